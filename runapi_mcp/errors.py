@@ -1,0 +1,288 @@
+"""Every error this package raises on purpose, in one tree.
+
+::
+
+    RunapiError                   what happened, whose move it is, what to do
+    ├── InputError                the caller's arguments; nothing was sent
+    │   └── HandleError           a handle that is unknown, expired or somebody else's
+    ├── SettingsError             the server's settings; nothing was sent
+    │   └── KeyMissing            no RunAPI key is set
+    ├── BusyError                 this server has no room for another generation
+    └── UpstreamError             RunAPI, or the way there
+        ├── Unreachable           no connection; nothing was sent
+        ├── Refused               an answer with a status instead of a stream
+        │   ├── KeyRefused        401, or Google's 400 API_KEY_INVALID
+        │   ├── NoCredit          402
+        │   ├── NotAllowed        403
+        │   ├── NotFound          404
+        │   ├── RateLimited       429; carries the wait it asked for
+        │   ├── Unavailable       408, 5xx; may carry a wait
+        │   └── RequestRefused    any other 3xx or 4xx
+        ├── ProtocolError         bytes that are not the stream they should be
+        ├── Blocked               a safety rule stopped the prompt or the answer
+        ├── EmptyAnswer           a finished stream with nothing in it
+        └── Interrupted           a stream that began and did not finish; text is kept
+            ├── StreamCut         it ended, or its connection broke, without a finish
+            ├── Stalled           nothing came for the idle time-out
+            ├── DeadlinePassed    the total time ran out
+            └── FailedMidway      RunAPI reported an error inside the stream
+
+Foreign exceptions become these at one border (``upstream.py``), and these become MCP
+results at another (``server.py``); between the two nothing is caught to be rephrased.
+Messages are written here, by us. Text that came from upstream appears only through
+:func:`quoted`: cut short, on one line, and in quotation marks.
+"""
+
+from typing import ClassVar
+
+_QUOTE_LIMIT = 300
+
+
+def one_line(text: str, limit: int) -> str:
+    """Fold `text` to a single printable line of at most `limit` characters.
+
+    Control and other unprintable characters become spaces, runs of white space one space;
+    a cut is marked by an ellipsis, which counts towards the limit.
+    """
+    # A little more than the limit is looked at, so a huge text costs no more than a small one.
+    head = text[: limit * 4]
+    folded = " ".join("".join(c if c.isprintable() else " " for c in head).split())
+    if len(folded) <= limit and len(head) == len(text):
+        return folded
+    return folded[: limit - 1].rstrip() + "…"
+
+
+def quoted(text: str) -> str:
+    """Quote text that came from upstream: one line, at most 300 characters, in “ ”."""
+    return f"“{one_line(text, _QUOTE_LIMIT)}”"
+
+
+class RunapiError(Exception):
+    """An error with a stable `code` and a message that says what to do next.
+
+    Args:
+        what: What happened, as a sentence.
+        advice: Whose move it is and what to do, as a sentence. Defaults to the class's own.
+    """
+
+    code: ClassVar[str] = "error"
+    default_advice: ClassVar[str] = ""
+
+    def __init__(self, what: str, *, advice: str | None = None) -> None:
+        self.what = what
+        self.advice = self.default_advice if advice is None else advice
+        super().__init__(what, self.advice)
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.advice}".strip()
+
+
+class InputError(RunapiError):
+    """The caller's arguments cannot be carried out; nothing was sent. The caller can fix it."""
+
+    code = "bad_argument"
+
+
+class HandleError(InputError):
+    """A handle that names no generation the caller may see."""
+
+    code = "unknown_handle"
+
+
+class SettingsError(RunapiError):
+    """The server is set up wrongly; nothing was sent. Whoever set it up can fix it."""
+
+    code = "bad_setting"
+
+
+class KeyMissing(SettingsError):
+    """No RunAPI key is set."""
+
+    code = "key_missing"
+    default_advice = (
+        "Get a key at https://runapi.ai, set RUNAPI_TOKEN in the environment of this MCP server "
+        "(the env block of the host's MCP configuration), and restart it."
+    )
+
+
+class BusyError(RunapiError):
+    """As many generations run or wait as this server allows. Time fixes it."""
+
+    code = "busy"
+    default_advice = "Try again when some have finished, or raise RUNAPI_MCP_MAX_RUNNING."
+
+
+class UpstreamError(RunapiError):
+    """RunAPI, or the way there, did not give an answer.
+
+    Attributes:
+        status: The HTTP status (or, inside a stream, the status its error named), if any.
+        request_id: The `X-Client-Request-Id` we sent; RunAPI keeps it for support.
+        retry_after: Seconds RunAPI asked callers to wait, if it said so.
+        hopeless: Whether waiting that long will not help (a daily quota).
+    """
+
+    code = "upstream"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        advice: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        hopeless: bool = False,
+    ) -> None:
+        super().__init__(what, advice=advice)
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.hopeless = hopeless
+
+    def __str__(self) -> str:
+        tail = f" (request id {self.request_id})" if self.request_id else ""
+        return super().__str__() + tail
+
+
+class Unreachable(UpstreamError):
+    """No connection could be made; nothing was sent, so trying again is safe."""
+
+    code = "unreachable"
+    default_advice = (
+        "Check the network, the proxy settings and RUNAPI_BASE_URL, then try again; nothing was sent."
+    )
+
+
+class Refused(UpstreamError):
+    """RunAPI answered with a status instead of a stream."""
+
+    code = "refused"
+
+
+class KeyRefused(Refused):
+    """The key is not one RunAPI knows."""
+
+    code = "key_refused"
+    default_advice = "Set RUNAPI_TOKEN to a valid RunAPI key (https://runapi.ai) and restart this MCP server."
+
+
+class NoCredit(Refused):
+    """The account has run out of credit."""
+
+    code = "no_credit"
+    default_advice = "Top up the RunAPI account (https://runapi.ai); the same call will then work."
+
+
+class NotAllowed(Refused):
+    """The key is known but may not do this."""
+
+    code = "not_allowed"
+    default_advice = (
+        "Use a model this key may call (list_models shows them), or a key that may call this one."
+    )
+
+
+class NotFound(Refused):
+    """The model or the path does not exist."""
+
+    code = "not_found"
+    default_advice = "list_models shows the models that exist."
+
+
+class RateLimited(Refused):
+    """Too many calls for now."""
+
+    code = "rate_limited"
+    default_advice = "Wait before calling again; calling at once makes it worse."
+
+
+class Unavailable(Refused):
+    """RunAPI, or a proxy before it, cannot serve this now."""
+
+    code = "unavailable"
+    default_advice = "It is RunAPI's side; try again in a minute, or with another model."
+
+
+class RequestRefused(Refused):
+    """RunAPI would not take this request as it is."""
+
+    code = "request_refused"
+    default_advice = "Change the arguments it names; the same call will be refused again."
+
+
+class ProtocolError(UpstreamError):
+    """What arrived is not the stream it should be."""
+
+    code = "protocol"
+    default_advice = (
+        "It is not caused by the arguments. Check that RUNAPI_BASE_URL points at RunAPI and that no proxy "
+        "rewrites its answers."
+    )
+
+
+class Blocked(UpstreamError):
+    """A safety rule stopped the prompt, or the answer before it had any text."""
+
+    code = "blocked"
+    default_advice = "Rephrase the request; the same one will be blocked again."
+
+
+class EmptyAnswer(UpstreamError):
+    """The stream finished, with nothing in it to give."""
+
+    code = "empty_answer"
+    default_advice = "Ask again, or with another model."
+
+
+class Interrupted(UpstreamError):
+    """A stream that began and did not finish; what had arrived is kept.
+
+    Attributes:
+        partial: The answer text that had arrived.
+    """
+
+    code = "interrupted"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        partial: str = "",
+        advice: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(what, advice=advice, status=status, request_id=request_id, retry_after=retry_after)
+        self.partial = partial
+
+
+class StreamCut(Interrupted):
+    """The stream ended, or its connection broke, before the model said it was done."""
+
+    code = "cut"
+    default_advice = "It is not caused by the arguments; continue from the partial text or ask again."
+
+
+class Stalled(Interrupted):
+    """The connection stayed open and nothing came."""
+
+    code = "stalled"
+    default_advice = (
+        "Ask again, or raise RUNAPI_MCP_IDLE_TIMEOUT if long silences are normal for this model and effort."
+    )
+
+
+class DeadlinePassed(Interrupted):
+    """The generation ran longer than this server allows."""
+
+    code = "deadline"
+    default_advice = "Ask for less at once, or raise RUNAPI_MCP_DEADLINE."
+
+
+class FailedMidway(Interrupted):
+    """RunAPI reported an error inside a stream it had begun."""
+
+    code = "failed_midway"
+    default_advice = "It is RunAPI's side; continue from the partial text or ask again."

@@ -1,0 +1,83 @@
+"""Where generations are kept to be found again."""
+
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+from runapi_mcp.errors import HandleError
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.values import Job
+from runapi_mcp.settings import Settings
+
+
+class Store(Protocol):
+    """Where generations are kept to be found again."""
+
+    def add(self, generation: Generation) -> None:
+        """Keep a generation."""
+
+    def find(self, handle: str, owner: str) -> Generation:
+        """Return the generation behind a handle.
+
+        Raises:
+            HandleError: There is none, it has expired, or it is somebody else's.
+        """
+
+    def same(self, job: Job) -> Generation | None:
+        """Return a generation of the same job whose complete answer was never delivered."""
+
+
+class MemoryStore:
+    """Keeps generations in this process: finished ones for a while, the oldest dropped first."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._kept: dict[str, Generation] = {}
+
+    def add(self, generation: Generation) -> None:
+        """Keep a generation, making room if there is need."""
+        self._kept[generation.handle] = generation
+        self._make_room()
+
+    def find(self, handle: str, owner: str) -> Generation:
+        """Return the generation behind a handle; see :meth:`Store.find`."""
+        self._make_room()
+        generation = self._kept.get(handle)
+        if generation is None or not secrets.compare_digest(generation.job.owner, owner):
+            minutes = self._settings.keep_seconds / 60
+            raise HandleError(
+                f"handle: no generation {handle[:40]!r} is here.",
+                advice=f"Finished ones are kept for {minutes:g} minutes, by the server that ran them. "
+                "Ask the question again.",
+            )
+        return generation
+
+    def same(self, job: Job) -> Generation | None:
+        """Return an undelivered generation of the same job; see :meth:`Store.same`."""
+        wanted = job.same_as
+        return next(
+            (
+                generation
+                for generation in reversed(self._kept.values())
+                if generation.status in ("running", "complete")
+                and not generation.delivered
+                and generation.job.same_as == wanted
+            ),
+            None,
+        )
+
+    def _make_room(self) -> None:
+        """Drop what has expired, then the oldest finished ones until the rest is within bounds."""
+        finished = [g for g in self._kept.values() if g.ended_at is not None]
+        finished.sort(key=lambda g: g.ended_at or 0.0)
+        oldest = self._clock() - self._settings.keep_seconds
+        size = sum(g.size for g in finished)
+        while finished:
+            generation = finished.pop(0)
+            expired = (generation.ended_at or 0.0) < oldest
+            crowded = len(finished) >= self._settings.keep_generations
+            if not expired and not crowded and size <= self._settings.keep_bytes:
+                return
+            size -= generation.size
+            del self._kept[generation.handle]

@@ -1,0 +1,88 @@
+"""Progress: what to say, and when. Pure; the clock is passed in.
+
+A line is evidence: the phase, what has been received, how long it has been silent when that is
+long, and the last line of thought or text. Nothing is invented: there is no total.
+"""
+
+from collections import deque
+from typing import Final
+
+from runapi_mcp.errors import one_line
+from runapi_mcp.generations.values import Evidence, Phase
+
+LINE_CHARS: Final = 200
+HEARTBEAT: Final = 5.0
+"""Seconds of silence after which something is said, whether or not there is news."""
+_PHASES: Final[dict[Phase, str]] = {
+    "queued": "queued, {ahead} ahead",
+    "connecting": "connecting",
+    "waiting": "waiting {left} s as RunAPI asked",
+    "open": "connected, nothing written yet",
+    "thinking": "thinking",
+    "writing": "writing",
+}
+_LONG_SILENCE: Final = 3.0
+_WINDOW: Final = 1.0
+_MOST_IN_WINDOW: Final = 2
+
+
+def progress_line(evidence: Evidence) -> str:
+    """Return the evidence as one line of at most 200 characters."""
+    parts = [_doing(evidence), _received(evidence), _silence(evidence)]
+    line = " · ".join(part for part in parts if part)
+    tail = _last_line(evidence.tail)
+    room = LINE_CHARS - len(line) - 3
+    return f"{line} · {_end_of(tail, room)}" if tail and room > 10 else line[:LINE_CHARS]
+
+
+class Cadence:
+    """Decides when to speak: at most twice in any second, and at least every five.
+
+    Times are seconds since the call began; they strictly increase, and so does what is reported.
+    """
+
+    def __init__(self) -> None:
+        self._spoken: deque[float] = deque(maxlen=_MOST_IN_WINDOW)
+
+    def due(self, now: float, *, news: bool) -> float:
+        """Return how many seconds to wait before speaking; with `news`, no longer than the pace asks."""
+        if not self._spoken:
+            return 0.0
+        earliest = self._spoken[0] + _WINDOW if len(self._spoken) == _MOST_IN_WINDOW else now
+        wanted = now if news else self._spoken[-1] + HEARTBEAT
+        return max(earliest, wanted, now) - now
+
+    def spoke(self, now: float) -> float:
+        """Note that something is said at `now`; return the time to report, later than any before."""
+        reported = max(now, self._spoken[-1] + 0.001) if self._spoken else max(now, 0.001)
+        self._spoken.append(reported)
+        return round(reported, 3)
+
+
+def _doing(evidence: Evidence) -> str:
+    doing = _PHASES[evidence.phase].format(ahead=evidence.ahead, left=f"{evidence.wait_left:.0f}")
+    if evidence.searching and evidence.phase in ("open", "thinking"):
+        doing = "searching" if evidence.phase == "open" else "searching, thinking"
+    return doing if evidence.round == 1 else f"{doing} (try {evidence.round})"
+
+
+def _received(evidence: Evidence) -> str:
+    if not evidence.characters:
+        return ""
+    if evidence.phase == "writing" and evidence.tokens:
+        return f"{evidence.tokens:,} tokens"
+    return f"{evidence.characters:,} characters"
+
+
+def _silence(evidence: Evidence) -> str:
+    quiet = evidence.silent > _LONG_SILENCE and evidence.phase not in ("queued", "waiting")
+    return f"no byte for {evidence.silent:.0f} s" if quiet else ""
+
+
+def _last_line(tail: str) -> str:
+    lines = [line for line in tail.splitlines() if line.strip()]
+    return one_line(lines[-1], LINE_CHARS * 2) if lines else ""
+
+
+def _end_of(line: str, room: int) -> str:
+    return line if len(line) <= room else "…" + line[-(room - 1) :].lstrip()

@@ -1,0 +1,148 @@
+"""Follows a generation for one request: reports progress, and leaves when the hold window is over."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+from pydantic import SecretStr
+
+from runapi_mcp.generations import Evidence, Generation, Generations, Job, View
+from runapi_mcp.hold import hold_seconds, page_chars
+from runapi_mcp.progress import Cadence, progress_line
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream import Upstream
+from runapi_mcp.wire.listing import LiveModel
+
+Report: TypeAlias = Callable[[float, str], Awaitable[None]]
+"""Sends one progress notification: seconds since the call began, and a line."""
+
+_GLANCE: float = 0.5
+"""Seconds between looks at a generation that is not changing its phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking.
+
+    Attributes:
+        host: The host's `clientInfo.name`, if it said.
+        wants_progress: Whether it sent a progress token with this request.
+        owner: The principal that generations are bound to.
+        key: The RunAPI key to use; `None` means the server's own.
+    """
+
+    host: str | None = None
+    wants_progress: bool = False
+    owner: str = "local"
+    key: SecretStr | None = None
+
+
+class Run:
+    """One request's way to generations: what a tool gets beside its arguments."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstream: Upstream,
+        generations: Generations,
+        caller: Caller,
+        report: Report,
+        *,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self.settings = settings
+        self._upstream = upstream
+        self._generations = generations
+        self._caller = caller
+        self._report = report
+        self._clock = clock
+        self._began = clock()
+        self._cadence = Cadence()
+        self._told: tuple[str, int, int] | None = None
+
+    @property
+    def owner(self) -> str:
+        """The principal that generations are bound to."""
+        return self._caller.owner
+
+    @property
+    def page_chars(self) -> int:
+        """How many characters of text this host takes in one result."""
+        return page_chars(self.settings.max_result_chars, self._caller.host)
+
+    async def begin(self) -> None:
+        """Report the first line of progress, before anything else is done."""
+        self._told = ("connecting", 0, 0)
+        await self._say("connecting")
+
+    async def models(self) -> list[LiveModel]:
+        """Return RunAPI's live list of Gemini models; see :meth:`Upstream.models`."""
+        return await self._upstream.models(key=self._key())
+
+    async def generate(
+        self, job: Job, *, wait: float | None = None, fresh: bool = False
+    ) -> tuple[View, bool]:
+        """Have `job` generated, and return it as it stands at its end or the hold window's.
+
+        A generation of the same job whose complete answer was never delivered is joined instead,
+        unless `fresh`; the second value says so. `wait` sets the hold window, in seconds.
+
+        Raises:
+            KeyMissing: There is no key to use.
+            BusyError: This server has no room.
+        """
+        key = self._key()
+        joined = None if fresh else self._generations.same(job)
+        seconds = self._hold(wait)
+        generation = joined or self._generations.start(job, key=key, patience=seconds)
+        return await self._follow(generation, seconds), joined is not None
+
+    def find(self, handle: str) -> Generation:
+        """Return the caller's generation behind a handle.
+
+        Raises:
+            HandleError: There is none that the caller may see.
+        """
+        return self._generations.find(handle, self.owner)
+
+    async def follow(self, generation: Generation, *, wait: float | None = None) -> View:
+        """Follow a generation to its end or the hold window's."""
+        return await self._follow(generation, self._hold(wait))
+
+    def _key(self) -> SecretStr:
+        return self._caller.key or self.settings.need_key()
+
+    def _hold(self, wait: float | None) -> float:
+        if wait is not None:
+            return wait
+        return hold_seconds(self.settings.hold, self._caller.host, wants_progress=self._caller.wants_progress)
+
+    async def _follow(self, generation: Generation, seconds: float) -> View:
+        until = self._clock() + seconds
+        async with generation.followed():
+            while not generation.done.is_set() and (left := until - self._clock()) > 0:
+                pause = await self._tell(generation.evidence())
+                with anyio.move_on_after(min(pause, left)):
+                    await generation.changed()
+            if not generation.done.is_set():
+                generation.handed_over = True
+        view = generation.view()
+        generation.delivered = generation.delivered or view.status != "running"
+        return view
+
+    async def _tell(self, evidence: Evidence) -> float:
+        """Report if it is time; return the seconds until the next look."""
+        if not self._caller.wants_progress:
+            return 3600.0
+        news = (evidence.phase, evidence.characters, evidence.ahead)
+        due = self._cadence.due(self._clock() - self._began, news=news != self._told)
+        if due > 0:
+            return min(due, _GLANCE)
+        self._told = news
+        await self._say(progress_line(evidence))
+        return 0.0
+
+    async def _say(self, line: str) -> None:
+        if self._caller.wants_progress:
+            await self._report(self._cadence.spoke(self._clock() - self._began), line)

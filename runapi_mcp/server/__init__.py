@@ -1,0 +1,174 @@
+"""MCP only: the lowlevel Server over our tool table, and THE error boundary.
+
+The SDK's high-level server drops unknown arguments, answers bad ones with pydantic's own words and
+makes an unknown tool a result; a thin table on the lowlevel one does what the specification asks.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from runapi_mcp import __version__
+from runapi_mcp.errors import HandleError, RunapiError
+from runapi_mcp.generations import Generations
+from runapi_mcp.run import Caller, Run
+from runapi_mcp.server.listing import listed_tools
+from runapi_mcp.server.rendering import rendered, rendered_bug, rendered_error
+from runapi_mcp.settings import Settings
+from runapi_mcp.tools import TOOLS, taught
+from runapi_mcp.upstream import Upstream
+
+__all__ = ["App", "build_server", "opened"]
+
+Context = ServerRequestContext[Any, Any]
+logger = logging.getLogger(__name__)
+
+INSTRUCTIONS: Final = (
+    "Gemini models through RunAPI. Calls stream and may take minutes: a result that says it is still running "
+    "holds a handle; call get_result with it instead of asking again."
+)
+_AN_HOUR: Final = CacheHint(ttl_ms=3_600_000, scope="public")
+_TEMPLATE: Final = "generation://"
+
+
+@dataclass(frozen=True)
+class App:
+    """What the process shares: settings, the connection to RunAPI, and its generations."""
+
+    settings: Settings
+    upstream: Upstream
+    generations: Generations
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, *, clock: Callable[[], float] = anyio.current_time
+) -> AsyncIterator[App]:
+    """Open what the process shares, for as long as the block lasts."""
+    upstream = Upstream(settings, clock=clock)
+    try:
+        async with Generations(upstream, settings, clock=clock).open() as generations:
+            yield App(settings, upstream, generations)
+    finally:
+        await upstream.aclose()
+
+
+def build_server(app: App) -> Server[Any]:
+    """Return the MCP server over `app`."""
+    desk = _Desk(app)
+    return Server(
+        "runapi-mcp",
+        version=__version__,
+        title="Gemini through RunAPI",
+        instructions=INSTRUCTIONS,
+        website_url="https://runapi.ai",
+        cache_hints={
+            "tools/list": _AN_HOUR,
+            "resources/list": _AN_HOUR,
+            "resources/templates/list": _AN_HOUR,
+            "prompts/list": _AN_HOUR,
+            "server/discover": _AN_HOUR,
+        },
+        on_list_tools=desk.list_tools,
+        on_call_tool=desk.call_tool,
+        on_list_resources=desk.list_resources,
+        on_list_resource_templates=desk.list_templates,
+        on_read_resource=desk.read_resource,
+        on_list_prompts=desk.list_prompts,
+    )
+
+
+class _Desk:
+    """Answers MCP requests."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._tools = listed_tools()
+
+    async def list_tools(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=self._tools)
+
+    async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        """Validate, perform, render. Every error of ours becomes a result here, and nowhere else.
+
+        Raises:
+            MCPError: There is no such tool.
+        """
+        tool = TOOLS.get(params.name)
+        if tool is None:
+            known = ", ".join(TOOLS)
+            message = f"Unknown tool: {params.name[:60]!r}. Tools: {known}."
+            raise MCPError(code=types.INVALID_PARAMS, message=message)
+        try:
+            args = tool.args.model_validate(params.arguments or {})
+            run = self._run(ctx)
+            await run.begin()
+            return rendered(await tool.perform(args, run))
+        except ValidationError as error:
+            return rendered_error(taught(error, tool.args))
+        except RunapiError as error:
+            return rendered_error(error)
+        except Exception:  # THE boundary: whatever else went wrong is a bug of ours
+            logger.exception("%s failed", tool.name)
+            return rendered_bug(tool.name)
+
+    async def list_resources(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=[])
+
+    async def list_templates(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        template = types.ResourceTemplate(
+            uri_template=_TEMPLATE + "{handle}",
+            name="generation",
+            title="Whole text of a generation",
+            description="The text of a generation by its handle, however long.",
+            mime_type="text/plain",
+        )
+        return types.ListResourceTemplatesResult(resource_templates=[template])
+
+    async def read_resource(
+        self, ctx: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        uri = str(params.uri)
+        try:
+            # A handle is never empty, so any other URI is an unknown handle.
+            view = self._run(ctx).find(uri.removeprefix(_TEMPLATE)).view()
+        except HandleError as error:
+            raise MCPError(code=types.INVALID_PARAMS, message=str(error), data={"uri": uri}) from None
+        contents = types.TextResourceContents(uri=uri, mime_type="text/plain", text=view.answer.text)
+        return types.ReadResourceResult(contents=[contents], ttl_ms=0, cache_scope="private")
+
+    async def list_prompts(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=[])
+
+    def _run(self, ctx: Context) -> Run:
+        async def report(seconds: float, line: str) -> None:
+            await ctx.session.report_progress(seconds, None, line)
+
+        app = self._app
+        return Run(app.settings, app.upstream, app.generations, _caller(ctx), report)
+
+
+def _caller(ctx: Context) -> Caller:
+    params = ctx.session.client_params
+    return Caller(
+        host=params.client_info.name if params else None,
+        wants_progress=bool(ctx.meta) and "progress_token" in (ctx.meta or {}),
+    )

@@ -1,0 +1,62 @@
+"""Our tools as MCP lists them: small schemas, honest hints, always in the same order."""
+
+from typing import Any
+
+import mcp_types as types
+
+from runapi_mcp.tools import TOOLS, Args, Tool
+from runapi_mcp.wire.types import JsonObject, JsonValue
+
+_NOISE = frozenset({"title", "default"})
+
+
+def listed_tools() -> list[types.Tool]:
+    """Return every tool as MCP describes it."""
+    return [_listed(tool) for tool in TOOLS.values()]
+
+
+def _listed(tool: Tool[Any]) -> types.Tool:
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=input_schema(tool.args),
+        output_schema=tool.output,
+        annotations=types.ToolAnnotations(
+            read_only_hint=True, idempotent_hint=tool.idempotent, open_world_hint=True
+        ),
+    )
+
+
+def input_schema(args: type[Args]) -> JsonObject:
+    """Return the JSON Schema of a tool's arguments, without what says nothing to a model."""
+    schema: JsonObject = args.model_json_schema(by_alias=True)
+    schema.pop("description", None)
+    slim = _slim(schema)
+    assert isinstance(slim, dict), "the schema of a model is an object"
+    return slim
+
+
+def _slim(value: JsonValue, *, names: bool = False) -> JsonValue:
+    """Drop titles and defaults, and the null of what may be left out anyway; `names` marks a map of names."""
+    match value:
+        case list():
+            return [_slim(item) for item in value]
+        case dict() if names:
+            return {name: _slim(item) for name, item in value.items()}
+        case dict():
+            return {
+                key: _slim(item, names=key == "properties")
+                for key, item in _without_null(value).items()
+                if key not in _NOISE
+            }
+        case _:
+            return value
+
+
+def _without_null(schema: JsonObject) -> JsonObject:
+    match schema.get("anyOf"):
+        case [dict(one), {"type": "null"}]:
+            return one | {key: value for key, value in schema.items() if key != "anyOf"}
+        case _:
+            return schema

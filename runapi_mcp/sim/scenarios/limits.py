@@ -1,0 +1,99 @@
+"""Rate limits and passing unavailability, in every way the wait may be told."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+from runapi_mcp.sim.play import Play
+from runapi_mcp.sim.scenarios._registry import scenario
+from runapi_mcp.sim.scene import JSON, Scene, body, compact
+
+_MESSAGE = "Simulated: too many requests."
+_WAIT = 0.2
+
+
+def _wait(scene: Scene) -> str:
+    return f"{scene.cue.number('seconds', _WAIT):g}"
+
+
+def _limited(scene: Scene, headers: dict[str, str], *details: dict[str, object]) -> Play:
+    error = scene.error(429, _MESSAGE, "rate_limited", list(details) or None)
+    return body(429, JSON, compact(error), headers)
+
+
+def _with_seconds(scene: Scene) -> Play:
+    return _limited(scene, {"retry-after": _wait(scene)})
+
+
+def _retry_info(scene: Scene) -> dict[str, object]:
+    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{_wait(scene)}s"}
+
+
+def _google(scene: Scene, *details: dict[str, object]) -> Play:
+    error = {"code": 429, "message": _MESSAGE, "status": "RESOURCE_EXHAUSTED", "details": list(details)}
+    return body(429, JSON, compact([{"error": error}] if scene.chat else {"error": error}))
+
+
+@scenario("rate-limit-seconds", "429 with Retry-After in seconds.", "seconds")
+def rate_limit_seconds(scene: Scene) -> Play:
+    """The usual header."""
+    return _with_seconds(scene)
+
+
+@scenario("rate-limit-date", "429 with Retry-After as an HTTP date (whole seconds from now).", "seconds")
+def rate_limit_date(scene: Scene) -> Play:
+    """The date is rounded up, so it is never in the past."""
+    until = datetime.now(UTC) + timedelta(seconds=scene.cue.number("seconds", 1) + 0.999)
+    return _limited(scene, {"retry-after": format_datetime(until, usegmt=True)})
+
+
+@scenario("rate-limit-retryinfo", "429 with the wait only in RetryInfo.retryDelay of the body.", "seconds")
+def rate_limit_retryinfo(scene: Scene) -> Play:
+    """As Google does (§3.3)."""
+    return _google(scene, _retry_info(scene))
+
+
+@scenario("rate-limit-bare", "429 that does not say how long to wait.")
+def rate_limit_bare(scene: Scene) -> Play:
+    """No header, no detail."""
+    return _limited(scene, {})
+
+
+@scenario(
+    "rate-limit-once", "429 with Retry-After the first time a question comes, an answer the next.", "seconds"
+)
+def rate_limit_once(scene: Scene) -> Play:
+    """Every odd time."""
+    return _with_seconds(scene) if scene.time % 2 else scene.tell()
+
+
+@scenario("rate-limit-forever", "429 with Retry-After, however often one asks.", "seconds")
+def rate_limit_forever(scene: Scene) -> Play:
+    """As the server's default scenario it never lets anyone in."""
+    return _with_seconds(scene)
+
+
+@scenario("per-day-quota", "429 for a daily quota: waiting will not help.", "seconds")
+def per_day_quota(scene: Scene) -> Play:
+    """`QuotaFailure` with a per-day id, and a retryDelay that misleads."""
+    failure: dict[str, object] = {
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel", "quotaValue": "250"}],
+    }
+    return _google(scene, failure, _retry_info(scene))
+
+
+@scenario("unavailable-once", "503 the first time a question comes, an answer the next.", "seconds")
+def unavailable_once(scene: Scene) -> Play:
+    """Every odd time; Retry-After tells the wait."""
+    return _unavailable(scene) if scene.time % 2 else scene.tell()
+
+
+@scenario("unavailable", "503 in JSON, however often one asks.", "seconds")
+def unavailable(scene: Scene) -> Play:
+    """No active channel."""
+    return _unavailable(scene)
+
+
+def _unavailable(scene: Scene) -> Play:
+    error = scene.error(503, "Simulated: No active channel available.", "unavailable")
+    return body(503, JSON, compact(error), {"retry-after": _wait(scene)})

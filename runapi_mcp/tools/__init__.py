@@ -1,0 +1,21 @@
+"""The tools, in the order in which hosts list them. A new one is a file and a line here."""
+
+from typing import Any, Final
+
+from runapi_mcp.tools._args import taught
+from runapi_mcp.tools._tool import Args, Page, Reply, Tool
+from runapi_mcp.tools.ask import ASK
+from runapi_mcp.tools.extract import EXTRACT
+from runapi_mcp.tools.models import MODELS_TOOL
+from runapi_mcp.tools.result import result_tool
+from runapi_mcp.tools.search import SEARCH
+
+__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "taught"]
+
+_STARTERS: Final[tuple[Tool[Any], ...]] = (ASK, SEARCH, EXTRACT)
+
+TOOLS: Final[dict[str, Tool[Any]]] = {
+    tool.name: tool
+    for tool in (*_STARTERS, MODELS_TOOL, result_tool({tool.name: tool for tool in _STARTERS}))
+}
+"""Every tool by name."""

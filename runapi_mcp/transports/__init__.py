@@ -1,0 +1,1 @@
+"""How hosts reach the server: stdio here, HTTP beside it."""

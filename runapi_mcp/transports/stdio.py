@@ -1,0 +1,200 @@
+"""Serve one host over stdin and stdout, and never be wedged by it.
+
+The SDK's stdio transport drops lines it cannot read, hangs on SIGINT and on a
+closed stdout, and pays two thread hops for every line. This one runs the same
+``Server.run`` on streams of its own::
+
+    host → pipe → Inbox (thread) → _pump ─→ Server.run ─→ _Replies → Outbox (thread) → pipe → host
+                                     └────── refusals ──────────────────┘
+
+The session ends when stdin ends, when nobody reads stdout, or on SIGINT or
+SIGTERM: requests in flight are cancelled, answers that exist are written, and
+the process is free to go within a second, whatever its threads are blocked on.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from contextlib import ExitStack, suppress
+from itertools import chain
+from signal import Signals
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+from mcp.server.lowlevel import Server
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+
+from runapi_mcp.transports.calls import MAX_OPEN_CALLS, OpenCalls
+from runapi_mcp.transports.inbox import Inbound, Inbox
+from runapi_mcp.transports.leaving import ignore_signals, leave_at_the_latest, signals_received
+from runapi_mcp.transports.messages import Refused, busy, encode, progress_key
+from runapi_mcp.transports.outbox import Outbox
+from runapi_mcp.transports.pipes import claim_stdio, read_chunks
+
+LifespanT = TypeVar("LifespanT")
+
+_FLUSH_SECONDS: Final = 0.4
+
+
+async def serve_stdio(
+    server: Server[LifespanT],
+    *,
+    stdin_fd: int | None = None,
+    stdout_fd: int | None = None,
+    preread: bytes = b"",
+    answered: Collection[RequestId] = (),
+    owns_process: bool = True,
+) -> None:
+    """Serve the host that started this process until it goes.
+
+    Args:
+        server: its lifespan is entered once.
+        stdin_fd: where the host writes; claimed from the process when not given.
+        stdout_fd: where the host reads; claimed from the process when not given.
+        preread: bytes of the host that were read already, in front of the rest.
+        answered: ids of requests in ``preread`` that were answered already; the
+            server sees them, and its own answers to them are not written.
+        owns_process: leave on SIGINT and SIGTERM, and end the process 0.9 s after
+            the host has gone even if a worker thread is still blocked. False for
+            a server inside another program.
+
+    Raises:
+        ExceptionGroup: around whatever the server's lifespan raised.
+        OSError: the descriptors cannot be claimed.
+    """
+    wire_in = claim_stdio().stdin_fd if stdin_fd is None else stdin_fd
+    wire_out = claim_stdio().stdout_fd if stdout_fd is None else stdout_fd
+    chunks = chain([preread], read_chunks(wire_in))
+    await serve_chunks(server, chunks, wire_out, answered=answered, owns_process=owns_process)
+
+
+async def serve_chunks(
+    server: Server[LifespanT],
+    chunks: Iterable[bytes],
+    stdout_fd: int,
+    *,
+    answered: Collection[RequestId] = (),
+    owns_process: bool = True,
+) -> None:
+    """The same for input that something else is reading already.
+
+    Args:
+        server: its lifespan is entered once.
+        chunks: the host's bytes in pieces of any size, iterated in a thread.
+        stdout_fd: where the host reads.
+        answered: see `serve_stdio`.
+        owns_process: see `serve_stdio`.
+
+    Raises:
+        ExceptionGroup: around whatever the server's lifespan raised.
+    """
+    with ExitStack() as stack:
+        signals = stack.enter_context(signals_received()) if owns_process else None
+        inbox, outbox = stack.enter_context(Inbox(chunks)), Outbox(stdout_fd)
+        session = _Session(inbox, outbox, answered, owns_process=owns_process)
+        try:
+            await session.run(server, signals)
+        finally:
+            with anyio.move_on_after(_FLUSH_SECONDS, shield=True):
+                await outbox.finish()
+    if owns_process and session.leaving:
+        ignore_signals()
+
+
+class _Session:
+    """One host and one run of the server."""
+
+    def __init__(
+        self, inbox: Inbox, outbox: Outbox, answered: Collection[RequestId], *, owns_process: bool
+    ) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+        self._calls = OpenCalls()
+        self._replies = _Replies(outbox, self._calls, answered)
+        self._owns_process = owns_process
+        self.leaving = False
+
+    async def run(self, server: Server[LifespanT], signals: AsyncIterator[Signals] | None) -> None:
+        to_server, from_host = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        async with anyio.create_task_group() as tasks:
+            scope = tasks.cancel_scope
+            tasks.start_soon(self._pump, to_server)
+            tasks.start_soon(self._leave_after, self._outbox.wait_unread, scope)
+            if signals is not None:
+                tasks.start_soon(self._leave_after, signals.__anext__, scope)
+            with from_host:
+                await server.run(from_host, self._replies, server.create_initialization_options())
+            scope.cancel()
+
+    async def _pump(self, to_server: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        with suppress(anyio.BrokenResourceError):  # the server has stopped, or the host reads no more
+            async with to_server:
+                while (batch := await self._inbox.receive()) is not None:
+                    for arrival in batch:
+                        await self._deliver(arrival, to_server)
+                self._leave()
+                await self._calls.settle()
+
+    async def _deliver(
+        self, arrival: Inbound, to_server: MemoryObjectSendStream[SessionMessage | Exception]
+    ) -> None:
+        match arrival:
+            case Refused(reply):
+                return await self._outbox.send(encode(reply))
+            case JSONRPCRequest(id=request_id) if self._calls.full:
+                return await self._outbox.send(encode(busy(request_id, MAX_OPEN_CALLS)))
+            case JSONRPCRequest():
+                self._calls.open(arrival)
+            case JSONRPCNotification(
+                method="notifications/cancelled", params={"requestId": str() | int() as request_id}
+            ):
+                self._calls.close(request_id)
+            case _:
+                pass
+        return await to_server.send(SessionMessage(arrival))
+
+    async def _leave_after(self, sign: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> None:
+        await sign()
+        self._leave()
+        scope.cancel()
+
+    def _leave(self) -> None:
+        if not self.leaving and self._owns_process:
+            leave_at_the_latest()
+        self.leaving = True
+        self._outbox.lift_bound()
+
+
+class _Replies:
+    """The write stream the server sees."""
+
+    def __init__(self, outbox: Outbox, calls: OpenCalls, answered: Collection[RequestId]) -> None:
+        self._outbox = outbox
+        self._calls = calls
+        self._answered = set(answered)
+
+    async def send(self, item: SessionMessage, /) -> None:
+        message = item.message
+        line = encode(message)
+        key = progress_key(message)
+        if key is not None:
+            return await self._outbox.send_progress(line, key)
+        if not isinstance(message, JSONRPCResponse | JSONRPCError):
+            return await self._outbox.send(line)
+        if message.id in self._answered:
+            self._answered.discard(message.id)
+        else:
+            await self._outbox.send(line)
+        return self._calls.close(message.id)
+
+    async def aclose(self) -> None:
+        """Nothing to do: the outbox outlives the server's run, to write what it left."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,46 @@
+"""The HTTP client, its headers, and the reading of short bodies."""
+
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from runapi_mcp import __version__
+from runapi_mcp.settings import LOOPBACK, Settings
+from runapi_mcp.wire.types import Auth
+
+
+def new_client(settings: Settings) -> httpx.AsyncClient:
+    """Return a client that follows no redirect, keeps no cookie, and uses a proxy except to this machine."""
+    timeout = settings.connect_timeout
+    return httpx.AsyncClient(
+        # Silence between reads is judged in Body, which knows what has come; httpx only counts bytes.
+        timeout=httpx.Timeout(connect=timeout, read=None, write=max(timeout, 60.0), pool=timeout),
+        limits=httpx.Limits(max_connections=settings.max_running + 16, max_keepalive_connections=20),
+        headers={"User-Agent": f"runapi-mcp/{__version__}", "Accept-Encoding": "identity"},
+        # One client serves many keys; a cookie would tie their calls together.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        trust_env=urlsplit(settings.base_url).hostname not in LOOPBACK,
+    )
+
+
+def auth_header(auth: Auth, key: SecretStr) -> dict[str, str]:
+    """Return the header that carries the key."""
+    if auth == "bearer":
+        return {"Authorization": f"Bearer {key.get_secret_value()}"}
+    return {"x-goog-api-key": key.get_secret_value()}
+
+
+async def read_start(response: httpx.Response, limit: int) -> tuple[str, bool]:
+    """Return up to `limit` bytes of a body as text and whether that is all of it; close the response."""
+    body = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > limit:
+                break
+    finally:
+        await response.aclose()
+    return body[:limit].decode("utf-8-sig", errors="replace"), len(body) <= limit

@@ -1,0 +1,305 @@
+"""The words both dialects share: what goes in, what comes out, and who turns one into the other.
+
+A **Call** is what a tool wants. A **Dialect** encodes it as a **Request**, and gives out a
+**Decoder** that turns each **Frame** of the answering stream into **Events**. A Fold adds the
+Events up to an **Answer**. Nothing here, or anywhere in this folder, does I/O or looks at a clock.
+
+The contract of a decoder
+-------------------------
+``decode(frame)`` is given the frames of one stream in order. It may do three things:
+
+* return the events the frame holds, in the order in which they matter (text before the finish
+  that ends it), possibly none: a comment, an unknown part, a keep-alive;
+* return a :class:`Failure`, when the frame is upstream's report of an error;
+* raise :class:`~runapi_mcp.errors.ProtocolError`, when the frame is not of the dialect at all.
+
+``end()`` is called once, after the last frame, and returns what was held back to be sure of it
+(half a tag, say). A decoder never raises anything else: any other exception is a bug of ours.
+It keeps no more than one frame's worth of text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeAlias
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+DialectName: TypeAlias = Literal["chat", "native"]
+Effort: TypeAlias = Literal["low", "medium", "high"]
+Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
+FinishReason: TypeAlias = Literal["stop", "length", "filtered", "tool", "error", "unknown"]
+Origin: TypeAlias = Literal["annotation", "grounding", "relay", "link"]
+
+
+# ---------------------------------------------------------------- what a tool wants
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of text in a turn."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A file carried inside the request."""
+
+    mime_type: str
+    base64: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A file named by URL; upstream fetches it, we never do."""
+
+    mime_type: str
+    url: str
+
+
+Part: TypeAlias = Text | Inline | Linked
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One side's contribution to a conversation."""
+
+    role: Literal["user", "model"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function the model may ask the caller to run; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a tool wants of a model. `None` means: leave it to the model's default."""
+
+    model: str
+    turns: tuple[Turn, ...]
+    system: str | None = None
+    effort: Effort | None = None
+    include_thoughts: bool = False
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    search: bool = False
+    schema: JsonObject | None = None
+    functions: tuple[Function, ...] = ()
+
+    def continued(self, partial: str) -> "Call":
+        """Return this call with `partial` as the model's turn and a request to go on from it."""
+        go_on = "Continue exactly where your last message stops. Do not repeat or introduce anything."
+        return replace(
+            self, turns=(*self.turns, Turn("model", (Text(partial),)), Turn("user", (Text(go_on),)))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is POSTed. `path` starts at the base URL and holds its own query."""
+
+    path: str
+    auth: Auth
+    body: JsonObject
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One SSE event, or one JSON document of a body that is not SSE."""
+
+    text: str
+    event: str = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtDelta:
+    """More of the summary of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A page the answer rests on. Title and URL are the upstream's: untrusted."""
+
+    url: str
+    title: str = ""
+    origin: Origin = "grounding"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A stretch of the answer and the sources behind it.
+
+    `start` and `end` are UTF-8 byte offsets into the answer text as upstream counted them (they
+    may be a byte off), `text` the stretch itself where upstream sent it, and `sources` indices
+    into the sources of the same :class:`Grounding`.
+    """
+
+    start: int
+    end: int
+    text: str
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """All that is known so far of where the answer comes from; a later one replaces it."""
+
+    sources: tuple[Source, ...] = ()
+    supports: tuple[Support, ...] = ()
+    queries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCallDelta:
+    """More of a function call: `index` counts calls in order of arrival, `arguments` is JSON text."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens so far; cumulative, so a later one replaces an earlier one. `None` is: not said."""
+
+    input: int | None = None
+    output: int | None = None
+    thinking: int | None = None
+    cached: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Why the model stopped: upstream's own word, ours, and its explanation if it gave one."""
+
+    raw: str
+    reason: FinishReason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBlocked:
+    """The prompt itself was refused by a safety rule."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Which model answers, as upstream names it."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The stream said that it is over (`[DONE]`); whatever follows is noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Upstream's own report of an error, in whichever shape it came.
+
+    `message` is untrusted text. `status` is an HTTP-like number if there was one, `code` a
+    string code or reason. `retry_after` is in seconds. `hopeless` means waiting will not help
+    (a daily quota).
+    """
+
+    message: str
+    status: int | None = None
+    code: str | None = None
+    retry_after: float | None = None
+    hopeless: bool = False
+
+
+Event: TypeAlias = (
+    TextDelta
+    | ThoughtDelta
+    | Grounding
+    | FunctionCallDelta
+    | Usage
+    | Finish
+    | PromptBlocked
+    | Served
+    | Done
+    | Failure
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A function the model asks the caller to run; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The sum of a stream's events.
+
+    `finish` is `None` while (or if) the stream has not said why it ended; then the answer is
+    only what had arrived. `usage` is `None` if upstream never sent any.
+    """
+
+    text: str = ""
+    thoughts: str = ""
+    grounding: Grounding = Grounding()
+    function_calls: tuple[FunctionCall, ...] = ()
+    usage: Usage | None = None
+    finish: Finish | None = None
+    model: str | None = None
+
+
+# ---------------------------------------------------------------- who turns one into the other
+
+
+class Decoder(Protocol):
+    """Turns the frames of one stream into events; its contract is at the top of this module."""
+
+    def decode(self, frame: Frame) -> Sequence[Event]:
+        """Return the events of `frame`.
+
+        Raises:
+            ProtocolError: The frame is not of this dialect.
+        """
+
+    def end(self) -> Sequence[Event]:
+        """Return the events held back until the stream's end."""
+
+
+class Dialect(Protocol):
+    """One of the two ways in which RunAPI serves Gemini."""
+
+    @property
+    def name(self) -> DialectName:
+        """What settings, receipts and the catalogue call it."""
+
+    def encode(self, call: Call) -> Request:
+        """Return the request that asks for `call` as a stream."""
+
+    def decoder(self) -> Decoder:
+        """Return a fresh decoder for the stream that answers."""
