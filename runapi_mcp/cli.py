@@ -118,4 +118,4 @@ def _sim(given: argparse.Namespace) -> int:
 
 def _announce(base_url: str) -> None:
     print(f"A simulated RunAPI listens at {base_url}. Point a server at it with", flush=True)
-    print(f"  RUNAPI_BASE_URL={base_url} RUNAPI_TOKEN=simulated runapi-mcp", flush=True)
+    print(f"  RUNAPI_BASE_URL={base_url} RUNAPI_TOKEN=simulated-key runapi-mcp", flush=True)

@@ -59,7 +59,7 @@ async def demo(env: Mapping[str, str], say: Say) -> int:
         return await _calls(dict(env), say)
     say("RUNAPI_TOKEN is not set: this uses a simulated RunAPI on this machine. Nothing leaves it.")
     async with simulate(scenario="default", pace=0.1) as sim:
-        return await _calls({**env, "RUNAPI_TOKEN": "simulated", "RUNAPI_BASE_URL": sim.base_url}, say)
+        return await _calls({**env, "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url}, say)
 
 
 async def _calls(env: dict[str, str], say: Say) -> int:

@@ -6,6 +6,7 @@ the command line's flags and the README's table come from the same metadata.
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
@@ -35,20 +36,20 @@ def _option(env: str, read: Callable[[str], T], default: T, about: str) -> T:
 
 def _number(low: float, high: float) -> Callable[[str], float]:
     def read(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}")
-        return value
+        with suppress(ValueError):
+            if low <= (value := float(text)) <= high:
+                return value
+        raise ValueError(f"a number from {low:g} to {high:g}")
 
     return read
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
+        with suppress(ValueError):
+            if low <= (value := int(text)) <= high:
+                return value
+        raise ValueError(f"a whole number from {low} to {high}")
 
     return read
 
@@ -68,12 +69,16 @@ def read_base_url(text: str) -> str:
     Raises:
         ValueError: It is not https (or http to this machine), or carries more than host and path.
     """
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise ValueError("an https:// URL with a host, and a port if need be") from None
     plain_text_ok = url.scheme == "http" and url.hostname in LOOPBACK
-    if not url.hostname or not (url.scheme == "https" or plain_text_ok):
+    if not url.hostname or port == 0 or not (url.scheme == "https" or plain_text_ok):
         raise ValueError("an https:// URL (http:// only to this machine)")
-    if url.username or url.password or url.query or url.fragment:
-        raise ValueError("a URL without user name, password, query or fragment")
+    if any(c in "@?#\\" or c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("a URL without user name, password, query, fragment or spaces")
     return text.rstrip("/")
 
 
@@ -84,7 +89,12 @@ def _path(text: str) -> str:
 
 
 def _hold(text: str) -> Hold:
-    return "auto" if text == "auto" else _number(0, 3600)(text)
+    if text == "auto":
+        return "auto"
+    try:
+        return _number(0, 3600)(text)
+    except ValueError as error:
+        raise ValueError(f"auto, or {error}") from None
 
 
 def read_model_id(text: str) -> str:
@@ -99,7 +109,7 @@ def read_model_id(text: str) -> str:
 
 
 def _folders(text: str) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[\n,]", text) if part.strip())
+    return tuple(part.strip() for part in re.split(r"[\n,]", text) if part.strip())
 
 
 def _switch(text: str) -> bool:
@@ -254,10 +264,15 @@ class Option:
         """
         try:
             return self.read(text)
-        except ValueError as error:
-            wanted = str(error) if str(error).startswith(("a", "one", "1")) else "a number"
-            shown = text if len(text) <= 80 else text[:79] + "…"
-            raise SettingsError(f"{self.env} is {shown!r}.", advice=f"It takes {wanted}.") from None
+        except ValueError as wanted:
+            raise _unusable(self.env, text, wanted) from None
+
+
+def _unusable(env: str, text: str, wanted: ValueError) -> SettingsError:
+    """Return the error for a value; a URL's user name and password, which may be a key, are not shown."""
+    shown = text.rpartition("@")[2]
+    shown = shown if len(shown) <= 80 else shown[:79] + "…"
+    return SettingsError(f"{env} is {shown!r}.", advice=f"It takes {wanted}.")
 
 
 def options() -> list[Option]:
@@ -290,16 +305,16 @@ def _google_pair(given: Mapping[str, str]) -> str | None:
     base = given.get("GOOGLE_GENAI_BASE_URL")
     if base is None or "GOOGLE_API_KEY" not in given:
         return None
-    host = urlsplit(base).hostname or ""
-    if any(host == google or host.endswith("." + google) for google in _GOOGLE):
-        return None
     try:
-        return read_base_url(base)
-    except ValueError as error:
-        raise SettingsError(f"GOOGLE_GENAI_BASE_URL is {base[:80]!r}.", advice=f"It takes {error}.") from None
+        url = read_base_url(base)
+    except ValueError as wanted:
+        raise _unusable("GOOGLE_GENAI_BASE_URL", base, wanted) from None
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    google = any(host == name or host.endswith("." + name) for name in _GOOGLE)
+    return None if google else url
 
 
 def _within_host_budget(tokens: str, configured: object) -> int:
     """Return the page size that fits the host's own output limit, at three characters a token."""
     wanted = configured if isinstance(configured, int) else 40_000
-    return max(1_000, min(wanted, int(tokens) * 3)) if tokens.isascii() and tokens.isdigit() else wanted
+    return max(1_000, min(wanted, int(tokens) * 3)) if re.fullmatch("[0-9]{1,12}", tokens) else wanted
