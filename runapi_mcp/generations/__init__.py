@@ -79,6 +79,11 @@ class Generations:
         self._tasks.start_soon(generation.run, self._upstream, turns, key, patience)
         return generation
 
+    @property
+    def keep_ms(self) -> int:
+        """Milliseconds for which a generation can be found again."""
+        return int((self._settings.deadline + self._settings.keep_seconds) * 1000)
+
     def find(self, handle: str, owner: str) -> Generation:
         """Return the generation behind a handle; see :meth:`Store.find`."""
         return self._store.find(handle, owner)

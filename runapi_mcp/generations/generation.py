@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import anyio
@@ -32,6 +33,8 @@ class Generation:
         self.fold = _begun(job)
         self.trace = Trace(on_phase=self._wake)
         self.ahead: int | None = None
+        self.created = datetime.now(UTC)
+        self.updated = self.created
         self._clock = clock
         self._started_at = clock()
         self._rounds = 1
@@ -130,6 +133,7 @@ class Generation:
     def _end(self) -> None:
         if not self.done.is_set():
             self.ended_at = self._clock()
+            self.updated = datetime.now(UTC)
             self.done.set()
             self._wake()
 

@@ -5,14 +5,14 @@ makes an unknown tool a result; a thin table on the lowlevel one does what the s
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 import mcp_types as types
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
@@ -21,11 +21,14 @@ from pydantic import ValidationError
 from runapi_mcp import __version__
 from runapi_mcp.errors import HandleError, RunapiError
 from runapi_mcp.generations import Generations
-from runapi_mcp.run import Caller, Run
+from runapi_mcp.run import Run
+from runapi_mcp.server.caller import caller_of
+from runapi_mcp.server.generation_tasks import GenerationTasks
 from runapi_mcp.server.listing import listed_tools
-from runapi_mcp.server.rendering import rendered, rendered_bug, rendered_error
+from runapi_mcp.server.rendering import bug_reply, error_reply, rendered
+from runapi_mcp.server.tasks import TaskSource, declared, serve_tasks
 from runapi_mcp.settings import Settings
-from runapi_mcp.tools import TOOLS, taught
+from runapi_mcp.tools import TOOLS, Reply, Tool, taught
 from runapi_mcp.upstream import Upstream
 
 __all__ = ["App", "build_server", "opened"]
@@ -37,7 +40,14 @@ INSTRUCTIONS: Final = (
     "Gemini models through RunAPI. Calls stream and may take minutes: a result that says it is still running "
     "holds a handle; call get_result with it instead of asking again."
 )
-_AN_HOUR: Final = CacheHint(ttl_ms=3_600_000, scope="public")
+_STATIC: Final[tuple[CacheableMethod, ...]] = (
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/list",
+    "server/discover",
+)
+"""What never changes while the process lives."""
 _TEMPLATE: Final = "generation://"
 
 
@@ -63,66 +73,75 @@ async def opened(
         await upstream.aclose()
 
 
-def build_server(app: App) -> Server[Any]:
-    """Return the MCP server over `app`."""
-    desk = _Desk(app)
-    return Server(
+def build_server(
+    app: App, *, tools: Mapping[str, Tool[Any]] = TOOLS, tasks: TaskSource | None = None
+) -> Server[Any]:
+    """Return the MCP server over `app`; `tools` and `tasks` default to the product's own."""
+    desk = _Desk(app, tools, tasks or GenerationTasks(app.generations, tools))
+    server: Server[Any] = Server(
         "runapi-mcp",
         version=__version__,
         title="Gemini through RunAPI",
         instructions=INSTRUCTIONS,
         website_url="https://runapi.ai",
-        cache_hints={
-            "tools/list": _AN_HOUR,
-            "resources/list": _AN_HOUR,
-            "resources/templates/list": _AN_HOUR,
-            "prompts/list": _AN_HOUR,
-            "server/discover": _AN_HOUR,
-        },
+        cache_hints=dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
         on_list_tools=desk.list_tools,
-        on_call_tool=desk.call_tool,
         on_list_resources=desk.list_resources,
         on_list_resource_templates=desk.list_templates,
         on_read_resource=desk.read_resource,
         on_list_prompts=desk.list_prompts,
     )
+    # Not on_call_tool: a call may become a task, which is not a CallToolResult.
+    server.add_request_handler("tools/call", types.CallToolRequestParams, desk.call_tool)
+    serve_tasks(server, desk.tasks)
+    return server
 
 
 class _Desk:
     """Answers MCP requests."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, tools: Mapping[str, Tool[Any]], tasks: TaskSource) -> None:
+        self.tasks = tasks
         self._app = app
-        self._tools = listed_tools()
+        self._tools = tools
+        self._listed = listed_tools(tools.values())
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=self._tools)
+        return types.ListToolsResult(tools=self._listed)
 
-    async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        """Validate, perform, render. Every error of ours becomes a result here, and nowhere else.
+    async def call_tool(
+        self, ctx: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | dict[str, Any]:
+        """Return a tool's result; or, where the client knows tasks and it is not done, a task.
 
         Raises:
             MCPError: There is no such tool.
         """
-        tool = TOOLS.get(params.name)
+        tool = self._tools.get(params.name)
         if tool is None:
-            known = ", ".join(TOOLS)
-            message = f"Unknown tool: {params.name[:60]!r}. Tools: {known}."
+            message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
+        reply = await self._reply(tool, ctx, params.arguments or {})
+        if reply.running and reply.handle and declared(ctx):
+            return self.tasks.state(reply.handle, ctx).created_result()
+        return rendered(reply)
+
+    async def _reply(self, tool: Tool[Any], ctx: Context, arguments: dict[str, Any]) -> Reply:
+        """Validate and perform. THE error boundary: here every error becomes a reply, and nowhere else."""
         try:
-            args = tool.args.model_validate(params.arguments or {})
+            args = tool.args.model_validate(arguments)
             run = self._run(ctx)
             await run.begin()
-            return rendered(await tool.perform(args, run))
+            return await tool.perform(args, run)
         except ValidationError as error:
-            return rendered_error(taught(error, tool.args))
+            return error_reply(taught(error, tool.args))
         except RunapiError as error:
-            return rendered_error(error)
-        except Exception:  # THE boundary: whatever else went wrong is a bug of ours
+            return error_reply(error)
+        except Exception:
             logger.exception("%s failed", tool.name)
-            return rendered_bug(tool.name)
+            return bug_reply(tool.name)
 
     async def list_resources(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -163,12 +182,4 @@ class _Desk:
             await ctx.session.report_progress(seconds, None, line)
 
         app = self._app
-        return Run(app.settings, app.upstream, app.generations, _caller(ctx), report)
-
-
-def _caller(ctx: Context) -> Caller:
-    params = ctx.session.client_params
-    return Caller(
-        host=params.client_info.name if params else None,
-        wants_progress=bool(ctx.meta) and "progress_token" in (ctx.meta or {}),
-    )
+        return Run(app.settings, app.upstream, app.generations, caller_of(ctx), report)

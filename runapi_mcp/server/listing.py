@@ -1,5 +1,6 @@
 """Our tools as MCP lists them: small schemas, honest hints, always in the same order."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import mcp_types as types
@@ -10,9 +11,9 @@ from runapi_mcp.wire.types import JsonObject, JsonValue
 _NOISE = frozenset({"title", "default"})
 
 
-def listed_tools() -> list[types.Tool]:
-    """Return every tool as MCP describes it."""
-    return [_listed(tool) for tool in TOOLS.values()]
+def listed_tools(tools: Iterable[Tool[Any]] = TOOLS.values()) -> list[types.Tool]:
+    """Return tools as MCP describes them, in their order."""
+    return [_listed(tool) for tool in tools]
 
 
 def _listed(tool: Tool[Any]) -> types.Tool:

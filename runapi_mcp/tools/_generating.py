@@ -118,7 +118,7 @@ def bracketed(sentences: list[str]) -> str:
 def failed(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
     error = view.error or RunapiError("The generation was cancelled before anything was written.")
-    return Reply(str(error), is_error=True, receipt=view.receipt, handle=view.handle)
+    return Reply(str(error), is_error=True, receipt=view.receipt, handle=view.handle, code=error.code)
 
 
 def nothing_to_give(view: View) -> bool:

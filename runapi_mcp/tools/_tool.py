@@ -39,6 +39,13 @@ class Reply:
     is_error: bool = False
     receipt: Receipt | None = None
     handle: str | None = None
+    code: str = ""
+    """The stable code of an error of ours, for programs."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it stands for a generation that goes on, behind `handle`."""
+        return self.receipt is not None and self.receipt.status == "running"
 
 
 @dataclass(frozen=True)

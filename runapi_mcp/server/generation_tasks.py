@@ -1,0 +1,47 @@
+"""Generations as tasks: the same handle, the same state, in the protocol's own words."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from runapi_mcp.generations import Generation, Generations
+from runapi_mcp.progress import progress_line
+from runapi_mcp.server.caller import caller_of
+from runapi_mcp.server.rendering import rendered
+from runapi_mcp.server.tasks import Context, TaskState, Wire
+from runapi_mcp.tools import Page, Tool
+
+_POLL_MS: Final = 2_000
+
+
+class GenerationTasks:
+    """The tasks of the product: every generation that was handed over."""
+
+    def __init__(self, generations: Generations, tools: Mapping[str, Tool[Any]]) -> None:
+        self._generations = generations
+        self._tools = tools
+
+    def state(self, task_id: str, ctx: Context) -> TaskState:
+        """Return a generation as a task; see :meth:`TaskSource.state`."""
+        generation = self._find(task_id, ctx)
+        view = generation.view()
+        common = (generation.created, generation.updated, self._generations.keep_ms, _POLL_MS)
+        if view.status == "running":
+            return TaskState(task_id, "working", *common, message=progress_line(generation.evidence()))
+        if view.status == "cancelled":
+            return TaskState(task_id, "cancelled", *common)
+        render = self._tools[view.job.tool].render
+        assert render is not None, "only tools that render start generations"
+        generation.delivered = True
+        return TaskState(task_id, "completed", *common, result=rendered(render(view, Page())))
+
+    def cancel(self, task_id: str, ctx: Context) -> None:
+        """Cancel a generation; see :meth:`TaskSource.cancel`."""
+        self._find(task_id, ctx).cancel()
+
+    def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
+        """Ignore responses: no task of ours ever asks for input."""
+        del responses
+        self._find(task_id, ctx)
+
+    def _find(self, task_id: str, ctx: Context) -> Generation:
+        return self._generations.find(task_id, caller_of(ctx).owner)

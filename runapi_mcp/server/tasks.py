@@ -1,0 +1,158 @@
+"""The tasks extension (SEP-2663, revision 2026-07-28): a handle that the protocol itself knows.
+
+A client that declares ``io.modelcontextprotocol/tasks`` on a call gets a task instead of a handle
+when the call outlives its hold window. A task is not another thing than the generation behind it:
+its id is the handle, its state the generation's. Where tasks come from is a :class:`TaskSource`,
+so that the protocol part can be judged by the published conformance scenarios.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import Field
+
+from runapi_mcp.errors import HandleError
+
+EXTENSION: Final = "io.modelcontextprotocol/tasks"
+TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]
+Context: TypeAlias = ServerRequestContext[Any, Any]
+Wire: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task as it stands. Times are the wall clock's; `ttl` and `poll` are milliseconds."""
+
+    id: str
+    status: TaskStatus
+    created: datetime
+    updated: datetime
+    ttl: int
+    poll: int
+    message: str = ""
+    result: types.CallToolResult | None = None
+    error: types.ErrorData | None = None
+    input_requests: Mapping[str, Wire] = field(default_factory=dict)
+
+    def flat(self) -> Wire:
+        """Return what every shape of a task holds."""
+        return {
+            "taskId": self.id,
+            "status": self.status,
+            **({"statusMessage": self.message} if self.message else {}),
+            "createdAt": _timestamp(self.created),
+            "lastUpdatedAt": _timestamp(self.updated),
+            "ttlMs": self.ttl,
+            "pollIntervalMs": self.poll,
+        }
+
+    def created_result(self) -> Wire:
+        """Return it as the result of the call that became a task."""
+        return {"resultType": "task"} | self.flat()
+
+    def detailed(self) -> Wire:
+        """Return it as the result of ``tasks/get``, with what its status adds."""
+        wire: Wire = {"resultType": "complete"} | self.flat()
+        if self.status == "completed" and self.result is not None:
+            wire["result"] = self.result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        if self.status == "failed" and self.error is not None:
+            wire["error"] = self.error.model_dump(by_alias=True, mode="json", exclude_none=True)
+        if self.status == "input_required":
+            wire["inputRequests"] = dict(self.input_requests)
+        return wire
+
+
+class TaskSource(Protocol):
+    """Where tasks come from."""
+
+    def state(self, task_id: str, ctx: Context) -> TaskState:
+        """Return a task of the caller's.
+
+        Raises:
+            HandleError: There is none.
+        """
+
+    def cancel(self, task_id: str, ctx: Context) -> None:
+        """Stop a task of the caller's; does nothing once it has ended.
+
+        Raises:
+            HandleError: There is none.
+        """
+
+    def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
+        """Take the client's responses to a task's requests; unknown keys are ignored.
+
+        Raises:
+            HandleError: There is no such task.
+        """
+
+
+class TaskParams(types.RequestParams):
+    """Parameters of ``tasks/get`` and ``tasks/cancel``."""
+
+    task_id: str = Field(alias="taskId")
+
+
+class UpdateParams(TaskParams):
+    """Parameters of ``tasks/update``."""
+
+    input_responses: dict[str, Wire] = Field(alias="inputResponses")
+
+
+def declared(ctx: Context) -> bool:
+    """Whether this very request declares the extension, in the era that has it."""
+    capabilities = ctx.session.client_capabilities
+    extensions = (capabilities.extensions if capabilities else None) or {}
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION in extensions
+
+
+def serve_tasks(server: Server[Any], source: TaskSource) -> None:
+    """Advertise the extension on `server` and serve its methods from `source`."""
+
+    async def get(ctx: Context, params: TaskParams) -> Wire:
+        with _gated(ctx):
+            return source.state(params.task_id, ctx).detailed()
+
+    async def update(ctx: Context, params: UpdateParams) -> Wire:
+        with _gated(ctx):
+            source.answer(params.task_id, params.input_responses, ctx)
+        return {"resultType": "complete"}
+
+    async def cancel(ctx: Context, params: TaskParams) -> Wire:
+        with _gated(ctx):
+            source.cancel(params.task_id, ctx)
+        return {"resultType": "complete"}
+
+    server.extensions[EXTENSION] = {}
+    server.add_request_handler("tasks/get", TaskParams, get)
+    server.add_request_handler("tasks/update", UpdateParams, update)
+    server.add_request_handler("tasks/cancel", TaskParams, cancel)
+
+
+@contextmanager
+def _gated(ctx: Context) -> Iterator[None]:
+    """Let only declaring requests of the right era in, and name an unknown task as the spec does."""
+    if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        raise MCPError(code=types.METHOD_NOT_FOUND, message="Method not found", data=ctx.method)
+    if not declared(ctx):
+        raise MCPError(
+            code=types.MISSING_REQUIRED_CLIENT_CAPABILITY,
+            message=f"This request does not declare the extension {EXTENSION}.",
+            data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
+        )
+    try:
+        yield
+    except HandleError as error:
+        raise MCPError(code=types.INVALID_PARAMS, message=str(error)) from None
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
