@@ -1,0 +1,33 @@
+"""A Python program as the host: ask, watch the progress, read the receipt.
+
+Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as that command prints.
+"""
+
+import os
+import sys
+
+import anyio
+from mcp import Client, StdioServerParameters
+
+SERVER = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=dict(os.environ))
+
+
+async def show(progress: float, total: float | None, message: str | None) -> None:
+    del total  # never invented
+    print(f"{progress:6.2f} s  {message}", file=sys.stderr)
+
+
+async def main() -> None:
+    async with Client(SERVER) as client:
+        result = await client.call_tool(
+            "ask_gemini", {"prompt": "Name one good reason to stream."}, progress_callback=show
+        )
+    assert not result.is_error, result.content
+    print(result.content[0].text if result.content[0].type == "text" else result.content)
+    receipt = (result.meta or {})["ai.runapi/receipt"]
+    assert receipt["complete"]
+    print(f"[{receipt['model']}, {receipt['seconds']} s, tokens {receipt['tokens']}]", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    anyio.run(main)
