@@ -5,9 +5,12 @@
     RunapiError                   what happened, whose move it is, what to do
     ├── InputError                the caller's arguments; nothing was sent
     │   └── HandleError           a handle that is unknown, expired or somebody else's
+    │       └── StoreDown         a handle that cannot be looked up now
     ├── SettingsError             the server's settings; nothing was sent
     │   └── KeyMissing            no RunAPI key is set
     ├── BusyError                 this server has no room for another generation
+    ├── TooManyCalls              as many of the caller's calls run as may
+    ├── BudgetSpent               the principal has used up the tokens of the day
     └── UpstreamError             RunAPI, or the way there
         ├── Unreachable           no connection; nothing was sent
         ├── Refused               an answer with a status instead of a stream
@@ -25,6 +28,7 @@
             ├── StreamCut         it ended, or its connection broke, without a finish
             ├── Stalled           nothing came for the idle time-out
             ├── DeadlinePassed    the total time ran out
+            ├── ServerLeft        the server that ran it was stopped
             └── FailedMidway      RunAPI reported an error inside the stream
 
 Foreign exceptions become these at one border (``upstream.py``), and these become MCP
@@ -89,6 +93,13 @@ class HandleError(InputError):
     code = "unknown_handle"
 
 
+class StoreDown(HandleError):
+    """The store that servers share cannot be reached, and the handle is not of this server."""
+
+    code = "store_down"
+    default_advice = "Try again in a moment; a generation goes on meanwhile."
+
+
 class SettingsError(RunapiError):
     """The server is set up wrongly; nothing was sent. Whoever set it up can fix it."""
 
@@ -110,6 +121,20 @@ class BusyError(RunapiError):
 
     code = "busy"
     default_advice = "Try again when some have finished, or raise RUNAPI_MCP_MAX_RUNNING."
+
+
+class TooManyCalls(RunapiError):
+    """As many of the caller's own calls run as this server allows each caller. Time fixes it."""
+
+    code = "too_many_calls"
+    default_advice = "Wait for one to end, or stop one: get_result with its handle and cancel true."
+
+
+class BudgetSpent(RunapiError):
+    """The principal has used up the tokens of the day. Time fixes it, or whoever runs the server."""
+
+    code = "budget_spent"
+    default_advice = "They count anew at 00:00 UTC; whoever runs this server can allow more."
 
 
 class UpstreamError(RunapiError):
@@ -279,6 +304,13 @@ class DeadlinePassed(Interrupted):
 
     code = "deadline"
     default_advice = "Ask for less at once, or raise RUNAPI_MCP_DEADLINE."
+
+
+class ServerLeft(Interrupted):
+    """The server that ran it was stopped."""
+
+    code = "server_left"
+    default_advice = "Continue from the partial text or ask again, when it is back."
 
 
 class FailedMidway(Interrupted):

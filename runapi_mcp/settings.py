@@ -8,14 +8,15 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
-
-from pydantic import SecretStr
 
 from runapi_mcp.catalog import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
 from runapi_mcp.errors import KeyMissing, SettingsError
-from runapi_mcp.wire.types import DialectName
+from runapi_mcp.wire.names import DialectName
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr  # takes longer to import than a host should wait for --version
 
 Hold: TypeAlias = float | Literal["auto"]
 LogLevel: TypeAlias = Literal["off", "info", "debug"]
@@ -108,6 +109,21 @@ def read_model_id(text: str) -> str:
     return text
 
 
+def _store(text: str) -> "SecretStr":
+    """Read where the shared store is; a secret, for it may hold a password."""
+    url = urlsplit(text)
+    where = url.path if url.scheme == "unix" else url.hostname
+    if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
+        raise ValueError("a redis://, rediss:// or unix:// URL")
+    return _secret(text)
+
+
+def _secret(text: str) -> "SecretStr":
+    from pydantic import SecretStr
+
+    return SecretStr(text)
+
+
 def _folders(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in re.split(r"[\n,]", text) if part.strip())
 
@@ -122,10 +138,12 @@ def _switch(text: str) -> bool:
 class Settings:
     """Everything that can be set. Times are seconds, sizes bytes or characters as named."""
 
-    key: SecretStr | None = None
+    key: "SecretStr | None" = None
     """The RunAPI key; `None` if there is none that could be used."""
     key_problem: str = ""
     """Why a key that was given cannot be used; never holds the key."""
+    working_dir_files: bool = True
+    """Whether files may come from the working directory; no, when callers are not this machine's user."""
     base_url: str = _option("RUNAPI_BASE_URL", read_base_url, DEFAULT_BASE_URL, "Where RunAPI is.")
     chat_path: str = _option(
         "RUNAPI_CHAT_PATH",
@@ -169,6 +187,18 @@ class Settings:
         256,
         "Generations that wait for their turn; more are refused.",
     )
+    max_calls_per_user: int = _option(
+        "RUNAPI_MCP_MAX_CALLS_PER_USER",
+        _whole(0, 10_000),
+        0,
+        "Generations of one caller that run at once; 0 is no limit.",
+    )
+    max_tokens_per_day: int = _option(
+        "RUNAPI_MCP_MAX_TOKENS_PER_DAY",
+        _whole(0, 10**12),
+        0,
+        "Tokens that one caller may use in a day (UTC); 0 is no limit.",
+    )
     max_event_bytes: int = _option(
         "RUNAPI_MCP_MAX_EVENT_BYTES", _whole(1024, 1024 * MIB), 32 * MIB, "Bytes of one event of a stream."
     )
@@ -199,14 +229,26 @@ class Settings:
     max_file_bytes: int = _option(
         "RUNAPI_MCP_MAX_FILE_BYTES", _whole(1024, 100 * MIB), 20 * MIB, "Bytes of one attached file."
     )
+    store: "SecretStr | None" = _option(
+        "RUNAPI_MCP_STORE",
+        _store,
+        None,
+        "Redis that several servers share, as redis://HOST:PORT/DB; without it each keeps its own.",
+    )
     log: LogLevel = _option(
         "RUNAPI_MCP_LOG", _one_of("off", "info", "debug"), "off", "Log to stderr, as JSON lines."
     )
     log_content: bool = _option(
         "RUNAPI_MCP_LOG_CONTENT", _switch, default=False, about="Let debug logs hold prompts and answers."
     )
+    fast_boot: bool = _option(
+        "RUNAPI_MCP_FAST_BOOT",
+        _switch,
+        default=True,
+        about="Over stdio, answer the first questions while the server is still being imported.",
+    )
 
-    def need_key(self) -> SecretStr:
+    def need_key(self) -> "SecretStr":
         """Return the key.
 
         Raises:
@@ -226,19 +268,33 @@ def from_env(env: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: A value is not what its setting takes; the message names both.
     """
-    given = {name: value.strip() for name, value in env.items() if value.strip()}
-    values: dict[str, object] = {}
-    for option in options():
-        if (text := given.get(option.env)) is not None:
-            values[option.name] = option.parsed(text)
+    given = _given(env)
+    values = values_from(env)
     key_name: str | None = next((name for name in KEY_NAMES if name in given), None)
-    if key_name is None and "base_url" not in values and (pair := _google_pair(given)):
-        key_name, values["base_url"] = "GOOGLE_API_KEY", pair
+    if key_name is None and values.get("base_url") and "RUNAPI_BASE_URL" not in given:
+        key_name = "GOOGLE_API_KEY"
     problem = key_problem(key_name, given[key_name]) if key_name else ""
-    key = SecretStr(given[key_name]) if key_name and not problem else None
+    key = _secret(given[key_name]) if key_name and not problem else None
+    return Settings(key=key, key_problem=problem, **cast("dict[str, Any]", values))
+
+
+def values_from(env: Mapping[str, str]) -> dict[str, object]:
+    """Return what `env` sets, by the names of :class:`Settings`; the key is left out.
+
+    Raises:
+        SettingsError: A value is not what its setting takes; the message names both.
+    """
+    given = _given(env)
+    values = {option.name: option.parsed(given[option.env]) for option in options() if option.env in given}
+    if "base_url" not in values and not given.keys() & set(KEY_NAMES) and (pair := _google_pair(given)):
+        values["base_url"] = pair
     if host_tokens := given.get("MAX_MCP_OUTPUT_TOKENS"):
         values["max_result_chars"] = _within_host_budget(host_tokens, values.get("max_result_chars"))
-    return Settings(key=key, key_problem=problem, **cast("dict[str, Any]", values))
+    return values
+
+
+def _given(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in env.items() if value.strip()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +334,13 @@ def _unusable(env: str, text: str, wanted: ValueError) -> SettingsError:
 def options() -> list[Option]:
     """Return every setting that a variable or a flag sets, in the order of the README."""
     return [
-        Option(f.name, f.metadata["env"], f.metadata["about"], f.default, f.metadata["read"])
+        Option(
+            f.name,
+            f.metadata["env"],
+            f.metadata["about"],
+            "" if f.default is None else f.default,
+            f.metadata["read"],
+        )
         for f in fields(Settings)
         if f.metadata and f.default is not MISSING
     ]

@@ -9,6 +9,7 @@ from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
 from runapi_mcp.sim.leaves import number, string
+from runapi_mcp.sim.patterns import matching
 
 Schema = Mapping[str, object]
 
@@ -87,10 +88,17 @@ class _Maker:
         for name in required:
             made.setdefault(name, self.value(extra, name, depth + 1))
         for spare in range(len(made), cast("int", schema.get("minProperties", 0))):
-            made[f"key{spare}"] = self.value(extra, "", depth + 1)
+            made |= self._spare(schema, spare, depth)
         if not made and isinstance(extra, Mapping) and depth < _DEEP:
             made["key"] = self.value(extra, "", depth + 1)
         return made
+
+    def _spare(self, schema: Schema, number: int, depth: int) -> dict[str, object]:
+        """A member that no property names: one of a pattern's, if there is a pattern that can be matched."""
+        for pattern, part in _mapping(schema.get("patternProperties")).items():
+            if (key := matching(pattern)) is not None:
+                return {f"{key}{number or ''}": self.value(part, "", depth + 1)}
+        return {f"key{number}": self.value(schema.get("additionalProperties", True), "", depth + 1)}
 
     def _array(self, schema: Schema, name: str, depth: int) -> list[object]:
         prefix = cast("Sequence[object]", schema.get("prefixItems", ()))

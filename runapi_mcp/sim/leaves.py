@@ -15,6 +15,7 @@ _FORMATS = {
     "uri": "https://example.org/simulated",
     "url": "https://example.org/simulated",
     "uri-reference": "/simulated",
+    "json-pointer": "/simulated",
     "uuid": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
     "hostname": "example.org",
     "ipv4": "192.0.2.1",

@@ -4,8 +4,9 @@ httpx and httpx-sse live in this folder and nowhere else. What the bytes mean is
 what becomes of the events the caller's. Every error that leaves is one of ours.
 """
 
+import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,13 +28,17 @@ from runapi_mcp.errors import (
     Unavailable,
     UpstreamError,
 )
-from runapi_mcp.settings import Settings
+from runapi_mcp.settings import LOOPBACK, Settings
+from runapi_mcp.telemetry import trace_header
 from runapi_mcp.upstream.answering import Answering
 from runapi_mcp.upstream.body import Body, Limits
 from runapi_mcp.upstream.client import auth_header, new_client, read_start
+from runapi_mcp.upstream.pacing import MemoryPacing, Pacing, paced_name
+from runapi_mcp.upstream.redirects import resolved
 from runapi_mcp.upstream.trace import Phase, Trace
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, redacted, retry_after, translated
 from runapi_mcp.wire import dialects
+from runapi_mcp.wire.citations import REDIRECT_HOST
 from runapi_mcp.wire.documents import dumped
 from runapi_mcp.wire.faults import read_failure_body, refusal
 from runapi_mcp.wire.listing import LiveModel, read_page
@@ -56,21 +61,36 @@ class Upstream:
         settings: Where RunAPI is, and the limits.
         clock: Seconds that only go forward.
         today: The wall clock, for waits that are given as a date.
+        redirects_at: Where Google's redirect links are resolved, instead of at Google: a scheme and
+            a host.
+        pacing: Who has been asked to wait; by default, what this process knows.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        clock: Callable[[], float] = anyio.current_time,
+        clock: Callable[[], float] = time.monotonic,
         today: Callable[[], datetime] = lambda: datetime.now(UTC),
+        redirects_at: str | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         self._settings = settings
+        self._pacing = pacing or MemoryPacing(clock)
         self._clock = clock
         self._today = today
         self._dialects = dialects(settings.chat_path)
         self._host = urlsplit(settings.base_url).netloc
         self._client = new_client(settings)
+        self.listed: tuple[str, ...] = ()
+        """Model ids of the last live list that the server's own key saw; empty before there was one."""
+        simulated = urlsplit(settings.base_url).hostname in LOOPBACK
+        self._redirects_at = redirects_at or (None if simulated else f"https://{REDIRECT_HOST}")
+
+    @property
+    def base_url(self) -> str:
+        """Where RunAPI is."""
+        return self._settings.base_url
 
     async def aclose(self) -> None:
         """Close the client and its idle connections."""
@@ -114,9 +134,21 @@ class Upstream:
             UpstreamError: Neither list could be had.
         """
         try:
-            return (await self._page(f"{self._settings.chat_path}/models", "bearer", key))[0]
+            found = (await self._page(f"{self._settings.chat_path}/models", "bearer", key))[0]
         except NotFound:
-            return await self._native_models(key)
+            found = await self._native_models(key)
+        if key == self._settings.key:
+            self.listed = tuple(model.id for model in found)
+        return found
+
+    async def redirects(self, links: Sequence[str]) -> dict[str, str]:
+        """Return where Google's redirect links lead, those that say so within two seconds.
+
+        The links of a RunAPI on this machine, which is a simulated one, lead nowhere and are not asked.
+        """
+        if self._redirects_at is None:
+            return {}
+        return await resolved(self._client, links, ask_at=self._redirects_at)
 
     async def _native_models(self, key: SecretStr) -> list[LiveModel]:
         found: list[LiveModel] = []
@@ -147,15 +179,34 @@ class Upstream:
         content = _encoded(request)
         waits = 0
         while True:
+            await self._keep_pace(key, trace, patient_until)
             trace.enter("connecting")
             response = await self._send(request, content, key, trace)
             if response.status_code == 200:
                 return response
             error = await self._refused(response, request.path, key, trace)
             seconds = _asked_wait(error)
+            if seconds and isinstance(error, RateLimited):
+                await self._pacing.ask(paced_name(key), seconds)
             if seconds is None or waits == _MOST_WAITS or self._clock() + seconds > patient_until:
                 raise error
             waits += 1
+            await self._wait(seconds, trace)
+
+    async def _keep_pace(self, key: SecretStr, trace: Trace, patient_until: float) -> None:
+        """Wait out what RunAPI asked of another call with this key.
+
+        Raises:
+            RateLimited: That would take longer than there is patience for; nothing was sent.
+        """
+        seconds = await self._pacing.left(paced_name(key))
+        if seconds and self._clock() + seconds > patient_until:
+            raise RateLimited(
+                f"RunAPI asked this key to wait, {seconds:.0f} s more; nothing was sent.",
+                advice="Call again after that.",
+                retry_after=seconds,
+            )
+        if seconds:
             await self._wait(seconds, trace)
 
     async def _send(self, request: Request, content: bytes, key: SecretStr, trace: Trace) -> httpx.Response:
@@ -173,6 +224,7 @@ class Upstream:
             "Accept": "text/event-stream",
             "Cache-Control": "no-store",
             "X-Client-Request-Id": trace.request_id,
+            **trace_header(),
         }
         url = self._settings.base_url + request.path
         post = self._client.build_request("POST", url, headers=headers, content=content)

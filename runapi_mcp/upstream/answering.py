@@ -116,7 +116,10 @@ class Answering:
     def _expect_end(self) -> None:
         """Once the finish or a failure has come, silence is the end, sooner if nothing more is due."""
         body = self._body
-        body.final = self._ending.finished or self._failed
+        final = self._ending.finished or self._failed
+        if not final and not body.final:
+            return
+        body.final = final
         grace = _GRACE_SECONDS if self._ending.settled or self._failed else _LONG_GRACE_SECONDS
         body.quiet = min(body.silence, grace) if body.final else body.silence
 
@@ -141,7 +144,10 @@ class Answering:
             return StreamCut(
                 "RunAPI's answer was empty.", advice="Ask again; it is not caused by the arguments."
             )
-        return StreamCut(f"RunAPI's stream held no answer; what came was {quoted(tail)}.")
+        return StreamCut(
+            f"RunAPI's stream held no answer; what came was {quoted(tail)}.",
+            advice="It is not caused by the arguments; ask again.",
+        )
 
     def _refusal(self, failure: Failure) -> UpstreamError:
         return refusal(failure, 200, request_id=self._trace.request_id or "", path=self._request.path)

@@ -68,7 +68,7 @@ class Body:
         self.headers = {"content-type": "text/event-stream"}
         self.silence = limits.silence
         self.quiet = limits.silence
-        self.active_at = clock()
+        self.active_at = self._now = clock()
         self.final = False
         self.ended = False
 
@@ -146,32 +146,31 @@ class Body:
 
     async def _read(self) -> bytes:
         """Return the next bytes; none at the end, or in a silence that means the end."""
-        while not self.ended:
-            piece = await self._within_limits()
-            if piece is None:
-                self.ended = True
-            elif piece:
-                self._count(piece)
-                return piece
-        return b""
+        piece = None if self.ended else await self._within_limits()
+        if piece is None:
+            self.ended = True
+            return b""
+        self._count(piece)
+        return piece
 
     async def _within_limits(self) -> bytes | None:
         began = self._clock()
         allowed = min(self.quiet - self._waited, self._limits.deadline - began)
         try:
-            with anyio.fail_after(max(allowed, 0)):
+            # A bare scope: fail_after() would cost more than all the rest of a read.
+            with anyio.CancelScope(deadline=anyio.current_time() + max(allowed, 0)):
                 return await anext(self._source, None)
-        except TimeoutError:
-            if self.final:
-                return None
-            raise self._silence() from None
         finally:
-            self._waited += self._clock() - began
+            self._now = self._clock()
+            self._waited += self._now - began
+        if self.final:
+            return None
+        raise self._silence()
 
     def _active(self) -> None:
         self._event_bytes = 0
         self._waited = 0.0
-        self.active_at = self._clock()
+        self.active_at = self._now
 
     def _silence(self) -> Stalled | DeadlinePassed:
         if self._clock() >= self._limits.deadline:
@@ -183,7 +182,7 @@ class Body:
 
     def _count(self, piece: bytes) -> None:
         size = len(piece)
-        self._trace.heard(size, self._clock())
+        self._trace.heard(size, self._now)
         # What was read before without an event: this piece may hold many that are small.
         if self._event_bytes > self._limits.event_bytes:
             raise _too_large("one event", self._limits.event_bytes)

@@ -1,6 +1,10 @@
 """The HTTP client, its headers, and the reading of short bodies."""
 
+import ssl
+import threading
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -10,10 +14,13 @@ from runapi_mcp import __version__
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.wire.types import Auth
 
+_TRUST: Final = threading.Lock()
+
 
 def new_client(settings: Settings) -> httpx.AsyncClient:
     """Return a client that follows no redirect, keeps no cookie, and uses a proxy except to this machine."""
     timeout = settings.connect_timeout
+    url = urlsplit(settings.base_url)
     return httpx.AsyncClient(
         # Silence between reads is judged in Body, which knows what has come; httpx only counts bytes.
         timeout=httpx.Timeout(connect=timeout, read=None, write=max(timeout, 60.0), pool=timeout),
@@ -22,8 +29,35 @@ def new_client(settings: Settings) -> httpx.AsyncClient:
         # One client serves many keys; a cookie would tie their calls together.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
-        trust_env=urlsplit(settings.base_url).hostname not in LOOPBACK,
+        verify=_nobody() if _plain(settings) else trusted(),
+        trust_env=url.hostname not in LOOPBACK,
     )
+
+
+def warm(settings: Settings) -> None:
+    """Build in a thread what takes long to build and every client needs: which certificates to trust."""
+    if not _plain(settings):
+        threading.Thread(target=trusted, name="trusted certificates", daemon=True).start()
+
+
+def trusted() -> ssl.SSLContext:
+    """Return the one TLS context of this process; waits if a thread is building it."""
+    with _TRUST:
+        return _trusted()
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _nobody() -> ssl.SSLContext:
+    """Return a context for plain HTTP to this machine, which meets no certificate: it would accept none."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _plain(settings: Settings) -> bool:
+    return urlsplit(settings.base_url).scheme == "http"
 
 
 def auth_header(auth: Auth, key: SecretStr) -> dict[str, str]:

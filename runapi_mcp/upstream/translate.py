@@ -61,7 +61,10 @@ def _ours(error: Exception, host: str, *, answering: bool) -> UpstreamError | Se
             return ProtocolError("RunAPI's answer is compressed in a way it does not say.")
     if answering:
         return StreamCut("The connection broke in the middle of the answer.")
-    return StreamCut("The connection broke before RunAPI answered; it may have done the work.")
+    return StreamCut(
+        "The connection broke before RunAPI answered; it may have done the work.",
+        advice="It is not caused by the arguments; ask again.",
+    )
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:

@@ -12,10 +12,11 @@ from typing import Final
 
 from pydantic import AliasChoices, Field
 
-from runapi_mcp.errors import InputError
 from runapi_mcp.wire.citations import Citations
-from runapi_mcp.wire.documents import Lax, read_documents
+from runapi_mcp.wire.documents import Lax, lenient, read_documents
 from runapi_mcp.wire.faults import Report, read_failure_body
+from runapi_mcp.wire.messages import messages
+from runapi_mcp.wire.plain import plain_chat
 from runapi_mcp.wire.thoughts import ThoughtTags
 from runapi_mcp.wire.types import (
     Call,
@@ -26,15 +27,10 @@ from runapi_mcp.wire.types import (
     FinishReason,
     Frame,
     FunctionCallDelta,
-    Inline,
     JsonObject,
     JsonValue,
-    Linked,
-    Part,
     Request,
     Served,
-    Text,
-    Turn,
     Usage,
 )
 
@@ -75,7 +71,7 @@ class Chat:
 def _body(call: Call) -> JsonObject:
     body: JsonObject = {
         "model": call.model,
-        "messages": [*_system(call), *map(_message, call.turns)],
+        "messages": [*_system(call), *messages(call.turns)],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -94,30 +90,6 @@ def _body(call: Call) -> JsonObject:
 
 def _system(call: Call) -> list[JsonValue]:
     return [{"role": "system", "content": call.system}] if call.system else []
-
-
-def _message(turn: Turn) -> JsonValue:
-    role = "assistant" if turn.role == "model" else "user"
-    match turn.parts:
-        case (Text(text),):
-            return {"role": role, "content": text}
-        case parts:
-            return {"role": role, "content": [_part(part) for part in parts]}
-
-
-def _part(part: Part) -> JsonValue:
-    match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Inline(mime_type, base64) if mime_type.startswith("image/"):
-            return {"type": "image_url", "image_url": {"url": f"data:{mime_type};base64,{base64}"}}
-        case Linked(mime_type, url) if mime_type.startswith("image/"):
-            return {"type": "image_url", "image_url": {"url": url}}
-        case Inline(mime_type) | Linked(mime_type):
-            raise InputError(
-                f"RunAPI's chat endpoint takes images only, not {mime_type}.",
-                advice="Use a model with a native endpoint, such as gemini-3-flash-preview.",
-            )
 
 
 def _tools(call: Call) -> list[JsonValue]:
@@ -154,6 +126,7 @@ class _ToolCall(Lax):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    extra_content: object = None
 
 
 class _Delta(Lax):
@@ -208,6 +181,11 @@ class ChatDecoder:
             return (read_failure_body(text),)
         if not text:
             return ()
+        plain = plain_chat(text, self._served)
+        usage = lenient(_Usage, plain.usage) if plain else None
+        if plain and (usage is not None) is (plain.usage is not None):
+            told: list[Event] = [_usage(usage)] if usage else []
+            return [*told, *self._thoughts.feed(plain.text, flagged=False)] if plain.text else told
         return [event for chunk in read_documents(_Chunk, text) for event in self._chunk(chunk)]
 
     def end(self) -> Sequence[Event]:
@@ -261,8 +239,13 @@ class _CallOrder:
             arguments = function.arguments or ""
             if isinstance(arguments, dict):
                 arguments = json.dumps(arguments, ensure_ascii=False)
+            signature = _google(call.extra_content).get("thought_signature")
             yield FunctionCallDelta(
-                self._index(call, function), call.id or "", function.name or "", arguments
+                self._index(call, function),
+                call.id or "",
+                function.name or "",
+                arguments,
+                signature if isinstance(signature, str) else "",
             )
 
     def _index(self, call: _ToolCall, function: _Function) -> int:

@@ -9,12 +9,16 @@ is known so far, so the last one is the whole.
 import json
 import re
 from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field
 
 from runapi_mcp.wire.documents import Lax, lenient
 from runapi_mcp.wire.types import Grounding, Source, Support, ThoughtDelta
 
+REDIRECT_HOST: Final = "vertexaisearch.cloud.google.com"
+"""Google's grounding gives links of this host, which lead to the pages and expire (wire notes §6.4)."""
 _MOST_SOURCES = 200
 _MOST_SUPPORTS = 2_000
 _MOST_HELD = 65_536
@@ -71,6 +75,7 @@ class _Annotation(Lax):
 class _RelaySource(Lax):
     url: str = Field(min_length=1, validation_alias=AliasChoices("source_url", "url", "link"))
     title: str | None = Field(None, validation_alias=AliasChoices("site_title", "title"))
+    snippet: str | None = None
 
 
 class Citations:
@@ -128,6 +133,15 @@ class Citations:
             self._supports.append(Support(citation.start_index or 0, citation.end_index, "", (index,)))
 
 
+def is_redirect(link: str) -> bool:
+    """Whether a link is one of Google's redirects: https, its host, the usual port, no user name."""
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and parts.netloc == REDIRECT_HOST
+
+
 def read_grounding(metadata: GroundingMetadata) -> Grounding:
     """Return grounding metadata as sources, supports and queries.
 
@@ -161,4 +175,4 @@ def _relay_sources(text: str) -> tuple[Source, ...]:
     if not isinstance(items, list):
         return ()
     found = [lenient(_RelaySource, item) for item in items[:_MOST_SOURCES]]
-    return tuple(Source(s.url, s.title or "", "relay") for s in found if s)
+    return tuple(Source(s.url, s.title or "", "relay", (s.snippet or "")[:2_000]) for s in found if s)

@@ -6,6 +6,7 @@ integer code, Google's with details, any of them in a one-element array, a bare 
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 
@@ -146,7 +147,7 @@ def _advice(kind: type[Refused], failure: Failure, status: int, path: str) -> st
     if kind in (RateLimited, Unavailable) and failure.hopeless:
         return "It is a daily quota: waiting a little will not help; another model may."
     if kind in (RateLimited, Unavailable) and failure.retry_after is not None:
-        return f"It asked for {failure.retry_after:.0f} s; call again after that."
+        return f"It asked for {math.ceil(failure.retry_after)} s; call again after that."
     return None
 
 

@@ -170,7 +170,10 @@ class Fold:
     def _call(self, delta: FunctionCallDelta) -> None:
         known = self._calls.get(delta.index) or FunctionCall("", "", "")
         self._calls[delta.index] = FunctionCall(
-            delta.id or known.id, delta.name or known.name, known.arguments + delta.arguments
+            delta.id or known.id,
+            delta.name or known.name,
+            known.arguments + delta.arguments,
+            delta.signature or known.signature,
         )
 
 
@@ -191,7 +194,9 @@ def _cut(partial: str) -> StreamCut:
         return StreamCut(
             "The answer stopped in the middle: the stream ended without a finish.", partial=partial
         )
-    return StreamCut("The stream ended before any answer came.")
+    return StreamCut(
+        "The stream ended before any answer came.", advice="It is not caused by the arguments; ask again."
+    )
 
 
 def _richer(known: Grounding, new: Grounding) -> Grounding:

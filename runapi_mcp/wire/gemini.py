@@ -12,10 +12,12 @@ from typing import Final
 from pydantic import AliasChoices, Field
 
 from runapi_mcp.wire.citations import Citations
-from runapi_mcp.wire.documents import Lax, read_documents
+from runapi_mcp.wire.documents import Lax, lenient, read_documents
 from runapi_mcp.wire.faults import Report, read_failure_body
+from runapi_mcp.wire.plain import plain_native
 from runapi_mcp.wire.types import (
     Call,
+    Called,
     DialectName,
     Done,
     Effort,
@@ -31,6 +33,7 @@ from runapi_mcp.wire.types import (
     Part,
     PromptBlocked,
     Request,
+    Returned,
     Served,
     Text,
     TextDelta,
@@ -102,6 +105,34 @@ def _part(part: Part) -> JsonValue:
             return {"inlineData": {"mimeType": mime_type, "data": base64}}
         case Linked(mime_type, url):
             return {"fileData": {"mimeType": mime_type, "fileUri": url}}
+        case Called():
+            return _function_call(part)
+        case Returned():
+            return {"functionResponse": _with_id(part.id, {"name": part.name, "response": _response(part)})}
+
+
+def _function_call(call: Called) -> JsonObject:
+    arguments = _object(call.arguments) or {}
+    made: JsonObject = {"functionCall": _with_id(call.id, {"name": call.name, "args": arguments})}
+    return made | ({"thoughtSignature": call.signature} if call.signature else {})
+
+
+def _with_id(call_id: str, fields: JsonObject) -> JsonObject:
+    return {"id": call_id, **fields} if call_id else fields
+
+
+def _response(returned: Returned) -> JsonObject:
+    """Return what a function gave as an object, which this dialect wants."""
+    given = _object(returned.content)
+    return {"result": returned.content} if given is None else given
+
+
+def _object(text: str) -> JsonObject | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _tools(call: Call) -> list[JsonValue]:
@@ -146,6 +177,9 @@ class _FunctionCall(Lax):
 class _Part(Lax):
     text: str | None = None
     thought: bool | None = None
+    signature: str | None = Field(
+        None, validation_alias=AliasChoices("thoughtSignature", "thought_signature")
+    )
     function_call: _FunctionCall | None = Field(
         None, validation_alias=AliasChoices("functionCall", "function_call")
     )
@@ -200,6 +234,12 @@ class NativeDecoder:
             return (read_failure_body(text),)
         if not text:
             return ()
+        plain = plain_native(text, self._served)
+        usage = lenient(_Usage, plain.usage) if plain else None
+        if plain and (usage is not None) is (plain.usage is not None):
+            told: list[Event] = [_usage(usage)] if usage else []
+            delta = ThoughtDelta if plain.thought else TextDelta
+            return [*told, delta(plain.text)] if plain.text else told
         return [event for chunk in read_documents(_Chunk, text) for event in self._chunk(chunk)]
 
     def end(self) -> Sequence[Event]:
@@ -226,14 +266,14 @@ class NativeDecoder:
     def _parts(self, candidate: _Candidate) -> Iterator[Event]:
         for part in (candidate.content.parts if candidate.content else None) or []:
             if part.function_call:
-                yield self._call(part.function_call)
+                yield self._call(part.function_call, part.signature or "")
             if part.text:
                 yield ThoughtDelta(part.text) if part.thought else TextDelta(part.text)
 
-    def _call(self, call: _FunctionCall) -> FunctionCallDelta:
+    def _call(self, call: _FunctionCall, signature: str) -> FunctionCallDelta:
         self._calls += 1
         arguments = json.dumps(call.args or {}, ensure_ascii=False)
-        return FunctionCallDelta(self._calls - 1, call.id or "", call.name or "", arguments)
+        return FunctionCallDelta(self._calls - 1, call.id or "", call.name or "", arguments, signature)
 
 
 def _usage(usage: _Usage) -> Usage:

@@ -78,17 +78,18 @@ class ThoughtTags:
             yield from _text(content)
 
     def _after_flagged(self, content: str) -> Iterator[TextDelta | ThoughtDelta]:
-        whole = self._flagged_tail + self._held + content
-        if whole != _CLOSE and _CLOSE.startswith(whole):
-            self._held += content
+        answer = self._held + content
+        whole = self._flagged_tail + answer
+        if any(begun != _CLOSE and _CLOSE.startswith(begun) for begun in (whole, answer)):
+            self._held = answer
             return
-        tail, held = self._let_go()
+        tail, _ = self._let_go()
         self._phase = _Phase.ANSWER
         if whole.startswith(_CLOSE):
             yield from _text(whole.removeprefix(_CLOSE))
         else:
             yield from _thought(tail)
-            yield from _text(held + content)
+            yield from _text(answer.removeprefix(_CLOSE))
 
     def _tagged(self, content: str) -> Iterator[TextDelta | ThoughtDelta]:
         thought, closed, answer = content.partition(_CLOSE)

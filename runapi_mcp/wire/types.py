@@ -22,11 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
+from runapi_mcp.wire.names import DialectName as DialectName
+from runapi_mcp.wire.names import Effort as Effort
+
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
 
-DialectName: TypeAlias = Literal["chat", "native"]
-Effort: TypeAlias = Literal["low", "medium", "high"]
 Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
 FinishReason: TypeAlias = Literal["stop", "length", "filtered", "tool", "error", "unknown"]
 Origin: TypeAlias = Literal["annotation", "grounding", "relay", "link"]
@@ -58,7 +59,29 @@ class Linked:
     url: str
 
 
-Part: TypeAlias = Text | Inline | Linked
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A function that the model asked for in an earlier turn; `arguments` is JSON text.
+
+    `signature` is what upstream sent with it; Gemini 3 wants it back (wire notes §5.3).
+    """
+
+    id: str
+    name: str
+    arguments: str
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came of a function that the model asked for; `content` is text, or JSON as text."""
+
+    id: str
+    name: str
+    content: str
+
+
+Part: TypeAlias = Text | Inline | Linked | Called | Returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +162,12 @@ class ThoughtDelta:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A page the answer rests on. Title and URL are the upstream's: untrusted."""
+    """A page the answer rests on. Title, URL and snippet are the upstream's: untrusted."""
 
     url: str
     title: str = ""
     origin: Origin = "grounding"
+    snippet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +202,7 @@ class FunctionCallDelta:
     id: str
     name: str
     arguments: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +275,12 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A function the model asks the caller to run; `arguments` is JSON text."""
+    """A function the model asks the caller to run; `arguments` is JSON text, `signature` opaque."""
 
     id: str
     name: str
     arguments: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,94 @@
+"""Two schemas in the wire's words, made into one that asks for both."""
+
+from typing import Final
+
+from runapi_mcp.wire.types import JsonObject, JsonValue
+
+_TIGHTER: Final = {"minimum": max, "minItems": max, "maximum": min, "maxItems": min}
+
+
+def merged(one: JsonObject, other: JsonObject) -> tuple[JsonObject, list[str]]:
+    """Return the schema that asks for what both ask for, and the rules that could not be kept.
+
+    `one` wins where only one of two can be said.
+    """
+    if not one or not other:
+        return one or other, []
+    if "$ref" in one or "$ref" in other:
+        # Beside a $ref the wire takes nothing.
+        kept, dropped = (one, other) if "$ref" in one else (other, one)
+        return kept, _rules(dropped)
+    whole: JsonObject = dict(one)
+    lost_rules: list[str] = []
+    for key, value in other.items():
+        if key not in whole:
+            whole[key] = value
+            continue
+        made, lost = _both(key, whole[key], value)
+        whole[key] = made
+        lost_rules += lost
+    return whole, lost_rules
+
+
+def stated_type(schema: JsonObject) -> str | None:
+    """Return the type that a schema's keywords speak of, where it names none itself."""
+    if schema.keys() & {"$ref", "anyOf", "enum"}:
+        return None
+    if schema.keys() & {"properties", "required", "additionalProperties"}:
+        return "object"
+    if schema.keys() & {"items", "prefixItems", "minItems", "maxItems"}:
+        return "array"
+    return "number" if schema.keys() & {"minimum", "maximum"} else None
+
+
+def _both(key: str, one: JsonValue, other: JsonValue) -> tuple[JsonValue, list[str]]:
+    if one == other:
+        return one, []
+    match one, other:
+        case (dict(), dict()) if key == "properties":
+            return _properties(one, other)
+        case (dict(), dict()) if key in ("items", "additionalProperties"):
+            return merged(one, other)
+        case (list(), list()) if key == "required":
+            return [*one, *(name for name in other if name not in one)], []
+        case (list(), list()) if key == "enum":
+            shared = [value for value in one if value in other]
+            return (shared, []) if shared else (one, [key])
+        case (int() | float(), int() | float()) if key in _TIGHTER:
+            return _TIGHTER[key](one, other), []
+        case _ if key == "type":
+            return _types(one, other)
+        case _ if key == "description":
+            return one, []
+        case (bool(), dict()) if one:
+            return other, []
+        case _:
+            return one, [key]
+
+
+def _properties(one: JsonObject, other: JsonObject) -> tuple[JsonObject, list[str]]:
+    whole: JsonObject = dict(one)
+    lost: list[str] = []
+    for name, value in other.items():
+        known = whole.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            whole[name], rules = merged(known, value)
+            lost += [f"properties/{name}/{rule}" for rule in rules]
+        else:
+            whole[name] = value
+    return whole, lost
+
+
+def _types(one: JsonValue, other: JsonValue) -> tuple[JsonValue, list[str]]:
+    first = one if isinstance(one, list) else [one]
+    second = other if isinstance(other, list) else [other]
+    shared: list[JsonValue] = [kind for kind in first if kind in second]
+    if not shared and {"number", "integer"} <= {*map(str, first), *map(str, second)}:
+        shared = ["integer"]
+    if not shared:
+        return one, ["type"]
+    return shared[0] if len(shared) == 1 else shared, []
+
+
+def _rules(schema: JsonObject) -> list[str]:
+    return [key for key in schema if key != "description"]

@@ -1,0 +1,208 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runapi_mcp.errors import KeyMissing, SettingsError
+from runapi_mcp.settings import Settings, from_env, options
+
+CANARY = "sk-canary-0123456789"
+
+
+def key_of(env: dict[str, str]) -> str:
+    return from_env(env).need_key().get_secret_value()
+
+
+def test_nothing_set_gives_the_defaults_and_no_key() -> None:
+    settings = from_env({})
+    assert settings == Settings()
+    assert settings.base_url == "https://runapi.ai"
+    assert settings.chat_path == "/v1beta/openai"
+    with pytest.raises(KeyMissing, match=r"No RunAPI key is set\. Get a key"):
+        settings.need_key()
+
+
+def test_the_key_is_read_from_its_name_before_its_alias() -> None:
+    assert key_of({"RUNAPI_API_KEY": "alias-key"}) == "alias-key"
+    assert key_of({"RUNAPI_API_KEY": "alias-key", "RUNAPI_TOKEN": " token-key\n"}) == "token-key"
+    assert key_of({"RUNAPI_API_KEY": "alias-key", "RUNAPI_TOKEN": "  "}) == "alias-key"
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        (f"{CANARY} x", "a space or a line break"),
+        (f"{CANARY}\nx", "a space or a line break"),
+        (f"{CANARY}é", "not ASCII"),
+        (f"{CANARY}\x00", "a control character"),
+        ("${RUNAPI_TOKEN}", "did not fill in"),
+        ("$(cat key)", "did not fill in"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_at_the_first_call_without_being_shown(
+    key: str, problem: str
+) -> None:
+    settings = from_env({"RUNAPI_TOKEN": key})
+    with pytest.raises(KeyMissing, match=problem) as raised:
+        settings.need_key()
+    assert CANARY not in f"{raised.value} {settings!r}"
+
+
+@given(st.text(max_size=30))
+def test_any_key_is_taken_or_told_never_raised(key: str) -> None:
+    settings = from_env({"RUNAPI_TOKEN": key})
+    assert settings.key is None or settings.key.get_secret_value() == key.strip()
+
+
+def test_a_key_is_in_no_repr() -> None:
+    assert CANARY not in repr(from_env({"RUNAPI_TOKEN": CANARY}))
+
+
+# ---------------------------------------------------------------- Google's names
+
+PAIR = {"GOOGLE_API_KEY": "google-name-key", "GOOGLE_GENAI_BASE_URL": "https://runapi.ai/"}
+
+
+def test_googles_names_count_together_only() -> None:
+    settings = from_env(PAIR)
+    assert settings.need_key().get_secret_value() == "google-name-key"
+    assert settings.base_url == "https://runapi.ai"
+    for name in PAIR:
+        assert from_env({name: PAIR[name]}) == Settings()
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://generativelanguage.googleapis.com",
+        "https://GENERATIVELANGUAGE.googleapis.com./",
+        "https://googleapis.com",
+        "https://ai.google.com/v1",
+    ],
+)
+def test_a_real_google_key_is_never_used(base: str) -> None:
+    assert from_env(PAIR | {"GOOGLE_GENAI_BASE_URL": base}) == Settings()
+
+
+def test_runapis_own_names_win_over_googles() -> None:
+    assert key_of(PAIR | {"RUNAPI_TOKEN": "own-key"}) == "own-key"
+    assert from_env(PAIR | {"RUNAPI_TOKEN": "own-key"}).base_url == "https://runapi.ai"
+    assert from_env(PAIR | {"RUNAPI_BASE_URL": "https://other.example"}).key is None
+
+
+@pytest.mark.parametrize("base", ["https://[", "ftp://runapi.ai", "runapi.ai"])
+def test_googles_base_url_is_checked_like_our_own(base: str) -> None:
+    with pytest.raises(SettingsError, match="GOOGLE_GENAI_BASE_URL is"):
+        from_env(PAIR | {"GOOGLE_GENAI_BASE_URL": base})
+
+
+# ---------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://runapi.ai/", "https://runapi.ai"),
+        ("HTTPS://runapi.ai:8443/base//", "HTTPS://runapi.ai:8443/base"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("http://localhost:9", "http://localhost:9"),
+        ("http://[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_a_base_url_is_https_or_this_machine(text: str, url: str) -> None:
+    assert from_env({"RUNAPI_BASE_URL": text}).base_url == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://runapi.ai", "http://127.0.0.1.evil.example", "ftp://runapi.ai", "runapi.ai", "https://", "https://[",
+        "https://runapi.ai:port", "https://runapi.ai:99999", "https://runapi.ai:0", "https://user@runapi.ai",
+        "https://runapi.ai?x", "https://runapi.ai?", "https://runapi.ai#", "https://run api.ai", "https://run\tapi.ai",
+        "https://runapi.ai\\@evil.example", "https://runapi.ai/\u202e",
+    ],
+)  # fmt: skip
+def test_any_other_base_url_is_refused_with_what_would_be_right(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"RUNAPI_BASE_URL is .* It takes an? .*URL"):
+        from_env({"RUNAPI_BASE_URL": text})
+
+
+def test_a_password_in_a_base_url_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as raised:
+        from_env({"RUNAPI_BASE_URL": f"https://me:{CANARY}@runapi.ai"})
+    assert CANARY not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "text", "wanted"),
+    [
+        ("RUNAPI_CHAT_PATH", "v1", "a path such as"),
+        ("RUNAPI_CHAT_PATH", "/v1?x", "a path such as"),
+        ("RUNAPI_MCP_MODEL", "models/x", "a model id such as"),
+        ("RUNAPI_MCP_SEARCH_MODEL", "x\ny", "a model id such as"),
+        ("RUNAPI_MCP_DIALECT", "Chat", "one of chat, native"),
+        ("RUNAPI_MCP_HOLD", "forever", "auto, or a number from 0 to 3600"),
+        ("RUNAPI_MCP_HOLD", "-1", "auto, or a number from 0 to 3600"),
+        ("RUNAPI_MCP_IDLE_TIMEOUT", "nan", "a number from 0.05 to 3600"),
+        ("RUNAPI_MCP_IDLE_TIMEOUT", "inf", "a number from 0.05 to 3600"),
+        ("RUNAPI_MCP_DEADLINE", "soon", "a number from 0.05 to 86400"),
+        ("RUNAPI_MCP_MAX_RUNNING", "1.5", "a whole number from 1 to 10000"),
+        ("RUNAPI_MCP_MAX_RUNNING", "0", "a whole number from 1 to 10000"),
+        ("RUNAPI_MCP_MAX_RUNNING", "9" * 5_000, "a whole number from 1 to 10000"),
+        ("RUNAPI_MCP_LOG", "loud", "one of off, info, debug"),
+        ("RUNAPI_MCP_LOG_CONTENT", "maybe", "1 or 0"),
+    ],
+)
+def test_a_value_that_is_not_taken_is_named_with_what_would_be(env: str, text: str, wanted: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        from_env({env: text})
+    assert str(raised.value).startswith(f"{env} is '")
+    assert str(raised.value).endswith(f"It takes {wanted}" + str(raised.value).partition(wanted)[2])
+    assert wanted in str(raised.value)
+    assert len(str(raised.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("env", "text", "name", "value"),
+    [
+        ("RUNAPI_CHAT_PATH", "/v1/", "chat_path", "/v1"),
+        ("RUNAPI_MCP_HOLD", "auto", "hold", "auto"),
+        ("RUNAPI_MCP_HOLD", "12.5", "hold", 12.5),
+        ("RUNAPI_MCP_MODEL", "gemini-x", "model", "gemini-x"),
+        ("RUNAPI_MCP_DIALECT", "native", "dialect", "native"),
+        ("RUNAPI_MCP_ALLOW_DIR", "/a, /b ,\n,/c d", "allow_dirs", ("/a", "/b", "/c d")),
+        ("RUNAPI_MCP_LOG_CONTENT", "ON", "log_content", True),
+        ("RUNAPI_MCP_LOG_CONTENT", "0", "log_content", False),
+        ("RUNAPI_MCP_MAX_WAITING", "0", "max_waiting", 0),
+        ("MAX_MCP_OUTPUT_TOKENS", "2000", "max_result_chars", 6_000),
+        ("MAX_MCP_OUTPUT_TOKENS", "1", "max_result_chars", 1_000),
+        ("MAX_MCP_OUTPUT_TOKENS", "999999", "max_result_chars", 40_000),
+        ("MAX_MCP_OUTPUT_TOKENS", "many", "max_result_chars", 40_000),
+        ("MAX_MCP_OUTPUT_TOKENS", "9" * 5_000, "max_result_chars", 40_000),
+    ],
+)
+def test_a_value_is_read_into_its_field(env: str, text: str, name: str, value: object) -> None:
+    assert dataclasses.asdict(from_env({env: text}))[name] == value
+
+
+def test_the_hosts_output_limit_lowers_a_configured_page() -> None:
+    env = {"RUNAPI_MCP_MAX_RESULT_CHARS": "9000", "MAX_MCP_OUTPUT_TOKENS": "2000"}
+    assert from_env(env).max_result_chars == 6_000
+    assert from_env(env | {"MAX_MCP_OUTPUT_TOKENS": "5000"}).max_result_chars == 9_000
+
+
+def test_every_setting_has_one_variable_one_flag_and_a_sentence() -> None:
+    found = options()
+    named = {option.name for option in found} | {"key", "key_problem", "working_dir_files"}
+    assert named == {field.name for field in dataclasses.fields(Settings)}
+    assert len({option.env for option in found}) == len({option.flag for option in found}) == len(found)
+    assert all(option.about.endswith(".") and option.flag.startswith("--") for option in found)
+
+
+@given(env=st.sampled_from([option.env for option in options()]), text=st.text(max_size=30))
+def test_any_text_is_a_value_or_a_settings_error(env: str, text: str) -> None:
+    try:
+        from_env({env: text})
+    except SettingsError as error:
+        assert error.what.startswith(env)  # noqa: PT017  # either way is right

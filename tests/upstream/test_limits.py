@@ -1,0 +1,202 @@
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sockets import UNTIL_CLOSED, Peer, raw_server
+from streams import read
+
+from runapi_mcp.errors import DeadlinePassed, ProtocolError, RunapiError, Stalled, StreamCut
+from runapi_mcp.settings import MIB
+from runapi_mcp.sim import Simulator
+from runapi_mcp.upstream import Trace
+from runapi_mcp.upstream.body import Limits
+from runapi_mcp.wire import DialectName
+from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
+from upstream.asking import ASK, KEY, ask, upstream_at
+
+BOTH: tuple[DialectName, ...] = ("chat", "native")
+ONE = b'data: {"choices":[{"delta":{"content":"One"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        ("stall-headers", "did not begin to answer for 0.3 s"),
+        ("stall-first", "sent nothing for 0.3 s"),
+        ("stall-middle", "sent nothing for 0.3 s"),
+        ("pings-forever", "keep-alives but no content for 0.3 s"),
+    ],
+)
+@pytest.mark.parametrize("dialect", BOTH)
+async def test_silence_is_a_stall_and_keep_alives_are_silence(
+    sim: Simulator, dialect: DialectName, scenario: str, words: str
+) -> None:
+    sim.play(f"{scenario} seconds=30")
+    async with upstream_at(sim.base_url, idle_timeout=0.3) as upstream:
+        with anyio.fail_after(3):
+            outcome = await ask(upstream, dialect)
+        assert isinstance(outcome.error, Stalled)
+        assert words in str(outcome.error)
+        await sim.calls[-1].wait_closed(1)
+
+
+@pytest.mark.parametrize(
+    "keep_alive", [b": ping\n\n", b"id: 7\n\n", b"event: ping\n\n", b"retry: 5\n\n", b"data:\n\n"]
+)
+async def test_no_form_of_keep_alive_puts_off_the_stall(keep_alive: bytes) -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(UNTIL_CLOSED + b"id: 1\n" + ONE)
+        while True:
+            await peer.say(keep_alive)
+            await anyio.sleep(0.05)
+
+    async with raw_server(answer) as server, upstream_at(server.base_url, idle_timeout=0.3) as upstream:
+        with anyio.fail_after(3):
+            outcome = await ask(upstream)
+    assert isinstance(outcome.error, Stalled)
+    assert outcome.text == "One"
+
+
+@pytest.mark.parametrize(
+    "scenario", ["endless seconds=30", "pings-forever seconds=30", "slow-drip every=0.5 seconds=30"]
+)
+async def test_the_deadline_ends_a_stream_whatever_it_sends(sim: Simulator, scenario: str) -> None:
+    sim.play(f"{scenario} seconds=30")
+    async with upstream_at(sim.base_url, idle_timeout=5.0, deadline=0.4) as upstream:
+        with anyio.fail_after(3):
+            outcome = await ask(upstream)
+        assert isinstance(outcome.error, DeadlinePassed)
+        await sim.calls[-1].wait_closed(1)
+
+
+async def test_the_deadline_counts_the_wait_for_the_first_byte(sim: Simulator) -> None:
+    sim.play("stall-headers seconds=30")
+    async with upstream_at(sim.base_url, idle_timeout=5.0, deadline=0.3) as upstream:
+        with anyio.fail_after(3):
+            outcome = await ask(upstream)
+    assert isinstance(outcome.error, DeadlinePassed)
+    assert f"request id {outcome.trace.request_id}" in str(outcome.error)
+
+
+async def test_the_deadline_counts_the_waits_that_runapi_asks_for(sim: Simulator) -> None:
+    sim.play(*["rate-limit-forever seconds=1"] * 3)
+    async with upstream_at(sim.base_url, deadline=0.3) as upstream:
+        with anyio.fail_after(3):
+            outcome = await ask(upstream, patience=60)
+    assert isinstance(outcome.error, DeadlinePassed)
+    assert len(sim.calls) == 1
+
+
+@pytest.mark.parametrize("dialect", BOTH)
+async def test_an_event_beyond_its_limit_is_a_protocol_error(sim: Simulator, dialect: DialectName) -> None:
+    sim.play("huge-event mb=2")
+    async with upstream_at(sim.base_url, max_event_bytes=MIB) as upstream:
+        outcome = await ask(upstream, dialect)
+        assert isinstance(outcome.error, ProtocolError)
+        assert "more than 1 MiB in one event" in str(outcome.error)
+        await sim.calls[-1].wait_closed(1)
+    assert outcome.trace.received < 2 * MIB
+
+
+async def test_many_small_events_in_one_read_are_not_one_large_event(sim: Simulator) -> None:
+    sim.play("one-write words=2000")
+    async with upstream_at(sim.base_url, max_event_bytes=1024) as upstream:
+        assert (await ask(upstream)).error is None
+
+
+async def test_a_stream_beyond_its_limit_is_a_protocol_error(sim: Simulator) -> None:
+    sim.play("endless every=0.0001 seconds=30")
+    async with upstream_at(sim.base_url, max_stream_bytes=200_000) as upstream:
+        outcome = await ask(upstream)
+    assert isinstance(outcome.error, ProtocolError)
+    assert "in its stream" in str(outcome.error)
+    assert 0 < len(outcome.text) < 200_000
+
+
+async def test_the_limit_of_a_stream_counts_that_stream_only(sim: Simulator) -> None:
+    trace = Trace()
+    async with upstream_at(sim.base_url, max_stream_bytes=20_000) as upstream:
+        while trace.received < 30_000:
+            async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=0) as events:
+                assert [event async for event in events]
+
+
+async def test_a_body_without_events_is_bounded_too() -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n[")
+        while True:
+            await peer.say(b" " * 10_000)
+
+    async with (
+        raw_server(answer) as server,
+        upstream_at(server.base_url, max_stream_bytes=100_000) as upstream,
+    ):
+        with anyio.fail_after(3):
+            outcome = await ask(upstream)
+    assert isinstance(outcome.error, ProtocolError)
+    assert outcome.trace.received < 200_000
+
+
+async def test_white_space_without_end_is_not_read_without_end() -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+        while True:
+            await peer.say(b"\n" * 500)
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        with anyio.fail_after(3):
+            outcome = await ask(upstream)
+    assert isinstance(outcome.error, StreamCut)
+    assert outcome.trace.received < 200_000
+
+
+fields = st.sampled_from(
+    [b"data: ", b"data:", b"\n", b"\n\n", b"\r\n\r\n", b"\r", b"event: error\n", b"id: 1\n", b": x\n",
+     b"[DONE]", b"\xef\xbb\xbf", b'{"choices":[{"delta":{"content":"', b'"}}]}', b'{"error":', b"[{", b"}]",
+     b'{"candidates":[', b'"message":"x"', b"null", b"\\ud83d", b"\xf0\x9f", b"1e999",
+     b'"finish_reason":"stop"', b'"usageMetadata":{}']
+)  # fmt: skip
+odd = st.lists(fields | st.binary(max_size=8), max_size=25).map(b"".join)
+types = st.sampled_from(["text/event-stream", "application/json", "text/html", "text/plain", ""])
+tight = Limits(event_bytes=2_000, stream_bytes=4_000, silence=5.0, deadline=float("inf"))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    octets=odd | st.binary(max_size=300),
+    size=st.integers(1, 50),
+    content_type=types,
+    dialect=st.sampled_from(BOTH),
+)
+async def test_any_bytes_are_events_or_an_error_of_ours(
+    octets: bytes, size: int, content_type: str, dialect: DialectName
+) -> None:
+    pieces = [octets[start : start + size] for start in range(0, len(octets), size)]
+    events, error = await read(pieces, dialect, content_type=content_type, limits=tight)
+    assert error is None or isinstance(error, RunapiError)
+    assert characters(events) <= len(octets)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(count=st.integers(1, 40), length=st.integers(1, 3_000), size=st.integers(1, 5_000))
+async def test_no_more_than_the_limits_ever_comes_out(count: int, length: int, size: int) -> None:
+    octets = (b'data: {"choices":[{"delta":{"content":"' + b"x" * length + b'"}}]}\n\n') * count
+    pieces = [octets[start : start + size] for start in range(0, len(octets), size)]
+    events, error = await read(pieces, "chat", limits=tight)
+    assert characters(events) <= tight.stream_bytes
+    assert all(len(text) <= tight.event_bytes for text in texts(events))
+    if len(octets) > tight.stream_bytes:
+        assert isinstance(error, ProtocolError)
+    elif length + 60 < tight.event_bytes - size:
+        assert error is None
+
+
+def texts(events: list[Event]) -> list[str]:
+    found: list[Any] = [event for event in events if isinstance(event, TextDelta | ThoughtDelta)]
+    return [event.text for event in found]
+
+
+def characters(events: list[Event]) -> int:
+    return sum(map(len, texts(events)))

@@ -1,0 +1,68 @@
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.wire.documents import Lax, dumped, lenient, read_documents, without_surrogates
+
+
+class Row(Lax):
+    a: int | None = None
+    t: str | None = None
+
+
+def rows(text: str) -> list[Row]:
+    return list(read_documents(Row, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('{"a":1,"unknown":[{}]}', 1),
+        ('{"a":1}\n{"a":2}', 2),
+        ('{"a":1}\n\n  {"a":2}\n', 2),
+        ('[{"a":1},{"a":2}]', 2),
+        ("[]", 0),
+        ("", 0),
+        ('{\n"a":\n1}', 1),
+    ],
+)
+def test_documents_come_alone_one_a_line_or_in_an_array(text: str, count: int) -> None:
+    assert [row.a for row in rows(text)] == [1, 2][:count]
+
+
+def test_lone_surrogates_are_replaced_wherever_they_stand() -> None:
+    assert rows('{"t":"\\ud83d","\\ud83d":[{"x":"\\ude00"}]}') == [Row(t="\ufffd")]
+    assert without_surrogates("😀a\ud83d") == "😀a\ufffd"
+
+
+@pytest.mark.parametrize("text", ["x", "5", "null", '{"a":"x"}', '{"a":1}\nx', '[{"a":1},5]', "[" * 100_000])
+def test_what_is_no_document_of_the_model_is_a_protocol_error(text: str) -> None:
+    with pytest.raises(ProtocolError, match="could not be read"):
+        rows(text)
+
+
+@given(st.text())
+def test_any_text_is_documents_or_a_protocol_error(text: str) -> None:
+    with suppress(ProtocolError):
+        assert all(isinstance(row, Row) for row in rows(text))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists) | st.text())
+def test_any_value_is_dumped_as_utf8_json(value: object) -> None:
+    json.loads(dumped(value).decode())
+
+
+def test_a_number_json_does_not_have_cannot_be_dumped() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        dumped({"temperature": float("nan")})
+    assert dumped({"t": "\ud83dé"}) == '{"t":"\ufffdé"}'.encode()
+
+
+def test_an_odd_part_is_none_rather_than_an_error() -> None:
+    assert lenient(Row, None) is None
+    assert lenient(Row, {"a": "x"}) is None
+    assert lenient(Row, {"a": 1}) == Row(a=1)

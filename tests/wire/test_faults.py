@@ -1,0 +1,225 @@
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runapi_mcp.errors import (
+    FailedMidway,
+    KeyRefused,
+    NoCredit,
+    NotAllowed,
+    NotFound,
+    RateLimited,
+    Refused,
+    RequestRefused,
+    Unavailable,
+)
+from runapi_mcp.wire.faults import headline, midway, read_failure, read_failure_body, refusal
+from runapi_mcp.wire.types import Failure
+
+numbers = st.integers() | st.floats()
+anything = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "errors", "code", "message", "msg", "detail", "details", "status", "retryDelay"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+def google(*details: object, code: object = 400, message: str = "no") -> Any:
+    return {
+        "error": {"code": code, "message": message, "status": "INVALID_ARGUMENT", "details": list(details)}
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "failure"),
+    [
+        ({"error": "text"}, Failure("text")),
+        (
+            {"error": "Validation failed", "errors": {"model": ["is odd", 5], "n": "too big"}},
+            Failure("Validation failed; model: is odd; n: too big"),
+        ),
+        (
+            {"error": {"code": "rate_limited", "message": "slow"}},
+            Failure("slow", code="rate_limited"),
+        ),
+        (
+            {
+                "error": {
+                    "message": "bad",
+                    "type": "invalid_request_error",
+                    "param": None,
+                    "code": None,
+                }
+            },
+            Failure("bad"),
+        ),
+        (
+            {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED"}},
+            Failure("slow", status=429),
+        ),
+        ([{"error": {"code": 503, "message": "busy"}}], Failure("busy", status=503)),
+        ({"message": "m"}, Failure("m")),
+        ({"detail": "d"}, Failure("d")),
+        ({"errorMessage": "e"}, Failure("e")),
+        ({"msg": "m", "code": 400}, Failure("m", status=400)),
+        ({"code": "no_such_thing", "msg": "m"}, Failure("m", code="no_such_thing")),
+        ({"error": {"status": "NOT_FOUND", "message": "m"}}, Failure("m", status=404)),
+        ({"error": {"code": True, "message": "m"}}, Failure("m")),
+        ({"error": {"code": 7, "message": "m", "status": ["odd"]}}, Failure("m")),
+        ({"error": {"type": "x"}}, Failure("")),
+        ({"error": ["first", "second"]}, Failure("")),
+        ({"error": [{"message": "first"}, 2]}, Failure("first")),
+        ({"error": "a\ud83d"}, Failure("a\ufffd")),
+        ({"code": 0, "msg": "ok"}, None),
+        ({"code": 200, "msg": "ok"}, None),
+        ({"code": None, "msg": "ok"}, None),
+        ({"error": None}, None),
+        ({"choices": []}, None),
+        ([], None),
+        ([{"error": "a"}, {"error": "b"}], None),
+        ([[[[[[{"error": "deep"}]]]]]], None),
+        ("error", None),
+        (5, None),
+    ],
+)
+def test_a_report_is_read_in_every_shape_and_nothing_else_is(value: object, failure: Failure | None) -> None:
+    assert read_failure(value) == failure
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"),
+    [
+        ({"reason": "API_KEY_INVALID"}, Failure("no", 400, "API_KEY_INVALID")),
+        ({"retryDelay": "22s"}, Failure("no", 400, retry_after=22.0)),
+        ({"retryDelay": "0.5s"}, Failure("no", 400, retry_after=0.5)),
+        ({"retryDelay": "soon"}, Failure("no", 400)),
+        ({"violations": [{"quotaId": "RequestsPerDay-Free"}]}, Failure("no", 400, hopeless=True)),
+        ({"violations": [{"quotaId": "RequestsPerMinute"}, {"quotaId": 5}, 6]}, Failure("no", 400)),
+        ({"violations": "PerDay"}, Failure("no", 400)),
+        (
+            {"fieldViolations": [{"description": "field x"}, {"description": 5}]},
+            Failure("no field x", 400),
+        ),
+        ({"fieldViolations": [{"description": "no"}]}, Failure("no", 400)),
+        ("odd", Failure("no", 400)),
+    ],
+)
+def test_googles_details_are_used(detail: object, expected: Failure) -> None:
+    assert read_failure(google(detail)) == expected
+
+
+@given(anything)
+def test_any_json_value_is_a_failure_or_none(value: object) -> None:
+    assert isinstance(read_failure(value), Failure | None)
+
+
+@given(st.text() | anything.map(json.dumps))
+def test_any_body_of_a_refusal_is_a_failure(body: str) -> None:
+    assert isinstance(read_failure_body(body), Failure)
+
+
+@pytest.mark.parametrize("depth", [100, 900, 5_000, 100_000])
+@pytest.mark.parametrize("around", ['{"error":"x","errors":{"a":%s}}', '{"error":{"status":%s}}', "%s"])
+def test_a_deeply_nested_body_is_a_failure_too(depth: int, around: str) -> None:
+    assert isinstance(read_failure_body(around % ("[" * depth + "]" * depth)), Failure)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("<html><head><title>502 Bad\nGateway</title></head></html>", "502 Bad\nGateway"),
+        ("<html><h1 class='x'>Too <b>busy</b></h1></html>", "Too  busy"),
+        ("<!doctype html><HTML><body>nothing said</body></HTML>", ""),
+        ("plain words", "plain words"),
+        ("", ""),
+    ],
+)
+def test_a_page_is_known_by_its_headline(page: str, words: str) -> None:
+    assert headline(page) == words
+
+
+@pytest.mark.parametrize("hostile", ["<title>" * 200_000, "<title>" + "<" * 1_000_000 + "</title>"])
+def test_a_hostile_page_costs_little(hostile: str) -> None:
+    began = time.process_time()
+    headline(hostile)
+    assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "error"),
+    [
+        (400, Failure("x"), RequestRefused),
+        (400, Failure("x", code="API_KEY_INVALID"), KeyRefused),
+        (401, Failure("x"), KeyRefused),
+        (402, Failure("x"), NoCredit),
+        (403, Failure("x"), NotAllowed),
+        (404, Failure("x"), NotFound),
+        (408, Failure("x"), Unavailable),
+        (413, Failure("x"), RequestRefused),
+        (429, Failure("x"), RateLimited),
+        (500, Failure("x"), Unavailable),
+        (505, Failure(""), Unavailable),
+        (302, Failure(""), RequestRefused),
+        (200, Failure("x", status=429), RateLimited),
+        (200, Failure("x", status=200), Unavailable),
+        (200, Failure("x", status=100), Unavailable),
+        (200, Failure("x"), Unavailable),
+    ],
+)
+def test_a_refusal_is_the_error_its_status_means(status: int, failure: Failure, error: type[Refused]) -> None:
+    refused = refusal(failure, status, request_id="r-1", path="/x")
+    assert type(refused) is error
+    assert "request id r-1" in str(refused)
+    assert ("redirected" in str(refused)) == (status == 302)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "words"),
+    [
+        (401, Failure("bad key."), "RunAPI refused the key (401): “bad key.” Set RUNAPI_TOKEN"),
+        (402, Failure(""), "RunAPI refused the call (402): the account has no credit left. Top up"),
+        (418, Failure(""), "(418): no reason was given. Change the arguments"),
+        (502, Failure("x"), "RunAPI failed (502): “x”. It is RunAPI's side"),
+        (429, Failure("x", retry_after=7.0), "It asked for 7 s; call again after that."),
+        (429, Failure("x", retry_after=7.0, hopeless=True), "It is a daily quota"),
+        (503, Failure("x", retry_after=7.0), "It asked for 7 s"),
+    ],
+)
+def test_a_refusal_says_what_happened_and_what_to_do(status: int, failure: Failure, words: str) -> None:
+    assert words in str(refusal(failure, status, request_id="r-1", path="/x"))
+
+
+@pytest.mark.parametrize(("root", "other"), [("/v1beta/openai", "/v1"), ("/v1", "/v1beta/openai")])
+def test_a_chat_path_that_is_not_found_names_the_other_one(root: str, other: str) -> None:
+    refused = refusal(Failure("x"), 404, request_id="r", path=f"{root}/chat/completions")
+    assert f"set RUNAPI_CHAT_PATH={other}." in str(refused)
+    native = refusal(Failure("x"), 404, request_id="r", path="/v1beta/models/m:streamGenerateContent")
+    assert "RUNAPI_CHAT_PATH" not in str(native)
+
+
+def test_upstreams_words_are_quoted_cut_and_kept_on_one_line() -> None:
+    refused = refusal(Failure("a\nb\u202e" + "x" * 1000), 400, request_id="r", path="/x")
+    assert "“a b x" in str(refused)
+    assert "…”" in str(refused)
+    assert "\n" not in str(refused)
+    assert len(str(refused)) < 600
+
+
+def test_a_failure_in_the_middle_keeps_the_text_and_the_facts() -> None:
+    failed = midway(Failure("x", status=503, retry_after=2.0), partial="Half", request_id="r-1")
+    assert isinstance(failed, FailedMidway)
+    assert (failed.partial, failed.status, failed.retry_after, failed.request_id) == ("Half", 503, 2.0, "r-1")

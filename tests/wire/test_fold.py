@@ -1,0 +1,174 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streams import fold
+
+from runapi_mcp.errors import Blocked, EmptyAnswer, FailedMidway, StreamCut
+from runapi_mcp.wire import Fold
+from runapi_mcp.wire.ending import Ending
+from runapi_mcp.wire.types import (
+    Done,
+    Event,
+    Failure,
+    Finish,
+    FunctionCall,
+    FunctionCallDelta,
+    Grounding,
+    PromptBlocked,
+    Served,
+    Source,
+    TextDelta,
+    ThoughtDelta,
+    Usage,
+)
+
+STOP = Finish("stop", "stop")
+HALF = [TextDelta("Ha"), TextDelta("lf")]
+
+unfinished_events = st.lists(
+    st.one_of(
+        st.builds(TextDelta, st.text(max_size=5)),
+        st.builds(ThoughtDelta, st.text(max_size=5)),
+        st.builds(Usage, st.integers(0, 9)),
+        st.builds(FunctionCallDelta, st.integers(0, 2), st.just("a"), st.text(max_size=2), st.just("{}")),
+        st.just(Done()),
+        st.just(Served("m")),
+        st.just(Grounding((Source("https://a.example"),))),
+    )
+)  # fmt: skip
+
+
+@given(unfinished_events)
+def test_a_stream_without_a_finish_is_never_an_answer(stream: list[Event]) -> None:
+    folded = fold(stream)
+    assert not folded.finished
+    with pytest.raises(StreamCut) as raised:
+        folded.answer()
+    assert raised.value.partial == "".join(e.text for e in stream if isinstance(e, TextDelta))
+
+
+@given(unfinished_events, unfinished_events)
+def test_a_failure_is_never_an_answer_wherever_it_comes(before: list[Event], after: list[Event]) -> None:
+    with pytest.raises(FailedMidway):
+        fold([*before, Failure("no"), *after, STOP]).answer()
+
+
+@given(unfinished_events.map(lambda stream: [TextDelta("x"), *stream]))
+def test_a_finish_at_the_end_makes_an_answer_of_everything_before_it(stream: list[Event]) -> None:
+    folded = fold([*stream, STOP])
+    answer = folded.answer()
+    assert answer.text == "".join(e.text for e in stream if isinstance(e, TextDelta))
+    assert answer.thoughts == "".join(e.text for e in stream if isinstance(e, ThoughtDelta))
+    assert folded.characters == len(answer.text)
+    assert folded.thought_characters == len(answer.thoughts)
+
+
+@pytest.mark.parametrize("confirmation", [STOP, Usage(1), Done()])
+def test_text_after_a_finish_takes_it_back_until_it_is_confirmed(confirmation: Event) -> None:
+    stream: Sequence[Event] = [STOP, *HALF]
+    assert isinstance(fold(stream).error(), StreamCut)
+    assert fold([*stream, confirmation]).answer().text == "Half"
+
+
+def test_a_thought_or_a_source_after_the_finish_does_not_take_it_back() -> None:
+    assert fold([*HALF, STOP, ThoughtDelta("hm"), Grounding()]).answer().text == "Half"
+
+
+@pytest.mark.parametrize(
+    ("stream", "error", "words"),
+    [
+        ([], StreamCut, "before any answer came"),
+        (HALF, StreamCut, "stopped in the middle"),
+        ([PromptBlocked("SAFETY"), Usage(1)], Blocked, r"blocked the prompt \(SAFETY\)"),
+        ([PromptBlocked("\u202e<b>")], Blocked, r"\(b\)"),
+        ([PromptBlocked("…")], Blocked, "no reason given"),
+        ([Finish("SAFETY", "filtered")], Blocked, r"before it had any text \(SAFETY\)"),
+        ([ThoughtDelta("hm"), Finish("length", "length")], EmptyAnswer, "used up the whole output limit"),
+        ([STOP], EmptyAnswer, r"finished \(stop\) without writing an answer\."),
+        ([Finish("OTHER", "unknown", "It was, well.")], EmptyAnswer, "an answer: It was, well"),
+        ([*HALF, Failure("no", status=503)], FailedMidway, r"error \(503\): “no”\."),
+        ([Failure("")], FailedMidway, "no reason was given"),
+    ],
+)
+def test_an_ending_that_is_no_answer_says_what_happened(
+    stream: list[Event], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        fold(stream).answer()
+
+
+def test_a_failure_keeps_the_text_before_and_the_first_one_counts() -> None:
+    with pytest.raises(FailedMidway, match="first") as raised:
+        fold([*HALF, Failure("first", retry_after=3.0), Failure("second")]).answer()
+    assert raised.value.partial == "Half"
+    assert raised.value.retry_after == 3.0
+
+
+def test_an_answer_blocked_after_some_text_says_so_in_its_finish() -> None:
+    answer = fold([*HALF, PromptBlocked("SAFETY")]).answer()
+    assert answer.finish == Finish("SAFETY", "filtered")
+
+
+@pytest.mark.parametrize("reason", ["stop", "unknown"])
+def test_a_finish_after_a_function_call_is_a_call_for_it(reason: str) -> None:
+    said = Finish("X", "stop" if reason == "stop" else "unknown")
+    answer = fold([FunctionCallDelta(0, "a", "f", "{"), FunctionCallDelta(0, "", "", "}"), said]).answer()
+    assert answer.finish == Finish("X", "tool")
+    assert answer.function_calls == (FunctionCall("a", "f", "{}"),)
+
+
+def test_function_calls_come_in_the_order_of_their_index() -> None:
+    stream: list[Event] = [FunctionCallDelta(1, "b", "g", ""), FunctionCallDelta(0, "a", "f", ""), STOP]
+    assert [call.id for call in fold(stream).answer().function_calls] == ["a", "b"]
+
+
+def test_a_later_usage_replaces_only_what_it_names() -> None:
+    folded = fold([Usage(8, 1, 2, 3), Usage(9, None, None, None)])
+    assert folded.usage == Usage(9, 1, 2, 3)
+    assert fold([Usage(8, 1), Usage(None, 2, 5, 7)]).usage == Usage(8, 2, 5, 7)
+
+
+def test_a_grounding_without_sources_does_not_take_known_ones_away() -> None:
+    source = Source("https://a.example")
+    known = Grounding((source,), (), ("q",))
+    assert fold([known, Grounding(queries=("r",))]).partial().grounding == Grounding((source,), (), ("r",))
+    assert fold([known, Grounding((source, source))]).partial().grounding.queries == ("q",)
+
+
+def test_the_model_that_served_is_named() -> None:
+    assert fold([Served("m"), *HALF, STOP]).answer().model == "m"
+
+
+@given(st.lists(st.text(max_size=4), max_size=8), st.integers(1, 20))
+def test_the_tail_is_the_end_of_the_text(pieces: list[str], characters: int) -> None:
+    assert fold([TextDelta(piece) for piece in pieces]).tail(characters) == "".join(pieces)[-characters:]
+
+
+def test_the_tail_is_of_the_thoughts_while_there_is_no_text() -> None:
+    folded = fold([ThoughtDelta("thinking")])
+    assert folded.tail(3) == "ing"
+    folded.feed(TextDelta("x"))
+    assert folded.tail(3) == "x"
+
+
+def test_a_fold_can_be_read_while_it_grows() -> None:
+    folded = Fold()
+    folded.feed(TextDelta("a"))
+    assert folded.partial().text == "a"
+    folded.feed(TextDelta("b"))
+    assert folded.partial().text == "ab"
+
+
+def test_nothing_more_is_due_once_text_usage_and_finish_have_come() -> None:
+    ending = Ending()
+    stream: list[tuple[Event, bool]] = [
+        (Usage(1), False),
+        (STOP, False),
+        (TextDelta("x"), False),
+        (STOP, True),
+    ]
+    for event, settled in stream:
+        ending.feed(event)
+        assert ending.settled is settled

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.wire.listing import LiveModel, read_page
+
+
+def test_the_openai_shape_is_read_with_or_without_a_prefix() -> None:
+    page = {"object": "list", "data": [{"id": "models/gemini-a", "display_name": "A"}, {"id": "gemini-b"}]}
+    assert read_page(json.dumps(page)) == ([LiveModel("gemini-a", "A"), LiveModel("gemini-b")], None)
+
+
+def test_googles_shape_is_read_with_its_next_page() -> None:
+    page = {
+        "models": [{"name": "models/gemini-a", "displayName": "A", "thinking": True}],
+        "nextPageToken": "p2",
+    }
+    assert read_page(json.dumps(page)) == ([LiveModel("gemini-a", "A")], "p2")
+    assert read_page('{"models":[],"nextPageToken":""}') == ([], None)
+
+
+def test_other_vendors_models_are_left_out() -> None:
+    assert read_page('{"data":[{"id":"gpt-9"},{"id":"gemini-a"}]}')[0] == [LiveModel("gemini-a")]
+
+
+def test_names_are_one_line_and_bounded_and_so_is_their_number() -> None:
+    page = {"data": [{"id": "gemini-" + "x" * 500, "display_name": "a\nb"}] * 1_500}
+    found = read_page(json.dumps(page))[0]
+    assert len(found) == 1_000
+    assert len(found[0].id) == 128
+    assert found[0].title == "a b"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "<html>", '{"data":null}', '{"data":[{}]}', '{"models":[{"id":"x"}]}']
+)
+def test_a_body_that_is_no_list_is_a_protocol_error(text: str) -> None:
+    with pytest.raises(ProtocolError, match="list of models"):
+        read_page(text)

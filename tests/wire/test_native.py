@@ -1,0 +1,107 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.wire import Native
+from runapi_mcp.wire.types import Call, Done, Failure, Frame, Function, Inline, Linked, Text, Turn, Usage
+
+ASK = Call("gemini-3-flash-preview", (Turn("user", (Text("Hi"),)),))
+
+
+def body(call: Call) -> dict[str, Any]:
+    request: dict[str, Any] = Native().encode(call).body
+    return request
+
+
+def test_the_request_asks_the_models_own_path_for_events_with_googles_header() -> None:
+    request = Native().encode(ASK)
+    assert request.path == "/v1beta/models/gemini-3-flash-preview:streamGenerateContent?alt=sse"
+    assert request.auth == "x-goog-api-key"
+
+
+def test_a_plain_question_is_its_contents_and_nothing_more() -> None:
+    assert body(ASK) == {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "added"),
+    [
+        ({"system": "Be brief."}, {"systemInstruction": {"parts": [{"text": "Be brief."}]}}),
+        ({"search": True}, {"tools": [{"googleSearch": {}}]}),
+        (
+            {"functions": (Function("f", "does f", {"type": "object"}),)},
+            {
+                "tools": [
+                    {
+                        "functionDeclarations": [
+                            {
+                                "name": "f",
+                                "description": "does f",
+                                "parametersJsonSchema": {"type": "object"},
+                            }
+                        ]
+                    }
+                ]
+            },
+        ),
+        ({"max_output_tokens": 7}, {"generationConfig": {"maxOutputTokens": 7}}),
+        ({"temperature": 0.0}, {"generationConfig": {"temperature": 0.0}}),
+        ({"stop": ("END",)}, {"generationConfig": {"stopSequences": ["END"]}}),
+        ({"seed": 0}, {"generationConfig": {"seed": 0}}),
+        (
+            {"schema": {}},
+            {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": {}}},
+        ),
+        ({"include_thoughts": True}, {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}}),
+        ({"effort": "high"}, {"generationConfig": {"thinkingConfig": {"thinkingLevel": "high"}}}),
+        (
+            {"effort": "low", "model": "gemini-2.5-pro"},
+            {"generationConfig": {"thinkingConfig": {"thinkingBudget": 1024}}},
+        ),
+    ],
+)
+def test_a_wish_becomes_its_own_field(change: dict[str, Any], added: dict[str, Any]) -> None:
+    assert body(replace(ASK, **change)) == body(ASK) | added
+
+
+def test_files_are_carried_inline_or_by_link() -> None:
+    parts = (Inline("application/pdf", "AAAA"), Linked("video/mp4", "https://a.example/x"))
+    assert body(replace(ASK, turns=(Turn("model", parts),)))["contents"] == [
+        {
+            "role": "model",
+            "parts": [
+                {"inlineData": {"mimeType": "application/pdf", "data": "AAAA"}},
+                {"fileData": {"mimeType": "video/mp4", "fileUri": "https://a.example/x"}},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "[5]", '{"candidates":{}}', '{"candidates":[{"content":{"parts":5}}]}']
+)
+def test_a_frame_that_is_no_chunk_is_a_protocol_error(text: str) -> None:
+    with pytest.raises(ProtocolError, match="could not be read"):
+        Native().decoder().decode(Frame(text))
+
+
+def test_frames_without_content_say_nothing() -> None:
+    decoder = Native().decoder()
+    assert decoder.decode(Frame("")) == ()
+    assert decoder.decode(Frame("[DONE]")) == (Done(),)
+    assert decoder.decode(Frame('{"candidates":[]}')) == []
+    assert decoder.end() == ()
+
+
+def test_an_error_event_is_a_failure_whatever_it_holds() -> None:
+    assert Native().decoder().decode(Frame("", "error")) == (Failure(""),)
+
+
+def test_the_tokens_of_tool_use_count_as_input() -> None:
+    usage = '{"usageMetadata":{"promptTokenCount":9,"toolUsePromptTokenCount":5,"candidatesTokenCount":1}}'
+    assert Native().decoder().decode(Frame(usage)) == [Usage(14, 1)]
+    assert Native().decoder().decode(Frame('{"usageMetadata":{"thoughtsTokenCount":3}}')) == [
+        Usage(thinking=3)
+    ]
