@@ -1,42 +1,84 @@
 """Logs: JSON lines on stderr, off by default, never a key, never content unless asked for.
 
-httpx logs URLs, and the SDK logs requests it could not handle; both are silenced below warnings.
+At ``info`` there is one line for each call and one for each generation; at ``debug`` the phases in
+between, too. httpx logs URLs, and the SDK logs requests it could not handle; both are silenced
+below warnings.
 """
 
 import json
 import logging
 import time
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from runapi_mcp.errors import one_line
 from runapi_mcp.settings import Settings
 
 _OURS: Final = "runapi_mcp"
-_LINE_CHARS: Final = 4_000
+_CONTENT: Final = "runapi_mcp.content"
 _LEVELS: Final = {"off": logging.CRITICAL + 10, "info": logging.INFO, "debug": logging.DEBUG}
+_VALUE_CHARS: Final = 500
+_CONTENT_CHARS: Final = 4_000
+_MOST_FACTS: Final = 24
+_SHORTEST_KEY: Final = 8
+
+_logger = logging.getLogger(_OURS)
+_content = logging.getLogger(_CONTENT)
+
+
+def info(event: str, **facts: object) -> None:
+    """Log what happened, with its facts; a fact that is `None` is left out."""
+    _logger.info(event, extra={"facts": facts})
+
+
+def debug(event: str, **facts: object) -> None:
+    """Log a step on the way to what happens."""
+    _logger.debug(event, extra={"facts": facts})
+
+
+def content(event: str, **facts: object) -> None:
+    """Log prompts and answers, which only happens where the settings ask for it."""
+    _content.debug(event, extra={"facts": facts})
+
+
+def shortened(handle: str) -> str:
+    """Return enough of a handle to tell two apart; who has all of it can read the answer."""
+    return handle[:8]
 
 
 class JsonLines(logging.Formatter):
-    """One record, one line of JSON: time, level, where, what, and the fields given as ``extra``."""
+    """One record, one line of JSON: time, level, where, what, and the facts given with it.
+
+    Every value is cut to a bound, so a line is whole JSON however much it was given.
+    """
 
     def __init__(self, *, secret: str | None) -> None:
         super().__init__()
-        self._secret = secret
+        # What is shorter than any key is left alone: taking it out would only spoil the line.
+        self._secret = secret if secret and len(secret) >= _SHORTEST_KEY else None
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; an exception is told by type and place, without its message."""
+        bound = _CONTENT_CHARS if record.name == _CONTENT else _VALUE_CHARS
+        facts: dict[str, Any] = getattr(record, "facts", {})
         line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + "Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": one_line(record.getMessage(), _LINE_CHARS),
-            **getattr(record, "facts", {}),
+            "event": self._plain(record.getMessage(), _VALUE_CHARS),
         }
+        for name, value in list(facts.items())[:_MOST_FACTS]:
+            if value is not None:
+                line.setdefault(name, self._plain(value, bound))
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["at"] = _place(record.exc_info[2])
-        text = json.dumps(line, ensure_ascii=True, default=str)[:_LINE_CHARS]
-        return text.replace(self._secret, "[key]") if self._secret else text
+        return json.dumps(line, ensure_ascii=True)
+
+    def _plain(self, value: object, bound: int) -> object:
+        if isinstance(value, bool | int | float):
+            return value
+        text = str(value)
+        return one_line(text.replace(self._secret, "[key]") if self._secret else text, bound)
 
 
 def configure(settings: Settings, stream: TextIO) -> None:
@@ -47,7 +89,8 @@ def configure(settings: Settings, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
-    logging.getLogger(_OURS).setLevel(level)
+    _logger.setLevel(level)
+    _content.setLevel(level if settings.log_content else _LEVELS["off"])
 
 
 def _place(traceback: object) -> str:

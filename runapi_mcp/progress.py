@@ -28,9 +28,9 @@ _MOST_IN_WINDOW: Final = 2
 
 def progress_line(evidence: Evidence) -> str:
     """Return the evidence as one line of at most 200 characters."""
-    parts = [_doing(evidence), _received(evidence), _silence(evidence)]
+    parts = [_doing(evidence), one_line(evidence.described, 120) or _received(evidence), _silence(evidence)]
     line = " · ".join(part for part in parts if part)
-    tail = _last_line(evidence.tail)
+    tail = "" if evidence.described else _last_line(evidence.tail)
     room = LINE_CHARS - len(line) - 3
     return f"{line} · {_end_of(tail, room)}" if tail and room > 10 else line[:LINE_CHARS]
 
@@ -43,6 +43,7 @@ class Cadence:
 
     def __init__(self) -> None:
         self._spoken: deque[float] = deque(maxlen=_MOST_IN_WINDOW)
+        self._reported = 0.0
 
     def due(self, now: float, *, news: bool) -> float:
         """Return how many seconds to wait before speaking; with `news`, no longer than the pace asks."""
@@ -54,9 +55,10 @@ class Cadence:
 
     def spoke(self, now: float) -> float:
         """Note that something is said at `now`; return the time to report, later than any before."""
-        reported = max(now, self._spoken[-1] + 0.001) if self._spoken else max(now, 0.001)
-        self._spoken.append(reported)
-        return round(reported, 3)
+        self._spoken.append(now)
+        # Rounded before it is compared: two that differ must still differ on the wire.
+        self._reported = max(round(now, 3), round(self._reported + 0.001, 3))
+        return self._reported
 
 
 def _doing(evidence: Evidence) -> str:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.generations import Evidence, Generation, Generations, Job, View
+from runapi_mcp.generations import Followable, Generations, Job, Spent, View
 from runapi_mcp.hold import hold_seconds, page_chars
 from runapi_mcp.progress import Cadence, progress_line
 from runapi_mcp.settings import Settings
@@ -92,21 +92,25 @@ class Run:
             KeyMissing: There is no key to use.
             BusyError: This server has no room.
         """
-        key = self._key()
-        joined = None if fresh else self._generations.same(job)
         seconds = self._hold(wait)
-        generation = joined or self._generations.start(job, key=key, patience=seconds)
-        return await self._follow(generation, seconds), joined is not None
+        generation, joined = await self._generations.begin(
+            job, key=self._key(), patience=seconds, fresh=fresh
+        )
+        return await self._follow(generation, seconds), joined
 
-    def find(self, handle: str) -> Generation:
+    async def find(self, handle: str) -> Followable:
         """Return the caller's generation behind a handle.
 
         Raises:
             HandleError: There is none that the caller may see.
         """
-        return self._generations.find(handle, self.owner)
+        return await self._generations.find(handle, self.owner)
 
-    async def follow(self, generation: Generation, *, wait: float | None = None) -> View:
+    def spent(self) -> Spent:
+        """Return what the caller's ended generations cost since the process started."""
+        return self._generations.spent(self.owner)
+
+    async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""
         return await self._follow(generation, self._hold(wait))
 
@@ -118,23 +122,25 @@ class Run:
             return wait
         return hold_seconds(self.settings.hold, self._caller.host, wants_progress=self._caller.wants_progress)
 
-    async def _follow(self, generation: Generation, seconds: float) -> View:
+    async def _follow(self, generation: Followable, seconds: float) -> View:
         until = self._clock() + seconds
         async with generation.followed():
-            while not generation.done.is_set() and (left := until - self._clock()) > 0:
-                pause = await self._tell(generation.evidence())
+            while generation.status == "running" and (left := until - self._clock()) > 0:
+                pause = await self._tell(generation)
                 with anyio.move_on_after(min(pause, left)):
                     await generation.changed()
-            if not generation.done.is_set():
-                generation.handed_over = True
+            if generation.status == "running":
+                await self._generations.hand_over(generation)
         view = generation.view()
-        generation.delivered = generation.delivered or view.status != "running"
+        if view.status != "running" and not generation.delivered:
+            await generation.deliver()
         return view
 
-    async def _tell(self, evidence: Evidence) -> float:
+    async def _tell(self, generation: Followable) -> float:
         """Report if it is time; return the seconds until the next look."""
         if not self._caller.wants_progress:
             return 3600.0
+        evidence = generation.evidence()
         news = (evidence.phase, evidence.characters, evidence.ahead)
         due = self._cadence.due(self._clock() - self._began, news=news != self._told)
         if due > 0:

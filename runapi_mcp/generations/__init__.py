@@ -8,15 +8,20 @@ Who may cancel: a request that goes away takes the generation with it only if no
 and no handle to it was given out.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
-from runapi_mcp.errors import BusyError
+from runapi_mcp.errors import BusyError, ServerLeft, TooManyCalls
+from runapi_mcp.generations.budget import Budget, MemoryBudget, all_tokens, check_budget
+from runapi_mcp.generations.following import Followable
 from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.journal import log_end
+from runapi_mcp.generations.ledger import Ledger, Spent
 from runapi_mcp.generations.store import MemoryStore, Store
 from runapi_mcp.generations.turns import Turns
 from runapi_mcp.generations.values import Evidence, FollowUp, Job, Receipt, Status, View
@@ -24,13 +29,17 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.upstream import Upstream
 
 __all__ = [
+    "Budget",
     "Evidence",
     "FollowUp",
+    "Followable",
     "Generation",
     "Generations",
     "Job",
+    "Ledger",
     "MemoryStore",
     "Receipt",
+    "Spent",
     "Status",
     "Store",
     "View",
@@ -46,48 +55,115 @@ class Generations:
         settings: Settings,
         *,
         store: Store | None = None,
+        budget: Budget | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._upstream = upstream
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
+        self._budget = budget or MemoryBudget()
         self._turns = Turns(settings.max_running)
+        self._beginning: Counter[str] = Counter()
+        self._ledger = Ledger()
+        self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Generations"]:
         """Run generations for as long as the block lasts; then cancel what still runs."""
-        async with anyio.create_task_group() as self._tasks:
+        async with self._store.opened(), anyio.create_task_group() as self._tasks:
             try:
                 yield self
             finally:
                 self._tasks.cancel_scope.cancel()
 
-    def start(self, job: Job, *, key: SecretStr, patience: float) -> Generation:
-        """Start a generation; it waits for its turn if too many run.
+    async def begin(
+        self, job: Job, *, key: SecretStr, patience: float, fresh: bool = False
+    ) -> tuple[Followable, bool]:
+        """Start a generation, which waits for its turn if too many run, or join one of the same job.
+
+        The second value says which. With `fresh`, none is joined.
 
         Raises:
             BusyError: As many wait already as may.
+            BudgetSpent: The principal has used up the tokens of the day.
+            TooManyCalls: As many of the principal's run as may.
         """
-        turns = self._turns
-        if turns.running >= self._settings.max_running and turns.waiting >= self._settings.max_waiting:
-            raise BusyError(f"{turns.running} generations run on this server and {turns.waiting} wait.")
-        assert self._tasks is not None, "Generations.open() is not entered"
-        generation = Generation(job, self._clock)
-        self._store.add(generation)
-        self._tasks.start_soon(generation.run, self._upstream, turns, key, patience)
-        return generation
+        same = None if fresh else await self._store.same(job)
+        if same is not None:
+            return same, True
+        await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
+        with self._place(job.owner):
+            generation = Generation(job, self._clock, on_end=self._ended)
+            kept = await self._kept(generation, fresh=fresh)
+            if kept is generation:
+                assert self._tasks is not None, "Generations.open() is not entered"
+                self._live.add(generation)
+                self._tasks.start_soon(generation.run, self._upstream, self._turns, key, patience)
+        return kept, kept is not generation
 
     @property
     def keep_ms(self) -> int:
         """Milliseconds for which a generation can be found again."""
         return int((self._settings.deadline + self._settings.keep_seconds) * 1000)
 
-    def find(self, handle: str, owner: str) -> Generation:
+    async def find(self, handle: str, owner: str) -> Followable:
         """Return the generation behind a handle; see :meth:`Store.find`."""
-        return self._store.find(handle, owner)
+        return await self._store.find(handle, owner)
 
-    def same(self, job: Job) -> Generation | None:
-        """Return a generation of the same job that was never delivered; see :meth:`Store.same`."""
-        return self._store.same(job)
+    def spent(self, owner: str) -> Spent:
+        """Return what a principal's generations cost that this process has run to their end."""
+        return self._ledger.spent(owner)
+
+    async def hand_over(self, generation: Followable) -> None:
+        """Let a generation go on without its followers, to be found by its handle."""
+        if isinstance(generation, Generation):
+            generation.handed_over = True
+        await self._store.share(generation)
+
+    def interrupt(self) -> None:
+        """End what this process runs, because the process is about to end: what there is stays readable."""
+        for generation in tuple(self._live):
+            generation.interrupt(ServerLeft("This server was stopped."))
+
+    def _ended(self, generation: Generation) -> None:
+        self._live.discard(generation)
+        log_end(generation.known())
+        if generation.trace.requests:  # else it was never begun, and cost nothing
+            self._ledger.add(generation.job.owner, generation.receipt)
+            self._budget.use(generation.job.owner, all_tokens(generation.receipt.tokens))
+            assert self._tasks is not None, "only an open one runs any"
+            self._tasks.start_soon(self._budget.share)
+
+    @contextmanager
+    def _place(self, owner: str) -> Iterator[None]:
+        """Hold a place for a generation that is being begun.
+
+        Raises:
+            BusyError: There is none.
+            TooManyCalls: There is none for its owner.
+        """
+        turns, settings = self._turns, self._settings
+        # Not those that turns count: one that was just started has not asked for its turn yet.
+        taken = len(self._live) + self._beginning.total()
+        if taken >= settings.max_running + settings.max_waiting:
+            raise BusyError(f"{turns.running} generations run on this server and {turns.waiting} wait.")
+        own = sum(generation.job.owner == owner for generation in self._live) + self._beginning[owner]
+        if 0 < settings.max_calls_per_user <= own:
+            raise TooManyCalls(f"{own} of your calls run on this server, as many as each caller may have.")
+        self._beginning[owner] += 1
+        try:
+            yield
+        finally:
+            self._beginning -= Counter([owner])
+
+    async def _kept(self, generation: Generation, *, fresh: bool) -> Followable:
+        """Have a generation kept; one that will not start, for whatever reason, is ended."""
+        kept: Followable | None = None
+        try:
+            kept = await self._store.keep(generation, fresh=fresh)
+        finally:
+            if kept is not generation:
+                generation.abandon()
+        return kept

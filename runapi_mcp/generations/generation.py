@@ -1,7 +1,7 @@
 """One generation: an upstream stream as a value that can be followed, left and cancelled."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -9,26 +9,45 @@ from typing import Final
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.errors import Interrupted, RunapiError
+from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
+from runapi_mcp.generations.journal import log_phase
 from runapi_mcp.generations.turns import Turns
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
+from runapi_mcp.telemetry import Outcome, operation
 from runapi_mcp.upstream import Trace, Upstream
 from runapi_mcp.wire import Fold
-from runapi_mcp.wire.types import Answer, Call, TextDelta, Usage
+from runapi_mcp.wire.types import Answer, Call, Event, TextDelta, Usage
 
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400
 
 
-class Generation:
-    """One generation of this process."""
+def _nobody(_generation: "Generation") -> None:
+    """Tell no one."""
 
-    def __init__(self, job: Job, clock: Callable[[], float]) -> None:
+
+def _unshared(_generation: "Generation") -> None:
+    """Share nothing."""
+
+
+class Generation:
+    """One generation of this process.
+
+    Attributes:
+        note: What a store has to say to whoever gets the handle; see :attr:`View.note`.
+        shared: Called when it has ended and when it was delivered; set by a store that shares it.
+    """
+
+    def __init__(
+        self, job: Job, clock: Callable[[], float], *, on_end: Callable[["Generation"], None] = _nobody
+    ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
         self.done = anyio.Event()
         self.handed_over = False
         self.delivered = False
+        self.note = ""
+        self.shared: Callable[[Generation], None] = _unshared
         self.ended_at: float | None = None
         self.fold = _begun(job)
         self.trace = Trace(on_phase=self._wake)
@@ -36,11 +55,21 @@ class Generation:
         self.created = datetime.now(UTC)
         self.updated = self.created
         self._clock = clock
+        self._on_end = on_end
         self._started_at = clock()
+        self._turn_at = self._started_at
+        self._first_event_at: float | None = None
         self._rounds = 1
+        self._earlier: list[str] = []
+        self._links: dict[str, str] = {}
+        self._looks = Looks()
+        self._described = Looks()
+        self._description = ""
+        self._hopeless = ""
         self._spent: Usage | None = None
         self._followers = 0
         self._cancelled = False
+        self._interrupted: RunapiError | None = None
         self._error: RunapiError | None = None
         self._crash: Exception | None = None
         self._changed = anyio.Event()
@@ -69,6 +98,27 @@ class Generation:
             self._cancelled = True
             self._scope.cancel()
 
+    async def deliver(self) -> None:
+        """Note that its ended answer was given to a caller."""
+        self.delivered = True
+        self.shared(self)
+
+    async def stop(self) -> None:
+        """Cancel it and wait until it has ended."""
+        self.cancel()
+        await self.done.wait()
+
+    def interrupt(self, error: RunapiError) -> None:
+        """End it now, as `error` would have; its connection closes, its text is kept."""
+        if not self.done.is_set():
+            self._interrupted = error
+            self._scope.cancel()
+
+    def abandon(self) -> None:
+        """End it before it ran."""
+        self._cancelled = True
+        self._end()
+
     # ------------------------------------------------------------ seen
 
     @property
@@ -78,6 +128,8 @@ class Generation:
             return "running"
         if self._cancelled:
             return "cancelled"
+        if self._crash is not None:
+            return "failed"
         if self._error is not None:
             return "partial" if self.fold.characters else "failed"
         return "complete" if self._whole() else "partial"
@@ -86,15 +138,37 @@ class Generation:
         """Return it as it stands."""
         if self._crash is not None:
             raise self._crash
+        return self.known()
+
+    def known(self) -> View:
+        """Return what is known of it, even after a bug of ours ended it."""
         answer = self.fold.partial()
-        return View(self.handle, self.job, self.status, answer, self._receipt(answer), self._error)
+        return View(
+            self.handle,
+            self.job,
+            self.status,
+            answer,
+            self._receipt(answer),
+            self._error,
+            earlier=tuple(self._earlier),
+            links=self._links,
+            hopeless=self._hopeless,
+            note=self.note,
+        )
+
+    @property
+    def receipt(self) -> Receipt:
+        """What it cost so far, even where a bug ended it."""
+        return self._receipt(self.fold.partial())
 
     def evidence(self) -> Evidence:
         """Return the signs of life."""
         now, trace, fold = self._clock(), self.trace, self.fold
         begun = self.fold.characters > len(self.job.begin)
         opened: Phase = "writing" if begun else "thinking" if fold.thought_characters else "open"
-        heard = trace.heard_at if trace.heard_at is not None else self._started_at
+        # Neither its place in the queue nor a wait that RunAPI asked for is RunAPI's silence.
+        signs = (self._turn_at, trace.heard_at, trace.waiting_until)
+        heard = max(at for at in (*signs, self._started_at) if at is not None and at <= now)
         return Evidence(
             phase="queued" if self.ahead is not None else opened if trace.phase == "open" else trace.phase,
             searching=self.job.call.search,
@@ -105,6 +179,7 @@ class Generation:
             tokens=fold.usage.output if fold.usage else None,
             silent=now - heard,
             tail=fold.tail(_TAIL),
+            described=self._describe() if begun else "",
         )
 
     # ------------------------------------------------------------ run, by Generations
@@ -114,12 +189,35 @@ class Generation:
         try:
             with self._scope:
                 async with turns.turn(self._placed):
-                    await self._generate(upstream, key, patience)
+                    await self._measured(upstream, key, patience)
+        except Exception as error:  # noqa: BLE001  # its task is the process's: whatever it is must not get there
+            self._crash = self._crash or error
         finally:
-            # Still open here: cancelled, by a follower's leaving or with the process.
+            # Still open here: cancelled, by a follower's leaving or with the process; or a bug.
             if not self.done.is_set():
-                self._cancelled = True
+                self._cancelled = self._interrupted is None and self._crash is None
+                self._error = self._judged(self._interrupted) if self._interrupted else None
                 self._end()
+
+    async def _measured(self, upstream: Upstream, key: SecretStr, patience: float) -> None:
+        with operation(self.job.call, self.job.dialect, upstream.base_url) as measured:
+            try:
+                await self._generate(upstream, key, patience)
+            finally:
+                measured.ended(self._outcome())
+
+    def _outcome(self) -> Outcome:
+        """Return what became of it; while it is being cancelled, that is no longer open either."""
+        cut: Status = "partial" if self._interrupted else "cancelled"
+        answer, first, began = self.fold.partial(), self._first_event_at, self._turn_at
+        return Outcome(
+            self.status if self.done.is_set() else cut,
+            answer,
+            _added(self._spent, answer.usage),
+            seconds=(self.ended_at or self._clock()) - began,
+            first_chunk=None if first is None else first - began,
+            error=self._crash or self._error or self._interrupted,
+        )
 
     async def _generate(self, upstream: Upstream, key: SecretStr, patience: float) -> None:
         try:
@@ -128,6 +226,8 @@ class Generation:
             self._error = self._judged(error)
         except Exception as error:  # noqa: BLE001  # a bug ends this generation, not all; view() raises it again
             self._crash = error
+        if not self.done.is_set() and (links := self.job.links(self.fold.partial())):
+            self._links = await upstream.redirects(links)
         self._end()
 
     def _end(self) -> None:
@@ -135,7 +235,9 @@ class Generation:
             self.ended_at = self._clock()
             self.updated = datetime.now(UTC)
             self.done.set()
+            self._on_end(self)
             self._wake()
+            self.shared(self)
 
     async def _rounds_of(self, upstream: Upstream, key: SecretStr, patience: float) -> None:
         call: Call | None = self.job.call
@@ -143,22 +245,57 @@ class Generation:
             async with upstream.stream(
                 call, self.job.dialect, key=key, trace=self.trace, patience=patience
             ) as events:
-                async for event in events:
-                    first = not self.fold.characters and not self.fold.thought_characters
-                    self.fold.feed(event)
-                    if first and (self.fold.characters or self.fold.thought_characters):
-                        self._wake()
-                call = self.job.follow_up(self.fold.answer(), self._rounds)
-                if call is None:
+                answer = await self._round(events)
+                call = self.job.follow_up(answer, self._rounds)
+                if call is None and not self._hopeless and not self.job.links(answer):
                     # The answer is whole; the connection's farewell is nothing to wait for.
                     self._end()
             if call is not None:
                 self._next_round()
+        if self._hopeless:
+            raise Interrupted(f"The answer was stopped early: {self._hopeless}.")
+
+    async def _round(self, events: AsyncGenerator[Event, None]) -> Answer:
+        """Read one round's events, as long as there is hope, and return its answer."""
+        async for event in events:
+            if self._first_event_at is None:
+                self._first_event_at = self._clock()
+            first = not self.fold.characters and not self.fold.thought_characters
+            self.fold.feed(event)
+            if first and (self.fold.characters or self.fold.thought_characters):
+                self._wake()
+            if self._looks.due(self.fold.characters) and self._given_up():
+                return self.fold.partial()
+        return self._offered(self.fold.answer())
+
+    def _offered(self, answer: Answer) -> Answer:
+        """Return the answer, unless all it holds is a call of a function that was never offered.
+
+        Raises:
+            EmptyAnswer: That is all it holds.
+        """
+        if answer.text or self.job.call.functions:
+            return answer
+        raise EmptyAnswer(
+            "The model asked for a function to be run, which was not offered to it, and wrote no answer."
+        )
+
+    def _given_up(self) -> bool:
+        self._hopeless = self.job.hopeless(self.fold.partial().text) or ""
+        return bool(self._hopeless)
+
+    def _describe(self) -> str:
+        if self._described.due(self.fold.characters):
+            self._description = self.job.describe(self.fold.partial().text)
+        return self._description
 
     def _next_round(self) -> None:
+        self._earlier.append(self.fold.partial().text)
         self._rounds += 1
         self._spent = _added(self._spent, self.fold.usage)
-        self.fold = _begun(self.job)
+        self._looks, self._described, self._description, self._hopeless = Looks(), Looks(), "", ""
+        # What a resumed answer starts with belongs to its first round only.
+        self.fold = Fold()
 
     def _judged(self, error: RunapiError) -> RunapiError | None:
         """Return what an error means: nothing, if the answer was whole before it came."""
@@ -194,15 +331,32 @@ class Generation:
     @property
     def size(self) -> int:
         """About how many bytes keeping it takes."""
-        return 2 * (self.fold.characters + self.fold.thought_characters) + 4096
+        earlier = sum(map(len, self._earlier))
+        return 2 * (self.fold.characters + self.fold.thought_characters + earlier) + self.job.size + 4096
 
     def _placed(self, ahead: int | None) -> None:
         self.ahead = ahead
+        self._turn_at = self._clock()
         self._wake()
 
     def _wake(self) -> None:
+        log_phase(self.handle, self.trace, self.ahead)
         self._changed.set()
         self._changed = anyio.Event()
+
+
+class Looks:
+    """When to look at a growing text as a whole: at lengths that grow by a quarter, so it costs little."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def due(self, length: int) -> bool:
+        """Whether a text of this length is to be looked at."""
+        if length < self._next:
+            return False
+        self._next = max(length + 16, length + length // 4)
+        return True
 
 
 def _begun(job: Job) -> Fold:

@@ -1,10 +1,12 @@
 """Where generations are kept to be found again."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from runapi_mcp.errors import HandleError
+from runapi_mcp.generations.following import Followable
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
@@ -13,18 +15,28 @@ from runapi_mcp.settings import Settings
 class Store(Protocol):
     """Where generations are kept to be found again."""
 
-    def add(self, generation: Generation) -> None:
-        """Keep a generation."""
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Do what must be done beside the requests, for as long as the block lasts."""
 
-    def find(self, handle: str, owner: str) -> Generation:
+    async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
+        """Keep a generation that is about to start, and return it.
+
+        Unless it is to be `fresh`, what may be returned instead is one that another server began for
+        the same job in the meantime; then this one must not start.
+        """
+
+    async def find(self, handle: str, owner: str) -> Followable:
         """Return the generation behind a handle.
 
         Raises:
             HandleError: There is none, it has expired, or it is somebody else's.
         """
 
-    def same(self, job: Job) -> Generation | None:
+    async def same(self, job: Job) -> Followable | None:
         """Return a generation of the same job whose complete answer was never delivered."""
+
+    async def share(self, generation: Followable) -> None:
+        """Let others find a generation whose handle is about to be given out, as it stands now."""
 
 
 class MemoryStore:
@@ -35,25 +47,30 @@ class MemoryStore:
         self._clock = clock
         self._kept: dict[str, Generation] = {}
 
-    def add(self, generation: Generation) -> None:
-        """Keep a generation, making room if there is need."""
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Do nothing beside the requests."""
+        yield
+
+    async def keep(self, generation: Generation, *, fresh: bool) -> Generation:
+        """Keep a generation, making room if there is need; see :meth:`Store.keep`."""
+        del fresh
         self._kept[generation.handle] = generation
         self._make_room()
+        return generation
 
-    def find(self, handle: str, owner: str) -> Generation:
+    async def find(self, handle: str, owner: str) -> Generation:
         """Return the generation behind a handle; see :meth:`Store.find`."""
         self._make_room()
         generation = self._kept.get(handle)
         if generation is None or not secrets.compare_digest(generation.job.owner, owner):
-            minutes = self._settings.keep_seconds / 60
-            raise HandleError(
-                f"handle: no generation {handle[:40]!r} is here.",
-                advice=f"Finished ones are kept for {minutes:g} minutes, by the server that ran them. "
-                "Ask the question again.",
-            )
+            raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
 
-    def same(self, job: Job) -> Generation | None:
+    async def share(self, generation: Followable) -> None:
+        """Do nothing: nobody else is to find it."""
+
+    async def same(self, job: Job) -> Generation | None:
         """Return an undelivered generation of the same job; see :meth:`Store.same`."""
         wanted = job.same_as
         return next(
@@ -81,3 +98,11 @@ class MemoryStore:
                 return
             size -= generation.size
             del self._kept[generation.handle]
+
+
+def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:
+    """Return the error for a handle that names no generation the caller may see."""
+    return HandleError(
+        f"handle: no generation {handle[:40]!r} is here.",
+        advice=f"Finished ones are kept for {keep_seconds / 60:g} minutes, {where}. Ask the question again.",
+    )

@@ -1,0 +1,181 @@
+"""Spans and metrics by OpenTelemetry's GenAI conventions (semantic conventions 1.41), never with content.
+
+The API alone is used: without a provider installed in the process, all of this does nothing. The
+span of a tool call is the MCP SDK's own; that of a generation is a child of it, and may outlive it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from opentelemetry import metrics, trace
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from runapi_mcp import __version__
+from runapi_mcp.errors import RunapiError
+from runapi_mcp.wire.types import Answer, Call, DialectName, Usage
+
+_PROVIDER: Final = "gcp.gemini"
+_OPERATIONS: Final[Mapping[DialectName, str]] = {"chat": "chat", "native": "generate_content"}
+_PORTS: Final = {"http": 80, "https": 443}
+Attributes = dict[str, str | bool | int | float | list[str]]
+
+_tracer = trace.get_tracer("runapi-mcp", __version__)
+_meter = metrics.get_meter("runapi-mcp", __version__)
+_traceparent = TraceContextTextMapPropagator()
+
+_SECONDS: Final = [0.01 * 2**step for step in range(17)]
+_duration = _meter.create_histogram(
+    "gen_ai.client.operation.duration",
+    "s",
+    "How long generations took.",
+    explicit_bucket_boundaries_advisory=_SECONDS,
+)
+_first_chunk = _meter.create_histogram(
+    "gen_ai.client.operation.time_to_first_chunk",
+    "s",
+    "How long the first piece of an answer, or of its thoughts, took to come.",
+    explicit_bucket_boundaries_advisory=_SECONDS,
+)
+_tokens = _meter.create_histogram(
+    "gen_ai.client.token.usage",
+    "{token}",
+    "Tokens of generations, as RunAPI counted them.",
+    explicit_bucket_boundaries_advisory=[4**step for step in range(14)],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a generation. Times are seconds since it began.
+
+    Attributes:
+        status: How it stands.
+        answer: Where the model and the finish are read; its text is not.
+        tokens: What all its rounds cost.
+        seconds: How long it took.
+        first_chunk: When the first event of the stream came, if one did.
+        error: What ended it, if something did; only its kind is recorded.
+    """
+
+    status: str
+    answer: Answer
+    tokens: Usage | None
+    seconds: float
+    first_chunk: float | None
+    error: Exception | None
+
+
+class Operation:
+    """One generation while it runs: tell it what became of it."""
+
+    def __init__(self, span: Span, asked: Attributes) -> None:
+        self._span = span
+        self._asked = asked
+
+    def ended(self, outcome: Outcome) -> None:
+        """Record how it went."""
+        model = outcome.answer.model
+        about = self._asked | ({"gen_ai.response.model": model} if model else {})
+        if kind := _error_type(outcome.status, outcome.error):
+            about["error.type"] = kind
+        _measure(about, outcome)
+        if self._span.is_recording():
+            self._describe(about, outcome)
+
+    def _describe(self, about: Attributes, outcome: Outcome) -> None:
+        span, finish = self._span, outcome.answer.finish
+        span.set_attributes(about)
+        span.set_attribute("runapi.status", outcome.status)
+        if finish is not None:
+            span.set_attribute("gen_ai.response.finish_reasons", [finish.reason])
+        if outcome.first_chunk is not None:
+            span.set_attribute("gen_ai.response.time_to_first_chunk", outcome.first_chunk)
+        for name, count in _counts(outcome.tokens):
+            span.set_attribute(f"gen_ai.usage.{name}", count)
+        if "error.type" in about and outcome.status != "cancelled":
+            span.set_status(StatusCode.ERROR)
+
+
+@contextmanager
+def operation(call: Call, dialect: DialectName, base_url: str) -> Iterator[Operation]:
+    """Make a generation an operation, and its span the current one, for as long as the block lasts."""
+    asked: Attributes = {
+        "gen_ai.operation.name": _OPERATIONS[dialect],
+        "gen_ai.provider.name": _PROVIDER,
+        "gen_ai.request.model": call.model,
+        **_server(base_url),
+    }
+    with _tracer.start_as_current_span(
+        f"{_OPERATIONS[dialect]} {call.model}",
+        kind=SpanKind.CLIENT,
+        attributes=asked | _request(call),
+        # An exception's text may quote the answer.
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        yield Operation(span, asked)
+
+
+def trace_header() -> dict[str, str]:
+    """Return the header that lets upstream join the current trace; empty if there is none. No baggage."""
+    carrier: dict[str, str] = {}
+    _traceparent.inject(carrier)
+    return {"traceparent": carrier["traceparent"]} if "traceparent" in carrier else {}
+
+
+def _measure(about: Attributes, outcome: Outcome) -> None:
+    _duration.record(outcome.seconds, about)
+    if outcome.first_chunk is not None:
+        _first_chunk.record(outcome.first_chunk, about)
+    used = outcome.tokens or Usage()
+    for kind, count in (("input", used.input), ("output", _written(used))):
+        if count is not None:
+            _tokens.record(count, about | {"gen_ai.token.type": kind})
+
+
+def _request(call: Call) -> Attributes:
+    given: Attributes = {
+        "gen_ai.request.stream": True,
+        "gen_ai.output.type": "json" if call.schema is not None else "text",
+    }
+    if call.max_output_tokens is not None:
+        given["gen_ai.request.max_tokens"] = call.max_output_tokens
+    if call.temperature is not None:
+        given["gen_ai.request.temperature"] = call.temperature
+    if call.seed is not None:
+        given["gen_ai.request.seed"] = call.seed
+    return given
+
+
+def _server(base_url: str) -> Attributes:
+    url = urlsplit(base_url)
+    return {"server.address": url.hostname or "", "server.port": url.port or _PORTS.get(url.scheme, 443)}
+
+
+def _counts(tokens: Usage | None) -> Iterator[tuple[str, int]]:
+    if tokens is None:
+        return
+    named = (
+        ("input_tokens", tokens.input),
+        ("output_tokens", _written(tokens)),
+        ("reasoning.output_tokens", tokens.thinking),
+        ("cache_read.input_tokens", tokens.cached),
+    )
+    yield from ((name, count) for name, count in named if count is not None)
+
+
+def _written(tokens: Usage) -> int | None:
+    """Return the output as the conventions count it: with the thinking."""
+    return tokens.output if tokens.output is None else tokens.output + (tokens.thinking or 0)
+
+
+def _error_type(status: str, error: Exception | None) -> str:
+    if isinstance(error, RunapiError):
+        return error.code
+    if error is not None:
+        return type(error).__qualname__
+    return "cancelled" if status == "cancelled" else ""

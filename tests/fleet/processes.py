@@ -1,0 +1,178 @@
+"""A fleet of real server processes behind a proxy that gives each new connection to the next of them."""
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx
+from anyio.abc import Process, SocketAttribute, SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from server.hosting import CANARY, server_env
+
+Message = dict[str, Any]
+
+ENVELOPE: Message = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Mcp-Method": "tools/call",
+}
+
+
+def call_message(tool: str, /, **arguments: Any) -> Message:
+    """A 2026-era tool call that wants progress."""
+    params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": "p", **ENVELOPE}}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+@dataclass
+class Server:
+    """One process of the fleet."""
+
+    process: Process
+    port: int
+    log: list[bytes] = field(default_factory=list)
+
+    def kill(self) -> None:
+        """End it so that it can do nothing more."""
+        self.process.send_signal(signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a call gave, and how far its progress came."""
+
+    text: str
+    receipt: Message
+    is_error: bool
+    progress: list[str]
+
+    @property
+    def handle(self) -> str:
+        handle: str = self.receipt["handle"]
+        return handle
+
+    @property
+    def status(self) -> str:
+        status: str = self.receipt["status"]
+        return status
+
+
+class Fleet:
+    """Servers, and the one address at which they are reached."""
+
+    def __init__(self, servers: list[Server], port: int) -> None:
+        self.servers = servers
+        self.served: list[int] = []
+        """Which server each connection went to, oldest first."""
+        self.url = f"http://127.0.0.1:{port}"
+        self._next = 0
+
+    async def call(self, tool: str, /, **arguments: Any) -> Said:
+        """Call a tool over a connection of its own, so on the next server."""
+        message = call_message(tool, **arguments)
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = await http.post(f"{self.url}/mcp", json=message, headers=HEADERS | {"Mcp-Name": tool})
+        assert answer.status_code == 200, answer.text
+        assert CANARY not in answer.text
+        heard = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+        result = heard[-1]["result"]
+        progress = [m["params"]["message"] for m in heard if m.get("method") == "notifications/progress"]
+        text = "\n".join(block["text"] for block in result["content"])
+        receipt = result.get("_meta", {}).get("ai.runapi/receipt", {})
+        return Said(text, receipt, result.get("isError", False), progress)
+
+    async def connected(self, client: SocketStream) -> None:
+        """Join one connection to the next server that takes it."""
+        async with client:
+            for _ in self.servers:
+                index = self._next
+                self._next = (index + 1) % len(self.servers)
+                try:
+                    server = await anyio.connect_tcp("127.0.0.1", self.servers[index].port)
+                except OSError:
+                    continue
+                self.served.append(index)
+                async with server, anyio.create_task_group() as tasks:
+                    tasks.start_soon(_copied, client, server, tasks.cancel_scope)
+                    tasks.start_soon(_copied, server, client, tasks.cancel_scope)
+                return
+
+
+async def _copied(source: SocketStream, sink: SocketStream, both: anyio.CancelScope) -> None:
+    try:
+        async for piece in source:
+            await sink.send(piece)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        pass
+    both.cancel()
+
+
+@asynccontextmanager
+async def fleet(upstream_url: str, store: str, size: int = 3) -> AsyncIterator[Fleet]:
+    """Start servers on one store, and the proxy before them; at the end their logs are searched."""
+    env = os.environ | server_env(upstream_url, {"RUNAPI_MCP_STORE": store, "RUNAPI_MCP_LOG": "info"})
+    servers: list[Server] = []
+    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0"]
+    async with anyio.create_task_group() as tasks:
+        try:
+            for _ in range(size):
+                process = await anyio.open_process(command, env=env, stdin=None)
+                servers.append(Server(process, 0))
+            for server in servers:
+                await _listening(server)
+                tasks.start_soon(_drained, server)
+            listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+            async with listener, anyio.create_task_group() as serving:
+                one = Fleet(servers, listener.extra(SocketAttribute.local_port))
+                serving.start_soon(listener.serve, one.connected)
+                yield one
+                serving.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                for server in servers:
+                    await _ended(server)
+            tasks.cancel_scope.cancel()
+    for server in servers:
+        log = b"".join(server.log).decode()
+        assert "Traceback" not in log, log
+        assert CANARY not in log
+
+
+async def _listening(server: Server) -> None:
+    assert server.process.stderr is not None
+    lines = BufferedByteReceiveStream(server.process.stderr)
+    with anyio.fail_after(60):
+        while not (found := re.search(rb"http://\S+?:(\d+)/mcp", b"".join(server.log))):
+            try:
+                server.log.append(await lines.receive())
+            except anyio.EndOfStream:
+                raise AssertionError(b"".join(server.log).decode()) from None
+    server.port = int(found[1])
+
+
+async def _drained(server: Server) -> None:
+    assert server.process.stderr is not None
+    async for piece in server.process.stderr:
+        server.log.append(piece)
+
+
+async def _ended(server: Server) -> None:
+    if server.process.returncode is None:
+        server.process.terminate()
+        with anyio.move_on_after(5):
+            await server.process.wait()
+    if server.process.returncode is None:
+        server.process.kill()
+    await server.process.wait()
+    await server.process.aclose()

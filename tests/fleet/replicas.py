@@ -1,0 +1,87 @@
+"""Servers of one fleet, all in this process: each with its own store, upstream and generations."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from pydantic import SecretStr
+
+from runapi_mcp.catalog import DEFAULT_SEARCH_MODEL, choose_dialect
+from runapi_mcp.generations import Followable, Generations, Job
+from runapi_mcp.generations.fleet import join_fleet
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream import Upstream
+from runapi_mcp.wire.types import Call, JsonObject, Text, Turn
+
+KEY = SecretStr("sk-canary-fleet-0123456789")
+PATIENCE = 10.0
+
+
+@dataclass
+class Replica:
+    """One server of the fleet."""
+
+    generations: Generations
+    settings: Settings
+
+    async def start(self, job: Job, *, fresh: bool = False) -> Followable:
+        generation, _ = await self.begin(job, fresh=fresh)
+        return generation
+
+    async def begin(self, job: Job, *, fresh: bool = False) -> tuple[Followable, bool]:
+        return await self.generations.begin(job, key=KEY, patience=5.0, fresh=fresh)
+
+    async def handed(self, job: Job) -> str:
+        """Start a generation, hand it over as at the end of a hold window, and return its handle."""
+        generation = await self.start(job)
+        await self.generations.hand_over(generation)
+        return generation.handle
+
+    async def find(self, handle: str, owner: str = "ann") -> Followable:
+        return await self.generations.find(handle, owner)
+
+
+def job(prompt: str, *, owner: str = "ann", tool: str = "ask_gemini", search: bool = False) -> Job:
+    arguments: JsonObject = {"query" if tool == "search_web" else "prompt": prompt}
+    model = DEFAULT_SEARCH_MODEL if search else "gemini-2.5-flash"
+    call = Call(model, (Turn("user", (Text(prompt),)),), search=search)
+    return Job(tool, arguments, call, choose_dialect(model, ["search"] if search else [], "chat"), owner)
+
+
+@asynccontextmanager
+async def replica(sim_url: str, store: str) -> AsyncIterator[Replica]:
+    settings = Settings(base_url=sim_url, store=SecretStr(store))
+    fleet = join_fleet(settings, anyio.current_time)
+    upstream = Upstream(settings, pacing=fleet.pacing)
+    try:
+        async with Generations(upstream, settings, store=fleet.store).open() as generations:
+            yield Replica(generations, settings)
+    finally:
+        await upstream.aclose()
+
+
+async def ended(generation: Followable, seconds: float = PATIENCE) -> None:
+    with anyio.fail_after(seconds):
+        async with generation.followed():
+            while generation.status == "running":
+                await generation.changed()
+
+
+async def became(happened: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+    """Look again and again until it has happened: for what only shows in a store."""
+    with anyio.fail_after(seconds):
+        while True:
+            if await happened():
+                return
+            await anyio.sleep(0.02)
+
+
+async def grown(generation: Followable, characters: int, seconds: float = PATIENCE) -> None:
+    """Follow until so much text has come; a follower looks at the evidence twice a second."""
+    with anyio.fail_after(seconds):
+        async with generation.followed():
+            while len(generation.view().answer.text) < characters:
+                assert generation.status == "running", generation.view()
+                with anyio.move_on_after(0.1):
+                    await generation.changed()

@@ -1,0 +1,136 @@
+"""What is in packaging/ for a fleet: it parses, its parts agree, and nginx passes events on at once."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from ruamel.yaml import YAML
+
+from fleet.processes import HEADERS, call_message, fleet
+from fleet.redis_server import RedisServer, free_port
+from runapi_mcp.settings import options
+from runapi_mcp.sim import Simulator
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(YAML(typ="safe").load_all((PACKAGING / name).read_text()))
+
+
+def kind(name: str) -> dict[str, Any]:
+    [found] = [one for one in documents("kubernetes.yaml") if one["kind"] == name]
+    return found
+
+
+def settings_named(text: str) -> set[str]:
+    return set(re.findall(r"RUNAPI_MCP_[A-Z_]+", text)) - {"RUNAPI_MCP_TOKENS"}
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "kubernetes.yaml"])
+def test_every_setting_named_is_one(name: str) -> None:
+    known = {option.env for option in options()}
+    assert settings_named((PACKAGING / name).read_text()) <= known
+
+
+def test_the_image_needs_neither_root_nor_a_place_to_write() -> None:
+    dockerfile = (PACKAGING / "Dockerfile").read_text()
+    assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)
+    assert "curl" not in dockerfile
+    assert "/healthz" in dockerfile
+    [service] = [
+        one for name, one in documents("compose.yaml")[0]["services"].items() if name == "runapi-mcp"
+    ]
+    assert service["read_only"]
+    assert service["deploy"]["replicas"] == 3
+    container = kind("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_every_way_to_start_tells_callers_apart() -> None:
+    compose = documents("compose.yaml")[0]["services"]["runapi-mcp"]["command"]
+    cluster = kind("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+    for command in (compose, cluster):
+        assert "--auth=token" in command
+        assert "--stateless" in command
+
+
+def test_a_pod_gets_longer_to_end_than_its_calls_do() -> None:
+    pod = kind("Deployment")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    [drain] = [float(arg.partition("=")[2]) for arg in container["args"] if arg.startswith("--drain=")]
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] >= before + drain + 5
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_autoscaler_counts_calls_in_flight() -> None:
+    [metric] = kind("HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert metric["pods"]["metric"]["name"] == "runapi_mcp_calls_in_flight"
+
+
+@contextmanager
+def nginx(folder: Path, ports: list[int]) -> Iterator[int]:
+    """Run nginx on our configuration, with these servers behind it; gives its port."""
+    if NGINX is None:
+        pytest.skip("no nginx on this machine: apt-get install nginx-light")
+    port = free_port()
+    given = (PACKAGING / "nginx.conf").read_text()
+    servers = "\n".join(f"server 127.0.0.1:{one} max_fails=2 fail_timeout=5s;" for one in ports)
+    given = re.sub(r"server runapi-mcp:8080[^;]*;", servers, given).replace("/tmp/", f"{folder}/")
+    config = folder / "nginx.conf"
+    config.write_text(given.replace("listen 8080;", f"listen 127.0.0.1:{port};"))
+    command = [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(config)]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    with subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.PIPE) as process:
+        try:
+            yield port
+        finally:
+            process.terminate()
+
+
+async def test_nginx_passes_events_on_at_once_and_a_closed_call_upstream(
+    sim: Simulator, redis: RedisServer, tmp_path: Path
+) -> None:
+    async with fleet(sim.base_url, redis.url, size=2) as two:
+        with nginx(tmp_path, [server.port for server in two.servers]) as port:
+            url = f"http://127.0.0.1:{port}"
+            await answers(url)
+            message = call_message("ask_gemini", prompt="Behind a proxy [[sim:slow seconds=20]]")
+            headers = HEADERS | {"Mcp-Name": "ask_gemini"}
+            async with httpx.AsyncClient(timeout=20) as http:
+                began = time.monotonic()
+                async with http.stream("POST", f"{url}/mcp", json=message, headers=headers) as response:
+                    assert response.status_code == 200
+                    heard = 0
+                    async for line in response.aiter_lines():
+                        heard += line.startswith("data: {")
+                        if heard == 3:
+                            break
+                    assert json.loads(line[5:])["method"] == "notifications/progress"
+                    assert time.monotonic() - began < 4
+                    call = await sim.wait_for_call()
+            await call.wait_closed(2)
+            assert call.ended == "client left"
+
+
+async def answers(url: str) -> None:
+    async with httpx.AsyncClient() as http:
+        with anyio.fail_after(10):
+            while True:
+                try:
+                    if (await http.get(f"{url}/healthz")).status_code == 200:
+                        return
+                except httpx.ConnectError:
+                    await anyio.sleep(0.05)

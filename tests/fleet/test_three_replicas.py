@@ -1,0 +1,119 @@
+"""Three real servers, a real Redis, and a proxy that sends every connection to the next server."""
+
+import time
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from fleet.processes import Fleet, Said, fleet
+from fleet.redis_server import RedisServer
+from fleet.replicas import became
+from runapi_mcp.generations.fleet.publishing import AWAY
+from runapi_mcp.sim import Simulator
+
+SLOW = "[[sim:slow seconds=30]]"
+
+
+@pytest.fixture(scope="module")
+async def fleet_of_three(shared_sim: Simulator, shared_redis: RedisServer) -> AsyncIterator[Fleet]:
+    async with fleet(shared_sim.base_url, shared_redis.url) as servers:
+        yield servers
+
+
+@pytest.fixture
+def three(fleet_of_three: Fleet) -> Fleet:
+    fleet_of_three.served.clear()
+    return fleet_of_three
+
+
+async def test_a_cancellation_reaches_the_server_that_runs_it(three: Fleet, sim: Simulator) -> None:
+    begun = await three.call("ask_gemini", prompt=f"Stop me. {SLOW}", wait_seconds=1)
+    call = await sim.wait_for_call()
+    stopped = await three.call("get_result", handle=begun.handle, cancel=True)
+    assert len(set(three.served)) == 2
+    assert stopped.status == "cancelled"
+    assert answer_of(stopped).startswith(answer_of(begun))
+    await call.wait_closed(1)
+    assert call.ended == "client left"
+
+
+async def test_one_question_on_two_servers_is_asked_once(three: Fleet, sim: Simulator) -> None:
+    said: list[Said] = []
+
+    async def ask() -> None:
+        said.append(await three.call("ask_gemini", prompt="Same? [[sim:slow seconds=1.5]]", wait_seconds=10))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        tasks.start_soon(ask)
+    assert len(set(three.served)) == 2
+    assert len(sim.calls) == 1
+    assert [one.status for one in said] == ["complete", "complete"]
+    assert len({one.handle for one in said}) == 1
+    assert sum("Joined the same question" in one.text for one in said) == 1
+
+
+async def test_without_redis_calls_go_on_and_handles_say_they_are_local(
+    three: Fleet, redis: RedisServer
+) -> None:
+    said: list[Said] = []
+
+    async def ask() -> None:
+        said.append(
+            await three.call("ask_gemini", prompt="Through it? [[sim:slow seconds=3]]", wait_seconds=20)
+        )
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await anyio.sleep(1)
+        redis.stop()
+        local = await three.call("ask_gemini", prompt=f"And a new one? {SLOW}", wait_seconds=1)
+    assert said[0].status == "complete"
+    assert AWAY not in said[0].text
+    assert local.status == "running"
+    assert AWAY in local.text
+
+    elsewhere = await three.call("get_result", handle=local.handle, wait_seconds=0)
+    assert elsewhere.is_error
+    assert "cannot be asked now" in elsewhere.text
+
+    redis.start()
+
+    async def back() -> bool:
+        found = [await three.call("get_result", handle=local.handle, wait_seconds=0) for _ in three.servers]
+        return all(one.status == "running" for one in found if not one.is_error) and not any(
+            one.is_error or AWAY in one.text for one in found
+        )
+
+    await became(back, 10)
+
+
+async def test_an_answer_outlives_the_server_that_was_writing_it(three: Fleet, sim: Simulator) -> None:
+    begun = await three.call("ask_gemini", prompt=f"Tell a long story. {SLOW}", wait_seconds=1.5)
+    assert begun.status == "running"
+    followed = await three.call("get_result", handle=begun.handle, wait_seconds=1.5)
+    assert followed.status == "running"
+    written = answer_of(begun)
+    assert answer_of(followed).startswith(written)
+    assert len(answer_of(followed)) > len(written)
+    assert any("writing" in line for line in followed.progress)
+
+    three.servers[three.served[0]].kill()
+    killed = time.monotonic()
+    left = await three.call("get_result", handle=begun.handle, wait_seconds=20)
+    assert time.monotonic() - killed < 15
+    assert len(set(three.served)) == 3
+    assert left.status == "partial"
+    assert "its server went away" in left.text
+    assert answer_of(left).startswith(answer_of(followed))
+
+    sim.play("default")
+    resumed = await three.call("get_result", handle=begun.handle, resume=True, wait_seconds=10)
+    assert resumed.status == "complete"
+    assert resumed.text.startswith(answer_of(left))
+
+
+def answer_of(said: Said) -> str:
+    """The answer as far as it came, without the bracketed line."""
+    return said.text.rpartition("\n\n[")[0]
