@@ -2,14 +2,30 @@
 
 from collections.abc import Iterable
 
-from runapi_mcp.catalog import Ability, check_effort, choose_dialect
-from runapi_mcp.errors import RunapiError
+from runapi_mcp.catalog import MODELS, Ability, check_effort, choose_dialect, find
+from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.generations import Job, View
 from runapi_mcp.run import Run
 from runapi_mcp.tools._tool import Args, Page, Reply
 from runapi_mcp.wire.types import Call, JsonObject
 
 _CONTROL = {"wait_seconds", "fresh"}
+
+
+def model_for(asked: str | None, default: str, needs: Iterable[Ability]) -> tuple[str, tuple[str, ...]]:
+    """Return the model of a call and what must be said of the choice.
+
+    A model that was named is used. Otherwise it is the default, or, where that lacks something the
+    call needs, the first that has it all.
+    """
+    needs = tuple(needs)
+    row = find(default)
+    if asked or row is None or all(row.able(need) for need in needs):
+        return asked or default, ()
+    able = [model.id for model in MODELS if all(model.able(need) for need in needs)]
+    if not able:
+        return default, ()
+    return able[0], (f"Answered by {able[0]}: the default model, {default}, cannot do this.",)
 
 
 def job_for(
@@ -34,7 +50,15 @@ def job_for(
 
 
 def page_of(text: str, page: Page) -> tuple[str, int | None]:
-    """Return one page of `text` and the offset of the next, cut at a paragraph or line end if one is near."""
+    """Return one page of `text` and the offset of the next, cut at a paragraph or line end if one is near.
+
+    Raises:
+        InputError: The page starts past the end.
+    """
+    if page.offset and page.offset >= len(text):
+        raise InputError(
+            f"offset: {page.offset:,} is past the end of the text so far, {len(text):,} characters."
+        )
     end = page.offset + page.limit
     if end >= len(text):
         return text[page.offset :], None
@@ -45,8 +69,13 @@ def page_of(text: str, page: Page) -> tuple[str, int | None]:
     return text[page.offset : end], end
 
 
-def remarks(view: View, page: Page, next_offset: int | None, total: int) -> list[str]:
-    """Return what must be said beside the text, a sentence or two each; empty if nothing must."""
+def remarks(
+    view: View, page: Page, next_offset: int | None, total: int, *, metered: bool = False
+) -> list[str]:
+    """Return what must be said beside the text, a sentence or two each; empty if nothing must.
+
+    With `metered`, missing token counts are not among it.
+    """
     said = list(view.job.notices)
     if page.joined:
         said.append("Joined the same question that was already being answered; it was asked once.")
@@ -59,13 +88,15 @@ def remarks(view: View, page: Page, next_offset: int | None, total: int) -> list
         said.append(
             f'Partial: {why} Call get_result with handle "{view.handle}" and resume true to continue.'
         )
-    if view.status == "complete" and view.answer.usage is None:
+    if view.status == "complete" and view.answer.usage is None and not metered:
         said.append("RunAPI sent no token counts.")
     if next_offset is not None:
         said.append(
             f"Characters {page.offset:,}-{next_offset:,} of {total:,}. For more, call get_result with "
             f'handle "{view.handle}" and offset {next_offset}.'
         )
+    if view.note and (view.status != "complete" or next_offset is not None):
+        said.append(view.note)
     return said
 
 
@@ -100,14 +131,13 @@ def state(view: View, said: list[str], next_offset: int | None) -> JsonObject:
 
 
 def output_schema(content: JsonObject) -> JsonObject:
-    """Return the JSON Schema of a structured result: its content, and what :func:`state` says."""
-    about: JsonObject = {
-        "status": {"enum": ["running", "complete", "partial", "cancelled"]},
-        "handle": {"type": "string"},
-        "next_offset": {"type": "integer"},
-        "notes": {"type": "array", "items": {"type": "string"}},
-    }
-    return {"type": "object", "properties": content | about, "required": ["status"]}
+    """Return the JSON Schema of a structured result: its content, and its status.
+
+    What else :func:`state` says is there only when it must be, and is not listed: every byte of
+    the list of tools is paid for in each conversation.
+    """
+    properties: JsonObject = content | {"status": {"type": "string"}}
+    return {"type": "object", "properties": properties, "required": ["status"]}
 
 
 def bracketed(sentences: list[str]) -> str:
@@ -123,5 +153,7 @@ def failed(view: View) -> Reply:
 
 def nothing_to_give(view: View) -> bool:
     """Whether a generation ended without any text or function call."""
-    empty = not view.answer.text and not view.answer.function_calls
+    # A function that was not offered cannot be run: a call of one is no answer.
+    calls = view.answer.function_calls if view.job.call.functions else ()
+    empty = not view.answer.text and not calls
     return view.status != "running" and empty

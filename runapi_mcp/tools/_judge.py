@@ -1,144 +1,191 @@
 """A caller's schema and a model's answer: is the one a schema, and does the other conform to it."""
 
-import json
-import re
-from collections.abc import Iterable
-from typing import Final, NoReturn
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Final
 
 import jsonschema
+from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
-from referencing import Registry
+from jsonschema.validators import extend, validator_for
 from referencing.exceptions import Unresolvable
 
 from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.tools._formats import format_checker
+from runapi_mcp.tools._json import Exact, NotJson, escaped, loaded
+from runapi_mcp.wire.references import Dangling, References, metaschemas
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
-_FENCE: Final = re.compile(r"```(?:json|JSON)?\s*\n(.*?)```", re.DOTALL)
-_MOST_VIOLATIONS: Final = 20
-_MOST_DEPTH: Final = 200
+MOST_VIOLATIONS: Final = 20
+_MOST_ROUNDS: Final = 20
+_DRAFTS: Final = "2020-12, 2019-09 or draft-07"
 
 
-class NotJson(ValueError):
-    """An answer that is not JSON; the message says where."""
+@dataclass(frozen=True)
+class Judge:
+    """Judges values by one schema, formats included."""
+
+    schema: JsonObject
+
+    def violations(self, value: JsonValue) -> list[str]:
+        """Return what is wrong with `value`: a line each, by JSON Pointer, at most 20 and a count.
+
+        Raises:
+            InputError: The schema refers to itself without end.
+        """
+        errors = sorted(self._errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        told = [_told(error) for error in errors[:MOST_VIOLATIONS]]
+        more = len(errors) - len(told)
+        return [*told, *([f"… and {more} more"] if more else [])]
+
+    def conforms(self, value: JsonValue) -> bool:
+        """Whether nothing is wrong with `value`."""
+        return next(iter(self._errors(value)), None) is None
+
+    def valid_part(self, value: JsonValue) -> JsonValue:
+        """Return what is left of `value` when all that violates the schema is taken out.
+
+        Required members that are missing stay missing.
+        """
+        part = deepcopy(value)
+        for _ in range(_MOST_ROUNDS):
+            wrong = [place for error in self._errors(part) for place in _removable(error)]
+            if not wrong:
+                return part
+            if () in wrong:
+                return None
+            for place in sorted(set(wrong), key=_from_the_end):
+                _remove(part, place)
+        return part
+
+    def _errors(self, value: JsonValue) -> list[ValidationError]:
+        try:
+            return list(self._validator.iter_errors(value))
+        except Unresolvable as error:
+            raise InputError(f"schema: a $ref leads nowhere: {one_line(str(error), 120)}.") from None
+        except RecursionError:
+            raise InputError("schema: it refers to itself without end.") from None
+
+    @cached_property
+    def _validator(self) -> Validator:
+        kind = _with_decimals(_kind(self.schema))
+        return kind(self.schema, registry=metaschemas(), format_checker=format_checker())
 
 
 def read_schema(given: JsonObject | str) -> JsonObject:
     """Return the schema that an argument gives, as an object or as JSON text.
 
     Raises:
-        InputError: It is not JSON, not an object, or not a valid JSON Schema.
+        InputError: It is not JSON, not an object, not a valid JSON Schema of a draft that is known, or
+            refers to something that it does not hold.
     """
     schema = _schema_text(given) if isinstance(given, str) else given
-    validator = validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        validator.check_schema(schema)
+        _kind(schema).check_schema(schema)
+        References(schema)
     except jsonschema.SchemaError as error:
-        where = "/".join(map(str, error.path)) or "its top"
+        where = pointer(error.absolute_path)
         raise InputError(
             f"schema: not a valid JSON Schema at {where}: {one_line(error.message, 200)}."
         ) from None
+    except Dangling as reference:
+        raise InputError(
+            f"schema: $ref {one_line(str(reference), 80)!r} points outside the schema, or nowhere.",
+            advice="Only references within the schema (#/…) are followed; put what it points to in $defs.",
+        ) from None
     except RecursionError:
         raise InputError("schema: nested too deeply.") from None
-    _refuse_remote(schema, 0)
     return schema
-
-
-def parse(text: str) -> JsonValue:
-    """Return the JSON in an answer: all of it, or what stands in its code fence.
-
-    Raises:
-        NotJson: Neither is JSON, or it repeats a key or holds NaN.
-    """
-    try:
-        return _loaded(text.strip())
-    except NotJson as error:
-        for block in _FENCE.findall(text):
-            try:
-                return _loaded(block.strip())
-            except NotJson:
-                continue
-        raise error from None
-
-
-def violations(value: JsonValue, schema: JsonObject) -> list[str]:
-    """Return what is wrong with `value`, a line for each violation, by JSON Pointer.
-
-    Raises:
-        InputError: The schema refers to something that it does not hold.
-    """
-    validator = _validator(schema)
-    try:
-        errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
-    except Unresolvable as error:
-        raise InputError(f"schema: a $ref leads nowhere: {one_line(str(error), 120)}.") from None
-    except RecursionError:
-        raise InputError("schema: it refers to itself without end.") from None
-    told = [f"{pointer(error.absolute_path)}: {one_line(error.message, 200)}" for error in errors]
-    return [
-        *told[:_MOST_VIOLATIONS],
-        *([f"… and {len(told) - _MOST_VIOLATIONS} more"] if len(told) > _MOST_VIOLATIONS else []),
-    ]
 
 
 def pointer(path: Iterable[str | int]) -> str:
     """Return a path as a JSON Pointer (RFC 6901); the root is "(root)"."""
-    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
-    return "/" + "/".join(parts) if parts else "(root)"
+    return "".join(f"/{escaped(str(part))}" for part in path) or "(root)"
 
 
-def _validator(schema: JsonObject) -> Validator:
-    kind = validator_for(schema, default=jsonschema.Draft202012Validator)
-    # An empty registry: a $ref is looked up in the schema itself, never fetched.
-    return kind(schema, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
+def _with_decimals(kind: type[Validator]) -> type[Validator]:
+    extended: type[Validator] = extend(kind, {"multipleOf": _multiple_of})  # type: ignore[no-untyped-call]  # no stubs
+    return extended
+
+
+def _kind(schema: JsonObject) -> type[Validator]:
+    declared = schema.get("$schema")
+    # Draft 3 stands for the drafts that are not known: nobody's schema is still one.
+    known = validator_for(schema, default=jsonschema.Draft3Validator)
+    if declared and known is jsonschema.Draft3Validator:
+        raise InputError(
+            f"schema: $schema {one_line(str(declared), 80)!r} is no draft that is known here.",
+            advice=f"Use {_DRAFTS}, or leave $schema out.",
+        )
+    return known if declared else jsonschema.Draft202012Validator
+
+
+def _multiple_of(
+    _validator: Validator, step: float, value: object, _schema: object
+) -> Iterator[ValidationError]:
+    """Judge multipleOf in decimal: 19.99 is a multiple of 0.01."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    try:
+        whole = _decimal(value) % _decimal(step) == 0
+    except ArithmeticError:
+        whole = False
+    if not whole:
+        yield ValidationError(f"{value!r} is not a multiple of {step}")
+
+
+def _decimal(number: float) -> Decimal:
+    return Decimal(number.digits) if isinstance(number, Exact) else Decimal(repr(number))
+
+
+def _told(error: ValidationError) -> str:
+    line = f"{pointer(error.absolute_path)}: {one_line(error.message, 200)}"
+    closest = max(error.context or (), key=_depth_of, default=None)
+    if closest is None:
+        return line
+    return f"{line}; closest: {pointer(closest.absolute_path)}: {one_line(closest.message, 200)}"
+
+
+def _depth_of(error: ValidationError) -> tuple[bool, int]:
+    """Return how near a branch came: one of the right type first, then one that fails far inside."""
+    return error.validator not in ("type", "const", "enum") or bool(error.path), len(error.absolute_path)
+
+
+def _removable(error: ValidationError) -> list[tuple[str | int, ...]]:
+    """Return the places that must go for an error to go; none for a member that is missing."""
+    place = tuple(error.absolute_path)
+    if error.validator in ("required", "dependentRequired", "minItems", "minProperties", "contains"):
+        return []
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+        return [(*place, key) for key in error.instance if key not in known] or [place]
+    return [place]
+
+
+def _from_the_end(place: tuple[str | int, ...]) -> list[tuple[int, str]]:
+    """Order places so that a later item goes before an earlier one, and a member before its parent."""
+    return [(-part, "") if isinstance(part, int) else (0, part) for part in place] + [(1, "")]
+
+
+def _remove(value: JsonValue, place: tuple[str | int, ...]) -> None:
+    parent: Any = value
+    try:
+        for part in place[:-1]:
+            parent = parent[part]
+        del parent[place[-1]]
+    except (KeyError, IndexError, TypeError):
+        # Its parent went before it.
+        return
 
 
 def _schema_text(text: str) -> JsonObject:
     try:
-        schema = _loaded(text)
+        schema = loaded(text)
     except NotJson as error:
         raise InputError(f"schema: not JSON: {error}.") from None
     if not isinstance(schema, dict):
         raise InputError("schema: must be a JSON object.")
     return schema
-
-
-def _refuse_remote(value: JsonValue, depth: int) -> None:
-    if depth > _MOST_DEPTH:
-        raise InputError("schema: nested too deeply.")
-    match value:
-        case dict():
-            reference = value.get("$ref")
-            if isinstance(reference, str) and not reference.startswith("#"):
-                raise InputError(
-                    f"schema: $ref {one_line(reference, 80)!r} points outside the schema.",
-                    advice="Only references within the schema (#/…) are followed.",
-                )
-            for item in value.values():
-                _refuse_remote(item, depth + 1)
-        case list():
-            for item in value:
-                _refuse_remote(item, depth + 1)
-
-
-def _loaded(text: str) -> JsonValue:
-    try:
-        value: JsonValue = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise NotJson(f"{error.msg} at line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise NotJson("nested too deeply") from None
-    return value
-
-
-def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise NotJson(f"the key {twice[:60]!r} stands twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise NotJson(f"{name} is not JSON")

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from runapi_mcp.generations import Receipt, View
+from runapi_mcp.generations import Job, Receipt, View
 from runapi_mcp.run import Run
 from runapi_mcp.wire.types import JsonObject
 
@@ -48,6 +48,10 @@ class Reply:
         return self.receipt is not None and self.receipt.status == "running"
 
 
+def _as_it_is(job: Job) -> Job:
+    return job
+
+
 @dataclass(frozen=True)
 class Tool(Generic[A]):
     """One tool.
@@ -60,6 +64,8 @@ class Tool(Generic[A]):
         perform: Carries it out.
         render: Makes the reply of a generation that this tool started, now or later; `None` for a
             tool that starts none.
+        prepare: Gives a job of this tool its hooks, as `perform` does: those of a job that comes from
+            another server are lost on the way.
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
     """
@@ -70,6 +76,7 @@ class Tool(Generic[A]):
     args: type[A]
     perform: Callable[[A, Run], Awaitable[Reply]]
     render: Callable[[View, Page], Reply] | None = None
+    prepare: Callable[[Job], Job] = _as_it_is
     output: JsonObject | None = None
     idempotent: bool = False
     open_world: bool = True

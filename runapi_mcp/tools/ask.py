@@ -1,51 +1,127 @@
 """ask_gemini: a question, with files if need be, to an answer as written."""
 
 import json
+from dataclasses import replace
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from runapi_mcp.catalog import Ability, find
+from runapi_mcp.errors import InputError
 from runapi_mcp.generations import View
 from runapi_mcp.run import Run
-from runapi_mcp.tools._args import Files, Fresh, ModelId, Prompt, ReasoningEffort, WaitSeconds
-from runapi_mcp.tools._files import attach
-from runapi_mcp.tools._generating import bracketed, failed, job_for, nothing_to_give, page_of, remarks
+from runapi_mcp.tools._args import Files, Fresh, ModelId, Number, Prompt, ReasoningEffort, WaitSeconds, Whole
+from runapi_mcp.tools._files import Attached, attach
+from runapi_mcp.tools._generating import (
+    bracketed,
+    failed,
+    job_for,
+    model_for,
+    nothing_to_give,
+    page_of,
+    remarks,
+)
+from runapi_mcp.tools._talk import (
+    MOST_FUNCTIONS,
+    MOST_MESSAGES,
+    Functions,
+    Messages,
+    asked_for,
+    conversation,
+    declared,
+)
 from runapi_mcp.tools._tool import Args, Page, Reply, Tool
-from runapi_mcp.wire.types import Call, Text, Turn
+from runapi_mcp.wire.references import Dangling
+from runapi_mcp.wire.schema import rewritten
+from runapi_mcp.wire.types import Call, DialectName, Function, Part, Text
+
+_MOST_STOPS = 4
+"""OpenAI's own limit, the lower of the two dialects'."""
 
 
 class AskArgs(Args):
     """Arguments of ask_gemini."""
 
-    prompt: Prompt = Field(description="The question or task, with all the context it needs.")
+    prompt: Prompt | None = Field(None, description="The question or task, with all the context it needs.")
     model: ModelId | None = None
     system: Prompt | None = Field(None, description="System instruction.")
     files: Files = Field(default_factory=list)
+    messages: Messages = ()
+    functions: Functions = ()
     reasoning_effort: ReasoningEffort | None = None
-    include_thoughts: bool = Field(
-        default=False, description="Put a summary of the model's thinking before the answer."
+    include_thoughts: bool = Field(default=False, description="Show a summary of the thinking.")
+    max_output_tokens: Whole | None = Field(
+        None, ge=1, le=1_000_000, description="Thinking counts; best unset."
     )
-    max_output_tokens: int | None = Field(
-        None, ge=1, le=1_000_000, description="Limit of thinking and answer together; unset is safest."
-    )
-    temperature: float | None = Field(None, ge=0, le=2)
+    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2.")
+    stop: tuple[str, ...] = Field((), description="Strings that end the answer.")
+    seed: Whole | None = Field(None, ge=-(2**31), lt=2**31, description="For repeatable answers.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
 
+    @field_validator("stop")
+    @classmethod
+    def _few_stops(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if len(stop) > _MOST_STOPS or not all(0 < len(text) <= 200 for text in stop):
+            raise ValueError(f"must be at most {_MOST_STOPS} texts of 1 to 200 characters")
+        return stop
+
+    @model_validator(mode="after")
+    def _something_to_answer(self) -> "AskArgs":
+        if not self.prompt and not self.messages:
+            raise ValueError("prompt is required, unless messages end with a function's result or your words")
+        if self.files and not self.prompt:
+            raise ValueError("files go with a prompt")
+        if len(self.messages) > MOST_MESSAGES or len(self.functions) > MOST_FUNCTIONS:
+            raise ValueError(f"at most {MOST_MESSAGES} messages and {MOST_FUNCTIONS} functions")
+        return self
+
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
+    functions = declared(args.functions)
     attached = await attach(args.files, run.settings)
+    needs = _needs(attached, functions)
+    model, notices = model_for(args.model, run.settings.model, needs)
+    last: tuple[Part, ...] = (*attached.parts, Text(args.prompt)) if args.prompt else ()
     call = Call(
-        model=args.model or run.settings.model,
-        turns=(Turn("user", (*attached.parts, Text(args.prompt))),),
+        model=model,
+        turns=conversation(args.messages, last),
         system=args.system,
         effort=args.reasoning_effort,
         include_thoughts=args.include_thoughts,
         max_output_tokens=args.max_output_tokens,
         temperature=args.temperature,
+        stop=args.stop,
+        seed=args.seed,
     )
-    job = job_for(ASK.name, args, call, run, needs=["files"] if attached.binary else [])
+    if args.temperature is not None and _ignores_temperature(model):
+        notices += (f"{model} ignores temperature.",)
+    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
+    written = tuple(_on_wire(function, job.dialect) for function in functions)
+    job = replace(job, call=replace(call, functions=written))
     view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(limit=run.page_chars, joined=joined))
+
+
+def _needs(attached: Attached, functions: tuple[Function, ...]) -> list[Ability]:
+    needs: list[Ability] = ["files"] if attached.binary else []
+    return [*needs, "functions"] if functions else needs
+
+
+def _ignores_temperature(model: str) -> bool:
+    row = find(model)
+    return row is not None and "ignores temperature" in row.note
+
+
+def _on_wire(function: Function, dialect: DialectName) -> Function:
+    """Return a function with parameters as the wire takes them.
+
+    Raises:
+        InputError: A $ref in them leads nowhere, or they are nested too deeply.
+    """
+    try:
+        return replace(function, parameters=rewritten(function.parameters, dialect).schema)
+    except (Dangling, RecursionError):
+        raise InputError(f"functions: the parameters of {function.name} are no schema to follow.") from None
 
 
 def _render(view: View, page: Page) -> Reply:
@@ -65,8 +141,16 @@ def _thoughts(view: View) -> str:
 
 
 def _calls(view: View) -> str:
-    calls = [{"name": call.name, "arguments": call.arguments} for call in view.answer.function_calls]
-    return f"\n\nThe model asks for these functions to be run: {json.dumps(calls)}" if calls else ""
+    calls = asked_for(view.answer.function_calls)
+    if not calls:
+        return ""
+    lead = "\n\n" if view.answer.text else ""
+    return (
+        f"{lead}The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}\n"
+        "To go on, call ask_gemini again with the same messages and functions, this turn as "
+        '{"role": "assistant", "function_calls": [as above]}, and {"role": "function", "name", "id", '
+        '"content"} for each result.'
+    )
 
 
 ASK = Tool(
@@ -74,8 +158,8 @@ ASK = Tool(
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send, and has no web access (use search_web for that). Returns the answer as "
-        "text. If it is not done in time, returns what there is and a handle for get_result."
+        "It sees only what you send and has no web access (see search_web). Returns the answer as text; if "
+        "not done in time, what there is and a handle for get_result."
     ),
     args=AskArgs,
     perform=_ask,

@@ -78,10 +78,7 @@ _OUTPUT: Final[JsonObject] = {
     "type": "object",
     "properties": {
         "source": {"enum": ["live", "static"]},
-        "models": {"type": "array", "items": {"type": "object"}},
-        "default": {"type": "string"},
-        "search_default": {"type": "string"},
-        "note": {"type": "string"},
+        "models": {"type": "array"},
     },
     "required": ["source", "models"],
 }
@@ -91,7 +88,7 @@ MODELS_TOOL = Tool(
     title="List models",
     description=(
         "List the Gemini models that RunAPI serves now and what each can do: search, structured output, "
-        "files, effort. Call it before you name a model; free of charge."
+        "files, effort. Free of charge."
     ),
     args=ModelsArgs,
     perform=_models,

@@ -2,25 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
-from runapi_mcp.errors import HandleError, InputError
-from runapi_mcp.generations import Generation, Job
+from runapi_mcp.errors import HandleError
+from runapi_mcp.generations import Followable, Job
 from runapi_mcp.run import Run
-from runapi_mcp.tools._args import WaitSeconds
+from runapi_mcp.tools._args import WaitSeconds, Whole
 from runapi_mcp.tools._tool import Args, Page, Reply, Tool
 
 
 class ResultArgs(Args):
     """Arguments of get_result."""
 
-    handle: str = Field(min_length=1, max_length=200, description="From an earlier result.")
+    handle: Annotated[str, WithJsonSchema({"type": "string", "description": "From the earlier result."})] = (
+        Field(min_length=1, max_length=200)
+    )
     wait_seconds: WaitSeconds | None = None
-    offset: int = Field(0, ge=0, description="First character to give, for long text.")
+    offset: Whole = Field(0, ge=0, description="First character to give.")
     cancel: bool = Field(default=False, description="Stop it and return what there is.")
-    resume: bool = Field(default=False, description="Continue a partial answer from where it stopped.")
+    resume: bool = Field(default=False, description="Continue a partial answer.")
 
     @model_validator(mode="after")
     def _one_way(self) -> "ResultArgs":
@@ -33,23 +35,16 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     """Return get_result for the tools that start generations, by name."""
 
     async def perform(args: ResultArgs, run: Run) -> Reply:
-        generation = run.find(args.handle)
+        generation = await run.find(args.handle)
         if args.cancel:
-            generation.cancel()
-            await generation.done.wait()
+            await generation.stop()
         if args.resume:
-            view, _ = await run.generate(_resumed(generation), wait=args.wait_seconds, fresh=True)
+            view, _ = await run.generate(_resumed(generation, starters), wait=args.wait_seconds)
         else:
             view = await run.follow(generation, wait=args.wait_seconds)
         render = starters[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        reply = render(view, Page(args.offset, run.page_chars))
-        if args.offset and args.offset >= len(view.answer.text):
-            raise InputError(
-                f"offset: {args.offset:,} is past the end of the text, which has {len(view.answer.text):,} "
-                f"characters{' so far' if view.status == 'running' else ''}."
-            )
-        return reply
+        return render(view, Page(args.offset, run.page_chars))
 
     return Tool(
         name="get_result",
@@ -61,11 +56,10 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         ),
         args=ResultArgs,
         perform=perform,
-        idempotent=True,
     )
 
 
-def _resumed(generation: Generation) -> Job:
+def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> Job:
     """Return the job that continues a partial generation from its text.
 
     Raises:
@@ -85,4 +79,5 @@ def _resumed(generation: Generation) -> Job:
     call = view.job.call
     # A resume of a resume continues the question itself, not the request to go on.
     asked = replace(call, turns=call.turns[:-2]) if view.job.begin else call
-    return replace(view.job, call=asked.continued(view.answer.text), begin=view.answer.text)
+    job = starters[view.job.tool].prepare(replace(view.job, call=asked))
+    return replace(job, call=job.call.continued(view.answer.text), begin=view.answer.text)

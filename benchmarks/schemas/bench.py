@@ -1,0 +1,222 @@
+"""How much of JSON Schema extract_json takes: `make bench-schemas`.
+
+Two sets go through rewrite → an answer of the simulator → judgement by the original schema:
+
+* the schemas in `real/`, written for this bench after what people use (OpenAPI components,
+  schema.org types, tool configuration, Pydantic's and Zod's output), each one through the real
+  tool, over a socket, to the simulated RunAPI; after them the metaschemas of the drafts, which the
+  simulator's writer of examples is not made for;
+* the JSON Schema Test Suite, from the source archive of PyPI's jsonschema, if its path is given.
+
+A real schema is usable if the tool ends with a value that conforms to it: at once, or after one
+repair. The simulator answers the schema it was sent first, and the original when asked again.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no py.typed
+from pydantic import SecretStr
+
+from runapi_mcp.errors import InputError, RunapiError
+from runapi_mcp.generations import Generations
+from runapi_mcp.run import Caller, Run
+from runapi_mcp.settings import Settings
+from runapi_mcp.sim import Simulator, simulate
+from runapi_mcp.sim.examples import example
+from runapi_mcp.tools import TOOLS, Reply
+from runapi_mcp.tools._judge import Judge, read_schema
+from runapi_mcp.upstream import Upstream
+from runapi_mcp.wire.schema import TAKEN, rewritten
+
+REAL = Path(__file__).parent / "real"
+DRAFTS = {
+    "draft7": "http://json-schema.org/draft-07/schema#",
+    "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
+    "draft2020-12": "https://json-schema.org/draft/2020-12/schema",
+}
+
+
+@dataclass
+class Real:
+    """What became of the real-world schemas."""
+
+    total: int = 0
+    at_once: int = 0
+    repaired: int = 0
+    judged: int = 0
+    unusable: dict[str, str] = field(default_factory=dict)
+    checked: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def usable(self) -> int:
+        return self.at_once + self.repaired
+
+
+@dataclass
+class Keyword:
+    """What became of one file of the Test Suite."""
+
+    accepted: int = 0
+    checked: int = 0
+    refused: int = 0
+    cases: int = 0
+    agreed: int = 0
+    conforming: int = 0
+
+
+def real_schemas() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted(REAL.glob("*.json")):
+        yield path.stem, json.loads(path.read_text())
+
+
+def metaschemas() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, uri in DRAFTS.items():
+        yield name, REGISTRY.contents(uri)
+
+
+async def measure_real(schemas: Iterator[tuple[str, dict[str, Any]]]) -> Real:
+    found = Real()
+    async with simulate() as sim:
+        settings = Settings(key=SecretStr("bench-key"), base_url=sim.base_url)
+        upstream = Upstream(settings)
+        async with Generations(upstream, settings).open() as generations:
+            for name, schema in schemas:
+                run = Run(settings, upstream, generations, Caller(), _quiet)
+                await _measure(found, name, schema, sim, run)
+        await upstream.aclose()
+    return found
+
+
+async def _measure(found: Real, name: str, schema: dict[str, Any], sim: Simulator, run: Run) -> None:
+    found.total += 1
+    sim.reset()
+    sim.play("default", f"default text={shlex.quote(json.dumps(example(schema)))}")
+    try:
+        reply = await _extract(run, name, schema)
+    except RunapiError as error:
+        found.unusable[name] = str(error)
+        return
+    facts: Any = reply.structured
+    found.checked.update(pointer.rpartition("/")[2] for pointer in facts["receipt"]["checked_here"])
+    stray = _keywords(rewritten(schema).schema) - TAKEN["chat"]
+    if reply.is_error or stray:
+        found.unusable[name] = ", ".join(stray) or "; ".join(facts.get("violations", [reply.text]))[:300]
+        return
+    found.judged += Judge(schema).conforms(facts["data"])
+    if facts["receipt"]["repairs"]:
+        found.repaired += 1
+    else:
+        found.at_once += 1
+
+
+async def _extract(run: Run, name: str, schema: dict[str, Any]) -> Reply:
+    tool = TOOLS["extract_json"]
+    return await tool.perform(tool.args.model_validate({"schema": schema, "text": f"Material: {name}."}), run)
+
+
+async def _quiet(_seconds: float, _line: str) -> None:
+    return
+
+
+def measure_suite(archive: Path) -> dict[str, Keyword]:
+    found: dict[str, Keyword] = {}
+    with tarfile.open(archive) as files:
+        for member in sorted(files, key=lambda member: member.name):
+            parts = Path(member.name).parts
+            if len(parts) == 5 and parts[1:3] == ("json", "tests") and parts[3] in DRAFTS and member.isfile():
+                held = files.extractfile(member)
+                assert held is not None, "a file has content"
+                _measure_groups(json.load(held), parts[3], found.setdefault(Path(parts[4]).stem, Keyword()))
+    return found
+
+
+def _measure_groups(groups: list[dict[str, Any]], draft: str, row: Keyword) -> None:
+    for group in groups:
+        # true and false are schemas too, but no description of anything to extract.
+        if isinstance(schema := group["schema"], dict):
+            _measure_group({"$schema": DRAFTS[draft], **schema}, group["tests"], row)
+
+
+def _measure_group(schema: dict[str, Any], tests: list[dict[str, Any]], row: Keyword) -> None:
+    try:
+        made = rewritten(read_schema(schema))
+    except InputError:
+        row.refused += 1
+        return
+    assert _keywords(made.schema) <= TAKEN["chat"], "only what the wire takes is sent"
+    row.checked += bool(made.checked_here)
+    row.accepted += not made.checked_here
+    judge = Judge(schema)
+    row.conforming += judge.conforms(example(made.schema))  # type: ignore[arg-type]  # an example is JSON
+    for test in tests:
+        row.cases += 1
+        row.agreed += judge.conforms(test["data"]) == test["valid"]
+
+
+def _keywords(schema: object) -> set[str]:
+    """Every keyword of a rewritten schema, names of properties and definitions aside."""
+    found: set[str] = set()
+    for key, value in schema.items() if isinstance(schema, dict) else ():
+        found.add(key)
+        below = (
+            value.values()
+            if key in ("properties", "$defs")
+            else value
+            if key in ("anyOf", "prefixItems")
+            else ()
+        )
+        for part in [*below, *([value] if key in ("items", "additionalProperties") else [])]:
+            found |= _keywords(part)
+    return found
+
+
+def tell_real(kind: str, found: Real) -> None:
+    ways = f"{found.at_once} at once, {found.repaired} after a repair"
+    print(f"{kind}: {found.total}, usable {found.usable} ({found.usable / found.total:.1%}): {ways};")
+    print(f"  {found.judged} of {found.usable} conform to the original.")
+    for name, why in found.unusable.items():
+        print(f"  not usable: {name}: {why}")
+    print("  checked here only: " + ", ".join(f"{key} {n}" for key, n in found.checked.most_common()))
+
+
+def tell_suite(found: dict[str, Keyword]) -> None:
+    total = Keyword()
+    for row in found.values():
+        for counted, number in vars(row).items():
+            setattr(total, counted, getattr(total, counted) + number)
+    heads = ("accepted", "checked", "refused", "judged", "answers")
+    print(f"\n{'JSON Schema Test Suite':28}" + "".join(f"{head:>12}" for head in heads))
+    for name, row in [*found.items(), ("all", total)]:
+        judged, answers = f"{row.agreed}/{row.cases}", f"{row.conforming}/{row.accepted + row.checked}"
+        print(f"{name:28}{row.accepted:12}{row.checked:12}{row.refused:12}{judged:>12}{answers:>12}")
+    print(
+        "accepted: every rule is sent; checked: some rules are checked here only; refused: a reference leads "
+        "out of the schema, or nowhere;\njudged: cases on which the judge and the suite agree; answers: the "
+        "simulator's answers to the rewritten schema that conform to the original at once."
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("suite", nargs="?", type=Path, help="source archive of PyPI's jsonschema")
+    suite: Path | None = parser.parse_args().suite
+    real = anyio.run(measure_real, real_schemas())
+    tell_real("Real-world schemas", real)
+    tell_real("Metaschemas, beyond the count", anyio.run(measure_real, metaschemas()))
+    if suite is not None:
+        tell_suite(measure_suite(suite))
+    return 0 if real.usable >= 0.95 * real.total and real.judged == real.usable else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

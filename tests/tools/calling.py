@@ -1,0 +1,57 @@
+"""Tools called in-process, over the real upstream path, against the simulated RunAPI."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+
+from runapi_mcp.generations import Generations
+from runapi_mcp.run import Caller, Run
+from runapi_mcp.settings import Settings
+from runapi_mcp.sim import Simulator
+from runapi_mcp.tools import TOOLS, Reply
+from runapi_mcp.upstream import Upstream
+
+KEY = SecretStr("sk-canary-0123456789")
+
+
+@dataclass
+class Desk:
+    """What a server holds, for one test."""
+
+    settings: Settings
+    upstream: Upstream
+    generations: Generations
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, *, host: str | None = None) -> Run:
+        async def report(_seconds: float, line: str) -> None:
+            self.notes.append(line)
+
+        caller = Caller(host=host, wants_progress=True)
+        return Run(self.settings, self.upstream, self.generations, caller, report)
+
+    async def call(self, tool: str, **arguments: Any) -> Reply:
+        args = TOOLS[tool].args.model_validate(arguments)
+        run = self.run()
+        await run.begin()
+        return await TOOLS[tool].perform(args, run)
+
+
+@asynccontextmanager
+async def desk(sim: Simulator, *, redirects_at: str | None = None, **settings: Any) -> AsyncIterator[Desk]:
+    held = Settings(key=KEY, base_url=sim.base_url, **settings)
+    upstream = Upstream(held, redirects_at=redirects_at)
+    try:
+        async with Generations(upstream, held).open() as generations:
+            yield Desk(held, upstream, generations)
+    finally:
+        await upstream.aclose()
+
+
+def facts(reply: Reply) -> Mapping[str, Any]:
+    """The structured half."""
+    assert reply.structured is not None, reply.text
+    return reply.structured

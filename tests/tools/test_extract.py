@@ -1,0 +1,266 @@
+"""extract_json over the real upstream path, on both dialects."""
+
+import json
+import shlex
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from runapi_mcp.errors import InputError
+from runapi_mcp.sim import Simulator
+from tools.calling import Desk, desk, facts
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 2},
+        "total": {"type": "number", "exclusiveMinimum": 0},
+        "currency": {"enum": ["EUR", "USD"]},
+    },
+    "required": ["name", "total", "currency"],
+    "additionalProperties": False,
+}
+TEXT = "Invoice of Northwind, name: Ada Example, total: 129.5 EUR."
+GOOD = {"name": "Ada Example", "total": 129.5, "currency": "EUR"}
+
+
+@pytest.fixture(params=["chat", "native"])
+async def at(request: pytest.FixtureRequest, sim: Simulator) -> AsyncIterator[Desk]:
+    async with desk(sim, dialect=request.param) as opened:
+        yield opened
+
+
+def saying(answer: Any) -> str:
+    """The scenario in which the model says this."""
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    return f"default text={shlex.quote(text)}"
+
+
+async def test_both_halves_hold_the_json(at: Desk) -> None:
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    assert json.loads(reply.text) == GOOD, "the text is the JSON and nothing else"
+    found = facts(reply)
+    assert found["data"] == GOOD
+    assert found["status"] == "complete"
+    assert found["receipt"]["repairs"] == 0
+    assert set(found["receipt"]["checked_here"]) == {
+        "/properties/name/minLength",
+        "/properties/total/exclusiveMinimum",
+    }
+    assert not reply.is_error
+
+
+async def test_a_schema_may_be_json_text(at: Desk) -> None:
+    reply = await at.call("extract_json", schema=json.dumps(SCHEMA), text=TEXT)
+    assert facts(reply)["data"] == GOOD
+
+
+async def test_numbers_keep_their_precision(at: Desk, sim: Simulator) -> None:
+    digits = ("0.1000000000000000055", "12345678901234567890.123", "12345678901234567890", "2.50")
+    sim.play(
+        saying(
+            "{" + ", ".join(f'"{name}": {digit}' for name, digit in zip("abcd", digits, strict=True)) + "}"
+        )
+    )
+    reply = await at.call("extract_json", schema={"type": "object"}, text=TEXT)
+    for digit in digits:
+        assert f": {digit}" in reply.text
+    found = facts(reply)
+    assert found["data"] == {"a": 0.1, "b": 12345678901234567890.123, "c": 12345678901234567890, "d": 2.5}
+    assert found["exact_numbers"] == {"/a": "0.1000000000000000055", "/b": "12345678901234567890.123"}
+    assert type(found["data"]["a"]) is float
+
+
+async def test_a_wrong_answer_is_repaired_with_its_violations_by_pointer(at: Desk, sim: Simulator) -> None:
+    sim.play("wrong-json-once")
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    assert facts(reply)["data"] == GOOD
+    assert facts(reply)["receipt"]["repairs"] == 1
+    assert reply.receipt is not None
+    assert reply.receipt.rounds == 2
+    assert reply.receipt.tokens is not None
+    asked = json.dumps(sim.calls[-1].body)
+    assert "does not conform to the schema" in asked
+    assert "/total" in asked or "(root)" in asked
+    body: Any = sim.calls[-1].body
+    turns = body.get("messages") or body.get("contents")
+    roles = [turn["role"] for turn in turns if turn["role"] != "system"]
+    assert roles in (["user", "assistant", "user"], ["user", "model", "user"]), "the wrong answer is shown"
+
+
+@pytest.mark.parametrize("repairs", [0, 1, 2])
+async def test_repairs_are_bounded_and_what_is_still_wrong_is_an_error(
+    at: Desk, sim: Simulator, repairs: int
+) -> None:
+    wrong = {"name": "x", "total": 5, "currency": "EUR", "more": 1}
+    sim.play(*[saying(wrong)] * 4)
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT, max_repairs=repairs)
+    assert reply.is_error
+    assert len(sim.calls) == repairs + 1
+    found = facts(reply)
+    assert found["receipt"]["repairs"] == repairs
+    assert any(line.startswith("/name: ") for line in found["violations"])
+    assert json.loads(found["raw"]) == wrong
+    assert found["valid_part"] == {"total": 5, "currency": "EUR"}
+    for said in (*found["violations"], '"more": 1', "The part that conforms"):
+        assert said in reply.text, "the text half says it all as well"
+
+
+@pytest.mark.parametrize(
+    "scenario", ["duplicate-keys-json", "nan-json", "broken-json", "prose-instead-of-json"]
+)
+async def test_what_is_no_json_is_an_error_with_its_raw_text(at: Desk, sim: Simulator, scenario: str) -> None:
+    sim.play(scenario, scenario)
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    assert reply.is_error
+    assert facts(reply)["violations"][0].startswith("(root): not JSON")
+    assert facts(reply)["raw"] in reply.text
+
+
+async def test_json_in_a_fence_is_read(at: Desk, sim: Simulator) -> None:
+    sim.play("fenced-json")
+    assert facts(await at.call("extract_json", schema=SCHEMA, text=TEXT))["data"] == GOOD
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("I would rather talk about the invoice at length. " * 100, "prose"),
+        ([GOOD] * 100, "begins as an array"),
+    ],
+)
+async def test_an_answer_that_can_no_longer_be_right_is_stopped_early_and_repaired(
+    at: Desk, sim: Simulator, answer: Any, why: str
+) -> None:
+    sim.pace = 0.005
+    sim.play(saying(answer), "default")
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    assert facts(reply)["data"] == GOOD
+    assert facts(reply)["receipt"]["repairs"] == 1
+    await sim.calls[0].wait_closed()
+    assert sim.calls[0].ended == "client left", "the rest was not paid for"
+    sim.play(saying(answer))
+    given_up = await at.call("extract_json", schema=SCHEMA, text=TEXT + "!", max_repairs=0)
+    assert given_up.is_error
+    assert why in given_up.text
+
+
+async def test_progress_names_the_fields_that_are_done(at: Desk, sim: Simulator) -> None:
+    sim.pace = 0.02
+    long = {"type": "object", "properties": {f"field{n}": {"type": "string"} for n in range(40)}}
+    reply = await at.call(
+        "extract_json", schema=long | {"required": [f"field{n}" for n in range(40)]}, text=TEXT
+    )
+    assert facts(reply)["status"] == "complete"
+    said = [note for note in at.notes if " of 40 fields: … field" in note]
+    assert said, at.notes
+
+
+MANY = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+async def test_many_gives_a_list_of_items(at: Desk, sim: Simulator) -> None:
+    sim.play(saying([{"n": 1}, {"n": 2}, {"n": 3}]))
+    reply = await at.call("extract_json", schema=MANY, text=TEXT, many=True)
+    assert json.loads(reply.text) == facts(reply)["data"] == [{"n": 1}, {"n": 2}, {"n": 3}]
+    body: Any = sim.calls[-1].body
+    wire = (
+        body["response_format"]["json_schema"]["schema"]
+        if "messages" in body
+        else body["generationConfig"]["responseJsonSchema"]
+    )
+    assert wire["type"] == "array"
+
+
+async def test_bad_items_are_repaired_alone(at: Desk, sim: Simulator) -> None:
+    sim.play(saying([{"n": 1}, {"n": "two"}, {"n": 3}, {}]), saying([{"n": 2}, {"n": 4}]))
+    reply = await at.call("extract_json", schema=MANY, text=TEXT, many=True)
+    assert facts(reply)["data"] == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
+    asked = json.dumps(sim.calls[-1].body)
+    assert "item 1: /n" in asked
+    assert "item 3: (root)" in asked
+
+
+async def test_good_items_are_kept_when_others_stay_bad(at: Desk, sim: Simulator) -> None:
+    sim.play(saying([{"n": 1}, {"n": "two"}, {"n": 3}]), saying([{"n": "still"}]))
+    reply = await at.call("extract_json", schema=MANY, text=TEXT, many=True)
+    found = facts(reply)
+    assert found["data"] == [{"n": 1}, {"n": 3}]
+    assert [row["index"] for row in found["rejected"]] == [1]
+    assert "1 of 3 items did not conform" in reply.text
+    assert "Item 1, counted from 0: /n: 'still'" in reply.text
+
+
+@pytest.mark.parametrize("scenario", ["cut-clean", "cut-rst", "length"])
+async def test_good_items_are_kept_when_the_stream_is_cut(at: Desk, sim: Simulator, scenario: str) -> None:
+    rows = [{"n": n} for n in range(40)]
+    sim.play(f"{scenario} text={shlex.quote(json.dumps(rows))}")
+    reply = await at.call("extract_json", schema=MANY, text=TEXT, many=True)
+    found = facts(reply)
+    assert found["status"] == "partial"
+    assert 0 < len(found["data"]) < 40
+    assert found["data"] == rows[: len(found["data"])]
+    assert "resume" in reply.text
+
+
+async def test_a_cut_list_is_resumed_whether_the_model_goes_on_or_begins_anew(
+    at: Desk, sim: Simulator
+) -> None:
+    rows = [{"n": n} for n in range(40)]
+    for anew in (False, True):
+        sim.play(f"length text={shlex.quote(json.dumps(rows))}")
+        cut = await at.call("extract_json", schema=MANY, text=f"{TEXT} {anew}", many=True)
+        known = len(facts(cut)["data"])
+        sim.play(saying(rows[known:]) if anew else f"default text={shlex.quote(json.dumps(rows))}")
+        rest = await at.call("get_result", handle=cut.handle, resume=True)
+        assert facts(rest)["data"] == rows
+
+
+async def test_a_running_extraction_gives_what_there_is_in_both_halves(at: Desk, sim: Simulator) -> None:
+    sim.pace = 0.1
+    wide = {
+        "type": "object",
+        "required": [f"f{n}" for n in range(8)],
+        "properties": {f"f{n}": {"type": "string"} for n in range(8)},
+    }
+    reply = await at.call("extract_json", schema=wide, text=TEXT, wait_seconds=0.5)
+    found = facts(reply)
+    assert found["status"] == "running"
+    assert found["raw"] in reply.text
+    assert found["handle"] in reply.text
+    sim.pace = 0
+    rest = await at.call("get_result", handle=found["handle"])
+    assert facts(rest)["status"] == "complete"
+    assert set(facts(rest)["data"]) == set(wide["properties"])
+
+
+async def test_a_repair_that_fails_keeps_the_answer_before_it(at: Desk, sim: Simulator) -> None:
+    wrong = {"name": "x", "total": 5, "currency": "EUR"}
+    sim.play(saying(wrong), "html-500")
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    assert json.loads(facts(reply)["raw"]) == wrong
+    assert facts(reply)["valid_part"] == {"total": 5, "currency": "EUR"}
+    assert "500" in reply.text
+
+
+async def test_a_long_document_is_given_in_pages_that_add_up(sim: Simulator) -> None:
+    rows = [{"n": n} for n in range(300)]
+    sim.play(saying(rows))
+    async with desk(sim, max_result_chars=1000) as at:
+        reply = await at.call("extract_json", schema=MANY, text=TEXT, many=True)
+        whole = facts(reply)["raw"]
+        offset = facts(reply)["next_offset"]
+        while offset is not None:
+            page = facts(await at.call("get_result", handle=reply.handle, offset=offset))
+            whole += page["raw"]
+            offset = page.get("next_offset")
+        with pytest.raises(InputError, match="past the end"):
+            await at.call("get_result", handle=reply.handle, offset=len(whole) + 1)
+    assert json.loads(whole) == rows
+
+
+async def test_a_remote_reference_is_refused_before_any_request(at: Desk, sim: Simulator) -> None:
+    with pytest.raises(InputError, match="points outside the schema"):
+        await at.call("extract_json", schema={"$ref": "https://example.org/schema"}, text=TEXT)
+    assert sim.calls == []
