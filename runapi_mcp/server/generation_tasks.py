@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runapi_mcp.generations import Generation, Generations
+from runapi_mcp.generations import Followable, Generations
 from runapi_mcp.progress import progress_line
 from runapi_mcp.server.caller import caller_of
 from runapi_mcp.server.rendering import rendered
@@ -20,9 +20,9 @@ class GenerationTasks:
         self._generations = generations
         self._tools = tools
 
-    def state(self, task_id: str, ctx: Context) -> TaskState:
+    async def state(self, task_id: str, ctx: Context) -> TaskState:
         """Return a generation as a task; see :meth:`TaskSource.state`."""
-        generation = self._find(task_id, ctx)
+        generation = await self._find(task_id, ctx)
         view = generation.view()
         common = (generation.created, generation.updated, self._generations.keep_ms, _POLL_MS)
         if view.status == "running":
@@ -31,17 +31,17 @@ class GenerationTasks:
             return TaskState(task_id, "cancelled", *common)
         render = self._tools[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        generation.delivered = True
+        await generation.deliver()
         return TaskState(task_id, "completed", *common, result=rendered(render(view, Page())))
 
-    def cancel(self, task_id: str, ctx: Context) -> None:
+    async def cancel(self, task_id: str, ctx: Context) -> None:
         """Cancel a generation; see :meth:`TaskSource.cancel`."""
-        self._find(task_id, ctx).cancel()
+        await (await self._find(task_id, ctx)).stop()
 
-    def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
+    async def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
         """Ignore responses: no task of ours ever asks for input."""
         del responses
-        self._find(task_id, ctx)
+        await self._find(task_id, ctx)
 
-    def _find(self, task_id: str, ctx: Context) -> Generation:
-        return self._generations.find(task_id, caller_of(ctx).owner)
+    async def _find(self, task_id: str, ctx: Context) -> Followable:
+        return await self._generations.find(task_id, caller_of(ctx).owner)

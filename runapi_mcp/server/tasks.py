@@ -18,6 +18,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
+from starlette.requests import Request
 
 from runapi_mcp.errors import HandleError
 
@@ -73,21 +74,21 @@ class TaskState:
 class TaskSource(Protocol):
     """Where tasks come from."""
 
-    def state(self, task_id: str, ctx: Context) -> TaskState:
+    async def state(self, task_id: str, ctx: Context) -> TaskState:
         """Return a task of the caller's.
 
         Raises:
             HandleError: There is none.
         """
 
-    def cancel(self, task_id: str, ctx: Context) -> None:
+    async def cancel(self, task_id: str, ctx: Context) -> None:
         """Stop a task of the caller's; does nothing once it has ended.
 
         Raises:
             HandleError: There is none.
         """
 
-    def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
+    async def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
         """Take the client's responses to a task's requests; unknown keys are ignored.
 
         Raises:
@@ -118,17 +119,17 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     """Advertise the extension on `server` and serve its methods from `source`."""
 
     async def get(ctx: Context, params: TaskParams) -> Wire:
-        with _gated(ctx):
-            return source.state(params.task_id, ctx).detailed()
+        with _gated(ctx, params.task_id):
+            return (await source.state(params.task_id, ctx)).detailed()
 
     async def update(ctx: Context, params: UpdateParams) -> Wire:
-        with _gated(ctx):
-            source.answer(params.task_id, params.input_responses, ctx)
+        with _gated(ctx, params.task_id):
+            await source.answer(params.task_id, params.input_responses, ctx)
         return {"resultType": "complete"}
 
     async def cancel(ctx: Context, params: TaskParams) -> Wire:
-        with _gated(ctx):
-            source.cancel(params.task_id, ctx)
+        with _gated(ctx, params.task_id):
+            await source.cancel(params.task_id, ctx)
         return {"resultType": "complete"}
 
     server.extensions[EXTENSION] = {}
@@ -138,10 +139,13 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
 
 
 @contextmanager
-def _gated(ctx: Context) -> Iterator[None]:
+def _gated(ctx: Context, task_id: str) -> Iterator[None]:
     """Let only declaring requests of the right era in, and name an unknown task as the spec does."""
     if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         raise MCPError(code=types.METHOD_NOT_FOUND, message="Method not found", data=ctx.method)
+    # The SDK checks the routing header of the methods it knows; over stdio there is none.
+    if isinstance(ctx.request, Request) and ctx.request.headers.get("mcp-name") != task_id:
+        raise MCPError(code=types.HEADER_MISMATCH, message="The Mcp-Name header is not the taskId.")
     if not declared(ctx):
         raise MCPError(
             code=types.MISSING_REQUIRED_CLIENT_CAPABILITY,

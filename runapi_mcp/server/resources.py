@@ -1,0 +1,121 @@
+"""Resources: the table of models, the whole text of a generation, and what was spent."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from runapi_mcp.catalog import ALIASES, MODELS, Model
+from runapi_mcp.errors import HandleError
+from runapi_mcp.generations import Spent
+from runapi_mcp.run import Run
+from runapi_mcp.wire.documents import without_surrogates
+from runapi_mcp.wire.types import JsonObject, JsonValue
+
+CATALOGUE: Final = "models://catalogue"
+USAGE: Final = "usage://session"
+GENERATION: Final = "generation://"
+SIZE: Final = "ai.runapi/size"
+"""The `_meta` key of a generation's size: its UTF-8 bytes."""
+STATUS: Final = "ai.runapi/status"
+"""The `_meta` key of how a generation stands; the text of one that runs is not whole yet."""
+_JSON: Final = "application/json"
+
+
+def listed_resources() -> list[types.Resource]:
+    """Return the resources that exist for every caller."""
+    return [
+        types.Resource(
+            uri=CATALOGUE,
+            name="catalogue",
+            title="Gemini models",
+            description="What each known model can do, on which endpoint. list_models adds which exist now.",
+            mime_type=_JSON,
+        ),
+        types.Resource(
+            uri=USAGE,
+            name="usage",
+            title="Usage of this session",
+            description="Calls and tokens since this server started, by model, for the caller alone.",
+            mime_type=_JSON,
+        ),
+    ]
+
+
+def listed_templates() -> list[types.ResourceTemplate]:
+    """Return the resources that exist once a call has given their handle."""
+    return [
+        types.ResourceTemplate(
+            uri_template=GENERATION + "{handle}",
+            name="generation",
+            title="Whole text of a generation",
+            description="The text of a generation by its handle, however long.",
+            mime_type="text/plain",
+        )
+    ]
+
+
+async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceResult:
+    """Return what a resource holds for the caller of `run`.
+
+    Args:
+        uri: Which one.
+        run: Who asks.
+        live: The model ids of the last live list, as far as one was fetched.
+
+    Raises:
+        MCPError: There is none that the caller may see.
+    """
+    if uri == CATALOGUE:
+        return _result(_document(uri, _catalogue(run, live)))
+    if uri == USAGE:
+        return _result(_document(uri, _usage(run.spent())))
+    try:
+        # A handle is never empty, so any other URI is an unknown handle.
+        view = (await run.find(uri.removeprefix(GENERATION))).view()
+    except HandleError as error:
+        raise MCPError(code=types.INVALID_PARAMS, message=str(error), data={"uri": uri}) from None
+    text = without_surrogates(view.answer.text)
+    meta = {SIZE: len(text.encode()), STATUS: view.status}
+    return _result(types.TextResourceContents(uri=uri, mime_type="text/plain", text=text, _meta=meta))
+
+
+def _result(contents: types.TextResourceContents) -> types.ReadResourceResult:
+    return types.ReadResourceResult(contents=[contents], ttl_ms=0, cache_scope="private")
+
+
+def _document(uri: str, document: JsonObject) -> types.TextResourceContents:
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return types.TextResourceContents(uri=uri, mime_type=_JSON, text=text)
+
+
+def _catalogue(run: Run, live: Sequence[str]) -> JsonObject:
+    return {
+        "default": run.settings.model,
+        "search_default": run.settings.search_model,
+        "models": [_row(model) for model in MODELS],
+        "aliases": dict[str, JsonValue](ALIASES),
+        "live": list[JsonValue](live) or None,
+    }
+
+
+def _row(model: Model) -> JsonObject:
+    """Return a model's row, each set of endpoints as a sorted list."""
+    row: JsonObject = {}
+    for name, value in asdict(model).items():
+        row[name] = sorted(value) if isinstance(value, frozenset) else value
+    return row
+
+
+def _usage(spent: Spent) -> JsonObject:
+    return {
+        "since": spent.since.isoformat(timespec="seconds"),
+        "generations": dict(spent.ended.items()),
+        "requests": spent.requests,
+        "tokens": asdict(spent.tokens),
+        "without_token_counts": spent.uncounted,
+        "tokens_by_model": {model: asdict(tokens) for model, tokens in spent.by_model.items()},
+    }

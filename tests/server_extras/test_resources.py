@@ -1,0 +1,95 @@
+"""Resources: the table of models, the whole text of a generation, and what was spent."""
+
+import json
+from typing import Any
+
+import mcp_types as types
+import pytest
+from mcp.shared.exceptions import MCPError
+from server.hosting import Host
+
+from runapi_mcp.catalog import MODELS
+from runapi_mcp.sim import Simulator
+
+
+async def contents(host: Host, uri: str) -> types.TextResourceContents:
+    (only,) = (await host.client.read_resource(uri)).contents
+    assert isinstance(only, types.TextResourceContents)
+    return only
+
+
+async def document(host: Host, uri: str) -> dict[str, Any]:
+    read = await contents(host, uri)
+    assert read.mime_type == "application/json"
+    parsed: dict[str, Any] = json.loads(read.text)
+    return parsed
+
+
+async def test_what_is_listed_can_be_read(any_host: Host) -> None:
+    listed = (await any_host.client.list_resources()).resources
+    assert [resource.uri for resource in listed] == ["models://catalogue", "usage://session"]
+    for resource in listed:
+        assert resource.title
+        assert resource.description
+        assert (await contents(any_host, resource.uri)).mime_type == resource.mime_type
+    (template,) = (await any_host.client.list_resource_templates()).resource_templates
+    assert template.uri_template == "generation://{handle}"
+
+
+async def test_the_catalogue_holds_every_model_and_learns_which_exist(
+    host: Host, shared_sim: Simulator
+) -> None:
+    before = await document(host, "models://catalogue")
+    assert [row["id"] for row in before["models"]] == [model.id for model in MODELS]
+    assert before["models"][0]["search"] == ["chat"]
+    assert before["live"] is None
+    assert not shared_sim.lists
+    listed = await host.call("list_models")
+    after = await document(host, "models://catalogue")
+    assert sorted(after["live"]) == sorted(row["id"] for row in listed.facts["models"])
+
+
+async def test_a_generation_is_read_whole_with_its_size_and_state(any_host: Host) -> None:
+    called = await any_host.call("ask_gemini", prompt="Tell a long story about a lighthouse.")
+    read = await contents(any_host, f"generation://{called.handle}")
+    assert read.text == called.text
+    assert read.mime_type == "text/plain"
+    assert read.meta == {"ai.runapi/size": len(read.text.encode()), "ai.runapi/status": "complete"}
+
+
+async def test_a_running_generation_says_that_it_is_not_whole(any_host: Host) -> None:
+    called = await any_host.call("ask_gemini", prompt="Go on. [[sim:endless]]", wait_seconds=0.3)
+    read = await contents(any_host, f"generation://{called.handle}")
+    assert read.meta is not None
+    assert read.meta["ai.runapi/status"] == "running"
+    await any_host.call("get_result", handle=called.handle, cancel=True)
+
+
+@pytest.mark.parametrize(
+    "uri", ["generation://g_unknown", "generation://", "models://other", "file:///etc/hosts"]
+)
+async def test_an_unknown_resource_is_named_in_the_error(any_host: Host, uri: str) -> None:
+    with pytest.raises(MCPError) as refused:
+        await any_host.client.read_resource(uri)
+    assert refused.value.error.code == types.INVALID_PARAMS
+    assert refused.value.error.data == {"uri": uri}
+
+
+async def test_usage_adds_up_what_the_receipts_say(host: Host) -> None:
+    empty = await document(host, "usage://session")
+    assert (empty["generations"], empty["requests"]) == ({}, 0)
+    receipts = [
+        (await host.call("ask_gemini", prompt="One")).receipt,
+        (await host.call("search_web", query="Two?")).receipt,
+    ]
+    cut = await host.call("ask_gemini", prompt="Three [[sim:cut-clean]]")
+    failed = await host.call("ask_gemini", prompt="Four [[sim:error-d]]")
+    assert failed.failed
+    usage = await document(host, "usage://session")
+    assert usage["generations"] == {"complete": 2, "partial": 1, "failed": 1}
+    assert usage["requests"] == 4
+    told = [receipt["tokens"] for receipt in (*receipts, cut.receipt) if receipt["tokens"]]
+    assert usage["tokens"]["output"] == sum(tokens["output"] or 0 for tokens in told) > 0
+    assert usage["without_token_counts"] == 4 - len(told)
+    assert sum(tokens["output"] for tokens in usage["tokens_by_model"].values()) == usage["tokens"]["output"]
+    assert set(usage["tokens_by_model"]) == {receipt["model"] for receipt in receipts}
