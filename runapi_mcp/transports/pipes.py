@@ -8,15 +8,13 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 _CHUNK_BYTES: Final = 1 << 16  # what a Linux pipe holds: larger reads come back no fuller
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """The two descriptors a host talks through, out of reach of stray prints.
 
     They stay open until the process ends: a thread may still be blocked on one,

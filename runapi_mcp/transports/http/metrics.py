@@ -1,0 +1,95 @@
+"""Numbers for Prometheus: calls by tool and outcome, how long they took, how many are in flight.
+
+They say nothing about anyone: no principal, no model, no text. The extra ``runapi-mcp[metrics]``
+brings what writes them.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+
+from runapi_mcp.tools import TOOLS
+from runapi_mcp.transports.http.leaving import Leaving
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_OTHER: Final = "other"
+
+
+def metrics_of(leaving: Leaving) -> "Metrics | None":
+    """Return the metrics of one server; `None` where the extra is not installed."""
+    try:
+        from prometheus_client import CollectorRegistry
+    except ImportError:
+        return None
+    return Metrics(CollectorRegistry(), leaving)
+
+
+class Metrics:
+    """Counts tool calls."""
+
+    def __init__(self, registry: "CollectorRegistry", leaving: Leaving) -> None:
+        from prometheus_client import Counter, Gauge, Histogram
+
+        self._registry = registry
+        self._calls = Counter(
+            "runapi_mcp_calls", "Tool calls that ended.", ["tool", "outcome"], registry=registry
+        )
+        self._seconds = Histogram(
+            "runapi_mcp_call_seconds", "How long calls took.", ["tool"], buckets=_SECONDS, registry=registry
+        )
+        in_flight = Gauge("runapi_mcp_calls_in_flight", "Tool calls in progress.", registry=registry)
+        in_flight.set_function(lambda: leaving.calls)
+        ready = Gauge("runapi_mcp_ready", "1 until the server is on its way out.", registry=registry)
+        ready.set_function(lambda: not leaving.begun)
+
+    @property
+    def media_type(self) -> str:
+        """What :meth:`text` is."""
+        from prometheus_client import CONTENT_TYPE_LATEST
+
+        return CONTENT_TYPE_LATEST
+
+    def text(self) -> bytes:
+        """Return the numbers as Prometheus reads them."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self._registry)
+
+    async def count(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Count a tool call by how it ended; a middleware of the MCP server."""
+        if ctx.method != "tools/call":
+            return await call_next(ctx)
+        began, outcome = time.monotonic(), "refused"
+        try:
+            result = await call_next(ctx)
+            outcome = _outcome(result)
+            return result
+        except anyio.get_cancelled_exc_class():
+            outcome = "cancelled"
+            raise
+        finally:
+            tool = _tool(ctx.params)
+            self._calls.labels(tool, outcome).inc()
+            self._seconds.labels(tool).observe(time.monotonic() - began)
+
+
+def _tool(params: Mapping[str, Any] | None) -> str:
+    """Return a tool's name, if it is one of ours: strangers do not get to make up labels."""
+    name = (params or {}).get("name")
+    return name if isinstance(name, str) and name in TOOLS else _OTHER
+
+
+def _outcome(result: HandlerResult) -> str:
+    match result:
+        case {"isError": True}:
+            return "error"
+        case {"resultType": "task"}:
+            return "task"
+        case _:
+            return "answered"

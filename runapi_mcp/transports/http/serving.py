@@ -1,0 +1,187 @@
+"""uvicorn on a socket of ours, with the ending left to us.
+
+uvicorn's own shutdown closes the application before it cancels what is still being answered, and
+installs signal handlers. Here the order is: no new calls, live calls end, responses go out, streams
+end, sockets close, sessions close, and only then what the process shares.
+"""
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from mcp.server.lowlevel import Server
+from starlette.types import ASGIApp
+
+from runapi_mcp.errors import SettingsError
+from runapi_mcp.server import App, build_server, opened
+from runapi_mcp.settings import Settings
+from runapi_mcp.transports.http.app import web_app
+from runapi_mcp.transports.http.callers.choice import Auth
+from runapi_mcp.transports.http.callers.keys import CallersKeys
+from runapi_mcp.transports.http.connections import KEEP_ALIVE_SECONDS, bounded
+from runapi_mcp.transports.http.leaving import Leaving
+from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.leaving import ignore_signals, signals_received
+
+_BACKLOG: Final = 1024
+_OTHER_FILES: Final = 512
+"""File descriptors that are no client's: upstream connections, attached files, the interpreter's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A server that answers.
+
+    Attributes:
+        base_url: `http://HOST:PORT`, without a slash at the end.
+        leaving: What goes on in it, and its way out.
+    """
+
+    base_url: str
+    leaving: Leaving
+
+
+async def serve_http(
+    settings: Settings, options: HttpOptions, auth: Auth | None, *, announce: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; a second one ends the time that live calls are given.
+
+    Args:
+        settings: What the process shares.
+        options: Where to listen and whom to answer.
+        auth: Who may call; everyone who can reach it, without.
+        announce: Told the base URL once the socket listens.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    options = replace(options, max_connections=room_for(options.max_connections))
+    with signals_received() as signals:
+        async with opened(shared_settings(settings, auth)) as app, anyio.create_task_group() as tasks:
+            async with listening(app, options, auth) as server:
+                announce(server.base_url)
+                await (anyio.sleep_forever() if signals is None else anext(signals))
+                if signals is not None:
+                    tasks.start_soon(_hurry_at_the_next, signals, server.leaving)
+            tasks.cancel_scope.cancel()
+    ignore_signals()
+
+
+def room_for(connections: int) -> int:
+    """Return how many connections there are file descriptors for, raising the process's own limit for it."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - _OTHER_FILES))
+
+
+def shared_settings(settings: Settings, auth: Auth | None) -> Settings:
+    """Return the settings of a server for callers who are told apart.
+
+    They do not get to read this machine's files just because the server runs in some folder; and
+    where each brings a key, there is no key of the server's that could be used instead.
+    """
+    if auth is None:
+        return settings
+    settings = replace(settings, working_dir_files=False)
+    return replace(settings, key=None, key_problem="") if isinstance(auth, CallersKeys) else settings
+
+
+@asynccontextmanager
+async def listening(
+    app: App, options: HttpOptions, auth: Auth | None = None, *, server: Server[Any] | None = None
+) -> AsyncIterator[Listening]:
+    """Serve `app` for as long as the block lasts, and then for as long as its live calls may.
+
+    Args:
+        app: What the process shares.
+        options: Where to listen and whom to answer.
+        auth: Who may call; everyone who can reach it, without.
+        server: An MCP server over `app`, instead of the product's.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    leaving = Leaving()
+    listener = _listener(options.host, options.port)
+    async with (
+        web_app(server or build_server(app), options, auth, leaving) as asgi,
+        anyio.create_task_group() as tasks,
+    ):
+        uvicorn_server = _Uvicorn(_config(asgi, options))
+        tasks.start_soon(uvicorn_server.until_told, listener)
+        try:
+            yield Listening(_url(listener, options.host), leaving)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await leaving.leave(options.drain, app.generations.interrupt)
+            uvicorn_server.should_exit = True
+
+
+async def _hurry_at_the_next(signals: AsyncIterator[object], leaving: Leaving) -> None:
+    await anext(signals)
+    leaving.hurry()
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def until_told(self, listener: socket.socket) -> None:
+        """Serve until `should_exit`, whatever is cancelled around it: it closes its sockets itself."""
+        with anyio.CancelScope(shield=True):
+            await self.serve([listener])
+
+
+def _config(asgi: ASGIApp, options: HttpOptions) -> uvicorn.Config:
+    return uvicorn.Config(
+        asgi,
+        http=bounded(head_seconds=options.head_seconds, most=options.max_connections),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sets TCP_NODELAY only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror or error})"
+        raise SettingsError(
+            f"{host}:{port} {why}.", advice="Choose another with --host and --port."
+        ) from None
+    return listener
+
+
+def _url(listener: socket.socket, host: str) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"

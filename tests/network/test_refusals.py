@@ -1,0 +1,279 @@
+"""Bad input over the network, each with the status that the specification names."""
+
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from network.raw_web import ACCEPT, INITIALIZE, modern_headers, tool_call, web
+from network.web_host import web_server
+from runapi_mcp.errors import SettingsError
+from runapi_mcp.server import opened
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import Simulator, simulate
+from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.serving import listening
+
+LIMITS: dict[str, Any] = {
+    "max_body": 100_000,
+    "body_silence": 0.3,
+    "head_seconds": 0.4,
+    "max_connections": 40,
+    "allowed_hosts": ("mcp.example.com",),
+    "allowed_origins": ("https://app.example.com",),
+}
+
+
+@pytest.fixture(scope="module")
+async def upstream(anyio_backend: str) -> AsyncIterator[Simulator]:
+    del anyio_backend
+    async with simulate() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+async def url(upstream: Simulator) -> AsyncIterator[str]:
+    async with _served(upstream, **LIMITS) as base_url:
+        yield base_url
+
+
+@asynccontextmanager
+async def _served(upstream: Simulator, **options: Any) -> AsyncIterator[str]:
+    settings = from_env({"RUNAPI_TOKEN": "sk-canary", "RUNAPI_BASE_URL": upstream.base_url})
+    async with opened(settings) as app, listening(app, HttpOptions(port=0, **options)) as server:
+        yield server.base_url
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/sse", "/messages/?session_id=0", "/anything"])
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("Host", "evil.example.com", 421),
+        ("Host", "127.0.0.1.evil.example.com:80", 421),
+        ("Host", "", 421),
+        ("Origin", "https://evil.example.com", 403),
+        ("Origin", "null", 403),
+    ],
+)
+async def test_a_wrong_name_or_page_is_refused(
+    url: str, path: str, header: str, value: str, status: int
+) -> None:
+    async with web(url) as http:
+        answer = await http.http.post(path, json=INITIALIZE, headers=ACCEPT | {header: value})
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "mcp.example.com"},
+        {"Host": "mcp.example.com:8443"},
+        {"Host": "localhost"},
+        {"Origin": "https://app.example.com"},
+        {"Origin": "http://localhost:6274"},
+    ],
+)
+async def test_allowed_names_and_pages_are_answered(url: str, headers: dict[str, str]) -> None:
+    async with web(url) as http:
+        answer = await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT | headers)
+    assert answer.status_code == 200
+
+
+async def test_a_page_that_may_call_can_read_the_answer(url: str) -> None:
+    async with web(url, Origin="https://app.example.com") as page:
+        wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        asked = await page.http.options("/mcp", headers=wish)
+        answer = await page.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+    assert asked.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert "mcp-session-id" in answer.headers["access-control-expose-headers"].lower()
+
+
+async def test_probes_are_answered_under_any_name(url: str) -> None:
+    async with web(url, Host="10.1.2.3:8080") as http:
+        assert (await http.http.get("/healthz")).json()["status"] == "ok"
+        assert (await http.http.get("/readyz")).json() == {"status": "ready", "calls": 0}
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/messages/?session_id=0"])
+async def test_a_body_over_the_limit_is_413(url: str, path: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 10_000
+
+    async with web(url) as http:
+        declared = await http.http.post(path, content=b"x" * 100_001, headers=ACCEPT)
+        streamed = await http.http.post(path, content=pieces(), headers=ACCEPT)
+    assert declared.status_code == streamed.status_code == 413
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+async def test_an_unknown_session_is_404(url: str, method: str) -> None:
+    listed = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    headers = ACCEPT | {"Mcp-Session-Id": "0" * 32, "MCP-Protocol-Version": "2025-11-25"}
+    async with web(url) as http:
+        answer = await http.http.request(
+            method, "/mcp", json=listed if method == "POST" else None, headers=headers
+        )
+        older = await http.http.post(f"/messages/?session_id={'0' * 32}", json=listed, headers=ACCEPT)
+    assert answer.status_code == older.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"{", ACCEPT, 400),
+        (b"[]", ACCEPT, 400),
+        (b'"text"', ACCEPT, 400),
+        (b"\xff\xfe", ACCEPT, 400),
+        (b"[" * 50_000, ACCEPT, 400),
+        (json.dumps(INITIALIZE).encode(), {"Content-Type": "text/plain", "Accept": ACCEPT["Accept"]}, 400),
+        (json.dumps(INITIALIZE).encode(), ACCEPT | {"Accept": "text/html"}, 406),
+        (b"{", ACCEPT | {"MCP-Protocol-Version": "2026-07-28"}, 400),
+        (b"[]", ACCEPT | {"MCP-Protocol-Version": "2026-07-28"}, 400),
+        (json.dumps(INITIALIZE).encode(), ACCEPT | {"MCP-Protocol-Version": "2031-01-01"}, 400),
+    ],
+)
+async def test_what_is_no_message_is_refused(
+    url: str, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    async with web(url) as http:
+        answer = await http.http.post("/mcp", content=content, headers=headers)
+    assert answer.status_code == status
+
+
+async def test_a_lone_surrogate_is_no_harm(url: str) -> None:
+    message = tool_call(1, "ask_gemini", modern=True, prompt="half an emoji: \ud83d")
+    async with web(url) as http:
+        answer = await http.http.post(
+            "/mcp", content=json.dumps(message).encode(), headers=modern_headers(message)
+        )
+    assert answer.status_code == 200
+    assert "simulated" in answer.text
+
+
+async def _connected(url: str) -> SocketStream:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return await anyio.connect_tcp(host, int(port))
+
+
+async def _said(stream: SocketStream) -> bytes:
+    said = b""
+    with anyio.fail_after(5):
+        try:
+            while True:
+                said += await stream.receive()
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            return said
+
+
+async def test_a_body_that_does_not_come_is_given_up(url: str) -> None:
+    async with await _connected(url) as slow:
+        head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        await slow.send(f'{head}Content-Length: 50\r\n\r\n{{"jsonrpc"'.encode())
+        assert (await _said(slow)).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /mcp HT", b"GET /healthz HTTP/1.1\r\nHost: local"])
+async def test_a_head_that_does_not_come_is_given_up(url: str, begun: bytes) -> None:
+    async with await _connected(url) as slow:
+        if begun:
+            await slow.send(begun)
+        assert await _said(slow) == b""
+
+
+async def test_a_head_that_drips_is_given_up_all_the_same(url: str) -> None:
+    async with await _connected(url) as slow, anyio.create_task_group() as tasks:
+
+        async def drip() -> None:
+            with anyio.move_on_after(5):
+                await slow.send(b"GET /healthz HTTP/1.1\r\n")
+                while True:
+                    await slow.send(b"X-More: x\r\n")
+                    await anyio.sleep(0.05)
+
+        async def dripping() -> None:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await drip()
+
+        tasks.start_soon(dripping)
+        assert b"200" not in await _said(slow)
+        tasks.cancel_scope.cancel()
+
+
+async def test_idle_connections_make_room_for_those_that_ask(upstream: Simulator) -> None:
+    limits = {"head_seconds": 60.0, "max_connections": 50}
+    async with _served(upstream, **limits) as url, AsyncExitStack() as idle:
+        streams = [await idle.enter_async_context(await _connected(url)) for _ in range(300)]
+        async with web(url) as http:
+            answer = await http.call(1, "ask_gemini", prompt="Is anyone there?")
+        assert "simulated" in answer.text
+        closed = 0
+        async with anyio.create_task_group() as tasks:
+            for stream in streams:
+                tasks.start_soon(_until_closed, stream)
+            with anyio.fail_after(5):
+                while closed < 250:
+                    closed = sum(
+                        stream.extra(SocketAttribute.raw_socket).fileno() == -1 for stream in streams
+                    )
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        still_open = [n for n, s in enumerate(streams) if s.extra(SocketAttribute.raw_socket).fileno() != -1]
+        assert min(still_open) >= 200, "the oldest go first"
+
+
+async def test_more_idle_connections_than_files_are_no_harm(upstream: Simulator) -> None:
+    few_files = ("sh", "-c", 'ulimit -n 700 && exec "$0" "$@"')
+    async with web_server(upstream.base_url, before=few_files) as server, AsyncExitStack() as idle:
+        for _ in range(750):
+            await idle.enter_async_context(await _connected(server.base_url))
+        async with web(server.base_url) as http:
+            answer = await http.call(1, "ask_gemini", prompt="Is anyone still there?")
+        assert "simulated" in answer.text
+
+
+async def _until_closed(stream: SocketStream) -> None:
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        await stream.receive()
+    await stream.aclose()
+
+
+async def test_connections_that_are_reset_leave_nothing_behind(url: str) -> None:
+    for _ in range(50):
+        stream = await _connected(url)
+        raw = stream.extra(SocketAttribute.raw_socket)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.send(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        await stream.aclose()
+    async with web(url) as http:
+        assert (await http.http.get("/readyz")).json()["calls"] == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mcp.example.com"])
+def test_a_public_address_without_auth_is_refused_with_the_three_choices(host: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        HttpOptions(host=host).need_auth(chosen=False)
+    for choice in ("--auth token", "--auth key", "--auth jwt"):
+        assert choice in str(refused.value)
+    HttpOptions(host=host).need_auth(chosen=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.5"])
+def test_this_machines_own_address_needs_no_auth(host: str) -> None:
+    HttpOptions(host=host).need_auth(chosen=False)
+
+
+async def test_an_address_that_is_taken_is_named(url: str) -> None:
+    port = int(url.rpartition(":")[2])
+    settings = from_env({"RUNAPI_TOKEN": "sk-canary"})
+    async with opened(settings) as app:
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port} is taken"):
+            async with listening(app, HttpOptions(port=port)):
+                pass
