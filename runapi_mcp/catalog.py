@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.types import DialectName, Effort
+from runapi_mcp.wire.names import DialectName, Effort
 
 Ability: TypeAlias = Literal["search", "structured", "functions", "files"]
 Dialects: TypeAlias = frozenset[DialectName]

@@ -1,0 +1,101 @@
+"""doctor: every check, from this machine outwards, each with what mends it.
+
+Nothing here is fixed by itself, and nothing is called that costs tokens without consent.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+
+import anyio
+
+from runapi_mcp import __version__
+from runapi_mcp.doctor.findings import Finding, as_json, line, verdict
+from runapi_mcp.doctor.local import (
+    Installed,
+    Which,
+    check_key,
+    check_launcher,
+    check_proxy,
+    check_python,
+    check_versions,
+)
+from runapi_mcp.doctor.network import check_call, check_models, check_reach
+from runapi_mcp.doctor.starting import check_hosts
+from runapi_mcp.errors import SettingsError
+from runapi_mcp.hosts import Launch, Machine
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream import Upstream
+
+__all__ = ["Finding", "Patient", "as_json", "examine", "line", "verdict"]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined.
+
+    Attributes:
+        settings: The settings, or why there are none.
+        machine: Whose machine it is.
+        launch: How this server is started.
+        installed: The version of an installed distribution.
+        which: Finds a program on a PATH.
+        now: The wall clock.
+        consent: Asked before a call that costs a few tokens.
+    """
+
+    settings: Settings | SettingsError
+    machine: Machine
+    launch: Launch
+    installed: Installed
+    which: Which
+    now: Callable[[], datetime]
+    consent: Callable[[str], bool]
+
+
+async def examine(patient: Patient) -> AsyncIterator[Finding]:
+    """Yield every finding, as it is made."""
+    yield check_python(sys.executable, sys.version_info[:3])
+    yield check_versions(__version__, patient.installed)
+    yield check_launcher(patient.launch, patient.machine, patient.which)
+    settings = patient.settings
+    if isinstance(settings, SettingsError):
+        yield Finding("settings", "fail", settings.what, "yours", settings.advice)
+    else:
+        yield check_key(settings)
+        yield check_proxy(patient.machine.env, settings.base_url)
+        async for finding in _outwards(patient, settings):
+            yield finding
+    async for finding in check_hosts(patient.machine, patient.which, perf_counter):
+        yield finding
+
+
+async def _outwards(patient: Patient, settings: Settings) -> AsyncIterator[Finding]:
+    reached = True
+    async for finding in check_reach(settings, patient.now):
+        reached = reached and not (finding.check == "reach" and finding.status == "fail")
+        yield finding
+    if not reached or settings.key is None:
+        why = "RunAPI is not reached" if not reached else "there is no key"
+        yield Finding("models", "skipped", f"Not asked for: {why}.")
+        return
+    upstream = Upstream(settings)
+    try:
+        taken = True
+        async for finding in check_models(settings, upstream):
+            taken = taken and finding.status == "ok"
+            yield finding
+        yield await _call(patient, settings, upstream, wanted=taken)
+    finally:
+        await upstream.aclose()
+
+
+async def _call(patient: Patient, settings: Settings, upstream: Upstream, *, wanted: bool) -> Finding:
+    if not wanted:
+        return Finding("call", "skipped", "Not made: the models are not in order.")
+    question = f"Make one tiny call to {settings.model}? It costs a few tokens."
+    if not patient.consent(question):
+        return Finding("call", "skipped", "Not made: it costs a few tokens. --yes makes it.")
+    return await check_call(settings, upstream, anyio.current_time)

@@ -1,0 +1,116 @@
+"""Checks of this machine: Python, what is installed, where the launcher is, the key, the proxy."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
+from typing import Final
+from urllib.parse import urlsplit
+
+from runapi_mcp.doctor.findings import Finding, ok
+from runapi_mcp.hosts import Launch, Machine
+from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
+
+_LEAST_PYTHON: Final = (3, 11)
+_NEEDED: Final = ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema")
+_PROXIES: Final = ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY")
+_SHORT_KEY: Final = 16
+_AGAIN: Final = (
+    "Install it again: uv tool install --force runapi-mcp, or pip install --force-reinstall runapi-mcp."
+)
+
+Installed = Callable[[str], str | None]
+Which = Callable[[str, str], str | None]
+
+
+def check_python(executable: str, version: tuple[int, int, int]) -> Finding:
+    """Python is new enough."""
+    said = f"{'.'.join(map(str, version))} at {executable}"
+    if version[:2] < _LEAST_PYTHON:
+        return Finding("python", "fail", f"{said} is too old.", "yours", "Use Python 3.11 or newer.")
+    return ok("python", said)
+
+
+def check_versions(running: str, installed: Installed) -> Finding:
+    """What runs is what is installed, and nothing it needs is missing."""
+    missing = [name for name in _NEEDED if installed(name) is None]
+    if missing:
+        return Finding(
+            "versions",
+            "fail",
+            f"{', '.join(missing)} is not installed beside runapi-mcp {running}.",
+            "yours",
+            _AGAIN,
+        )
+    recorded = installed("runapi-mcp")
+    if recorded != running:
+        return Finding(
+            "versions",
+            "warn",
+            f"What runs is {running}, what is installed is {recorded or 'not known'}: a stale wheel.",
+            "yours",
+            _AGAIN,
+        )
+    return ok("versions", ", ".join([f"runapi-mcp {running}", *(f"{n} {installed(n)}" for n in _NEEDED)]))
+
+
+def check_launcher(launch: Launch, machine: Machine, which: Which) -> Finding:
+    """The launcher is found on PATH, by a shell and by a host that was started from a menu."""
+    name = PurePath(launch.command).stem
+    shell, bare = which(name, machine.env.get("PATH", "")), which(name, machine.bare_path())
+    if not shell:
+        return Finding(
+            "launcher",
+            "warn",
+            f"{name} is not on PATH; it is {launch.command}.",
+            "yours",
+            f"Add {Path(launch.command).parent} to PATH; runapi-mcp install HOST writes the whole path.",
+        )
+    if not bare:
+        said = f"{shell}; a host started from a menu would not find it by name, so install writes the path"
+        return ok("launcher", said)
+    return ok("launcher", shell)
+
+
+def check_key(settings: Settings) -> Finding:
+    """A key is there and can be used; it is never shown."""
+    if settings.key_problem:
+        return Finding(
+            "key",
+            "fail",
+            settings.key_problem,
+            "yours",
+            "Copy the key again, without quotes, spaces or line breaks.",
+        )
+    if settings.key is None:
+        return Finding(
+            "key",
+            "fail",
+            f"Neither {' nor '.join(KEY_NAMES)} is set.",
+            "yours",
+            f"Get a key at https://runapi.ai and set {KEY_NAMES[0]} in the environment.",
+        )
+    length = len(settings.key.get_secret_value())
+    if length < _SHORT_KEY:
+        return Finding(
+            "key",
+            "warn",
+            f"The key has {length} characters, which is short for a key.",
+            "yours",
+            "Check that all of it was copied.",
+        )
+    return ok("key", f"set, {length} characters, nothing odd in it")
+
+
+def check_proxy(env: Mapping[str, str], base_url: str) -> Finding:
+    """What stands between here and RunAPI, by the environment."""
+    found = {name: value for name in _PROXIES if (value := env.get(name) or env.get(name.lower()))}
+    if not found:
+        return ok("proxy", "none is set")
+    shown = ", ".join(f"{name}={_without_password(value)}" for name, value in found.items())
+    if urlsplit(base_url).hostname in LOOPBACK:
+        return ok("proxy", f"{shown}; not used, RunAPI is on this machine")
+    return ok("proxy", shown)
+
+
+def _without_password(url: str) -> str:
+    before, at, after = url.rpartition("@")
+    return f"{before.partition('://')[0]}://…@{after}" if at else after

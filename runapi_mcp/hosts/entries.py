@@ -1,0 +1,127 @@
+"""An entry: how a host is told to start this server, and how it says so in its own config."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from runapi_mcp.hosts.launcher import Launch
+from runapi_mcp.wire.types import JsonObject, JsonValue
+
+NAME: Final = "runapi"
+"""What our entry is called in every host."""
+KEY_VARIABLE: Final = "RUNAPI_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How the server is started and gets its key.
+
+    Attributes:
+        launch: The command.
+        env: Variables set in the config: references, or values.
+        forward: Names of variables that the host is to hand on from its own environment.
+        off: Whether the config switches the server off.
+    """
+
+    launch: Launch
+    env: Mapping[str, str] = field(default_factory=dict)
+    forward: tuple[str, ...] = ()
+    off: bool = False
+
+
+Shape: TypeAlias = Callable[[Wiring], JsonObject]
+
+
+def plain(wiring: Wiring) -> JsonObject:
+    """command, args, env: what most hosts take."""
+    entry: JsonObject = {"command": wiring.launch.command, "args": list[JsonValue](wiring.launch.args)}
+    return entry | ({"env": dict[str, JsonValue](wiring.env)} if wiring.env else {})
+
+
+def typed(wiring: Wiring) -> JsonObject:
+    """The same with `type`, for hosts that ask for it."""
+    return {"type": "stdio"} | plain(wiring)
+
+
+def custom(wiring: Wiring) -> JsonObject:
+    """Zed's: the same with `source`."""
+    return {"source": "custom"} | plain(wiring)
+
+
+def codex(wiring: Wiring) -> JsonObject:
+    """Codex's: variables that are handed on are named in `env_vars`."""
+    return plain(wiring) | ({"env_vars": list[JsonValue](wiring.forward)} if wiring.forward else {})
+
+
+def opencode(wiring: Wiring) -> JsonObject:
+    """opencode's: one list for command and arguments."""
+    command: list[JsonValue] = [wiring.launch.command, *wiring.launch.args]
+    entry: JsonObject = {"type": "local", "command": command, "enabled": True}
+    return entry | ({"environment": dict[str, JsonValue](wiring.env)} if wiring.env else {})
+
+
+def goose(wiring: Wiring) -> JsonObject:
+    """Goose's extension: `env_keys` are looked up in its environment and its keyring."""
+    entry: JsonObject = {
+        "enabled": True,
+        "type": "stdio",
+        "name": NAME,
+        "description": "Gemini through RunAPI",
+        "cmd": wiring.launch.command,
+        "args": list[JsonValue](wiring.launch.args),
+        "timeout": 300,
+    }
+    if wiring.env:
+        entry["envs"] = dict[str, JsonValue](wiring.env)
+    return entry | ({"env_keys": list[JsonValue](wiring.forward)} if wiring.forward else {})
+
+
+OWNED: Final = frozenset(
+    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys", "url"}
+)
+"""What an entry of ours decides; anything else in it is its owner's and is kept."""
+_ENVS: Final = ("env", "envs", "environment")
+_FORWARDS: Final = ("env_vars", "env_keys")
+
+
+def updated(old: JsonValue, new: JsonObject) -> JsonObject:
+    """Return a new entry with what the owner added to the old one: limits, switches, other variables."""
+    if not isinstance(old, dict):
+        return new
+    kept = {key: value for key, value in old.items() if key not in OWNED}
+    merged = new | kept
+    for name in _ENVS:
+        inherited = old.get(name)
+        if isinstance(inherited, dict):
+            others = {key: value for key, value in inherited.items() if key != KEY_VARIABLE}
+            ours = merged.get(name)
+            both = others | (ours if isinstance(ours, dict) else {})
+            merged = merged | ({name: both} if both else {})
+    return merged
+
+
+def wiring_of(entry: JsonValue) -> Wiring | None:
+    """Return what a host's entry starts; `None` if it starts no program."""
+    if not isinstance(entry, dict):
+        return None
+    words = _words(entry.get("command", entry.get("cmd"))) + _words(entry.get("args"))
+    if not words:
+        return None
+    env = next((value for name in _ENVS if isinstance(value := entry.get(name), dict)), {})
+    forward = next((value for name in _FORWARDS if isinstance(value := entry.get(name), list)), [])
+    names = tuple(value for value in forward if isinstance(value, str))
+    off = entry.get("disabled") is True or entry.get("enabled") is False
+    return Wiring(Launch(words[0], tuple(words[1:])), {k: str(v) for k, v in env.items()}, names, off)
+
+
+def names_us(name: str, wiring: Wiring) -> bool:
+    """Whether an entry starts this server, whatever it is called."""
+    words = (wiring.launch.command, *wiring.launch.args)
+    return name == NAME or any(re.search(r"\brunapi[-_]mcp\b", word) for word in words)
+
+
+def _words(value: JsonValue) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []

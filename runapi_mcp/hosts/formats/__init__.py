@@ -1,0 +1,84 @@
+"""Config formats: one entry put into a text or taken out of it, and not a byte else changed.
+
+Each format finds where its text must be cut, and cuts it; a parser that knows nothing of the cutting
+then reads the result, which must say what the old text said plus or minus the entry. What fails that
+is refused. Round-tripping libraries were tried first: ruamel.yaml folds long lines it was not asked
+to touch, tomlkit leaves a line behind, json-five takes seconds for a file of the size that Claude
+Code's grows to.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runapi_mcp.hosts.formats import jsonc, toml, yaml
+from runapi_mcp.hosts.formats._text import (
+    ConfigError,
+    Path,
+    lookup,
+    with_value,
+    without_empty,
+    without_value,
+)
+from runapi_mcp.wire.types import JsonObject
+
+__all__ = ["JSON", "JSONC", "TOML", "YAML", "ConfigError", "Format", "lookup"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: What people call it.
+        read: Reads a whole text; raises `ConfigError` that says where it is broken.
+        insert: Puts a value that is not there yet.
+        replace: Puts a value in the place of one that is there.
+        remove: Takes a value out.
+    """
+
+    name: str
+    read: Callable[[str], JsonObject]
+    insert: Callable[[str, Path, JsonObject], str]
+    replace: Callable[[str, Path, JsonObject], str]
+    remove: Callable[[str, Path], str]
+
+    def merge(self, text: str, path: Path, entry: JsonObject) -> str:
+        """Return `text` with `entry` at `path`; all else stays byte for byte.
+
+        Raises:
+            ConfigError: The text is broken, or cannot be changed without touching something else.
+        """
+        before = self.read(text)
+        wanted = with_value(before, path, entry)
+        change = self.insert if lookup(before, path) is None else self.replace
+        return self._proved(change(text, path, entry), wanted)
+
+    def unmerge(self, text: str, path: Path) -> str:
+        """Return `text` without what is at `path`; all else stays byte for byte.
+
+        Raises:
+            ConfigError: See :meth:`merge`.
+        """
+        before = self.read(text)
+        if lookup(before, path) is None:
+            return text
+        return self._proved(self.remove(text, path), without_value(before, path))
+
+    def _proved(self, text: str, wanted: JsonObject) -> str:
+        """Return a changed text if it says what it should."""
+        try:
+            said = self.read(text)
+        except ConfigError:
+            said = {"": "broken"}
+        if without_empty(said) != without_empty(wanted):
+            raise ConfigError(
+                f"This {self.name} is written in a way that cannot be changed here without touching more.",
+                advice="Add the entry by hand; --print shows it.",
+            )
+        return text
+
+
+JSON = Format("JSON", jsonc.read_strict, jsonc.insert, jsonc.replace, jsonc.remove)
+JSONC = Format("JSON with comments", jsonc.read, jsonc.insert, jsonc.replace, jsonc.remove)
+TOML = Format("TOML", toml.read, toml.insert, toml.replace, toml.remove)
+YAML = Format("YAML", yaml.read, yaml.insert, yaml.replace, yaml.remove)

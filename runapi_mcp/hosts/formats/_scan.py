@@ -1,0 +1,132 @@
+"""JSON with comments and trailing commas → a tree that knows where everything is."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from runapi_mcp.hosts.formats._text import ConfigError, place
+from runapi_mcp.wire.types import JsonValue
+
+_GAP: Final = re.compile(r"(?:[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_GAP_STARTS: Final = frozenset(" \t\r\n\ufeff/")
+_STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
+_SCALAR: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
+_DEEPEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One `key: value` of an object; `comma` is where the comma after it is, -1 without one."""
+
+    key: str
+    start: int
+    node: "Node"
+    comma: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value: what it is, and where it starts and ends."""
+
+    start: int
+    end: int
+    value: JsonValue
+    members: tuple[Member, ...] = field(default=())
+
+    def member(self, key: str) -> Member | None:
+        """Return the last member of that key, which is the one that counts."""
+        return next((member for member in reversed(self.members) if member.key == key), None)
+
+
+def scan(text: str) -> Node:
+    """Return the tree of a text.
+
+    Raises:
+        ConfigError: It is broken; the message says where.
+    """
+    scanner = _Scanner(text)
+    node = scanner.value(scanner.gap(0), 0)
+    if (end := scanner.gap(node.end)) != len(text):
+        raise scanner.broken(end, "the end of the file")
+    return node
+
+
+def gap_end(text: str, at: int) -> int:
+    """Return where the white space and comments that start at `at` end."""
+    if text[at : at + 1] not in _GAP_STARTS:
+        return at
+    found = _GAP.match(text, at)
+    return found.end() if found else at
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def gap(self, at: int) -> int:
+        return gap_end(self._text, at)
+
+    def broken(self, at: int, wanted: str) -> ConfigError:
+        seen = repr(self._text[at]) if at < len(self._text) else "the end of the file"
+        return ConfigError(
+            f"It is broken at {place(self._text, at)}: {wanted} should be there, not {seen}.",
+            advice="Correct it first; nothing was changed.",
+        )
+
+    def value(self, at: int, depth: int) -> Node:
+        if depth > _DEEPEST:
+            raise self.broken(at, "less nesting")
+        match self._text[at : at + 1]:
+            case "{":
+                return self._object(at, depth)
+            case "[":
+                return self._array(at, depth)
+        found = _STRING.match(self._text, at) or _SCALAR.match(self._text, at)
+        if not found:
+            raise self.broken(at, "a value")
+        return Node(at, found.end(), self._read(found[0], at))
+
+    def _read(self, source: str, at: int) -> JsonValue:
+        try:
+            value: JsonValue = json.loads(source)
+        except ValueError:
+            raise self.broken(at, "a proper string") from None
+        return value
+
+    def _object(self, start: int, depth: int) -> Node:
+        members: list[Member] = []
+        at = self.gap(start + 1)
+        while self._text[at : at + 1] != "}":
+            member = self._member(at, depth)
+            members.append(member)
+            at = self.gap(member.node.end if member.comma < 0 else member.comma + 1)
+            if member.comma < 0 and self._text[at : at + 1] != "}":
+                raise self.broken(at, "a comma or }")
+        return Node(start, at + 1, {m.key: m.node.value for m in members}, tuple(members))
+
+    def _member(self, at: int, depth: int) -> Member:
+        found = _STRING.match(self._text, at)
+        if not found:
+            raise self.broken(at, 'a key in " "')
+        colon = self.gap(found.end())
+        if self._text[colon : colon + 1] != ":":
+            raise self.broken(colon, "a colon")
+        node = self.value(self.gap(colon + 1), depth + 1)
+        comma = self.gap(node.end)
+        return Member(
+            str(self._read(found[0], at)), at, node, comma if self._text[comma : comma + 1] == "," else -1
+        )
+
+    def _array(self, start: int, depth: int) -> Node:
+        values: list[JsonValue] = []
+        at = self.gap(start + 1)
+        while self._text[at : at + 1] != "]":
+            node = self.value(at, depth + 1)
+            values.append(node.value)
+            at = self.gap(node.end)
+            if self._text[at : at + 1] == ",":
+                at = self.gap(at + 1)
+            elif self._text[at : at + 1] != "]":
+                raise self.broken(at, "a comma or ]")
+        return Node(start, at + 1, values)

@@ -1,0 +1,139 @@
+"""What must not creep up: bytes every host reads, modules it waits for, steps a chunk takes. No clock here.
+
+The bounds stand here and nowhere else. One that breaks is a change to think about, not a flaw of the test.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from runapi_mcp.boot.prologue import MANIFEST
+from runapi_mcp.upstream.answering import Answering
+from runapi_mcp.upstream.body import Body, Limits
+from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.registry import dialects
+from runapi_mcp.wire.types import DialectName, Request
+
+MOST_LIST_BYTES: Final = 6_000
+"""Of the tools in any revision, as compact JSON; hosts put them into every conversation."""
+MOST_MODULES: Final = {"version": 50, "help": 110, "prologue": 50, "prologue with settings": 80}
+"""Beyond what Python itself has loaded; ours included."""
+MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 45, "native": 60}
+"""Python functions entered for a chunk, from the bytes of the body to the fold, where many arrive at once."""
+
+RUNS: Final = {
+    "version": "from runapi_mcp.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+    "help": "from runapi_mcp.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "prologue": "import runapi_mcp.cli, runapi_mcp.boot.importing, runapi_mcp.boot.prologue",
+    "prologue with settings": "import runapi_mcp.cli, runapi_mcp.boot.prologue\n"
+    "runapi_mcp.cli._boots_fast({'RUNAPI_BASE_URL': 'https://runapi.ai'})",
+}
+
+
+def modules(code: str) -> set[str]:
+    code = f"import sys\n{code}\nprint('MODULES', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+@pytest.fixture(scope="module")
+def bare() -> set[str]:
+    return modules("")
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_what_is_asked_first_waits_for_the_standard_library_only(bare: set[str], run: str) -> None:
+    loaded = modules(RUNS[run]) - bare
+    strangers = {name.partition(".")[0] for name in loaded} - {"runapi_mcp"} - sys.stdlib_module_names
+    assert not strangers
+    assert len(loaded) <= MOST_MODULES[run], sorted(loaded)
+
+
+@pytest.mark.parametrize("run", ["prologue"])
+def test_the_prologue_does_without_what_is_slow_to_import(bare: set[str], run: str) -> None:
+    slow = {"argparse", "asyncio", "dataclasses", "inspect", "logging", "pathlib", "urllib.parse"}
+    assert not (modules(RUNS[run]) - bare) & slow
+
+
+def test_the_tools_take_no_more_than_their_share_of_a_conversation() -> None:
+    answers = json.loads(Path(MANIFEST).read_text(encoding="utf-8"))["answers"]
+    for revision, methods in answers.items():
+        text = json.dumps(methods["tools/list"]["tools"], ensure_ascii=False, separators=(",", ":"))
+        assert len(text.encode()) <= MOST_LIST_BYTES, revision
+
+
+CHUNKS: Final = 2_000
+CHAT: Final = {
+    "id": "c",
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}],
+}
+NATIVE: Final = {
+    "candidates": [{"content": {"parts": [{"text": "word "}], "role": "model"}, "index": 0}],
+    "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1, "totalTokenCount": 10},
+    "modelVersion": "m",
+}
+USUAL: Final[dict[DialectName, object]] = {"chat": CHAT, "native": NATIVE}
+
+
+class Pieces(httpx.AsyncByteStream):
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
+    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
+    roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60, deadline=float("inf"))
+    body = Body(response, roomy, Trace(), lambda: 0.0)
+    decoder = dialects("/v1")[dialect].decoder()
+    answering = Answering(body, decoder, Request("/x", "bearer", {}), Trace(), SecretStr("simulated-key"))
+    fold = Fold()
+    async with aclosing(body), aclosing(answering.events()) as events:
+        async for event in events:
+            fold.feed(event)
+    return fold
+
+
+def calls(dialect: DialectName, chunks: int) -> int:
+    """Count the Python functions entered while `chunks` chunks are folded, 64 of them in each piece."""
+    event = b"data: " + json.dumps(USUAL[dialect]).encode() + b"\n\n"
+    pieces = [event * 64] * (chunks // 64) + [event * (chunks % 64)]
+    entered = 0
+
+    def count(_frame: FrameType, what: str, _argument: object) -> None:
+        nonlocal entered
+        entered += what == "call"
+
+    async def run() -> None:
+        sys.setprofile(count)
+        try:
+            fold = await folded(dialect, pieces)
+        finally:
+            sys.setprofile(None)
+        assert fold.characters == 5 * chunks
+
+    asyncio.run(run())
+    return entered
+
+
+@pytest.mark.parametrize("dialect", MOST_CALLS)
+def test_a_chunk_takes_few_steps_and_no_more_of_them_in_a_long_stream(dialect: DialectName) -> None:
+    few, many = calls(dialect, CHUNKS), calls(dialect, 4 * CHUNKS)
+    each = (many - few) / (3 * CHUNKS)
+    assert each <= MOST_CALLS[dialect]
+    assert many - few <= 3 * few + CHUNKS, "a chunk costs more, the longer the stream"

@@ -1,0 +1,187 @@
+"""The prologue on a real process and raw pipes, with the SDK's import held up for as long as a test likes."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from boot_host import INITIALIZED, BootHost, call, envelope, initialize, line, request
+
+from runapi_mcp.boot.manifest import LISTS
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and inherited descriptors are POSIX")
+pytestmark = posix_only
+
+
+def test_a_host_is_answered_before_the_sdk_is_imported() -> None:
+    with BootHost() as host:
+        host.send(initialize(), INITIALIZED, request("p", "ping"), *(request(each, each) for each in LISTS))
+        assert host.ids(6) == [0, "p", *LISTS]
+
+
+def test_a_host_of_2026_is_answered_before_the_sdk_is_imported() -> None:
+    with BootHost() as host:
+        host.send(request(0, "server/discover", envelope()), request(1, "tools/list", envelope()))
+        assert host.ids(2) == [0, 1]
+
+
+def test_the_open_session_goes_on_with_the_server_and_no_answer_comes_twice() -> None:
+    with BootHost() as host:
+        host.send(initialize(), INITIALIZED, request(1, "tools/list"), call(2, "no_such_tool"))
+        assert host.ids(2) == [0, 1]
+        host.let_in()
+        refused = host.receive()
+        assert (refused["id"], refused["error"]["code"]) == (2, -32602)
+        host.send(request(3, "tools/list"), call(4, "ask_gemini", prompt="x"))
+        rest = [host.receive(), host.receive()]
+        assert [each["id"] for each in rest] == [3, 4]
+        assert "RUNAPI_TOKEN" in rest[1]["result"]["content"][0]["text"]
+        host.stdin.close()
+        assert host.leaves() == (0, "")
+        assert host.remaining() == []
+
+
+def test_a_modern_session_goes_on_as_modern() -> None:
+    with BootHost() as host:
+        host.send(request(0, "server/discover", envelope()))
+        assert host.ids(1) == [0]
+        host.let_in()
+        host.send(request(1, "tools/list", envelope()), request(2, "initialize", initialize()["params"]))
+        answers = [host.receive(), host.receive()]
+        assert {each["id"]: "result" in each for each in answers} == {1: True, 2: False}
+
+
+def test_a_host_that_writes_one_byte_at_a_time_is_answered() -> None:
+    with BootHost() as host:
+        for byte in line(initialize()) + line(INITIALIZED) + line(request(1, "tools/list")):
+            host.write(bytes([byte]))
+        assert host.ids(2) == [0, 1]
+
+
+def test_a_line_cut_by_the_hand_over_is_served() -> None:
+    with BootHost() as host:
+        whole = line(request(1, "tools/list"))
+        host.write(line(initialize()) + whole[:20])
+        assert host.ids(1) == [0]
+        host.let_in()
+        host.send()
+        host.write(whole[20:] + line(request(2, "nix/list")))
+        assert sorted(host.ids(2), key=str) == [1, 2]
+
+
+def test_a_first_line_of_two_megabytes_is_served_by_the_server() -> None:
+    with BootHost() as host:
+        host.send(initialize(0, title="x" * 2_000_000))
+        host.send(request(1, "ping"))
+        host.let_in()
+        assert host.ids(2) == [0, 1]
+
+
+def test_what_cannot_be_read_is_answered_by_the_server() -> None:
+    with BootHost() as host:
+        host.send(initialize())
+        host.write(b"garbage\n")
+        host.send([request(1, "ping")], request(2, "ping"))
+        assert host.ids(1) == [0]
+        host.let_in()
+        answers = [host.receive() for _ in range(3)]
+        assert {each["id"] for each in answers} == {None, 2}
+        assert sorted(each["error"]["code"] for each in answers if "error" in each) == [-32700, -32600]
+
+
+def test_a_host_that_goes_during_the_import_is_not_waited_for() -> None:
+    with BootHost() as host:
+        host.send(initialize(), request(1, "tools/list"))
+        host.stdin.close()
+        assert host.leaves() == (0, "")
+        assert [each["id"] for each in host.remaining()] == [0, 1]
+
+
+def test_a_last_line_without_a_line_end_is_answered() -> None:
+    with BootHost() as host:
+        host.write(line(request(0, "ping")).rstrip())
+        host.stdin.close()
+        assert host.leaves() == (0, "")
+        assert [each["id"] for each in host.remaining()] == [0]
+
+
+def test_what_was_asked_before_the_end_of_the_input_is_answered_by_the_server() -> None:
+    with BootHost() as host:
+        host.send(initialize(), call(1, "no_such_tool"), request(2, "nix/list"))
+        host.stdin.close()
+        host.let_in()
+        assert host.leaves() == (0, "")
+        assert sorted(each["id"] for each in host.remaining()) == [0, 1, 2]
+
+
+def test_a_host_that_no_longer_reads_ends_the_process() -> None:
+    with BootHost() as host:
+        host.stdout.close()
+        host.send(initialize())
+        assert host.leaves() == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_import_ends_the_process_cleanly(number: signal.Signals) -> None:
+    with BootHost() as host:
+        host.send(initialize())
+        assert host.ids(1) == [0]
+        host.wait_at_the_gate()
+        host.signal(number)
+        assert host.leaves(within=1.0) == (0, "")
+
+
+def test_a_host_that_writes_more_than_is_held_waits_and_loses_nothing() -> None:
+    with BootHost() as host:
+        host.send(initialize())
+        assert host.ids(1) == [0]
+        os.set_blocking(host.stdin.fileno(), False)
+        sent, pad = 0, line(request(1, "nix/list", {"pad": "x" * 1_000_000}))
+        rest, stuck = memoryview(pad), time.monotonic() + 5.0
+        while sent < 40 and time.monotonic() < stuck:
+            try:
+                rest = rest[os.write(host.stdin.fileno(), rest) :]
+            except BlockingIOError:
+                if sent >= 8:
+                    break
+                continue
+            if not rest:
+                sent, rest = sent + 1, memoryview(pad)
+        assert sent < 40, "the prologue held everything"
+        host.let_in()
+        os.set_blocking(host.stdin.fileno(), True)
+        host.write(bytes(rest))
+        host.send(request("last", "nix/list"))
+        assert host.ids(sent + 2).count(1) == sent + 1
+
+
+def test_a_bad_setting_is_told_before_anything_is_answered() -> None:
+    with BootHost(env={"RUNAPI_MCP_HOLD": "soon"}) as host:
+        host.send(initialize())
+        status, noise = host.leaves()
+        assert status == 2
+        assert noise.count("\n") == 1
+        assert "RUNAPI_MCP_HOLD" in noise
+        assert host.remaining() == []
+
+
+def test_a_good_setting_does_not_keep_the_host_waiting() -> None:
+    with BootHost("--hold", "5", env={"RUNAPI_MCP_DIALECT": "native"}) as host:
+        host.send(initialize())
+        assert host.ids(1) == [0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
+@pytest.mark.parametrize(
+    ("flags", "env"), [((), {"RUNAPI_MCP_FAST_BOOT": "0"}), (("--fast-boot", "off"), {})]
+)
+def test_turned_off_nobody_answers_before_the_import(flags: tuple[str, ...], env: dict[str, str]) -> None:
+    with BootHost(*flags, env=env) as host, BootHost() as other:
+        host.wait_at_the_gate()
+        other.wait_at_the_gate()
+        assert (host.threads(), other.threads()) == (1, 2)
+        host.send(initialize())
+        host.let_in()
+        assert host.ids(1) == [0]

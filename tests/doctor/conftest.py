@@ -1,0 +1,24 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runapi_mcp.sim import Simulator, simulate
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def shared_sim(anyio_backend: str) -> AsyncIterator[Simulator]:
+    del anyio_backend  # named so that plain tests can use what is built on this
+    async with simulate() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def sim(shared_sim: Simulator) -> Simulator:
+    """The module's simulator, with nothing seen yet."""
+    shared_sim.reset()
+    return shared_sim

@@ -1,0 +1,204 @@
+"""Ten faults, planted one at a time: each is found, and said with what mends it."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from sockets import Peer, raw_server, refused_url
+
+from doctor.ward import Ward, only
+from runapi_mcp import __version__
+from runapi_mcp.sim import Simulator
+
+Admit = Callable[..., Ward]
+HTML = b"<!doctype html><html><title>Sign in to the network</title></html>"
+
+
+@pytest.fixture
+def admit(tmp_path: Path, sim: Simulator) -> Admit:
+    def ward(base_url: str = sim.base_url, **env: str) -> Ward:
+        return Ward(tmp_path, base_url, env)
+
+    return ward
+
+
+def answering(head: bytes, body: bytes) -> Callable[[Peer, bytes], Awaitable[None]]:
+    async def answer(peer: Peer, _asked: bytes) -> None:
+        await peer.say(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+
+    return answer
+
+
+async def test_a_healthy_patient_has_nothing_to_mend(admit: Admit) -> None:
+    ward = admit()
+    ward.starts("cursor", *ward.fake_server())
+    findings = await ward.findings()
+    # The simulator does not say what time it is; a clock is tried below.
+    assert {f.check for f in findings if f.status != "ok"} == {"clock"}, findings
+    assert [f.check for f in findings] == [
+        *("python", "versions", "launcher", "key", "proxy", "reach", "clock", "models", "call"),
+        *("host-key", "host"),
+    ]
+    assert "first byte after" in next(f.what for f in findings if f.check == "call")
+
+
+async def test_a_wrong_path_is_found(admit: Admit) -> None:
+    ward = admit(PATH="/nowhere")
+    ward.starts("cursor", "runapi-mcp")
+    launcher = only(await ward.of("launcher"))
+    assert launcher.status == "warn"
+    assert str(Path(sys.executable).parent) in launcher.mend
+    found = only(await ward.of("host", "cursor"))
+    assert (found.status, "not on the host's PATH" in found.what) == ("fail", True)
+    assert "runapi-mcp install cursor" in found.mend
+
+
+async def test_a_name_that_only_a_shell_finds_is_found(admit: Admit) -> None:
+    ward = admit()
+    ward.starts("cursor", "runapi-mcp", "--version")
+    found = (await ward.of("host", "cursor"))[0]
+    assert (found.status, "bare PATH" in found.what) == ("warn", True)
+
+
+async def test_a_missing_key_is_found(admit: Admit) -> None:
+    found = only(await admit(RUNAPI_TOKEN="").of("key"))
+    assert found.status == "fail"
+    assert "set RUNAPI_TOKEN" in found.mend
+
+
+async def test_a_key_with_a_line_break_is_found(admit: Admit) -> None:
+    found = only(await admit(RUNAPI_TOKEN="sk-canary\n-0123456789").of("key"))
+    assert (found.status, "line break" in found.what) == ("fail", True)
+    assert "Copy the key again" in found.mend
+
+
+@pytest.mark.parametrize("path", ["/elsewhere", "/v1"])
+async def test_a_wrong_base_url_is_found(admit: Admit, sim: Simulator, path: str) -> None:
+    found = only(await admit(f"{sim.base_url}{path}").of("reach"))
+    assert (found.status, "404" in found.what) == ("fail", True)
+    assert "https://runapi.ai" in found.mend
+
+
+async def test_a_base_url_that_is_none_is_found(admit: Admit) -> None:
+    found = only(await admit("http://runapi.example").of("settings"))
+    assert found.status == "fail"
+    assert "https://" in found.mend
+
+
+async def test_a_refused_port_is_found(admit: Admit) -> None:
+    url = refused_url()
+    found = only(await admit(url).of("reach"))
+    assert (found.status, "refused" in found.what) == ("fail", True)
+    assert url in found.mend
+
+
+async def test_a_stale_wheel_is_found(admit: Admit) -> None:
+    ward = admit()
+    ward.versions["runapi-mcp"] = "0.0.9"
+    ward.starts("zed", *ward.fake_server(version="0.0.9"))
+    found = only(await ward.of("versions"))
+    assert (found.status, "stale" in found.what) == ("warn", True)
+    assert "Install it again" in found.mend
+    started = (await ward.of("host", "zed"))[-1]
+    assert (started.status, started.what) == (
+        "warn",
+        f"Its config starts runapi-mcp 0.0.9, a stale one: this is {__version__}.",
+    )
+    assert "runapi-mcp install zed" in started.mend
+
+
+async def test_a_missing_dependency_is_found(admit: Admit) -> None:
+    ward = admit()
+    ward.versions["httpx-sse"] = ""
+    found = only(await ward.of("versions"))
+    assert (found.status, "httpx-sse is not installed" in found.what) == ("fail", True)
+
+
+async def test_a_host_config_that_points_at_a_removed_venv_is_found(admit: Admit, tmp_path: Path) -> None:
+    ward = admit()
+    ward.starts("windsurf", str(tmp_path / "gone" / "bin" / "runapi-mcp"))
+    found = only(await ward.of("host", "windsurf"))
+    assert (found.status, "not there any more" in found.what) == ("fail", True)
+    assert "runapi-mcp install windsurf" in found.mend
+
+
+async def test_a_script_whose_interpreter_is_gone_is_found(admit: Admit, tmp_path: Path) -> None:
+    ward = admit()
+    script = tmp_path / "runapi-mcp"
+    script.write_text(f"#!{tmp_path}/gone/bin/python\n")
+    script.chmod(0o755)
+    ward.starts("cursor", str(script))
+    found = only(await ward.of("host", "cursor"))
+    assert (found.status, "could not be started" in found.what) == ("fail", True)
+
+
+async def test_a_proxy_that_answers_html_is_found(admit: Admit, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = b"HTTP/1.1 403 Forbidden\r\ncontent-type: text/html\r\n"
+    async with raw_server(answering(head, HTML)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.base_url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        ward = admit("https://runapi.example", HTTPS_PROXY=proxy.base_url.replace("//", "//me:pass@"))
+        findings = await ward.findings()
+    reach = only([f for f in findings if f.check == "reach"])
+    assert (reach.status, reach.move) == ("fail", "your network's")
+    assert "proxy" in reach.what
+    assert "HTTPS_PROXY" in reach.mend
+    assert proxy.requests[0].startswith(b"CONNECT runapi.example:443")
+    shown = only([f for f in findings if f.check == "proxy"])
+    assert "…@127.0.0.1" in shown.what
+    assert "pass" not in shown.what
+
+
+async def test_a_login_page_in_place_of_runapi_is_found(admit: Admit) -> None:
+    async with raw_server(answering(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n", HTML)) as page:
+        found = only(await admit(page.base_url).of("reach"))
+    assert (found.status, "web page" in found.what) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "said"),
+    [
+        (timedelta(hours=2), "fail", "ahead"),
+        (timedelta(minutes=-5), "warn", "behind"),
+        (timedelta(), "ok", ""),
+    ],
+)
+async def test_a_clock_that_is_off_is_found(admit: Admit, skew: timedelta, status: str, said: str) -> None:
+    date = format_datetime(datetime.now(UTC), usegmt=True).encode()
+    head = b"HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\ndate: %b\r\n" % date
+    async with raw_server(answering(head, b"{}")) as server:
+        ward = admit(server.base_url)
+        ward.skew = skew
+        found = only(await ward.of("clock"))
+    assert (found.status, said in found.what) == (status, True)
+    assert status == "ok" or "NTP" in found.mend
+
+
+async def test_a_model_that_is_gone_is_found(admit: Admit) -> None:
+    ward = admit(RUNAPI_MCP_MODEL="gemini-1.0-gone")
+    found = (await ward.of("models"))[-1]
+    assert (found.status, "gemini-1.0-gone" in found.what) == ("fail", True)
+    assert "RUNAPI_MCP_MODEL" in found.mend
+    assert "gemini-3-flash-preview" in found.mend
+    assert not ward.asked
+
+
+async def test_a_key_that_runapi_refuses_is_found(admit: Admit) -> None:
+    refusal = b'{"error": {"message": "Incorrect API key: sk-canary-0123456789", "code": 401}}'
+    head = b"HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\n"
+    async with raw_server(answering(head, refusal)) as server:
+        found = only(await admit(server.base_url).of("models"))
+    assert (found.status, found.move) == ("fail", "yours")
+    assert "RUNAPI_TOKEN" in found.mend
+
+
+async def test_no_call_is_made_without_consent(admit: Admit, sim: Simulator) -> None:
+    ward = admit()
+    ward.consents = False
+    assert only(await ward.of("call")).status == "skipped"
+    assert ward.asked == ["Make one tiny call to gemini-3-flash-preview? It costs a few tokens."]
+    assert not sim.calls

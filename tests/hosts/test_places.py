@@ -1,0 +1,130 @@
+"""Where each host keeps its config: a pure function of platform, environment and home."""
+
+import pytest
+
+from runapi_mcp.hosts import HOSTS, Launch, Machine, launcher
+
+LINUX = Machine("linux", {}, "/home/ada")
+MACOS = Machine("macos", {}, "/Users/ada")
+WINDOWS = Machine("windows", {"APPDATA": r"C:\Users\ada\AppData\Roaming"}, r"C:\Users\ada")
+
+PLACES = [
+    (
+        "claude-desktop",
+        "/home/ada/.config/Claude/claude_desktop_config.json",
+        "/Users/ada/Library/Application Support/Claude/claude_desktop_config.json",
+        r"C:\Users\ada\AppData\Roaming\Claude\claude_desktop_config.json",
+    ),
+    (
+        "claude-code",
+        "/home/ada/.claude.json",
+        "/Users/ada/.claude.json",
+        r"C:\Users\ada\.claude.json",
+    ),
+    (
+        "cursor",
+        "/home/ada/.cursor/mcp.json",
+        "/Users/ada/.cursor/mcp.json",
+        r"C:\Users\ada\.cursor\mcp.json",
+    ),
+    (
+        "vscode",
+        "/home/ada/.config/Code/User/mcp.json",
+        "/Users/ada/Library/Application Support/Code/User/mcp.json",
+        r"C:\Users\ada\AppData\Roaming\Code\User\mcp.json",
+    ),
+    (
+        "windsurf",
+        "/home/ada/.codeium/windsurf/mcp_config.json",
+        "/Users/ada/.codeium/windsurf/mcp_config.json",
+        r"C:\Users\ada\.codeium\windsurf\mcp_config.json",
+    ),
+    (
+        "zed",
+        "/home/ada/.config/zed/settings.json",
+        "/Users/ada/.config/zed/settings.json",
+        r"C:\Users\ada\AppData\Roaming\Zed\settings.json",
+    ),
+    (
+        "cline",
+        "/home/ada/.cline/data/settings/cline_mcp_settings.json",
+        "/Users/ada/.cline/data/settings/cline_mcp_settings.json",
+        r"C:\Users\ada\.cline\data\settings\cline_mcp_settings.json",
+    ),
+    (
+        "codex",
+        "/home/ada/.codex/config.toml",
+        "/Users/ada/.codex/config.toml",
+        r"C:\Users\ada\.codex\config.toml",
+    ),
+    (
+        "gemini-cli",
+        "/home/ada/.gemini/settings.json",
+        "/Users/ada/.gemini/settings.json",
+        r"C:\Users\ada\.gemini\settings.json",
+    ),
+    (
+        "goose",
+        "/home/ada/.config/goose/config.yaml",
+        "/Users/ada/.config/goose/config.yaml",
+        r"C:\Users\ada\AppData\Roaming\Block\goose\config\config.yaml",
+    ),
+    (
+        "opencode",
+        "/home/ada/.config/opencode/opencode.json",
+        "/Users/ada/.config/opencode/opencode.json",
+        r"C:\Users\ada\.config\opencode\opencode.json",
+    ),
+]
+
+
+def test_every_host_has_its_places_here() -> None:
+    assert [row[0] for row in PLACES] == list(HOSTS)
+
+
+@pytest.mark.parametrize(("host", "linux", "macos", "windows"), PLACES)
+def test_a_config_is_looked_for_where_its_host_keeps_it(
+    host: str, linux: str, macos: str, windows: str
+) -> None:
+    found = [str(HOSTS[host].places(machine)[0]) for machine in (LINUX, MACOS, WINDOWS)]
+    assert found == [linux, macos, windows]
+
+
+@pytest.mark.parametrize(
+    ("host", "variable", "place"),
+    [
+        ("codex", "CODEX_HOME", "/x/config.toml"),
+        ("claude-code", "CLAUDE_CONFIG_DIR", "/x/.claude.json"),
+        ("cline", "CLINE_DIR", "/x/data/settings/cline_mcp_settings.json"),
+        ("opencode", "XDG_CONFIG_HOME", "/x/opencode/opencode.json"),
+        ("zed", "XDG_CONFIG_HOME", "/x/zed/settings.json"),
+        ("goose", "XDG_CONFIG_HOME", "/x/goose/config.yaml"),
+    ],
+)
+def test_a_variable_of_the_host_moves_its_config(host: str, variable: str, place: str) -> None:
+    assert str(HOSTS[host].places(Machine("linux", {variable: "/x"}, "/home/ada"))[0]) == place
+
+
+def test_the_launcher_is_the_script_beside_the_interpreter() -> None:
+    there = {"/venv/bin/runapi-mcp"}
+    assert launcher("/venv/bin/python", exists=there.__contains__, which=lambda _: None) == Launch(
+        "/venv/bin/runapi-mcp"
+    )
+
+
+@pytest.mark.parametrize(
+    "fleeting",
+    [
+        "/home/ada/.cache/uv/archive-v0/Xy12/bin/python",
+        "/home/ada/.cache/uv/environments-v2/runapi-mcp-1f/bin/python",
+        r"C:\Users\ada\AppData\Local\uv\cache\archive-v0\Xy12\Scripts\python.exe",
+    ],
+)
+def test_an_environment_that_uvx_made_for_one_run_is_not_what_a_host_starts(fleeting: str) -> None:
+    found = launcher(fleeting, exists=lambda _: True, which={"uvx": "/home/ada/.local/bin/uvx"}.get)
+    assert found == Launch("/home/ada/.local/bin/uvx", ("runapi-mcp",))
+
+
+def test_without_a_script_the_interpreter_itself_is_started() -> None:
+    found = launcher("/usr/bin/python3", exists=lambda _: False, which=lambda _: None)
+    assert found == Launch("/usr/bin/python3", ("-m", "runapi_mcp"))

@@ -1,0 +1,288 @@
+"""The tools in a terminal: for a person, for a pipe, for a program."""
+
+import argparse
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runapi_mcp.commands import Surroundings, add_commands
+from runapi_mcp.errors import RunapiError
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import Simulator
+
+KEY = "sk-canary-0123456789"
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "total": {"type": "number"}},
+    "required": ["name", "total"],
+    "additionalProperties": False,
+}
+PATIENCE = 30.0
+
+Run = Callable[..., "Done"]
+
+
+def environment(sim: Simulator, tmp_path: Path, **env: str) -> dict[str, str]:
+    ours = {"RUNAPI_TOKEN": KEY, "RUNAPI_BASE_URL": sim.base_url, "HOME": str(tmp_path), "TERM": "xterm"}
+    return os.environ | ours | env
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, as the command line does."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str, stdin: str = "", **env: str) -> Done:
+        out, err = StringIO(), StringIO()
+        everything = environment(sim, tmp_path, **env)
+        around = Surroundings(everything, lambda: from_env(everything), (), StringIO(stdin), out, err)
+        parser = argparse.ArgumentParser()
+        add_commands(parser.add_subparsers())
+        given = parser.parse_args(words)
+        try:
+            code = given.person(given, around)
+        except RunapiError as error:
+            around.note(str(error))
+            code = 2
+        done = Done(code, out.getvalue(), err.getvalue())
+        assert KEY not in done.stdout + done.stderr
+        return done
+
+    return command
+
+
+class Screen:
+    """A terminal with a command in it."""
+
+    def __init__(self, words: list[str], env: dict[str, str]) -> None:
+        self._terminal, inner = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "runapi_mcp", *words], env=env, stdin=inner, stdout=inner, stderr=inner
+        )
+        os.close(inner)
+        self.seen = ""
+
+    def until(self, pattern: str) -> None:
+        """Read until the screen has shown something."""
+        ends = time.monotonic() + PATIENCE
+        while not re.search(pattern, self.seen):
+            assert time.monotonic() < ends, self.seen
+            assert self._read(), self.seen
+
+    def end(self) -> int:
+        """Read to the end; return the exit code."""
+        while self._read():
+            pass
+        os.close(self._terminal)
+        return self.process.wait(PATIENCE)
+
+    def _read(self) -> bool:
+        if not select.select([self._terminal], [], [], PATIENCE)[0]:
+            return False
+        try:
+            piece = os.read(self._terminal, 65_536)
+        except OSError:
+            return False
+        self.seen += piece.decode(errors="replace")
+        return bool(piece)
+
+
+@pytest.fixture
+def terminal(sim: Simulator, tmp_path: Path) -> Callable[..., Screen]:
+    def start(*words: str, **env: str) -> Screen:
+        return Screen(list(words), environment(sim, tmp_path, **env))
+
+    return start
+
+
+def test_an_answer_goes_to_stdout_and_nothing_else_does(sim: Simulator, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "runapi_mcp", "ask", "Why", "is the sky blue?"],
+        env=environment(sim, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0
+    assert "sky" in done.stdout.lower() or "simulated" in done.stdout.lower()
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert "Why is the sky blue?" in json.dumps(sim.calls[0].body)
+
+
+def test_the_question_can_come_from_stdin(run: Run, sim: Simulator) -> None:
+    assert run("ask", "-", stdin="from a pipe\n").returncode == 0
+    assert "from a pipe" in json.dumps(sim.calls[0].body)
+
+
+def test_json_holds_text_and_receipt(run: Run) -> None:
+    told = json.loads(run("ask", "--json", "Hello?").stdout)
+    assert (told["tool"], told["ending"]) == ("ask_gemini", "complete")
+    assert told["text"]
+    assert told["receipt"]["complete"] is True
+    assert told["receipt"]["seconds_to_first_byte"] is not None
+
+
+def test_a_file_anywhere_can_be_attached_because_a_person_named_it(
+    run: Run, sim: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    note = tmp_path_factory.mktemp("elsewhere") / "note.txt"
+    note.write_text("the secret ingredient is thyme")
+    done = run("ask", "--file", str(note), "--effort", "low", "What is in it?")
+    assert done.returncode == 0, done.stderr
+    asked = json.dumps(sim.calls[0].body)
+    assert "thyme" in asked
+    assert '"low"' in asked
+
+
+def test_a_search_lists_its_sources(run: Run) -> None:
+    done = run("search", "When was the Example Observatory opened?")
+    assert (done.returncode, "Sources:" in done.stdout) == (0, True)
+
+
+def test_an_extraction_prints_the_document_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "invoice.txt").write_text("name: Ada Example, total: 129.50")
+    for words, stdin in ((["invoice.txt"], ""), (["-"], "name: Ada Example, total: 129.50")):
+        done = run("extract", "--schema", "schema.json", *words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        assert set(json.loads(done.stdout)) == {"name", "total"}
+
+
+def test_the_models_are_listed(run: Run) -> None:
+    assert "gemini-3-flash-preview" in run("models").stdout
+    assert json.loads(run("models", "--json").stdout)["structured"]["source"] == "live"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code", "ending"),
+    [("bad-key-401", 1, "failed"), ("cut-clean", 3, "partial"), ("length", 3, "partial")],
+)
+def test_the_exit_code_tells_how_it_ended(
+    run: Run, sim: Simulator, scenario: str, code: int, ending: str
+) -> None:
+    sim.play(scenario)
+    done = run("ask", "--json", "Hello?")
+    assert (done.returncode, json.loads(done.stdout)["ending"]) == (code, ending)
+
+
+def test_a_partial_answer_is_printed_and_said_to_be_partial(run: Run, sim: Simulator) -> None:
+    sim.play("cut-clean")
+    done = run("ask", "Hello?")
+    assert "[Partial:" in done.stdout
+
+
+def test_an_error_goes_to_stderr(run: Run, sim: Simulator) -> None:
+    sim.play("bad-key-401")
+    done = run("ask", "Hello?")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "RUNAPI_TOKEN" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ask", " "), "prompt: must not be empty"),
+        (("ask", "--model", "a/b", "x"), "model"),
+        (("ask", "--file", "gone.txt", "x"), "gone.txt does not exist"),
+        (("extract", "--schema", "gone.json", "-"), "gone.json"),
+        (("completion", "tcsh"), "bash, zsh, fish"),
+        (("install",), "Which host"),
+    ],
+)
+def test_a_wrong_argument_is_refused_before_anything_is_sent(
+    run: Run, sim: Simulator, words: tuple[str, ...], said: str
+) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not sim.calls
+
+
+def test_without_a_key_it_is_said_how_to_get_one(run: Run) -> None:
+    done = run("ask", "Hello?", RUNAPI_TOKEN="")
+    assert done.returncode == 2
+    assert "https://runapi.ai" in done.stderr
+
+
+def test_a_terminal_shows_the_text_as_it_grows_and_ctrl_c_keeps_it(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    sim.play("stall-middle seconds=60")
+    screen = terminal("ask", "Tell me a story")
+    screen.until(r"▸ writing · ")
+    assert screen.process.poll() is None
+    grown = screen.seen
+    screen.process.send_signal(signal.SIGINT)
+    assert screen.end() == 130
+    left = screen.seen[len(grown) :]
+    assert "Partial: it was cancelled" in " ".join(left.split())
+    assert KEY not in screen.seen
+
+
+def test_a_terminal_is_left_with_the_answer_and_what_it_cost(terminal: Callable[..., Screen]) -> None:
+    screen = terminal("ask", "Why is the sky blue?")
+    assert screen.end() == 0
+    last = screen.seen.strip().splitlines()[-1]
+    assert re.search(r"gemini-3-flash-preview · [\d.]+ s · first byte [\d.]+ s · [\d,]+ tokens", last), last
+
+
+def test_an_answer_cannot_command_the_terminal(terminal: Callable[..., Screen]) -> None:
+    screen = terminal("ask", "repeat \x1b]0;owned\x07 please")
+    assert screen.end() == 0
+    assert "owned" in screen.seen
+    assert "\x1b]0;" not in screen.seen
+
+
+async def test_ctrl_c_before_anything_came_ends_it(sim: Simulator, tmp_path: Path) -> None:
+    sim.play("stall-headers seconds=60")
+    words = [sys.executable, "-m", "runapi_mcp", "ask", "Hello?"]
+    env = environment(sim, tmp_path)
+    async with await anyio.open_process(words, env=env) as process:
+        await sim.wait_for_call(timeout=PATIENCE)
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(PATIENCE):
+            assert await process.wait() == 130
+        assert process.stdout
+        assert process.stderr
+        assert b"".join([piece async for piece in process.stdout]) == b""
+        assert b"Traceback" not in b"".join([piece async for piece in process.stderr])
+    await sim.calls[0].wait_closed()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_hosts_and_flags(run: Run, shell: str) -> None:
+    script = run("completion", shell).stdout
+    assert all(word in script for word in ("install", "claude-desktop", "ask", "doctor"))
+    assert ("effort" if shell == "fish" else "--effort") in script
+
+
+def test_bash_completes_with_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.bash").write_text(run("completion", "bash").stdout)
+    asked = (
+        "source c.bash; COMP_WORDS=(runapi-mcp install co); COMP_CWORD=2; _runapi_mcp; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["codex"]
