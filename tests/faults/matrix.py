@@ -1,0 +1,332 @@
+"""The fault matrix: what RunAPI or the network does, and what the caller of a tool sees.
+
+One table for the tests and for ``docs/faults.md``. A row names a scenario of the simulator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runapi_mcp.sim import SCENARIOS
+from runapi_mcp.wire.types import DialectName
+
+Kept = Literal["whole", "part", "none"]
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "total": {"type": "number"}},
+    "required": ["name", "total"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        cue: The scenario, with its parameters.
+        status: How the generation ends, as the receipt says.
+        sees: What the text of the result holds beside the answer; empty if nothing.
+        code: The error's code in `_meta`; empty if the result is no error, or none of RunAPI's.
+        requests: Requests that the simulator sees.
+        tool: The tool that is called.
+        error: Whether the result is an error.
+        kept: How much of the answer is given.
+        bound: Seconds in which the call must end, on a busy machine.
+        native: What the text holds on the native dialect, where it differs.
+        alone: Whether it needs a server of its own, because it makes later calls wait.
+        again: Whether the second request meets the same; otherwise it is answered well.
+    """
+
+    cue: str
+    status: Literal["complete", "partial", "failed"] = "complete"
+    sees: str = ""
+    code: str = ""
+    requests: int = 1
+    tool: str = "ask_gemini"
+    error: bool = False
+    kept: Kept = "whole"
+    bound: float = 3.0
+    native: str = ""
+    alone: bool = False
+    again: bool = False
+
+    @property
+    def scenario(self) -> str:
+        """The scenario's name."""
+        return self.cue.partition(" ")[0]
+
+    @property
+    def name(self) -> str:
+        """What tests call it."""
+        return f"{self.tool}-{self.cue}{' twice' * self.again}"
+
+    @property
+    def dialects(self) -> Sequence[DialectName]:
+        """The dialects on which it can happen."""
+        return SCENARIOS[self.scenario].dialects
+
+    def words(self) -> int:
+        """How long the whole answer is."""
+        return int(self.cue.partition("words=")[2].partition(" ")[0] or 60)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the tool is called with."""
+        question = "Q" if self.again else f"Q [[sim:{self.cue}]]"
+        match self.tool:
+            case "search_web":
+                return {"query": question}
+            case "extract_json":
+                return {"schema": SCHEMA, "text": question}
+            case _:
+                return {"prompt": question}
+
+
+def _whole(*cues: str) -> list[Row]:
+    return [Row(cue) for cue in cues]
+
+
+def _partial(cue: str, sees: str, **more: Any) -> Row:
+    return Row(cue, "partial", sees, kept="part", **more)
+
+
+def _failed(cue: str, code: str, sees: str, **more: Any) -> Row:
+    return Row(cue, "failed", sees, code, error=True, kept="none", **more)
+
+
+def _refused(cue: str, code: str, status: int, said: str, **more: Any) -> Row:
+    what = "the key" if code == "key_refused" else "the call"
+    verb = f"failed ({status})" if code == "unavailable" else f"refused {what} ({status})"
+    return _failed(cue, code, f"RunAPI {verb}: {said}", **more)
+
+
+def _json(cue: str, sees: str = "", **more: Any) -> Row:
+    return Row(cue, sees=sees, tool="extract_json", error=bool(sees), **more)
+
+
+def _search(cue: str, sees: str = "", **more: Any) -> Row:
+    return Row(cue, more.pop("status", "complete"), sees, tool="search_web", **more)
+
+
+_BAD = "Change the arguments it names"
+
+REFUSED = [
+    _refused("error-a", "request_refused", 400, "“Simulated: the request was not understood.”"),
+    _refused("error-b", "request_refused", 422, "“Validation failed; model: is simulated”"),
+    _refused("error-c", "request_refused", 409, "“Simulated conflict.”"),
+    _refused("error-d", "request_refused", 400, "“Simulated: this request is invalid.”"),
+    _refused("error-e", "request_refused", 400, "“Simulated: invalid argument."),
+    _refused("error-f", "request_refused", 400, "“Simulated: invalid argument, in a list.”"),
+    _refused("error-g", "request_refused", 400, "“Simulated: something was wrong.”"),
+    _refused("error-h", "unavailable", 502, "“502 Bad Gateway”"),
+    _refused("error-i", "request_refused", 400, "“Simulated: The image URL<…> download failed.”"),
+    _refused("error-j", "unavailable", 500, "it failed inside"),
+    _refused("html-500", "unavailable", 500, "“500 Internal Server Error”"),
+    _refused("html-502", "unavailable", 502, "“502 Bad Gateway”"),
+    _refused("html-503", "unavailable", 503, "“503 Service Unavailable”", alone=True),
+    _refused("html-504", "unavailable", 504, "“504 Gateway Timeout”"),
+    _refused("bad-key-400", "key_refused", 400, "“API key not valid."),
+    _refused("bad-key-401", "key_refused", 401, "“Simulated: the API key was revoked.”"),
+    _refused("no-credit", "no_credit", 402, "“Simulated: no credits left.”"),
+    _refused("forbidden", "not_allowed", 403, "“Simulated: this key may not use this model.”"),
+    _refused("not-found", "not_found", 404, "“Simulated: not found.”"),
+    _refused("too-large", "request_refused", 413, "“Simulated: request entity too large.”"),
+    _refused("redirect", "request_refused", 302, "no reason was given. It was redirected"),
+    _refused("error-d", "request_refused", 400, "“Simulated: this request is invalid.”", tool="search_web"),
+    _refused("error-d", "request_refused", 400, "“Simulated: this request is invalid.”", tool="extract_json"),
+]
+
+LIMITED = [
+    _refused(
+        "rate-limit-seconds seconds=0.1", "rate_limited", 429, "“Simulated: too many", requests=3, alone=True
+    ),
+    _refused(
+        "rate-limit-retryinfo seconds=0.1",
+        "rate_limited",
+        429,
+        "“Simulated: too many",
+        requests=3,
+        alone=True,
+    ),
+    _refused("rate-limit-bare", "rate_limited", 429, "“Simulated: too many", alone=True),
+    _refused("rate-limit-date seconds=90", "rate_limited", 429, "“Simulated: too many", alone=True),
+    _refused("rate-limit-seconds seconds=90", "rate_limited", 429, "“Simulated: too many", alone=True),
+    _refused(
+        "rate-limit-forever seconds=0.1", "rate_limited", 429, "“Simulated: too many", requests=3, alone=True
+    ),
+    _refused("per-day-quota", "rate_limited", 429, "“Simulated: too many", alone=True),
+    _refused("unavailable seconds=0.1", "unavailable", 503, "“Simulated: No active", requests=3, alone=True),
+    Row("rate-limit-once seconds=0.1", requests=2, alone=True),
+    Row("unavailable-once seconds=0.1", requests=2, alone=True),
+    _search("rate-limit-once seconds=0.1", requests=2, alone=True),
+    _json("rate-limit-once seconds=0.1", requests=2, alone=True),
+]
+
+NO_STREAM = [
+    _refused("ok-json-error", "unavailable", 503, "“Simulated: the model is overloaded.”"),
+    _refused("ok-relay-error", "request_refused", 400, "“Simulated: the relay refused the request.”"),
+    _refused("raw-json", "unavailable", 503, "“Simulated: the model is overloaded.”"),
+    _failed("ok-html", "protocol", "A web page came instead of a stream: “Simulated portal”"),
+    _failed("ok-empty", "cut", "RunAPI's answer was empty."),
+    _failed("no-content-204", "protocol", "RunAPI answered 204, without a stream."),
+    _failed("false-gzip", "protocol", "compressed in a way it does not say"),
+    _failed("cut-before-headers", "cut", "The connection broke before RunAPI answered"),
+    *_whole("ok-wrong-type", "ok-json-completion"),
+]
+
+SILENT = [
+    _failed("stall-headers", "stalled", "RunAPI did not begin to answer for 0.5 s."),
+    _failed("stall-first", "stalled", "RunAPI sent nothing for 0.5 s."),
+    _partial("stall-middle", "RunAPI sent nothing for 0.5 s."),
+    _partial("pings-forever", "RunAPI sent keep-alives but no content for 0.5 s."),
+    _partial("slow seconds=8 words=240", "ran into this server's deadline"),
+    _partial("stall-middle", "RunAPI sent nothing for 0.5 s.", tool="search_web"),
+    _partial("stall-middle", "RunAPI sent nothing for 0.5 s.", tool="extract_json"),
+    *_whole(
+        "silent-thinking seconds=0.2", "thinking seconds=0.2", "held-open", "slow seconds=0.2 words=60",
+        "slow-drip every=0.00001 words=12",
+    ),
+]  # fmt: skip
+
+BROKEN = [
+    _partial("cut-chunked", "The connection broke in the middle of the answer."),
+    _partial("cut-clean", "the stream ended without a finish"),
+    _partial("cut-mid-event", "the stream ended without a finish"),
+    _partial("cut-rst", "The connection broke in the middle of the answer."),
+    _partial("cut-gzip", "the stream ended without a finish"),
+    _partial("mid-error", "“Simulated: the model is overloaded.”"),
+    _partial("mid-error-event", "“Simulated: the model is overloaded.”"),
+    _partial("mid-error-string", "“Simulated: the model is overloaded.”"),
+    _partial("mid-raw-json", "“Simulated: the model is overloaded.”"),
+    _partial("garbage", "It is not caused by the arguments."),
+    _partial("cut-clean", "the stream ended without a finish", tool="search_web"),
+    _partial("cut-clean", "the stream ended without a finish", tool="extract_json"),
+    _partial("mid-error", "“Simulated: the model is overloaded.”", tool="search_web"),
+    _partial("mid-error", "“Simulated: the model is overloaded.”", tool="extract_json"),
+]
+
+TOO_MUCH = [
+    _failed("huge-event mb=3", "protocol", "RunAPI sent more than 1 MiB in one event."),
+    _partial("endless size=100000", "RunAPI sent more than 4 MiB in its stream."),
+]
+
+ENDED = [
+    _partial("length", "the output limit was reached"),
+    _partial("blocked-middle", "a safety rule stopped the answer"),
+    _failed("length-thinking", "empty_answer", "Thinking used up the whole output limit"),
+    _failed("empty-stop", "empty_answer", "without writing an answer"),
+    _failed(
+        "blocked-prompt", "blocked", "The answer was blocked before it had any text",
+        native="RunAPI blocked the prompt",
+    ),
+    _failed("tool-call", "empty_answer", "asked for a function to be run, which was not offered"),
+    _failed(
+        "tool-call", "empty_answer", "asked for a function to be run, which was not", tool="search_web"
+    ),
+    _partial("length", "the output limit was reached", tool="search_web"),
+    _partial("length", "the output limit was reached", tool="extract_json"),
+    _failed("empty-stop", "empty_answer", "without writing an answer", tool="extract_json"),
+]  # fmt: skip
+
+ODD = [
+    *_whole(
+    "default", "thought-tags", "bare-thought-tags", "reasoning-content", "reasoning", "no-thoughts", "finish",
+    "double-finish", "early-stop", "unknown-fields", "null-fields", "usage-every-chunk", "usage-last-chunk",
+    "usage-separate", "usage-early-partial", "no-done", "no-final-blank-line", "data-after-done", "bom", "lf",
+    "crlf", "lone-cr", "split-bytes words=15", "split-utf8", "one-write", "two-objects", "id-and-comments",
+    "no-space", "upper-content-type", "latin1-charset", "gzip",
+    ),
+    Row("no-usage", sees="RunAPI sent no token counts."),
+    Row("line-separators", sees="a\u2028b\u2029c\u0085d\u000ce"),
+    Row("lone-surrogate", sees=" \ufffd and \ufffd."),
+]  # fmt: skip
+
+_UNGROUNDED = "No sources came back: nothing shows that this answer rests on a search."
+
+SEARCHED = [
+    _search("annotations", "Sources:\n[1]"),
+    _search("grounding-on-chat", "Sources:\n[1]"),
+    _search("search-reasoning-content", "Sources:\n[1]"),
+    _search("offset-off-by-one", "Sources:\n[1]"),
+    _search("links-in-text", "a link in the text, not a citation"),
+    _search("no-sources", _UNGROUNDED),
+    _search("grounding-no-chunks", _UNGROUNDED),
+]
+
+EXTRACTED = [
+    _json("default"),
+    _json("fenced-json"),
+    _json("wrong-json", requests=2),
+    _json("wrong-json-once", requests=2),
+    _json("prose-instead-of-json", requests=2),
+    _json("duplicate-keys-json", requests=2),
+    _json("nan-json", requests=2),
+    _json("wrong-json", "- (root): 'name' is a required property", requests=2, again=True),
+    _json("broken-json", "- (root): not JSON: Unterminated string", requests=2, again=True),
+    _json("prose-instead-of-json", "- (root): not JSON", requests=2, again=True),
+    _json("duplicate-keys-json", "- (root): not JSON: the key 'name' stands twice", requests=2, again=True),
+    _json("nan-json", "- (root): not JSON: NaN is not JSON", requests=2, again=True),
+]
+
+GROUPS: dict[str, list[Row]] = {
+    "RunAPI refuses": REFUSED,
+    "RunAPI asks to wait": LIMITED,
+    "What comes is no stream": NO_STREAM,
+    "Silence": SILENT,
+    "The stream breaks": BROKEN,
+    "Too much": TOO_MUCH,
+    "The model ends in another way": ENDED,
+    "Odd streams that are read like any other": ODD,
+    "Searches": SEARCHED,
+    "Extractions": EXTRACTED,
+}
+ROWS = [row for group in GROUPS.values() for row in group]
+
+_INTRO = """\
+# What you see when something goes wrong
+
+Generated from the table that the tests run (`tests/faults/matrix.py`), each row against the simulated RunAPI
+on a real socket, on both dialects where it can happen on both. `runapi-mcp sim --scenario NAME` plays any of
+them for you. Time-outs, limits and quoted messages are those of the tests; yours are in the settings.
+
+* **Result**: *complete*; *partial*, with the text so far, the reason, and a handle that `get_result` can
+  resume from; or *error*, when there is nothing to give. The code is in `_meta`, for programs.
+* **Requests**: how many RunAPI sees. More than one only where the first was refused with a wait
+  (429 and 503, at most two waits, within the hold window) or where an extraction is asked for once more.
+"""
+
+
+def page() -> str:
+    """The table as documentation."""
+    parts = [_INTRO]
+    for title, rows in GROUPS.items():
+        lines = [_line(row) for row in rows]
+        head = "| RunAPI or the network | Tool | Result | Requests | You read |\n|---|---|---|---|---|"
+        parts.append(f"## {title}\n\n{head}\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _line(row: Row) -> str:
+    about = SCENARIOS[row.scenario]
+    where = "" if len(about.dialects) == 2 else f" ({about.dialects[0]} only)"
+    result = f"error `{row.code}`" if row.code else "error" if row.error else row.status
+    reads = "the answer" if row.kept == "whole" and not row.error else ""
+    if row.kept == "part":
+        reads = "what had come"
+    shown = [part for part in (reads, _cell(row.sees), _cell(row.native)) if part]
+    told = about.summary.rstrip(".") + where
+    told += ", twice" if row.again else ""
+    cells = [f"{_plain(told)} · `{row.cue}`", f"`{row.tool}`", result, str(row.requests), "; ".join(shown)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(text: str) -> str:
+    if not text:
+        return ""
+    folded = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"*{_plain(folded)}*"
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

@@ -1,0 +1,137 @@
+"""Every fault the simulator can play × dialect × tool: a clear end, in time, and nothing lost."""
+
+import io
+import json
+import logging
+import traceback
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import jsonschema
+import pytest
+from server.hosting import CANARY, Called, Host, in_process
+from server.snapshots import ROOT, assert_same
+
+from faults.matrix import ROWS, SCHEMA, Row, page
+from runapi_mcp import logs
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import SCENARIOS, Simulator
+from runapi_mcp.sim.answers import plain_answer
+from runapi_mcp.wire.types import DialectName
+
+CASES = [(row, dialect) for row in ROWS for dialect in row.dialects]
+SMALL = {
+    "RUNAPI_MCP_HOLD": "30",
+    "RUNAPI_MCP_IDLE_TIMEOUT": "0.5",
+    "RUNAPI_MCP_DEADLINE": "1.2",
+    "RUNAPI_MCP_MAX_EVENT_BYTES": "1048576",
+    "RUNAPI_MCP_MAX_STREAM_BYTES": "4194304",
+    "RUNAPI_MCP_MAX_RESULT_CHARS": "2000000",
+}
+
+
+def settings_for(dialect: DialectName) -> dict[str, str]:
+    model = "gemini-3.7-flash" if dialect == "native" else "gemini-2.5-flash"
+    return SMALL | {"RUNAPI_MCP_DIALECT": dialect, "RUNAPI_MCP_SEARCH_MODEL": model}
+
+
+@pytest.fixture(scope="module")
+async def hosts(shared_sim: Simulator) -> AsyncIterator[dict[DialectName, Host]]:
+    async with (
+        in_process(shared_sim.base_url, settings_for("chat")) as chat,
+        in_process(shared_sim.base_url, settings_for("native")) as native,
+    ):
+        yield {"chat": chat, "native": native}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def log() -> Iterator[io.StringIO]:
+    """What all of these calls log, at its most talkative."""
+    root, ours = logging.getLogger(), logging.getLogger("runapi_mcp")
+    before = root.handlers[:], root.level, ours.level
+    stream = io.StringIO()
+    env = {"RUNAPI_TOKEN": CANARY, "RUNAPI_MCP_LOG": "debug", "RUNAPI_MCP_LOG_CONTENT": "1"}
+    logs.configure(from_env(env), stream)
+    yield stream
+    root.handlers[:], root.level, ours.level = before
+    assert CANARY not in stream.getvalue()
+    assert all(json.loads(line)["event"] for line in stream.getvalue().splitlines())
+
+
+async def _call(row: Row, host: Host) -> Called:
+    called = await host.call(row.tool, **row.arguments())
+    assert host.app is not None
+    generation = await host.app.generations.find(called.handle, "local")
+    view = generation.view()
+    chain = "".join(traceback.format_exception(view.error)) if view.error else ""
+    told = [repr(view), repr(vars(generation)), chain, repr(vars(view.error)) if view.error else ""]
+    assert not [text for text in told if CANARY in text]
+    return called
+
+
+@pytest.mark.parametrize(("row", "dialect"), CASES, ids=[f"{dialect}-{row.name}" for row, dialect in CASES])
+async def test_a_fault_has_a_clear_end_in_time_and_loses_nothing(
+    row: Row, dialect: DialectName, hosts: dict[DialectName, Host], sim: Simulator
+) -> None:
+    if row.again:
+        sim.play(row.cue, row.cue)
+    with anyio.fail_after(row.bound):
+        if row.alone:
+            async with in_process(sim.base_url, settings_for(dialect)) as host:
+                called = await _call(row, host)
+        else:
+            called = await _call(row, hosts[dialect])
+    sees = row.native if dialect == "native" and row.native else row.sees
+    assert sees in called.text
+    assert called.receipt["status"] == row.status
+    assert called.receipt["complete"] is (row.status == "complete")
+    assert called.receipt["dialect"] == dialect
+    assert called.failed is row.error, called.text
+    assert called.code == (row.code or None)
+    assert len(sim.calls) == called.receipt["requests"] == row.requests
+    assert sim.calls[0].scenario == row.scenario
+    assert "bug" not in called.text
+    _assert_kept(row, called)
+
+
+def _assert_kept(row: Row, called: Called) -> None:
+    if row.tool == "extract_json":
+        return _assert_extracted(row, called)
+    if row.tool == "search_web":
+        assert row.kept == "none" or called.facts["answer"]
+        return None
+    whole = plain_answer("Q", row.words())
+    match row.kept:
+        case "whole":
+            assert whole.rstrip(".") in called.text
+        case "part":
+            assert called.handle in called.text
+            text = called.text.rpartition("\n\n[")[0].rstrip()
+            assert whole.startswith(text) or text.startswith(("simulated ", whole))
+            assert text
+        case "none":
+            assert "simulated answer" not in called.text
+    return None
+
+
+def _assert_extracted(row: Row, called: Called) -> None:
+    if row.status == "complete" and not row.error:
+        jsonschema.validate(called.facts["data"], SCHEMA)
+    elif row.kept == "part":
+        assert called.facts["raw"]
+        assert called.facts["handle"] == called.handle
+    elif row.status == "complete":
+        assert called.facts["violations"]
+        assert called.facts["raw"]
+
+
+def test_every_scenario_of_the_simulator_has_a_row() -> None:
+    assert {row.scenario for row in ROWS} == SCENARIOS.keys()
+
+
+def test_the_matrix_is_wide_enough() -> None:
+    assert len({row.scenario for row in ROWS if len(row.dialects) == 2}) >= 60
+
+
+def test_the_documentation_of_faults_is_current() -> None:
+    assert_same(ROOT / "docs" / "faults.md", page())

@@ -1,0 +1,126 @@
+"""What hosts see before they call anything: the tools as listed, in every era of the protocol."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from runapi_mcp.sim import Simulator
+from server.hosting import ENVELOPE, INITIALIZE, Message, RawHost, raw_host
+from server.snapshots import SNAPSHOTS, assert_same
+
+ORDER = ["ask_gemini", "search_web", "extract_json", "list_models", "get_result"]
+
+
+@pytest.fixture(scope="module")
+async def listed(shared_sim: Simulator) -> dict[str, Message]:
+    """The raw result of tools/list in both eras."""
+    results: dict[str, Message] = {}
+    for modern in (False, True):
+        async with raw_host(shared_sim.base_url, modern=modern) as host:
+            await host.send(host.request(1, "tools/list"))
+            results["modern" if modern else "handshake"] = (await host.answer(1))["result"]
+    return results
+
+
+@pytest.fixture(params=ORDER)
+def tool(request: pytest.FixtureRequest, listed: dict[str, Message]) -> Message:
+    return next(tool for tool in listed["handshake"]["tools"] if tool["name"] == request.param)
+
+
+def _schemas(value: Any) -> Iterator[Message]:
+    """Every object schema inside a schema."""
+    if isinstance(value, dict):
+        if value.get("type") == "object":
+            yield value
+        for member in value.values():
+            yield from _schemas(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _schemas(member)
+
+
+def test_the_tools_are_as_they_were_reviewed(listed: dict[str, Message]) -> None:
+    shown = json.dumps(listed["handshake"]["tools"], indent=2, ensure_ascii=False) + "\n"
+    assert_same(SNAPSHOTS / "tools.json", shown)
+
+
+def test_both_eras_list_the_same_tools_in_the_same_order(listed: dict[str, Message]) -> None:
+    assert [tool["name"] for tool in listed["handshake"]["tools"]] == ORDER
+    assert listed["handshake"]["tools"] == listed["modern"]["tools"]
+
+
+def test_the_modern_list_may_be_cached(listed: dict[str, Message]) -> None:
+    assert listed["modern"]["ttlMs"] > 0
+    assert listed["modern"]["cacheScope"] == "public"
+
+
+def test_arguments_that_are_not_declared_are_forbidden(tool: Message) -> None:
+    assert tool["inputSchema"]["type"] == "object"
+    declared = [schema for schema in _schemas(tool["inputSchema"]) if "properties" in schema]
+    assert all(schema["additionalProperties"] is False for schema in declared)
+
+
+def test_every_parameter_is_described_where_its_name_does_not_say_it_all(tool: Message) -> None:
+    for name, parameter in tool["inputSchema"].get("properties", {}).items():
+        assert parameter.get("description"), f"{tool['name']}.{name} has no description"
+
+
+def test_the_schemas_are_valid(tool: Message) -> None:
+    for schema in (tool["inputSchema"], tool.get("outputSchema", {})):
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_the_hints_are_honest(tool: Message) -> None:
+    hints = tool["annotations"]
+    assert hints["readOnlyHint"] is True
+    assert hints["openWorldHint"] is True
+    assert hints["idempotentHint"] is (tool["name"] == "list_models")
+
+
+def test_only_tools_with_facts_publish_an_output_schema(tool: Message) -> None:
+    has_facts = tool["name"] in ("search_web", "extract_json", "list_models")
+    assert ("outputSchema" in tool) is has_facts
+
+
+def test_names_and_descriptions_are_short_enough_for_hosts(listed: dict[str, Message]) -> None:
+    tools = listed["handshake"]["tools"]
+    assert all(len(tool["name"]) <= 30 for tool in tools)
+    # About four characters a token; hosts defer tools whose definitions weigh more.
+    assert len(json.dumps(tools)) < 2_000 * 4
+
+
+@pytest.mark.parametrize("version", ["2024-11-05"])
+async def test_an_older_handshake_is_answered_in_its_own_version(shared_sim: Simulator, version: str) -> None:
+    async with raw_host(shared_sim.base_url) as host:
+        greeting = {**INITIALIZE, "id": 1, "params": {**INITIALIZE["params"], "protocolVersion": version}}
+        await host.send(greeting)
+        result = (await host.answer(1))["result"]
+    assert result["protocolVersion"] == version
+    _assert_introduced(result)
+
+
+async def test_a_modern_host_discovers_the_server_without_a_handshake(shared_sim: Simulator) -> None:
+    async with raw_host(shared_sim.base_url, modern=True) as host:
+        await host.send(host.request(1, "server/discover"))
+        result = (await host.answer(1))["result"]
+        answer = await _asked(host)
+    assert "2026-07-28" in result["supportedVersions"]
+    _assert_introduced(result)
+    assert answer["resultType"] == "complete"
+
+
+async def _asked(host: RawHost) -> Message:
+    await host.call(2, "ask_gemini", prompt="Hello?")
+    result: Message = (await host.answer(2))["result"]
+    return result
+
+
+def _assert_introduced(result: Message) -> None:
+    server = result.get("serverInfo") or result["_meta"]["io.modelcontextprotocol/serverInfo"]
+    assert server["name"] == "runapi-mcp"
+    assert len(result["instructions"]) < 600
+    assert "tools" in result["capabilities"]
+    assert ENVELOPE.keys().isdisjoint(result)

@@ -1,0 +1,154 @@
+"""Imports point one way, and each foreign thing is known in one place only."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import runapi_mcp
+
+PACKAGE = Path(runapi_mcp.__file__).parent
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli",),
+    ("commands",),
+    ("demo", "doctor", "terminal"),
+    ("boot", "hosts"),
+    ("transports",),
+    ("server",),
+    ("tools",),
+    ("run",),
+    ("progress", "hold"),
+    ("generations",),
+    ("upstream",),
+    ("telemetry",),
+    ("wire",),
+    ("logs",),
+    ("errors",),
+)
+"""From the top: a layer may import those below it, and itself; never those beside or above it."""
+
+READABLE = {"settings": {"catalog", "errors", "wire.names"}, "catalog": {"errors", "wire.names"}}
+"""What every layer may read (`wire` and `errors` apart), and what these may import themselves."""
+
+EXCEPTIONS = {
+    "wire": {"errors"},
+    "errors": set[str](),
+    "sim": set[str](),
+    "hosts": {"errors", "settings", "wire.types"},
+}
+"""Layers that may import less than what is below them."""
+
+SIMULATOR_FOR = {"cli", "demo", "sim"}
+
+KNOWN_ONLY_IN = {
+    "mcp": {"server", "transports", "demo"},
+    "mcp_types": {"server", "transports", "demo"},
+    "httpx": {"upstream"},
+    "httpx_sse": {"upstream"},
+    "redis": {"generations"},
+    "opentelemetry": {"telemetry"},
+}
+"""Foreign packages and the only layers that know them."""
+
+IMPURE = {
+    *("anyio", "asyncio", "datetime", "io", "logging", "os", "pathlib", "random", "secrets", "socket"),
+    *("sys", "threading", "time"),
+}
+"""What `wire` must not touch: strings in, events out."""
+
+MODULES = sorted(
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+    for path in PACKAGE.rglob("*.py")
+    if path != PACKAGE / "__init__.py"
+)
+
+
+@cache
+def tree(module: str) -> ast.AST:
+    return ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+
+
+def layer(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
+    """Return what a module imports, by full name, wherever in the file it stands."""
+    return frozenset(_imported(module))
+
+
+def _imported(module: str) -> Iterator[str]:
+    for node in ast.walk(tree(module)):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=source, names=names, level=level):
+                assert level == 0, "relative imports hide where they lead"
+                yield from (f"{source}.{alias.name}" for alias in names)
+            case _:
+                pass
+
+
+def ours(module: str) -> set[str]:
+    """Return what a module imports of this package, without the package's name."""
+    prefix = "runapi_mcp."
+    found = {name.removeprefix(prefix) for name in imported(module) if name.startswith(prefix)}
+    return found - {"__version__"}
+
+
+def allowed(name: str) -> set[str]:
+    if name in READABLE:
+        return READABLE[name]
+    if name in EXCEPTIONS:
+        return EXCEPTIONS[name]
+    place = next((place for place, names in enumerate(LAYERS) if name in names), None)
+    assert place is not None, f"{name} has no place in LAYERS: give it one"
+    return {below for names in LAYERS[place + 1 :] for below in names} | set(READABLE)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_is_below_it(module: str) -> None:
+    own = layer(module)
+    may = allowed(own) | {own} | ({"sim"} if own in SIMULATOR_FOR else set())
+    wrong = {
+        name
+        for name in ours(module)
+        if not any(name == allowed_name or name.startswith(f"{allowed_name}.") for allowed_name in may)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_foreign_package_is_known_in_its_layer_only(module: str) -> None:
+    for foreign, layers in KNOWN_ONLY_IN.items():
+        if layer(module) not in layers:
+            assert foreign not in {layer(name) for name in imported(module)}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if layer(module) == "wire"])
+def test_the_wire_does_no_io_and_looks_at_no_clock(module: str) -> None:
+    assert not IMPURE & {layer(name) for name in imported(module)}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "cli"])
+def test_only_the_command_line_prints_and_reads_the_environment(module: str) -> None:
+    for node in ast.walk(tree(module)):
+        match node:
+            case ast.Name(id="print"):
+                pytest.fail(f"print in line {node.lineno}")
+            case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "environb" | "getenv" | "getenvb"):
+                pytest.fail(f"the environment in line {node.lineno}")
+            case _:
+                pass
+    assert not {"os.environ", "os.getenv"} & imported(module)
+
+
+def test_every_layer_in_the_tables_is_a_name_once() -> None:
+    names = [name for names in LAYERS for name in names]
+    assert len(set(names)) == len(names)
+    assert set(EXCEPTIONS) - {"sim"} <= set(names)
