@@ -3,14 +3,44 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
 
-.PHONY: demo test check format clean
+BENCH := build/bench
+OUTER := tests/network tests/fleet tests/doctor tests/packaging tests/server_extras tests/test_docs.py tests/test_examples.py
+
+.PHONY: manifest bench soak demo test test-outer conformance check format clean wheel wheel-test mcpb inspector generated bench-schemas
 
 demo: $(READY)          ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
 
-test: $(READY)          ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(READY)          ## the test suite, on both cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(OUTER))
+
+test-outer: $(READY)    ## what needs whole processes and more time: network, fleet, docs, examples, bundles
+	$(BIN)/python -m pytest $(OUTER)
+
+conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
+	$(BIN)/python -m pip install --quiet --group conformance
+	$(BIN)/python tests/conformance/run.py
+
+bench-schemas: $(READY) ## how much of JSON Schema extract_json takes: real-world schemas and the official suite
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary :all: --dest build/suite jsonschema==4.26.0
+	$(BIN)/python benchmarks/schemas/bench.py build/suite/jsonschema-4.26.0.tar.gz
+
+manifest: $(READY)      ## what the stdio prologue answers, from the real server
+	$(BIN)/python -m runapi_mcp.boot.manifest
+
+bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time
+	$(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick)
+
+soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; two minutes at most
+	$(BENCH)/bin/python -m benchmarks.soak
+
+$(BENCH)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BENCH)/bin/python -m pip install --quiet --editable . --group bench
+	touch $@
 
 check: $(READY)         ## lint, format, types
 	$(BIN)/ruff check .
@@ -21,11 +51,42 @@ format: $(READY)        ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+generated: $(READY)     ## write every generated file anew, after a change of tools, settings or hosts
+	$(BIN)/python -m runapi_mcp.boot.manifest
+	$(BIN)/python scripts/logo.py
+	$(BIN)/python scripts/bundles.py
+	$(BIN)/python scripts/links.py
+	$(BIN)/python scripts/tables.py
+	$(BIN)/python scripts/timeline.py
+	$(BIN)/python scripts/hosts_page.py
+	$(BIN)/python scripts/tools_page.py
+	$(BIN)/python scripts/picture.py
+
+wheel: $(TOOLS)         ## build the wheel
+	rm -rf dist
+	$(BIN)/uv build --quiet --wheel --out-dir dist
+
+wheel-test: wheel       ## use it in clean environments: lowest versions, newest, uvx, the bundle
+	$(BIN)/python scripts/wheel_test.py dist/*.whl
+
+mcpb: $(TOOLS)          ## build the bundle for Claude Desktop, judged by its own command line
+	$(BIN)/python scripts/bundles.py --stage build/mcpb
+	$(BIN)/python scripts/node_tools.py mcpb validate build/mcpb/manifest.json
+	mkdir -p dist
+	$(BIN)/python scripts/node_tools.py mcpb pack build/mcpb dist/runapi-mcp.mcpb
+
+inspector: $(TOOLS)     ## the MCP Inspector lists and calls every tool over every transport
+	$(BIN)/python scripts/inspector_check.py
+
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $(READY)
+
+$(TOOLS): $(READY)
+	$(BIN)/python -m pip install --quiet --group packaging
+	touch $(TOOLS)
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -1,4 +1,4 @@
-"""A Python program as the host: ask, watch the progress, read the receipt.
+"""A Python program as the host: ask, watch the progress, fetch what takes longer, read the receipt.
 
 Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as that command prints.
 """
@@ -22,9 +22,13 @@ async def main() -> None:
         result = await client.call_tool(
             "ask_gemini", {"prompt": "Name one good reason to stream."}, progress_callback=show
         )
+        while (receipt := (result.meta or {}).get("ai.runapi/receipt", {})).get("status") == "running":
+            print(f"(not done yet; asking again for {receipt['handle']})", file=sys.stderr)
+            result = await client.call_tool(
+                "get_result", {"handle": receipt["handle"]}, progress_callback=show
+            )
     assert not result.is_error, result.content
     print(result.content[0].text if result.content[0].type == "text" else result.content)
-    receipt = (result.meta or {})["ai.runapi/receipt"]
     assert receipt["complete"]
     print(f"[{receipt['model']}, {receipt['seconds']} s, tokens {receipt['tokens']}]", file=sys.stderr)
 

@@ -7,15 +7,25 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.sim import Simulator
+from runapi_mcp.sim import simulate
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-async def test_an_example_runs(example: Path, sim: Simulator) -> None:
-    env = {**os.environ, "RUNAPI_TOKEN": "sk-canary-example", "RUNAPI_BASE_URL": sim.base_url}
-    with anyio.fail_after(60):
-        done = await anyio.run_process([sys.executable, str(example)], env=env, check=False)
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_example_runs(example: Path, anyio_backend: str) -> None:
+    del anyio_backend  # named to choose it
+    async with simulate() as sim:
+        env = {**os.environ, "RUNAPI_TOKEN": "sk-canary-example", "RUNAPI_BASE_URL": sim.base_url}
+        with anyio.fail_after(60):
+            done = await anyio.run_process([sys.executable, str(example)], env=env, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout
+
+
+def test_the_shell_script_is_run_by_make_inspector() -> None:
+    scripts = sorted(path.name for path in EXAMPLES[0].parent.glob("*.sh"))
+    check = (EXAMPLES[0].parent.parent / "scripts" / "inspector_check.py").read_text(encoding="utf-8")
+    assert scripts == ["inspector.sh"]
+    assert '"examples" / "inspector.sh"' in check

@@ -1,0 +1,88 @@
+"""One call through the whole server: what it adds, when the host first hears, when upstream is let go."""
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+from benchmarks.chunks import read
+from benchmarks.stdio import KEY, OURS, Host
+from benchmarks.table import Row, Section, median, ratio
+from benchmarks.upstream import Script
+
+
+def section(base: str, *, quick: bool) -> Section:
+    made = Section("One call")
+    rounds = 1 if quick else 4
+    with Host(OURS, {**KEY, "RUNAPI_BASE_URL": base}) as host:
+        host.open().result(host.call("ask_gemini", prompt="[[chunks=1]]"))
+        made.rows.append(_wall(base, host, rounds))
+        made.rows.append(_first_progress(base, host, 3 if quick else 10))
+        made.rows.append(_cancel(base, host, 6 if quick else 20))
+    return made
+
+
+def _log(base: str) -> list[dict[str, float]]:
+    """Return what happened to each connection, and when."""
+    with urllib.request.urlopen(base) as answer:
+        found: list[dict[str, float]] = json.load(answer)
+    return found
+
+
+def _wall(base: str, host: Host, rounds: int) -> Row:
+    script = Script(chunks=80, pace=0.05)
+    ours, raw = [], []
+    for number in range(rounds):
+        raw += read("httpx + httpx-sse", base, script).walls
+        began = time.perf_counter()
+        host.result(host.call("ask_gemini", "t", prompt=f"{number} {script}"))
+        ours.append(time.perf_counter() - began)
+    times = ratio(ours, raw)
+    return Row(
+        "wall of a 4 s stream, s",
+        f"{median(ours):.3f}",
+        [("httpx + httpx-sse", f"{median(raw):.3f}")],
+        f"≤ 1.02 × httpx: {times:.3f}",
+        times <= 1.02,
+    )
+
+
+def _first_progress(base: str, host: Host, rounds: int) -> Row:
+    """From the first byte upstream writes to the first progress that tells of it."""
+    waits = []
+    for number in range(rounds):
+        asked = host.call(
+            "ask_gemini", f"p{number}", prompt=f"{number} {Script(chunks=3, pace=0.3, wait=1.3)}"
+        )
+        heard = _told(host, "writing")
+        host.result(asked)
+        waits.append((heard - _log(base)[-1]["first"]) * 1000)
+    return Row(
+        "first upstream byte → progress at the host, ms",
+        f"{median(waits):.1f}",
+        (),
+        "≤ 20",
+        median(waits) <= 20,
+    )
+
+
+def _told(host: Host, word: str) -> float:
+    while True:
+        message: dict[str, Any] = host.receive()
+        now = time.monotonic()
+        if word in str(message.get("params", {}).get("message", "")):
+            return now
+        assert "method" in message, "the call ended without saying so"
+
+
+def _cancel(base: str, host: Host, rounds: int) -> Row:
+    waits = []
+    for number in range(rounds):
+        asked = host.call("ask_gemini", f"c{number}", prompt=f"{number} {Script(chunks=200, pace=0.05)}")
+        _told(host, "writing")
+        began = time.monotonic()
+        host.cancel(asked)
+        while not (lost := _log(base)[-1].get("lost", 0.0)):
+            time.sleep(0.002)
+        waits.append((lost - began) * 1000)
+    return Row("cancel → upstream closed, ms", f"{median(waits):.1f}", (), "≤ 10", median(waits) <= 10)

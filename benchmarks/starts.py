@@ -1,0 +1,145 @@
+"""Cold starts: from the spawn to the first answers, each server in turn, round after round."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.stdio import INITIALIZE, INITIALIZED, KEY, OURS, Host
+from benchmarks.table import Row, Section, median, ratio
+
+_SERVERS = Path(__file__).with_name("servers")
+_TYPESCRIPT = _SERVERS / "typescript"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to start, and the call to make."""
+
+    command: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    tool: str = "hello"
+    arguments: Mapping[str, str] = field(default_factory=lambda: {"name": "world"})
+
+
+@dataclass
+class Starts:
+    """What one server took, a value a round."""
+
+    initialize: list[float] = field(default_factory=list)
+    tools: list[float] = field(default_factory=list)
+    call: list[float] = field(default_factory=list)
+    resident: list[float] = field(default_factory=list)
+    listed: int = 0
+
+
+def servers(base: str) -> dict[str, Server]:
+    python = sys.executable
+    ask = {"prompt": "[[chunks=1]]"}
+    env = {**KEY, "RUNAPI_BASE_URL": base}
+    found = {
+        "ours": Server(OURS, env, "ask_gemini", ask),
+        "ours, only a key set": Server(OURS, KEY, "ask_gemini", {}),
+        "ours, no fast boot": Server(OURS, env | {"RUNAPI_MCP_FAST_BOOT": "0"}, "ask_gemini", ask),
+        "bare Python": Server((python, str(_SERVERS / "bare.py"))),
+        "SDK hello": Server((python, str(_SERVERS / "hello_sdk.py"))),
+    }
+    if find_spec("fastmcp"):
+        found["fastmcp"] = Server((python, str(_SERVERS / "hello_fastmcp.py")))
+    if node := _typescript():
+        found["TypeScript SDK"] = Server((node, str(_TYPESCRIPT / "hello.mjs")))
+    return found
+
+
+def _typescript() -> str | None:
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        print("No npm here: the TypeScript SDK server is left out.")
+        return None
+    if not (_TYPESCRIPT / "node_modules").exists():
+        done = subprocess.run(
+            [npm, "install", "--no-audit", "--no-fund", "--silent"], cwd=_TYPESCRIPT, check=False, timeout=180
+        )
+        if done.returncode:
+            print("npm could not install the TypeScript SDK: its server is left out.")
+            return None
+    return node
+
+
+def start(server: Server, into: Starts) -> None:
+    with Host(server.command, server.env) as host:
+        host.ask("initialize", INITIALIZE)
+        into.initialize.append(host.since())
+        host.send(INITIALIZED)
+        into.listed = len(str(host.ask("tools/list")))
+        into.tools.append(host.since())
+        answer = host.ask("tools/call", {"name": server.tool, "arguments": dict(server.arguments)})
+        assert "result" in answer, answer
+        into.call.append(host.since())
+        into.resident.append(host.resident())
+
+
+def measured(base: str, rounds: int) -> dict[str, Starts]:
+    known = servers(base)
+    found = {name: Starts() for name in known}
+    for name, server in known.items():  # bytecode and disk caches, not counted
+        start(server, Starts())
+        del name
+    for _ in range(rounds):
+        for name, server in known.items():
+            start(server, found[name])
+    return found
+
+
+def section(base: str, *, quick: bool) -> Section:
+    found = measured(base, 4 if quick else 8)
+    ours, usual, sdk = found["ours"], found.pop("ours, only a key set"), found["SDK hello"]
+    made = Section("Start: spawn to answer")
+    made.rows.append(_greeting(usual, found))
+    made.rows.append(_row("initialize, with settings besides the key, ms", found, "initialize"))
+    made.rows.append(_row("tools/list, ms", found, "tools"))
+    first = ratio(ours.call, sdk.call)
+    made.rows.append(
+        _row(
+            "first call answered (instant upstream), ms",
+            found,
+            "call",
+            bound=f"≤ 1.10 × SDK hello: {first:.2f}",
+            holds=first <= 1.1,
+        )
+    )
+    more = median(ours.resident) - median(sdk.resident)
+    made.rows.append(
+        Row(
+            "resident after the first call, MiB",
+            f"{median(ours.resident):.0f}",
+            [(name, f"{median(each.resident):.0f}") for name, each in found.items() if name != "ours"],
+            f"≤ SDK hello + 8: {more:+.0f}",
+            more <= 8,
+        )
+    )
+    return made
+
+
+def _greeting(usual: Starts, found: dict[str, Starts]) -> Row:
+    bare, typescript = found["bare Python"], found.get("TypeScript SDK")
+    times = ratio(usual.initialize, bare.initialize)
+    hello = ratio(usual.initialize, typescript.initialize) if typescript else 0.0
+    others = {name: f"{median(each.initialize) * 1000:.0f}" for name, each in found.items() if name != "ours"}
+    return Row(
+        "initialize, only a key set, ms",
+        f"{median(usual.initialize) * 1000:.0f}",
+        list(others.items()),
+        f"≤ 2 × bare Python: {times:.2f}; ≤ 0.4 × TypeScript: {hello:.2f}",
+        times <= 2 and hello <= 0.4,
+    )
+
+
+def _row(
+    what: str, found: dict[str, Starts], field: str, *, bound: str = "", holds: bool | None = None
+) -> Row:
+    figures = {name: f"{median(getattr(each, field)) * 1000:.0f}" for name, each in found.items()}
+    return Row(what, figures.pop("ours"), list(figures.items()), bound, holds)

@@ -1,0 +1,234 @@
+"""Write the files by which hosts and registries know this package, from the package itself.
+
+``python scripts/bundles.py`` writes them under ``packaging/``; ``--check`` only compares;
+``--stage DIR`` lays out the folder that becomes the ``.mcpb`` bundle.
+"""
+
+import json
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runapi_mcp import __version__
+from runapi_mcp.catalog import DEFAULT_MODEL
+from runapi_mcp.server.listing import input_schema
+from runapi_mcp.tools import TOOLS
+
+ROOT = Path(__file__).parent.parent
+PACKAGING = ROOT / "packaging"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+NAME: str = PROJECT["name"]
+REGISTRY_NAME = f"ai.runapi/{NAME}"
+HOMEPAGE: str = PROJECT["urls"]["Homepage"]
+TITLE = "Gemini through RunAPI"
+SUMMARY = "Ask Gemini, search the web with sources, extract JSON: always streaming, never holding the host."
+KEY_HELP = f"Your RunAPI key, from {HOMEPAGE}."
+MODEL_HELP = "Model of ask_gemini and extract_json."
+FOLDER_HELP = "Folder whose files may be attached to a call; leave it empty to attach none."
+
+Document = dict[str, Any]
+
+
+def registry_entry() -> Document:
+    """server.json of the MCP registry, schema 2025-12-11."""
+    variables = [
+        {"name": "RUNAPI_TOKEN", "description": KEY_HELP, "isRequired": True, "isSecret": True},
+        {"name": "RUNAPI_MCP_MODEL", "description": MODEL_HELP, "default": DEFAULT_MODEL},
+        {"name": "RUNAPI_MCP_ALLOW_DIR", "description": FOLDER_HELP, "format": "filepath"},
+    ]
+    package = {
+        "registryType": "pypi",
+        "identifier": NAME,
+        "version": __version__,
+        "runtimeHint": "uvx",
+        "transport": {"type": "stdio"},
+        "environmentVariables": variables,
+    }
+    return {
+        "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+        "name": REGISTRY_NAME,
+        "title": TITLE,
+        "description": SUMMARY,
+        "version": __version__,
+        "websiteUrl": HOMEPAGE,
+        "packages": [package],
+    }
+
+
+def mcpb_manifest() -> Document:
+    """manifest.json of a bundle, version 0.4: the host's uv installs what pyproject.toml asks for."""
+    return {
+        "manifest_version": "0.4",
+        "name": NAME,
+        "display_name": TITLE,
+        "version": __version__,
+        "description": SUMMARY,
+        "author": {"name": f"The {NAME} contributors", "url": HOMEPAGE},
+        "homepage": HOMEPAGE,
+        "icon": "icon.png",
+        "server": {
+            "type": "uv",
+            "entry_point": "src/server.py",
+            "mcp_config": {
+                "command": "uv",
+                # In its own folder: a host may start servers in /, and then every file would be open to it.
+                "args": ["run", "--directory", "${__dirname}", "src/server.py"],
+                "env": {
+                    "RUNAPI_TOKEN": "${user_config.token}",
+                    "RUNAPI_MCP_MODEL": "${user_config.model}",
+                    "RUNAPI_MCP_ALLOW_DIR": "${user_config.folder}",
+                },
+            },
+        },
+        "tools": [{"name": tool.name, "description": tool.description} for tool in TOOLS.values()],
+        "prompts_generated": True,
+        "keywords": PROJECT["keywords"],
+        "license": PROJECT["license"],
+        "compatibility": {
+            "platforms": ["darwin", "win32", "linux"],
+            "runtimes": {"python": PROJECT["requires-python"]},
+        },
+        "user_config": {
+            "token": _option("RunAPI key", KEY_HELP, sensitive=True, required=True),
+            "model": _option("Model", MODEL_HELP, default=DEFAULT_MODEL),
+            "folder": _option("Folder", FOLDER_HELP, kind="directory", default=""),
+        },
+    }
+
+
+def _option(title: str, description: str, *, kind: str = "string", **more: object) -> Document:
+    return {"type": kind, "title": title, "description": description, "required": False} | more
+
+
+def mcpb_project() -> str:
+    """pyproject.toml of a bundle: our dependencies, without a build."""
+    wanted = "".join(f"  {json.dumps(dependency)},\n" for dependency in PROJECT["dependencies"])
+    return (
+        f'[project]\nname = "{NAME}-bundle"\nversion = "{__version__}"\n'
+        f'requires-python = "{PROJECT["requires-python"]}"\ndependencies = [\n{wanted}]\n'
+    )
+
+
+def docker_entry() -> str:
+    """server.yaml of Docker's MCP registry, but for `source`, which names the public commit to build."""
+    secret = f"{NAME}.token"
+    return (
+        f"name: {NAME}\nimage: mcp/{NAME}\ntype: server\n"
+        f"meta:\n  category: ai\n  tags:\n    - gemini\n    - search\n    - extraction\n"
+        f"about:\n  title: {TITLE}\n  description: {json.dumps(SUMMARY)}\n"
+        f"config:\n  description: {json.dumps(f'Get a key at {HOMEPAGE}.')}\n  secrets:\n"
+        f"    - name: {secret}\n      env: RUNAPI_TOKEN\n      example: YOUR_RUNAPI_TOKEN\n"
+        f"  env:\n    - name: RUNAPI_MCP_MODEL\n      example: {DEFAULT_MODEL}\n"
+        f'      value: "{{{{{NAME}.model}}}}"\n'
+        f"  parameters:\n    type: object\n    properties:\n      model:\n        type: string\n"
+        f"        default: {DEFAULT_MODEL}\n"
+    )
+
+
+def docker_tools() -> list[Document]:
+    """tools.json of Docker's MCP registry, so that its build need not run the server."""
+    return [
+        {"name": tool.name, "description": tool.description, "arguments": _arguments(input_schema(tool.args))}
+        for tool in TOOLS.values()
+    ]
+
+
+def _arguments(schema: Mapping[str, Any]) -> list[Document]:
+    required = schema.get("required", [])
+    return [
+        {
+            "name": name,
+            "type": described.get("type", "string"),
+            "desc": described.get("description", ""),
+            **({} if name in required else {"optional": True}),
+        }
+        for name, described in schema.get("properties", {}).items()
+    ]
+
+
+def claude_plugin() -> Document:
+    """plugin.json of a Claude Code plugin: it asks for the key and keeps it in the system's keychain."""
+    return {
+        "name": NAME,
+        "version": __version__,
+        "description": SUMMARY,
+        "author": {"name": f"The {NAME} contributors", "url": HOMEPAGE},
+        "homepage": HOMEPAGE,
+        "license": PROJECT["license"],
+        "keywords": PROJECT["keywords"],
+        "mcpServers": "./.mcp.json",
+        "userConfig": {
+            "token": {
+                "type": "string",
+                "title": "RunAPI key",
+                "description": KEY_HELP,
+                "sensitive": True,
+                "required": True,
+            },
+        },
+    }
+
+
+def claude_servers() -> Document:
+    """.mcp.json of a Claude Code plugin."""
+    server = {"command": "uvx", "args": [NAME], "env": {"RUNAPI_TOKEN": "${user_config.token}"}}
+    return {"mcpServers": {"runapi": server}}
+
+
+def written() -> dict[Path, str]:
+    """Every generated file and its text."""
+    plugin = PACKAGING / "claude-code-plugin"
+    return {
+        PACKAGING / "server.json": _json(registry_entry()),
+        PACKAGING / "mcpb" / "manifest.json": _json(mcpb_manifest()),
+        PACKAGING / "docker-mcp" / "server.yaml": docker_entry(),
+        PACKAGING / "docker-mcp" / "tools.json": _json(docker_tools()),
+        plugin / ".claude-plugin" / "plugin.json": _json(claude_plugin()),
+        plugin / ".mcp.json": _json(claude_servers()),
+    }
+
+
+def stage(folder: Path) -> None:
+    """Lay out a bundle: manifest, icon, pyproject, and the package itself beside its starter."""
+    shutil.rmtree(folder, ignore_errors=True)
+    source = folder / "src"
+    shutil.copytree(ROOT / NAME.replace("-", "_"), source / "runapi_mcp", ignore=_NOT_BUNDLED)
+    (folder / "manifest.json").write_text(_json(mcpb_manifest()), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(mcpb_project(), encoding="utf-8")
+    shutil.copy(PACKAGING / "mcpb" / "server.py", source)
+    shutil.copy(PACKAGING / "mcpb" / "icon.png", folder)
+    shutil.copy(ROOT / "LICENSE", folder)
+
+
+_NOT_BUNDLED = shutil.ignore_patterns("__pycache__", "*.pyc")
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    match sys.argv[1:]:
+        case ["--check"]:
+            stale = [path for path, text in written().items() if _kept(path) != text]
+            print("".join(f"not current: {path.relative_to(ROOT)}\n" for path in stale), end="")
+            return int(bool(stale))
+        case ["--stage", folder]:
+            stage(Path(folder))
+        case _:
+            for path, text in written().items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _kept(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

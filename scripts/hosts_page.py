@@ -1,0 +1,91 @@
+"""Write the generated part of docs/hosts.md: ``python scripts/hosts_page.py`` (``--check`` only compares).
+
+For each host: the command, what it writes (from ``install --print``), what the host is known to bear
+(from ``hold.py``), and what its user sees.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.hold import HOSTS as LIMITS
+from runapi_mcp.hosts.rows import HOSTS
+
+PAGE = Path(__file__).parent.parent / "docs" / "hosts.md"
+BEGIN, END = "<!-- hosts:begin -->", "<!-- hosts:end -->"
+LAUNCHER = Path(sys.executable).with_name("runapi-mcp")
+SHOWN_LAUNCHER = "/home/you/.local/bin/runapi-mcp"
+
+NAMES: Final = {"claude-desktop": "claude-ai", "claude-code": "claude-code", "vscode": "visual studio code"}
+"""The host's name in the table of limits, where it is not its id."""
+SEEN: Final = {
+    "claude-desktop": "The tool's name while it runs, then the answer. No progress is shown.",
+    "claude-code": "The progress line under the tool's name, new at most twice a second, then the answer.",
+    "cursor": "The tool's name while it runs, then the answer. Whether it shows progress is not known.",
+    "vscode": "The progress line in the place of the tool's name, then the answer.",
+    "windsurf": "The tool's name while it runs, then the answer. Whether it shows progress is not known.",
+    "zed": "The tool's name while it runs, then the answer. No progress is shown.",
+    "cline": "The tool's name while it runs, then the answer. No progress is shown.",
+    "codex": "The tool's name while it runs, then the answer. No progress is shown.",
+    "gemini-cli": "The progress line in its terminal, none when it runs headless; then the answer.",
+    "goose": "The progress line, then the answer.",
+    "opencode": "The tool's name, then the answer. Progress is not shown, but keeps the call alive.",
+}
+
+
+def section(host_id: str) -> str:
+    host = HOSTS[host_id]
+    command = ["install", host_id, *(["--store-key"] if host.key == "store" else [])]
+    lines = [f"### {host.title}", "", "```sh", f"runapi-mcp {' '.join(command)}", "```", ""]
+    lines += ["writes", "", f"```{_language(host_id)}", printed(command), "```", ""]
+    if host.key == "store":
+        lines += ["It hands no variables on, so the key has to stand in this file.", ""]
+    lines += [f"{host.then} **You will see:** {SEEN[host_id]}", ""]
+    row = next((row for row in LIMITS if row.name == NAMES.get(host_id, host_id)), None)
+    if row is None:
+        lines.append("What it bears is not known: a call is answered within 50 s, with a handle if need be.")
+    elif row.hold == row.silent_hold:
+        lines.append(f"Its limit: {row.reason}. A call is answered within {row.hold:g} s.")
+    else:
+        silent = f"{row.silent_hold:g} s if it asks for no progress"
+        lines.append(f"Its limit: {row.reason}. A call is answered within {row.hold:g} s; within {silent}.")
+    return "\n".join([*lines, ""])
+
+
+def printed(command: list[str]) -> str:
+    """Return what a command prints with `--print`, on a machine without any host's config."""
+    env = {name: value for name, value in os.environ.items() if "RUNAPI" not in name and "GOOGLE" not in name}
+    done = subprocess.run(  # noqa: S603  # our own command
+        [LAUNCHER, *command, "--print"],
+        env=env | {"HOME": "/nonexistent", "RUNAPI_TOKEN": "YOUR_RUNAPI_TOKEN"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.replace(str(LAUNCHER), SHOWN_LAUNCHER).strip()
+
+
+def _language(host_id: str) -> str:
+    return {"codex": "toml", "goose": "yaml"}.get(host_id, "json")
+
+
+def written(page: str) -> str:
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    sections = "\n".join(section(host_id) for host_id in HOSTS)
+    return f"{head}{BEGIN}\n\n{sections}\n{END}{tail}"
+
+
+def main() -> int:
+    before = PAGE.read_text(encoding="utf-8")
+    after = written(before)
+    if "--check" in sys.argv:
+        return int(before != after)
+    PAGE.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Have the MCP Inspector's command line list and call every tool, over every transport.
+
+The tools' schemas must pass its ``--strict`` lint, which knows what makes hosts refuse a schema.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.streams.text import TextReceiveStream
+from node_tools import node, script
+
+from runapi_mcp.sim import simulate
+from runapi_mcp.tools import TOOLS
+
+SERVER = Path(sys.executable).with_name("runapi-mcp")
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+CALLS: dict[str, dict[str, Any]] = {
+    "ask_gemini": {"prompt": "Tell a long story.", "wait_seconds": 0},
+    "search_web": {"query": "When was the Example Observatory opened?"},
+    "extract_json": {"schema": SCHEMA, "text": "name: Ada"},
+    "list_models": {},
+}
+ERAS = ("legacy", "modern")
+EXAMPLE = Path(__file__).parent.parent / "examples" / "inspector.sh"
+RECEIPT = "ai.runapi/receipt"
+
+
+def inspected(target: list[str], method: str, *more: str) -> tuple[int, dict[str, Any], str]:
+    """Return the exit code, the result and what was said on stderr."""
+    command = [
+        str(node()),
+        str(script("inspector")),
+        "--cli",
+        *target,
+        "--method",
+        method,
+        "--format",
+        "json",
+    ]
+    done = subprocess.run(  # noqa: S603  # our own command
+        [*command, *more], capture_output=True, text=True, timeout=120, check=False
+    )
+    told = json.loads(done.stdout) if done.stdout else {}
+    return done.returncode, told.get("result", told), done.stderr
+
+
+def check(name: str, target: list[str], *, keeps_handles: bool, eras: tuple[str, ...] = ERAS) -> None:
+    for era in eras:
+        code, listed, said = inspected(target, "tools/list", "--strict", "--protocol-era", era)
+        assert code == 0, f"{name}: {era}: tools/list --strict: {code}\n{said}"
+        assert [tool["name"] for tool in listed["tools"]] == list(TOOLS), listed
+    handle = ""
+    for tool, arguments in CALLS.items():
+        result = called(name, target, tool, arguments)
+        assert not result.get("isError"), result
+        handle = handle or (result.get("_meta") or {}).get(RECEIPT, {}).get("handle", "")
+    # Over stdio every run has a server of its own, which knows no handle of another.
+    result = called(name, target, "get_result", {"handle": handle})
+    assert bool(result.get("isError")) is not keeps_handles, result
+    for method in ("prompts/list", "resources/list", "resources/templates/list"):
+        code, result, said = inspected(target, method)
+        assert code == 0, f"{name}: {method}: {said}"
+    print(f"{name}: {len(CALLS) + 1} tools listed, linted and called", flush=True)
+
+
+def called(name: str, target: list[str], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    code, result, said = inspected(
+        target, "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)
+    )
+    assert "content" in result, f"{name}: {tool}: {code}\n{said}"
+    return result
+
+
+def run_example(env: dict[str, str]) -> None:
+    """Run the example that is a shell script."""
+    given = {**os.environ, **env, "INSPECTOR": f"{node()} {script('inspector')}", "SERVER": str(SERVER)}
+    subprocess.run(["/bin/sh", EXAMPLE], env=given, timeout=120, check=True)  # noqa: S603  # our own
+
+
+@asynccontextmanager
+async def served(env: dict[str, str]) -> AsyncIterator[str]:
+    """Serve over HTTP and give the base URL."""
+    command = [str(SERVER), "serve", "--http", "--port", "0"]
+    async with await anyio.open_process(command, env={**os.environ, **env}, stdout=None) as process:
+        assert process.stderr is not None
+        with anyio.fail_after(30):
+            async for text in TextReceiveStream(process.stderr):
+                if found := re.search(r"(http://[^/\s]+)/mcp", text):
+                    break
+            else:
+                raise AssertionError("the server did not say where it listens")
+        yield found[1]
+        process.terminate()
+
+
+async def main() -> None:
+    async with simulate() as sim:
+        env = {"RUNAPI_TOKEN": "sk-canary-inspector", "RUNAPI_BASE_URL": sim.base_url}
+        flags = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
+        check("stdio", [*flags, str(SERVER)], keeps_handles=False)
+        run_example(env)
+        async with served(env) as url:
+            check("streamable http", [f"{url}/mcp", "--transport", "http"], keeps_handles=True)
+            check("sse", [f"{url}/sse", "--transport", "sse"], keeps_handles=True, eras=ERAS[:1])
+
+
+if __name__ == "__main__":
+    anyio.run(main)

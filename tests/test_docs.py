@@ -1,0 +1,136 @@
+"""The documents say what is: pages are generated from runs, commands run, links lead somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.streams.text import TextReceiveStream
+
+from runapi_mcp.hosts.rows import HOSTS
+from runapi_mcp.tools import TOOLS
+
+ROOT = Path(__file__).parent.parent
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in DOCS}
+GENERATED = ("tools_page.py", "hosts_page.py", "timeline.py")
+ELSEWHERE = {
+    "uv tool install runapi-mcp": "make wheel-test",
+    "sh examples/inspector.sh": "make inspector",
+    "python examples/python_host.py": "tests/test_examples.py",
+    "python examples/openai_agent.py": "tests/test_examples.py",
+    "python examples/team_server.py": "tests/test_examples.py",
+}
+SIM = "runapi-mcp sim --scenario silent-thinking --pace 0.2"
+AGAINST_IT = (
+    "RUNAPI_BASE_URL=http://127.0.0.1:8765 RUNAPI_TOKEN=simulated-key RUNAPI_MCP_HOLD=1 "
+    "python examples/python_host.py"
+)
+# The fleet's page has tests of its own.
+COMMANDS = sorted(
+    {
+        line.strip()
+        for name, page in PAGES.items()
+        for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+        for line in block.splitlines()
+        if line.strip() and name != "fleet.md"
+    }
+)
+OURS = [command for command in COMMANDS if re.match(r"runapi-mcp (install|doctor)", command)]
+
+
+@pytest.fixture(params=["asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    backend: str = request.param
+    return backend
+
+
+@pytest.mark.parametrize("script", GENERATED)
+def test_a_generated_page_is_current(script: str) -> None:
+    done = subprocess.run([sys.executable, f"scripts/{script}", "--check"], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 0, f"run: python scripts/{script}"
+
+
+def test_every_command_is_run_somewhere() -> None:
+    known = {*ELSEWHERE, *OURS, SIM, AGAINST_IT}
+    assert set(COMMANDS) == known, f"nothing runs {set(COMMANDS) - known}"
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for where in ELSEWHERE.values():
+        assert where in ci if where.startswith("make") else (ROOT / where).exists(), where
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_a_command_runs_on_a_machine_without_hosts(command: str, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if "RUNAPI" not in name}
+    env |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config"), "APPDATA": str(tmp_path)}
+    env |= {"RUNAPI_TOKEN": "sk-canary-docs-0123456789", "RUNAPI_BASE_URL": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command.replace("runapi-mcp", "runapi_mcp", 1))],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "sk-canary" not in done.stdout + done.stderr
+    # Nothing listens where the doctor looks: it has to say so.
+    assert done.returncode == (1 if "doctor" in command else 0), done.stdout + done.stderr
+    assert done.stdout or done.stderr
+
+
+async def test_the_never_held_walk_through_works_as_written() -> None:
+    """Two terminals: the simulated RunAPI, and the example against it."""
+    with anyio.fail_after(60):
+        served = [
+            sys.executable,
+            "-m",
+            *shlex.split(SIM.replace("runapi-mcp", "runapi_mcp", 1)),
+            "--port",
+            "0",
+        ]
+        async with await anyio.open_process(served, stderr=None) as sim:
+            assert sim.stdout is not None
+            said = await TextReceiveStream(sim.stdout).receive()
+            found = re.search(r"http://127\.0\.0\.1:\d+", said)
+            assert found, said
+            *settings, _, example = shlex.split(AGAINST_IT.replace("http://127.0.0.1:8765", found[0]))
+            env = os.environ | dict(setting.split("=", 1) for setting in settings)
+            done = await anyio.run_process([sys.executable, example], env=env, cwd=ROOT)
+            sim.terminate()
+    assert b"not done yet; asking again" in done.stderr
+    assert b"This is a simulated answer" in done.stdout
+
+
+def test_the_picture_of_the_demo_shows_every_tool() -> None:
+    picture = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    assert all(tool in picture for tool in TOOLS)
+    assert "font-face" not in picture, "it would ask another server for fonts"
+
+
+def test_every_host_has_its_section() -> None:
+    for host in HOSTS.values():
+        assert f"### {host.title}\n" in PAGES["hosts.md"]
+    assert PAGES["hosts.md"].count("**You will see:**") == len(HOSTS)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_within_the_repository_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", PAGES[path.name]):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in PAGES:
+        assert f"(docs/{name})" in readme, name
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_holds_a_key_or_a_path_of_the_machine_that_wrote_it(name: str) -> None:
+    assert not re.search(r"sk-[A-Za-z0-9]{8}", PAGES[name])
+    assert str(ROOT) not in PAGES[name]
