@@ -76,7 +76,21 @@ class Answers:
         elif answer := self._answered(message, line):
             return answer
         self.waiting += 1
-        return self._hold(line)
+        return self._hold(line) + self._sign_of_life(message)
+
+    def _sign_of_life(self, request: Message | None) -> bytes:
+        """Return the first progress of a call that waits for the import, if its host asked for any.
+
+        It says 0 s; what the server reports later is more.
+        """
+        match request:
+            case {"method": "tools/call", "params": {"_meta": {"progressToken": token}}} if _sound_id(token):
+                params = {"progressToken": token, "progress": 0, "message": "starting"}
+                line = _dumped({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+            case _:
+                return b""
+        self._written += len(line)
+        return line if self._revision is not None and self._written <= _MOST_BYTES else b""
 
     def _hold(self, line: bytes) -> bytes:
         self.held.append(line + b"\n")

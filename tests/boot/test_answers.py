@@ -181,6 +181,25 @@ def test_a_call_keeps_nobody_waiting() -> None:
     assert same([line(each).strip() for each in asked]) == 2
 
 
+def test_a_call_that_waits_for_the_import_shows_that_it_was_heard() -> None:
+    prologue = Answers(ANSWERS)
+    waiting = call(1, "ask_gemini", prompt="Hello?")
+    waiting["params"]["_meta"] = {"progressToken": "t1"}
+    assert prologue.answer(line(initialize(0)).strip())
+    said = json.loads(prologue.answer(line(waiting).strip()))
+    assert said["method"] == "notifications/progress"
+    assert said["params"] == {"progressToken": "t1", "progress": 0, "message": "starting"}
+    assert prologue.waiting == 1
+    assert not prologue.answer(line(call(2, "ask_gemini", prompt="No token.")).strip())
+
+
+def test_a_call_before_the_handshake_shows_nothing() -> None:
+    waiting = call(1, "ask_gemini", prompt="Hello?")
+    waiting["params"]["_meta"] = {"progressToken": {"odd": True}}
+    prologue = Answers(ANSWERS)
+    assert not prologue.answer(line(waiting).strip())
+
+
 def test_the_prologue_never_writes_more_than_a_pipe_takes() -> None:
     prologue = Answers(ANSWERS)
     asked = [initialize(0), *(request(number, "tools/list") for number in range(1, 100))]
