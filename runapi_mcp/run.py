@@ -1,7 +1,7 @@
 """Follows a generation for one request: reports progress, and leaves when the hold window is over."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import anyio
@@ -16,6 +16,15 @@ from runapi_mcp.wire.listing import LiveModel
 
 Report: TypeAlias = Callable[[float, str], Awaitable[None]]
 """Sends one progress notification: seconds since the call began, and a line."""
+
+Roots: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
+"""Asks the host for the folders it declares as its roots."""
+
+
+async def _no_roots() -> tuple[str, ...]:
+    """Know of no host to ask."""
+    return ()
+
 
 _GLANCE: float = 0.5
 """Seconds between looks at a generation that is not changing its phase."""
@@ -49,6 +58,7 @@ class Run:
         caller: Caller,
         report: Report,
         *,
+        roots: Roots = _no_roots,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.settings = settings
@@ -56,6 +66,7 @@ class Run:
         self._generations = generations
         self._caller = caller
         self._report = report
+        self._roots = roots
         self._clock = clock
         self._began = clock()
         self._cadence = Cadence()
@@ -70,6 +81,12 @@ class Run:
     def page_chars(self) -> int:
         """How many characters of text this host takes in one result."""
         return page_chars(self.settings.max_result_chars, self._caller.host)
+
+    async def reading(self) -> Settings:
+        """Return the settings by which local files are read: the host's own roots are allowed too."""
+        if not self.settings.working_dir_files:
+            return self.settings
+        return replace(self.settings, allow_dirs=(*self.settings.allow_dirs, *await self._roots()))
 
     async def begin(self) -> None:
         """Report the first line of progress, before anything else is done."""

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
 from runapi_mcp.generations.journal import log_phase
+from runapi_mcp.generations.looks import Looks
 from runapi_mcp.generations.turns import Turns
-from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
+from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View, spent
 from runapi_mcp.telemetry import Outcome, operation
 from runapi_mcp.upstream import Trace, Upstream
 from runapi_mcp.wire import Fold
@@ -213,7 +214,7 @@ class Generation:
         return Outcome(
             self.status if self.done.is_set() else cut,
             answer,
-            _added(self._spent, answer.usage),
+            spent(self._spent, answer.usage),
             seconds=(self.ended_at or self._clock()) - began,
             first_chunk=None if first is None else first - began,
             error=self._crash or self._error or self._interrupted,
@@ -292,7 +293,7 @@ class Generation:
     def _next_round(self) -> None:
         self._earlier.append(self.fold.partial().text)
         self._rounds += 1
-        self._spent = _added(self._spent, self.fold.usage)
+        self._spent = spent(self._spent, self.fold.usage)
         self._looks, self._described, self._description, self._hopeless = Looks(), Looks(), "", ""
         # What a resumed answer starts with belongs to its first round only.
         self.fold = Fold()
@@ -319,7 +320,7 @@ class Generation:
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
             finish_reason_raw=finish.raw[:60] if finish else None,
-            tokens=_added(self._spent, answer.usage),
+            tokens=spent(self._spent, answer.usage),
             seconds_to_first_byte=None if first is None else round(first - started, 3),
             seconds=round((self.ended_at or self._clock()) - started, 3),
             seconds_waited=round(trace.waited, 3),
@@ -345,39 +346,9 @@ class Generation:
         self._changed = anyio.Event()
 
 
-class Looks:
-    """When to look at a growing text as a whole: at lengths that grow by a quarter, so it costs little."""
-
-    def __init__(self) -> None:
-        self._next = 1
-
-    def due(self, length: int) -> bool:
-        """Whether a text of this length is to be looked at."""
-        if length < self._next:
-            return False
-        self._next = max(length + 16, length + length // 4)
-        return True
-
-
 def _begun(job: Job) -> Fold:
     """Return a fold that holds the text the answer starts with."""
     fold = Fold()
     if job.begin:
         fold.feed(TextDelta(job.begin))
     return fold
-
-
-def _added(one: Usage | None, other: Usage | None) -> Usage | None:
-    """Return the sum of two rounds' tokens; what neither said stays unsaid."""
-    if one is None or other is None:
-        return one or other
-    return Usage(
-        _sum(one.input, other.input),
-        _sum(one.output, other.output),
-        _sum(one.thinking, other.thinking),
-        _sum(one.cached, other.cached),
-    )
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None and other is None else (one or 0) + (other or 0)

@@ -177,3 +177,19 @@ class Evidence:
     silent: float
     tail: str
     described: str = ""
+
+
+def spent(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Return the sum of two rounds' tokens; what neither said stays unsaid."""
+    if one is None or other is None:
+        return one or other
+    return Usage(
+        _sum(one.input, other.input),
+        _sum(one.output, other.output),
+        _sum(one.thinking, other.thinking),
+        _sum(one.cached, other.cached),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import mcp_types as types
@@ -31,6 +32,7 @@ from runapi_mcp.server.listing import listed_tools
 from runapi_mcp.server.prompts import listed_prompts, written
 from runapi_mcp.server.rendering import bug_reply, error_reply, rendered
 from runapi_mcp.server.resources import listed_resources, listed_templates, read
+from runapi_mcp.server.roots import host_roots
 from runapi_mcp.server.tasks import TaskSource, declared, serve_tasks
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, Tool, taught
@@ -212,4 +214,5 @@ class _Desk:
             await ctx.session.report_progress(seconds, None, line)
 
         app = self._app
-        return Run(app.settings, app.upstream, app.generations, caller_of(ctx), report)
+        roots = partial(host_roots, ctx)
+        return Run(app.settings, app.upstream, app.generations, caller_of(ctx), report, roots=roots)

@@ -78,7 +78,7 @@ class AskArgs(Args):
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declared(args.functions)
-    attached = await attach(args.files, run.settings)
+    attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
     model, notices = model_for(args.model, run.settings.model, needs)
     last: tuple[Part, ...] = (*attached.parts, Text(args.prompt)) if args.prompt else ()

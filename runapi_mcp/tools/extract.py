@@ -68,7 +68,7 @@ class ExtractArgs(Args):
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
     extraction = args.extraction
-    attached = await attach(args.files, run.settings)
+    attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     model, notices = model_for(args.model, run.settings.model, needs)
     call = Call(
