@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 
 BENCH := build/bench
-OUTER := tests/network tests/fleet tests/doctor tests/packaging tests/server_extras tests/test_docs.py tests/test_examples.py
+OUTER := tests/network tests/fleet tests/doctor tests/packaging tests/server_extras tests/test_docs.py tests/test_examples.py \
+	tests/generations/test_telemetry.py
 
 .PHONY: manifest bench soak demo test test-outer conformance check format clean wheel wheel-test mcpb inspector generated bench-schemas
 

@@ -229,8 +229,8 @@ async def test_no_wait_at_all_gives_a_handle_at_once(host: Host) -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("search_web", {"query": "Held [[sim:slow seconds=0.8]]"}),
-        ("extract_json", {"schema": SCHEMA, "text": "Held [[sim:slow seconds=0.8]]"}),
+        ("search_web", {"query": "Held [[sim:slow seconds=0.5]]"}),
+        ("extract_json", {"schema": SCHEMA, "text": "Held [[sim:slow seconds=0.5]]"}),
     ],
 )
 async def test_the_hold_setting_hands_over_and_both_halves_say_so(
