@@ -30,8 +30,6 @@ from runapi_mcp.tools._talk import (
     declared,
 )
 from runapi_mcp.tools._tool import Args, Page, Reply, Tool
-from runapi_mcp.wire.references import Dangling
-from runapi_mcp.wire.schema import rewritten
 from runapi_mcp.wire.types import Call, DialectName, Function, Part, Text
 
 _MOST_STOPS = 4
@@ -118,6 +116,10 @@ def _on_wire(function: Function, dialect: DialectName) -> Function:
     Raises:
         InputError: A $ref in them leads nowhere, or they are nested too deeply.
     """
+    # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
+    from runapi_mcp.wire.references import Dangling
+    from runapi_mcp.wire.schema import rewritten
+
     try:
         return replace(function, parameters=rewritten(function.parameters, dialect).schema)
     except (Dangling, RecursionError):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import pydantic
 from pydantic import Field, WithJsonSchema, model_validator
@@ -11,7 +11,6 @@ from runapi_mcp.catalog import Ability
 from runapi_mcp.generations import Job, View
 from runapi_mcp.run import Run
 from runapi_mcp.tools._args import Files, Fresh, ModelId, Prompt, WaitSeconds, Whole
-from runapi_mcp.tools._extraction import Extraction, Outcome, outcome
 from runapi_mcp.tools._files import attach
 from runapi_mcp.tools._generating import (
     bracketed,
@@ -25,9 +24,12 @@ from runapi_mcp.tools._generating import (
     state,
 )
 from runapi_mcp.tools._json import inexact, written
-from runapi_mcp.tools._judge import read_schema
 from runapi_mcp.tools._tool import Args, Page, Reply, Tool
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
+
+if TYPE_CHECKING:
+    # What knows JSON Schema takes a twentieth of the whole import: it waits for the first extraction.
+    from runapi_mcp.tools._extraction import Extraction, Outcome
 
 _SYSTEM: Final = (
     "Extract what the schema asks for from the material you are given. Use only what is in it; leave out "
@@ -61,8 +63,11 @@ class ExtractArgs(Args):
         return self
 
     @property
-    def extraction(self) -> Extraction:
+    def extraction(self) -> "Extraction":
         """What is wanted, its schema checked."""
+        from runapi_mcp.tools._extraction import Extraction
+        from runapi_mcp.tools._judge import read_schema
+
         return Extraction(read_schema(self.json_schema), self.many, self.max_repairs)
 
 
@@ -91,6 +96,8 @@ def _material(args: ExtractArgs) -> str:
 
 
 def _render(view: View, page: Page) -> Reply:
+    from runapi_mcp.tools._extraction import outcome
+
     if nothing_to_give(view) and not view.earlier:
         return failed(view)
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
@@ -105,7 +112,7 @@ def _render(view: View, page: Page) -> Reply:
 
 
 def _conforming(
-    view: View, value: JsonValue, said: list[str], facts: JsonObject, extraction: Extraction, page: Page
+    view: View, value: JsonValue, said: list[str], facts: JsonObject, extraction: "Extraction", page: Page
 ) -> Reply:
     text = written(value)
     shown, next_offset = page_of(text, page)
@@ -121,7 +128,7 @@ def _conforming(
     return Reply(full, state(view, spoken, next_offset) | content, receipt=view.receipt, handle=view.handle)
 
 
-def _listed(view: View, found: Outcome, extraction: Extraction, page: Page) -> Reply:
+def _listed(view: View, found: "Outcome", extraction: "Extraction", page: Page) -> Reply:
     ended = view.status != "running"
     if ended and found.violations:
         return _refused(view, found, extraction, page)
@@ -138,7 +145,7 @@ def _listed(view: View, found: Outcome, extraction: Extraction, page: Page) -> R
     return _conforming(view, good, said, facts, extraction, page)
 
 
-def _left_out(found: Outcome, good: int) -> Iterator[str]:
+def _left_out(found: "Outcome", good: int) -> Iterator[str]:
     """Yield what must be said of items that did not conform."""
     if found.rejected:
         count = len(found.rejected)
@@ -147,7 +154,7 @@ def _left_out(found: Outcome, good: int) -> Iterator[str]:
         yield f"Item {place}, counted from 0: {wrong[0]}."
 
 
-def _unfinished(view: View, extraction: Extraction, page: Page) -> Reply:
+def _unfinished(view: View, extraction: "Extraction", page: Page) -> Reply:
     shown, next_offset = page_of(view.answer.text, page)
     said = remarks(view, page, next_offset, len(view.answer.text))
     structured = state(view, said, next_offset) | {"raw": shown, "receipt": _receipt(view, extraction)}
@@ -155,7 +162,7 @@ def _unfinished(view: View, extraction: Extraction, page: Page) -> Reply:
     return Reply(text, structured, receipt=view.receipt, handle=view.handle)
 
 
-def _refused(view: View, found: Outcome, extraction: Extraction, page: Page) -> Reply:
+def _refused(view: View, found: "Outcome", extraction: "Extraction", page: Page) -> Reply:
     """Return an extraction that ended without a conforming value: why, what it wrote, what conforms."""
     raw = view.answer.text or (view.earlier[-1] if view.earlier else "")
     shown, next_offset = page_of(raw, page)
@@ -181,7 +188,7 @@ def _refused(view: View, found: Outcome, extraction: Extraction, page: Page) -> 
     return Reply(text, structured, is_error=ended, receipt=view.receipt, handle=view.handle)
 
 
-def _receipt(view: View, extraction: Extraction) -> JsonObject:
+def _receipt(view: View, extraction: "Extraction") -> JsonObject:
     """Return what programs may want to know: how many repairs there were, and what only we checked."""
     checked = extraction.on_wire(view.job.dialect).checked_here
     return {
