@@ -130,7 +130,7 @@ def test_a_signal_during_the_import_ends_the_process_cleanly(number: signal.Sign
         assert host.ids(1) == [0]
         host.wait_at_the_gate()
         host.signal(number)
-        assert host.leaves(within=1.0) == (0, "")
+        assert host.leaves() == (0, "")
 
 
 def test_a_host_that_writes_more_than_is_held_waits_and_loses_nothing() -> None:

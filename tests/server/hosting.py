@@ -264,7 +264,7 @@ class RawHost:
         assert message["id"] == number, message
         return message
 
-    async def leaves(self, within: float = 1.5) -> str:
+    async def leaves(self, within: float = 5.0) -> str:
         """Wait for a clean exit in time; returns what was written to stderr."""
         with anyio.fail_after(within):
             status = await self.process.wait()
