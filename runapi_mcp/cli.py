@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _USAGE
     except KeyboardInterrupt:
         code = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left must not fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     sys.exit(code)
 
 
