@@ -21,7 +21,7 @@ from runapi_mcp.wire.types import Event, Request, TextDelta, ThoughtDelta
 
 KEY = SecretStr("sk-canary-0123456789")
 FRAMES = Path(__file__).parent / "wire" / "frames"
-ROOMY = Limits(event_bytes=MIB, stream_bytes=4 * MIB, silence=5.0, deadline=float("inf"))
+ROOMY = Limits(event_bytes=MIB, stream_bytes=4 * MIB, silence=5.0)
 
 
 class Pieces(httpx.AsyncByteStream):

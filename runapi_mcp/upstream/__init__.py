@@ -82,6 +82,7 @@ class Upstream:
         self._dialects = dialects(settings.chat_path)
         self._host = urlsplit(settings.base_url).netloc
         self._client = new_client(settings)
+        self._limits = Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout)
         self.listed: tuple[str, ...] = ()
         """Model ids of the last live list that the server's own key saw; empty before there was one."""
         simulated = urlsplit(settings.base_url).hostname in LOOPBACK
@@ -109,21 +110,20 @@ class Upstream:
             InputError: The dialect cannot carry the call.
             UpstreamError: No stream came. While iterating: it broke, stalled, or is no stream.
         """
-        now = self._clock()
-        deadline, patient_until = now + self._settings.deadline, now + patience
         request = self._dialects[dialect].encode(call)
-        with self._translated(trace, answering=False):
-            response = await self._open_in_time(request, key, trace, patient_until)
-        trace.enter("open")
-        try:
-            body = Body(response, self._limits(deadline), trace, self._clock)
-            answering = Answering(body, self._dialects[dialect].decoder(), request, trace, key)
-            with self._translated(trace, answering=True):
-                async with aclosing(body), aclosing(answering.events()) as events:
-                    yield events
-                    await answering.drain()
-        finally:
-            await response.aclose()
+        with self._in_time(trace):
+            with self._translated(trace, answering=False):
+                response = await self._open(request, key, trace, self._clock() + patience)
+            trace.enter("open")
+            try:
+                body = Body(response, self._limits, trace, self._clock)
+                answering = Answering(body, self._dialects[dialect].decoder(), request, trace, key)
+                with self._translated(trace, answering=True):
+                    async with aclosing(body), aclosing(answering.events()) as events:
+                        yield events
+                        await answering.drain()
+            finally:
+                await response.aclose()
 
     async def models(self, *, key: SecretStr) -> list[LiveModel]:
         """Return the live list of Gemini models.
@@ -162,15 +162,6 @@ class Upstream:
         return found
 
     # ------------------------------------------------------------ opening a stream
-
-    async def _open_in_time(
-        self, request: Request, key: SecretStr, trace: Trace, patient_until: float
-    ) -> httpx.Response:
-        try:
-            with anyio.fail_after(self._settings.deadline):
-                return await self._open(request, key, trace, patient_until)
-        except TimeoutError:
-            raise DeadlinePassed("RunAPI had not begun to answer when this server's deadline came.") from None
 
     async def _open(
         self, request: Request, key: SecretStr, trace: Trace, patient_until: float
@@ -286,9 +277,15 @@ class Upstream:
             raise ProtocolError(f"RunAPI sent more than {_LIST_BYTES} bytes as its list of models.")
         return text
 
-    def _limits(self, deadline: float) -> Limits:
-        settings = self._settings
-        return Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout, deadline)
+    @contextmanager
+    def _in_time(self, trace: Trace) -> Iterator[None]:
+        """End what takes longer than this server's deadline, whatever it is waiting for."""
+        with anyio.move_on_after(self._settings.deadline) as scope:
+            yield
+        if scope.cancelled_caught:
+            begun = trace.phase == "open"
+            what = "The generation ran into" if begun else "RunAPI had not begun to answer by"
+            raise DeadlinePassed(f"{what} this server's deadline.", request_id=trace.request_id)
 
     @contextmanager
     def _translated(self, trace: Trace, *, answering: bool) -> Iterator[None]:

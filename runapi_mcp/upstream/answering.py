@@ -1,6 +1,6 @@
 """One response → the events of an answer: frames decoded, endings judged, errors told apart."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Final
@@ -32,6 +32,8 @@ _GRACE_SECONDS: Final = 2.0
 """Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
 _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
+_FRINGE: Final = (Served, Usage)
+"""Events that an answer may have around it, and that a refusal may come with."""
 _JSON_BYTES: Final = 64 * 1024 * 1024
 _PAGE_BYTES: Final = 65_536
 
@@ -59,7 +61,7 @@ class Answering:
             ProtocolError: It is not a stream this dialect knows.
             Stalled, DeadlinePassed: It went silent for too long.
         """
-        async with aclosing(self._frames()) as frames:
+        async with aclosing(await self._frames()) as frames:
             async for frame in frames:
                 for event in self._decoded(frame):
                     yield self._judged(event)
@@ -78,26 +80,34 @@ class Answering:
                 await self._body.drain()
 
     async def _frames(self) -> AsyncGenerator[Frame, None]:
+        """Return the frames of whatever kind of body this is.
+
+        Raises:
+            StreamCut, ProtocolError: It is not one that has frames.
+        """
         match await self._body.kind():
             case "events":
-                async with aclosing(self._body.events()) as frames:
-                    async for frame in frames:
-                        yield frame
+                return self._body.events()
             case "json":
-                for frame in json_frames(await self._text(_JSON_BYTES)):
-                    yield frame
+                return self._documents()
             case "page":
                 raise ProtocolError(f"A web page came instead of a stream: {quoted(await self._headline())}.")
             case "unknown":
                 raise await self._no_stream()
 
-    def _decoded(self, frame: Frame) -> list[Event]:
+    async def _documents(self) -> AsyncGenerator[Frame, None]:
+        for frame in json_frames(await self._text(_JSON_BYTES)):
+            yield frame
+
+    def _decoded(self, frame: Frame) -> Sequence[Event]:
+        text = redacted(frame.text, self._key)
         try:
-            return list(self._decoder.decode(Frame(redacted(frame.text, self._key), frame.event)))
+            # Nothing to redact, and the frame is used as it is.
+            return self._decoder.decode(frame if text is frame.text else Frame(text, frame.event))
         except ProtocolError:
             if self._body.ended_unclosed:
                 # Half an event, completed by the blank line that Body adds: the stream was cut.
-                return []
+                return ()
             raise
 
     def _judged(self, event: Event) -> Event:
@@ -109,7 +119,7 @@ class Answering:
             self._failed = True
         self._ending.feed(event)
         self._done = self._done or isinstance(event, Done)
-        self._any = self._any or not isinstance(event, Served | Usage)
+        self._any = self._any or not isinstance(event, _FRINGE)
         self._expect_end()
         return event
 

@@ -22,8 +22,10 @@ def new_client(settings: Settings) -> httpx.AsyncClient:
     timeout = settings.connect_timeout
     url = urlsplit(settings.base_url)
     return httpx.AsyncClient(
-        # Silence between reads is judged in Body, which knows what has come; httpx only counts bytes.
-        timeout=httpx.Timeout(connect=timeout, read=None, write=max(timeout, 60.0), pool=timeout),
+        # What a silence between reads means is judged in Body, which knows what has come.
+        timeout=httpx.Timeout(
+            connect=timeout, read=settings.idle_timeout, write=max(timeout, 60.0), pool=timeout
+        ),
         limits=httpx.Limits(max_connections=settings.max_running + 16, max_keepalive_connections=20),
         headers={"User-Agent": f"runapi-mcp/{__version__}", "Accept-Encoding": "identity"},
         # One client serves many keys; a cookie would tie their calls together.

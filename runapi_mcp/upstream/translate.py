@@ -16,7 +16,14 @@ from typing import Final
 import httpx
 from pydantic import SecretStr
 
-from runapi_mcp.errors import ProtocolError, SettingsError, StreamCut, Unreachable, UpstreamError
+from runapi_mcp.errors import (
+    ProtocolError,
+    SettingsError,
+    Stalled,
+    StreamCut,
+    Unreachable,
+    UpstreamError,
+)
 
 SAFE_TO_REPEAT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What proves that nothing was sent."""
@@ -59,6 +66,8 @@ def _ours(error: Exception, host: str, *, answering: bool) -> UpstreamError | Se
             )
         case httpx.DecodingError():
             return ProtocolError("RunAPI's answer is compressed in a way it does not say.")
+        case httpx.ReadTimeout():
+            return Stalled("RunAPI fell silent.")
     if answering:
         return StreamCut("The connection broke in the middle of the answer.")
     return StreamCut(

@@ -98,7 +98,7 @@ class Pieces(httpx.AsyncByteStream):
 
 async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
-    roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60, deadline=float("inf"))
+    roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60)
     body = Body(response, roomy, Trace(), lambda: 0.0)
     decoder = dialects("/v1")[dialect].decoder()
     answering = Answering(body, decoder, Request("/x", "bearer", {}), Trace(), SecretStr("simulated-key"))

@@ -160,7 +160,7 @@ fields = st.sampled_from(
 )  # fmt: skip
 odd = st.lists(fields | st.binary(max_size=8), max_size=25).map(b"".join)
 types = st.sampled_from(["text/event-stream", "application/json", "text/html", "text/plain", ""])
-tight = Limits(event_bytes=2_000, stream_bytes=4_000, silence=5.0, deadline=float("inf"))
+tight = Limits(event_bytes=2_000, stream_bytes=4_000, silence=5.0)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
