@@ -99,19 +99,27 @@ class Upstream:
 
     @asynccontextmanager
     async def stream(
-        self, call: Call, dialect: DialectName, *, key: SecretStr, trace: Trace, patience: float
+        self,
+        call: Call,
+        dialect: DialectName,
+        *,
+        key: SecretStr,
+        trace: Trace,
+        patience: float,
+        within: float | None = None,
     ) -> AsyncIterator[AsyncGenerator[Event, None]]:
         """Ask for `call` and give an iterator over the events of the answer.
 
         Leaving the block closes the connection, whatever state the stream is in. `patience` is how
-        many seconds may go into waits that RunAPI asks for (429 and 503, at most twice).
+        many seconds may go into waits that RunAPI asks for (429 and 503, at most twice), `within` how
+        many seconds all of it may take; by default, as long as the settings let one generation take.
 
         Raises:
             InputError: The dialect cannot carry the call.
             UpstreamError: No stream came. While iterating: it broke, stalled, or is no stream.
         """
         request = self._dialects[dialect].encode(call)
-        with self._in_time(trace):
+        with self._in_time(trace, self._settings.deadline if within is None else within):
             with self._translated(trace, answering=False):
                 response = await self._open(request, key, trace, self._clock() + patience)
             trace.enter("open")
@@ -278,9 +286,9 @@ class Upstream:
         return text
 
     @contextmanager
-    def _in_time(self, trace: Trace) -> Iterator[None]:
-        """End what takes longer than this server's deadline, whatever it is waiting for."""
-        with anyio.move_on_after(self._settings.deadline) as scope:
+    def _in_time(self, trace: Trace, seconds: float) -> Iterator[None]:
+        """End what takes longer, whatever it is waiting for."""
+        with anyio.move_on_after(max(seconds, 0.0)) as scope:
             yield
         if scope.cancelled_caught:
             begun = trace.phase == "open"
