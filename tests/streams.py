@@ -44,9 +44,9 @@ async def read(
 ) -> tuple[list[Event], RunapiError | None]:
     """Return the events that the pieces make, and the error that ended them if one did."""
     response = httpx.Response(200, headers={"content-type": content_type}, stream=Pieces(pieces))
-    body, trace = Body(response, limits, Trace(), time.monotonic), Trace(request_id="r-1")
+    body = Body(response, limits, Trace(), time.monotonic)
     decoder = dialects("/v1beta/openai")[dialect].decoder()
-    answering = Answering(body, decoder, Request("/x", "bearer", {}), trace, KEY)
+    answering = Answering(body, decoder, Request("/x", "bearer", {}), KEY)
     events: list[Event] = []
     try:
         async with aclosing(body), aclosing(answering.events()) as source:

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import ProtocolError, StreamCut, UpstreamError, quoted
 from runapi_mcp.upstream.body import Body
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.upstream.translate import redacted
 from runapi_mcp.wire.bodies import json_frames, stray_failure
 from runapi_mcp.wire.ending import Ending
@@ -41,11 +40,10 @@ _PAGE_BYTES: Final = 65_536
 class Answering:
     """Reads one body as an answer."""
 
-    def __init__(self, body: Body, decoder: Decoder, request: Request, trace: Trace, key: SecretStr) -> None:
+    def __init__(self, body: Body, decoder: Decoder, request: Request, key: SecretStr) -> None:
         self._body = body
         self._decoder = decoder
         self._request = request
-        self._trace = trace
         self._key = key
         self._ending = Ending()
         self._any = False
@@ -68,7 +66,7 @@ class Answering:
                     if isinstance(event, Done):
                         return
         for event in self._decoder.end():
-            yield event
+            yield self._judged(event)
         for event in self._leftover():
             yield self._judged(event)
 
@@ -125,13 +123,13 @@ class Answering:
 
     def _expect_end(self) -> None:
         """Once the finish or a failure has come, silence is the end, sooner if nothing more is due."""
-        body = self._body
-        final = self._ending.finished or self._failed
-        if not final and not body.final:
-            return
-        body.final = final
-        grace = _GRACE_SECONDS if self._ending.settled or self._failed else _LONG_GRACE_SECONDS
-        body.quiet = min(body.silence, grace) if body.final else body.silence
+        silence = self._body.silence
+        if self._ending.settled or self._failed:
+            silence.end_within(_GRACE_SECONDS)
+        elif self._ending.finished:
+            silence.end_within(_LONG_GRACE_SECONDS)
+        elif silence.means_end:
+            silence.go_on()
 
     def _leftover(self) -> list[Event]:
         """Return the failure that stood in the stream without being an event of it.
@@ -160,7 +158,7 @@ class Answering:
         )
 
     def _refusal(self, failure: Failure) -> UpstreamError:
-        return refusal(failure, 200, request_id=self._trace.request_id or "", path=self._request.path)
+        return refusal(failure, 200, path=self._request.path)
 
     async def _headline(self) -> str:
         return headline(await self._text(_PAGE_BYTES))

@@ -6,7 +6,6 @@ event stream at all.
 """
 
 import codecs
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ import anyio
 import httpx
 from httpx_sse import EventSource
 
-from runapi_mcp.errors import ProtocolError, Stalled
+from runapi_mcp.errors import ProtocolError
 from runapi_mcp.settings import MIB
+from runapi_mcp.upstream.silence import Silence
+from runapi_mcp.upstream.tail import Tail
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.bodies import TELLING, Kind, body_kind
 from runapi_mcp.wire.types import Frame
@@ -43,11 +44,7 @@ class Body:
     """One response's body, read once.
 
     Attributes:
-        silence: Seconds without an event after which a stream has stalled.
-        quiet: Seconds of waiting without an event that are allowed now. Only waiting counts: a
-            caller that takes its time between two events does not make the stream stall.
-        active_at: When the last event came.
-        final: Whether silence now means the end rather than a stall.
+        silence: How long it may be silent now; whoever knows what has come may change it.
         ended: Whether the last byte has come.
     """
 
@@ -61,17 +58,13 @@ class Body:
         self._source = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
         self._content_type = response.headers.get("content-type", "")
         self._first = b""
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
+        self._tail = Tail(_TAIL_BYTES)
         self._texts: AsyncGenerator[str, None] | None = None
         self._received = 0
         self._event_bytes = 0
-        self._waited = 0.0
+        self._now = clock()
         self.headers = {"content-type": "text/event-stream"}
-        self.silence = limits.silence
-        self.quiet = limits.silence
-        self.active_at = self._now = clock()
-        self.final = False
+        self.silence = Silence(limits.silence, self._now)
         self.ended = False
 
     async def kind(self) -> Kind:
@@ -140,11 +133,12 @@ class Body:
     @property
     def ended_unclosed(self) -> bool:
         """Whether the body is over and its last event had no blank line after it."""
-        return self.ended and bool(self._tail) and not self.tail().endswith(("\n\n", "\n\r\n", "\r\r"))
+        tail = self.tail() if self.ended else ""
+        return bool(tail) and not tail.endswith(("\n\n", "\n\r\n", "\r\r"))
 
     def tail(self) -> str:
         """Return the last 64 KiB as text."""
-        return b"".join(self._tail)[-_TAIL_BYTES:].decode(errors="replace")
+        return self._tail.text()
 
     async def _read(self) -> bytes:
         """Return the next bytes; none at the end, or in a silence that means the end."""
@@ -161,34 +155,27 @@ class Body:
         Raises:
             Stalled: Nothing came for as long as is allowed now.
         """
-        began = self._clock()
+        silence, began = self.silence, self._clock()
         try:
-            return await self._waited_for(self.quiet - self._waited)
+            return await self._heard_within(silence.left)
         except (TimeoutError, httpx.ReadTimeout):
-            if self.final:
+            if silence.means_end:
                 return None
-            raise self._silence() from None
+            raise silence.stalled(self._trace.heard_at) from None
         finally:
             self._now = self._clock()
-            self._waited += self._now - began
+            silence.waited(self._now - began)
 
-    async def _waited_for(self, allowed: float) -> bytes | None:
-        if allowed >= self._limits.silence:
+    async def _heard_within(self, seconds: float) -> bytes | None:
+        if seconds >= self._limits.silence:
             # The client's own read time-out says the same; a second scope would be half the cost of a read.
             return await anext(self._source, None)
-        with anyio.fail_after(max(allowed, 0)):
+        with anyio.fail_after(seconds):
             return await anext(self._source, None)
 
     def _active(self) -> None:
         self._event_bytes = 0
-        self._waited = 0.0
-        self.active_at = self._now
-
-    def _silence(self) -> Stalled:
-        heard = self._trace.heard_at
-        if heard is not None and heard - self.active_at > self.quiet / 2:
-            return Stalled(f"RunAPI sent keep-alives but no content for {self.quiet:g} s.")
-        return Stalled(f"RunAPI sent nothing for {self.quiet:g} s.")
+        self.silence.broken(self._now)
 
     def _count(self, piece: bytes) -> None:
         size = len(piece)
@@ -200,10 +187,7 @@ class Body:
         self._received += size
         if self._received > self._limits.stream_bytes:
             raise _too_large("its stream", self._limits.stream_bytes)
-        self._tail.append(piece)
-        self._tail_size += size
-        while self._tail_size - len(self._tail[0]) > _TAIL_BYTES:
-            self._tail_size -= len(self._tail.popleft())
+        self._tail.add(piece)
 
 
 def _too_large(what: str, limit: int) -> ProtocolError:

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import uuid
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -14,6 +15,8 @@ from runapi_mcp import __version__
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.wire.types import Auth
 
+REQUEST_ID: Final = "X-Client-Request-Id"
+"""The header by which RunAPI's support finds a request (wire notes §2)."""
 _TRUST: Final = threading.Lock()
 
 
@@ -60,6 +63,11 @@ def _nobody() -> ssl.SSLContext:
 
 def _plain(settings: Settings) -> bool:
     return urlsplit(settings.base_url).scheme == "http"
+
+
+def new_request_id() -> str:
+    """Return an id for one request."""
+    return f"runapi-mcp-{uuid.uuid4().hex}"
 
 
 def auth_header(auth: Auth, key: SecretStr) -> dict[str, str]:

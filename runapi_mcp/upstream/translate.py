@@ -1,16 +1,13 @@
-"""httpx's exceptions and refusing responses → our errors; the border in one place.
+"""httpx's exceptions → our errors; the border in one place.
 
 Which exceptions prove that nothing was sent is the wire notes' §8.1. The messages are ours: httpx
 puts header values, the key among them, into some of its own.
 """
 
-import math
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -18,27 +15,41 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import (
     ProtocolError,
+    RunapiError,
     SettingsError,
     Stalled,
     StreamCut,
     Unreachable,
     UpstreamError,
 )
+from runapi_mcp.upstream.trace import Trace
 
 SAFE_TO_REPEAT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What proves that nothing was sent."""
-_LONGEST_WAIT: Final = 86_400.0
 _SHORTEST_KEY: Final = 8
 
 
 @contextmanager
-def translated(host: str, *, answering: bool) -> Iterator[None]:
-    """Turn httpx's exceptions into ours; `answering` says whether a response had begun."""
+def translated(host: str, *, answering: bool, trace: Trace | None = None) -> Iterator[None]:
+    """Turn httpx's exceptions into ours, and name the request in the errors that can carry it.
+
+    Args:
+        host: What was asked.
+        answering: Whether a response had begun.
+        trace: Where the request's id stands.
+    """
     unwritten = () if answering else (httpx.InvalidURL, UnicodeError)
     try:
-        yield
-    except (httpx.HTTPError, *unwritten) as error:
-        raise _ours(error, host, answering=answering) from None
+        try:
+            yield
+        except (httpx.HTTPError, *unwritten) as error:
+            raise _ours(error, host, answering=answering) from None
+    except RunapiError as error:
+        # httpx's own exception may hold the key, in its text or in the request it carries.
+        error.__context__ = None
+        if trace and isinstance(error, UpstreamError):
+            error.request_id = error.request_id or trace.request_id
+        raise
 
 
 def redacted(text: str, key: SecretStr) -> str:
@@ -74,21 +85,6 @@ def _ours(error: Exception, host: str, *, answering: bool) -> UpstreamError | Se
         "The connection broke before RunAPI answered; it may have done the work.",
         advice="It is not caused by the arguments; ask again.",
     )
-
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, at most a day; `None` if it is no wait."""
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            until = parsedate_to_datetime(header)
-        except (ValueError, OverflowError):
-            return None
-        seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 def _why(error: httpx.ConnectError) -> str:

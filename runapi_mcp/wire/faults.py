@@ -90,7 +90,7 @@ def read_failure_body(body: str) -> Failure:
     return failure if failure else Failure(without_surrogates(body.strip()))
 
 
-def refusal(failure: Failure, status: int, *, request_id: str, path: str) -> Refused:
+def refusal(failure: Failure, status: int, *, path: str) -> Refused:
     """Return the error for an answer with `status` instead of a stream, or with an error at 200.
 
     `status` is the response's own; at 200 the status that the body names counts.
@@ -105,13 +105,12 @@ def refusal(failure: Failure, status: int, *, request_id: str, path: str) -> Ref
         f"{verb} ({status}): {said}{_stop(said)}",
         advice=_advice(kind, failure, status, path),
         status=status,
-        request_id=request_id,
         retry_after=failure.retry_after,
         hopeless=failure.hopeless,
     )
 
 
-def midway(failure: Failure, *, partial: str, request_id: str | None = None) -> FailedMidway:
+def midway(failure: Failure, *, partial: str) -> FailedMidway:
     """Return the error for a failure reported inside a stream."""
     named = f" ({failure.status})" if failure.status else ""
     said = quoted(failure.message) if failure.message else "no reason was given"
@@ -119,7 +118,6 @@ def midway(failure: Failure, *, partial: str, request_id: str | None = None) -> 
         f"RunAPI broke off its answer with an error{named}: {said}{_stop(said)}",
         partial=partial,
         status=failure.status,
-        request_id=request_id,
         retry_after=failure.retry_after,
     )
 

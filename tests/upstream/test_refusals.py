@@ -26,7 +26,8 @@ from runapi_mcp.errors import (
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream import Trace, Upstream
-from runapi_mcp.upstream.translate import redacted, retry_after, translated
+from runapi_mcp.upstream.refusals import retry_after
+from runapi_mcp.upstream.translate import redacted, translated
 from runapi_mcp.wire import DialectName
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
@@ -298,7 +299,7 @@ async def test_an_error_whose_body_breaks_off_is_still_that_error() -> None:
 
 
 async def test_an_error_whose_body_never_comes_is_still_that_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runapi_mcp.upstream._ERROR_BODY_SECONDS", 0.1)
+    monkeypatch.setattr("runapi_mcp.upstream.refusals._BODY_SECONDS", 0.1)
 
     async def answer(peer: Peer, _: bytes) -> None:
         await peer.say(b"HTTP/1.1 402 X\r\ncontent-length: 500\r\n\r\n")

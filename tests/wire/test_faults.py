@@ -181,9 +181,8 @@ def test_a_hostile_page_costs_little(hostile: str) -> None:
     ],
 )
 def test_a_refusal_is_the_error_its_status_means(status: int, failure: Failure, error: type[Refused]) -> None:
-    refused = refusal(failure, status, request_id="r-1", path="/x")
+    refused = refusal(failure, status, path="/x")
     assert type(refused) is error
-    assert "request id r-1" in str(refused)
     assert ("redirected" in str(refused)) == (status == 302)
 
 
@@ -200,19 +199,19 @@ def test_a_refusal_is_the_error_its_status_means(status: int, failure: Failure, 
     ],
 )
 def test_a_refusal_says_what_happened_and_what_to_do(status: int, failure: Failure, words: str) -> None:
-    assert words in str(refusal(failure, status, request_id="r-1", path="/x"))
+    assert words in str(refusal(failure, status, path="/x"))
 
 
 @pytest.mark.parametrize(("root", "other"), [("/v1beta/openai", "/v1"), ("/v1", "/v1beta/openai")])
 def test_a_chat_path_that_is_not_found_names_the_other_one(root: str, other: str) -> None:
-    refused = refusal(Failure("x"), 404, request_id="r", path=f"{root}/chat/completions")
+    refused = refusal(Failure("x"), 404, path=f"{root}/chat/completions")
     assert f"set RUNAPI_CHAT_PATH={other}." in str(refused)
-    native = refusal(Failure("x"), 404, request_id="r", path="/v1beta/models/m:streamGenerateContent")
+    native = refusal(Failure("x"), 404, path="/v1beta/models/m:streamGenerateContent")
     assert "RUNAPI_CHAT_PATH" not in str(native)
 
 
 def test_upstreams_words_are_quoted_cut_and_kept_on_one_line() -> None:
-    refused = refusal(Failure("a\nb\u202e" + "x" * 1000), 400, request_id="r", path="/x")
+    refused = refusal(Failure("a\nb\u202e" + "x" * 1000), 400, path="/x")
     assert "“a b x" in str(refused)
     assert "…”" in str(refused)
     assert "\n" not in str(refused)
@@ -220,6 +219,6 @@ def test_upstreams_words_are_quoted_cut_and_kept_on_one_line() -> None:
 
 
 def test_a_failure_in_the_middle_keeps_the_text_and_the_facts() -> None:
-    failed = midway(Failure("x", status=503, retry_after=2.0), partial="Half", request_id="r-1")
+    failed = midway(Failure("x", status=503, retry_after=2.0), partial="Half")
     assert isinstance(failed, FailedMidway)
-    assert (failed.partial, failed.status, failed.retry_after, failed.request_id) == ("Half", 503, 2.0, "r-1")
+    assert (failed.partial, failed.status, failed.retry_after) == ("Half", 503, 2.0)
