@@ -240,6 +240,17 @@ async def test_a_caller_that_takes_its_time_does_not_make_the_stream_stall() -> 
     assert "".join(texts) == "One two."
 
 
+async def test_text_that_was_held_back_to_the_end_is_part_of_the_answer() -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(UNTIL_CLOSED + await one_event("<thou"))
+        raise Closed
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcome = await ask(upstream)
+    assert isinstance(outcome.error, StreamCut)
+    assert outcome.error.partial == "<thou"
+
+
 async def test_a_json_body_that_keeps_flowing_does_not_stall() -> None:
     chunk = {"candidates": [{"content": {"parts": [{"text": "simulated " * 4}]}, "finishReason": "STOP"}]}
 
