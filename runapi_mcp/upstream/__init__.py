@@ -99,7 +99,7 @@ class Upstream:
         request = self._dialects[dialect].encode(call)
         with self._in_time(trace, self._settings.deadline if within is None else within):
             with translated(self._host, answering=False, trace=trace):
-                response = await self._opener.open(Asking(request, key, trace, patience))
+                response = await self._opener.open(Asking(request, call.model, key, trace, patience))
             trace.enter("open")
             try:
                 body = Body(response, self._limits, trace, self._clock)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import ProtocolError, StreamCut, UpstreamError, quoted
 from runapi_mcp.upstream.body import Body
-from runapi_mcp.upstream.translate import redacted
+from runapi_mcp.upstream.redacting import Redacting, redacted
 from runapi_mcp.wire.bodies import json_frames, stray_failure
 from runapi_mcp.wire.ending import Ending
 from runapi_mcp.wire.faults import headline, refusal
@@ -45,6 +45,7 @@ class Answering:
         self._decoder = decoder
         self._request = request
         self._key = key
+        self._redacting = Redacting(key)
         self._ending = Ending()
         self._any = False
         self._done = False
@@ -62,13 +63,18 @@ class Answering:
         async with aclosing(await self._frames()) as frames:
             async for frame in frames:
                 for event in self._decoded(frame):
-                    yield self._judged(event)
+                    for shown in self._redacting.feed(event):
+                        yield self._judged(shown)
                     if isinstance(event, Done):
                         return
-        for event in self._decoder.end():
+        for event in self._held_back():
             yield self._judged(event)
         for event in self._leftover():
             yield self._judged(event)
+
+    def _held_back(self) -> Sequence[Event]:
+        held = [shown for event in self._decoder.end() for shown in self._redacting.feed(event)]
+        return [*held, *self._redacting.end()]
 
     async def drain(self) -> None:
         """After ``[DONE]``: read what little is left, so that the connection can be used again."""

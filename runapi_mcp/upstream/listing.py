@@ -10,9 +10,10 @@ from pydantic import SecretStr
 from runapi_mcp.errors import NotFound, ProtocolError, Stalled
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import REQUEST_ID, auth_header, new_request_id, read_start
+from runapi_mcp.upstream.redacting import redacted
 from runapi_mcp.upstream.refusals import Today, refused
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.upstream.translate import redacted, translated
+from runapi_mcp.upstream.translate import translated
 from runapi_mcp.wire.listing import LiveModel, read_page
 from runapi_mcp.wire.types import Auth
 

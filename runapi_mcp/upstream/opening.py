@@ -12,7 +12,7 @@ from runapi_mcp.errors import InputError, RateLimited, Stalled
 from runapi_mcp.settings import Settings
 from runapi_mcp.telemetry import trace_header
 from runapi_mcp.upstream.client import REQUEST_ID, auth_header, new_request_id
-from runapi_mcp.upstream.pacing import Pacing, paced_name
+from runapi_mcp.upstream.pacing import LONGEST, Pacing, paced_name
 from runapi_mcp.upstream.refusals import Today, asked_wait, refused
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT
@@ -28,15 +28,22 @@ class Asking:
 
     Attributes:
         request: What is sent.
+        model: For which model.
         key: Whose key goes with it.
         trace: Where its course is noted.
         patience: Seconds that may go into waits that RunAPI asks for.
     """
 
     request: Request
+    model: str
     key: SecretStr
     trace: Trace
     patience: float
+
+    @property
+    def paced(self) -> str:
+        """Under which name it waits with others."""
+        return paced_name(self.key, self.model)
 
 
 class Opener:
@@ -76,22 +83,22 @@ class Opener:
             error = await refused(response, path=asking.request.path, key=asking.key, today=self._today)
             seconds = asked_wait(error)
             if seconds and isinstance(error, RateLimited):
-                await self._pacing.ask(paced_name(asking.key), seconds)
+                await self._pacing.ask(asking.paced, min(seconds, LONGEST))
             if seconds is None or waits == _MOST_WAITS or self._clock() + seconds > until:
                 raise error
             waits += 1
             await self._wait(seconds, asking.trace)
 
     async def _keep_pace(self, asking: Asking, until: float) -> None:
-        """Wait out what RunAPI asked of another call with this key.
+        """Wait out what RunAPI asked of another call with this key and model.
 
         Raises:
             RateLimited: That would take longer than there is patience for; nothing was sent.
         """
-        seconds = await self._pacing.left(paced_name(asking.key))
+        seconds = await self._pacing.left(asking.paced)
         if seconds and self._clock() + seconds > until:
             raise RateLimited(
-                f"RunAPI asked this key to wait, {seconds:.0f} s more; nothing was sent.",
+                f"RunAPI asked calls of this key and model to wait, {seconds:.0f} s more; nothing was sent.",
                 advice="Call again after that.",
                 retry_after=seconds,
             )

@@ -1,4 +1,4 @@
-"""Pacing: after RunAPI asks one caller of a key to wait, the others wait too instead of hammering."""
+"""Pacing: after RunAPI asks one caller to wait, others with the key and model wait too, not to hammer."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,9 +9,13 @@ from pydantic import SecretStr
 _MOST_KEYS: Final = 10_000
 
 
-def paced_name(key: SecretStr) -> str:
-    """Return a name for a key that says nothing of it."""
-    return hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:32]
+LONGEST: Final = 60.0
+"""Seconds that one answer may keep the others waiting; then one of them may see whether it still holds."""
+
+
+def paced_name(key: SecretStr, model: str) -> str:
+    """Return a name for a key and a model that says nothing of the key."""
+    return hashlib.sha256(f"{key.get_secret_value()} {model}".encode()).hexdigest()[:32]
 
 
 class Pacing(Protocol):

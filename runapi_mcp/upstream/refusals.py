@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import ProtocolError, RateLimited, Unavailable, UpstreamError
 from runapi_mcp.upstream.client import read_start
-from runapi_mcp.upstream.translate import redacted
+from runapi_mcp.upstream.redacting import redacted
 from runapi_mcp.wire.faults import read_failure_body, refusal
 
 Today = Callable[[], datetime]

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Final
 
 import httpx
-from pydantic import SecretStr
 
 from runapi_mcp.errors import (
     ProtocolError,
@@ -26,7 +25,6 @@ from runapi_mcp.upstream.trace import Trace
 
 SAFE_TO_REPEAT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What proves that nothing was sent."""
-_SHORTEST_KEY: Final = 8
 
 
 @contextmanager
@@ -50,15 +48,6 @@ def translated(host: str, *, answering: bool, trace: Trace | None = None) -> Ite
         if trace and isinstance(error, UpstreamError):
             error.request_id = error.request_id or trace.request_id
         raise
-
-
-def redacted(text: str, key: SecretStr) -> str:
-    """Return `text` without the key, which some upstreams echo.
-
-    What is shorter than any key is left alone: it would only spoil the text.
-    """
-    secret = key.get_secret_value()
-    return text.replace(secret, "[key]") if len(secret) >= _SHORTEST_KEY else text
 
 
 def _ours(error: Exception, host: str, *, answering: bool) -> UpstreamError | SettingsError:

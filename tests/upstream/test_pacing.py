@@ -1,5 +1,7 @@
 """After a 429, further calls of the same key wait as told; another key's do not."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 from pydantic import SecretStr
@@ -15,9 +17,9 @@ CALL = Call("gemini-2.5-flash", (Turn("user", (Text("Hello?"),)),))
 MINE, YOURS = SecretStr("sk-canary-mine"), SecretStr("sk-canary-yours")
 
 
-async def ask(upstream: Upstream, key: SecretStr, patience: float) -> Trace:
+async def ask(upstream: Upstream, key: SecretStr, patience: float, call: Call = CALL) -> Trace:
     trace = Trace()
-    async with upstream.stream(CALL, "chat", key=key, trace=trace, patience=patience) as events:
+    async with upstream.stream(call, "chat", key=key, trace=trace, patience=patience) as events:
         async for _ in events:
             pass
     return trace
@@ -75,6 +77,27 @@ async def test_names_do_not_grow_without_a_bound() -> None:
     await anyio.lowlevel.checkpoint()
 
 
-def test_a_paced_name_says_nothing_of_the_key() -> None:
-    assert "canary" not in paced_name(MINE)
-    assert paced_name(MINE) != paced_name(YOURS)
+def test_a_paced_name_says_nothing_of_the_key_and_is_one_model_s() -> None:
+    assert "canary" not in paced_name(MINE, "a")
+    assert len({paced_name(MINE, "a"), paced_name(YOURS, "a"), paced_name(MINE, "b")}) == 3
+
+
+async def test_another_model_of_the_key_does_not_wait(sim: Simulator) -> None:
+    upstream = Upstream(Settings(base_url=sim.base_url))
+    sim.play("rate-limit-once seconds=60")
+    with pytest.raises(RateLimited):
+        await ask(upstream, MINE, patience=1.0)
+    trace = await ask(upstream, MINE, patience=1.0, call=replace(CALL, model="gemini-2.5-pro"))
+    assert trace.waited == 0
+    await upstream.aclose()
+
+
+async def test_an_hour_that_one_call_was_told_keeps_the_others_a_minute_at_most(sim: Simulator) -> None:
+    now = 0.0
+    pacing = MemoryPacing(lambda: now)
+    upstream = Upstream(Settings(base_url=sim.base_url), pacing=pacing)
+    sim.play("rate-limit-once seconds=3600")
+    with pytest.raises(RateLimited):
+        await ask(upstream, MINE, patience=1.0)
+    assert await pacing.left(paced_name(MINE, CALL.model)) == 60.0
+    await upstream.aclose()

@@ -26,8 +26,9 @@ from runapi_mcp.errors import (
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream import Trace, Upstream
+from runapi_mcp.upstream.redacting import redacted
 from runapi_mcp.upstream.refusals import retry_after
-from runapi_mcp.upstream.translate import redacted, translated
+from runapi_mcp.upstream.translate import translated
 from runapi_mcp.wire import DialectName
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 

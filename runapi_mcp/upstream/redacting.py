@@ -1,0 +1,66 @@
+"""Takes the key out of what upstream writes, which some upstreams echo."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import SecretStr
+
+from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
+
+_SHORTEST_KEY: Final = 8
+_INSTEAD: Final = "[key]"
+
+
+def redacted(text: str, key: SecretStr) -> str:
+    """Return `text` without the key.
+
+    What is shorter than any key is left alone: it would only spoil the text.
+    """
+    secret = key.get_secret_value()
+    return text.replace(secret, _INSTEAD) if len(secret) >= _SHORTEST_KEY else text
+
+
+class Redacting:
+    """Takes the key out of the text of one stream, also where it comes in several deltas.
+
+    Held back is at most the end of a delta that could be the beginning of the key.
+    """
+
+    def __init__(self, key: SecretStr) -> None:
+        secret = key.get_secret_value()
+        self._secret = secret if len(secret) >= _SHORTEST_KEY else ""
+        self._held: TextDelta | ThoughtDelta | None = None
+
+    def feed(self, event: Event) -> Sequence[Event]:
+        """Return what can be shown now that `event` has come."""
+        if not self._secret:
+            return (event,)
+        before = self._held
+        if not isinstance(event, TextDelta | ThoughtDelta):
+            return (*self.end(), event) if before else (event,)
+        if before and type(before) is type(event):
+            event, before = type(event)(before.text + event.text), None
+        self._held = None
+        shown = self._shown(event)
+        return (before, *shown) if before else shown
+
+    def end(self) -> Sequence[Event]:
+        """Return what was held back and turned out not to be the key."""
+        held, self._held = self._held, None
+        return (held,) if held else ()
+
+    def _shown(self, event: TextDelta | ThoughtDelta) -> Sequence[Event]:
+        text = event.text.replace(self._secret, _INSTEAD)
+        kept = len(text) - _begun(text, self._secret)
+        if kept < len(text):
+            self._held = type(event)(text[kept:])
+            text = text[:kept]
+        return (event if text == event.text else type(event)(text),) if text else ()
+
+
+def _begun(text: str, secret: str) -> int:
+    """Return how many characters at the end of `text` could be the beginning of `secret`."""
+    at = text.find(secret[0], max(len(text) - len(secret) + 1, 0))
+    while at != -1 and not secret.startswith(text[at:]):
+        at = text.find(secret[0], at + 1)
+    return 0 if at == -1 else len(text) - at

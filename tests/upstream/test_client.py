@@ -1,0 +1,51 @@
+"""A client that the environment makes impossible says so at its first request, without a password in it."""
+
+import pytest
+from pydantic import SecretStr
+
+from runapi_mcp.errors import SettingsError
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream import Upstream, client
+
+PASSWORD = "pass-canary"  # made up
+PROXIES = {
+    "ALL_PROXY": f"socks4://u:{PASSWORD}@127.0.0.1:9",
+    "HTTPS_PROXY": f"http://u:{PASSWORD}@:bad",
+}
+FILES = {"SSL_CERT_FILE": "/nowhere/certificates.pem", "SSLKEYLOGFILE": "/nowhere/keys.log"}
+
+
+@pytest.fixture(autouse=True)
+def no_context_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", *FILES):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    client._trusted.cache_clear()
+
+
+async def refused() -> str:
+    settings = Settings(base_url="https://runapi.invalid")
+    client.warm(settings)
+    upstream = Upstream(settings)
+    with pytest.raises(SettingsError) as error:
+        await upstream.models(key=SecretStr("simulated-key"))
+    await upstream.aclose()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_a_proxy_that_cannot_be_used_is_named_at_the_first_request(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, PROXIES[name])
+    said = await refused()
+    assert name in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_certificates_that_cannot_be_read_are_named_at_the_first_request(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, FILES[name])
+    assert name in await refused()

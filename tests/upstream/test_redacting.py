@@ -1,0 +1,50 @@
+"""The key never comes back in an answer, however upstream cuts it up."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from runapi_mcp.upstream.redacting import Redacting
+from runapi_mcp.wire.types import Done, Event, TextDelta, ThoughtDelta
+
+SECRET = "sk-sk-abab"
+PIECES = st.lists(
+    st.tuples(st.booleans(), st.text(alphabet="skab-x", min_size=1, max_size=12) | st.just(SECRET)),
+    max_size=12,
+)
+
+
+def shown(events: list[Event], secret: str = SECRET) -> list[Event]:
+    redacting = Redacting(SecretStr(secret))
+    return [*(out for event in events for out in redacting.feed(event)), *redacting.end()]
+
+
+def text_of(events: list[Event], kind: type[TextDelta] | type[ThoughtDelta]) -> str:
+    return "".join(event.text for event in events if isinstance(event, kind))
+
+
+@given(PIECES)
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_no_way_of_cutting_lets_the_key_through_or_changes_other_text(pieces: list[tuple[bool, str]]) -> None:
+    text = "".join(piece for _, piece in pieces)
+    found = text_of(shown([TextDelta(piece) for _, piece in pieces]), TextDelta)
+    assert found == text.replace(SECRET, "[key]")
+
+
+@given(PIECES)
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_text_and_thoughts_are_kept_apart_and_in_order(pieces: list[tuple[bool, str]]) -> None:
+    kinds = [TextDelta if answer else ThoughtDelta for answer, _ in pieces]
+    found = shown([kind(piece) for kind, (_, piece) in zip(kinds, pieces, strict=True)])
+    runs = [type(event) for event in found if isinstance(event, TextDelta | ThoughtDelta)]
+    assert [kind for n, kind in enumerate(runs) if not n or runs[n - 1] is not kind] == [
+        kind for n, kind in enumerate(kinds) if not n or kinds[n - 1] is not kind
+    ]
+
+
+def test_what_could_have_been_the_key_comes_out_before_what_follows_it() -> None:
+    assert shown([TextDelta("ask s"), Done()]) == [TextDelta("ask "), TextDelta("s"), Done()]
+
+
+def test_a_key_too_short_to_be_one_is_left_alone() -> None:
+    assert shown([TextDelta("a b c")], secret="b") == [TextDelta("a b c")]
