@@ -9,6 +9,7 @@ from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
 
 _SHORTEST_KEY: Final = 8
 _INSTEAD: Final = "[key]"
+_WRITTEN: Final = (TextDelta, ThoughtDelta)
 
 
 def redacted(text: str, key: SecretStr) -> str:
@@ -33,16 +34,18 @@ class Redacting:
 
     def feed(self, event: Event) -> Sequence[Event]:
         """Return what can be shown now that `event` has come."""
-        if not self._secret:
+        if not isinstance(event, _WRITTEN):
+            return (*self.end(), event) if self._held else (event,)
+        # By far the commonest: nothing of the key can be in it.
+        if self._held is None and not (self._secret and self._secret[0] in event.text):
             return (event,)
-        before = self._held
-        if not isinstance(event, TextDelta | ThoughtDelta):
-            return (*self.end(), event) if before else (event,)
+        return self._written(event)
+
+    def _written(self, event: TextDelta | ThoughtDelta) -> Sequence[Event]:
+        before, self._held = self._held, None
         if before and type(before) is type(event):
-            event, before = type(event)(before.text + event.text), None
-        self._held = None
-        shown = self._shown(event)
-        return (before, *shown) if before else shown
+            return self._shown(type(event)(before.text + event.text))
+        return (before, *self._shown(event)) if before else self._shown(event)
 
     def end(self) -> Sequence[Event]:
         """Return what was held back and turned out not to be the key."""
