@@ -17,8 +17,10 @@ def section(base: str, *, quick: bool) -> Section:
     with Host(OURS, {**KEY, "RUNAPI_BASE_URL": base}) as host:
         host.open().result(host.call("ask_gemini", prompt="[[chunks=1]]"))
         made.rows.append(_wall(base, host, rounds))
-        made.rows.append(_first_progress(base, host, 3 if quick else 10))
+        made.rows.append(_first_progress(base, host, 3 if quick else 12))
         made.rows.append(_cancel(base, host, 6 if quick else 20))
+    for how in ("stdin ends", "SIGTERM comes"):
+        made.rows.append(_leave(base, how, 3 if quick else 10))
     return made
 
 
@@ -48,11 +50,12 @@ def _wall(base: str, host: Host, rounds: int) -> Row:
 
 
 def _first_progress(base: str, host: Host, rounds: int) -> Row:
-    """From the first byte upstream writes to the first progress that tells of it."""
+    """From the first byte upstream writes to the first progress that tells of it, whenever it comes."""
     waits = []
     for number in range(rounds):
+        wait = (0.3, 0.7, 1.3)[number % 3]
         asked = host.call(
-            "ask_gemini", f"p{number}", prompt=f"{number} {Script(chunks=3, pace=0.3, wait=1.3)}"
+            "ask_gemini", f"p{number}", prompt=f"{number} {Script(chunks=3, pace=0.3, wait=wait)}"
         )
         heard = _told(host, "writing")
         host.result(asked)
@@ -86,3 +89,26 @@ def _cancel(base: str, host: Host, rounds: int) -> Row:
             time.sleep(0.002)
         waits.append((lost - began) * 1000)
     return Row("cancel → upstream closed, ms", f"{median(waits):.1f}", (), "≤ 10", median(waits) <= 10)
+
+
+def _leave(base: str, how: str, rounds: int) -> Row:
+    """From the host's leaving, in the middle of a call, to the process's end."""
+    waits = []
+    for number in range(rounds):
+        with Host(OURS, {**KEY, "RUNAPI_BASE_URL": base}) as host:
+            host.open().call("ask_gemini", "l", prompt=f"{number} {Script(chunks=200, pace=0.05)}")
+            _told(host, "writing")
+            began = time.monotonic()
+            if how == "SIGTERM comes":
+                host.process.terminate()
+            else:
+                host.leave()
+            host.process.wait(10)
+            waits.append((time.monotonic() - began) * 1000)
+    return Row(
+        f"{how} in the middle of a call → process gone, ms (worst)",
+        f"{median(waits):.0f} ({max(waits):.0f})",
+        (),
+        "≤ 1,000",
+        max(waits) <= 1000,
+    )

@@ -86,7 +86,7 @@ def paced(base: str, *, quick: bool) -> Section:
     made = Section("Concurrent streams at 20 chunks/s each, 4 s")
     script = Script(chunks=80, pace=0.05)
     for count in (20, 100) if quick else (1, 20, 100, 200, 500):
-        made.rows.extend(_paced(base, script, count, 2 if count in (20, 100) and not quick else 1))
+        made.rows.extend(_paced(base, script, count, 1 if quick or count == 1 else 3))
     return made
 
 

@@ -49,14 +49,18 @@ class Host:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(BrokenPipeError):
-            self._stdin.close()
+        self.leave()
         try:
             self.process.wait(2)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self._stdout.close()
+
+    def leave(self) -> None:
+        """Close the host's end, as a host does that has had enough."""
+        with suppress(BrokenPipeError):
+            self._stdin.close()
 
     def send(self, message: Message) -> None:
         self._stdin.write(json.dumps(message).encode() + b"\n")
