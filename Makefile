@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
 BENCH := build/bench
@@ -11,7 +12,7 @@ OUTER := tests/network tests/fleet tests/doctor tests/packaging tests/server_ext
 
 .PHONY: manifest bench soak demo test test-outer conformance check format clean wheel wheel-test mcpb inspector generated bench-schemas
 
-demo: $(READY)          ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
+demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
 
 test: $(READY)          ## the test suite, on both cores
@@ -58,6 +59,7 @@ generated: $(READY)     ## write every generated file anew, after a change of to
 	$(BIN)/python scripts/bundles.py
 	$(BIN)/python scripts/links.py
 	$(BIN)/python scripts/tables.py
+	$(BIN)/python scripts/runs.py
 	$(BIN)/python scripts/timeline.py
 	$(BIN)/python scripts/hosts_page.py
 	$(BIN)/python scripts/tools_page.py
@@ -78,6 +80,12 @@ mcpb: $(TOOLS)          ## build the bundle for Claude Desktop, judged by its ow
 
 inspector: $(TOOLS)     ## the MCP Inspector lists and calls every tool over every transport
 	$(BIN)/python scripts/inspector_check.py
+
+$(RUNTIME): pyproject.toml # what the server needs; the rest comes with the first target that needs it
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

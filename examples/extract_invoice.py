@@ -1,6 +1,7 @@
 """Turn an invoice into JSON that conforms to a schema, with a handle if it takes too long.
 
-Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as that command prints.
+Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as that command prints. The simulator
+understands nothing: it takes over what stands in the text as `name: value`, and makes the rest up.
 """
 
 import json
@@ -11,7 +12,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 
 SERVER = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=dict(os.environ))
-INVOICE = "Invoice 2026-117. To: Northwind Ltd, name: Ada Example. Total: 129.50 EUR. Due 2026-12-01."
+INVOICE = "Invoice 2026-117. To: Northwind Ltd, name: Ada Example. Total: 129.50 EUR. Due: 2026-12-01."
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -33,6 +34,7 @@ async def main() -> None:
             facts = result.structured_content
     assert not result.is_error, facts
     assert set(facts["data"]) >= {"name", "total", "currency", "due"}
+    assert facts["data"]["due"] == "2026-12-01"
     print(json.dumps(facts["data"], indent=2))
 
 

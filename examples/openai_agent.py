@@ -1,10 +1,11 @@
-"""An agent of the OpenAI Agents SDK with our tools. Its own model is scripted here, so that it needs no key.
+"""An agent of the OpenAI Agents SDK with our tools. Its own model is scripted: no OpenAI key is needed.
 
 This host gives every call 5 seconds, sends nothing when they are over, and asks for no progress. So the
 server is told to answer within 4: a call that takes longer comes back with a handle, and the agent's
 model, like this scripted one, fetches the rest with get_result.
 
-Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as that command prints.
+It needs the SDK: `pip install openai-agents`. Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as
+that command prints.
 """
 
 import json

@@ -37,6 +37,7 @@ class Model:
         images: Image input.
         files: Other binary input: PDF, audio, video.
         thoughts: Whether it can show summaries of its thinking.
+        temperature: Whether a temperature changes its answers; it takes one either way.
         evidence: Where the row comes from.
         note: What a caller should know, in a sentence; may be empty.
         input_tokens: Google's own input limit.
@@ -52,6 +53,7 @@ class Model:
     images: Dialects
     files: Dialects = _NONE
     thoughts: bool = True
+    temperature: bool = True
     evidence: Literal["seed", "newer"] = "seed"
     note: str = ""
     input_tokens: int = 1_048_576
@@ -77,7 +79,12 @@ def _chat_only(model_id: str, *, note: str = "") -> Model:
 
 
 def _newer_flash(
-    model_id: str, *, efforts: tuple[Effort, ...] = _ALL_EFFORTS, search: Dialects = _NONE, note: str = ""
+    model_id: str,
+    *,
+    efforts: tuple[Effort, ...] = _ALL_EFFORTS,
+    search: Dialects = _NONE,
+    temperature: bool = True,
+    note: str = "",
 ) -> Model:
     return Model(
         model_id,
@@ -88,6 +95,7 @@ def _newer_flash(
         functions=_BOTH,
         images=_BOTH,
         files=_NATIVE,
+        temperature=temperature,
         evidence="newer",
         note=note or "Named in RunAPI's later documents only.",
     )
@@ -112,11 +120,16 @@ MODELS: Final[tuple[Model, ...]] = (
         files=_NATIVE,
     ),
     _newer_flash("gemini-3.5-flash"),
-    _newer_flash("gemini-3.6-flash", note="Named in RunAPI's later documents only; ignores temperature."),
+    _newer_flash(
+        "gemini-3.6-flash",
+        temperature=False,
+        note="Named in RunAPI's later documents only; ignores temperature.",
+    ),
     _newer_flash(
         "gemini-3.7-flash",
         efforts=("low", "high"),
         search=_NATIVE,
+        temperature=False,
         note="Named in RunAPI's later documents only; ignores temperature; searches on native only.",
     ),
 )

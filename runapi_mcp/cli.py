@@ -8,7 +8,7 @@ command needs is imported when the command runs.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import RunapiError
@@ -16,82 +16,108 @@ from runapi_mcp.errors import RunapiError
 if TYPE_CHECKING:
     import argparse
 
-    from runapi_mcp.commands import Surroundings
+    from runapi_mcp.commands import Parser, Surroundings
+    from runapi_mcp.keychain import OwnKey
     from runapi_mcp.settings import Settings
     from runapi_mcp.transports.http.callers.choice import Auth
     from runapi_mcp.transports.http.options import HttpOptions
 
-_FAILED: Final = 1
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
+_KEYRING: Final = "RUNAPI_MCP_KEYRING"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_typed(words) if words else _code(lambda: _serve_host({})))
+
+
+def _typed(words: Sequence[str]) -> int:
+    """Run what was typed and return its exit code; it failed if stdout could not hold what it said."""
+    from runapi_mcp.terminal.outlet import Outlet
+    from runapi_mcp.transports.pipes import open_null
+
+    os.close(open_null())
+    err = Outlet(sys.stderr)
+    out = Outlet(sys.stdout, instead=err)
+    sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
+    return _code(lambda: _run(words)) or int(out.failed)
+
+
+def _code(run: Callable[[], int]) -> int:
+    """Return the exit code of a command, however it ends."""
     try:
-        code = _run(words) if words else _serve_host({})
+        return run()
+    except SystemExit as leaving:  # argparse: its help was asked for, or the words say nothing
+        return int(leaving.code or 0)
     except RunapiError as error:
-        print(f"runapi-mcp: {error}", file=sys.stderr)
-        code = _USAGE
+        from runapi_mcp.terminal.wording import told
+
+        print(f"runapi-mcp: {told(error)}", file=sys.stderr)
+        return _USAGE
     except KeyboardInterrupt:
-        code = _INTERRUPTED
-    except BrokenPipeError:
+        return _INTERRUPTED
+    except (BrokenPipeError, BaseExceptionGroup) as error:
+        if not _is_only(error, BrokenPipeError):
+            raise
         # Whoever read the output has seen enough; what is left must not fail again at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+        return 0
+
+
+def _is_only(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an error, or each in a group of them, is of a kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_only(inner, kind) for inner in error.exceptions)
+    return isinstance(error, kind)
 
 
 def _run(words: Sequence[str]) -> int:
     if [*words] == ["--version"]:  # asked by scripts, before all else: it takes no parser
         print(f"runapi-mcp {__version__}")
         return 0
-    given = _parser().parse_args(words)
+    given = _parser(words).understood(words)
     command: Callable[[argparse.Namespace], int] = given.command
     return command(given) if given.person is None else int(given.person(given, _surroundings(given)))
 
 
-def _parser() -> "argparse.ArgumentParser":
+def _parser(words: Sequence[str]) -> "Parser":
+    """Return the parser of these words: the commands among them understand the settings too."""
     import argparse
 
-    from runapi_mcp.commands import add_commands
+    from runapi_mcp.commands import Parser, add_commands
+    from runapi_mcp.commands.configuring import add_settings, understand_settings
+    from runapi_mcp.commands.parser import PROGRAM, add_command
     from runapi_mcp.transports.http.flags import add_flags
 
-    parser = argparse.ArgumentParser(
-        prog="runapi-mcp",
+    parser = Parser(
+        prog=PROGRAM,
+        takes="[SETTINGS] [COMMAND ...]",
         description="Gemini as MCP tools, through RunAPI. Without a command: serve one host over stdio.",
-        epilog="Each setting is also an environment variable; the key is only that: RUNAPI_TOKEN.",
+        epilog="Each setting is also an environment variable, and a flag after a command too. The key is "
+        "never a flag:\nit is in RUNAPI_TOKEN, or in this machine's keyring (runapi-mcp key).",
     )
-    parser.add_argument("--version", action="version", version=f"runapi-mcp {__version__}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.set_defaults(command=_serve, person=None)
-    _add_settings(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve over stdio, or with --http over the network")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command_name", prog=PROGRAM, parser_class=Parser
+    )
+    add_commands(commands, parser)
+    serve = add_command(
+        commands,
+        "serve",
+        "serve over stdio, or with --http over the network",
+        takes="[OPTIONS]",
+        examples=["runapi-mcp serve", "runapi-mcp serve --http --port 8080"],
+    )
     serve.set_defaults(command=_serve)
     add_flags(serve)
-    _add_settings(serve, default=argparse.SUPPRESS)
-    add_commands(commands)
-    demo = commands.add_parser("demo", help="call every tool once, on a simulated RunAPI unless a key is set")
-    demo.set_defaults(command=_demo)
-    sim = commands.add_parser("sim", help="run a simulated RunAPI on this machine")
-    sim.set_defaults(command=_sim)
-    sim.add_argument("--port", type=int, default=8765)
-    sim.add_argument("--scenario", default="default", help="what it plays; --list shows all")
-    sim.add_argument("--pace", type=float, default=0.05, help="seconds between chunks")
-    sim.add_argument("--list", action="store_true", help="list the scenarios")
+    add_settings(parser)
+    add_settings(serve, default=argparse.SUPPRESS)
+    for name in commands.choices.keys() & set(words) - {"serve"}:
+        understand_settings(commands.choices[name])
     return parser
-
-
-def _add_settings(parser: "argparse.ArgumentParser", *, default: str | None = None) -> None:
-    from runapi_mcp.settings import options
-
-    group = parser.add_argument_group("settings", argument_default=default)
-    for option in options():
-        shown = ",".join(option.default) if isinstance(option.default, tuple) else option.default
-        group.add_argument(
-            option.flag, dest=option.name, metavar="X", help=f"{option.about} Default: {shown}. {option.env}"
-        )
 
 
 def _settings(given: "argparse.Namespace") -> "Settings":
@@ -119,7 +145,11 @@ def _surroundings(given: "argparse.Namespace") -> "Surroundings":
         if (value := getattr(given, option.name, None)) is not None
         for word in (option.flag, value)
     ]
-    return Surroundings(os.environ, lambda: _settings(given), flags, sys.stdin, sys.stdout, sys.stderr)
+    # A process may be started without any stdin at all.
+    stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  # for as long as it runs
+    return Surroundings(
+        os.environ, lambda: _settings(given), flags, stdin, sys.stdout, sys.stderr, _flags(given)
+    )
 
 
 def _serve(given: "argparse.Namespace") -> int:
@@ -135,6 +165,8 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     from runapi_mcp.boot.prologue import begin, leave_on_signals
     from runapi_mcp.transports.pipes import claim_stdio
 
+    if os.isatty(0):
+        print("Waiting for a host on stdin. runapi-mcp --help lists the commands.", file=sys.stderr)
     wire = claim_stdio()
     leave_on_signals()
     env = {**os.environ, **flags}
@@ -151,6 +183,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
         from runapi_mcp.upstream.client import warm
 
         warm(settings)
+        own_key = _own_key(settings)
 
         import anyio
 
@@ -159,8 +192,17 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue)
+    anyio.run(serve_local, settings, prologue, own_key)
     return 0
+
+
+def _own_key(settings: "Settings") -> "OwnKey | None":
+    """Return what finds the key in the keyring, if it is to be found there; nothing is asked yet."""
+    if not settings.key_is_in_keyring:
+        return None
+    from runapi_mcp.keychain import SERVER_SECONDS, Keychain, OwnKey
+
+    return OwnKey(Keychain(settings.base_url, os.environ, seconds=SERVER_SECONDS))
 
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
@@ -172,7 +214,10 @@ def _boots_fast(env: Mapping[str, str]) -> bool:
     Raises:
         SettingsError: A value is not what its setting takes.
     """
-    if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name != "RUNAPI_TOKEN" for name in env):
+    known = {"RUNAPI_TOKEN"}
+    if env.get(_KEYRING) == "1":  # as install writes it
+        known.add(_KEYRING)
+    if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
         return True
     from runapi_mcp.settings import values_from
 
@@ -192,7 +237,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     warnings.simplefilter("ignore")
 
     async def run() -> None:
-        await serve_http(settings, options, auth, announce=_announce_http)
+        await serve_http(settings, options, auth, announce=_announce_http, own_key=_own_key(settings))
 
     anyio.run(run)
     return 0
@@ -201,35 +246,3 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
 def _announce_http(base_url: str) -> None:
     where = f"{base_url}/mcp (older clients: {base_url}/sse)"
     print(f"runapi-mcp listens at {where}", file=sys.stderr, flush=True)
-
-
-def _demo(given: "argparse.Namespace") -> int:
-    import anyio
-
-    from runapi_mcp.demo import demo
-
-    return anyio.run(demo, dict(os.environ), print)
-
-
-def _sim(given: "argparse.Namespace") -> int:
-    import anyio
-
-    from runapi_mcp.sim import SCENARIOS, serve
-
-    if given.list:
-        for scenario in SCENARIOS.values():
-            print(f"{scenario.name:26} {'/'.join(scenario.dialects):12} {scenario.summary}")
-        return 0
-
-    async def run() -> None:
-        await serve(
-            host="127.0.0.1", port=given.port, scenario=given.scenario, pace=given.pace, announce=_announce
-        )
-
-    anyio.run(run)
-    return 0
-
-
-def _announce(base_url: str) -> None:
-    print(f"A simulated RunAPI listens at {base_url}. Point a server at it with", flush=True)
-    print(f"  RUNAPI_BASE_URL={base_url} RUNAPI_TOKEN=simulated-key runapi-mcp", flush=True)

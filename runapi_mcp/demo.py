@@ -7,14 +7,16 @@ is what a host would use.
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import mcp_types as types
 from mcp import Client, StdioServerParameters
 from mcp.shared.dispatcher import ProgressFnT
 
-from runapi_mcp.settings import KEY_NAMES
+from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.sim import simulate
 
 Say = Callable[[str], None]
@@ -47,19 +49,29 @@ _STEPS: Final = (
 )
 
 
-async def demo(env: Mapping[str, str], say: Say) -> int:
+async def demo(env: Mapping[str, str], settings: Settings, say: Say) -> int:
     """Call every tool and say what happens; return 0 if each gave a result.
 
     Args:
-        env: The process environment. With a key in it, the real RunAPI is used.
+        env: The environment that the server gets.
+        settings: What it says; with a key in it, the RunAPI that it names is asked.
         say: Told each line.
+
+    Raises:
+        KeyMissing: There is a key that cannot be used.
     """
-    if any(env.get(name, "").strip() for name in KEY_NAMES):
-        say("RUNAPI_TOKEN is set: this uses the real RunAPI, and costs a few tokens.")
+    if settings.key is not None or settings.key_problem:
+        settings.need_key()
+        say(f"A key is set: this asks {settings.base_url}{_price(settings.base_url)}.")
         return await _calls(dict(env), say)
     say("RUNAPI_TOKEN is not set: this uses a simulated RunAPI on this machine. Nothing leaves it.")
     async with simulate(scenario="default", pace=0.1) as sim:
         return await _calls({**env, "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url}, say)
+
+
+def _price(base_url: str) -> str:
+    here = urlsplit(base_url).hostname in LOOPBACK
+    return ", on this machine" if here else ", and costs a few tokens"
 
 
 async def _calls(env: dict[str, str], say: Say) -> int:
@@ -94,6 +106,7 @@ async def _fetch_rest(client: Client, running: types.CallToolResult, say: Say) -
 def _progress(say: Say) -> ProgressFnT:
     async def report(progress: float, total: float | None, message: str | None) -> None:
         del total  # the server never invents one
-        say(f"   {progress:6.2f} s  {message or ''}")
+        with suppress(BrokenPipeError):  # the SDK would print it; the next line that is said meets it again
+            say(f"   {progress:6.2f} s  {message or ''}")
 
     return report

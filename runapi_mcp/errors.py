@@ -8,6 +8,8 @@
     │       └── StoreDown         a handle that cannot be looked up now
     ├── SettingsError             the server's settings; nothing was sent
     │   └── KeyMissing            no RunAPI key is set
+    │       └── KeyringFailed     the keyring that is to hold it cannot be asked, or does not answer
+    ├── Bug                       a fault of this server's own; its log has the details
     ├── BusyError                 this server has no room for another generation
     ├── TooManyCalls              as many of the caller's calls run as may
     ├── BudgetSpent               the principal has used up the tokens of the day
@@ -31,8 +33,8 @@
             ├── ServerLeft        the server that ran it was stopped
             └── FailedMidway      RunAPI reported an error inside the stream
 
-Foreign exceptions become these at one border (``upstream.py``), and these become MCP
-results at another (``server.py``); between the two nothing is caught to be rephrased.
+Foreign exceptions become these at one border (``upstream``), and these become MCP
+results at another (``server.boundary``); between the two nothing is caught to be rephrased.
 Messages are written here, by us. Text that came from upstream appears only through
 :func:`quoted`: cut short, on one line, and in quotation marks.
 """
@@ -113,6 +115,22 @@ class KeyMissing(SettingsError):
     default_advice = (
         "Get a key at https://runapi.ai, set RUNAPI_TOKEN in the environment of this MCP server "
         "(the env block of the host's MCP configuration), and restart it."
+    )
+
+
+class KeyringFailed(KeyMissing):
+    """The keyring that is to hold the key cannot be asked, is locked, or does not answer in time."""
+
+    code = "keyring_failed"
+
+
+class Bug(RunapiError):
+    """A fault of this server's own. Whoever runs it can report it."""
+
+    code = "bug"
+    default_advice = (
+        "It is not caused by the arguments; whoever runs the server finds the details in its log "
+        "(RUNAPI_MCP_LOG=info)."
     )
 
 

@@ -53,6 +53,11 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, *, secret: str | None) -> None:
         super().__init__()
+        self._secret: str | None = None
+        self.hide(secret)
+
+    def hide(self, secret: str | None) -> None:
+        """Take `secret` out of every line from now on, in place of the one before it."""
         # What is shorter than any key is left alone: taking it out would only spoil the line.
         self._secret = secret if secret and len(secret) >= _SHORTEST_KEY else None
 
@@ -91,6 +96,13 @@ def configure(settings: Settings, stream: TextIO) -> None:
     root.setLevel(max(level, logging.WARNING))
     _logger.setLevel(level)
     _content.setLevel(level if settings.log_content else _LEVELS["off"])
+
+
+def hide(secret: str) -> None:
+    """Take a key that became known after :func:`configure` out of every line from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonLines):
+            handler.formatter.hide(secret)
 
 
 def _place(traceback: object) -> str:

@@ -21,6 +21,8 @@ _PHASES: Final[dict[Phase, str]] = {
     "thinking": "thinking",
     "writing": "writing",
 }
+PATIENT: Final[frozenset[Phase]] = frozenset({"connecting", "open"})
+"""Phases that can wait a second to be told."""
 _LONG_SILENCE: Final = 3.0
 _WINDOW: Final = 1.0
 _MOST_IN_WINDOW: Final = 2
@@ -38,20 +40,26 @@ def progress_line(evidence: Evidence) -> str:
 class Cadence:
     """Decides when to speak: at most twice in any second, and at least every five.
 
-    Times are seconds since the call began; they strictly increase, and so does what is reported.
+    While it only connects, once a second: the other place is kept for what a host waits to hear of,
+    the first piece above all. Times are seconds since the call began; they strictly increase, and so
+    does what is reported.
     """
 
     def __init__(self) -> None:
         self._spoken: deque[float] = deque(maxlen=_MOST_IN_WINDOW)
         self._reported = 0.0
 
-    def due(self, now: float, *, news: bool) -> float:
+    def due(self, now: float, *, news: bool, pressing: bool) -> float:
         """Return how many seconds to wait before speaking; with `news`, no longer than the pace asks."""
         if not self._spoken:
             return 0.0
-        earliest = self._spoken[0] + _WINDOW if len(self._spoken) == _MOST_IN_WINDOW else now
         wanted = now if news else self._spoken[-1] + HEARTBEAT
-        return max(earliest, wanted, now) - now
+        return max(self._earliest(now, pressing=pressing), wanted, now) - now
+
+    def _earliest(self, now: float, *, pressing: bool) -> float:
+        if not pressing:
+            return self._spoken[-1] + _WINDOW
+        return self._spoken[0] + _WINDOW if len(self._spoken) == _MOST_IN_WINDOW else now
 
     def spoke(self, now: float) -> float:
         """Note that something is said at `now`; return the time to report, later than any before."""

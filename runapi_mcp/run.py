@@ -7,9 +7,10 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.generations import Followable, Generations, Job, Spent, View
+from runapi_mcp.generations import PLAIN, Course, Followable, Generations, Job, Spent, View
 from runapi_mcp.hold import hold_seconds, page_chars
-from runapi_mcp.progress import Cadence, progress_line
+from runapi_mcp.own_key import OwnKey, found
+from runapi_mcp.progress import PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream import Upstream
 from runapi_mcp.wire.listing import LiveModel
@@ -59,6 +60,7 @@ class Run:
         report: Report,
         *,
         roots: Roots = _no_roots,
+        own_key: OwnKey | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.settings = settings
@@ -67,6 +69,7 @@ class Run:
         self._caller = caller
         self._report = report
         self._roots = roots
+        self._own_key = own_key
         self._clock = clock
         self._began = clock()
         self._cadence = Cadence()
@@ -88,17 +91,18 @@ class Run:
             return self.settings
         return replace(self.settings, allow_dirs=(*self.settings.allow_dirs, *await self._roots()))
 
-    async def begin(self) -> None:
+    async def begin(self, line: str) -> None:
         """Report the first line of progress, before anything else is done."""
-        self._told = ("connecting", 0, 0)
-        await self._say("connecting")
+        self._told = (line, 0, 0)
+        await self._say(line)
 
     async def models(self) -> list[LiveModel]:
         """Return RunAPI's live list of Gemini models; see :meth:`Upstream.models`."""
-        return await self._upstream.models(key=self._key())
+        key = await self._key(self._hold(None))
+        return await self._upstream.models(key=key, own=self._caller.key is None)
 
     async def generate(
-        self, job: Job, *, wait: float | None = None, fresh: bool = False
+        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
     ) -> tuple[View, bool]:
         """Have `job` generated, and return it as it stands at its end or the hold window's.
 
@@ -106,14 +110,15 @@ class Run:
         unless `fresh`; the second value says so. `wait` sets the hold window, in seconds.
 
         Raises:
-            KeyMissing: There is no key to use.
+            KeyMissing: There is no key to use, or the keyring did not give it in time.
             BusyError: This server has no room.
         """
-        seconds = self._hold(wait)
+        until = self._clock() + self._hold(wait)
+        key = await self._key(self._left(until))
         generation, joined = await self._generations.begin(
-            job, key=self._key(), patience=seconds, fresh=fresh
+            job, key=key, patience=self._left(until), course=course, fresh=fresh
         )
-        return await self._follow(generation, seconds), joined
+        return await self._follow(generation, until), joined
 
     async def find(self, handle: str) -> Followable:
         """Return the caller's generation behind a handle.
@@ -129,18 +134,25 @@ class Run:
 
     async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""
-        return await self._follow(generation, self._hold(wait))
+        return await self._follow(generation, self._clock() + self._hold(wait))
 
-    def _key(self) -> SecretStr:
-        return self._caller.key or self.settings.need_key()
+    async def _key(self, seconds: float) -> SecretStr:
+        """Return the caller's key, or the server's, which may take up to `seconds` to be found."""
+        if self._caller.key is not None:
+            return self._caller.key
+        if self._own_key is None or not self.settings.key_is_in_keyring:
+            return self.settings.need_key()
+        return await found(self._own_key, seconds, self._say)
 
     def _hold(self, wait: float | None) -> float:
         if wait is not None:
             return wait
         return hold_seconds(self.settings.hold, self._caller.host, wants_progress=self._caller.wants_progress)
 
-    async def _follow(self, generation: Followable, seconds: float) -> View:
-        until = self._clock() + seconds
+    def _left(self, until: float) -> float:
+        return max(until - self._clock(), 0.0)
+
+    async def _follow(self, generation: Followable, until: float) -> View:
         async with generation.followed():
             while generation.status == "running" and (left := until - self._clock()) > 0:
                 pause = await self._tell(generation)
@@ -159,7 +171,8 @@ class Run:
             return 3600.0
         evidence = generation.evidence()
         news = (evidence.phase, evidence.characters, evidence.ahead)
-        due = self._cadence.due(self._clock() - self._began, news=news != self._told)
+        now = self._clock() - self._began
+        due = self._cadence.due(now, news=news != self._told, pressing=evidence.phase not in PATIENT)
         if due > 0:
             return min(due, _GLANCE)
         self._told = news

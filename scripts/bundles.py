@@ -10,12 +10,15 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from runapi_mcp import __version__
-from runapi_mcp.catalog import DEFAULT_MODEL
+from runapi_mcp.catalog import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
 from runapi_mcp.server.listing import input_schema
+from runapi_mcp.settings import DEFAULT_BASE_URL, LogLevel
 from runapi_mcp.tools import TOOLS
+from runapi_mcp.wire.citations import REDIRECT_HOST
 
 ROOT = Path(__file__).parent.parent
 PACKAGING = ROOT / "packaging"
@@ -24,10 +27,18 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 NAME: str = PROJECT["name"]
 REGISTRY_NAME = f"ai.runapi/{NAME}"
 HOMEPAGE: str = PROJECT["urls"]["Homepage"]
+AUTHOR = {"name": f"The {NAME} contributors", "url": HOMEPAGE}
+SCHEMAS = "https://json.schemastore.org"
 TITLE = "Gemini through RunAPI"
+DOCKER_TITLE = "Gemini Through RunAPI"
+"""Docker's registry refuses a title with a word in lower case, and one with MCP or Server in it."""
 SUMMARY = "Ask Gemini, search the web with sources, extract JSON: always streaming, never holding the host."
 KEY_HELP = f"Your RunAPI key, from {HOMEPAGE}."
 MODEL_HELP = "Model of ask_gemini and extract_json."
+SEARCH_HELP = "Model of search_web."
+HOLD_HELP = "Seconds a call may keep its host waiting; auto goes by the host."
+LOG_HELP = "Log to stderr, as JSON lines, without prompts and answers."
+LOG_LEVELS: tuple[str, ...] = get_args(LogLevel)
 FOLDER_HELP = "Folder whose files may be attached to a call; leave it empty to attach none."
 
 Document = dict[str, Any]
@@ -38,10 +49,14 @@ def registry_entry() -> Document:
     variables = [
         {"name": "RUNAPI_TOKEN", "description": KEY_HELP, "isRequired": True, "isSecret": True},
         {"name": "RUNAPI_MCP_MODEL", "description": MODEL_HELP, "default": DEFAULT_MODEL},
+        {"name": "RUNAPI_MCP_SEARCH_MODEL", "description": SEARCH_HELP, "default": DEFAULT_SEARCH_MODEL},
         {"name": "RUNAPI_MCP_ALLOW_DIR", "description": FOLDER_HELP, "format": "filepath"},
+        {"name": "RUNAPI_MCP_HOLD", "description": HOLD_HELP, "default": "auto", "placeholder": "50"},
+        {"name": "RUNAPI_MCP_LOG", "description": LOG_HELP, "default": "off", "choices": list(LOG_LEVELS)},
     ]
     package = {
         "registryType": "pypi",
+        "registryBaseUrl": "https://pypi.org",
         "identifier": NAME,
         "version": __version__,
         "runtimeHint": "uvx",
@@ -67,7 +82,7 @@ def mcpb_manifest() -> Document:
         "display_name": TITLE,
         "version": __version__,
         "description": SUMMARY,
-        "author": {"name": f"The {NAME} contributors", "url": HOMEPAGE},
+        "author": AUTHOR,
         "homepage": HOMEPAGE,
         "icon": "icon.png",
         "server": {
@@ -114,12 +129,17 @@ def mcpb_project() -> str:
 
 
 def docker_entry() -> str:
-    """server.yaml of Docker's MCP registry, but for `source`, which names the public commit to build."""
+    """server.yaml of Docker's MCP registry, but for `source`, which names the public commit to build.
+
+    Docker talks to a server over stdio, so the image's own command, which serves over HTTP, is replaced.
+    """
     secret = f"{NAME}.token"
     return (
         f"name: {NAME}\nimage: mcp/{NAME}\ntype: server\n"
         f"meta:\n  category: ai\n  tags:\n    - gemini\n    - search\n    - extraction\n"
-        f"about:\n  title: {TITLE}\n  description: {json.dumps(SUMMARY)}\n"
+        f"about:\n  title: {DOCKER_TITLE}\n  description: {json.dumps(SUMMARY)}\n"
+        f"run:\n  command:\n    - serve\n  allowHosts:\n    - {urlsplit(DEFAULT_BASE_URL).hostname}:443\n"
+        f"    - {REDIRECT_HOST}:443\n"
         f"config:\n  description: {json.dumps(f'Get a key at {HOMEPAGE}.')}\n  secrets:\n"
         f"    - name: {secret}\n      env: RUNAPI_TOKEN\n      example: YOUR_RUNAPI_TOKEN\n"
         f"  env:\n    - name: RUNAPI_MCP_MODEL\n      example: {DEFAULT_MODEL}\n"
@@ -143,6 +163,7 @@ def _arguments(schema: Mapping[str, Any]) -> list[Document]:
         {
             "name": name,
             "type": described.get("type", "string"),
+            **_items(described),
             "desc": described.get("description", ""),
             **({} if name in required else {"optional": True}),
         }
@@ -150,13 +171,19 @@ def _arguments(schema: Mapping[str, Any]) -> list[Document]:
     ]
 
 
+def _items(described: Mapping[str, Any]) -> Document:
+    kind = described.get("items", {}).get("type")
+    return {"items": {"type": kind}} if kind else {}
+
+
 def claude_plugin() -> Document:
     """plugin.json of a Claude Code plugin: it asks for the key and keeps it in the system's keychain."""
     return {
+        "$schema": f"{SCHEMAS}/claude-code-plugin-manifest.json",
         "name": NAME,
         "version": __version__,
         "description": SUMMARY,
-        "author": {"name": f"The {NAME} contributors", "url": HOMEPAGE},
+        "author": AUTHOR,
         "homepage": HOMEPAGE,
         "license": PROJECT["license"],
         "keywords": PROJECT["keywords"],
@@ -179,6 +206,24 @@ def claude_servers() -> Document:
     return {"mcpServers": {"runapi": server}}
 
 
+def claude_marketplace() -> Document:
+    """marketplace.json of Claude Code: this repository, or a clone of it, offers the plugin."""
+    return {
+        "$schema": f"{SCHEMAS}/claude-code-marketplace.json",
+        "name": "runapi",
+        "description": f"{TITLE}, for Claude Code.",
+        "owner": AUTHOR,
+        "plugins": [
+            {
+                "name": NAME,
+                "source": "./packaging/claude-code-plugin",
+                "description": SUMMARY,
+                "category": "productivity",
+            },
+        ],
+    }
+
+
 def written() -> dict[Path, str]:
     """Every generated file and its text."""
     plugin = PACKAGING / "claude-code-plugin"
@@ -189,6 +234,7 @@ def written() -> dict[Path, str]:
         PACKAGING / "docker-mcp" / "tools.json": _json(docker_tools()),
         plugin / ".claude-plugin" / "plugin.json": _json(claude_plugin()),
         plugin / ".mcp.json": _json(claude_servers()),
+        ROOT / ".claude-plugin" / "marketplace.json": _json(claude_marketplace()),
     }
 
 

@@ -34,6 +34,11 @@ SEEN: Final = {
     "opencode": "The tool's name, then the answer. Progress is not shown, but keeps the call alive.",
 }
 
+BESIDES: Final = {
+    "claude-code": "As a plugin, which asks for the key and keeps it in the system's keychain: in a clone of "
+    "this repository, `claude plugin marketplace add ./`, then `claude plugin install runapi-mcp@runapi`.",
+}
+
 
 def section(host_id: str) -> str:
     host = HOSTS[host_id]
@@ -41,7 +46,9 @@ def section(host_id: str) -> str:
     lines = [f"### {host.title}", "", "```sh", f"runapi-mcp {' '.join(command)}", "```", ""]
     lines += ["writes", "", f"```{_language(host_id)}", printed(command), "```", ""]
     if host.key == "store":
-        lines += ["It hands no variables on, so the key has to stand in this file.", ""]
+        lines += ["It hands no variables on, so the key has to stand in this file, or in your keyring.", ""]
+    if host.project:
+        lines += [f"`--project` writes `{host.project}` of the project you are in.{_trusted(host_id)}", ""]
     lines += [f"{host.then} **You will see:** {SEEN[host_id]}", ""]
     row = next((row for row in LIMITS if row.name == NAMES.get(host_id, host_id)), None)
     if row is None:
@@ -51,6 +58,7 @@ def section(host_id: str) -> str:
     else:
         silent = f"{row.silent_hold:g} s if it asks for no progress"
         lines.append(f"Its limit: {row.reason}. A call is answered within {row.hold:g} s; within {silent}.")
+    lines += ["", BESIDES[host_id]] if host_id in BESIDES else []
     return "\n".join([*lines, ""])
 
 
@@ -65,6 +73,10 @@ def printed(command: list[str]) -> str:
         check=True,
     )
     return done.stdout.replace(str(LAUNCHER), SHOWN_LAUNCHER).strip()
+
+
+def _trusted(host_id: str) -> str:
+    return " Codex reads it in projects that it trusts." if host_id == "codex" else ""
 
 
 def _language(host_id: str) -> str:

@@ -1,13 +1,19 @@
-"""Write the README's generated tables: ``python scripts/tables.py`` (``--check`` only compares)."""
+"""Write the tables of tools and settings: ``python scripts/tables.py`` (``--check`` only compares)."""
 
 import sys
 from pathlib import Path
 
 from runapi_mcp.server.listing import input_schema
-from runapi_mcp.settings import KEY_NAMES, options
+from runapi_mcp.settings import KEY_NAMES, Option, options
 from runapi_mcp.tools import TOOLS
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, SETTINGS = ROOT / "README.md", ROOT / "docs" / "settings.md"
+OFTEN = ("RUNAPI_MCP_MODEL", "RUNAPI_MCP_SEARCH_MODEL", "RUNAPI_MCP_HOLD", "RUNAPI_MCP_ALLOW_DIR")
+"""The settings that people set, beside the key; all of them are on the page of settings."""
+_HEAD = "| Variable | Flag | Default | What it sets |\n|---|---|---|---|"
+_KEY = f"| `{KEY_NAMES[0]}` (or `{KEY_NAMES[1]}`) | | | Your RunAPI key. |"
+_HOST = "| `MAX_MCP_OUTPUT_TOKENS` | | | The host's own limit; lowers the page size. |"
 
 
 def tools_table() -> str:
@@ -22,31 +28,38 @@ def tools_table() -> str:
     return "\n".join(rows)
 
 
+def often_table() -> str:
+    by_name = {option.env: option for option in options()}
+    return "\n".join([_HEAD, _KEY, *(_row(by_name[name]) for name in OFTEN)])
+
+
 def settings_table() -> str:
-    rows = ["| Variable | Flag | Default | What it sets |", "|---|---|---|---|"]
-    rows.append(f"| `{KEY_NAMES[0]}` (or `{KEY_NAMES[1]}`) | | | Your RunAPI key. |")
-    for option in options():
-        default = ", ".join(option.default) if isinstance(option.default, tuple) else str(option.default)
-        rows.append(f"| `{option.env}` | `{option.flag}` | {default} | {option.about} |")
-    rows.append("| `MAX_MCP_OUTPUT_TOKENS` | | | The host's own limit; lowers the page size. |")
-    return "\n".join(rows)
+    return "\n".join([_HEAD, _KEY, *map(_row, options()), _HOST])
 
 
-def written(readme: str) -> str:
-    for name, table in (("tools", tools_table()), ("settings", settings_table())):
+def _row(option: Option) -> str:
+    return f"| `{option.env}` | `{option.flag}` | {option.default_text} | {option.about} |"
+
+
+TABLES = {README: {"tools": tools_table, "settings": often_table}, SETTINGS: {"settings": settings_table}}
+
+
+def written(path: Path) -> str:
+    page = path.read_text(encoding="utf-8")
+    for name, table in TABLES[path].items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        head, _, rest = readme.partition(begin)
+        head, _, rest = page.partition(begin)
         _, _, tail = rest.partition(end)
-        readme = f"{head}{begin}\n\n{table}\n\n{end}{tail}"
-    return readme
+        page = f"{head}{begin}\n\n{table()}\n\n{end}{tail}"
+    return page
 
 
 def main() -> int:
-    before = README.read_text(encoding="utf-8")
-    after = written(before)
+    after = {path: written(path) for path in TABLES}
     if "--check" in sys.argv:
-        return int(before != after)
-    README.write_text(after, encoding="utf-8")
+        return int(any(path.read_text(encoding="utf-8") != page for path, page in after.items()))
+    for path, page in after.items():
+        path.write_text(page, encoding="utf-8")
     return 0
 
 

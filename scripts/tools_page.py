@@ -30,7 +30,8 @@ SCHEMA = {
 HEAD = """# Every tool, as it answers
 
 Generated from real calls to the server on the simulated RunAPI (`python scripts/tools_page.py`); a test
-makes the calls again and compares. Handles, times and request ids are examples.
+makes the calls again and compares. Handles, times and request ids are examples. The simulator understands
+nothing: its pages are made up, and what it extracts is what stands in the text as `name: value`.
 
 `ask_gemini` answers with text alone. `search_web`, `extract_json` and `list_models` answer with text and
 with structured content, each complete by itself: some hosts give their model only the one, some only the
@@ -73,7 +74,7 @@ EXAMPLES = (
         plays="cut-clean",
         about="What had arrived is kept.",
     ),
-    Example("A search", "search_web", {"query": "When was the Example Observatory opened?"}),
+    Example("A search", "search_web", {"query": "Who won the Lake Vättern regatta?"}),
     Example(
         "A search that found nothing to rest on",
         "search_web",
@@ -101,7 +102,7 @@ EXAMPLES = (
 async def page() -> str:
     """Return the page."""
     async with simulate() as sim:
-        env = {**_clean_env(), "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url}
+        env = {**clean_env(), "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url}
         server = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env)
         async with Client(server) as client:
             shown, handle, receipt = [], "", ""
@@ -111,10 +112,10 @@ async def page() -> str:
                 handle = told.get("handle", handle)
                 receipt = receipt or _json(told)
                 shown.append(_section(example, result))
-    return _settled(HEAD + f"```json\n{receipt}\n```\n\n" + "\n".join(shown))
+    return settled(HEAD + f"```json\n{receipt}\n```\n\n" + "\n".join(shown))
 
 
-def _clean_env() -> dict[str, str]:
+def clean_env() -> dict[str, str]:
     """The environment without settings of ours, which would change the answers."""
     return {
         name: value for name, value in os.environ.items() if "RUNAPI" not in name and "GOOGLE" not in name
@@ -143,13 +144,13 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _settled(text: str) -> str:
+def settled(text: str) -> str:
     """Replace what differs between two runs."""
     for pattern, example in (
         (r"g_[A-Za-z0-9_-]{20,}", HANDLE),
         (r"runapi-mcp-[0-9a-f]{32}", "runapi-mcp-EXAMPLE"),
         (r'("seconds(?:_to_first_byte)?": )[\d.]+', r"\g<1>0.5"),
-        (r"Still running after \d+ s", "Still running after 0 s"),
+        (r"Still running after [\d.]+ s", "Still running after 0 s"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:8765"),
     ):
         text = re.sub(pattern, example, text)

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
 SMOKE = ROOT / "tests" / "packaging" / "smoke.py"
 UV = Path(sys.executable).with_name("uv")
-DEPENDENCIES: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-    "dependencies"
-]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DEPENDENCIES: list[str] = PROJECT["dependencies"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 RESOLUTIONS = ("lowest-direct", "highest")
 # What this process runs in must not leak into the environments under test.
 ENV = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
@@ -36,6 +36,18 @@ def try_wheel(wheel: Path, resolution: str) -> None:
     # The dependencies again by name: "direct" is what is asked for here, not what the wheel asks for.
     run(UV, "pip", "install", "--quiet", "--resolution", resolution, "--python", home, wheel, *DEPENDENCIES)
     print(f"{resolution}:", run(binaries / "python", SMOKE, binaries / "runapi-mcp"))
+
+
+def try_extras(wheel: Path, resolution: str) -> None:
+    """Install every extra, and see that what it is for is there."""
+    home = BUILD / f"wheel-extras-{resolution}"
+    run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, home)
+    wanted = [requirement for extra in EXTRAS.values() for requirement in extra]
+    whole = f"{wheel}[{','.join(EXTRAS)}]"
+    run(UV, "pip", "install", "--quiet", "--resolution", resolution, "--python", home, whole, *wanted)
+    binaries = home / ("Scripts" if os.name == "nt" else "bin")
+    run(binaries / "python", "-c", "import keyring, prometheus_client, redis, ruamel.yaml")
+    print(f"extras, {resolution}:", ", ".join(EXTRAS))
 
 
 def try_uvx(wheel: Path) -> None:
@@ -58,6 +70,7 @@ def main() -> None:
     BUILD.mkdir(exist_ok=True)
     for resolution in RESOLUTIONS:
         try_wheel(wheel, resolution)
+        try_extras(wheel, resolution)
     try_uvx(wheel)
     try_bundle()
 

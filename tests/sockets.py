@@ -96,7 +96,13 @@ class Closed(Exception):
     """Raised by an answer to close the connection."""
 
 
+_BOUND: list[socket.socket] = []
+"""Nobody listens on these, and nobody else can as long as the tests run."""
+
+
 def refused_url() -> str:
-    """Return the URL of a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    """Return the URL of a port at which every connection is refused, another one at each call."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    _BOUND.append(bound)
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"

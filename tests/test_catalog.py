@@ -40,6 +40,12 @@ def test_the_seeds_search_models_search_on_chat_and_its_flash_does_not() -> None
     assert not flash.search
 
 
+def test_a_row_says_whether_a_temperature_changes_anything_and_its_note_agrees() -> None:
+    deaf = {model.id for model in MODELS if not model.temperature}
+    assert deaf == {model.id for model in MODELS if "temperature" in model.note}
+    assert deaf == {"gemini-3.6-flash", "gemini-3.7-flash"}
+
+
 def test_every_ability_is_on_a_dialect_the_model_has() -> None:
     for model in MODELS:
         for ability in ("search", "structured", "functions", "files", "images"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.streams.text import TextReceiveStream
+from keychain.rings import Ring
 
 from runapi_mcp.hosts.rows import HOSTS
 from runapi_mcp.tools import TOOLS
@@ -17,9 +18,11 @@ from runapi_mcp.tools import TOOLS
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in DOCS}
-GENERATED = ("tools_page.py", "hosts_page.py", "timeline.py")
+GENERATED = ("tools_page.py", "hosts_page.py", "runs.py", "timeline.py")
 ELSEWHERE = {
     "uv tool install runapi-mcp": "make wheel-test",
+    'uv tool install "runapi-mcp[keyring]"': "make wheel-test",
+    'pip install "runapi-mcp[redis,metrics]"': "make wheel-test",
     "sh examples/inspector.sh": "make inspector",
     "python examples/python_host.py": "tests/test_examples.py",
     "python examples/openai_agent.py": "tests/test_examples.py",
@@ -27,20 +30,29 @@ ELSEWHERE = {
 }
 SIM = "runapi-mcp sim --scenario silent-thinking --pace 0.2"
 AGAINST_IT = (
-    "RUNAPI_BASE_URL=http://127.0.0.1:8765 RUNAPI_TOKEN=simulated-key RUNAPI_MCP_HOLD=1 "
+    "RUNAPI_BASE_URL=http://127.0.0.1:8765 RUNAPI_TOKEN=simulated-key RUNAPI_MCP_HOLD=2 "
     "python examples/python_host.py"
 )
-# The fleet's page has tests of its own.
-COMMANDS = sorted(
-    {
-        line.strip()
-        for name, page in PAGES.items()
-        for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
-        for line in block.splitlines()
-        if line.strip() and name != "fleet.md"
-    }
-)
-OURS = [command for command in COMMANDS if re.match(r"runapi-mcp (install|doctor)", command)]
+WITH_WHAT_THEY_NEED = "tests/fleet/test_page.py"
+"""Where the commands run that serve over the network, with the settings and the Redis they need."""
+NEITHER_DOCKER_NOR_A_CLUSTER = {
+    "docker compose -f packaging/compose.yaml up --build",
+    "kubectl apply -f packaging/kubernetes.yaml",
+}
+"""Commands that no test runs: what their files tell containers to run is run in their place (ibid.),
+and what else is in them is looked at (tests/fleet/test_packaging.py)."""
+
+
+def commands_of(page: str) -> list[str]:
+    """Return the commands of a page's shell blocks, each on one line and without comments."""
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)).replace("\\\n", " ")
+    lines = (re.sub(r"\s+", " ", re.sub(r"(^|\s)#.*", "", line)).strip() for line in blocks.splitlines())
+    return [line for line in lines if line]
+
+
+COMMANDS = sorted({command for page in PAGES.values() for command in commands_of(page)})
+OURS = [command for command in COMMANDS if re.match(r"runapi-mcp (install|doctor|key)", command)]
+SERVING = {command for command in COMMANDS if re.match(r"export |runapi-mcp serve --http", command)}
 
 
 @pytest.fixture(params=["asyncio"])
@@ -51,15 +63,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("script", GENERATED)
 def test_a_generated_page_is_current(script: str) -> None:
-    done = subprocess.run([sys.executable, f"scripts/{script}", "--check"], cwd=ROOT, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, f"scripts/{script}", "--check"], cwd=ROOT, check=False, timeout=150
+    )
     assert done.returncode == 0, f"run: python scripts/{script}"
 
 
 def test_every_command_is_run_somewhere() -> None:
-    known = {*ELSEWHERE, *OURS, SIM, AGAINST_IT}
+    known = {*ELSEWHERE, *OURS, *SERVING, *NEITHER_DOCKER_NOR_A_CLUSTER, SIM, AGAINST_IT}
     assert set(COMMANDS) == known, f"nothing runs {set(COMMANDS) - known}"
+    assert set(commands_of(PAGES["fleet.md"])) >= SERVING, "only the fleet's page has its blocks run"
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for where in ELSEWHERE.values():
+    for where in (*ELSEWHERE.values(), WITH_WHAT_THEY_NEED):
         assert where in ci if where.startswith("make") else (ROOT / where).exists(), where
 
 
@@ -67,14 +82,17 @@ def test_every_command_is_run_somewhere() -> None:
 def test_a_command_runs_on_a_machine_without_hosts(command: str, tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if "RUNAPI" not in name}
     env |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config"), "APPDATA": str(tmp_path)}
-    env |= {"RUNAPI_TOKEN": "sk-canary-docs-0123456789", "RUNAPI_BASE_URL": "http://127.0.0.1:9"}
+    key = "sk-canary-docs-0123456789"
+    env |= Ring(tmp_path).env | {"RUNAPI_TOKEN": key, "RUNAPI_BASE_URL": "http://127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(command.replace("runapi-mcp", "runapi_mcp", 1))],
         env=env,
+        input=key,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        cwd=tmp_path,
     )
     assert "Traceback" not in done.stderr
     assert "sk-canary" not in done.stdout + done.stderr

@@ -1,29 +1,61 @@
-"""install, uninstall and doctor: their flags, and what each does with them."""
+"""install and uninstall: their flags, and what each does with them."""
 
 import argparse
 import json
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runapi_mcp.commands.parser import Parser, Subparsers, add_command
 from runapi_mcp.commands.surroundings import Surroundings
-from runapi_mcp.errors import InputError, SettingsError
+from runapi_mcp.errors import InputError
 
 if TYPE_CHECKING:
-    from runapi_mcp.commands import Subparsers
-    from runapi_mcp.doctor import Patient
-    from runapi_mcp.hosts import Launch, Machine, Wish
-    from runapi_mcp.settings import Option, Settings
+    from collections.abc import Sequence
+
+    from pydantic import SecretStr
+
+    from runapi_mcp.hosts import Host, Launch, Machine, Wish
+    from runapi_mcp.settings import Option
 
 
-def add_install(commands: "Subparsers") -> None:
+def add_install(commands: Subparsers) -> None:
     """Add install and uninstall."""
-    install = commands.add_parser("install", help="add this server to a host's config")
+    install = add_command(
+        commands,
+        "install",
+        "add this server to a host's config",
+        takes="[OPTIONS] HOST",
+        description="Add this server to a host's config. Settings that are given as flags go into it.",
+        examples=["runapi-mcp install codex", "runapi-mcp install --list"],
+    )
     install.set_defaults(person=_install)
     install.add_argument("host", nargs="?", metavar="HOST", help="such as codex or cursor; --list shows all")
     install.add_argument("--list", action="store_true", help="show every host, its config, and what is in it")
+    install.add_argument("--json", action="store_true", help="with --list: as JSON")
+    _add_key_flags(install)
+    uninstall = add_command(
+        commands,
+        "uninstall",
+        "take this server out of a host's config",
+        takes="[OPTIONS] HOST",
+        examples=["runapi-mcp uninstall codex"],
+    )
+    uninstall.set_defaults(person=_uninstall)
+    uninstall.add_argument("host", metavar="HOST", help="such as codex or cursor")
+    for parser in (install, uninstall):
+        parser.add_argument("--print", action="store_true", help="only print, change nothing")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--config", metavar="FILE", help="another config file than the host's usual one")
+        which.add_argument(
+            "--project",
+            action="store_true",
+            help="the config of the project in the working directory, where the host has one",
+        )
+
+
+def _add_key_flags(install: Parser) -> None:
     key = install.add_mutually_exclusive_group()
     key.add_argument(
         "--key-env", metavar="NAME", help="variable that holds the key, where the host can refer to one"
@@ -34,57 +66,109 @@ def add_install(commands: "Subparsers") -> None:
     key.add_argument(
         "--no-key", action="store_true", help="leave the key out where the host needs it in its config"
     )
-    uninstall = commands.add_parser("uninstall", help="take this server out of a host's config")
-    uninstall.set_defaults(person=_uninstall)
-    uninstall.add_argument("host", metavar="HOST")
-    for parser in (install, uninstall):
-        parser.add_argument("--print", action="store_true", help="only print, change nothing")
-        parser.add_argument("--config", metavar="FILE", help="another config file than the host's usual one")
-
-
-def add_doctor(commands: "Subparsers") -> None:
-    """Add doctor."""
-    doctor = commands.add_parser("doctor", help="check key, network, models and what every host would see")
-    doctor.set_defaults(person=_doctor)
-    doctor.add_argument("--yes", action="store_true", help="make the tiny call that costs a few tokens")
-    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    key.add_argument(
+        "--keyring",
+        dest="from_keyring",
+        action="store_true",
+        help="have the server take the key from this machine's keyring; runapi-mcp key set puts it there",
+    )
 
 
 def _install(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp import hosts
 
-    machine = _machine(around)
+    machine = machine_of(around)
+    if given.list and (given.project or given.config):
+        given.parser.error("--list shows every host's own config: leave --project and --config out.")
     if given.list:
-        hosts.listing(machine, around.say)
+        _list(machine, around, as_json=given.json)
         return 0
-    if not given.host:
-        raise InputError("Which host?", advice=f"One of {', '.join(hosts.HOSTS)}.")
+    if given.json or not given.host:
+        given.parser.error("--json goes with --list." if given.json else _which_host())
     host = hosts.host_named(given.host)
-    hosts.install(host, machine, _wish(given, around), around.say)
+    wish = _wish(given, around)
+    if wish.from_keyring and not wish.only_print:
+        _check_keyring(around)
+    hosts.install(host, machine, wish, around.say)
     if not host.inherits and (lost := _not_handed_on(around)):
-        words = " ".join(f"{option.flag} …" for option in lost)
-        around.note(
-            f"{host.title} does not hand on {', '.join(option.env for option in lost)}; to have the server "
-            f"use them, run runapi-mcp {words} install {host.id}."
-        )
+        around.note(_lost(host, lost))
     return 0
 
 
+def _lost(host: "Host", options: "Sequence[Option]") -> str:
+    """Return what is said where a host does not hand on settings that are set here."""
+    words = " ".join(f"{option.flag} …" for option in options)
+    names = ", ".join(option.env for option in options)
+    return (
+        f"{host.title} does not hand on {names}; to have the server use them, "
+        f"run runapi-mcp {words} install {host.id}."
+    )
+
+
+def _which_host() -> str:
+    from runapi_mcp.hosts import HOSTS
+
+    return f"which host? One of {', '.join(HOSTS)}."
+
+
+def _list(machine: "Machine", around: Surroundings, *, as_json: bool) -> None:
+    from runapi_mcp import hosts
+
+    rows = hosts.listed(machine)
+    if not as_json:
+        for row in rows:
+            around.say(f"{row.host.id:15} {row.state:14} {row.path}")
+        return
+    listed = [
+        {"host": row.host.id, "title": row.host.title, "state": row.state, "config": str(row.path)}
+        for row in rows
+    ]
+    around.say_json(json.dumps(listed, ensure_ascii=False, indent=2))
+
+
+def _check_keyring(around: Surroundings) -> None:
+    """See that the keyring package is there, and note what else keeps a server from finding its key.
+
+    Raises:
+        KeyringFailed: It is not.
+    """
+    import anyio
+
+    from runapi_mcp.errors import KeyMissing
+    from runapi_mcp.keychain import Keychain, check_installed
+
+    check_installed()
+    try:
+        anyio.run(Keychain(around.settings().base_url, around.env).key)
+    except KeyMissing as missing:
+        around.note(str(missing))
+
+
 def _not_handed_on(around: Surroundings) -> "list[Option]":
-    """Return the settings that are set in this environment and were not given as flags."""
+    """Return the settings that are set in this environment and were not given as flags.
+
+    Where the key comes from is not among them: `install` has flags of its own for that.
+    """
     from runapi_mcp.settings import options
 
-    return [o for o in options() if around.env.get(o.env, "").strip() and o.flag not in around.flags]
+    return [
+        option
+        for option in options()
+        if around.env.get(option.env, "").strip()
+        and option.flag not in around.flags
+        and option.name != "keyring"
+    ]
 
 
 def _uninstall(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp import hosts
 
-    hosts.uninstall(hosts.host_named(given.host), _machine(around), _wish(given, around), around.say)
+    hosts.uninstall(hosts.host_named(given.host), machine_of(around), _wish(given, around), around.say)
     return 0
 
 
-def _machine(around: Surroundings) -> "Machine":
+def machine_of(around: Surroundings) -> "Machine":
+    """Return the machine that the command runs on."""
     from runapi_mcp.hosts import Machine, platform_of
 
     home = around.env.get("USERPROFILE" if sys.platform == "win32" else "HOME") or str(Path.home())
@@ -94,19 +178,46 @@ def _machine(around: Surroundings) -> "Machine":
 def _wish(given: argparse.Namespace, around: Surroundings) -> "Wish":
     from runapi_mcp.hosts import Wish
 
-    storing = getattr(given, "store_key", False)
+    from_keyring = getattr(given, "from_keyring", False)
     return Wish(
-        _launch(around),
+        launch_of(around, extra="keyring" if from_keyring else ""),
         key_variable=getattr(given, "key_env", None),
-        stored=around.settings().need_key() if storing else None,
+        stored=_key_to_store(given, around),
         without_key=getattr(given, "no_key", False),
+        from_keyring=from_keyring,
         only_print=given.print,
         config=Path(given.config) if given.config else None,
+        project=_project() if given.project else None,
     )
 
 
-def _launch(around: Surroundings) -> "Launch":
+def _project() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise InputError(
+            "The working directory is not there any more.", advice="Change to the project's folder."
+        ) from None
 
+
+def _key_to_store(given: argparse.Namespace, around: Surroundings) -> "SecretStr | None":
+    """Return the key that is to stand in the config; where nothing is written, what stands for it."""
+    from pydantic import SecretStr
+
+    from runapi_mcp.hosts import PLACEHOLDER
+
+    if not getattr(given, "store_key", False):
+        return None
+    return SecretStr(PLACEHOLDER) if given.print else around.settings().need_key()
+
+
+def launch_of(around: Surroundings, *, extra: str = "") -> "Launch":
+    """Return how a host here starts this server, with the flags that were given.
+
+    Args:
+        around: What the command runs in.
+        extra: An extra that the server needs.
+    """
     import shutil
 
     from runapi_mcp.hosts import launcher
@@ -117,63 +228,5 @@ def _launch(around: Surroundings) -> "Launch":
     def which(name: str) -> str | None:
         return shutil.which(name, path=around.env.get("PATH", ""))
 
-    found = launcher(sys.executable, exists=exists, which=which)
+    found = launcher(sys.executable, exists=exists, which=which, extra=extra)
     return replace(found, args=(*found.args, *around.flags))
-
-
-# ---------------------------------------------------------------- doctor
-
-
-def _doctor(given: argparse.Namespace, around: Surroundings) -> int:
-    import anyio
-
-    return anyio.run(_examine, given, around)
-
-
-async def _examine(given: argparse.Namespace, around: Surroundings) -> int:
-    from runapi_mcp.doctor import as_json, examine, line, verdict
-
-    findings = []
-    async for finding in examine(_patient(given, around)):
-        findings.append(finding)
-        if not given.json:
-            around.say(line(finding))
-    around.say(
-        json.dumps(as_json(findings), ensure_ascii=False, indent=2) if given.json else verdict(findings)
-    )
-    return 1 if any(finding.status == "fail" for finding in findings) else 0
-
-
-def _patient(given: argparse.Namespace, around: Surroundings) -> "Patient":
-    import shutil
-    from importlib import metadata
-
-    from runapi_mcp.doctor import Patient
-
-    def installed(name: str) -> str | None:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            return None
-
-    def consent(question: str) -> bool:
-        if given.yes or given.json or not (around.stdin.isatty() and around.err.isatty()):
-            return bool(given.yes)
-        around.err.write(f"{question} [y/N] ")
-        around.err.flush()
-        return around.stdin.readline().strip().lower() in ("y", "yes")
-
-    settings: Settings | SettingsError
-    try:
-        settings = around.settings()
-    except SettingsError as error:
-        settings = error
-    return Patient(
-        settings,
-        _machine(around),
-        _launch(around),
-        installed,
-        which=lambda name, path: shutil.which(name, path=path),
-        now=lambda: datetime.now(UTC),
-        consent=consent,
-    )

@@ -5,11 +5,13 @@ Nothing here is fixed by itself, and nothing is called that costs tokens without
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from time import perf_counter
 
 import anyio
+from pydantic import SecretStr
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor.findings import Finding, as_json, line, verdict
@@ -21,6 +23,7 @@ from runapi_mcp.doctor.local import (
     check_proxy,
     check_python,
     check_versions,
+    key_from_keyring,
 )
 from runapi_mcp.doctor.network import check_call, check_models, check_reach
 from runapi_mcp.doctor.starting import check_hosts
@@ -40,6 +43,7 @@ class Patient:
         settings: The settings, or why there are none.
         machine: Whose machine it is.
         launch: How this server is started.
+        project: The folder whose hosts' configs are looked at besides, if there is one.
         installed: The version of an installed distribution.
         which: Finds a program on a PATH.
         now: The wall clock.
@@ -49,6 +53,7 @@ class Patient:
     settings: Settings | SettingsError
     machine: Machine
     launch: Launch
+    project: Path | None
     installed: Installed
     which: Which
     now: Callable[[], datetime]
@@ -64,11 +69,14 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
     if isinstance(settings, SettingsError):
         yield Finding("settings", "fail", settings.what, "yours", settings.advice)
     else:
-        yield check_key(settings)
+        in_keyring = await key_from_keyring(settings, patient.machine.env)
+        yield check_key(settings, in_keyring)
+        if isinstance(in_keyring, SecretStr):
+            settings = replace(settings, key=in_keyring)
         yield check_proxy(patient.machine.env, settings.base_url)
         async for finding in _outwards(patient, settings):
             yield finding
-    async for finding in check_hosts(patient.machine, patient.which, perf_counter):
+    async for finding in check_hosts(patient.machine, patient.project, patient.which, perf_counter):
         yield finding
 
 

@@ -54,6 +54,8 @@ def verdict(findings: Iterable[Finding]) -> str:
     broken, doubtful = statuses.count("fail"), statuses.count("warn")
     if not broken and not doubtful:
         return "Nothing is wrong."
+    if not broken:
+        return f"Nothing keeps the server from working; {doubtful} to look at."
     return f"{broken} to mend, {doubtful} to look at."
 
 

@@ -5,16 +5,21 @@ from pathlib import Path, PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from runapi_mcp.doctor.findings import Finding, ok
+from runapi_mcp.errors import KeyMissing
 from runapi_mcp.hosts import Launch, Machine
+from runapi_mcp.keychain import SERVER_SECONDS, Keychain
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
 
 _LEAST_PYTHON: Final = (3, 11)
-_NEEDED: Final = ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema")
+_NEEDED: Final = ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema", "ruamel.yaml")
 _PROXIES: Final = ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY")
 _SHORT_KEY: Final = 16
 _AGAIN: Final = (
-    "Install it again: uv tool install --force runapi-mcp, or pip install --force-reinstall runapi-mcp."
+    "Install it again: uv tool install --force runapi-mcp, pipx reinstall runapi-mcp, or "
+    "pip install --force-reinstall runapi-mcp."
 )
 
 Installed = Callable[[str], str | None]
@@ -70,8 +75,25 @@ def check_launcher(launch: Launch, machine: Machine, which: Which) -> Finding:
     return ok("launcher", shell)
 
 
-def check_key(settings: Settings) -> Finding:
+async def key_from_keyring(settings: Settings, env: Mapping[str, str]) -> SecretStr | KeyMissing | None:
+    """Return the key that a server in this environment would find in its keyring, or why it would not.
+
+    `None` if that server would not look there.
+    """
+    if not settings.key_is_in_keyring:
+        return None
+    try:
+        return await Keychain(settings.base_url, env, seconds=SERVER_SECONDS).key()
+    except KeyMissing as missing:
+        return missing
+
+
+def check_key(settings: Settings, in_keyring: SecretStr | KeyMissing | None = None) -> Finding:
     """A key is there and can be used; it is never shown."""
+    if isinstance(in_keyring, KeyMissing):
+        return Finding("key", "fail", in_keyring.what, "yours", in_keyring.advice)
+    if in_keyring is not None:
+        return _whole(in_keyring, "in the keyring")
     if settings.key_problem:
         return Finding(
             "key",
@@ -86,9 +108,14 @@ def check_key(settings: Settings) -> Finding:
             "fail",
             f"Neither {' nor '.join(KEY_NAMES)} is set.",
             "yours",
-            f"Get a key at https://runapi.ai and set {KEY_NAMES[0]} in the environment.",
+            f"Get a key at https://runapi.ai and set {KEY_NAMES[0]} in the environment, or keep the key in "
+            "this machine's keyring: runapi-mcp key set, then RUNAPI_MCP_KEYRING=1.",
         )
-    length = len(settings.key.get_secret_value())
+    return _whole(settings.key, "set; the keyring is not asked" if settings.keyring else "set")
+
+
+def _whole(key: SecretStr, where: str) -> Finding:
+    length = len(key.get_secret_value())
     if length < _SHORT_KEY:
         return Finding(
             "key",
@@ -97,7 +124,7 @@ def check_key(settings: Settings) -> Finding:
             "yours",
             "Check that all of it was copied.",
         )
-    return ok("key", f"set, {length} characters, nothing odd in it")
+    return ok("key", f"{where}, {length} characters, nothing odd in it")
 
 
 def check_proxy(env: Mapping[str, str], base_url: str) -> Finding:

@@ -24,6 +24,9 @@ async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncI
     """RunAPI answers, with TLS, as RunAPI would, and its clock and ours agree."""
     try:
         seen = await probe(settings)
+    except SettingsError as error:
+        yield Finding("reach", "fail", error.what, "yours", error.advice)
+        return
     except RunapiError as error:
         advice = error.advice or "Check the network and RUNAPI_BASE_URL."
         yield Finding(
@@ -48,7 +51,7 @@ def _reach(seen: Probe, settings: Settings) -> Finding:
     if seen.status == 404:
         return Finding("reach", "fail", f"{seen.url} does not exist (404).", "yours", correct)
     if seen.status >= 500:
-        what = f"{seen.url} answered {seen.status}: {quoted(seen.start)}"
+        what = f"{seen.url} answered {seen.status}{f': {quoted(seen.start)}' if seen.start.strip() else '.'}"
         return Finding("reach", "fail", what, "RunAPI's", "Try again in a minute.")
     return ok("reach", f"{seen.url} answered in {seen.seconds:.2f} s")
 

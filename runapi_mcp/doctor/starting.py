@@ -1,49 +1,91 @@
 """Checks of each host: what its config says is started, exactly so, and greeted as the host does it."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import PurePath
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePath
 from typing import Final
 
 from runapi_mcp import __version__
-from runapi_mcp.doctor.findings import Finding, ok
+from runapi_mcp.doctor.findings import Finding, Status, ok
 from runapi_mcp.doctor.handshake import Seen, Spawn, shake
-from runapi_mcp.doctor.local import Which
-from runapi_mcp.errors import SettingsError, quoted
-from runapi_mcp.hosts import HOSTS, ConfigError, Host, Machine, Wiring, config_path, entries_naming_us
-from runapi_mcp.settings import KEY_NAMES, from_env
+from runapi_mcp.doctor.local import Which, key_from_keyring
+from runapi_mcp.errors import KeyMissing, SettingsError, quoted
+from runapi_mcp.hosts import (
+    ConfigError,
+    Host,
+    Machine,
+    Wiring,
+    configs,
+    entries_naming_us,
+    mentions_us,
+)
+from runapi_mcp.settings import KEY_NAMES, Settings, from_env, options
 
 _LIMIT: Final = 30.0
 _HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 _HANDED_ON_BY_WINDOWS: Final = (
-    *(
-        "APPDATA",
-        "COMSPEC",
-        "HOMEDRIVE",
-        "HOMEPATH",
-        "LOCALAPPDATA",
-        "PATH",
-        "PATHEXT",
-        "PROCESSOR_ARCHITECTURE",
-    ),
-    *("SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERNAME", "USERPROFILE", "PROGRAMFILES"),
+    *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),
+    *("PROCESSOR_ARCHITECTURE", "PROGRAMFILES", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP"),
+    *("USERNAME", "USERPROFILE"),
 )
 
 
-async def check_hosts(machine: Machine, which: Which, clock: Callable[[], float]) -> AsyncIterator[Finding]:
-    """Start and greet what every host's config says of us."""
+@dataclass(frozen=True)
+class Entry:
+    """An entry that starts us, and where it was found.
+
+    Attributes:
+        host: Whose config it is in.
+        name: What it is called there.
+        wiring: What it starts.
+        project: The project whose config it is in; `None` if the config is the host's own.
+    """
+
+    host: Host
+    name: str
+    wiring: Wiring
+    project: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called here."""
+        return f"“{self.name}”" + (f" in {self.host.project}" if self.project else "")
+
+    @property
+    def config(self) -> str:
+        """How its config is called at the start of a sentence."""
+        return self.host.project if self.project else "Its config"
+
+    @property
+    def again(self) -> str:
+        """What mends a command that is not there."""
+        if self.project:
+            return "Install it where PATH finds it: uv tool install --force runapi-mcp."
+        return f"runapi-mcp install {self.host.id} writes the path of the one that runs now."
+
+    def found(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
+        """Return a finding about it that is its owner's to mend."""
+        return Finding(check, status, what, "yours" if mend else "", mend, self.host.id)
+
+
+async def check_hosts(
+    machine: Machine, project: Path | None, which: Which, clock: Callable[[], float]
+) -> AsyncIterator[Finding]:
+    """Start and greet what every host's config says of us, its own and that of the project."""
     none = True
-    for host in HOSTS.values():
-        path = config_path(host, machine)
-        if not path.exists():
-            continue
+    for host, path, in_project in configs(machine, project):
         try:
             entries = entries_naming_us(host, path)
         except ConfigError as error:
-            yield Finding("host", "warn", error.what, "yours", error.advice, host.id)
+            finding = _unreadable(host, path, error)
+            none = none and finding.status != "fail"
+            yield finding
             continue
         for name, wiring in entries.items():
             none = False
-            async for finding in _check_entry(host, name, wiring, machine, which, clock):
+            entry = Entry(host, name, wiring, project if in_project else None)
+            async for finding in _check_entry(entry, machine, which, clock):
                 yield finding
     if none:
         yield Finding(
@@ -55,23 +97,36 @@ async def check_hosts(machine: Machine, which: Which, clock: Callable[[], float]
         )
 
 
+def _unreadable(host: Host, path: Path, error: ConfigError) -> Finding:
+    if mentions_us(path):
+        mend = f"{error.advice} Until then {host.title} may not find this server in it."
+        return Finding("host", "fail", error.what, "yours", mend, host.id)
+    mend = f"{error.advice} Until then runapi-mcp install {host.id} refuses to change it."
+    return Finding("host", "warn", error.what, "yours", mend, host.id)
+
+
 async def _check_entry(
-    host: Host, name: str, wiring: Wiring, machine: Machine, which: Which, clock: Callable[[], float]
+    entry: Entry, machine: Machine, which: Which, clock: Callable[[], float]
 ) -> AsyncIterator[Finding]:
+    host, wiring = entry.host, entry.wiring
     if wiring.off:
-        mend = f"Switch it on in {host.title}."
-        yield Finding("host", "skipped", f"“{name}” is switched off in its config.", "yours", mend, host.id)
+        yield entry.found("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
+        return
+    for flaw in wiring.flaws:
+        yield entry.found("fail" if flaw.fatal else "warn", flaw.what, flaw.mend)
+    if any(flaw.fatal for flaw in wiring.flaws):
         return
     env = environment(host, wiring, machine)
-    if (finding := _command(host, wiring, env.get("PATH", ""), machine, which)) is not None:
+    if (finding := _command(entry, env.get("PATH", ""), machine, which)) is not None:
         yield finding
         if finding.status == "fail":
             return
-    yield _key(host, env)
+    yield await _key(entry, env)
     command = which(wiring.launch.command, env.get("PATH", "")) or wiring.launch.command
-    spawn = Spawn((command, *wiring.launch.args), env, machine.home, host.modern)
+    folder = str(entry.project or machine.home)
+    spawn = Spawn((command, *wiring.launch.args), env, folder, host.modern)
     seen = await shake(spawn, limit=max(_LIMIT, host.patience), clock=clock)
-    for finding in _handshake(host, name, seen, env, by_uvx="uvx" in PurePath(command).name):
+    for finding in _handshake(entry, seen, env, by_uvx="uvx" in PurePath(command).name):
         yield finding
 
 
@@ -90,54 +145,79 @@ def environment(host: Host, wiring: Wiring, machine: Machine) -> dict[str, str]:
     return env | filled
 
 
-def _command(host: Host, wiring: Wiring, path: str, machine: Machine, which: Which) -> Finding | None:
-    command = wiring.launch.command
-    again = f"runapi-mcp install {host.id} writes the path of the one that runs now."
+def flagged(args: Sequence[str]) -> dict[str, str]:
+    """Return what flags among a command's arguments set, by the variables they stand in for."""
+    flags = {option.flag: option.env for option in options()}
+    followed = pairwise([*args, ""])
+    pairs = [arg.split("=", 1) if "=" in arg else [arg, after] for arg, after in followed]
+    return {flags[flag]: value for flag, value in pairs if flag in flags}
+
+
+def _command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding | None:
+    command = entry.wiring.launch.command
     if which(command, path) is None:
         absolute = machine.path(command).is_absolute()
         why = "is not there any more" if absolute else "is not on the host's PATH"
-        return Finding("host", "fail", f"Its config starts {command}, which {why}.", "yours", again, host.id)
-    if host.menu and PurePath(command).name == command and which(command, machine.bare_path()) is None:
-        what = f"Its config starts {command}; started from a menu, the host has a bare PATH without it."
-        return Finding("host", "warn", what, "yours", again, host.id)
+        return entry.found("fail", f"{entry.config} starts {command}, which {why}.", entry.again)
+    by_name = PurePath(command).name == command
+    if entry.host.menu and by_name and which(command, machine.bare_path()) is None:
+        what = f"{entry.config} starts {command}; started from a menu, the host has a bare PATH without it."
+        return entry.found(
+            "warn", what, f"Start {entry.host.title} from a shell." if entry.project else entry.again
+        )
     return None
 
 
-def _key(host: Host, env: dict[str, str]) -> Finding:
+async def _key(entry: Entry, env: dict[str, str]) -> Finding:
+    host = entry.host
     try:
-        settings = from_env(env)
+        settings = from_env(env | flagged(entry.wiring.launch.args))
     except SettingsError as error:
         mend = f"{error.advice} It stands in the config's env, or in the environment."
-        return Finding("host-key", "fail", error.what, "yours", mend, host.id)
+        return entry.found("fail", error.what, mend, check="host-key")
     if settings.key is not None:
         return ok("host-key", "the server would have a key", host=host.id)
+    if settings.key_is_in_keyring:
+        return await _key_in_keyring(entry, settings, env)
     what = settings.key_problem or "The server would start without a key: its tools are listed, calls fail."
     if host.key == "store":
         mend = f"runapi-mcp install {host.id} --store-key puts {KEY_NAMES[0]} into its config."
     else:
         mend = f"Set {KEY_NAMES[0]} in the environment that {host.title} is started from."
-    return Finding("host-key", "fail", what, "yours", mend, host.id)
+    return entry.found("fail", what, mend, check="host-key")
 
 
-def _handshake(host: Host, name: str, seen: Seen, env: dict[str, str], *, by_uvx: bool) -> list[Finding]:
-    again = f"runapi-mcp install {host.id} writes the path of the one that runs now."
+async def _key_in_keyring(entry: Entry, settings: Settings, env: dict[str, str]) -> Finding:
+    launch = entry.wiring.launch
+    if "uvx" in PurePath(launch.command).name and not any("keyring" in word for word in launch.args):
+        what = "Its config has uvx make an environment without the keyring package."
+        mend = f"runapi-mcp install {entry.host.id} --keyring writes one with it."
+        return entry.found("fail", what, mend, check="host-key")
+    found = await key_from_keyring(settings, env)
+    if isinstance(found, KeyMissing):
+        return entry.found("fail", found.what, found.advice, check="host-key")
+    return ok("host-key", "the server would find a key in the keyring", host=entry.host.id)
+
+
+def _handshake(entry: Entry, seen: Seen, env: dict[str, str], *, by_uvx: bool) -> Iterator[Finding]:
     if seen.problem:
         words = f" It said {quoted(_without_key(seen.last_words[-300:], env))}" if seen.last_words else ""
-        return [Finding("host", "fail", seen.problem + words, "yours", again, host.id)]
-    findings = [_speed(host, name, seen, by_uvx=by_uvx)]
+        yield entry.found("fail", seen.problem + words, entry.again)
+        return
+    yield _speed(entry, seen, by_uvx=by_uvx)
     if seen.version != __version__:
         theirs = seen.version or "of no version"
-        what = f"Its config starts runapi-mcp {theirs}, a stale one: this is {__version__}."
-        findings.append(Finding("host", "warn", what, "yours", again, host.id))
+        what = f"{entry.config} starts runapi-mcp {theirs}, a stale one: this is {__version__}."
+        yield entry.found("warn", what, entry.again)
     if seen.stray:
         what = f"Something writes on stdout that is no message: {quoted(_without_key(seen.stray, env))}"
         mend = "Take the wrapper out that prints; some hosts give up at such a line."
-        findings.append(Finding("host", "warn", what, "yours", mend, host.id))
-    return findings
+        yield entry.found("warn", what, mend)
 
 
-def _speed(host: Host, name: str, seen: Seen, *, by_uvx: bool) -> Finding:
-    said = f"“{name}” lists {len(seen.tools)} tools after {seen.seconds:.2f} s"
+def _speed(entry: Entry, seen: Seen, *, by_uvx: bool) -> Finding:
+    host = entry.host
+    said = f"{entry.title} lists {len(seen.tools)} tools after {seen.seconds:.2f} s"
     if seen.seconds > host.patience:
         what = f"{said}; {host.title} waits {host.patience:g} s."
         mend = "Run doctor again on an idle machine; if it stays slow, raise the host's start-up limit."
@@ -145,7 +225,7 @@ def _speed(host: Host, name: str, seen: Seen, *, by_uvx: bool) -> Finding:
             mend = (
                 f"Run uv tool install runapi-mcp, then that runapi-mcp install {host.id}: it starts faster."
             )
-        return Finding("host", "warn", what, "yours", mend, host.id)
+        return entry.found("warn", what, mend)
     return ok("host", f"{said} ({host.title} waits {host.patience:g} s)", host=host.id)
 
 

@@ -9,35 +9,41 @@ and no handle to it was given out.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 import anyio
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from runapi_mcp.errors import BusyError, ServerLeft, TooManyCalls
-from runapi_mcp.generations.budget import Budget, MemoryBudget, all_tokens, check_budget
+from runapi_mcp.generations.budget import Budget, MemoryBudget, check_budget
+from runapi_mcp.generations.course import PLAIN, Course, Plain
 from runapi_mcp.generations.following import Followable
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.journal import log_end
 from runapi_mcp.generations.ledger import Ledger, Spent
+from runapi_mcp.generations.line import Line
 from runapi_mcp.generations.store import MemoryStore, Store
 from runapi_mcp.generations.turns import Turns
-from runapi_mcp.generations.values import Evidence, FollowUp, Job, Receipt, Status, View
+from runapi_mcp.generations.usage import all_tokens
+from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream import Upstream
+from runapi_mcp.wire.types import Call, Event
 
 __all__ = [
+    "PLAIN",
     "Budget",
+    "Course",
     "Evidence",
-    "FollowUp",
     "Followable",
     "Generation",
     "Generations",
     "Job",
     "Ledger",
     "MemoryStore",
+    "Plain",
     "Receipt",
     "Spent",
     "Status",
@@ -56,8 +62,10 @@ class Generations:
         *,
         store: Store | None = None,
         budget: Budget | None = None,
+        on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
+        self._on_begin = on_begin
         self._upstream = upstream
         self._settings = settings
         self._clock = clock
@@ -79,28 +87,34 @@ class Generations:
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, fresh: bool = False
+        self, job: Job, *, key: SecretStr, patience: float, course: Course = PLAIN, fresh: bool = False
     ) -> tuple[Followable, bool]:
         """Start a generation, which waits for its turn if too many run, or join one of the same job.
 
-        The second value says which. With `fresh`, none is joined.
+        The second value says which. With `fresh`, none is joined. `patience` is how many seconds from
+        now may go into waits that RunAPI asks for, those in the queue included.
 
         Raises:
             BusyError: As many wait already as may.
             BudgetSpent: The principal has used up the tokens of the day.
             TooManyCalls: As many of the principal's run as may.
         """
+        patient_until = self._clock() + patience
         same = None if fresh else await self._store.same(job)
         if same is not None:
             return same, True
         await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = Generation(job, self._clock, on_end=self._ended)
+            generation = Generation(job, self._clock, course=course, on_end=self._ended)
             kept = await self._kept(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
                 self._live.add(generation)
-                self._tasks.start_soon(generation.run, self._upstream, self._turns, key, patience)
+                self._tasks.start_soon(
+                    generation.run, self._turns, self._line(generation, key, patient_until)
+                )
+        if self._on_begin is not None:
+            self._on_begin(kept)
         return kept, kept is not generation
 
     @property
@@ -118,17 +132,35 @@ class Generations:
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
+        await self._store.share(generation)
+        # Not before: who leaves while it is being shared has not been given the handle.
         if isinstance(generation, Generation):
             generation.handed_over = True
-        await self._store.share(generation)
 
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
             generation.interrupt(ServerLeft("This server was stopped."))
 
+    def _line(self, generation: Generation, key: SecretStr, patient_until: float) -> Line:
+        """Return a generation's line to RunAPI, whose times do not begin anew with each of its calls."""
+
+        def ask(call: Call) -> AbstractAsyncContextManager[AsyncGenerator[Event, None]]:
+            now = self._clock()
+            return self._upstream.stream(
+                call,
+                generation.job.dialect,
+                key=key,
+                trace=generation.trace,
+                patience=patient_until - now,
+                within=generation.turn_at + self._settings.deadline - now,
+            )
+
+        return Line(self._upstream.base_url, ask, self._upstream.redirects)
+
     def _ended(self, generation: Generation) -> None:
         self._live.discard(generation)
+        self._store.make_room()
         log_end(generation.known())
         if generation.trace.requests:  # else it was never begun, and cost nothing
             self._ledger.add(generation.job.owner, generation.receipt)

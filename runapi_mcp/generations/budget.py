@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime
 from typing import Final, Protocol
 
 from runapi_mcp.errors import BudgetSpent
-from runapi_mcp.wire.types import Usage
 
 _MOST_OWNERS: Final = 10_000
 
@@ -66,8 +65,3 @@ async def check_budget(budget: Budget, owner: str, limit: int) -> None:
     """
     if limit and (used := await budget.used(owner)) >= limit:
         raise BudgetSpent(f"Today's {limit:,} tokens are used up ({used:,} were used).")
-
-
-def all_tokens(usage: Usage | None) -> int:
-    """Return what counts against a budget: tokens read, thought and written."""
-    return sum(filter(None, (usage.input, usage.output, usage.thinking))) if usage else 0

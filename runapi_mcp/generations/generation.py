@@ -1,23 +1,27 @@
 """One generation: an upstream stream as a value that can be followed, left and cancelled."""
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 import anyio
-from pydantic import SecretStr
 
-from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
+from runapi_mcp.errors import RunapiError
+from runapi_mcp.generations.course import PLAIN, Course
+from runapi_mcp.generations.ended import CANCELLED, Ended, crashed, ended
 from runapi_mcp.generations.journal import log_phase
-from runapi_mcp.generations.looks import Looks
+from runapi_mcp.generations.line import Line
+from runapi_mcp.generations.receipts import outcome_of, receipt_of
+from runapi_mcp.generations.rounds import Rounds
+from runapi_mcp.generations.running import end_of
 from runapi_mcp.generations.turns import Turns
-from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View, spent
-from runapi_mcp.telemetry import Outcome, operation
-from runapi_mcp.upstream import Trace, Upstream
+from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
+from runapi_mcp.signalling import Signal
+from runapi_mcp.telemetry import operation
+from runapi_mcp.upstream import Trace
 from runapi_mcp.wire import Fold
-from runapi_mcp.wire.types import Answer, Call, Event, TextDelta, Usage
 
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400
@@ -27,53 +31,47 @@ def _nobody(_generation: "Generation") -> None:
     """Tell no one."""
 
 
-def _unshared(_generation: "Generation") -> None:
-    """Share nothing."""
-
-
 class Generation:
     """One generation of this process.
 
     Attributes:
+        done: Set once it has ended.
+        ended: How it ended, once it has; `ended_at` is when, by the clock.
+        turn_at: When its turn came, by the clock; before that, when it last moved up the queue.
         note: What a store has to say to whoever gets the handle; see :attr:`View.note`.
         shared: Called when it has ended and when it was delivered; set by a store that shares it.
     """
 
     def __init__(
-        self, job: Job, clock: Callable[[], float], *, on_end: Callable[["Generation"], None] = _nobody
+        self,
+        job: Job,
+        clock: Callable[[], float],
+        *,
+        course: Course = PLAIN,
+        on_end: Callable[["Generation"], None] = _nobody,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
         self.done = anyio.Event()
+        self.ended: Ended | None = None
+        self.ended_at: float | None = None
         self.handed_over = False
         self.delivered = False
         self.note = ""
-        self.shared: Callable[[Generation], None] = _unshared
-        self.ended_at: float | None = None
-        self.fold = _begun(job)
+        self.shared: Callable[[Generation], None] = _nobody
         self.trace = Trace(on_phase=self._wake)
         self.ahead: int | None = None
-        self.created = datetime.now(UTC)
-        self.updated = self.created
+        self.created = self.updated = datetime.now(UTC)
+        self.turn_at = self._started_at = clock()
         self._clock = clock
         self._on_end = on_end
-        self._started_at = clock()
-        self._turn_at = self._started_at
+        self._rounds = Rounds(job, course)
+        self._told: Phase | None = None
         self._first_event_at: float | None = None
-        self._rounds = 1
-        self._earlier: list[str] = []
         self._links: dict[str, str] = {}
-        self._looks = Looks()
-        self._described = Looks()
-        self._description = ""
-        self._hopeless = ""
-        self._spent: Usage | None = None
         self._followers = 0
-        self._cancelled = False
-        self._interrupted: RunapiError | None = None
-        self._error: RunapiError | None = None
-        self._crash: Exception | None = None
-        self._changed = anyio.Event()
+        self._interruption: RunapiError | None = None
+        self._changed = Signal()
         self._scope = anyio.CancelScope()
 
     # ------------------------------------------------------------ followed
@@ -95,8 +93,7 @@ class Generation:
 
     def cancel(self) -> None:
         """End the generation now; its connection closes, its text is kept. Does nothing once done."""
-        if not self.done.is_set():
-            self._cancelled = True
+        if self.ended is None:
             self._scope.cancel()
 
     async def deliver(self) -> None:
@@ -111,244 +108,156 @@ class Generation:
 
     def interrupt(self, error: RunapiError) -> None:
         """End it now, as `error` would have; its connection closes, its text is kept."""
-        if not self.done.is_set():
-            self._interrupted = error
+        if self.ended is None:
+            self._interruption = error
             self._scope.cancel()
 
     def abandon(self) -> None:
         """End it before it ran."""
-        self._cancelled = True
-        self._end()
+        self._end(CANCELLED)
 
     # ------------------------------------------------------------ seen
 
     @property
     def status(self) -> Status:
         """How it stands."""
-        if not self.done.is_set():
-            return "running"
-        if self._cancelled:
-            return "cancelled"
-        if self._crash is not None:
-            return "failed"
-        if self._error is not None:
-            return "partial" if self.fold.characters else "failed"
-        return "complete" if self._whole() else "partial"
+        return "running" if self.ended is None else self.ended.status
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to end; it does when its connection has closed."""
+        return self._scope.cancel_called
+
+    @property
+    def fold(self) -> Fold:
+        """The sum of what its present round has brought."""
+        return self._rounds.fold
 
     def view(self) -> View:
         """Return it as it stands."""
-        if self._crash is not None:
-            raise self._crash
+        if self.ended is not None and self.ended.crash is not None:
+            raise self.ended.crash
         return self.known()
 
     def known(self) -> View:
         """Return what is known of it, even after a bug of ours ended it."""
-        answer = self.fold.partial()
         return View(
             self.handle,
             self.job,
             self.status,
-            answer,
-            self._receipt(answer),
-            self._error,
-            earlier=tuple(self._earlier),
+            self.fold.partial(),
+            self.receipt,
+            self.ended.error if self.ended else None,
+            earlier=self._rounds.earlier,
             links=self._links,
-            hopeless=self._hopeless,
+            hopeless=self._rounds.hopeless,
+            verdict=self._rounds.verdict,
             note=self.note,
         )
 
     @property
     def receipt(self) -> Receipt:
         """What it cost so far, even where a bug ended it."""
-        return self._receipt(self.fold.partial())
+        began, until = self._started_at, self._until
+        return receipt_of(self.job, self.status, self._rounds, self.trace, began=began, until=until)
 
     def evidence(self) -> Evidence:
         """Return the signs of life."""
-        now, trace, fold = self._clock(), self.trace, self.fold
-        begun = self.fold.characters > len(self.job.begin)
-        opened: Phase = "writing" if begun else "thinking" if fold.thought_characters else "open"
+        now, trace, rounds, fold = self._clock(), self.trace, self._rounds, self.fold
         # Neither its place in the queue nor a wait that RunAPI asked for is RunAPI's silence.
-        signs = (self._turn_at, trace.heard_at, trace.waiting_until)
-        heard = max(at for at in (*signs, self._started_at) if at is not None and at <= now)
+        signs = (self._started_at, self.turn_at, trace.heard_at, trace.waiting_until)
         return Evidence(
-            phase="queued" if self.ahead is not None else opened if trace.phase == "open" else trace.phase,
+            phase=self._phase,
             searching=self.job.call.search,
-            round=self._rounds,
+            round=rounds.number,
             ahead=self.ahead or 0,
             wait_left=max((trace.waiting_until or now) - now, 0.0),
             characters=fold.characters or fold.thought_characters,
             tokens=fold.usage.output if fold.usage else None,
-            silent=now - heard,
+            silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=self._describe() if begun else "",
-        )
-
-    # ------------------------------------------------------------ run, by Generations
-
-    async def run(self, upstream: Upstream, turns: Turns, key: SecretStr, patience: float) -> None:
-        """Wait for a turn and generate to the end, whatever the end is."""
-        try:
-            with self._scope:
-                async with turns.turn(self._placed):
-                    await self._measured(upstream, key, patience)
-        except Exception as error:  # noqa: BLE001  # its task is the process's: whatever it is must not get there
-            self._crash = self._crash or error
-        finally:
-            # Still open here: cancelled, by a follower's leaving or with the process; or a bug.
-            if not self.done.is_set():
-                self._cancelled = self._interrupted is None and self._crash is None
-                self._error = self._judged(self._interrupted) if self._interrupted else None
-                self._end()
-
-    async def _measured(self, upstream: Upstream, key: SecretStr, patience: float) -> None:
-        with operation(self.job.call, self.job.dialect, upstream.base_url) as measured:
-            try:
-                await self._generate(upstream, key, patience)
-            finally:
-                measured.ended(self._outcome())
-
-    def _outcome(self) -> Outcome:
-        """Return what became of it; while it is being cancelled, that is no longer open either."""
-        cut: Status = "partial" if self._interrupted else "cancelled"
-        answer, first, began = self.fold.partial(), self._first_event_at, self._turn_at
-        return Outcome(
-            self.status if self.done.is_set() else cut,
-            answer,
-            spent(self._spent, answer.usage),
-            seconds=(self.ended_at or self._clock()) - began,
-            first_chunk=None if first is None else first - began,
-            error=self._crash or self._error or self._interrupted,
-        )
-
-    async def _generate(self, upstream: Upstream, key: SecretStr, patience: float) -> None:
-        try:
-            await self._rounds_of(upstream, key, patience)
-        except RunapiError as error:
-            self._error = self._judged(error)
-        except Exception as error:  # noqa: BLE001  # a bug ends this generation, not all; view() raises it again
-            self._crash = error
-        if not self.done.is_set() and (links := self.job.links(self.fold.partial())):
-            self._links = await upstream.redirects(links)
-        self._end()
-
-    def _end(self) -> None:
-        if not self.done.is_set():
-            self.ended_at = self._clock()
-            self.updated = datetime.now(UTC)
-            self.done.set()
-            self._on_end(self)
-            self._wake()
-            self.shared(self)
-
-    async def _rounds_of(self, upstream: Upstream, key: SecretStr, patience: float) -> None:
-        call: Call | None = self.job.call
-        while call is not None:
-            async with upstream.stream(
-                call, self.job.dialect, key=key, trace=self.trace, patience=patience
-            ) as events:
-                answer = await self._round(events)
-                call = self.job.follow_up(answer, self._rounds)
-                if call is None and not self._hopeless and not self.job.links(answer):
-                    # The answer is whole; the connection's farewell is nothing to wait for.
-                    self._end()
-            if call is not None:
-                self._next_round()
-        if self._hopeless:
-            raise Interrupted(f"The answer was stopped early: {self._hopeless}.")
-
-    async def _round(self, events: AsyncGenerator[Event, None]) -> Answer:
-        """Read one round's events, as long as there is hope, and return its answer."""
-        async for event in events:
-            if self._first_event_at is None:
-                self._first_event_at = self._clock()
-            first = not self.fold.characters and not self.fold.thought_characters
-            self.fold.feed(event)
-            if first and (self.fold.characters or self.fold.thought_characters):
-                self._wake()
-            if self._looks.due(self.fold.characters) and self._given_up():
-                return self.fold.partial()
-        return self._offered(self.fold.answer())
-
-    def _offered(self, answer: Answer) -> Answer:
-        """Return the answer, unless all it holds is a call of a function that was never offered.
-
-        Raises:
-            EmptyAnswer: That is all it holds.
-        """
-        if answer.text or self.job.call.functions:
-            return answer
-        raise EmptyAnswer(
-            "The model asked for a function to be run, which was not offered to it, and wrote no answer."
-        )
-
-    def _given_up(self) -> bool:
-        self._hopeless = self.job.hopeless(self.fold.partial().text) or ""
-        return bool(self._hopeless)
-
-    def _describe(self) -> str:
-        if self._described.due(self.fold.characters):
-            self._description = self.job.describe(self.fold.partial().text)
-        return self._description
-
-    def _next_round(self) -> None:
-        self._earlier.append(self.fold.partial().text)
-        self._rounds += 1
-        self._spent = spent(self._spent, self.fold.usage)
-        self._looks, self._described, self._description, self._hopeless = Looks(), Looks(), "", ""
-        # What a resumed answer starts with belongs to its first round only.
-        self.fold = Fold()
-
-    def _judged(self, error: RunapiError) -> RunapiError | None:
-        """Return what an error means: nothing, if the answer was whole before it came."""
-        if isinstance(error, Interrupted):
-            if self.fold.finished and self.fold.characters:
-                return None
-            error.partial = self.fold.partial().text
-        return error
-
-    def _whole(self) -> bool:
-        finish = self.fold.partial().finish
-        return finish is not None and finish.reason in ("stop", "tool", "unknown")
-
-    def _receipt(self, answer: Answer) -> Receipt:
-        trace, started = self.trace, self._started_at
-        first, finish = trace.first_byte_at, answer.finish
-        return Receipt(
-            model=answer.model or self.job.call.model,
-            dialect=self.job.dialect,
-            status=self.status,
-            complete=self.status == "complete",
-            finish_reason=finish.reason if finish else None,
-            finish_reason_raw=finish.raw[:60] if finish else None,
-            tokens=spent(self._spent, answer.usage),
-            seconds_to_first_byte=None if first is None else round(first - started, 3),
-            seconds=round((self.ended_at or self._clock()) - started, 3),
-            seconds_waited=round(trace.waited, 3),
-            requests=trace.requests,
-            rounds=self._rounds,
-            client_request_id=trace.request_id,
+            described=rounds.described(),
         )
 
     @property
     def size(self) -> int:
         """About how many bytes keeping it takes."""
-        earlier = sum(map(len, self._earlier))
-        return 2 * (self.fold.characters + self.fold.thought_characters + earlier) + self.job.size + 4096
+        return 2 * self._rounds.size + self.job.size + 4096
+
+    @property
+    def _phase(self) -> Phase:
+        if self.ahead is not None:
+            return "queued"
+        if self.trace.phase != "open":
+            return self.trace.phase
+        return "writing" if self._rounds.writing else "thinking" if self.fold.thought_characters else "open"
+
+    @property
+    def _until(self) -> float:
+        """When it ended, or now."""
+        return self._clock() if self.ended_at is None else self.ended_at
+
+    # ------------------------------------------------------------ run, by Generations
+
+    async def run(self, turns: Turns, line: Line) -> None:
+        """Wait for a turn and generate to the end, whatever the end is."""
+        try:
+            with self._scope:
+                async with turns.turn(self._placed):
+                    self.turn_at = self._clock()
+                    await self._measured(line)
+        except Exception as bug:  # noqa: BLE001  # its task is the process's: whatever it is must not get there
+            self._end(crashed(bug))
+        finally:
+            self._cut()
+
+    async def _measured(self, line: Line) -> None:
+        with operation(self.job.call, self.job.dialect, line.base_url) as measured:
+            try:
+                await self._generate(line)
+            except Exception as bug:  # noqa: BLE001  # a bug ends this generation, not all; view() raises it again
+                self._end(crashed(bug))
+            finally:
+                end, first = self._cut(), self._first_event_at
+                times = (self._until - self.turn_at, None if first is None else first - self.turn_at)
+                measured.ended(outcome_of(end, self._rounds, *times))
+
+    async def _generate(self, line: Line) -> None:
+        end = await end_of(self._rounds, line.ask, fed=self._fed, whole=self._end)
+        if self.ended is None and (links := self._rounds.links()):
+            self._links = await line.resolve(links)
+        self._end(end)
+
+    def _fed(self) -> None:
+        if self._first_event_at is None:
+            self._first_event_at = self._clock()
+        if self._phase != self._told:
+            self._wake()
+
+    def _cut(self) -> Ended:
+        """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
+        if self.ended is not None:
+            return self.ended
+        error = self._interruption
+        return self._end(CANCELLED if error is None else ended(self._rounds, error))
+
+    def _end(self, how: Ended) -> Ended:
+        """End it, unless it has ended; return how it did."""
+        if self.ended is not None:
+            return self.ended
+        self.ended, self.ended_at, self.updated = how, self._clock(), datetime.now(UTC)
+        self.done.set()
+        self._on_end(self)
+        self._wake()
+        self.shared(self)
+        return how
 
     def _placed(self, ahead: int | None) -> None:
         self.ahead = ahead
-        self._turn_at = self._clock()
+        self.turn_at = self._clock()
         self._wake()
 
     def _wake(self) -> None:
         log_phase(self.handle, self.trace, self.ahead)
-        self._changed.set()
-        self._changed = anyio.Event()
-
-
-def _begun(job: Job) -> Fold:
-    """Return a fold that holds the text the answer starts with."""
-    fold = Fold()
-    if job.begin:
-        fold.feed(TextDelta(job.begin))
-    return fold
+        self._told = self._phase
+        self._changed.send()

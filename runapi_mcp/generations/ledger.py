@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from runapi_mcp.generations.usage import added
 from runapi_mcp.generations.values import Receipt, Status
 from runapi_mcp.wire.types import Usage
 
@@ -24,7 +25,7 @@ class Spent:
         since: Since when this counts.
         ended: How many generations ended, by status.
         requests: Requests that were sent to RunAPI for them.
-        tokens: Tokens in all, as far as RunAPI said.
+        tokens: Tokens in all, as far as RunAPI said; `None` where it never did.
         uncounted: Generations for which RunAPI gave no token counts.
         by_model: The tokens again, by model.
     """
@@ -65,7 +66,7 @@ def _with(spent: Spent, receipt: Receipt) -> Spent:
         since=spent.since,
         ended={**spent.ended, receipt.status: spent.ended.get(receipt.status, 0) + 1},
         requests=spent.requests + receipt.requests,
-        tokens=_sum(spent.tokens, tokens),
+        tokens=added(spent.tokens, tokens) or spent.tokens,
         uncounted=spent.uncounted + (tokens is None),
         by_model=_by_model(spent.by_model, receipt.model, tokens),
     )
@@ -75,16 +76,4 @@ def _by_model(by_model: Mapping[str, Usage], model: str, tokens: Usage | None) -
     if tokens is None:
         return by_model
     name = model if model in by_model or len(by_model) < MOST_MODELS else OTHERS
-    return {**by_model, name: _sum(by_model.get(name, Usage()), tokens)}
-
-
-def _sum(one: Usage, other: Usage | None) -> Usage:
-    """Return two counts added up; what was not said counts as nothing."""
-    if other is None:
-        return one
-    return Usage(
-        (one.input or 0) + (other.input or 0),
-        (one.output or 0) + (other.output or 0),
-        (one.thinking or 0) + (other.thinking or 0),
-        (one.cached or 0) + (other.cached or 0),
-    )
+    return {**by_model, name: added(by_model.get(name), tokens) or tokens}

@@ -38,6 +38,9 @@ class Store(Protocol):
     async def share(self, generation: Followable) -> None:
         """Let others find a generation whose handle is about to be given out, as it stands now."""
 
+    def make_room(self) -> None:
+        """Let go of what need not be kept any longer; called whenever a generation has ended."""
+
 
 class MemoryStore:
     """Keeps generations in this process: finished ones for a while, the oldest dropped first."""
@@ -56,35 +59,30 @@ class MemoryStore:
         """Keep a generation, making room if there is need; see :meth:`Store.keep`."""
         del fresh
         self._kept[generation.handle] = generation
-        self._make_room()
+        self.make_room()
         return generation
 
     async def find(self, handle: str, owner: str) -> Generation:
         """Return the generation behind a handle; see :meth:`Store.find`."""
-        self._make_room()
+        self.make_room()
         generation = self._kept.get(handle)
         if generation is None or not secrets.compare_digest(generation.job.owner, owner):
             raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
+
+    def keeps(self, generation: Generation) -> bool:
+        """Whether a generation can still be found here."""
+        return generation.handle in self._kept
 
     async def share(self, generation: Followable) -> None:
         """Do nothing: nobody else is to find it."""
 
     async def same(self, job: Job) -> Generation | None:
         """Return an undelivered generation of the same job; see :meth:`Store.same`."""
-        wanted = job.same_as
-        return next(
-            (
-                generation
-                for generation in reversed(self._kept.values())
-                if generation.status in ("running", "complete")
-                and not generation.delivered
-                and generation.job.same_as == wanted
-            ),
-            None,
-        )
+        self.make_room()
+        return next((kept for kept in reversed(self._kept.values()) if _answers(kept, job)), None)
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Drop what has expired, then the oldest finished ones until the rest is within bounds."""
         finished = [g for g in self._kept.values() if g.ended_at is not None]
         finished.sort(key=lambda g: g.ended_at or 0.0)
@@ -98,6 +96,18 @@ class MemoryStore:
                 return
             size -= generation.size
             del self._kept[generation.handle]
+
+
+def _answers(generation: Generation, job: Job) -> bool:
+    """Whether a generation has, or will have, an answer to the question that nobody was given."""
+    return (
+        generation.status in ("running", "complete")
+        and not generation.leaving
+        and not generation.delivered
+        # What is cheap to compare first: a question may be many megabytes long.
+        and generation.job.owner == job.owner
+        and generation.job.same_as == job.same_as
+    )
 
 
 def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.wire.types import (
     Answer,
     Call,
-    Called,
     DialectName,
+    FunctionCall,
     Inline,
     JsonObject,
     Linked,
@@ -22,34 +23,12 @@ from runapi_mcp.wire.types import (
 )
 
 Status: TypeAlias = Literal["running", "complete", "partial", "failed", "cancelled"]
-FollowUp: TypeAlias = Callable[[Answer, int], Call | None]
-Describe: TypeAlias = Callable[[str], str]
-Hopeless: TypeAlias = Callable[[str], str | None]
-Links: TypeAlias = Callable[[Answer], tuple[str, ...]]
 Phase: TypeAlias = Literal["queued", "connecting", "waiting", "open", "thinking", "writing"]
 
 
-def _no_more(_answer: Answer, _round: int) -> None:
-    """Ask for nothing more."""
-
-
-def _nothing(_text: str) -> str:
-    """Say nothing of the text."""
-    return ""
-
-
-def _hope(_text: str) -> None:
-    """Let every text go on."""
-
-
-def _no_links(_answer: Answer) -> tuple[str, ...]:
-    """Have no link resolved."""
-    return ()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
-    """What a tool wants generated, and what it takes to make its result later.
+    """What a tool wants generated, and what it takes to make its result later. Nothing but facts.
 
     Attributes:
         tool: The tool that asked.
@@ -59,12 +38,7 @@ class Job:
         owner: The principal; nobody else can see the generation.
         notices: Sentences the result must say.
         begin: Text that the answer starts with: the partial answer that a resume continues.
-        follow_up: Given an answer and its round (from 1), the next call of this generation.
-        describe: What the text so far amounts to, in a few words, for progress. Called at growing
-            intervals, so it may read the whole text.
-        hopeless: Why the text so far can no longer become right, or `None`. It ends the round, which
-            then counts as one to follow up. Called at growing intervals.
-        links: The links of an ended answer that are to be resolved; see :meth:`Upstream.redirects`.
+        checked_here: Rules of the caller's schema that only we judge, by JSON Pointer.
     """
 
     tool: str
@@ -74,24 +48,28 @@ class Job:
     owner: str
     notices: tuple[str, ...] = ()
     begin: str = ""
-    follow_up: FollowUp = field(default=_no_more, repr=False)
-    describe: Describe = field(default=_nothing, repr=False)
-    hopeless: Hopeless = field(default=_hope, repr=False)
-    links: Links = field(default=_no_links, repr=False)
+    checked_here: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def size(self) -> int:
         """About how many bytes the question takes, its files above all."""
-        parts = [part for turn in self.call.turns for part in turn.parts]
-        told = sum(map(_weight, parts))
         # Texts and data: URLs stand in the arguments a second time.
-        return 2 * told
+        return 2 * sum(_weight(part) for turn in self.call.turns for part in turn.parts)
 
-    @property
+    @cached_property
     def same_as(self) -> str:
-        """A digest that two jobs share when they ask the same for the same principal."""
-        asked = [self.owner, self.tool, self.arguments, len(self.begin)]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        """A digest that two jobs share when they ask the same for the same principal.
+
+        The arguments do not say all: of a file they have the name, the call has the content.
+        """
+        digest = hashlib.sha256()
+        about = json.dumps([self.owner, self.tool, self.arguments], sort_keys=True)
+        sent = (text for turn in self.call.turns for part in turn.parts for text in _texts(part))
+        for text in (about, self.begin, *sent):
+            told = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(told))
+            digest.update(told)
+        return digest.hexdigest()
 
 
 def _weight(part: Part) -> int:
@@ -100,12 +78,17 @@ def _weight(part: Part) -> int:
             return len(base64)
         case Text(text):
             return 2 * len(text)
-        case Called(_, _, arguments):
+        case FunctionCall(_, _, arguments):
             return 2 * len(arguments)
         case Returned(_, _, content):
             return 2 * len(content)
         case Linked():
             return 0
+
+
+def _texts(part: Part) -> tuple[str, ...]:
+    """Return what a part is made of, and of which kind it is."""
+    return (type(part).__name__, *astuple(part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +118,7 @@ class View:
         earlier: The texts of the rounds before the one that `answer` belongs to, oldest first.
         links: Where links of the answer lead, as far as they were resolved.
         hopeless: Why the last round was ended early, if it was.
+        verdict: What its tool made of the texts when they were written; see :meth:`Course.judged`.
         note: What must be said wherever the handle is: who knows it, if not everybody does.
     """
 
@@ -147,6 +131,7 @@ class View:
     earlier: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
     hopeless: str = ""
+    verdict: JsonObject | None = None
     note: str = ""
 
 
@@ -177,19 +162,3 @@ class Evidence:
     silent: float
     tail: str
     described: str = ""
-
-
-def spent(one: Usage | None, other: Usage | None) -> Usage | None:
-    """Return the sum of two rounds' tokens; what neither said stays unsaid."""
-    if one is None or other is None:
-        return one or other
-    return Usage(
-        _sum(one.input, other.input),
-        _sum(one.output, other.output),
-        _sum(one.thinking, other.thinking),
-        _sum(one.cached, other.cached),
-    )
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None and other is None else (one or 0) + (other or 0)

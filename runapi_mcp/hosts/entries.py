@@ -1,16 +1,20 @@
 """An entry: how a host is told to start this server, and how it says so in its own config."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from runapi_mcp.hosts.flaws import Flaw, names_a_variable, variable_flaws, word_flaws
 from runapi_mcp.hosts.launcher import Launch
+from runapi_mcp.settings import KEY_NAMES
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 NAME: Final = "runapi"
 """What our entry is called in every host."""
-KEY_VARIABLE: Final = "RUNAPI_TOKEN"
+KEY_VARIABLE: Final = KEY_NAMES[0]
+KEYRING_VARIABLE: Final = "RUNAPI_MCP_KEYRING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,14 @@ class Wiring:
         env: Variables set in the config: references, or values.
         forward: Names of variables that the host is to hand on from its own environment.
         off: Whether the config switches the server off.
+        flaws: What in the entry hosts do not take; it is left out of the rest.
     """
 
     launch: Launch
     env: Mapping[str, str] = field(default_factory=dict)
     forward: tuple[str, ...] = ()
     off: bool = False
+    flaws: tuple[Flaw, ...] = ()
 
 
 Shape: TypeAlias = Callable[[Wiring], JsonObject]
@@ -81,8 +87,10 @@ OWNED: Final = frozenset(
     {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys", "url"}
 )
 """What an entry of ours decides; anything else in it is its owner's and is kept."""
-_ENVS: Final = ("env", "envs", "environment")
-_FORWARDS: Final = ("env_vars", "env_keys")
+ENVS: Final = ("env", "envs", "environment")
+"""Where entries set variables, by host."""
+FORWARDS: Final = ("env_vars", "env_keys")
+"""Where entries name variables to hand on, by host."""
 
 
 def updated(old: JsonValue, new: JsonObject) -> JsonObject:
@@ -91,14 +99,22 @@ def updated(old: JsonValue, new: JsonObject) -> JsonObject:
         return new
     kept = {key: value for key, value in old.items() if key not in OWNED}
     merged = new | kept
-    for name in _ENVS:
+    ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE)
+    for name in ENVS:
         inherited = old.get(name)
         if isinstance(inherited, dict):
-            others = {key: value for key, value in inherited.items() if key != KEY_VARIABLE}
+            others = {key: value for key, value in inherited.items() if key not in ours_to_set}
             ours = merged.get(name)
             both = others | (ours if isinstance(ours, dict) else {})
             merged = merged | ({name: both} if both else {})
     return merged
+
+
+def stored_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozenset[str]:
+    """Return the keys that stand in an entry itself, not as references to a variable."""
+    variables = [entry.get(name) for name in ENVS] if isinstance(entry, dict) else []
+    values = [env.get(name) for env in variables if isinstance(env, dict) for name in KEY_NAMES]
+    return frozenset(v for v in values if isinstance(v, str) and v.strip() and not is_reference(v))
 
 
 def wiring_of(entry: JsonValue) -> Wiring | None:
@@ -108,11 +124,16 @@ def wiring_of(entry: JsonValue) -> Wiring | None:
     words = _words(entry.get("command", entry.get("cmd"))) + _words(entry.get("args"))
     if not words:
         return None
-    env = next((value for name in _ENVS if isinstance(value := entry.get(name), dict)), {})
-    forward = next((value for name in _FORWARDS if isinstance(value := entry.get(name), list)), [])
-    names = tuple(value for value in forward if isinstance(value, str))
+    env = next((value for name in ENVS if isinstance(value := entry.get(name), dict)), {})
+    forward = next((value for name in FORWARDS if isinstance(value := entry.get(name), list)), [])
     off = entry.get("disabled") is True or entry.get("enabled") is False
-    return Wiring(Launch(words[0], tuple(words[1:])), {k: str(v) for k, v in env.items()}, names, off)
+    return Wiring(
+        Launch(words[0], tuple(words[1:])),
+        {name: _text(value) for name, value in env.items() if value is not None and names_a_variable(name)},
+        tuple(value for value in forward if isinstance(value, str)),
+        off,
+        (*word_flaws(entry), *variable_flaws(env)),
+    )
 
 
 def names_us(name: str, wiring: Wiring) -> bool:
@@ -125,3 +146,7 @@ def _words(value: JsonValue) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -14,6 +14,7 @@ from runapi_mcp.settings import MIB
 
 _MOST: Final = 64 * MIB
 _SUFFIX: Final = ".before-runapi-mcp"
+_KEY_SUFFIX: Final = ".with-old-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class ConfigFile:
         """Where its state before the first change is kept."""
         return self.path.with_name(self.path.name + _SUFFIX)
 
+    @property
+    def key_backup(self) -> Path:
+        """Where its state is kept from before the last change that took a stored key out of it."""
+        return self.path.with_name(self.path.name + _KEY_SUFFIX)
+
     def write(self, text: str) -> None:
         """Replace the file at one stroke; its permissions stay. A new one is its owner's alone.
 
@@ -59,15 +65,30 @@ class ConfigFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _replace(self.path, text.encode(), like=self.path)
 
-    def back_up(self) -> None:
-        """Keep the file's bytes in `backup`."""
-        with _told(self.backup):
-            _replace(self.backup, self.content or b"", like=self.path)
+    def back_up(self, to: Path) -> None:
+        """Keep the file's bytes in another file, with its permissions.
+
+        Raises:
+            ConfigError: That cannot be written.
+        """
+        with _told(to):
+            _replace(to, self.content or b"", like=self.path)
 
     def delete(self) -> None:
         """Remove the file."""
         with _told(self.path):
             self.path.unlink()
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at a path, even if it cannot be looked at: reading it then says why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def read(path: Path) -> ConfigFile:
@@ -120,3 +141,5 @@ def _told(path: Path) -> Iterator[None]:
         raise ConfigError(
             f"{path} cannot be used ({error.strerror}).", advice="Check its permissions."
         ) from None
+    except RuntimeError:  # what resolving says of them before Python 3.13
+        raise ConfigError(f"{path} is a link that leads back to itself.", advice="Mend the link.") from None

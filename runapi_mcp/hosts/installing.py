@@ -1,98 +1,22 @@
-"""install, uninstall, list: what is said, and in which order things are done."""
+"""install and uninstall: what is said, and in which order things are done."""
 
-import difflib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
-from pydantic import SecretStr
-
-from runapi_mcp.errors import InputError
 from runapi_mcp.hosts import files
-from runapi_mcp.hosts.entries import KEY_VARIABLE, NAME, Wiring, names_us, updated, wiring_of
+from runapi_mcp.hosts.entries import KEY_VARIABLE, NAME, stored_keys, updated
 from runapi_mcp.hosts.files import ConfigFile
+from runapi_mcp.hosts.finding import of_file
 from runapi_mcp.hosts.formats import ConfigError, lookup
-from runapi_mcp.hosts.launcher import Launch
 from runapi_mcp.hosts.machine import Machine
-from runapi_mcp.hosts.rows import HOSTS, Host
-from runapi_mcp.settings import KEY_NAMES
-from runapi_mcp.wire.types import JsonObject
+from runapi_mcp.hosts.rows import Host
+from runapi_mcp.hosts.showing import change, printed
+from runapi_mcp.hosts.wishes import Wish, config_for, wiring_for
+from runapi_mcp.wire.types import JsonValue
 
 Say = Callable[[str], None]
 
-_SECRET: Final = re.compile(
-    r"""(?i)(["']?[\w-]*(?:key|token|secret|password|auth|credential)[\w-]*["']?\s*[:=]\s*)(["']?)([^\s"',}\]]+)\2"""
-)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the person at the keyboard asked for.
-
-    Attributes:
-        launch: What the host is to start.
-        key_variable: The variable that the config is to refer to, if they named one.
-        stored: The key that the config is to hold, if they asked for that.
-        without_key: Whether the host needs the key in its config and is to have none.
-        only_print: Whether nothing is to be written.
-        config: A config file other than the host's usual one.
-    """
-
-    launch: Launch
-    key_variable: str | None = None
-    stored: SecretStr | None = None
-    without_key: bool = False
-    only_print: bool = False
-    config: Path | None = None
-
-
-def host_named(name: str) -> Host:
-    """Return a host by its id.
-
-    Raises:
-        InputError: There is none; the message names all.
-    """
-    try:
-        return HOSTS[name]
-    except KeyError:
-        close = difflib.get_close_matches(name, HOSTS, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Hosts: {', '.join(HOSTS)}."
-        raise InputError(f"{name[:40]!r} is no host this command knows.", advice=hint) from None
-
-
-def config_path(host: Host, machine: Machine) -> Path:
-    """Return where a host's config is: the first place where there is a file, else the likeliest."""
-    places = [Path(place) for place in host.places(machine)]
-    return next((place for place in places if place.exists()), places[0])
-
-
-def wiring_for(host: Host, wish: Wish) -> Wiring:
-    """Return how a host is to start the server and give it its key.
-
-    Raises:
-        InputError: The host cannot do what is wished, or needs a decision about the key.
-    """
-    if wish.stored is not None:
-        return Wiring(wish.launch, {KEY_VARIABLE: wish.stored.get_secret_value()})
-    variable = wish.key_variable or KEY_VARIABLE
-    if host.reference and (wish.key_variable or host.key == "reference"):
-        return Wiring(wish.launch, {KEY_VARIABLE: host.reference.to(variable)})
-    if variable not in KEY_NAMES:
-        raise InputError(
-            f"{host.title} cannot give a server a variable under another name.",
-            advice=f"Use one of {', '.join(KEY_NAMES)}.",
-        )
-    if host.key == "forward":
-        return Wiring(wish.launch, forward=(variable,))
-    if host.key == "store" and not wish.without_key:
-        raise InputError(
-            f"{host.title} gives servers no variable of your environment, so the key has to stand in its "
-            "config file, where everyone who can read that file can read it.",
-            advice=f"Set {KEY_VARIABLE} and add --store-key, or --no-key to add the key by hand later.",
-        )
-    return Wiring(wish.launch)
+_UNTOUCHED: Final = "Nothing was changed."
 
 
 def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
@@ -101,157 +25,113 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     Raises:
         RunapiError: It cannot be done; nothing was written.
     """
-    wiring = wiring_for(host, wish)
+    entry = host.shape(wiring_for(host, wish, machine.env))
     path = (*host.path, NAME)
+    config = config_for(host, machine, wish)
     if wish.only_print:
-        say(_masked(host.format.insert("", path, host.shape(wiring)).rstrip("\n")))
+        say(printed(host, entry))
         return
-    file = _read(host, machine, wish)
-    with _placed(file):
+    file = files.read(config)
+    with of_file(file.path, _UNTOUCHED):
         old = lookup(host.format.read(file.text), path)
-        merged = host.format.merge(file.text, path, updated(old, host.shape(wiring)))
-    if merged == file.text:
+        new = updated(old, entry)
+        merged = host.format.merge(file.text, path, new)
+    if old == new:
         say(f"{host.title} has this entry already: {file.path}")
         return
-    _show(file, merged, say)
-    if old is None and file.content is not None:
-        file.back_up()
+    _show(change(host, old, new, file.path), say)
+    key_goes = bool(stored_keys(old, host.is_reference) - stored_keys(new, host.is_reference))
+    _keep(host, file, old, key_goes=key_goes)
     file.write(merged)
-    _tell_installed(host, wiring, wish, file, say)
+    _tell_installed(host, wish, file, say, key_goes=key_goes)
 
 
 def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     """Take this server out of a host's config, and put the file back as it was if nothing else changed.
 
     Raises:
-        ConfigError: It cannot be done; nothing was written.
+        RunapiError: It cannot be done; nothing was written.
     """
-    file = _read(host, machine, wish)
+    file = files.read(config_for(host, machine, wish))
     path = (*host.path, NAME)
-    with _placed(file):
+    with of_file(file.path, _UNTOUCHED):
         entry = lookup(host.format.read(file.text), path)
         if entry is None:
             say(f"{host.title} does not have this server: {file.path}")
             return
-        before = _before(host, file, path, entry if isinstance(entry, dict) else {})
+        before = _before(host, file, entry)
         after = host.format.unmerge(file.text, path) if before is None else before
+    _show(change(host, entry, None, file.path), say)
     if wish.only_print:
-        say(_masked(_diff(file.text, after)))
         return
-    _show(file, after, say)
     if before == "" and not file.backup.exists():
         file.delete()
         say(f"Removed {file.path}, which held nothing else.")
+    else:
+        file.write(after)
+        say(f"Took the entry out of {file.path}.")
+    if stored_keys(entry, host.is_reference):
+        say("The key that was stored in it went with it.")
+    _leave_backups(file, after, say)
+
+
+def _keep(host: Host, file: ConfigFile, old: JsonValue, *, key_goes: bool) -> None:
+    """Keep the file as it is, unless there is nothing in it that the change could lose."""
+    if file.content is None:
         return
-    file.write(after)
-    say(f"Took the entry out of {file.path}.")
-    _leave_backup(file, after, say)
+    if key_goes:
+        file.back_up(file.key_backup)
+    elif old is None or (not file.backup.exists() and _before(host, file, old) is None):
+        file.back_up(file.backup)
 
 
-def listing(machine: Machine, say: Say) -> None:
-    """Say, for each host, where its config is and whether it names this server."""
-    for host in HOSTS.values():
-        path = config_path(host, machine)
-        say(f"{host.id:15} {_state(host, path):14} {path}")
-
-
-def entries_naming_us(host: Host, path: Path) -> Mapping[str, Wiring]:
-    """Return what a host's config starts this server with, by name.
-
-    Raises:
-        ConfigError: The config is broken.
-    """
-    file = files.read(path)
-    with _placed(file):
-        servers = lookup(host.format.read(file.text), host.path) if file.content is not None else None
-    found = {name: wiring_of(entry) for name, entry in servers.items()} if isinstance(servers, dict) else {}
-    return {name: wiring for name, wiring in found.items() if wiring and names_us(name, wiring)}
-
-
-def _state(host: Host, path: Path) -> str:
-    if not path.exists():
-        return "no config"
-    try:
-        return "installed" if entries_naming_us(host, path) else "not installed"
-    except ConfigError:
-        return "unreadable"
-
-
-def _read(host: Host, machine: Machine, wish: Wish) -> ConfigFile:
-    return files.read(wish.config or config_path(host, machine))
-
-
-class _placed:  # noqa: N801  # read as a clause: with _placed(file)
-    """Says of a broken config which file it is."""
-
-    def __init__(self, file: ConfigFile) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ConfigError) and str(self._file.path) not in error.what:
-            raise ConfigError(f"{self._file.path}: {error.what}", advice=error.advice) from None
-
-
-def _before(host: Host, file: ConfigFile, path: Sequence[str], entry: JsonObject) -> str | None:
+def _before(host: Host, file: ConfigFile, entry: JsonValue) -> str | None:
     """Return the text from before the install, if all that happened since is our entry."""
     kept = files.read(file.backup)
+    path = (*host.path, NAME)
     try:
-        redone = host.format.merge(kept.text, tuple(path), entry)
+        if not isinstance(entry, dict) or lookup(host.format.read(kept.text), path) is not None:
+            return None
+        redone = host.format.merge(kept.text, path, entry)
     except ConfigError:
         return None
     return kept.text if redone == file.text else None
 
 
-def _leave_backup(file: ConfigFile, after: str, say: Say) -> None:
+def _leave_backups(file: ConfigFile, after: str, say: Say) -> None:
+    """Take the backup away that says no more than the file, and tell of the others."""
     kept = files.read(file.backup)
-    if kept.content is None:
-        return
     if kept.content == after.encode():
         kept.delete()
-    else:
-        say(f"The file as it was before the entry came is still in {file.backup}.")
+    elif kept.content is not None:
+        say(f"The file as it was before the first change is still in {file.backup}.")
+    if file.key_backup.exists():
+        say(f"A key that the entry once stored is still in {file.key_backup}.")
 
 
-def _tell_installed(host: Host, wiring: Wiring, wish: Wish, file: ConfigFile, say: Say) -> None:
+def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_goes: bool) -> None:
     say(f"Wrote {file.path}." + (f" As it was: {file.backup}" if file.backup.exists() else ""))
-    if wish.stored is not None:
-        say(f"The key is stored in that file: whoever can read {file.path} can use it.")
-    elif wish.without_key and host.key == "store":
-        say(f"No key is in it; {host.title} hands none on. Add {KEY_VARIABLE} to the entry's env.")
-    else:
-        variable = wish.key_variable or KEY_VARIABLE
-        say(f"The key is not in it: the server takes {variable} from the environment {host.title} runs in.")
+    if key_goes:
+        say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
+    say(_where_the_key_is(host, wish, file))
+    if wish.project:
+        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
     if host.then:
         say(host.then)
     say("runapi-mcp doctor starts the entry as the host does and says what the host would see.")
 
 
-def _show(file: ConfigFile, after: str, say: Say) -> None:
-    say(_masked(_diff(file.text, after, str(file.path))))
+def _where_the_key_is(host: Host, wish: Wish, file: ConfigFile) -> str:
+    if wish.stored is not None:
+        return f"The key is stored in that file: whoever can read {file.path} can use it."
+    if wish.from_keyring:
+        return "The key is not in it: the server takes it from this machine's keyring (runapi-mcp key)."
+    if wish.without_key and host.key == "store":
+        return f"No key is in it; {host.title} hands none on. Add {KEY_VARIABLE} to the entry's env."
+    variable = wish.key_variable or KEY_VARIABLE
+    return f"The key is not in it: the server takes {variable} from the environment {host.title} runs in."
 
 
-def _diff(before: str, after: str, name: str = "") -> str:
-    """Return the lines that come and go, and no others: those around them may hold other servers' keys.
-
-    A line that only gets or loses a comma is one of the others.
-    """
-    lines = list(
-        difflib.unified_diff(
-            before.splitlines(), after.splitlines(), f"{name} (now)", f"{name} (then)", lineterm="", n=0
-        )
-    )
-    bodies = [{line[1:].removesuffix(",") for line in lines[2:] if line.startswith(sign)} for sign in "-+"]
-    return "\n".join(line for line in lines if line[1:].removesuffix(",") not in bodies[0] & bodies[1])
-
-
-def _masked(text: str) -> str:
-    """Return a text without the values of keys and tokens; references stay."""
-
-    def value(found: re.Match[str]) -> str:
-        reference = found[3].startswith(("$", "{", "["))
-        return found[0] if reference else f"{found[1]}{found[2]}…{found[2]}"
-
-    return _SECRET.sub(value, text)
+def _show(lines: str, say: Say) -> None:
+    if lines:
+        say(lines)

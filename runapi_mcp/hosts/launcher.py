@@ -8,6 +8,7 @@ from typing import Final
 
 _FLEETING: Final = re.compile(r"[/\\]uv[/\\](cache[/\\])?(archive|environments|builds)-v\d+[/\\]")
 """Where uvx keeps the environments that it makes for one run; `uv cache clean` empties it."""
+_AS_MODULE: Final = ("-m", "runapi_mcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,17 @@ class Launch:
     command: str
     args: tuple[str, ...] = ()
 
+    def by_name(self) -> "Launch":
+        """Return the same by a name that PATH finds, for a config that goes to other machines."""
+        name = re.split(r"[/\\]", self.command)[-1].removesuffix(".exe")
+        if name == "uvx":
+            return Launch(name, self.args)
+        return Launch("runapi-mcp", self.args[2:] if self.args[:2] == _AS_MODULE else self.args)
 
-def launcher(python: str, *, exists: Callable[[str], bool], which: Callable[[str], str | None]) -> Launch:
+
+def launcher(
+    python: str, *, exists: Callable[[str], bool], which: Callable[[str], str | None], extra: str = ""
+) -> Launch:
     """Return how to start this server, from the interpreter that runs now.
 
     The `runapi-mcp` beside that interpreter; `uvx runapi-mcp` where the interpreter is one of uvx's
@@ -28,12 +38,14 @@ def launcher(python: str, *, exists: Callable[[str], bool], which: Callable[[str
         python: `sys.executable`.
         exists: Whether a file is there.
         which: Finds a program on PATH.
+        extra: What the server is to have besides; only uvx, which makes environments of its own, is told.
     """
     if _FLEETING.search(python) and (uvx := which("uvx")):
-        return Launch(str(Path(uvx).absolute()), ("runapi-mcp",))
+        from_extra = ("--from", f"runapi-mcp[{extra}]") if extra else ()
+        return Launch(str(Path(uvx).absolute()), (*from_extra, "runapi-mcp"))
     for name in ("runapi-mcp", "runapi-mcp.exe"):
         # Not resolved: a venv's python is a link out of the venv.
         script = str(Path(python).with_name(name))
         if exists(script):
             return Launch(script)
-    return Launch(python, ("-m", "runapi_mcp"))
+    return Launch(python, _AS_MODULE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.hosts import entries
+from runapi_mcp.hosts import entries, places
 from runapi_mcp.hosts.entries import Shape
 from runapi_mcp.hosts.formats import JSON, JSONC, TOML, YAML, Format
 from runapi_mcp.hosts.machine import Machine
@@ -49,6 +49,7 @@ class Host:
         format: How its config is written.
         path: Where in the config servers are named.
         places: Where the config may be, the likeliest first.
+        project: Where it keeps the config of one project, from the project's folder; empty if nowhere.
         shape: How an entry is written.
         key: How a server comes by its key, without further flags.
         reference: How the config refers to a variable, if it can.
@@ -68,10 +69,17 @@ class Host:
     key: KeyWay
     reference: Reference | None = None
     inherits: bool = True
+    project: str = ""
     menu: bool = False
     patience: float = 30.0
     modern: bool = False
     then: str = ""
+
+    def is_reference(self, text: str) -> bool:
+        """Whether a value in the config is nothing but a reference to a variable, without a default."""
+        if self.reference is None or ":-" in text:
+            return False
+        return self.reference.pattern.fullmatch(text) is not None
 
 
 _COLON: Final = Reference("${env:NAME}", re.compile(r"\$\{env:(\w+)\}"))
@@ -80,69 +88,13 @@ _DOLLAR: Final = Reference("$NAME", re.compile(r"\$\{(\w+)\}|\$(\w+)"))
 _CURLY: Final = Reference("{env:NAME}", re.compile(r"\{env:(\w+)\}"))
 _SERVERS: Final = ("mcpServers",)
 
-
-def _claude_desktop(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.app("Claude", "claude_desktop_config.json"),)
-
-
-def _claude_code(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.named("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),)
-
-
-def _cursor(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.at_home(".cursor", "mcp.json"),)
-
-
-def _vscode(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.app("Code", "User", "mcp.json"),)
-
-
-def _windsurf(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.at_home(".codeium", "windsurf", "mcp_config.json"),)
-
-
-def _zed(machine: Machine) -> tuple[PurePath, ...]:
-    if machine.platform == "windows":
-        return (machine.app("Zed", "settings.json"),)
-    if machine.platform == "macos":
-        return (machine.at_home(".config", "zed", "settings.json"),)
-    return (machine.xdg("zed", "settings.json"),)
-
-
-def _cline(machine: Machine) -> tuple[PurePath, ...]:
-    """Return the place of the command line and newer builds, then that of the VS Code extension."""
-    name = ("settings", "cline_mcp_settings.json")
-    extension = machine.app("Code", "User", "globalStorage", "saoudrizwan.claude-dev", *name)
-    return (machine.named("CLINE_DIR", machine.at_home(".cline"), "data", *name), extension)
-
-
-def _codex(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.named("CODEX_HOME", machine.at_home(".codex"), "config.toml"),)
-
-
-def _gemini_cli(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.at_home(".gemini", "settings.json"),)
-
-
-def _goose(machine: Machine) -> tuple[PurePath, ...]:
-    if machine.platform == "windows":
-        return (machine.app("Block", "goose", "config", "config.yaml"),)
-    if machine.platform == "macos":
-        return (machine.at_home(".config", "goose", "config.yaml"),)
-    return (machine.xdg("goose", "config.yaml"),)
-
-
-def _opencode(machine: Machine) -> tuple[PurePath, ...]:
-    return (machine.xdg("opencode", "opencode.json"), machine.xdg("opencode", "opencode.jsonc"))
-
-
 _ROWS: Final = (
     Host(
         "claude-desktop",
         "Claude Desktop",
         JSON,
         _SERVERS,
-        _claude_desktop,
+        places.claude_desktop,
         entries.plain,
         key="store",
         inherits=False,
@@ -154,8 +106,9 @@ _ROWS: Final = (
         "Claude Code",
         JSON,
         _SERVERS,
-        _claude_code,
+        places.claude_code,
         entries.typed,
+        project=".mcp.json",
         key="inherit",
         reference=_BRACES,
         modern=True,
@@ -166,8 +119,9 @@ _ROWS: Final = (
         "Cursor",
         JSONC,
         _SERVERS,
-        _cursor,
+        places.cursor,
         entries.plain,
+        project=".cursor/mcp.json",
         key="reference",
         reference=_COLON,
         menu=True,
@@ -178,8 +132,9 @@ _ROWS: Final = (
         "VS Code",
         JSONC,
         ("servers",),
-        _vscode,
+        places.vscode,
         entries.typed,
+        project=".vscode/mcp.json",
         key="inherit",
         reference=_COLON,
         menu=True,
@@ -190,7 +145,7 @@ _ROWS: Final = (
         "Windsurf",
         JSONC,
         _SERVERS,
-        _windsurf,
+        places.windsurf,
         entries.plain,
         key="reference",
         reference=_COLON,
@@ -202,7 +157,7 @@ _ROWS: Final = (
         "Zed",
         JSONC,
         ("context_servers",),
-        _zed,
+        places.zed,
         entries.custom,
         key="inherit",
         menu=True,
@@ -214,7 +169,7 @@ _ROWS: Final = (
         "Cline",
         JSON,
         _SERVERS,
-        _cline,
+        places.cline,
         entries.plain,
         key="store",
         inherits=False,
@@ -227,8 +182,9 @@ _ROWS: Final = (
         "Codex CLI",
         TOML,
         ("mcp_servers",),
-        _codex,
+        places.codex,
         entries.codex,
+        project=".codex/config.toml",
         key="forward",
         inherits=False,
         patience=1.0,
@@ -239,8 +195,9 @@ _ROWS: Final = (
         "Gemini CLI",
         JSONC,
         _SERVERS,
-        _gemini_cli,
+        places.gemini_cli,
         entries.plain,
+        project=".gemini/settings.json",
         key="reference",
         reference=_DOLLAR,
         then="Start gemini again; /mcp shows the server.",
@@ -250,7 +207,7 @@ _ROWS: Final = (
         "Goose",
         YAML,
         ("extensions",),
-        _goose,
+        places.goose,
         entries.goose,
         key="forward",
         then="Start a new goose session.",
@@ -260,8 +217,9 @@ _ROWS: Final = (
         "opencode",
         JSONC,
         ("mcp",),
-        _opencode,
+        places.opencode,
         entries.opencode,
+        project="opencode.json",
         key="inherit",
         reference=_CURLY,
         patience=5.0,

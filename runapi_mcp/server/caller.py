@@ -1,6 +1,6 @@
 """Who is asking, as far as a request tells: the host by its name, the principal by its credential."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -10,13 +10,16 @@ from starlette.requests import Request
 
 from runapi_mcp.run import Caller
 
+Context: TypeAlias = ServerRequestContext[Any, Any]
+"""What a handler is given beside its parameters."""
+
 KEY_CLAIM: Final = "runapi_mcp.key"
 """Under this name a verified credential carries its holder's own RunAPI key, if it is one."""
 LOCAL: Final = "local"
 """The principal of a server that lets everyone in who can reach it: whoever uses this machine."""
 
 
-def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
+def caller_of(ctx: Context) -> Caller:
     """Return the caller of a request."""
     params = ctx.session.client_params
     credential = _credential(ctx.request)

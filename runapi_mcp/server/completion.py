@@ -6,7 +6,7 @@ from typing import Final
 import mcp_types as types
 
 from runapi_mcp.catalog import ALIASES, MODELS, find
-from runapi_mcp.server.prompts import PROMPTS, Prompt
+from runapi_mcp.server.prompts import Prompt, find_prompt
 
 MOST: Final = 100
 """Values of one completion, as the MCP spec allows."""
@@ -22,11 +22,14 @@ def completed(
     Handles are never completed: knowing one is what lets a caller read a generation.
 
     Args:
-        ref: The prompt. For anything that is not one of ours there is nothing.
+        ref: The prompt. For a resource there is nothing.
         argument: The argument's name, and its value so far.
         live: The model ids of the last live list, as far as one was fetched.
+
+    Raises:
+        MCPError: There is no such prompt.
     """
-    prompt = PROMPTS.get(ref.name) if isinstance(ref, types.PromptReference) else None
+    prompt = find_prompt(ref.name) if isinstance(ref, types.PromptReference) else None
     values = _matching(argument.value, _values(prompt, argument.name, live) if prompt else ())
     return types.Completion(values=values[:MOST], total=len(values), has_more=len(values) > MOST)
 

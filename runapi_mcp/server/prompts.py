@@ -4,6 +4,7 @@ Each is one message to the host's own model: what to call, with what, and what t
 Arguments are the user's; they are put in as they are, between marks where they are long.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
@@ -11,8 +12,10 @@ from typing import Final, TypeAlias, get_args
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from runapi_mcp.errors import one_line
 from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.search import SearchArgs
+from runapi_mcp.wire.documents import without_surrogates
 
 Given: TypeAlias = Mapping[str, str]
 
@@ -191,16 +194,25 @@ def listed_prompts() -> list[types.Prompt]:
     ]
 
 
+def find_prompt(name: str) -> Prompt:
+    """Return a prompt by its name.
+
+    Raises:
+        MCPError: There is none.
+    """
+    if name not in PROMPTS:
+        raise _refused(f"Unknown prompt: {name[:60]!r}. Prompts: {', '.join(PROMPTS)}.")
+    return PROMPTS[name]
+
+
 def written(name: str, arguments: Given) -> types.GetPromptResult:
     """Return a prompt with its arguments put in; blank ones count as left out.
 
     Raises:
         MCPError: There is no such prompt, or an argument is missing, unknown or not what it takes.
     """
-    prompt = PROMPTS.get(name)
-    if prompt is None:
-        raise _refused(f"Unknown prompt: {name[:60]!r}. Prompts: {', '.join(PROMPTS)}.")
-    given = {key: value.strip() for key, value in arguments.items() if value.strip()}
+    prompt = find_prompt(name)
+    given = {key: without_surrogates(value).strip() for key, value in arguments.items() if value.strip()}
     _check(prompt, given)
     content = types.TextContent(text=prompt.message(given))
     return types.GetPromptResult(
@@ -211,7 +223,9 @@ def written(name: str, arguments: Given) -> types.GetPromptResult:
 def _check(prompt: Prompt, given: Given) -> None:
     known = {argument.name: argument for argument in prompt.arguments}
     if unknown := given.keys() - known.keys():
-        raise _refused(f"{min(unknown)[:60]}: unknown argument; {prompt.name} takes {', '.join(known)}.")
+        raise _refused(
+            f"{one_line(min(unknown), 60)}: unknown argument; {prompt.name} takes {', '.join(known)}."
+        )
     for argument in prompt.arguments:
         value = given.get(argument.name)
         if value is None:
@@ -238,7 +252,6 @@ def _refused(message: str) -> MCPError:
 
 def _quoted(text: str) -> str:
     """Return text between marks that it does not hold itself."""
-    mark = '"""'
-    while mark in text:
-        mark += '"'
+    longest = max(map(len, re.findall('"+', text)), default=0)
+    mark = '"' * max(3, longest + 1)
     return f"{mark}\n{text}\n{mark}"

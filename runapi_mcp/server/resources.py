@@ -9,15 +9,15 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.catalog import ALIASES, MODELS, Model
-from runapi_mcp.errors import HandleError
-from runapi_mcp.generations import Spent
+from runapi_mcp.errors import HandleError, StoreDown
+from runapi_mcp.generations import Spent, View
 from runapi_mcp.run import Run
+from runapi_mcp.tools.result import GENERATION
 from runapi_mcp.wire.documents import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 CATALOGUE: Final = "models://catalogue"
 USAGE: Final = "usage://session"
-GENERATION: Final = "generation://"
 SIZE: Final = "ai.runapi/size"
 """The `_meta` key of a generation's size: its UTF-8 bytes."""
 STATUS: Final = "ai.runapi/status"
@@ -68,19 +68,42 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
 
     Raises:
         MCPError: There is none that the caller may see.
+        StoreDown: It cannot be looked up now.
     """
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
     if uri == USAGE:
         return _result(_document(uri, _usage(run.spent())))
+    if uri.startswith(GENERATION):
+        return _result(_text(uri, await _found(uri, run)))
+    known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
+    raise _none(uri, f"Unknown resource: {uri[:60]!r}. Resources: {known}.")
+
+
+async def _found(uri: str, run: Run) -> View:
+    """Return the caller's generation behind a URI, as it stands.
+
+    Raises:
+        MCPError: There is none.
+        StoreDown: It cannot be looked up now.
+    """
     try:
-        # A handle is never empty, so any other URI is an unknown handle.
-        view = (await run.find(uri.removeprefix(GENERATION))).view()
+        return (await run.find(uri.removeprefix(GENERATION))).view()
+    except StoreDown:
+        raise
     except HandleError as error:
-        raise MCPError(code=types.INVALID_PARAMS, message=str(error), data={"uri": uri}) from None
+        raise _none(uri, str(error)) from None
+
+
+def _none(uri: str, message: str) -> MCPError:
+    """Return the error for a resource that is none, which names it as the MCP spec asks (SEP-2164)."""
+    return MCPError(code=types.INVALID_PARAMS, message=message, data={"uri": without_surrogates(uri)})
+
+
+def _text(uri: str, view: View) -> types.TextResourceContents:
     text = without_surrogates(view.answer.text)
     meta = {SIZE: len(text.encode()), STATUS: view.status}
-    return _result(types.TextResourceContents(uri=uri, mime_type="text/plain", text=text, _meta=meta))
+    return types.TextResourceContents(uri=uri, mime_type="text/plain", text=text, _meta=meta)
 
 
 def _result(contents: types.TextResourceContents) -> types.ReadResourceResult:

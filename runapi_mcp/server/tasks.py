@@ -6,25 +6,23 @@ its id is the handle, its state the generation's. Where tasks come from is a :cl
 so that the protocol part can be judged by the published conformance scenarios.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 from starlette.requests import Request
 
-from runapi_mcp.errors import HandleError
+from runapi_mcp.server.boundary import guarded
+from runapi_mcp.server.caller import Context
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]
-Context: TypeAlias = ServerRequestContext[Any, Any]
 Wire: TypeAlias = dict[str, Any]
 
 
@@ -75,10 +73,17 @@ class TaskSource(Protocol):
     """Where tasks come from."""
 
     async def state(self, task_id: str, ctx: Context) -> TaskState:
-        """Return a task of the caller's.
+        """Return a task of the caller's as it stands, and change nothing.
 
         Raises:
             HandleError: There is none.
+        """
+
+    async def delivered(self, task_id: str, ctx: Context) -> None:
+        """Note that the result of a completed task was made ready for its caller.
+
+        Raises:
+            HandleError: There is no such task.
         """
 
     async def cancel(self, task_id: str, ctx: Context) -> None:
@@ -108,6 +113,9 @@ class UpdateParams(TaskParams):
     input_responses: dict[str, Wire] = Field(alias="inputResponses")
 
 
+T = TypeVar("T", bound=TaskParams)
+
+
 def declared(ctx: Context) -> bool:
     """Whether this very request declares the extension, in the era that has it."""
     capabilities = ctx.session.client_capabilities
@@ -119,28 +127,42 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     """Advertise the extension on `server` and serve its methods from `source`."""
 
     async def get(ctx: Context, params: TaskParams) -> Wire:
-        with _gated(ctx, params.task_id):
-            return (await source.state(params.task_id, ctx)).detailed()
+        state = await source.state(params.task_id, ctx)
+        detailed = state.detailed()
+        if state.status == "completed":
+            await source.delivered(params.task_id, ctx)
+        return detailed
 
     async def update(ctx: Context, params: UpdateParams) -> Wire:
-        with _gated(ctx, params.task_id):
-            await source.answer(params.task_id, params.input_responses, ctx)
+        await source.answer(params.task_id, params.input_responses, ctx)
         return {"resultType": "complete"}
 
     async def cancel(ctx: Context, params: TaskParams) -> Wire:
-        with _gated(ctx, params.task_id):
-            await source.cancel(params.task_id, ctx)
+        await source.cancel(params.task_id, ctx)
         return {"resultType": "complete"}
 
     server.extensions[EXTENSION] = {}
-    server.add_request_handler("tasks/get", TaskParams, get)
-    server.add_request_handler("tasks/update", UpdateParams, update)
-    server.add_request_handler("tasks/cancel", TaskParams, cancel)
+    server.add_request_handler("tasks/get", TaskParams, guarded(_gated(get)))
+    server.add_request_handler("tasks/update", UpdateParams, guarded(_gated(update)))
+    server.add_request_handler("tasks/cancel", TaskParams, guarded(_gated(cancel)))
 
 
-@contextmanager
-def _gated(ctx: Context, task_id: str) -> Iterator[None]:
-    """Let only declaring requests of the right era in, and name an unknown task as the spec does."""
+def _gated(handler: Callable[[Context, T], Awaitable[Wire]]) -> Callable[[Context, T], Awaitable[Wire]]:
+    """Return a handler that only requests reach which may use the extension."""
+
+    async def gated(ctx: Context, params: T) -> Wire:
+        _check(ctx, params.task_id)
+        return await handler(ctx, params)
+
+    return gated
+
+
+def _check(ctx: Context, task_id: str) -> None:
+    """Refuse a request of another era, one for another task than it says, and one that does not declare.
+
+    Raises:
+        MCPError: It is one of these.
+    """
     if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         raise MCPError(code=types.METHOD_NOT_FOUND, message="Method not found", data=ctx.method)
     # The SDK checks the routing header of the methods it knows; over stdio there is none.
@@ -152,10 +174,6 @@ def _gated(ctx: Context, task_id: str) -> Iterator[None]:
             message=f"This request does not declare the extension {EXTENSION}.",
             data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
         )
-    try:
-        yield
-    except HandleError as error:
-        raise MCPError(code=types.INVALID_PARAMS, message=str(error)) from None
 
 
 def _timestamp(moment: datetime) -> str:

@@ -1,17 +1,18 @@
 """One call of a tool in this process, watched as it grows; Ctrl-C keeps what there is."""
 
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import anyio
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError, RunapiError, SettingsError
-from runapi_mcp.generations import Followable, Generations, Job
+from runapi_mcp.generations import Followable, Generations, View
+from runapi_mcp.own_key import OwnKey
 from runapi_mcp.run import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.terminal.screen import Screen
@@ -36,61 +37,73 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it; `refused` means that nothing was sent."""
+    """What came of it.
+
+    Attributes:
+        question: What was asked.
+        reply: What the tool made of it.
+        ending: How it ended; `refused` means that nothing was sent.
+        view: The generation as it ended, if one was begun.
+    """
 
     question: Question
     reply: Reply
     ending: Ending
+    view: View | None = None
 
 
-class _Watched(Generations):
-    """Generations that tell which one this terminal follows."""
+@dataclass
+class _Watched:
+    """The generation that this terminal follows, once there is one."""
 
-    following: Followable | None = None
+    generation: Followable | None = None
 
-    async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, fresh: bool = False
-    ) -> tuple[Followable, bool]:
-        """Start a generation, and show it; see :meth:`Generations.begin`."""
-        self.following, joined = await super().begin(job, key=key, patience=patience, fresh=fresh)
-        return self.following, joined
+    def begun(self, generation: Followable) -> None:
+        self.generation = generation
+
+    @property
+    def view(self) -> View | None:
+        return self.generation.view() if self.generation else None
 
 
-async def perform(question: Question, settings: Settings, screen: Screen) -> Outcome:
-    """Carry a question out and return what came of it, however it ended."""
+async def perform(
+    question: Question, settings: Settings, screen: Screen, own_key: OwnKey | None = None
+) -> Outcome:
+    """Carry a question out and return what came of it, however it ended.
+
+    Args:
+        question: What is asked.
+        settings: What can be set.
+        screen: Shows what goes on.
+        own_key: Finds the key, if a keyring has it.
+    """
+    watched = _Watched()
     upstream = Upstream(settings)
-    generations = _Watched(upstream, settings)
+    generations = Generations(upstream, settings, on_begin=watched.begun)
+    run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)
     interrupts = _Interrupts()
-    reply: Reply | None = None
-    refused = False
+    reply = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.minded(generations), _shown(generations, screen):
+        async with generations.open(), interrupts.minded(watched), _shown(watched, screen):
             try:
-                reply = await _reply(question, _roomy(settings, question.files), upstream, generations)
+                reply = await _reply(question, run)
             except RunapiError as error:
                 # Caught in here: what leaves a task group is a group of errors.
-                refused = isinstance(error, InputError | SettingsError)
-                reply = Reply(str(error), is_error=True, code=error.code)
+                reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
-    if reply is None:
-        return Outcome(question, Reply("Interrupted before anything came.", is_error=True), "interrupted")
-    ending: Ending = "refused" if refused else _ending(reply)
-    return Outcome(question, reply, "interrupted" if interrupts.count else ending)
+    return Outcome(question, reply, "interrupted" if interrupts.count else _ending(reply), watched.view)
 
 
-async def _reply(
-    question: Question, settings: Settings, upstream: Upstream, generations: Generations
-) -> Reply:
+async def _reply(question: Question, run: Run) -> Reply:
     tool = TOOLS[question.tool]
-    waits = (
-        {"wait_seconds": min(settings.deadline, _LONGEST)} if "wait_seconds" in tool.args.model_fields else {}
-    )
+    longest = min(run.settings.deadline, _LONGEST)
+    waits = {"wait_seconds": longest} if "wait_seconds" in tool.args.model_fields else {}
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
         raise taught(error, tool.args) from None
-    return await tool.perform(args, Run(settings, upstream, generations, Caller(), _untold))
+    return await tool.perform(args, run)
 
 
 async def _untold(_seconds: float, _line: str) -> None:
@@ -99,13 +112,20 @@ async def _untold(_seconds: float, _line: str) -> None:
 
 def _roomy(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
-    named = tuple(str(Path(file).expanduser().absolute().parent) for file in files if "://" not in file)
-    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *named))
+    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_folders(files)))
+
+
+def _folders(files: Sequence[str]) -> Iterator[str]:
+    for file in files:
+        if "://" not in file and not file.startswith("data:"):
+            # Without a working directory, or somebody of that name, reading the file fails and says why.
+            with suppress(OSError, RuntimeError):
+                yield str(Path(file).expanduser().absolute().parent)
 
 
 def _ending(reply: Reply) -> Ending:
     if reply.is_error:
-        return "failed"
+        return "refused" if isinstance(reply.error, InputError | SettingsError) else "failed"
     return "complete" if reply.receipt is None or reply.receipt.complete else "partial"
 
 
@@ -116,17 +136,17 @@ class _Interrupts:
         self.count = 0
 
     @asynccontextmanager
-    async def minded(self, generations: _Watched) -> AsyncIterator[None]:
+    async def minded(self, watched: _Watched) -> AsyncIterator[None]:
         """Mind them for as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
             with suppress(NotImplementedError):  # Windows: KeyboardInterrupt comes instead
-                await tasks.start(self._mind, generations, tasks.cancel_scope)
+                await tasks.start(self._mind, watched, tasks.cancel_scope)
             yield
             tasks.cancel_scope.cancel()
 
     async def _mind(
         self,
-        generations: _Watched,
+        watched: _Watched,
         everything: anyio.CancelScope,
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
@@ -135,16 +155,16 @@ class _Interrupts:
             task_status.started()
             async for _ in signals:
                 self.count += 1
-                if self.count > 1 or generations.following is None:
+                if self.count > 1 or watched.generation is None:
                     everything.cancel()
                 else:
-                    await generations.following.stop()
+                    await watched.generation.stop()
 
 
 @asynccontextmanager
-async def _shown(generations: _Watched, screen: Screen) -> AsyncIterator[None]:
+async def _shown(watched: _Watched, screen: Screen) -> AsyncIterator[None]:
     """Show what is followed for as long as the block lasts."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(screen, lambda: generations.following)
+        tasks.start_soon(screen, lambda: watched.generation)
         yield
         tasks.cancel_scope.cancel()

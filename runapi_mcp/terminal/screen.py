@@ -19,6 +19,9 @@ Screen: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 _PACE: Final = 0.1
 _MARGIN: Final = 4
 _MOST_TAIL: Final = 20_000
+_WIDEST: Final = 1_000
+_USUAL_WIDTH: Final = 80
+_USUAL_HEIGHT: Final = 24
 
 
 async def no_screen(_watch: Watch) -> None:
@@ -32,9 +35,7 @@ def live_screen(stream: TextIO, *, with_text: bool) -> Screen:
         stream: The terminal.
         with_text: Whether the text itself is drawn, not only the line of evidence.
     """
-    from rich.console import Console
-
-    console = Console(file=stream)
+    console = console_on(stream)
 
     async def show(watch: Watch) -> None:
         from rich.live import Live
@@ -45,6 +46,19 @@ def live_screen(stream: TextIO, *, with_text: bool) -> Screen:
                 await anyio.sleep(_PACE)
 
     return show
+
+
+def console_on(stream: TextIO) -> "Console":
+    """Return a console that prints on a stream, of a size that can be printed on."""
+    from rich.console import Console
+
+    console = Console(file=stream)
+    # COLUMNS and LINES may say anything; in no columns at all nothing would be shown.
+    if not 0 < console.width <= _WIDEST:
+        console.width = _USUAL_WIDTH
+    if console.height < 1:
+        console.height = _USUAL_HEIGHT
+    return console
 
 
 def _drawn(generation: Followable | None, console: "Console", *, with_text: bool) -> "RenderableType":

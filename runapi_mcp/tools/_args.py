@@ -1,21 +1,27 @@
-"""Parameters that tools share, described once; and what is wrong with arguments, in words."""
+"""Parameters that tools share, described once."""
 
-import difflib
-from collections.abc import Iterable
-from typing import Annotated, TypeAlias
+from collections.abc import Sized
+from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails
+import pydantic
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.files.attaching import ResourceLink
 from runapi_mcp.settings import read_model_id
-from runapi_mcp.tools._files import ResourceLink
-from runapi_mcp.tools._tool import Args
 from runapi_mcp.wire.types import Effort
 
 PROMPT_CHARS = 4_000_000
 """Characters of one text argument: about Gemini's input limit of a million tokens."""
 _MOST_FILES = 16
+
+S = TypeVar("S", bound=Sized)
 
 
 def _not_blank(text: str) -> str:
@@ -26,17 +32,44 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _few(files: list[str | ResourceLink]) -> list[str | ResourceLink]:
-    if len(files) > _MOST_FILES:
-        raise ValueError(f"must have at most {_MOST_FILES} files")
-    return files
+def _model_id(text: str) -> str:
+    try:
+        return read_model_id(text)
+    except ValueError as wanted:
+        raise ValueError(f"must be {wanted}") from None
+
+
+def at_most(count: int, what: str) -> AfterValidator:
+    """Return a validator that takes no more than `count` items; `what` they are is for who gives more."""
+
+    def few(items: S) -> S:
+        if len(items) > count:
+            raise ValueError(f"must have at most {count} {what}, not {len(items):,}")
+        return items
+
+    return AfterValidator(few)
+
+
+def either(wanted: str) -> WrapValidator:
+    """Return a validator of a union: one line says what is wanted, and not one for each branch."""
+
+    def read(given: object, branches: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return branches(given)
+        except ValidationError as error:
+            deep = any(problem["type"] == "recursion_loop" for problem in error.errors())
+            raise ValueError("nested too deeply" if deep else f"must be {wanted}") from None
+
+    return WrapValidator(read)
 
 
 Prompt: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
-ModelId: TypeAlias = Annotated[str, Field(description="See list_models."), AfterValidator(read_model_id)]
+ModelId: TypeAlias = Annotated[
+    str, Field(description="Best unset; see list_models."), AfterValidator(_model_id)
+]
 Files: TypeAlias = Annotated[
-    list[str | ResourceLink],
-    AfterValidator(_few),
+    list[Annotated[str | ResourceLink, either("a path or a URL, as a string")]],
+    at_most(_MOST_FILES, "files"),
     WithJsonSchema(
         {
             "type": "array",
@@ -45,49 +78,16 @@ Files: TypeAlias = Annotated[
         }
     ),
 ]
+ObjectOrText: TypeAlias = Annotated[
+    dict[str, pydantic.JsonValue] | str, either("an object, or a string that holds one as JSON")
+]
 ReasoningEffort: TypeAlias = Annotated[Effort, Field(description="How hard to think.")]
 WaitSeconds: TypeAlias = Annotated[
     float,
     Field(ge=0, le=3600),
-    WithJsonSchema({"type": "number", "description": "Most seconds to wait."}),
+    WithJsonSchema({"type": "number", "description": "Seconds until a handle comes; best unset."}),
 ]
-Fresh: TypeAlias = Annotated[bool, Field(description="Join no running call.")]
+Fresh: TypeAlias = Annotated[bool, Field(description="Ask anew even if the same call runs.")]
 Whole: TypeAlias = Annotated[int, WithJsonSchema({"type": "integer"})]
 """A whole number whose bounds are taught when they are missed, not listed for every host."""
 Number: TypeAlias = Annotated[float, WithJsonSchema({"type": "number"})]
-
-
-def taught(error: ValidationError, args: type[Args]) -> InputError:
-    """Return an error with one line for each argument that is wrong, saying what would be right."""
-    known = [field.alias or name for name, field in args.model_fields.items()]
-    lines = dict.fromkeys(_line(problem, known) for problem in error.errors(include_url=False)[:20])
-    return InputError("\n".join(lines), advice="")
-
-
-def _line(problem: ErrorDetails, known: list[str]) -> str:
-    where = _place(problem["loc"])
-    match problem["type"]:
-        case "extra_forbidden":
-            close = difflib.get_close_matches(where, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"this tool takes {', '.join(known) or 'none'}."
-            return f"{one_line(where, 60)}: unknown argument; {hint}"
-        case "missing":
-            return f"{where}: required."
-        case "value_error":
-            return f"{where}: {problem['msg'].removeprefix('Value error, ')}."
-        case _:
-            return f"{where}: {_plain(problem['msg'])}."
-
-
-def _place(location: Iterable[int | str]) -> str:
-    place = ""
-    for part in location:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
-    return place or "arguments"
-
-
-def _plain(message: str) -> str:
-    for before, after in (("Input should be", "must be"), ("String should have", "must have"),
-                          ("List should have", "must have")):  # fmt: skip
-        message = message.replace(before, after)
-    return message

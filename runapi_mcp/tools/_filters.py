@@ -4,28 +4,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, WithJsonSchema
+
+from runapi_mcp.citing.sources import host_of, is_host
+from runapi_mcp.tools._args import at_most
 
 Recency: TypeAlias = Literal["day", "week", "month", "year"]
 Depth: TypeAlias = Literal["quick", "thorough"]
 
-_HOST: Final = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+")
+_MOST_DOMAINS: Final = 50
 _LANGUAGE: Final = re.compile(r"[A-Za-z][A-Za-z -]{1,39}")
-
-
-def host_of(url: str) -> str:
-    """Return a URL's host, in lower case and without `www.`; empty if it has none."""
-    try:
-        return (urlsplit(url).hostname or "").removeprefix("www.").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def is_host(text: str) -> bool:
-    """Whether a text is a host name with a dot in it, and nothing else."""
-    return bool(_HOST.fullmatch(text)) and len(text) <= 253
 
 
 def _domain(text: str) -> str:
@@ -38,12 +27,13 @@ def _domain(text: str) -> str:
 
 def _language(text: str) -> str:
     if not _LANGUAGE.fullmatch(text):
-        raise ValueError("must be a language name or code such as de")
+        raise ValueError("must be one language, such as German, de or pt-BR")
     return text
 
 
 Domains: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...],
+    at_most(_MOST_DOMAINS, "domains"),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
 Language: TypeAlias = Annotated[str, AfterValidator(_language)]
@@ -87,9 +77,6 @@ class Filters:
         for name, domains in (("include_domains", self.include), ("exclude_domains", self.exclude)):
             if domains:
                 yield name, checked
-
-
-NO_FILTERS: Final = Filters()
 
 
 def _under(host: str, domain: str) -> bool:

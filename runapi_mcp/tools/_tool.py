@@ -1,20 +1,33 @@
 """What a tool is: a value that names it, describes it, and turns arguments into a reply."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from runapi_mcp.generations import Job, Receipt, View
+from runapi_mcp.errors import RunapiError
+from runapi_mcp.generations import PLAIN, Course, Job, Receipt, View
 from runapi_mcp.run import Run
 from runapi_mcp.wire.types import JsonObject
 
 
-class Args(BaseModel):
-    """Arguments of a tool, as a model wrote them: nothing unknown is let through."""
+class Given(BaseModel):
+    """What a model wrote: nothing unknown is let through, and a null is the same as nothing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {name: value for name, value in given.items() if value is not None or name not in known}
+
+
+class Args(Given):
+    """Arguments of a tool."""
 
 
 A = TypeVar("A", bound=Args)
@@ -22,10 +35,10 @@ A = TypeVar("A", bound=Args)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a long text to give: from `offset`, at most `limit` characters."""
+    """Which part of a long text to give: at most `limit` characters, from `offset`."""
 
+    limit: int
     offset: int = 0
-    limit: int = 40_000
     joined: bool = False
     """Whether the call was joined to a generation that ran already."""
 
@@ -41,6 +54,12 @@ class Reply:
     handle: str | None = None
     code: str = ""
     """The stable code of an error of ours, for programs."""
+    answer: str = ""
+    """What it has to give, alone and whole: for those who say the rest in words of their own."""
+    notes: tuple[str, ...] = ()
+    """What must be said beside that, but for what is said of the generation and its handle."""
+    error: RunapiError | None = None
+    """Why it has less to give than was asked for, if an error of ours is why."""
 
     @property
     def running(self) -> bool:
@@ -48,8 +67,8 @@ class Reply:
         return self.receipt is not None and self.receipt.status == "running"
 
 
-def _as_it_is(job: Job) -> Job:
-    return job
+def _plain(_job: Job) -> Course:
+    return PLAIN
 
 
 @dataclass(frozen=True)
@@ -64,10 +83,10 @@ class Tool(Generic[A]):
         perform: Carries it out.
         render: Makes the reply of a generation that this tool started, now or later; `None` for a
             tool that starts none.
-        prepare: Gives a job of this tool its hooks, as `perform` does: those of a job that comes from
-            another server are lost on the way.
+        course: The course that a job of this tool takes, wherever the job comes from.
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
+        opening: Its first line of progress, reported before anything is done.
     """
 
     name: str
@@ -76,8 +95,7 @@ class Tool(Generic[A]):
     args: type[A]
     perform: Callable[[A, Run], Awaitable[Reply]]
     render: Callable[[View, Page], Reply] | None = None
-    prepare: Callable[[Job], Job] = _as_it_is
+    course: Callable[[Job], Course] = _plain
     output: JsonObject | None = None
     idempotent: bool = False
-    open_world: bool = True
-    example: JsonObject = field(default_factory=dict)
+    opening: str = "connecting"

@@ -6,31 +6,16 @@ from dataclasses import replace
 from pydantic import Field, field_validator, model_validator
 
 from runapi_mcp.catalog import Ability, find
-from runapi_mcp.errors import InputError
+from runapi_mcp.files.attaching import Attached, attach
 from runapi_mcp.generations import View
 from runapi_mcp.run import Run
 from runapi_mcp.tools._args import Files, Fresh, ModelId, Number, Prompt, ReasoningEffort, WaitSeconds, Whole
-from runapi_mcp.tools._files import Attached, attach
-from runapi_mcp.tools._generating import (
-    bracketed,
-    failed,
-    job_for,
-    model_for,
-    nothing_to_give,
-    page_of,
-    remarks,
-)
-from runapi_mcp.tools._talk import (
-    MOST_FUNCTIONS,
-    MOST_MESSAGES,
-    Functions,
-    Messages,
-    asked_for,
-    conversation,
-    declared,
-)
+from runapi_mcp.tools._conversation import Messages, asked_for, conversation
+from runapi_mcp.tools._functions import Functions, declared, on_wire
+from runapi_mcp.tools._job import job_for, model_for
+from runapi_mcp.tools._replying import Paged, failed, nothing_to_give
 from runapi_mcp.tools._tool import Args, Page, Reply, Tool
-from runapi_mcp.wire.types import Call, DialectName, Function, Part, Text
+from runapi_mcp.wire.types import Call, Function, Part, Text
 
 _MOST_STOPS = 4
 """OpenAI's own limit, the lower of the two dialects'."""
@@ -39,7 +24,9 @@ _MOST_STOPS = 4
 class AskArgs(Args):
     """Arguments of ask_gemini."""
 
-    prompt: Prompt | None = Field(None, description="The question or task, with all the context it needs.")
+    prompt: Prompt | None = Field(
+        None, description="The question or task, with all context. Needed unless messages end with your turn."
+    )
     model: ModelId | None = None
     system: Prompt | None = Field(None, description="System instruction.")
     files: Files = Field(default_factory=list)
@@ -66,11 +53,9 @@ class AskArgs(Args):
     @model_validator(mode="after")
     def _something_to_answer(self) -> "AskArgs":
         if not self.prompt and not self.messages:
-            raise ValueError("prompt is required, unless messages end with a function's result or your words")
+            raise ValueError("prompt: required, unless messages end with a function's result or your words")
         if self.files and not self.prompt:
-            raise ValueError("files go with a prompt")
-        if len(self.messages) > MOST_MESSAGES or len(self.functions) > MOST_FUNCTIONS:
-            raise ValueError(f"at most {MOST_MESSAGES} messages and {MOST_FUNCTIONS} functions")
+            raise ValueError("files: they go with a prompt")
         return self
 
 
@@ -79,8 +64,18 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
     model, notices = model_for(args.model, run.settings.model, needs)
-    last: tuple[Part, ...] = (*attached.parts, Text(args.prompt)) if args.prompt else ()
-    call = Call(
+    call = _call(args, model, attached.parts)
+    if args.temperature is not None and _ignores_temperature(model):
+        notices += (f"{model} ignores temperature.",)
+    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
+    job = replace(job, call=replace(call, functions=on_wire(functions, job.dialect)))
+    view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
+    return _render(view, Page(run.page_chars, joined=joined))
+
+
+def _call(args: AskArgs, model: str, attached: tuple[Part, ...]) -> Call:
+    last: tuple[Part, ...] = (*attached, Text(args.prompt)) if args.prompt else ()
+    return Call(
         model=model,
         turns=conversation(args.messages, last),
         system=args.system,
@@ -91,13 +86,6 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
         stop=args.stop,
         seed=args.seed,
     )
-    if args.temperature is not None and _ignores_temperature(model):
-        notices += (f"{model} ignores temperature.",)
-    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
-    written = tuple(_on_wire(function, job.dialect) for function in functions)
-    job = replace(job, call=replace(call, functions=written))
-    view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
-    return _render(view, Page(limit=run.page_chars, joined=joined))
 
 
 def _needs(attached: Attached, functions: tuple[Function, ...]) -> list[Ability]:
@@ -107,34 +95,14 @@ def _needs(attached: Attached, functions: tuple[Function, ...]) -> list[Ability]
 
 def _ignores_temperature(model: str) -> bool:
     row = find(model)
-    return row is not None and "ignores temperature" in row.note
-
-
-def _on_wire(function: Function, dialect: DialectName) -> Function:
-    """Return a function with parameters as the wire takes them.
-
-    Raises:
-        InputError: A $ref in them leads nowhere, or they are nested too deeply.
-    """
-    # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
-    from runapi_mcp.wire.references import Dangling
-    from runapi_mcp.wire.schema import rewritten
-
-    try:
-        return replace(function, parameters=rewritten(function.parameters, dialect).schema)
-    except (Dangling, RecursionError):
-        raise InputError(f"functions: the parameters of {function.name} are no schema to follow.") from None
+    return row is not None and not row.temperature
 
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return failed(view)
-    text = _thoughts(view) + view.answer.text + _calls(view)
-    shown, next_offset = page_of(text, page)
-    line = bracketed(remarks(view, page, next_offset, len(text)))
-    return Reply(
-        "\n\n".join(part for part in (shown, line) if part), receipt=view.receipt, handle=view.handle
-    )
+    paged = Paged(view, _thoughts(view) + view.answer.text + _calls(view), page)
+    return paged.reply(paged.shown)
 
 
 def _thoughts(view: View) -> str:
@@ -160,8 +128,8 @@ ASK = Tool(
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send and has no web access (see search_web). Returns the answer as text; if "
-        "not done in time, what there is and a handle for get_result."
+        "It sees only what you send, not the web (see search_web). Returns text; if not done in time, what "
+        "there is and a handle for get_result."
     ),
     args=AskArgs,
     perform=_ask,

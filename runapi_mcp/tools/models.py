@@ -1,5 +1,6 @@
 """list_models: what RunAPI serves now, joined with what each model can do."""
 
+from dataclasses import replace
 from typing import Final
 
 from runapi_mcp.catalog import ALIASES, MODELS, Model, find
@@ -19,7 +20,8 @@ async def _models(_args: ModelsArgs, run: Run) -> Reply:
         live = await run.models()
     except (UpstreamError, SettingsError) as error:
         note = f"This is the built-in table, not RunAPI's live list: {error}"
-        return _reply([_row(model.id, model, live=False) for model in MODELS], "static", note, run)
+        reply = _reply([_row(model.id, model, live=False) for model in MODELS], "static", note, run)
+        return replace(reply, error=error)
     rows = [_row(model.id, find(model.id), live=True, title=model.title) for model in _ordered(live)]
     return _reply(rows, "live", "", run)
 
@@ -88,7 +90,7 @@ MODELS_TOOL = Tool(
     title="List models",
     description=(
         "List the Gemini models that RunAPI serves now and what each can do: search, structured output, "
-        "files, effort. Free of charge."
+        "files, effort. Free."
     ),
     args=ModelsArgs,
     perform=_models,

@@ -2,23 +2,37 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from runapi_mcp.errors import HandleError
-from runapi_mcp.generations import Followable, Job
+from runapi_mcp.errors import InputError
+from runapi_mcp.generations import Course, Followable, Job
 from runapi_mcp.run import Run
 from runapi_mcp.tools._args import WaitSeconds, Whole
 from runapi_mcp.tools._tool import Args, Page, Reply, Tool
+
+GENERATION: Final = "generation://"
+"""What the address of a generation's resource begins with; its handle follows."""
+_MOST_CHARS: Final = 200
+
+
+def _bare(handle: str) -> str:
+    """Return a handle without what may stand around it: blanks, or the address of its resource."""
+    bare = handle.strip().removeprefix(GENERATION)
+    if not bare or len(bare) > _MOST_CHARS:
+        raise ValueError("must be the handle that an earlier result gave, as it stands there")
+    return bare
 
 
 class ResultArgs(Args):
     """Arguments of get_result."""
 
-    handle: Annotated[str, WithJsonSchema({"type": "string", "description": "From the earlier result."})] = (
-        Field(min_length=1, max_length=200)
-    )
+    handle: Annotated[
+        str,
+        AfterValidator(_bare),
+        WithJsonSchema({"type": "string", "description": "From the earlier result."}),
+    ]
     wait_seconds: WaitSeconds | None = None
     offset: Whole = Field(0, ge=0, description="First character to give.")
     cancel: bool = Field(default=False, description="Stop it and return what there is.")
@@ -27,7 +41,7 @@ class ResultArgs(Args):
     @model_validator(mode="after")
     def _one_way(self) -> "ResultArgs":
         if self.cancel and self.resume:
-            raise ValueError("give cancel or resume, not both")
+            raise ValueError("cancel: give it or resume, not both")
         return self
 
 
@@ -39,45 +53,46 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         if args.cancel:
             await generation.stop()
         if args.resume:
-            view, _ = await run.generate(_resumed(generation, starters), wait=args.wait_seconds)
+            job, course = _resumed(generation, starters)
+            view, joined = await run.generate(job, course=course, wait=args.wait_seconds)
         else:
-            view = await run.follow(generation, wait=args.wait_seconds)
+            view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        return render(view, Page(args.offset, run.page_chars))
+        return render(view, Page(run.page_chars, args.offset, joined))
 
     return Tool(
         name="get_result",
         title="Get a result",
         description=(
-            "Wait again for a call that is still running, fetch the next page of a long answer, continue one "
-            "that was cut short (resume), or stop it (cancel). Takes the handle from the earlier result and "
-            "returns what that tool would have."
+            "Wait for a call that still runs, read on in a long answer (offset), continue one that was cut "
+            "short (resume), or stop one (cancel). Returns what the handle's tool would have."
         ),
         args=ResultArgs,
         perform=perform,
+        opening="looking up the handle",
     )
 
 
-def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> Job:
-    """Return the job that continues a partial generation from its text.
+def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple[Job, Course]:
+    """Return the job that continues a partial generation from its text, and the course it takes.
 
     Raises:
-        HandleError: It is still running, complete, or has no text to continue from.
+        InputError: It is still running, complete, or has no text to continue from.
     """
     view = generation.view()
     if view.status == "running":
-        raise HandleError(
+        raise InputError(
             "resume: it is still running.", advice="Call get_result without resume to wait for it."
         )
     if view.status == "complete":
-        raise HandleError(
+        raise InputError(
             "resume: the answer is complete.", advice="Call get_result without resume to read it."
         )
     if not view.answer.text:
-        raise HandleError("resume: nothing had been written.", advice="Ask the question again.")
+        raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     call = view.job.call
     # A resume of a resume continues the question itself, not the request to go on.
     asked = replace(call, turns=call.turns[:-2]) if view.job.begin else call
-    job = starters[view.job.tool].prepare(replace(view.job, call=asked))
-    return replace(job, call=job.call.continued(view.answer.text), begin=view.answer.text)
+    course = starters[view.job.tool].course(replace(view.job, call=asked))
+    return replace(view.job, call=asked.continued(view.answer.text), begin=view.answer.text), course

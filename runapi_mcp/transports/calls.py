@@ -1,10 +1,11 @@
 """Which requests the host still waits for, so that a closed stdin does not cut off a short answer."""
 
-from collections.abc import Callable
 from typing import Final
 
 import anyio
 from mcp_types import JSONRPCRequest, RequestId
+
+from runapi_mcp.signalling import Signal
 
 MAX_OPEN_CALLS: Final = 1024
 
@@ -17,8 +18,8 @@ class OpenCalls:
     """The requests passed to the server and not yet answered or cancelled."""
 
     def __init__(self) -> None:
-        self._methods: dict[str, str] = {}
-        self._closed = anyio.Event()
+        self._methods: dict[RequestId, str] = {}  # 7 and "7" are two ids
+        self._closed = Signal()
 
     @property
     def full(self) -> bool:
@@ -27,12 +28,20 @@ class OpenCalls:
 
     def open(self, request: JSONRPCRequest) -> None:
         """Note a request on its way to the server."""
-        self._methods[str(request.id)] = request.method
+        self._methods[request.id] = request.method
 
-    def close(self, request_id: RequestId | None) -> None:
-        """Note that the host waits for this one no longer; unknown ids are ignored."""
-        if self._methods.pop(str(request_id), None) is not None:
-            self._closed.set()
+    def close(self, request_id: object) -> bool:
+        """Note that the host waits for this one no longer.
+
+        Returns:
+            False for what is not the id of an open request.
+        """
+        if not isinstance(request_id, str | int) or isinstance(request_id, bool):
+            return False
+        if self._methods.pop(request_id, None) is None:
+            return False
+        self._closed.send()
+        return True
 
     async def settle(self) -> None:
         r"""Give what was asked before the end of the input a moment to be answered.
@@ -42,11 +51,6 @@ class OpenCalls:
         one answer). Open-ended ones get 25 ms of grace, the others 0.3 s more.
         """
         with anyio.move_on_after(_ANY_SECONDS):
-            await self._until(lambda: not self._methods)
+            await self._closed.until(lambda: not self._methods)
         with anyio.move_on_after(_SHORT_SECONDS):
-            await self._until(lambda: _OPEN_ENDED.issuperset(self._methods.values()))
-
-    async def _until(self, done: Callable[[], bool]) -> None:
-        while not done():
-            self._closed = anyio.Event()
-            await self._closed.wait()
+            await self._closed.until(lambda: _OPEN_ENDED.issuperset(self._methods.values()))

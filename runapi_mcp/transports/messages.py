@@ -1,14 +1,17 @@
-"""One line to one JSON-RPC message and back. Pure: any bytes in, a message or a refusal out.
+"""Bytes to one JSON-RPC message and back. Pure: any bytes in, a message or a refusal out.
 
-The SDK's own stdio transport drops what it cannot read, which leaves the host
-waiting for its time-out. Here everything that cannot be served gets the error
-JSON-RPC 2.0 §5.1 has for it. Nothing a host sent is ever quoted.
+A line of stdio and the body of an HTTP request are read alike. The SDK's own stdio
+transport drops what it cannot read, which leaves the host waiting for its time-out;
+its HTTP transport takes a request with a bad id for a notification. Here everything
+that cannot be served gets the error JSON-RPC 2.0 §5.1 has for it. Nothing a host
+sent is ever quoted.
 """
 
 import codecs
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from mcp_types import (
@@ -27,11 +30,20 @@ from pydantic_core import PydanticSerializationError, from_json
 
 from runapi_mcp.transports.framing import MAX_LINE_BYTES
 
-# Any escape of a JSON string. Pairs are taken whole, so that group 1 is a half without its other half.
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+# The possessive quantifiers keep what follows linear in time and in memory.
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+# Escapes of surrogates behind whole escapes of backslashes, pairs together: group 2 is a half by itself.
+_SURROGATES: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*+)\\u"
+    r"(?:[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|([dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
+
+# The text of a message is nothing but these: a bracket that opens, one that closes, or all between two.
+_TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
+_MOST_TOKENS: Final = 100_000  # looked at to find an id; beyond them a message stays without one
+
+MAX_LEVELS: Final = 201
+"""How deep a message may be nested, itself included: what pydantic reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +57,24 @@ ProgressKey = tuple[str, str | int]
 
 
 def decode(line: bytes | None) -> JSONRPCMessage | Refused:
-    """Read one line; ``None`` is a line that was too long to keep.
+    """Read one line; ``None`` is a line that was too long to keep. See `read`."""
+    if line is None:
+        return refusal(PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped.")
+    return read(line)[0]
 
-    Invalid UTF-8 and halves of surrogate pairs (what ``JSON.stringify`` makes of a
+
+def read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
+    """Read one message; return it, and bytes in which anyone can read it.
+
+    Those are ``octets`` themselves, as a rule. A byte order mark is dropped, and
+    invalid UTF-8 and halves of surrogate pairs (what ``JSON.stringify`` makes of a
     cut emoji) are replaced by U+FFFD rather than refused.
     """
-    if line is None:
-        return _refusal(PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped.")
     try:
-        return _read(line)
+        return _read(octets), octets
     except ValidationError:
-        return _read_again(_repaired(line))
+        text = _repaired(octets)
+        return _read_again(text), text.encode()
 
 
 def encode(message: JSONRPCMessage) -> bytes:
@@ -87,7 +106,12 @@ def progress_key(message: JSONRPCMessage) -> ProgressKey | None:
 def busy(request_id: RequestId, limit: int) -> JSONRPCError:
     """The refusal of a request that comes while ``limit`` others are unanswered."""
     reason = f"{limit} requests are in flight already. Send this one again when one of them is answered."
-    return _refusal(INTERNAL_ERROR, reason, request_id).reply
+    return refusal(INTERNAL_ERROR, reason, request_id).reply
+
+
+def refusal(code: int, reason: str, request_id: RequestId | None = None) -> Refused:
+    """The refusal of a message, under the id of the request if that is known."""
+    return Refused(JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=reason)))
 
 
 def _read(text: bytes | str) -> JSONRPCMessage | Refused:
@@ -105,24 +129,51 @@ def _read_again(text: str) -> JSONRPCMessage | Refused:
         pass
     try:
         content: object = from_json(text)
-    except ValueError:
-        return _refusal(PARSE_ERROR, "The line is not valid JSON.")
+    except ValueError as error:
+        if "recursion limit" in str(error):
+            return _too_deep(text)
+        return refusal(PARSE_ERROR, "The message is not valid JSON.")
     return _not_a_message(content)
 
 
-def _repaired(line: bytes) -> str:
-    text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
-    return _ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] else escape[0], text)
+def _too_deep(text: str) -> Refused:
+    try:
+        content = from_json(_surface(text))
+    except ValueError:
+        content = None
+    request_id = _readable_id(content) if isinstance(content, dict) else None
+    return refusal(INVALID_REQUEST, f"The message is nested more than {MAX_LEVELS} levels deep.", request_id)
+
+
+def _surface(text: str) -> str:
+    """Return `text` with everything left out that is more than one level deep."""
+    kept, level = [], 0
+    for token in islice(_TOKEN.finditer(text), _MOST_TOKENS):
+        closes = token[0] in ("]", "}")
+        level -= closes
+        if level <= 1:
+            kept.append(token[0])
+        level += token.lastindex is not None
+    return "".join(kept)
+
+
+def _repaired(octets: bytes) -> str:
+    text = octets.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+    return _SURROGATES.sub(_whole, text) if _SURROGATE.search(text) else text
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return f"{escape[1]}\\ufffd" if escape[2] else escape[0]
 
 
 def _not_a_message(content: object) -> Refused:
     if isinstance(content, list):
-        return _refusal(
-            INVALID_REQUEST, "JSON-RPC batches are not supported here: send one message on each line."
+        return refusal(
+            INVALID_REQUEST, "JSON-RPC batches are not supported here: send each message by itself."
         )
     if not isinstance(content, dict):
-        return _refusal(INVALID_REQUEST, "A message must be a JSON object.")
-    return _refusal(INVALID_REQUEST, _fault(content), _readable_id(content))
+        return refusal(INVALID_REQUEST, "A message must be a JSON object.")
+    return refusal(INVALID_REQUEST, _fault(content), _readable_id(content))
 
 
 def _readable_id(content: dict[str, object]) -> RequestId | None:
@@ -143,7 +194,3 @@ def _fault(content: dict[str, object]) -> str:
     if "id" in content and _readable_id(content) is None:
         return "The id of a request must be a string or an integer."
     return "The params must be an object."
-
-
-def _refusal(code: int, reason: str, request_id: RequestId | None = None) -> Refused:
-    return Refused(JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=reason)))

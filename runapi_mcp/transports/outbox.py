@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint, current_token
 
 from runapi_mcp.transports.inbox import run_on_loop
 from runapi_mcp.transports.messages import ProgressKey
-from runapi_mcp.transports.pipes import wait_until_unread, write_all
+from runapi_mcp.transports.pipes import wait_until_gone, write_all
 
 QUEUE_BYTES: Final = 1 << 20
 
@@ -148,7 +148,7 @@ class Outbox:
             self._room.set()
 
     def _watch(self) -> None:
-        if wait_until_unread(self._fd):
+        if wait_until_gone(self._fd):
             with self._changed:
                 self._broken = True
                 self._changed.notify()

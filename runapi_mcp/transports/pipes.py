@@ -36,7 +36,7 @@ def claim_stdio() -> Wire:
     Raises:
         OSError: the process has no descriptors left.
     """
-    null = _open_null()
+    null = open_null()
     wire = Wire(_private(0), _private(1))
     os.dup2(null, 0)
     os.dup2(2, 1)
@@ -75,24 +75,30 @@ def write_all(fd: int, content: bytes) -> None:
             select.select([], [fd], [])
 
 
-def wait_until_unread(fd: int) -> bool:
-    """Block until nobody can read what is written to ``fd`` any more.
+def wait_until_gone(stdout_fd: int, stdin_fd: int | None = None) -> bool:
+    """Block until the host reads no more or, if `stdin_fd` is given, writes no more.
 
     Returns:
-        True when the reading end is closed; False where the platform cannot tell,
-        which leaves the next write to find out.
+        True when that end is closed, whatever of stdin is still to be read; False where
+        the platform cannot tell, which leaves the next write or read to find out.
     """
     if sys.platform == "win32":
         return False
     poll = select.poll()
-    poll.register(fd, 0)  # errors and hang-ups are reported without being asked for
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll())
+    poll.register(stdout_fd, 0)  # errors and hang-ups are reported without being asked for
+    half_closed: int = getattr(select, "POLLRDHUP", 0)  # of a socket, as some hosts make them; Linux only
+    if stdin_fd is not None:
+        poll.register(stdin_fd, half_closed)
+    return any(event & (select.POLLERR | select.POLLHUP | half_closed) for _, event in poll.poll())
 
 
-def _open_null() -> int:
-    # A descriptor that was closed at start would be taken by the next file opened: fill it first.
+def open_null() -> int:
+    """Open the null device above the standard descriptors; those of them that are closed it fills.
+
+    A descriptor that was closed at start would be taken by the next file opened.
+    """
     null = os.open(os.devnull, os.O_RDWR)
-    return null if null > 2 else _open_null()
+    return null if null > 2 else open_null()
 
 
 def _private(fd: int) -> int:

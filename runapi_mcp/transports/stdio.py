@@ -9,7 +9,8 @@ closed stdout, and pays two thread hops for every line. This one runs the same
 
 The session ends when stdin ends, when nobody reads stdout, or on SIGINT or
 SIGTERM: requests in flight are cancelled, answers that exist are written, and
-the process is free to go within a second, whatever its threads are blocked on.
+the process is gone within a second, whatever its threads are blocked on, and the
+event loop too.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import anyio
+from anyio.lowlevel import current_token
 from anyio.streams.memory import MemoryObjectSendStream
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
@@ -27,7 +29,12 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 
 from runapi_mcp.transports.calls import MAX_OPEN_CALLS, OpenCalls
 from runapi_mcp.transports.inbox import Inbound, Inbox
-from runapi_mcp.transports.leaving import ignore_signals, leave_at_the_latest, signals_received
+from runapi_mcp.transports.leaving import (
+    ignore_signals,
+    leave_at_the_latest,
+    leaving_even_if_stuck,
+    signals_received,
+)
 from runapi_mcp.transports.messages import Refused, busy, encode, progress_key
 from runapi_mcp.transports.outbox import Outbox
 from runapi_mcp.transports.pipes import claim_stdio, read_chunks
@@ -56,8 +63,8 @@ async def serve_stdio(
         answered: ids of requests in ``preread`` that were answered already; the
             server sees them, and its own answers to them are not written.
         owns_process: leave on SIGINT and SIGTERM, and end the process 0.9 s after
-            the host has gone even if a worker thread is still blocked. False for
-            a server inside another program.
+            the host has gone even if a worker thread or the event loop is still
+            blocked. False for a server inside another program.
 
     Raises:
         ExceptionGroup: around whatever the server's lifespan raised.
@@ -66,7 +73,9 @@ async def serve_stdio(
     wire_in = claim_stdio().stdin_fd if stdin_fd is None else stdin_fd
     wire_out = claim_stdio().stdout_fd if stdout_fd is None else stdout_fd
     chunks = chain([preread], read_chunks(wire_in))
-    await serve_chunks(server, chunks, wire_out, answered=answered, owns_process=owns_process)
+    await serve_chunks(
+        server, chunks, wire_out, stdin_fd=wire_in, answered=answered, owns_process=owns_process
+    )
 
 
 async def serve_chunks(
@@ -74,6 +83,7 @@ async def serve_chunks(
     chunks: Iterable[bytes],
     stdout_fd: int,
     *,
+    stdin_fd: int | None = None,
     answered: Collection[RequestId] = (),
     owns_process: bool = True,
 ) -> None:
@@ -83,6 +93,7 @@ async def serve_chunks(
         server: its lifespan is entered once.
         chunks: the host's bytes in pieces of any size, iterated in a thread.
         stdout_fd: where the host reads.
+        stdin_fd: where the host writes; only watched for its end.
         answered: see `serve_stdio`.
         owns_process: see `serve_stdio`.
 
@@ -91,6 +102,8 @@ async def serve_chunks(
     """
     with ExitStack() as stack:
         signals = stack.enter_context(signals_received()) if owns_process else None
+        if owns_process:
+            stack.enter_context(leaving_even_if_stuck(current_token(), stdin_fd, stdout_fd))
         inbox, outbox = stack.enter_context(Inbox(chunks)), Outbox(stdout_fd)
         session = _Session(inbox, outbox, answered, owns_process=owns_process)
         try:
@@ -141,18 +154,19 @@ class _Session:
     ) -> None:
         match arrival:
             case Refused(reply):
-                return await self._outbox.send(encode(reply))
+                await self._outbox.send(encode(reply))
+                return
             case JSONRPCRequest(id=request_id) if self._calls.full:
-                return await self._outbox.send(encode(busy(request_id, MAX_OPEN_CALLS)))
+                await self._outbox.send(encode(busy(request_id, MAX_OPEN_CALLS)))
+                return
             case JSONRPCRequest():
                 self._calls.open(arrival)
-            case JSONRPCNotification(
-                method="notifications/cancelled", params={"requestId": str() | int() as request_id}
-            ):
-                self._calls.close(request_id)
+            case JSONRPCNotification(method="notifications/cancelled", params={"requestId": request_id}):
+                if not self._calls.close(request_id):
+                    return  # the SDK would take "7" for 7, and stop the wrong one
             case _:
                 pass
-        return await to_server.send(SessionMessage(arrival))
+        await to_server.send(SessionMessage(arrival))
 
     async def _leave_after(self, sign: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> None:
         await sign()
@@ -179,14 +193,18 @@ class _Replies:
         line = encode(message)
         key = progress_key(message)
         if key is not None:
-            return await self._outbox.send_progress(line, key)
-        if not isinstance(message, JSONRPCResponse | JSONRPCError):
-            return await self._outbox.send(line)
-        if message.id in self._answered:
-            self._answered.discard(message.id)
+            await self._outbox.send_progress(line, key)
+        elif not isinstance(message, JSONRPCResponse | JSONRPCError):
+            await self._outbox.send(line)
+        else:
+            await self._answer(message.id, line)
+
+    async def _answer(self, request_id: RequestId | None, line: bytes) -> None:
+        if request_id in self._answered:
+            self._answered.discard(request_id)
         else:
             await self._outbox.send(line)
-        return self._calls.close(message.id)
+        self._calls.close(request_id)
 
     async def aclose(self) -> None:
         """Nothing to do: the outbox outlives the server's run, to write what it left."""

@@ -111,14 +111,14 @@ class Upstream:
             finally:
                 await response.aclose()
 
-    async def models(self, *, key: SecretStr) -> list[LiveModel]:
-        """Return the live list of Gemini models.
+    async def models(self, *, key: SecretStr, own: bool = False) -> list[LiveModel]:
+        """Return the live list of Gemini models; `own` says that the key is the server's own.
 
         Raises:
             UpstreamError: It could not be had.
         """
         found = await self._lists.models(key)
-        if key == self._settings.key:
+        if own:
             self.listed = tuple(model.id for model in found)
         return found
 

@@ -20,10 +20,9 @@ from runapi_mcp.wire.types import (
     Done,
     Event,
     Failure,
+    Finish,
     Frame,
     Request,
-    Served,
-    Usage,
 )
 
 _DRAIN_SECONDS: Final = 0.25
@@ -31,8 +30,6 @@ _GRACE_SECONDS: Final = 2.0
 """Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
 _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
-_FRINGE: Final = (Served, Usage)
-"""Events that an answer may have around it, and that a refusal may come with."""
 _JSON_BYTES: Final = 64 * 1024 * 1024
 _PAGE_BYTES: Final = 65_536
 
@@ -47,9 +44,6 @@ class Answering:
         self._key = key
         self._redacting = Redacting(key)
         self._ending = Ending()
-        self._any = False
-        self._done = False
-        self._failed = False
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield the answer's events, to its end or to ``[DONE]``.
@@ -78,7 +72,7 @@ class Answering:
 
     async def drain(self) -> None:
         """After ``[DONE]``: read what little is left, so that the connection can be used again."""
-        if self._done:
+        if self._ending.done:
             # The answer is whole: however the connection ends now is no error.
             with anyio.move_on_after(_DRAIN_SECONDS), suppress(httpx.HTTPError, UpstreamError):
                 await self._body.drain()
@@ -118,19 +112,20 @@ class Answering:
         """Note what an event means for the end; raise it if it is a refusal in disguise."""
         if isinstance(event, Failure):
             event = replace(event, message=redacted(event.message, self._key))
-            if not self._any:
+            if not self._ending.begun:
                 raise self._refusal(event)
-            self._failed = True
+        if isinstance(event, Finish):
+            event = replace(
+                event, raw=redacted(event.raw, self._key), message=redacted(event.message, self._key)
+            )
         self._ending.feed(event)
-        self._done = self._done or isinstance(event, Done)
-        self._any = self._any or not isinstance(event, _FRINGE)
         self._expect_end()
         return event
 
     def _expect_end(self) -> None:
         """Once the finish or a failure has come, silence is the end, sooner if nothing more is due."""
         silence = self._body.silence
-        if self._ending.settled or self._failed:
+        if self._ending.settled or self._ending.failed:
             silence.end_within(_GRACE_SECONDS)
         elif self._ending.finished:
             silence.end_within(_LONG_GRACE_SECONDS)
@@ -143,12 +138,12 @@ class Answering:
         Raises:
             StreamCut: The body was empty.
         """
-        if self._ending.finished or self._done:
+        if self._ending.finished or self._ending.done:
             return []
         failure = stray_failure(self._body.tail())
         if failure:
             return [failure]
-        if not self._any:
+        if not self._ending.begun:
             raise self._nothing()
         return []
 

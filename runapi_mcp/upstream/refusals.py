@@ -1,6 +1,5 @@
 """A response that is not the stream that was asked for → the error it stands for."""
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -48,7 +47,10 @@ def asked_wait(error: UpstreamError) -> float | None:
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, at most a day; `None` if it is no wait."""
+    """Return the seconds that a ``Retry-After`` header asks for, at most a day; `None` if it is no wait.
+
+    What is zero, negative or past asks for none: whoever took it for one would call again at once.
+    """
     if not header:
         return None
     try:
@@ -59,7 +61,7 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         except (ValueError, OverflowError):
             return None
         seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
+    return min(seconds, _LONGEST_WAIT) if seconds > 0 else None
 
 
 async def _text(response: httpx.Response) -> str:

@@ -25,6 +25,9 @@ from runapi_mcp.upstream.trace import Trace
 
 SAFE_TO_REPEAT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What proves that nothing was sent."""
+_AGAIN: Final = (
+    "It is not caused by the arguments; ask again, and check RUNAPI_BASE_URL if it happens every time."
+)
 
 
 @contextmanager
@@ -34,14 +37,15 @@ def translated(host: str, *, answering: bool, trace: Trace | None = None) -> Ite
     Args:
         host: What was asked.
         answering: Whether a response had begun.
-        trace: Where the request's id stands.
+        trace: Where the request's id stands, and how much of the answer has come.
     """
     unwritten = () if answering else (httpx.InvalidURL, UnicodeError)
     try:
         try:
             yield
         except (httpx.HTTPError, *unwritten) as error:
-            raise _ours(error, host, answering=answering) from None
+            begun = answering and (trace is None or trace.received > 0)
+            raise _ours(error, host, answering=answering, begun=begun) from None
     except RunapiError as error:
         # httpx's own exception may hold the key, in its text or in the request it carries.
         error.__context__ = None
@@ -50,7 +54,7 @@ def translated(host: str, *, answering: bool, trace: Trace | None = None) -> Ite
         raise
 
 
-def _ours(error: Exception, host: str, *, answering: bool) -> UpstreamError | SettingsError:
+def _ours(error: Exception, host: str, *, answering: bool, begun: bool) -> UpstreamError | SettingsError:
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
             return Unreachable(f"{host} could not be reached in time.")
@@ -68,12 +72,21 @@ def _ours(error: Exception, host: str, *, answering: bool) -> UpstreamError | Se
             return ProtocolError("RunAPI's answer is compressed in a way it does not say.")
         case httpx.ReadTimeout():
             return Stalled("RunAPI fell silent.")
-    if answering:
+    if begun:
         return StreamCut("The connection broke in the middle of the answer.")
-    return StreamCut(
-        "The connection broke before RunAPI answered; it may have done the work.",
-        advice="It is not caused by the arguments; ask again.",
-    )
+    if not answering and _malformed(error):
+        return ProtocolError(f"What answered at {host} does not speak HTTP as it should.")
+    what = "anything of the answer came" if answering else "RunAPI answered"
+    return StreamCut(f"The connection broke before {what}; it may have done the work.", advice=_AGAIN)
+
+
+def _malformed(error: Exception) -> bool:
+    """Whether something came that is not HTTP.
+
+    httpcore hands on what its parser raised; that nothing came to be parsed it says in words of its own.
+    """
+    cause = error.__cause__ if isinstance(error, httpx.RemoteProtocolError) else None
+    return cause is not None and any(isinstance(part, Exception) for part in cause.args)
 
 
 def _why(error: httpx.ConnectError) -> str:

@@ -5,34 +5,34 @@ a chunk of its own, or absent; the role repeated; ``content`` null, text or part
 without an index; thoughts in tags, or under another name; citations in four places.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, OnErrorOmit
 
+from runapi_mcp.wire.calls import CallOrder, ToolCall, google_extra
 from runapi_mcp.wire.citations import Citations
-from runapi_mcp.wire.documents import Lax, lenient, read_documents
-from runapi_mcp.wire.faults import Report, read_failure_body
+from runapi_mcp.wire.decoding import Followed, decoded
+from runapi_mcp.wire.documents import Lax, Maybe
+from runapi_mcp.wire.faults import Report, read_failure
 from runapi_mcp.wire.messages import messages
 from runapi_mcp.wire.plain import plain_chat
 from runapi_mcp.wire.thoughts import ThoughtTags
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
-    Done,
     Event,
+    Failure,
     Finish,
     FinishReason,
     Frame,
-    FunctionCallDelta,
     JsonObject,
     JsonValue,
     Request,
     Served,
-    Usage,
 )
+from runapi_mcp.wire.usage import ChatUsage
 
 _REASONS: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -117,49 +117,26 @@ class _ContentPart(Lax):
     text: str | None = None
 
 
-class _Function(Lax):
-    name: str | None = None
-    arguments: str | dict[str, object] | None = None
-
-
-class _ToolCall(Lax):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-    extra_content: object = None
-
-
 class _Delta(Lax):
-    content: str | list[_ContentPart] | None = None
-    reasoning: str | None = Field(None, validation_alias=AliasChoices("reasoning_content", "reasoning"))
-    tool_calls: list[_ToolCall] | None = None
+    content: str | list[_ContentPart | None] | None = None
+    reasoning: Maybe[str] = Field(None, validation_alias=AliasChoices("reasoning_content", "reasoning"))
+    tool_calls: Maybe[list[OnErrorOmit[ToolCall]]] = None
     extra_content: object = None
     annotations: object = None
 
 
 class _Choice(Lax):
+    index: Maybe[int] = None
     delta: _Delta | None = Field(None, validation_alias=AliasChoices("delta", "message"))
-    finish_reason: str | None = None
+    finish_reason: Maybe[str] = None
+    error: object = None
     grounding: object = Field(None, validation_alias=AliasChoices("groundingMetadata", "grounding_metadata"))
 
 
-class _Details(Lax):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class _Usage(Lax):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-
-
 class _Chunk(Report):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    model: str | None = None
+    choices: list[_Choice | None] | None = None
+    usage: Maybe[ChatUsage] = None
+    model: Maybe[str] = None
     grounding: object = Field(None, validation_alias=AliasChoices("groundingMetadata", "grounding_metadata"))
 
 
@@ -169,28 +146,23 @@ class ChatDecoder:
     def __init__(self) -> None:
         self._thoughts = ThoughtTags()
         self._citations = Citations()
-        self._calls = _CallOrder()
+        self._calls = CallOrder()
+        self._followed = Followed()
         self._served: str | None = None
 
     def decode(self, frame: Frame) -> Sequence[Event]:
         """Return the events of one frame; see :class:`~runapi_mcp.wire.types.Decoder`."""
-        text = frame.text.strip()
-        if text == "[DONE]":
-            return (Done(),)
-        if frame.event == "error":
-            return (read_failure_body(text),)
-        if not text:
-            return ()
-        plain = plain_chat(text, self._served)
-        usage = lenient(_Usage, plain.usage) if plain else None
-        if plain and (usage is not None) is (plain.usage is not None):
-            told: list[Event] = [_usage(usage)] if usage else []
-            return [*told, *self._thoughts.feed(plain.text, flagged=False)] if plain.text else told
-        return [event for chunk in read_documents(_Chunk, text) for event in self._chunk(chunk)]
+        return decoded(frame, self._plainly, _Chunk, self._chunk)
 
     def end(self) -> Sequence[Event]:
         """Return what was held back."""
         return [*self._thoughts.end(), *self._citations.end()]
+
+    def _plainly(self, text: str) -> Sequence[Event] | None:
+        plain = plain_chat(text, self._served, self._followed.index)
+        if plain is None:
+            return None
+        return [*plain.usage, *self._thoughts.feed(plain.text, flagged=False)]
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
         if chunk.model and chunk.model != self._served:
@@ -198,21 +170,23 @@ class ChatDecoder:
             yield Served(chunk.model)
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if chunk.usage:
-            yield _usage(chunk.usage)
-        for choice in (chunk.choices or [])[:1]:
+            yield from chunk.usage.read()
+        choice = self._followed.among(chunk.choices)
+        if choice:
             yield from self._choice(choice)
         yield from self._citations.metadata(chunk.grounding)
-        for choice in (chunk.choices or [])[:1]:
-            yield from self._finish(choice)
-        if failure := chunk.failure(alone=not chunk.choices):
+        # Before the finish: an error beside one says that it is none.
+        if failure := _failure(chunk, choice):
             yield failure
+        if choice:
+            yield from self._finish(choice)
 
     def _choice(self, choice: _Choice) -> Iterator[Event]:
         delta = choice.delta
         yield from self._citations.metadata(choice.grounding)
         if delta is None:
             return
-        extra = _google(delta.extra_content)
+        extra = google_extra(delta.extra_content)
         if delta.reasoning:
             yield from self._citations.reasoning(delta.reasoning)
         if content := _content(delta):
@@ -227,60 +201,15 @@ class ChatDecoder:
             yield Finish(choice.finish_reason, _REASONS.get(choice.finish_reason.lower(), "unknown"))
 
 
-class _CallOrder:
-    """Numbers tool calls that may come without an index: a new id or a new name is a new call."""
-
-    def __init__(self) -> None:
-        self._seen: list[str] = []
-
-    def deltas(self, calls: list[_ToolCall]) -> Iterator[FunctionCallDelta]:
-        for call in calls:
-            function = call.function or _Function()
-            arguments = function.arguments or ""
-            if isinstance(arguments, dict):
-                arguments = json.dumps(arguments, ensure_ascii=False)
-            signature = _google(call.extra_content).get("thought_signature")
-            yield FunctionCallDelta(
-                self._index(call, function),
-                call.id or "",
-                function.name or "",
-                arguments,
-                signature if isinstance(signature, str) else "",
-            )
-
-    def _index(self, call: _ToolCall, function: _Function) -> int:
-        if call.index is not None:
-            return call.index
-        known = bool(self._seen) and (self._seen[-1] == call.id if call.id else not function.name)
-        if not known:
-            self._seen.append(call.id or "")
-        return len(self._seen) - 1
+def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
+    """Return the error that a chunk reports: in its own place, in the choice, or beside its finish."""
+    if choice and choice.error and (failure := read_failure({"error": choice.error})):
+        return failure
+    ended = choice is not None and (choice.finish_reason or "").lower() == "error"
+    return chunk.failure(alone=not chunk.choices or ended)
 
 
 def _content(delta: _Delta) -> str:
     if isinstance(delta.content, list):
-        return "".join(part.text or "" for part in delta.content)
+        return "".join(part.text or "" for part in delta.content if part)
     return delta.content or ""
-
-
-def _google(extra: object) -> dict[str, object]:
-    match extra:
-        case {"google": dict(google)}:
-            return google
-        case _:
-            return {}
-
-
-def _usage(usage: _Usage) -> Usage:
-    prompt, output, total = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
-    told = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
-    thinking = told
-    if None not in (prompt, output, total):
-        # Google leaves thinking out of completion_tokens and counts it in the total; OpenAI's own
-        # shape counts it in both and names it in the details (wire notes §5.3).
-        unexplained = (total or 0) - (prompt or 0) - (output or 0)
-        thinking = told or max(unexplained, 0)
-        if told and unexplained < told:
-            output = max((output or 0) - told, 0)
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    return Usage(prompt, output, thinking, cached)

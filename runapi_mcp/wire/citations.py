@@ -3,7 +3,8 @@
 Nobody has documented where RunAPI puts citations on its chat path, so each known form is read
 (wire notes §5.4, §6.4): OpenAI-style annotations, Google's grounding metadata in either casing,
 and a relay's sources as a JSON array inside ``reasoning_content``. Every event carries all that
-is known so far, so the last one is the whole.
+is known so far, so the last one is the whole. What is odd costs itself and no more: a source
+without a title is a source, and a stretch that cannot be read takes no source away.
 """
 
 import json
@@ -12,9 +13,9 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, OnErrorOmit
 
-from runapi_mcp.wire.documents import Lax, lenient
+from runapi_mcp.wire.documents import Lax, Maybe, lenient
 from runapi_mcp.wire.types import Grounding, Source, Support, ThoughtDelta
 
 REDIRECT_HOST: Final = "vertexaisearch.cloud.google.com"
@@ -26,56 +27,63 @@ _ARRAY_OF_OBJECTS = re.compile(r"\s*(\[\s*(\{|$)|$)")
 
 
 class _Web(Lax):
-    uri: str | None = None
-    title: str | None = None
+    uri: Maybe[str] = None
+    title: Maybe[str] = None
 
 
 class _GroundingChunk(Lax):
-    web: _Web | None = None
+    web: Maybe[_Web] = None
 
 
 class _Segment(Lax):
     start: int | None = Field(None, validation_alias=AliasChoices("startIndex", "start_index"))
     end: int | None = Field(None, validation_alias=AliasChoices("endIndex", "end_index"))
-    text: str | None = None
+    text: Maybe[str] = None
 
 
 class _GroundingSupport(Lax):
-    segment: _Segment | None = None
-    indices: list[int] | None = Field(
+    segment: Maybe[_Segment] = None
+    indices: Maybe[list[OnErrorOmit[int]]] = Field(
         None, validation_alias=AliasChoices("groundingChunkIndices", "grounding_chunk_indices")
     )
 
 
 class GroundingMetadata(Lax):
-    """Google's ``groundingMetadata``, in camel or snake case."""
+    """Google's ``groundingMetadata``, in camel or snake case.
 
-    queries: list[str] | None = Field(
+    Supports name chunks by their place, so an odd chunk keeps its own.
+    """
+
+    queries: Maybe[list[OnErrorOmit[str]]] = Field(
         None, validation_alias=AliasChoices("webSearchQueries", "web_search_queries")
     )
-    chunks: list[_GroundingChunk] | None = Field(
+    chunks: Maybe[list[Maybe[_GroundingChunk]]] = Field(
         None, validation_alias=AliasChoices("groundingChunks", "grounding_chunks")
     )
-    supports: list[_GroundingSupport] | None = Field(
+    supports: Maybe[list[OnErrorOmit[_GroundingSupport]]] = Field(
         None, validation_alias=AliasChoices("groundingSupports", "grounding_supports")
     )
 
 
-class _UrlCitation(Lax):
+class _Cited(Lax):
     url: str = Field(min_length=1)
-    title: str | None = None
+    title: Maybe[str] = None
+
+
+class _Span(Lax):
     start_index: int | None = None
     end_index: int | None = None
 
 
 class _Annotation(Lax):
-    url_citation: _UrlCitation
+    page: _Cited = Field(alias="url_citation")
+    span: Maybe[_Span] = Field(None, alias="url_citation")
 
 
 class _RelaySource(Lax):
     url: str = Field(min_length=1, validation_alias=AliasChoices("source_url", "url", "link"))
-    title: str | None = Field(None, validation_alias=AliasChoices("site_title", "title"))
-    snippet: str | None = None
+    title: Maybe[str] = Field(None, validation_alias=AliasChoices("site_title", "title"))
+    snippet: Maybe[str] = None
 
 
 class Citations:
@@ -91,9 +99,9 @@ class Citations:
     def annotations(self, value: object) -> Iterator[Grounding]:
         """Read ``annotations: [{"url_citation": …}]``; each chunk may add some."""
         items = value if isinstance(value, list) else []
-        found = [a.url_citation for a in (lenient(_Annotation, item) for item in items) if a]
-        for citation in found[:_MOST_SOURCES]:
-            self._cite(citation)
+        found = [annotation for item in items if (annotation := lenient(_Annotation, item))]
+        for annotation in found[:_MOST_SOURCES]:
+            self._cite(annotation.page, annotation.span or _Span())
         if found:
             yield Grounding(tuple(self._sources), tuple(self._supports))
 
@@ -124,13 +132,13 @@ class Citations:
         if held:
             yield ThoughtDelta(held)
 
-    def _cite(self, citation: _UrlCitation) -> None:
-        if citation.url not in self._cited and len(self._sources) < _MOST_SOURCES:
-            self._cited[citation.url] = len(self._sources)
-            self._sources.append(Source(citation.url, citation.title or "", "annotation"))
-        index = self._cited.get(citation.url)
-        if index is not None and citation.end_index is not None and len(self._supports) < _MOST_SUPPORTS:
-            self._supports.append(Support(citation.start_index or 0, citation.end_index, "", (index,)))
+    def _cite(self, page: _Cited, span: _Span) -> None:
+        if page.url not in self._cited and len(self._sources) < _MOST_SOURCES:
+            self._cited[page.url] = len(self._sources)
+            self._sources.append(Source(page.url, page.title or "", "annotation"))
+        index = self._cited.get(page.url)
+        if index is not None and span.end_index is not None and len(self._supports) < _MOST_SUPPORTS:
+            self._supports.append(Support(span.start_index or 0, span.end_index, "", (index,)))
 
 
 def is_redirect(link: str) -> bool:
@@ -150,7 +158,7 @@ def read_grounding(metadata: GroundingMetadata) -> Grounding:
     kept: dict[int, int] = {}
     sources: list[Source] = []
     for position, chunk in enumerate((metadata.chunks or [])[:_MOST_SOURCES]):
-        if chunk.web and chunk.web.uri:
+        if chunk and chunk.web and chunk.web.uri:
             kept[position] = len(sources)
             sources.append(Source(chunk.web.uri, chunk.web.title or "", "grounding"))
     supports = [_support(s, kept) for s in (metadata.supports or [])[:_MOST_SUPPORTS]]

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from runapi_mcp.errors import ProtocolError, quoted
 
@@ -14,6 +15,15 @@ class Lax(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+
+class _Forgiving:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+Value = TypeVar("Value")
+Maybe: TypeAlias = Annotated[Value | None, _Forgiving()]
+"""A field that the answer does not depend on: `None` if it is odd. The text itself is never one."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -73,10 +83,22 @@ def lenient(model: type[Model], value: object) -> Model | None:
 def _pieces(text: str, first: ValidationError) -> list[object]:
     for candidates in ([text], [line for line in text.split("\n") if line.strip()]):
         try:
-            return [_cleaned(item) for candidate in candidates for item in _items(json.loads(candidate))]
+            return [_cleaned(item) for candidate in candidates for item in _items(_loaded(candidate))]
         except (ValueError, RecursionError):
             continue
     raise _unreadable(text, first) from None
+
+
+def _loaded(text: str) -> object:
+    return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> float:
+    try:
+        return int(digits)
+    except ValueError:
+        # More digits than Python makes a number of.
+        return float(digits)
 
 
 def _items(value: object) -> list[object]:

@@ -35,6 +35,12 @@ _CANONICAL = {
     "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504,
 }  # fmt: skip
 """Google's canonical statuses as HTTP statuses (wire notes §3.3)."""
+_CODED = {
+    "invalid_resource_id": 400, "request_conflict": 409, "source_task_not_ready": 409,
+    "source_task_unusable": 422, "continuation_not_supported": 422, "rate_limited": 429,
+    "continuation_unavailable": 503,
+}  # fmt: skip
+"""RunAPI's own codes as the HTTP statuses that they come with (wire notes §3.1)."""
 
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _MEANINGS: dict[int, str] = {
@@ -51,6 +57,7 @@ _ERRORS: dict[int, type[Refused]] = {
 _HEADLINE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
 _TOO_MANY_LEVELS = 4
+_MOST_REPORTS = 10
 _PAGE_HEAD = 8_192
 """Characters of a page that are searched; what the patterns cost grows with the square of it."""
 
@@ -93,18 +100,18 @@ def read_failure_body(body: str) -> Failure:
 def refusal(failure: Failure, status: int, *, path: str) -> Refused:
     """Return the error for an answer with `status` instead of a stream, or with an error at 200.
 
-    `status` is the response's own; at 200 the status that the body names counts.
+    `status` is the response's own; at 200 the status that the body names counts. If it names none,
+    whose fault it is is not known, and it counts as RunAPI's.
     """
-    if status == 200:
-        status = failure.status if failure.status and failure.status >= 400 else 502
-    kind = _kind(failure, status)
-    said = quoted(failure.message) if failure.message else _MEANINGS.get(status, "no reason was given")
+    known = _named_status(failure) if status == 200 else status
+    kind = _kind(failure, known)
+    said = quoted(failure.message) if failure.message else _MEANINGS.get(known or 200, "no reason was given")
     verb = "RunAPI refused the key" if kind is KeyRefused else "RunAPI refused the call"
-    verb = "RunAPI failed" if status >= 500 else verb
+    verb = "RunAPI failed" if known is None or known >= 500 else verb
     return kind(
-        f"{verb} ({status}): {said}{_stop(said)}",
-        advice=_advice(kind, failure, status, path),
-        status=status,
+        f"{verb} ({known or 'an error at status 200'}): {said}{_stop(said)}",
+        advice=_advice(kind, failure, known, path),
+        status=known,
         retry_after=failure.retry_after,
         hopeless=failure.hopeless,
     )
@@ -126,15 +133,21 @@ def _stop(sentence: str) -> str:
     return "" if sentence.endswith((".", ".”")) else "."
 
 
-def _kind(failure: Failure, status: int) -> type[Refused]:
+def _named_status(failure: Failure) -> int | None:
+    return failure.status if failure.status and failure.status >= 400 else None
+
+
+def _kind(failure: Failure, status: int | None) -> type[Refused]:
     # Google says 400 INVALID_ARGUMENT for a wrong key and names it only in the details.
     if failure.code == "API_KEY_INVALID":
         return KeyRefused
+    if status is None:
+        return Unavailable
     return _ERRORS.get(status, Unavailable if status >= 500 else RequestRefused)
 
 
-def _advice(kind: type[Refused], failure: Failure, status: int, path: str) -> str | None:
-    if status < 400:
+def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str) -> str | None:
+    if status is not None and status < 400:
         return "It was redirected, and a key is never sent after a redirect. Check RUNAPI_BASE_URL."
     if kind is NotFound and path.endswith("/chat/completions"):
         other = "/v1" if "/v1beta/openai" in path else "/v1beta/openai"
@@ -167,10 +180,18 @@ def _from_report(report: JsonObject, *, levels: int) -> Failure | None:
             return _from_object(error)
         case str(message) if message:
             return Failure(_with_fields(message, report), _status(report), _code(report))
-        case [first, *_]:
-            return _read(first, levels=levels + 1) or Failure("")
+        case [_, *_] as items:
+            found = (_from_item(item, report, levels=levels + 1) for item in items[:_MOST_REPORTS])
+            return next((failure for failure in found if failure), Failure(""))
         case _:
             return _from_top_level(report)
+
+
+def _from_item(item: object, report: JsonObject, *, levels: int) -> Failure | None:
+    """Read one of several errors in a list: a report of its own, or a message."""
+    if isinstance(item, str) and item:
+        return Failure(_with_fields(item, report), _status(report), _code(report))
+    return _read(item, levels=levels)
 
 
 def _from_object(error: JsonObject) -> Failure:
@@ -224,7 +245,8 @@ def _status(value: JsonObject) -> int | None:
             return code
         case _:
             named = value.get("status")
-            return _CANONICAL.get(named) if isinstance(named, str) else None
+            canonical = _CANONICAL.get(named) if isinstance(named, str) else None
+            return canonical or _CODED.get(_code(value) or "")
 
 
 def _code(value: JsonObject) -> str | None:
@@ -255,7 +277,8 @@ def _quota_ids(details: list[JsonObject]) -> list[str]:
 def _retry_delay(detail: JsonObject) -> float | None:
     delay = detail.get("retryDelay")
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", delay) if isinstance(delay, str) else None
-    return float(found[1]) if found else None
+    # A wait of no length is none, as in Retry-After.
+    return float(found[1]) or None if found else None
 
 
 def headline(body: str) -> str:

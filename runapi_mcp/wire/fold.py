@@ -53,6 +53,29 @@ class _Pieces:
         return "".join(reversed(found))
 
 
+class _GrowingCall:
+    """A function call whose arguments grow at their end."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._name = ""
+        self._arguments = _Pieces()
+        self._signature = ""
+
+    @property
+    def size(self) -> int:
+        return len(self._id) + len(self._name) + self._arguments.length + len(self._signature)
+
+    def add(self, delta: FunctionCallDelta) -> None:
+        self._id = delta.id or self._id
+        self._name = delta.name or self._name
+        self._arguments.add(delta.arguments)
+        self._signature = delta.signature or self._signature
+
+    def joined(self) -> FunctionCall:
+        return FunctionCall(self._id, self._name, self._arguments.joined(), self._signature)
+
+
 class Fold:
     """The sum of the events fed so far."""
 
@@ -60,7 +83,9 @@ class Fold:
         self._text = _Pieces()
         self._thoughts = _Pieces()
         self._grounding = Grounding()
-        self._calls: dict[int, FunctionCall] = {}
+        self._grounding_size = 0
+        self._calls: dict[int, _GrowingCall] = {}
+        self._calls_size = 0
         self._usage: Usage | None = None
         self._finish: Finish | None = None
         self._ending = Ending()
@@ -77,6 +102,16 @@ class Fold:
     def thought_characters(self) -> int:
         """How long the summary of the thinking is so far."""
         return self._thoughts.length
+
+    @property
+    def size(self) -> int:
+        """Characters of all it holds: text, thoughts, function calls and grounding."""
+        return self._text.length + self._thoughts.length + self._calls_size + self._grounding_size
+
+    @property
+    def empty(self) -> bool:
+        """Whether neither text nor a function call has come."""
+        return not self._text.length and not self._calls
 
     @property
     def usage(self) -> Usage | None:
@@ -102,6 +137,7 @@ class Fold:
                 self._thoughts.add(text)
             case Grounding():
                 self._grounding = _richer(self._grounding, event)
+                self._grounding_size = _characters(self._grounding)
             case FunctionCallDelta():
                 self._call(event)
             case Usage():
@@ -121,7 +157,7 @@ class Fold:
 
     def partial(self) -> Answer:
         """Return what there is, finished or not."""
-        calls = tuple(self._calls[index] for index in sorted(self._calls))
+        calls = tuple(self._calls[index].joined() for index in sorted(self._calls))
         finish = self._finish
         if finish is None and self._blocked is not None:
             finish = Finish(self._blocked, "filtered")
@@ -163,18 +199,15 @@ class Fold:
             return Blocked(f"RunAPI blocked the prompt ({_label(self._blocked)}).")
         if not self.finished:
             return _cut(self._text.joined())
-        if self._text.length or self._calls or self._finish is None:
+        if not self.empty or self._finish is None:
             return None
         return _nothing(self._finish)
 
     def _call(self, delta: FunctionCallDelta) -> None:
-        known = self._calls.get(delta.index) or FunctionCall("", "", "")
-        self._calls[delta.index] = FunctionCall(
-            delta.id or known.id,
-            delta.name or known.name,
-            known.arguments + delta.arguments,
-            delta.signature or known.signature,
-        )
+        call = self._calls.setdefault(delta.index, _GrowingCall())
+        before = call.size
+        call.add(delta)
+        self._calls_size += call.size - before
 
 
 def _nothing(finish: Finish) -> UpstreamError:
@@ -204,6 +237,11 @@ def _richer(known: Grounding, new: Grounding) -> Grounding:
     if not new.sources and known.sources:
         return replace(known, queries=new.queries or known.queries)
     return replace(new, queries=new.queries or known.queries)
+
+
+def _characters(grounding: Grounding) -> int:
+    sources = sum(len(s.url) + len(s.title) + len(s.snippet) for s in grounding.sources)
+    return sources + sum(len(s.text) for s in grounding.supports) + sum(map(len, grounding.queries))
 
 
 def _updated(known: Usage | None, new: Usage) -> Usage:

@@ -12,19 +12,18 @@ from typing import Final
 from pydantic import AliasChoices, Field
 
 from runapi_mcp.wire.citations import Citations
-from runapi_mcp.wire.documents import Lax, lenient, read_documents
-from runapi_mcp.wire.faults import Report, read_failure_body
+from runapi_mcp.wire.decoding import Followed, decoded
+from runapi_mcp.wire.documents import Lax, Maybe
+from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.plain import plain_native
 from runapi_mcp.wire.types import (
     Call,
-    Called,
     DialectName,
-    Done,
-    Effort,
     Event,
     Finish,
     FinishReason,
     Frame,
+    FunctionCall,
     FunctionCallDelta,
     Inline,
     JsonObject,
@@ -39,8 +38,8 @@ from runapi_mcp.wire.types import (
     TextDelta,
     ThoughtDelta,
     Turn,
-    Usage,
 )
+from runapi_mcp.wire.usage import NativeUsage
 
 _FILTERED = (
     "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR "
@@ -58,9 +57,6 @@ _REASONS: Final[dict[str, FinishReason]] = {
 }
 _NO_REASON = frozenset({"", "FINISH_REASON_UNSPECIFIED"})
 _NOT_BLOCKED = frozenset({"", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
-
-_BUDGETS: Final[dict[Effort, int]] = {"low": 1024, "medium": 8192, "high": 24576}
-"""Google's own mapping of effort to a thinking budget, for models without levels (wire notes §5.1)."""
 
 
 # ---------------------------------------------------------------- encode
@@ -105,13 +101,13 @@ def _part(part: Part) -> JsonValue:
             return {"inlineData": {"mimeType": mime_type, "data": base64}}
         case Linked(mime_type, url):
             return {"fileData": {"mimeType": mime_type, "fileUri": url}}
-        case Called():
+        case FunctionCall():
             return _function_call(part)
         case Returned():
             return {"functionResponse": _with_id(part.id, {"name": part.name, "response": _response(part)})}
 
 
-def _function_call(call: Called) -> JsonObject:
+def _function_call(call: FunctionCall) -> JsonObject:
     arguments = _object(call.arguments) or {}
     made: JsonObject = {"functionCall": _with_id(call.id, {"name": call.name, "args": arguments})}
     return made | ({"thoughtSignature": call.signature} if call.signature else {})
@@ -159,9 +155,6 @@ def _generation_config(call: Call) -> JsonObject:
 
 def _thinking(call: Call) -> JsonObject:
     thinking: JsonObject = {"includeThoughts": True} if call.include_thoughts else {}
-    if call.effort and call.model.startswith("gemini-2.5"):
-        # A level and a budget in one request are refused, and 2.5 knows only budgets.
-        return thinking | {"thinkingBudget": _BUDGETS[call.effort]}
     return thinking | ({"thinkingLevel": call.effort} if call.effort else {})
 
 
@@ -169,52 +162,45 @@ def _thinking(call: Call) -> JsonObject:
 
 
 class _FunctionCall(Lax):
-    id: str | None = None
-    name: str | None = None
-    args: dict[str, object] | None = None
+    id: Maybe[str] = None
+    name: Maybe[str] = None
+    args: object = None
 
 
 class _Part(Lax):
     text: str | None = None
-    thought: bool | None = None
-    signature: str | None = Field(
+    thought: Maybe[bool] = None
+    signature: Maybe[str] = Field(
         None, validation_alias=AliasChoices("thoughtSignature", "thought_signature")
     )
-    function_call: _FunctionCall | None = Field(
+    function_call: Maybe[_FunctionCall] = Field(
         None, validation_alias=AliasChoices("functionCall", "function_call")
     )
 
 
 class _Content(Lax):
-    parts: list[_Part] | None = None
+    parts: list[_Part | None] | None = None
 
 
 class _Candidate(Lax):
+    index: Maybe[int] = None
     content: _Content | None = None
-    finish_reason: str | None = Field(None, validation_alias=AliasChoices("finishReason", "finish_reason"))
-    finish_message: str | None = Field(None, validation_alias=AliasChoices("finishMessage", "finish_message"))
+    finish_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("finishReason", "finish_reason"))
+    finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finishMessage", "finish_message"))
     grounding: object = Field(None, validation_alias=AliasChoices("groundingMetadata", "grounding_metadata"))
 
 
 class _PromptFeedback(Lax):
-    block_reason: str | None = Field(None, validation_alias=AliasChoices("blockReason", "block_reason"))
-
-
-class _Usage(Lax):
-    prompt: int | None = Field(None, alias="promptTokenCount")
-    candidates: int | None = Field(None, alias="candidatesTokenCount")
-    thoughts: int | None = Field(None, alias="thoughtsTokenCount")
-    tool_use: int | None = Field(None, alias="toolUsePromptTokenCount")
-    cached: int | None = Field(None, alias="cachedContentTokenCount")
+    block_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("blockReason", "block_reason"))
 
 
 class _Chunk(Report):
-    candidates: list[_Candidate] | None = None
-    feedback: _PromptFeedback | None = Field(
+    candidates: list[_Candidate | None] | None = None
+    feedback: Maybe[_PromptFeedback] = Field(
         None, validation_alias=AliasChoices("promptFeedback", "prompt_feedback")
     )
-    usage: _Usage | None = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
-    model: str | None = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
+    usage: Maybe[NativeUsage] = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
+    model: Maybe[str] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
 
 
 class NativeDecoder:
@@ -222,29 +208,24 @@ class NativeDecoder:
 
     def __init__(self) -> None:
         self._citations = Citations()
+        self._followed = Followed()
         self._served: str | None = None
         self._calls = 0
 
     def decode(self, frame: Frame) -> Sequence[Event]:
         """Return the events of one frame; see :class:`~runapi_mcp.wire.types.Decoder`."""
-        text = frame.text.strip()
-        if text == "[DONE]":
-            return (Done(),)
-        if frame.event == "error":
-            return (read_failure_body(text),)
-        if not text:
-            return ()
-        plain = plain_native(text, self._served)
-        usage = lenient(_Usage, plain.usage) if plain else None
-        if plain and (usage is not None) is (plain.usage is not None):
-            told: list[Event] = [_usage(usage)] if usage else []
-            delta = ThoughtDelta if plain.thought else TextDelta
-            return [*told, delta(plain.text)] if plain.text else told
-        return [event for chunk in read_documents(_Chunk, text) for event in self._chunk(chunk)]
+        return decoded(frame, self._plainly, _Chunk, self._chunk)
 
     def end(self) -> Sequence[Event]:
         """Return nothing: this dialect holds nothing back."""
         return ()
+
+    def _plainly(self, text: str) -> Sequence[Event] | None:
+        plain = plain_native(text, self._served, self._followed.index)
+        if plain is None:
+            return None
+        delta = ThoughtDelta if plain.thought else TextDelta
+        return [*plain.usage, delta(plain.text)] if plain.text else plain.usage
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
         if chunk.model and chunk.model != self._served:
@@ -254,17 +235,21 @@ class NativeDecoder:
             yield PromptBlocked(reason)
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if chunk.usage:
-            yield _usage(chunk.usage)
-        for candidate in (chunk.candidates or [])[:1]:
+            yield from chunk.usage.read()
+        candidate = self._followed.among(chunk.candidates)
+        if candidate:
             yield from self._parts(candidate)
             yield from self._citations.metadata(candidate.grounding)
-        for candidate in (chunk.candidates or [])[:1]:
-            yield from _finish(candidate)
+        # Before the finish: an error beside one says that it is none.
         if failure := chunk.failure(alone=not chunk.candidates):
             yield failure
+        if candidate:
+            yield from _finish(candidate)
 
     def _parts(self, candidate: _Candidate) -> Iterator[Event]:
         for part in (candidate.content.parts if candidate.content else None) or []:
+            if part is None:
+                continue
             if part.function_call:
                 yield self._call(part.function_call, part.signature or "")
             if part.text:
@@ -274,11 +259,6 @@ class NativeDecoder:
         self._calls += 1
         arguments = json.dumps(call.args or {}, ensure_ascii=False)
         return FunctionCallDelta(self._calls - 1, call.id or "", call.name or "", arguments, signature)
-
-
-def _usage(usage: _Usage) -> Usage:
-    asked = None if usage.prompt is None else usage.prompt + (usage.tool_use or 0)
-    return Usage(asked, usage.candidates, usage.thoughts, usage.cached)
 
 
 def _finish(candidate: _Candidate) -> Iterator[Finish]:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from runapi_mcp.errors import ProtocolError, one_line, quoted
-from runapi_mcp.wire.documents import Lax, without_surrogates
+from runapi_mcp.wire.documents import Lax, Maybe, read_documents, without_surrogates
 
 _MOST_MODELS = 1_000
 
@@ -20,36 +20,37 @@ class LiveModel:
 
 class _OpenAIModel(Lax):
     id: str
-    display_name: str | None = None
+    display_name: Maybe[str] = None
 
 
 class _GoogleModel(Lax):
     name: str
-    display_name: str | None = Field(None, alias="displayName")
+    display_name: Maybe[str] = Field(None, alias="displayName")
 
 
 class _Page(Lax):
-    openai: list[_OpenAIModel] | None = Field(None, alias="data")
-    google: list[_GoogleModel] | None = Field(None, alias="models")
-    next_token: str | None = Field(None, alias="nextPageToken")
+    openai: Maybe[list[Maybe[_OpenAIModel]]] = Field(None, alias="data")
+    google: Maybe[list[Maybe[_GoogleModel]]] = Field(None, alias="models")
+    next_token: Maybe[str] = Field(None, alias="nextPageToken")
 
 
 def read_page(text: str) -> tuple[list[LiveModel], str | None]:
     """Return one page's Gemini models, and the token of the next page if there is one.
 
-    RunAPI's list covers other vendors' models too; they are left out.
+    RunAPI's list covers other vendors' models too; they are left out, and so are entries that name
+    no model.
 
     Raises:
         ProtocolError: It is neither shape.
     """
     try:
-        page = _Page.model_validate_json(text)
-    except ValidationError:
+        page = next(read_documents(_Page, text))
+    except (ProtocolError, StopIteration):
         raise ProtocolError(f"RunAPI's list of models could not be read: {quoted(text)}.") from None
-    if page.openai is None and page.google is None:
+    found = [_live(m.id, m.display_name) for m in page.openai or [] if m]
+    found += [_live(m.name, m.display_name) for m in page.google or [] if m]
+    if not found and page.openai != [] and page.google != []:
         raise ProtocolError(f"RunAPI's list of models has no models in it: {quoted(text)}.")
-    found = [_live(m.id, m.display_name) for m in page.openai or []]
-    found += [_live(m.name, m.display_name) for m in page.google or []]
     gemini = [model for model in found if model.id.startswith("gemini-")]
     return gemini[:_MOST_MODELS], page.next_token or None
 

@@ -1,9 +1,12 @@
 """Turns as the chat dialect's messages (wire notes §5.1, §5.3)."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.types import Called, Inline, JsonObject, JsonValue, Linked, Part, Returned, Text, Turn
+from runapi_mcp.wire.types import FunctionCall, Inline, JsonObject, JsonValue, Linked, Returned, Text, Turn
+
+_Said: TypeAlias = Text | Inline | Linked
 
 
 def messages(turns: Sequence[Turn]) -> list[JsonValue]:
@@ -19,8 +22,8 @@ def _messages(turn: Turn) -> Iterator[JsonValue]:
     for part in turn.parts:
         if isinstance(part, Returned):
             yield {"role": "tool", "tool_call_id": _call_id(part), "content": part.content}
-    said = tuple(part for part in turn.parts if not isinstance(part, Called | Returned))
-    calls: list[JsonValue] = [_tool_call(part) for part in turn.parts if isinstance(part, Called)]
+    said = tuple(part for part in turn.parts if not isinstance(part, FunctionCall | Returned))
+    calls: list[JsonValue] = [_tool_call(part) for part in turn.parts if isinstance(part, FunctionCall)]
     role = "assistant" if turn.role == "model" else "user"
     if calls:
         yield {"role": role, "content": _content(said) if said else None, "tool_calls": calls}
@@ -28,7 +31,7 @@ def _messages(turn: Turn) -> Iterator[JsonValue]:
         yield {"role": role, "content": _content(said)}
 
 
-def _content(parts: tuple[Part, ...]) -> JsonValue:
+def _content(parts: tuple[_Said, ...]) -> JsonValue:
     match parts:
         case (Text(text),):
             return text
@@ -36,7 +39,7 @@ def _content(parts: tuple[Part, ...]) -> JsonValue:
             return [_part(part) for part in parts]
 
 
-def _part(part: Part) -> JsonValue:
+def _part(part: _Said) -> JsonValue:
     match part:
         case Text(text):
             return {"type": "text", "text": text}
@@ -49,11 +52,9 @@ def _part(part: Part) -> JsonValue:
                 f"RunAPI's chat endpoint takes images only, not {mime_type}.",
                 advice="Use a model with a native endpoint, such as gemini-3-flash-preview.",
             )
-        case Called() | Returned():
-            raise AssertionError("function calls are not content")
 
 
-def _tool_call(call: Called) -> JsonObject:
+def _tool_call(call: FunctionCall) -> JsonObject:
     made: JsonObject = {
         "id": _call_id(call),
         "type": "function",
@@ -64,6 +65,6 @@ def _tool_call(call: Called) -> JsonObject:
     return made
 
 
-def _call_id(part: Called | Returned) -> str:
+def _call_id(part: FunctionCall | Returned) -> str:
     """Return the id that ties a call to its result; a call that came without one goes by its name."""
     return part.id or f"call_{part.name}"

@@ -10,6 +10,10 @@ from typing import Final, NamedTuple
 
 from pydantic_core import from_json
 
+from runapi_mcp.wire.documents import lenient
+from runapi_mcp.wire.types import Usage
+from runapi_mcp.wire.usage import ChatUsage, NativeUsage
+
 _CHAT: Final = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
 )
@@ -25,39 +29,47 @@ _NOTHING: Final[dict[str, object]] = {}
 
 
 class Plain(NamedTuple):
-    """One piece of text, and what came with it."""
+    """One piece of text, which may be empty, and the usage that came with it, if one did."""
 
     text: str
     thought: bool
-    usage: dict[str, object] | None
+    usage: tuple[Usage, ...]
 
 
-def plain_chat(frame: str, served: str | None) -> Plain | None:
-    """Return the text of a chat chunk that holds only text, from the model `served`; else `None`."""
+def plain_chat(frame: str, served: str | None, followed: int | None) -> Plain | None:
+    """Return what a chat chunk holds if it is only text, from the model `served`; else `None`.
+
+    `followed` is the number of the choice that is read; see :class:`~runapi_mcp.wire.decoding.Followed`.
+    """
     chunk = _known(_parsed(frame), _CHAT)
     choice = _only(chunk.get("choices"), _CHOICE)
-    delta = _known(choice.get("delta"), _DELTA)
-    text = delta.get("content")
+    text = _known(choice.get("delta"), _DELTA).get("content")
     if not isinstance(text, str) or choice.get("finish_reason") is not None:
         return None
-    return _plain(text, chunk.get("usage"), chunk.get("model"), served, thought=False)
+    if chunk.get("model", served) != served or choice.get("index", 0) != followed:
+        return None
+    return _metered(text, ChatUsage, chunk.get("usage"), thought=False)
 
 
-def plain_native(frame: str, served: str | None) -> Plain | None:
-    """Return the text of a native chunk that holds only one text part; else `None`."""
+def plain_native(frame: str, served: str | None, followed: int | None) -> Plain | None:
+    """Return what a native chunk holds if it is only one text part, as :func:`plain_chat` does."""
     chunk = _known(_parsed(frame), _NATIVE)
     candidate = _only(chunk.get("candidates"), _CANDIDATE)
     part = _only(_known(candidate.get("content"), _CONTENT).get("parts"), _PART)
-    text, thought = part.get("text"), part.get("thought")
-    if not isinstance(text, str) or not (thought is None or isinstance(thought, bool)):
+    text, thought = part.get("text"), part.get("thought", False)
+    if not isinstance(text, str) or not isinstance(thought, bool):
         return None
-    return _plain(text, chunk.get("usageMetadata"), chunk.get("modelVersion"), served, thought=bool(thought))
+    if chunk.get("modelVersion", served) != served or candidate.get("index", 0) != followed:
+        return None
+    return _metered(text, NativeUsage, chunk.get("usageMetadata"), thought=thought)
 
 
-def _plain(text: str, usage: object, model: object, served: str | None, *, thought: bool) -> Plain | None:
-    if (model is not None and model != served) or not (usage is None or isinstance(usage, dict)):
-        return None
-    return Plain(text, thought, usage)
+def _metered(text: str, model: type[ChatUsage | NativeUsage], told: object, *, thought: bool) -> Plain | None:
+    """Return a text with the usage that was `told` beside it; `None` if that is no usage of `model`."""
+    if told is None:
+        return Plain(text, thought, ())
+    usage = lenient(model, told)
+    return Plain(text, thought, usage.read()) if usage else None
 
 
 def _parsed(frame: str) -> object:
@@ -69,7 +81,7 @@ def _parsed(frame: str) -> object:
 
 def _known(value: object, names: frozenset[str]) -> dict[str, object]:
     """Return an object of no other members than these; an empty one if it is anything else."""
-    return value if isinstance(value, dict) and value.keys() <= names else _NOTHING
+    return value if isinstance(value, dict) and names.issuperset(value) else _NOTHING
 
 
 def _only(value: object, names: frozenset[str]) -> dict[str, object]:

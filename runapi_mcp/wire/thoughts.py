@@ -34,19 +34,18 @@ class ThoughtTags:
         self._held = ""
 
     def feed(self, content: str, *, flagged: bool) -> Iterator[TextDelta | ThoughtDelta]:
-        """Yield the deltas in `content`; `flagged` is the chunk's own word that it is thought."""
+        """Return the deltas in `content`; `flagged` is the chunk's own word that it is thought."""
         if flagged:
-            yield from self._flagged(content)
-            return
+            return self._flagged(content)
         match self._phase:
             case _Phase.ANSWER:
-                yield from _text(content)
+                return _text(content)
             case _Phase.START:
-                yield from self._start(self._held + content)
+                return self._start(self._held + content)
             case _Phase.OPENING | _Phase.FLAGGED:
-                yield from self._after_flagged(content)
+                return self._after_flagged(content)
             case _Phase.TAGGED:
-                yield from self._tagged(self._held + content)
+                return self._tagged(self._held + content)
 
     def end(self) -> Iterator[TextDelta | ThoughtDelta]:
         """Yield what was held back as a possible tag and turned out not to be one."""

@@ -60,10 +60,11 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """A function that the model asked for in an earlier turn; `arguments` is JSON text.
+class FunctionCall:
+    """A function that the model asks the caller to run, or asked for in an earlier turn.
 
-    `signature` is what upstream sent with it; Gemini 3 wants it back (wire notes §5.3).
+    `arguments` is JSON text. `signature` is what upstream sent with it; Gemini 3 wants it back
+    (wire notes §5.3).
     """
 
     id: str
@@ -81,7 +82,7 @@ class Returned:
     content: str
 
 
-Part: TypeAlias = Text | Inline | Linked | Called | Returned
+Part: TypeAlias = Text | Inline | Linked | FunctionCall | Returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,16 +272,6 @@ Event: TypeAlias = (
     | Done
     | Failure
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """A function the model asks the caller to run; `arguments` is JSON text, `signature` opaque."""
-
-    id: str
-    name: str
-    arguments: str
-    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

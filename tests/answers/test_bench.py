@@ -11,11 +11,6 @@ BENCH = Path(__file__).parents[2] / "benchmarks" / "schemas" / "bench.py"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def bench() -> Any:
     spec = spec_from_file_location("schema_bench", BENCH)
     assert spec is not None

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from runapi_mcp.tools._cite import cited, plain_title, safe_url, source_lines
+from runapi_mcp.citing.cited import cited
+from runapi_mcp.citing.sentences import sentences
+from runapi_mcp.citing.sources import plain_title, safe_url, source_lines
 from runapi_mcp.tools._filters import Filters
-from runapi_mcp.tools._sentences import sentences
 from runapi_mcp.wire.types import Answer, Grounding, Source, Support
 
 REDIRECT = "https://vertexaisearch.cloud.google.com/grounding-api-redirect/"
@@ -129,7 +130,7 @@ def test_domain_filters_are_enforced_on_the_sources(filters: Filters, kept: list
     urls = ["https://a.org/1", "https://sub.a.org/2", "https://b.org/3", "https://nota.org/4", naxos]
     if filters.exclude and not filters.include:
         urls.pop()
-    found = cited(answer(TWO, *urls, claims={"It is very tall indeed.": (0, 1, 2, 3)}), 10, filters)
+    found = cited(answer(TWO, *urls, claims={"It is very tall indeed.": (0, 1, 2, 3)}), 10, filters.allows)
     kept = [naxos if "xn--" in url else url for url in kept]
     assert [s["url"] for s in found.sources] == kept
     assert found.removed == len(urls) - len(kept)
@@ -138,7 +139,7 @@ def test_domain_filters_are_enforced_on_the_sources(filters: Filters, kept: list
 
 
 def test_an_unresolved_redirect_without_a_known_site_does_not_pass_an_include_filter() -> None:
-    found = cited(answer("So.", REDIRECT + "A"), 10, Filters(include=("a.org",)))
+    found = cited(answer("So.", REDIRECT + "A"), 10, Filters(include=("a.org",)).allows)
     assert (found.sources, found.removed, found.grounded) == ((), 1, False)
 
 
@@ -169,6 +170,7 @@ def test_a_relays_card_is_cut_without_moving_the_markers() -> None:
         ("# Heading\n\nThis is a claim here. Is it so?\n\nSee below:\n- A first point made.", 2),
         ("Dr. Ada Example met e.g. Bob Example there. They talked a lot.", 2),
         ("苏州新图书馆藏书两百万册。它在城市的东边。", 2),
+        ("ប៉មនេះត្រូវបានសាងសង់នៅឆ្នាំ១៨៨៩។", 1),
         ("```\nthis is code here.\n```\nThis is a claim here.", 1),
         ("1. First point is made here.\n2. Second point is made here.", 2),
         ("", 0),

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.tools._json import NotJson, inexact, items, parse, written
-from runapi_mcp.tools._judge import Judge, read_schema
-from runapi_mcp.tools._partial import described, fields_of, hopeless, kinds_of, read_partial
+from runapi_mcp.extraction.asked import asked_for
+from runapi_mcp.extraction.exact import NotJson, inexact, items, parse, written
+from runapi_mcp.extraction.judge import Judge, read_schema
+from runapi_mcp.extraction.partial import described, fields_of, hopeless, kinds_of, read_partial
 
 
 @pytest.mark.parametrize(
@@ -183,6 +184,39 @@ def test_the_part_that_conforms_is_as_large_as_can_be() -> None:
     assert Judge(INVOICE).valid_part([1]) is None
 
 
+POINT: Any = {"properties": {"x": {"type": "number"}}}
+NAMED: Any = {"properties": {"name": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "part"),
+    [
+        (NAMED, {"unexpected": 1}, {}),
+        (NAMED, {"name": "Ada", "unexpected": 1}, {"name": "Ada"}),
+        ({"properties": {"at": POINT}}, {"at": {"x": 1, "z": 2}}, {"at": {"x": 1}}),
+        ({"$ref": "#/$defs/p", "$defs": {"p": POINT}}, {"x": 1, "z": 2}, {"x": 1}),
+        ({"$ref": "#/$defs/p", "$defs": {"p": {"$ref": "#/$defs/p"}}}, {"x": 1}, {"x": 1}),
+        ({"allOf": [POINT, NAMED]}, {"x": 1, "name": "Ada", "z": 2}, {"x": 1, "name": "Ada"}),
+        ({"anyOf": [POINT, {"type": "null"}]}, {"x": 1, "z": 2}, {"x": 1}),
+        ({"if": POINT, "then": NAMED}, {"name": "Ada", "z": 2}, {"name": "Ada"}),
+        ({"dependentSchemas": {"x": NAMED}}, {"name": "Ada", "z": 2}, {"name": "Ada"}),
+        ({"items": POINT}, [{"x": 1, "z": 2}], [{"x": 1}]),
+        ({"prefixItems": [POINT], "items": NAMED}, [{"x": 1}, {"x": 1}], [{"x": 1}, {}]),
+        ({"items": [POINT], "additionalItems": NAMED}, [{"x": 1}, {"x": 1}], [{"x": 1}, {}]),
+        (NAMED | {"additionalProperties": {"type": "integer"}}, {"other": 1}, {"other": 1}),
+        (NAMED | {"additionalProperties": True}, {"other": 1}, {"other": 1}),
+        (NAMED | {"patternProperties": {"^o": {}}}, {"other": 1}, {"other": 1}),
+        ({"type": "object"}, {"other": 1}, {"other": 1}),
+        (True, {"other": 1}, {"other": 1}),
+        ({"properties": {"deep": True}}, {"deep": {"other": [1]}}, {"deep": {"other": [1]}}),
+        ({"type": "string"}, "text", "text"),
+    ],
+)
+def test_what_no_schema_names_is_no_part_of_it(schema: Any, value: Any, part: Any) -> None:
+    judged = schema if isinstance(schema, dict) else {"allOf": [schema]}
+    assert asked_for(value, judged) == part
+
+
 def test_many_violations_are_cut_and_counted() -> None:
     lines = Judge({"items": {"type": "string"}}).violations([*range(30)])
     assert (len(lines), lines[-1]) == (21, "… and 10 more")
@@ -312,3 +346,8 @@ def test_a_partial_answer_never_breaks_the_progress(value: Any, cut: int) -> Non
     assert isinstance(described(text, fields_of(WIRE)), str)
     read_partial(text)
     hopeless(text, OBJECT)
+
+
+def test_a_number_that_json_does_not_have_is_part_of_no_answer() -> None:
+    assert read_partial('{"a": 1, "b": NaN}') is None
+    assert read_partial('{"a": 1, "b": -Infinity}') is None

@@ -1,13 +1,14 @@
 """Where markers go, in every script."""
 
 import re
+import time
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runapi_mcp.tools._marks import joined, marked, marker_place, placed, whole_spans
+from runapi_mcp.citing.marks import joined, marked, marker_place, placed, whole_spans
 from runapi_mcp.wire.types import Support
 
 
@@ -136,3 +137,29 @@ def test_a_byte_off_still_tells_two_equal_sentences_apart(shift: int) -> None:
     start = len("Ναι. ".encode()) + shift
     second = Support(start, start + len("Ναι.".encode()), "Ναι.", (0,))
     assert with_marks("Ναι. Ναι. Όχι.", second) == "Ναι. Ναι.[1] Όχι."
+
+
+@pytest.mark.parametrize(
+    "piece", ["[", "[a", "[a](", "[1](x", "[a](()", "![", "[![a](", "`", "```", "https://", "[a] ("]
+)
+def test_a_row_of_brackets_is_gone_through_once(piece: str) -> None:
+    began = time.thread_time()
+    whole_spans(piece * (400_000 // len(piece)))
+    assert time.thread_time() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("See [a](https://a.test/x).", "[a](https://a.test/x)"),
+        (
+            "See [![a](https://a.test/i.png)](https://a.test/x).",
+            "[![a](https://a.test/i.png)](https://a.test/x)",
+        ),
+        ("See [a](https://a.test/Foo_(bar)).", "[a](https://a.test/Foo_(bar))"),
+        ("See ![a](i.png).", "![a](i.png)"),
+        ("See [1] and [a](b).", "[a](b)"),
+    ],
+)
+def test_a_link_is_whole_with_all_that_is_in_it(text: str, link: str) -> None:
+    assert [text[start:end] for start, end in whole_spans(text)] == [link]

@@ -8,10 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
-from boot_host import INITIALIZED, META, call, envelope, initialize, line, request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from messages import INITIALIZED, META, line, request
 
+from boot.boot_host import call, envelope, initialize
 from runapi_mcp.boot.answers import Answers, Manifest
 from runapi_mcp.boot.manifest import HANDSHAKES, LISTS, served
 from runapi_mcp.boot.prologue import MANIFEST

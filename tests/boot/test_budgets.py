@@ -7,7 +7,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from pathlib import Path
 from types import FrameType
@@ -16,6 +15,7 @@ from typing import Final
 import httpx
 import pytest
 from pydantic import SecretStr
+from streams import Pieces
 
 from runapi_mcp.boot.prologue import MANIFEST
 from runapi_mcp.upstream.answering import Answering
@@ -85,15 +85,6 @@ NATIVE: Final = {
     "modelVersion": "m",
 }
 USUAL: Final[dict[DialectName, object]] = {"chat": CHAT, "native": NATIVE}
-
-
-class Pieces(httpx.AsyncByteStream):
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = pieces
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
 
 
 async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from boot_host import INITIALIZED, BootHost, call, envelope, initialize, line, request
+from messages import INITIALIZED, line, request
 
+from boot.boot_host import BootHost, call, envelope, initialize
 from runapi_mcp.boot.manifest import LISTS
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and inherited descriptors are POSIX")
@@ -171,6 +172,21 @@ def test_a_good_setting_does_not_keep_the_host_waiting() -> None:
     with BootHost("--hold", "5", env={"RUNAPI_MCP_DIALECT": "native"}) as host:
         host.send(initialize())
         assert host.ids(1) == [0]
+
+
+@pytest.mark.parametrize("switch", ["1", "on"])
+def test_a_key_that_is_in_a_keyring_does_not_keep_the_host_waiting(switch: str) -> None:
+    with BootHost(env={"RUNAPI_MCP_KEYRING": switch}) as host:
+        host.send(initialize(), request(1, "tools/list"))
+        assert host.ids(2) == [0, 1]
+
+
+def test_a_bad_switch_for_the_keyring_is_told_before_anything_is_answered() -> None:
+    with BootHost(env={"RUNAPI_MCP_KEYRING": "maybe"}) as host:
+        host.send(initialize())
+        status, noise = host.leaves()
+        assert (status, "RUNAPI_MCP_KEYRING" in noise) == (2, True)
+        assert host.remaining() == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")

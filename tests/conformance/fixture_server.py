@@ -16,7 +16,8 @@ from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.run import Run
 from runapi_mcp.server import App, build_server, opened
-from runapi_mcp.server.tasks import EXTENSION, Context, declared
+from runapi_mcp.server.caller import Context
+from runapi_mcp.server.tasks import EXTENSION, declared
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import Args, Reply
 from runapi_mcp.transports.http.options import HttpOptions

@@ -13,7 +13,8 @@ from pydantic import Field
 from runapi_mcp.errors import HandleError, RunapiError
 from runapi_mcp.generations import Receipt
 from runapi_mcp.run import Run
-from runapi_mcp.server.tasks import Context, TaskState, TaskStatus, Wire
+from runapi_mcp.server.caller import Context
+from runapi_mcp.server.tasks import TaskState, TaskStatus, Wire
 from runapi_mcp.tools import Args, Reply, Tool
 
 RUNNING = Receipt("fixture", "chat", "running", False, None, None, None, None, 0, 0, 0, 1, None)
@@ -116,6 +117,10 @@ class Jobs:
             return replace(state, error=job.outcome, input_requests=job.asks)
         return replace(state, result=job.outcome, input_requests=job.asks)
 
+    async def delivered(self, task_id: str, ctx: Context) -> None:
+        del ctx
+        self._find(task_id)
+
     async def cancel(self, task_id: str, ctx: Context) -> None:
         del ctx
         job = self._find(task_id)
@@ -157,7 +162,7 @@ def our_tools(jobs: Jobs) -> list[Tool[Any]]:
     async def with_progress(_args: Nothing, run: Run) -> Reply:
         for _ in range(3):
             await anyio.sleep(0.05)
-            await run.begin()
+            await run.begin("working")
         return Reply("It reported progress.")
 
     async def schema(_args: Rich, _run: Run) -> Reply:

@@ -11,6 +11,7 @@ from hosts.samples import SAMPLES
 from pydantic import SecretStr
 
 from doctor.ward import KEY, Ward, only
+from runapi_mcp.doctor import verdict
 from runapi_mcp.doctor.starting import environment
 from runapi_mcp.hosts import HOSTS, Launch, Wiring, Wish, uninstall
 from runapi_mcp.sim import Simulator
@@ -56,13 +57,89 @@ async def test_a_server_that_dies_is_told_with_its_last_words_and_without_the_ke
     assert "No module named x, key [key]" in found.what
 
 
-async def test_a_broken_host_config_is_told_and_the_others_are_still_seen(ward: Ward) -> None:
+@pytest.mark.parametrize(
+    ("text", "status", "mend"),
+    [
+        ("{", "warn", "Correct it first. Until then runapi-mcp install cursor refuses to change it."),
+        ('{"runapi": {', "fail", "Correct it first. Until then Cursor may not find this server in it."),
+        ('{"a": ' + "[" * 5000, "warn", "Correct it first. Until then runapi-mcp install cursor"),
+    ],
+)
+async def test_a_broken_host_config_is_told_and_the_others_are_still_seen(
+    ward: Ward, text: str, status: str, mend: str
+) -> None:
     ward.starts("zed", *ward.fake_server())
     ward.config("cursor").parent.mkdir()
-    ward.config("cursor").write_text("{")
-    broken, seen = only(await ward.of("host", "cursor")), only(await ward.of("host", "zed"))
-    assert (broken.status, seen.status) == ("warn", "ok")
-    assert "line 1" in broken.what
+    ward.config("cursor").write_text(text)
+    findings = await ward.findings()
+    seen = {finding.host: finding for finding in findings if finding.check == "host"}
+    assert set(seen) == {"cursor", "zed"}
+    assert (seen["cursor"].status, seen["zed"].status) == (status, "ok")
+    assert "line 1" in seen["cursor"].what
+    assert seen["cursor"].mend.startswith(mend)
+    wrong = "1 to mend, 0" if status == "fail" else "Nothing keeps the server from working; 1"
+    assert verdict(findings) == f"{wrong} to look at."
+
+
+FLAWS: list[tuple[dict[str, object], str, str]] = [
+    ({"env": {"A=B": "x"}}, "fail", "has “A=B”, which is no name"),
+    ({"env": {"A\0": "x"}}, "fail", "has “A”, which is no name"),
+    ({"env": {"": "x"}}, "fail", "which is no name"),
+    ({"env": {"A": "x\0y"}}, "fail", "gives “A” a character that no variable can hold"),
+    ({"env": {"A": "\ud800"}}, "fail", "gives “A” a character that no variable can hold"),
+    ({"env": {"A": None}}, "warn", "gives “A” null, where a text belongs"),
+    ({"env": {"A": 5}}, "warn", "gives “A” a number, where a text belongs"),
+    ({"env": {"A": False}}, "warn", "gives “A” false, where a text belongs"),
+    ({"env": {"A": {}}}, "warn", "gives “A” something else, where a text belongs"),
+    ({"args": ["\0"]}, "fail", "args holds a character that no program can be given"),
+    ({"args": [0]}, "warn", "args holds a number, where a text belongs"),
+]
+
+
+@pytest.mark.parametrize(("more", "status", "what"), FLAWS, ids=[what for _, _, what in FLAWS])
+async def test_what_a_host_does_not_take_in_an_entry_is_told_with_what_mends_it(
+    ward: Ward, more: dict[str, object], status: str, what: str
+) -> None:
+    ward.starts("cursor", *ward.fake_server())
+    config = json.loads(ward.config("cursor").read_text())
+    entry = config["mcpServers"]["runapi"]
+    for name, value in more.items():
+        entry[name] = entry[name] + value if isinstance(value, list) else entry[name] | value
+    ward.config("cursor").write_text(json.dumps(config))
+    flaw, *rest = await ward.of("host", "cursor")
+    assert (flaw.status, what in flaw.what, bool(flaw.mend)) == (status, True, True), flaw
+    assert [finding.status for finding in rest] == ([] if status == "fail" else ["ok"])
+
+
+async def test_a_goose_without_this_server_is_no_news(ward: Ward) -> None:
+    ward.config("goose").parent.mkdir(parents=True)
+    ward.config("goose").write_text(SAMPLES["goose"])
+    assert not [finding for finding in await ward.findings() if finding.host]
+
+
+async def test_what_the_project_names_is_started_in_the_project(ward: Ward) -> None:
+    (ward.project / ".cursor").mkdir(parents=True)
+    command, *args = ward.fake_server(first="import os\nif not os.getcwd().endswith('project'): sys.exit(3)")
+    entry = {"command": command, "args": args}
+    (ward.project / ".cursor" / "mcp.json").write_text(json.dumps({"mcpServers": {"runapi": entry}}))
+    found = only(await ward.of("host", "cursor"))
+    assert (found.status, found.what.startswith("“runapi” in .cursor/mcp.json lists")) == ("ok", True)
+
+
+async def test_a_command_of_the_project_that_is_not_on_path_is_mended_for_everyone(ward: Ward) -> None:
+    ward.env["PATH"] = "/nowhere"
+    ward.project.mkdir()
+    wish = Wish(LAUNCH, project=ward.project)
+    ward.install("claude-code", wish)
+    found = only(await ward.of("host", "claude-code"))
+    assert (found.status, "not on the host's PATH" in found.what) == ("fail", True)
+    assert "uv tool install" in found.mend
+
+
+async def test_a_home_that_is_the_project_is_looked_at_once(ward: Ward) -> None:
+    ward.starts("cursor", *ward.fake_server())
+    ward.project.symlink_to(ward.home, target_is_directory=True)
+    assert len(await ward.of("host", "cursor")) == 1
 
 
 async def test_a_host_that_would_give_the_server_no_key_is_told(ward: Ward) -> None:
@@ -129,3 +206,11 @@ def test_the_command_says_it_as_json_and_by_its_exit_code(ward: Ward) -> None:
     assert "✗ key" in ill.stdout
     assert "to mend" in ill.stdout.splitlines()[-1]
     assert KEY not in well.stdout + well.stderr
+
+
+def test_certificates_that_cannot_be_read_are_a_finding_with_what_mends_it(ward: Ward) -> None:
+    ward.env |= {"RUNAPI_BASE_URL": "https://runapi.example", "SSL_CERT_FILE": str(ward.home / "gone.pem")}
+    ill = doctor(ward)
+    assert (ill.returncode, ill.stderr) == (1, "")
+    assert "✗ reach: The certificates that the environment names could not be read" in ill.stdout
+    assert "→ Correct or unset SSL_CERT_FILE" in ill.stdout

@@ -153,6 +153,30 @@ async def test_a_proxy_that_answers_html_is_found(admit: Admit, monkeypatch: pyt
     assert "pass" not in shown.what
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HTTPS_PROXY", "socks9://proxy.example"), ("ALL_PROXY", "http://pass:word@proxy.example:no-port")],
+)
+async def test_a_proxy_that_cannot_be_used_is_found(
+    admit: Admit, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    findings = await admit("https://runapi.example", **{variable: value}).findings()
+    found = only([finding for finding in findings if finding.check == "reach"])
+    assert (found.status, found.move) == ("fail", "yours")
+    assert found.mend.startswith("Correct HTTPS_PROXY, ALL_PROXY or NO_PROXY")
+    assert "word" not in repr(findings)
+
+
+async def test_a_runapi_that_fails_without_a_word_is_found(admit: Admit) -> None:
+    async with raw_server(answering(b"HTTP/1.1 503 Busy\r\n", b"")) as server:
+        found = only(await admit(server.base_url).of("reach"))
+    assert (found.status, found.move) == ("fail", "RunAPI's")
+    assert found.what.endswith("answered 503.")
+
+
 async def test_a_login_page_in_place_of_runapi_is_found(admit: Admit) -> None:
     async with raw_server(answering(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n", HTML)) as page:
         found = only(await admit(page.base_url).of("reach"))

@@ -50,6 +50,10 @@ class Ward:
         self.env = healthy | {"HOME": str(self.home)} | self.env
 
     @property
+    def project(self) -> Path:
+        return self.home / "project"
+
+    @property
     def machine(self) -> Machine:
         return Machine("linux", self.env, str(self.home))
 
@@ -90,13 +94,14 @@ class Ward:
         except SettingsError as error:
             settings = error
         installed: Mapping[str, str] = dict.fromkeys(
-            ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema"), "1.0"
+            ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema", "ruamel.yaml"), "1.0"
         )
         installed = {**installed, "runapi-mcp": __version__, **self.versions}
         healthy = Patient(
             settings,
             self.machine,
             Launch(str(Path(sys.executable).with_name("runapi-mcp"))),
+            self.project,
             installed=lambda name: installed.get(name) or None,
             which=lambda name, path: shutil.which(name, path=path),
             now=lambda: datetime.now(UTC),

@@ -1,6 +1,6 @@
 """The fault matrix: what RunAPI or the network does, and what the caller of a tool sees.
 
-One table for the tests and for ``docs/faults.md``. A row names a scenario of the simulator.
+One table for the tests and for ``docs/faults.md`` (``page.py``). A row names a scenario of the simulator.
 """
 
 from collections.abc import Sequence
@@ -66,6 +66,11 @@ class Row:
     def dialects(self) -> Sequence[DialectName]:
         """The dialects on which it can happen."""
         return SCENARIOS[self.scenario].dialects
+
+    @property
+    def first_only(self) -> bool:
+        """Whether only the first of several requests meets it, which a simulator on its own does not do."""
+        return self.requests > 1 and self.tool == "extract_json" and not self.again and "once" not in self.cue
 
     def words(self) -> int:
         """How long the whole answer is."""
@@ -197,6 +202,7 @@ BROKEN = [
     _partial("cut-gzip", "the stream ended without a finish"),
     _partial("mid-error", "“Simulated: the model is overloaded.”"),
     _partial("mid-error-event", "“Simulated: the model is overloaded.”"),
+    _partial("mid-error-finish", "“Simulated: the model is overloaded.”"),
     _partial("mid-error-string", "“Simulated: the model is overloaded.”"),
     _partial("mid-raw-json", "“Simulated: the model is overloaded.”"),
     _partial("garbage", "It is not caused by the arguments."),
@@ -282,51 +288,3 @@ GROUPS: dict[str, list[Row]] = {
     "Extractions": EXTRACTED,
 }
 ROWS = [row for group in GROUPS.values() for row in group]
-
-_INTRO = """\
-# What you see when something goes wrong
-
-Generated from the table that the tests run (`tests/faults/matrix.py`), each row against the simulated RunAPI
-on a real socket, on both dialects where it can happen on both. `runapi-mcp sim --scenario NAME` plays any of
-them for you. Time-outs, limits and quoted messages are those of the tests; yours are in the settings.
-
-* **Result**: *complete*; *partial*, with the text so far, the reason, and a handle that `get_result` can
-  resume from; or *error*, when there is nothing to give. The code is in `_meta`, for programs.
-* **Requests**: how many RunAPI sees. More than one only where the first was refused with a wait
-  (429 and 503, at most two waits, within the hold window) or where an extraction is asked for once more.
-"""
-
-
-def page() -> str:
-    """The table as documentation."""
-    parts = [_INTRO]
-    for title, rows in GROUPS.items():
-        lines = [_line(row) for row in rows]
-        head = "| RunAPI or the network | Tool | Result | Requests | You read |\n|---|---|---|---|---|"
-        parts.append(f"## {title}\n\n{head}\n" + "\n".join(lines) + "\n")
-    return "\n".join(parts)
-
-
-def _line(row: Row) -> str:
-    about = SCENARIOS[row.scenario]
-    where = "" if len(about.dialects) == 2 else f" ({about.dialects[0]} only)"
-    result = f"error `{row.code}`" if row.code else "error" if row.error else row.status
-    reads = "the answer" if row.kept == "whole" and not row.error else ""
-    if row.kept == "part":
-        reads = "what had come"
-    shown = [part for part in (reads, _cell(row.sees), _cell(row.native)) if part]
-    told = about.summary.rstrip(".") + where
-    told += ", twice" if row.again else ""
-    cells = [f"{_plain(told)} · `{row.cue}`", f"`{row.tool}`", result, str(row.requests), "; ".join(shown)]
-    return "| " + " | ".join(cells) + " |"
-
-
-def _cell(text: str) -> str:
-    if not text:
-        return ""
-    folded = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return f"*{_plain(folded)}*"
-
-
-def _plain(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

@@ -2,20 +2,22 @@
 
 import io
 import json
-import logging
 import traceback
 from collections.abc import AsyncIterator, Iterator
 
 import anyio
 import jsonschema
 import pytest
+from logged import logged
 from server.hosting import CANARY, Called, Host, in_process
 from server.snapshots import ROOT, assert_same
 
-from faults.matrix import ROWS, SCHEMA, Row, page
-from runapi_mcp import logs
+from faults.matrix import ROWS, SCHEMA, Row
+from faults.page import page
+from faults.told import assert_kept, assert_only, told
+from runapi_mcp.errors import RunapiError
 from runapi_mcp.settings import from_env
-from runapi_mcp.sim import SCENARIOS, Simulator
+from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 from runapi_mcp.sim.answers import plain_answer
 from runapi_mcp.wire.types import DialectName
 
@@ -47,26 +49,22 @@ async def hosts(shared_sim: Simulator) -> AsyncIterator[dict[DialectName, Host]]
 @pytest.fixture(scope="module", autouse=True)
 def log() -> Iterator[io.StringIO]:
     """What all of these calls log, at its most talkative."""
-    root, ours = logging.getLogger(), logging.getLogger("runapi_mcp")
-    before = root.handlers[:], root.level, ours.level
-    stream = io.StringIO()
     env = {"RUNAPI_TOKEN": CANARY, "RUNAPI_MCP_LOG": "debug", "RUNAPI_MCP_LOG_CONTENT": "1"}
-    logs.configure(from_env(env), stream)
-    yield stream
-    root.handlers[:], root.level, ours.level = before
+    with logged(from_env(env)) as stream:
+        yield stream
     assert CANARY not in stream.getvalue()
     assert all(json.loads(line)["event"] for line in stream.getvalue().splitlines())
 
 
-async def _call(row: Row, host: Host) -> Called:
+async def _call(row: Row, host: Host) -> tuple[Called, RunapiError | None]:
     called = await host.call(row.tool, **row.arguments())
     assert host.app is not None
     generation = await host.app.generations.find(called.handle, "local")
     view = generation.view()
     chain = "".join(traceback.format_exception(view.error)) if view.error else ""
-    told = [repr(view), repr(vars(generation)), chain, repr(vars(view.error)) if view.error else ""]
-    assert not [text for text in told if CANARY in text]
-    return called
+    shown = [repr(view), repr(vars(generation)), chain, repr(vars(view.error)) if view.error else ""]
+    assert not [text for text in shown if CANARY in text]
+    return called, view.error
 
 
 @pytest.mark.parametrize(("row", "dialect"), CASES, ids=[f"{dialect}-{row.name}" for row, dialect in CASES])
@@ -78,9 +76,9 @@ async def test_a_fault_has_a_clear_end_in_time_and_loses_nothing(
     with anyio.fail_after(row.bound):
         if row.alone:
             async with in_process(sim.base_url, settings_for(dialect)) as host:
-                called = await _call(row, host)
+                called, error = await _call(row, host)
         else:
-            called = await _call(row, hosts[dialect])
+            called, error = await _call(row, hosts[dialect])
     sees = row.native if dialect == "native" and row.native else row.sees
     assert sees in called.text
     assert called.receipt["status"] == row.status
@@ -92,6 +90,7 @@ async def test_a_fault_has_a_clear_end_in_time_and_loses_nothing(
     assert sim.calls[0].scenario == row.scenario
     assert "bug" not in called.text
     _assert_kept(row, called)
+    assert_kept(f"{dialect}-{row.name}", told(called, error))
 
 
 def _assert_kept(row: Row, called: Called) -> None:
@@ -133,5 +132,18 @@ def test_the_matrix_is_wide_enough() -> None:
     assert len({row.scenario for row in ROWS if len(row.dialects) == 2}) >= 60
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.first_only], ids=lambda row: row.name)
+async def test_a_simulator_that_always_fails_so_ends_as_the_row_for_twice(row: Row) -> None:
+    again = next(other for other in ROWS if other.cue == row.cue and other.again)
+    async with (
+        simulate(scenario=row.scenario, bridge=True) as sim,
+        in_process(sim.base_url, settings_for("chat")) as host,
+    ):
+        called = await host.call("extract_json", schema=SCHEMA, text="Q")
+    assert again.sees in called.text
+    assert called.failed is again.error
+
+
 def test_the_documentation_of_faults_is_current() -> None:
+    assert_only([f"{dialect}-{row.name}" for row, dialect in CASES])
     assert_same(ROOT / "docs" / "faults.md", page())

@@ -14,25 +14,9 @@ import anyio
 import httpx
 from anyio.abc import Process, SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from messages import Message, tool_call
+from network.raw_web import modern_headers
 from server.hosting import CANARY, server_env
-
-Message = dict[str, Any]
-
-ENVELOPE: Message = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-HEADERS = {
-    "Accept": "application/json, text/event-stream",
-    "MCP-Protocol-Version": "2026-07-28",
-    "Mcp-Method": "tools/call",
-}
-
-
-def call_message(tool: str, /, **arguments: Any) -> Message:
-    """A 2026-era tool call that wants progress."""
-    params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": "p", **ENVELOPE}}
-    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
 
 
 @dataclass
@@ -80,9 +64,9 @@ class Fleet:
 
     async def call(self, tool: str, /, **arguments: Any) -> Said:
         """Call a tool over a connection of its own, so on the next server."""
-        message = call_message(tool, **arguments)
+        message = tool_call(1, tool, modern=True, **arguments)
         async with httpx.AsyncClient(timeout=30) as http:
-            answer = await http.post(f"{self.url}/mcp", json=message, headers=HEADERS | {"Mcp-Name": tool})
+            answer = await http.post(f"{self.url}/mcp", json=message, headers=modern_headers(message))
         assert answer.status_code == 200, answer.text
         assert CANARY not in answer.text
         heard = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data: {")]

@@ -1,11 +1,13 @@
 """Servers of one fleet, all in this process: each with its own store, upstream and generations."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 from pydantic import SecretStr
+from waiting import PATIENCE
 
 from runapi_mcp.catalog import DEFAULT_SEARCH_MODEL, choose_dialect
 from runapi_mcp.generations import Followable, Generations, Job
@@ -15,7 +17,6 @@ from runapi_mcp.upstream import Upstream
 from runapi_mcp.wire.types import Call, JsonObject, Text, Turn
 
 KEY = SecretStr("sk-canary-fleet-0123456789")
-PATIENCE = 10.0
 
 
 @dataclass
@@ -50,31 +51,17 @@ def job(prompt: str, *, owner: str = "ann", tool: str = "ask_gemini", search: bo
 
 
 @asynccontextmanager
-async def replica(sim_url: str, store: str) -> AsyncIterator[Replica]:
-    settings = Settings(base_url=sim_url, store=SecretStr(store))
+async def replica(sim_url: str, store: str, **limits: Any) -> AsyncIterator[Replica]:
+    settings = Settings(base_url=sim_url, store=SecretStr(store), **limits)
     fleet = join_fleet(settings, anyio.current_time)
     upstream = Upstream(settings, pacing=fleet.pacing)
     try:
-        async with Generations(upstream, settings, store=fleet.store).open() as generations:
+        async with Generations(
+            upstream, settings, store=fleet.store, budget=fleet.budget
+        ).open() as generations:
             yield Replica(generations, settings)
     finally:
         await upstream.aclose()
-
-
-async def ended(generation: Followable, seconds: float = PATIENCE) -> None:
-    with anyio.fail_after(seconds):
-        async with generation.followed():
-            while generation.status == "running":
-                await generation.changed()
-
-
-async def became(happened: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
-    """Look again and again until it has happened: for what only shows in a store."""
-    with anyio.fail_after(seconds):
-        while True:
-            if await happened():
-                return
-            await anyio.sleep(0.02)
 
 
 async def grown(generation: Followable, characters: int, seconds: float = PATIENCE) -> None:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from waiting import became
 
 from fleet.processes import Fleet, Said, fleet
 from fleet.redis_server import RedisServer
-from fleet.replicas import became
 from runapi_mcp.generations.fleet.publishing import AWAY
 from runapi_mcp.sim import Simulator
 
@@ -55,7 +55,7 @@ async def test_one_question_on_two_servers_is_asked_once(three: Fleet, sim: Simu
 
 
 async def test_without_redis_calls_go_on_and_handles_say_they_are_local(
-    three: Fleet, redis: RedisServer
+    three: Fleet, sim: Simulator, redis: RedisServer
 ) -> None:
     said: list[Said] = []
 
@@ -66,7 +66,7 @@ async def test_without_redis_calls_go_on_and_handles_say_they_are_local(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
-        await anyio.sleep(1)
+        await (await sim.wait_for_call()).wait_first_byte()
         redis.stop()
         local = await three.call("ask_gemini", prompt=f"And a new one? {SLOW}", wait_seconds=1)
     assert said[0].status == "complete"
@@ -86,7 +86,7 @@ async def test_without_redis_calls_go_on_and_handles_say_they_are_local(
             one.is_error or AWAY in one.text for one in found
         )
 
-    await became(back, 10)
+    await became(back)
 
 
 async def test_an_answer_outlives_the_server_that_was_writing_it(three: Fleet, sim: Simulator) -> None:

@@ -4,15 +4,16 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from fleet.replicas import KEY, ended, job
+from fleet.replicas import KEY, job
+from waiting import ended
 
 from runapi_mcp.errors import BudgetSpent
 from runapi_mcp.generations import Generations
-from runapi_mcp.generations.budget import MemoryBudget, all_tokens
+from runapi_mcp.generations.budget import MemoryBudget
+from runapi_mcp.generations.usage import all_tokens
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream import Upstream
-from runapi_mcp.wire.types import Usage
 
 
 async def test_who_has_used_the_days_tokens_is_refused_and_others_are_not(sim: Simulator) -> None:
@@ -47,9 +48,3 @@ async def test_principals_do_not_grow_without_a_bound() -> None:
         budget.use(str(number), 1)
     assert await budget.used("0") == 0
     assert await budget.used("10000") == 1
-
-
-def test_thinking_counts_and_what_was_not_said_does_not() -> None:
-    assert all_tokens(Usage(10, 20, 30, 5)) == 60
-    assert all_tokens(Usage(None, 20)) == 20
-    assert all_tokens(None) == 0

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -14,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 from server.hosting import in_process
+from waiting import became
 
 from runapi_mcp.sim import Simulator
 from runapi_mcp.telemetry import trace_header
@@ -38,12 +38,12 @@ class Seen:
 
     async def generations(self, number: int) -> list[ReadableSpan]:
         """The spans of so many generations; they end a moment after their answers are out."""
-        with anyio.fail_after(5):
-            while True:
-                found = [s for s in self.spans(SpanKind.CLIENT) if "gen_ai.provider.name" in attributes(s)]
-                if len(found) >= number:
-                    return found
-                await anyio.sleep(0.01)
+
+        def found() -> list[ReadableSpan]:
+            return [s for s in self.spans(SpanKind.CLIENT) if "gen_ai.provider.name" in attributes(s)]
+
+        await became(lambda: len(found()) >= number)
+        return found()
 
     def tool(self) -> ReadableSpan:
         [found] = [s for s in self.spans(SpanKind.SERVER) if "gen_ai.tool.name" in attributes(s)]

@@ -15,7 +15,7 @@ Type = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def typed(tmp_path: Path) -> Type:
-    def command(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def command(*words: str, cwd: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         mine = {"HOME": str(tmp_path), "RUNAPI_TOKEN": KEY}
         return subprocess.run(
             [sys.executable, "-m", "runapi_mcp", *words],
@@ -23,6 +23,7 @@ def typed(tmp_path: Path) -> Type:
             capture_output=True,
             text=True,
             timeout=30,
+            cwd=cwd,
         )
 
     return command
@@ -68,6 +69,24 @@ def test_print_and_list_change_nothing(typed: Type, tmp_path: Path) -> None:
     assert "[mcp_servers.runapi]" in typed("install", "codex", "--print").stdout
     assert "claude-desktop" in typed("install", "--list").stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_print_needs_neither_a_key_nor_a_decision_about_it(typed: Type) -> None:
+    for flags in ([], ["--store-key"]):
+        done = typed("install", "claude-desktop", "--print", *flags, RUNAPI_TOKEN="")
+        assert (done.returncode, "YOUR_RUNAPI_TOKEN" in done.stdout) == (0, True), done.stderr
+
+
+def test_the_project_in_the_working_directory_gets_its_config(typed: Type, tmp_path: Path) -> None:
+    (tmp_path / "repo").mkdir()
+    done = typed("install", "claude-code", "--project", cwd=str(tmp_path / "repo"))
+    assert done.returncode == 0, done.stderr
+    assert '"command": "runapi-mcp"' in (tmp_path / "repo" / ".mcp.json").read_text()
+    refused = typed("install", "cursor", "--project", "--store-key", cwd=str(tmp_path / "repo"))
+    assert (refused.returncode, "no key is stored there" in refused.stderr) == (2, True)
+    assert typed("uninstall", "claude-code", "--project", cwd=str(tmp_path / "repo")).returncode == 0
+    assert list((tmp_path / "repo").iterdir()) == []
+    assert typed("install", "--list", "--project").returncode == 2
 
 
 def test_another_config_can_be_named(typed: Type, tmp_path: Path) -> None:

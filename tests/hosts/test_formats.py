@@ -1,6 +1,8 @@
 """merge and unmerge: one entry in, one entry out, not a byte else."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,25 +25,25 @@ EDGES = [
     *[pytest.param(TOML, TOML_PATH, text, id=f"toml {text!r}") for text in TOML_EDGES],
     *[pytest.param(YAML, YAML_PATH, text, id=f"yaml {text!r}") for text in YAML_EDGES],
 ]
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
 @pytest.mark.parametrize(("form", "path", "text"), EDGES)
 def test_an_entry_is_put_where_it_belongs_and_reads_back_as_it_was(
-    form: Format, path: Path, text: str
+    form: Format, path: Keys, text: str
 ) -> None:
     assert lookup(form.read(form.merge(text, path, ENTRY)), path) == ENTRY
 
 
 @pytest.mark.parametrize(("form", "path", "text"), EDGES)
-def test_putting_the_same_entry_twice_changes_nothing(form: Format, path: Path, text: str) -> None:
+def test_putting_the_same_entry_twice_changes_nothing(form: Format, path: Keys, text: str) -> None:
     once = form.merge(text, path, ENTRY)
     assert form.merge(once, path, ENTRY) == once
 
 
 @pytest.mark.parametrize(("form", "path", "text"), EDGES)
 def test_an_entry_that_is_replaced_leaves_no_trace_of_the_old_one(
-    form: Format, path: Path, text: str
+    form: Format, path: Keys, text: str
 ) -> None:
     replaced = form.merge(form.merge(text, path, OTHER), path, ENTRY)
     assert lookup(form.read(replaced), path) == ENTRY
@@ -52,7 +54,7 @@ def test_an_entry_that_is_replaced_leaves_no_trace_of_the_old_one(
     ("form", "path", "text"),
     EDGES,
 )
-def test_taking_the_entry_out_says_what_the_text_said_before(form: Format, path: Path, text: str) -> None:
+def test_taking_the_entry_out_says_what_the_text_said_before(form: Format, path: Keys, text: str) -> None:
     out = form.unmerge(form.merge(text, path, ENTRY), path)
     assert {k: v for k, v in form.read(out).items() if v} == {k: v for k, v in form.read(text).items() if v}
 
@@ -70,7 +72,7 @@ def test_taking_the_entry_out_says_what_the_text_said_before(form: Format, path:
         *[(YAML, YAML_PATH, text) for text in YAML_EDGES if "cmd: x" in text and text.endswith("\n")],
     ],
 )
-def test_in_and_out_is_byte_identical_even_without_a_backup(form: Format, path: Path, text: str) -> None:
+def test_in_and_out_is_byte_identical_even_without_a_backup(form: Format, path: Keys, text: str) -> None:
     assert form.unmerge(form.merge(text, path, ENTRY), path) == text
 
 
@@ -93,7 +95,12 @@ def test_in_and_out_is_byte_identical_even_without_a_backup(form: Format, path: 
         (YAML, "a: [1\n"),
         (YAML, "a: 1\na: 2\n"),
         (YAML, "- 1\n"),
+        (YAML, "a: 2020-13-45\n"),
+        (YAML, "a: &a [*a]\n"),
+        (JSON, '{"a": ' + "9" * 5000 + "}"),
+        (TOML, "a = " + "9" * 5000),
     ],
+    ids=lambda given: given[:20] if isinstance(given, str) else given.name,
 )
 def test_a_broken_config_is_refused(form: Format, text: str) -> None:
     with pytest.raises(ConfigError):
@@ -109,6 +116,13 @@ def test_a_refusal_says_where_the_config_is_broken() -> None:
         YAML.read("a: 1\n  b: 2\n")
 
 
+def test_a_refusal_shows_no_value() -> None:
+    with pytest.raises(ConfigError, match="duplicate key") as caught:
+        YAML.read("TOKEN: hunter2\nTOKEN: sesame\n")
+    assert "hunter2" not in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("form", "path", "text"),
     [
@@ -119,7 +133,7 @@ def test_a_refusal_says_where_the_config_is_broken() -> None:
         (YAML, YAML_PATH, "a: 1\n...\n"),
     ],
 )
-def test_what_cannot_be_changed_safely_is_refused(form: Format, path: Path, text: str) -> None:
+def test_what_cannot_be_changed_safely_is_refused(form: Format, path: Keys, text: str) -> None:
     with pytest.raises(ConfigError, match="by hand"):
         form.merge(text, path, ENTRY)
 
@@ -166,3 +180,8 @@ def test_any_commented_json_survives_in_and_out_byte_for_byte(text: str) -> None
     merged = JSONC.merge(text, JSON_PATH, ENTRY)
     assert lookup(JSONC.read(merged), JSON_PATH) == ENTRY
     assert JSONC.unmerge(merged, JSON_PATH) == text
+
+
+def test_what_reads_yaml_is_installed_with_the_package() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert any(wanted.startswith("ruamel.yaml") for wanted in pyproject["project"]["dependencies"])

@@ -123,8 +123,30 @@ def test_the_launcher_is_the_script_beside_the_interpreter() -> None:
 def test_an_environment_that_uvx_made_for_one_run_is_not_what_a_host_starts(fleeting: str) -> None:
     found = launcher(fleeting, exists=lambda _: True, which={"uvx": "/home/ada/.local/bin/uvx"}.get)
     assert found == Launch("/home/ada/.local/bin/uvx", ("runapi-mcp",))
+    which = {"uvx": "/bin/uvx"}.get
+    found = launcher(fleeting, exists=lambda _: True, which=which, extra="keyring")
+    assert found == Launch("/bin/uvx", ("--from", "runapi-mcp[keyring]", "runapi-mcp"))
 
 
 def test_without_a_script_the_interpreter_itself_is_started() -> None:
     found = launcher("/usr/bin/python3", exists=lambda _: False, which=lambda _: None)
     assert found == Launch("/usr/bin/python3", ("-m", "runapi_mcp"))
+
+
+@pytest.mark.parametrize(
+    ("launch", "by_name"),
+    [
+        (Launch("/venv/bin/runapi-mcp", ("--hold", "9")), Launch("runapi-mcp", ("--hold", "9"))),
+        (Launch(r"C:\Tools\runapi-mcp.exe"), Launch("runapi-mcp")),
+        (
+            Launch("/bin/uvx", ("--from", "runapi-mcp[keyring]", "runapi-mcp")),
+            Launch("uvx", ("--from", "runapi-mcp[keyring]", "runapi-mcp")),
+        ),
+        (
+            Launch("/usr/bin/python3", ("-m", "runapi_mcp", "--hold", "9")),
+            Launch("runapi-mcp", ("--hold", "9")),
+        ),
+    ],
+)
+def test_what_goes_to_other_machines_is_started_by_its_name(launch: Launch, by_name: Launch) -> None:
+    assert launch.by_name() == by_name

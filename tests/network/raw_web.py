@@ -6,31 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-
-Message = dict[str, Any]
+from messages import INITIALIZE, Message, tool_call
 
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-ENVELOPE: Message = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-INITIALIZE: Message = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "raw", "version": "1"},
-    },
-}
-
-
-def tool_call(number: int, tool: str, *, modern: bool, **arguments: Any) -> Message:
-    """A `tools/call` that wants progress."""
-    meta = {"progressToken": f"p{number}", **(ENVELOPE if modern else {})}
-    params = {"name": tool, "arguments": arguments, "_meta": meta}
-    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
 def modern_headers(message: Message) -> dict[str, str]:

@@ -10,20 +10,17 @@ import anyio
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from messages import INITIALIZE
 from server.hosting import CANARY
 from sockets import Peer, RawServer, raw_server
 
-from network.raw_web import ACCEPT, INITIALIZE, Web, events, web
-from network.web_host import web_server
+from network.raw_web import ACCEPT, Web, events, web
+from network.web_host import served, web_server
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.server import opened
-from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator, simulate
-from runapi_mcp.transports.http.callers.choice import Auth, JwtAuth
+from runapi_mcp.transports.http.callers.choice import JwtAuth
 from runapi_mcp.transports.http.callers.keys import CallersKeys
 from runapi_mcp.transports.http.callers.tokens import TokenList
-from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.serving import listening, shared_settings
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
 TOKENS = f"""
@@ -31,35 +28,11 @@ TOKENS = f"""
 ada:{ADA}
 bob:{BOB}
 """
-SERVERS_KEY = "sk-canary-of-the-server"
 
 
 @pytest.fixture(scope="module")
-async def upstream(anyio_backend: str) -> AsyncIterator[Simulator]:
-    del anyio_backend
-    async with simulate() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(upstream: Simulator) -> Simulator:
-    upstream.reset()
-    return upstream
-
-
-@asynccontextmanager
-async def served(sim: Simulator, auth: Auth | None, **options: Any) -> AsyncIterator[str]:
-    settings = from_env({"RUNAPI_TOKEN": SERVERS_KEY, "RUNAPI_BASE_URL": sim.base_url})
-    async with (
-        opened(shared_settings(settings, auth)) as app,
-        listening(app, HttpOptions(port=0, **options), auth) as server,
-    ):
-        yield server.base_url
-
-
-@pytest.fixture(scope="module")
-async def guarded(upstream: Simulator) -> AsyncIterator[str]:
-    async with served(upstream, TokenList.read(TOKENS)) as url:
+async def guarded(shared_sim: Simulator) -> AsyncIterator[str]:
+    async with served(shared_sim, TokenList.read(TOKENS)) as url:
         yield url
 
 
@@ -344,9 +317,9 @@ async def _listening(provider: Provider) -> AsyncIterator[RawServer]:
 
 
 @pytest.fixture(scope="module")
-async def resource(upstream: Simulator, idp: Provider) -> AsyncIterator[str]:
+async def resource(shared_sim: Simulator, idp: Provider) -> AsyncIterator[str]:
     auth = JwtAuth(idp.issuer, AUDIENCE, AUDIENCE)
-    async with served(upstream, auth) as url:
+    async with served(shared_sim, auth) as url:
         yield url
 
 

@@ -12,36 +12,25 @@ import pytest
 from anyio.abc import TaskStatus
 from mcp import Client
 from mcp.client.sse import sse_client
+from messages import ENVELOPE
 
-from network.raw_web import ENVELOPE, Web, events, modern_headers, web
-from network.web_host import WebServer, web_server
-from runapi_mcp.server import opened
-from runapi_mcp.settings import from_env
-from runapi_mcp.sim import Simulator, simulate
+from network.raw_web import Web, events, modern_headers, web
+from network.web_host import WebServer, served, web_server
+from runapi_mcp.sim import Simulator
 from runapi_mcp.sim.record import SeenCall
-from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.serving import listening
 
 Measured = Callable[[str, SeenCall, float], None]
 
 
-@pytest.fixture(scope="module")
-async def upstream(anyio_backend: str) -> AsyncIterator[Simulator]:
-    del anyio_backend
-    async with simulate() as simulator:
-        yield simulator
-
-
 @pytest.fixture
-def sim(upstream: Simulator) -> Simulator:
-    upstream.reset()
-    upstream.play("slow seconds=20")
-    return upstream
+def sim(sim: Simulator) -> Simulator:
+    sim.play("slow seconds=20")
+    return sim
 
 
 @pytest.fixture(scope="module")
-async def server(upstream: Simulator) -> AsyncIterator[WebServer]:
-    async with web_server(upstream.base_url) as running:
+async def server(shared_sim: Simulator) -> AsyncIterator[WebServer]:
+    async with web_server(shared_sim.base_url) as running:
         yield running
 
 
@@ -75,11 +64,9 @@ class Stoppable:
 
 @asynccontextmanager
 async def stoppable(sim: Simulator, **options: Any) -> AsyncIterator[Stoppable]:
-    settings = from_env({"RUNAPI_TOKEN": "sk-canary", "RUNAPI_BASE_URL": sim.base_url})
-
     async def serve(*, task_status: TaskStatus[Stoppable]) -> None:
-        async with opened(settings) as app, listening(app, HttpOptions(port=0, **options)) as running:
-            server = Stoppable(running.base_url)
+        async with served(sim, **options) as url:
+            server = Stoppable(url)
             task_status.started(server)
             await server.stop.wait()
         server.stopped.set()
@@ -176,9 +163,9 @@ async def test_a_call_that_was_handed_over_outlives_its_connection(http: Web, si
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stopped_server_closes_the_upstream_and_gives_what_there_is(
-    upstream: Simulator, sim: Simulator, number: signal.Signals, measured: Measured
+    sim: Simulator, number: signal.Signals, measured: Measured
 ) -> None:
-    async with web_server(upstream.base_url) as server, web(server.base_url) as http:
+    async with web_server(sim.base_url) as server, web(server.base_url) as http:
         async with http.calling(1, "ask_gemini", prompt=f"Stopped by {number.name}.") as response:
             call = await _begun(sim)
             since = time.monotonic()
@@ -263,8 +250,8 @@ async def test_a_call_over_sse_gets_its_partial_answer_too(sim: Simulator) -> No
     assert "This server was stopped." in str(result.content)
 
 
-async def test_a_second_signal_ends_the_draining(upstream: Simulator, sim: Simulator) -> None:
-    async with web_server(upstream.base_url, "--drain", "60") as server, web(server.base_url) as http:
+async def test_a_second_signal_ends_the_draining(sim: Simulator) -> None:
+    async with web_server(sim.base_url, "--drain", "60") as server, web(server.base_url) as http:
         async with http.calling(1, "ask_gemini", prompt="In a hurry.") as response:
             await _begun(sim)
             server.process.send_signal(signal.SIGTERM)

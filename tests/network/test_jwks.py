@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sockets import Peer, raw_server
+from sockets import Peer, raw_server, refused_url
 
 from runapi_mcp.errors import ProtocolError, Unreachable, UpstreamError
 from runapi_mcp.upstream.jwks import Jwks
@@ -83,8 +83,9 @@ async def test_what_is_no_key_set_of_a_sane_size_is_refused(body: bytes) -> None
 
 
 async def test_a_provider_that_is_not_there_is_named() -> None:
-    async with keys_of(Shelf(), url="http://127.0.0.1:9/keys") as keys:
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
+    url = refused_url()
+    async with keys_of(Shelf(), url=f"{url}/keys") as keys:
+        with pytest.raises(Unreachable, match=url.removeprefix("http://")):
             await keys.key("one")
 
 

@@ -7,42 +7,25 @@ from typing import Any
 
 import anyio
 import pytest
+from messages import tool_call
 
-from network.raw_web import Web, events, modern_headers, tool_call, web
-from runapi_mcp.server import opened
-from runapi_mcp.settings import from_env
-from runapi_mcp.sim import Simulator, simulate
+from network.raw_web import Web, events, modern_headers, web
+from network.web_host import served
+from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http import metrics
 from runapi_mcp.transports.http.callers.tokens import TokenList
-from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.serving import listening
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
 
 
-@pytest.fixture(scope="module")
-async def upstream(anyio_backend: str) -> AsyncIterator[Simulator]:
-    del anyio_backend
-    async with simulate() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def sim(upstream: Simulator) -> Simulator:
-    upstream.reset()
-    return upstream
-
-
 @asynccontextmanager
-async def served(sim: Simulator, **env: str) -> AsyncIterator[tuple[Web, Web]]:
+async def two_callers(sim: Simulator, **env: str) -> AsyncIterator[tuple[Web, Web]]:
     """A server, and two callers of it."""
-    settings = from_env({"RUNAPI_TOKEN": "sk-canary", "RUNAPI_BASE_URL": sim.base_url, **env})
     auth = TokenList.read(f"ada:{ADA}\nbob:{BOB}")
     async with (
-        opened(settings) as app,
-        listening(app, HttpOptions(port=0), auth) as server,
-        web(server.base_url, Authorization=f"Bearer {ADA}") as ada,
-        web(server.base_url, Authorization=f"Bearer {BOB}") as bob,
+        served(sim, auth, env=env) as url,
+        web(url, Authorization=f"Bearer {ADA}") as ada,
+        web(url, Authorization=f"Bearer {BOB}") as bob,
     ):
         yield ada, bob
 
@@ -55,7 +38,7 @@ async def _ask(who: Web, prompt: str, **arguments: Any) -> dict[str, Any]:
 
 async def test_a_caller_has_so_many_calls_at_once_and_others_have_theirs(sim: Simulator) -> None:
     sim.play("slow seconds=20", "slow seconds=20", "default", "default")
-    async with served(sim, RUNAPI_MCP_MAX_CALLS_PER_USER="2") as (ada, bob):
+    async with two_callers(sim, RUNAPI_MCP_MAX_CALLS_PER_USER="2") as (ada, bob):
         handles = [
             (await _ask(ada, f"Number {n}.", wait_seconds=0))["_meta"]["ai.runapi/receipt"]["handle"]
             for n in range(2)
@@ -71,7 +54,7 @@ async def test_a_caller_has_so_many_calls_at_once_and_others_have_theirs(sim: Si
 
 
 async def test_a_caller_whose_tokens_of_the_day_are_used_up_is_told_so(sim: Simulator) -> None:
-    async with served(sim, RUNAPI_MCP_MAX_TOKENS_PER_DAY="5") as (ada, bob):
+    async with two_callers(sim, RUNAPI_MCP_MAX_TOKENS_PER_DAY="5") as (ada, bob):
         first = await _ask(ada, "A question that costs more than five tokens.")
         refused = await _ask(ada, "And another.")
         assert refused["_meta"]["ai.runapi/error"] == "budget_spent"
@@ -84,7 +67,7 @@ async def test_a_caller_whose_tokens_of_the_day_are_used_up_is_told_so(sim: Simu
 
 
 async def test_calls_are_counted_by_tool_and_outcome(sim: Simulator) -> None:
-    async with served(sim) as (ada, _):
+    async with two_callers(sim) as (ada, _):
         await _ask(ada, "Count me.")
         await ada.call(2, "get_result", handle="g_unknown")
         await ada.call(3, "drop_table; --")
@@ -98,7 +81,7 @@ async def test_calls_are_counted_by_tool_and_outcome(sim: Simulator) -> None:
 
 async def test_a_cancelled_call_is_counted_as_one(sim: Simulator) -> None:
     sim.play("slow seconds=20")
-    async with served(sim) as (ada, _):
+    async with two_callers(sim) as (ada, _):
         async with ada.calling(1, "ask_gemini", prompt="Leave me."):
             call = await sim.wait_for_call()
             await call.wait_first_byte()
@@ -112,7 +95,7 @@ async def test_without_the_extra_metrics_say_what_is_missing(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "prometheus_client", None)
-    async with served(sim) as (ada, _):
+    async with two_callers(sim) as (ada, _):
         answer = await ada.http.get("/metrics")
     assert answer.status_code == 404
     assert "runapi-mcp[metrics]" in answer.text
@@ -121,7 +104,7 @@ async def test_without_the_extra_metrics_say_what_is_missing(
 
 async def test_a_response_begins_at_once_even_if_no_progress_is_wanted(sim: Simulator) -> None:
     sim.play("slow seconds=2")
-    async with served(sim) as (ada, _):
+    async with two_callers(sim) as (ada, _):
         message = tool_call(1, "ask_gemini", modern=True, prompt="Quiet and slow.")
         del message["params"]["_meta"]["progressToken"]
         began = time.monotonic()
@@ -133,7 +116,7 @@ async def test_a_response_begins_at_once_even_if_no_progress_is_wanted(sim: Simu
 
 
 async def test_an_error_that_is_found_at_once_keeps_its_status(sim: Simulator) -> None:
-    async with served(sim) as (ada, _):
+    async with two_callers(sim) as (ada, _):
         message = tool_call(1, "no_such_tool", modern=True)
         del message["params"]["_meta"]["progressToken"]
         answer = await ada.http.post("/mcp", json=message, headers=modern_headers(message))
@@ -143,7 +126,7 @@ async def test_an_error_that_is_found_at_once_keeps_its_status(sim: Simulator) -
 
 async def test_a_quiet_call_that_is_left_is_cancelled_too(sim: Simulator) -> None:
     sim.play("slow seconds=20")
-    async with served(sim) as (ada, _):
+    async with two_callers(sim) as (ada, _):
         message = tool_call(1, "ask_gemini", modern=True, prompt="Quiet, and left.")
         del message["params"]["_meta"]["progressToken"]
         async with ada.http.stream("POST", "/mcp", json=message, headers=modern_headers(message)):

@@ -4,19 +4,20 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from messages import INITIALIZE, tool_call
 
-from network.raw_web import ACCEPT, INITIALIZE, modern_headers, tool_call, web
-from network.web_host import web_server
+from network.raw_web import ACCEPT, modern_headers, web
+from network.web_host import served, web_server
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.server import opened
 from runapi_mcp.settings import from_env
-from runapi_mcp.sim import Simulator, simulate
+from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.serving import listening
 
@@ -31,23 +32,9 @@ LIMITS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-async def upstream(anyio_backend: str) -> AsyncIterator[Simulator]:
-    del anyio_backend
-    async with simulate() as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-async def url(upstream: Simulator) -> AsyncIterator[str]:
-    async with _served(upstream, **LIMITS) as base_url:
+async def url(shared_sim: Simulator) -> AsyncIterator[str]:
+    async with served(shared_sim, **LIMITS) as base_url:
         yield base_url
-
-
-@asynccontextmanager
-async def _served(upstream: Simulator, **options: Any) -> AsyncIterator[str]:
-    settings = from_env({"RUNAPI_TOKEN": "sk-canary", "RUNAPI_BASE_URL": upstream.base_url})
-    async with opened(settings) as app, listening(app, HttpOptions(port=0, **options)) as server:
-        yield server.base_url
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/sse", "/messages/?session_id=0", "/anything"])
@@ -207,9 +194,9 @@ async def test_a_head_that_drips_is_given_up_all_the_same(url: str) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_idle_connections_make_room_for_those_that_ask(upstream: Simulator) -> None:
-    limits = {"head_seconds": 60.0, "max_connections": 50}
-    async with _served(upstream, **limits) as url, AsyncExitStack() as idle:
+async def test_idle_connections_make_room_for_those_that_ask(sim: Simulator) -> None:
+    limits: dict[str, Any] = {"head_seconds": 60.0, "max_connections": 50}
+    async with served(sim, **limits) as url, AsyncExitStack() as idle:
         streams = [await idle.enter_async_context(await _connected(url)) for _ in range(300)]
         async with web(url) as http:
             answer = await http.call(1, "ask_gemini", prompt="Is anyone there?")
@@ -229,9 +216,9 @@ async def test_idle_connections_make_room_for_those_that_ask(upstream: Simulator
         assert min(still_open) >= 200, "the oldest go first"
 
 
-async def test_more_idle_connections_than_files_are_no_harm(upstream: Simulator) -> None:
+async def test_more_idle_connections_than_files_are_no_harm(sim: Simulator) -> None:
     few_files = ("sh", "-c", 'ulimit -n 700 && exec "$0" "$@"')
-    async with web_server(upstream.base_url, before=few_files) as server, AsyncExitStack() as idle:
+    async with web_server(sim.base_url, before=few_files) as server, AsyncExitStack() as idle:
         for _ in range(750):
             await idle.enter_async_context(await _connected(server.base_url))
         async with web(server.base_url) as http:

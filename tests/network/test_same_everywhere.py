@@ -1,8 +1,9 @@
 """The same call gives the same result: over stdio, over Streamable HTTP of both eras, and over SSE."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import anyio
 import mcp_types as types
@@ -16,41 +17,32 @@ from runapi_mcp.sim import Simulator, simulate
 pytestmark = pytest.mark.parametrize("kind", ["stdio", *NETWORK])
 
 
-@pytest.fixture(scope="module")
-async def upstream(anyio_backend: str) -> AsyncIterator[Simulator]:
-    del anyio_backend
-    async with simulate(bridge=True) as simulator:
-        yield simulator
+@pytest.fixture(scope="session")
+def new_sim() -> Callable[[], AbstractAsyncContextManager[Simulator]]:
+    return partial(simulate, bridge=True)
 
 
 @pytest.fixture(scope="module")
-async def server(upstream: Simulator) -> AsyncIterator[WebServer]:
-    async with web_server(upstream.base_url, RUNAPI_MCP_IDLE_TIMEOUT="1") as running:
+async def server(shared_sim: Simulator) -> AsyncIterator[WebServer]:
+    async with web_server(shared_sim.base_url, RUNAPI_MCP_IDLE_TIMEOUT="1") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def hosts(upstream: Simulator, server: WebServer) -> AsyncIterator[dict[str, Host]]:
-    async with anyio.create_task_group(), _all(upstream, server) as hosts:
+async def hosts(shared_sim: Simulator, server: WebServer) -> AsyncIterator[dict[str, Host]]:
+    async with anyio.create_task_group(), _all(shared_sim, server) as hosts:
         yield hosts
 
 
 @asynccontextmanager
-async def _all(upstream: Simulator, server: WebServer) -> AsyncIterator[dict[str, Host]]:
+async def _all(shared_sim: Simulator, server: WebServer) -> AsyncIterator[dict[str, Host]]:
     async with (
-        hosted(upstream.base_url, RUNAPI_MCP_IDLE_TIMEOUT="1") as stdio,
+        hosted(shared_sim.base_url, RUNAPI_MCP_IDLE_TIMEOUT="1") as stdio,
         web_host("http-2026", server.base_url) as modern,
         web_host("http-2025", server.base_url) as session,
         web_host("sse", server.base_url) as older,
     ):
         yield {"stdio": stdio, "http-2026": modern, "http-2025": session, "sse": older}
-
-
-@pytest.fixture
-def sim(upstream: Simulator) -> Simulator:
-    upstream.reset()
-    upstream.pace, upstream.stall_seconds = 0.0, 3.0
-    return upstream
 
 
 @pytest.fixture

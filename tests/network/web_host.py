@@ -1,4 +1,4 @@
-"""Servers and clients for the network tests: a real process on a real socket, and every way to reach it."""
+"""Servers on real sockets, in a process of their own or in this one, and every way to reach them."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import mcp_types as types
@@ -15,7 +16,14 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from server.hosting import CANARY, PATIENCE, Host, server_env
+from server.hosting import CANARY, NOTHING, PATIENCE, Host, server_env
+
+from runapi_mcp.server import opened
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import Simulator
+from runapi_mcp.transports.http.callers.choice import Auth
+from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.serving import listening, shared_settings
 
 NETWORK = ("http-2026", "http-2025", "sse")
 """The ways over the network, as the parameters of tests name them."""
@@ -74,6 +82,16 @@ async def _drain(lines: BufferedByteReceiveStream, noise: list[bytes]) -> None:
             noise.append(await lines.receive())
     except anyio.EndOfStream:
         pass
+
+
+@asynccontextmanager
+async def served(
+    sim: Simulator, auth: Auth | None = None, *, env: Mapping[str, str] = NOTHING, **options: Any
+) -> AsyncIterator[str]:
+    """The URL of a server in this process."""
+    settings = shared_settings(from_env(server_env(sim.base_url, env)), auth)
+    async with opened(settings) as app, listening(app, HttpOptions(port=0, **options), auth) as server:
+        yield server.base_url
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from messages import ENVELOPE, INITIALIZE, INITIALIZED, Message, lines, request, tool_call
 
 from runapi_mcp.server import App, build_server, opened
 from runapi_mcp.settings import from_env
@@ -25,10 +26,11 @@ CANARY = "sk-canary-0123456789"
 """The key that every server under test is given; it must never come back out of one."""
 RECEIPT = "ai.runapi/receipt"
 PATIENCE = 10.0  # seconds; far above anything a passing test needs
+GENEROUS = 1.0  # seconds; what is promised is 50 ms, and the figures are printed
+HALF = "This is a simulated answer"
+"""What half an answer of the simulator begins with."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Called:
 
     @property
     def messages(self) -> list[str]:
-        return [note.message for note in self.notes]
+        """What was said, in order: the client tells of what comes in one read in any."""
+        return [note.message for note in sorted(self.notes, key=lambda note: note.progress)]
 
 
 @dataclass
@@ -165,23 +168,6 @@ def _assert_clean(stderr: TextIO, said: Sequence[str]) -> None:
     assert not [line for line in said if CANARY in line]
 
 
-INITIALIZE: Message = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "raw", "version": "1"},
-    },
-}
-INITIALIZED: Message = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-ENVELOPE: Message = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-
-
 class RawHost:
     """A host that writes JSON lines into a real server process and reads what comes, line by line."""
 
@@ -219,21 +205,18 @@ class RawHost:
         return self
 
     def request(self, number: int, method: str, /, **params: Any) -> Message:
-        meta: Message = {"progressToken": f"p{number}"} if method == "tools/call" else {}
-        meta |= ENVELOPE if self.modern else {}
-        params |= {"_meta": meta} if meta else {}
-        return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        return request(number, method, params | ({"_meta": ENVELOPE} if self.modern else {}))
 
     async def call(self, number: int, tool: str, /, **arguments: Any) -> None:
         """Send a tool call, with `p{number}` as its progress token."""
-        await self.send(self.request(number, "tools/call", name=tool, arguments=arguments))
+        await self.send(tool_call(number, tool, modern=self.modern, **arguments))
 
     async def cancel(self, number: int) -> None:
         params: Message = {"requestId": number, "reason": "the user stopped it"}
         await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
 
     async def send(self, *messages: Message) -> None:
-        await self._stdin.send(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        await self._stdin.send(lines(*messages))
 
     async def close_stdin(self) -> None:
         await self._stdin.aclose()

@@ -21,17 +21,17 @@ EVIDENCE = Evidence(
     silent=0.0,
     tail="",
 )
-STEPS = st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=60)
+STEPS = st.lists(st.tuples(st.floats(0, 3), st.booleans(), st.booleans()), max_size=60)
 
 
-def _spoken(steps: list[tuple[float, bool]]) -> tuple[list[float], list[float]]:
+def _spoken(steps: list[tuple[float, bool, bool]]) -> tuple[list[float], list[float]]:
     """Play a request's looks at the clock; return when it spoke, and the times it reported."""
     cadence, now = Cadence(), 0.0
     at: list[float] = []
     reported: list[float] = []
-    for pause, news in steps:
+    for pause, news, pressing in steps:
         now += pause
-        if cadence.due(now, news=news) <= 0:
+        if cadence.due(now, news=news, pressing=pressing) <= 0:
             at.append(now)
             reported.append(cadence.spoke(now))
     return at, reported
@@ -39,7 +39,7 @@ def _spoken(steps: list[tuple[float, bool]]) -> tuple[list[float], list[float]]:
 
 @given(STEPS)
 @settings(max_examples=60, derandomize=True, deadline=None)
-def test_it_speaks_at_most_twice_in_any_second(steps: list[tuple[float, bool]]) -> None:
+def test_it_speaks_at_most_twice_in_any_second(steps: list[tuple[float, bool, bool]]) -> None:
     at, _ = _spoken(steps)
     assert all(later - first >= 1.0 - 1e-9 for first, later in zip(at, at[2:], strict=False))
 
@@ -47,7 +47,7 @@ def test_it_speaks_at_most_twice_in_any_second(steps: list[tuple[float, bool]]) 
 @given(STEPS)
 @settings(max_examples=60, derandomize=True, deadline=None)
 def test_what_is_reported_strictly_increases_and_is_never_ahead_by_more_than_a_moment(
-    steps: list[tuple[float, bool]],
+    steps: list[tuple[float, bool, bool]],
 ) -> None:
     at, reported = _spoken(steps)
     assert all(one < other for one, other in itertools.pairwise(reported))
@@ -66,13 +66,14 @@ def test_even_without_pauses_no_two_reports_are_the_same(pauses: list[float], st
     assert all(one < other for one, other in itertools.pairwise(reported))
 
 
-def test_the_first_line_is_due_at_once_and_the_second_on_any_news() -> None:
+def test_the_first_line_is_due_at_once_and_the_first_piece_too_whenever_it_comes() -> None:
     cadence = Cadence()
-    assert cadence.due(0.0, news=False) == 0
+    assert cadence.due(0.0, news=False, pressing=False) == 0
     cadence.spoke(0.0)
-    assert cadence.due(0.0, news=True) == 0
-    cadence.spoke(0.0)
-    assert cadence.due(0.1, news=True) == pytest.approx(0.9)
+    assert cadence.due(0.1, news=True, pressing=False) == pytest.approx(0.9)
+    assert cadence.due(0.3, news=True, pressing=True) == 0
+    cadence.spoke(0.3)
+    assert cadence.due(0.4, news=True, pressing=True) == pytest.approx(0.6)
 
 
 def test_ninety_silent_seconds_hear_a_heartbeat_every_five() -> None:
@@ -80,7 +81,7 @@ def test_ninety_silent_seconds_hear_a_heartbeat_every_five() -> None:
     cadence.spoke(now)
     spoken = [now]
     while now < 90:
-        now += cadence.due(now, news=False)
+        now += cadence.due(now, news=False, pressing=False)
         cadence.spoke(now)
         spoken.append(now)
     assert len(spoken) == 19

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 from mcp.shared.exceptions import MCPError
+from sockets import refused_url
 
 from runapi_mcp.sim import Simulator
 from server.hosting import Host, hosted, in_process
@@ -177,7 +178,7 @@ async def test_the_live_list_is_joined_with_what_each_model_can_do(host: Host, s
 
 
 async def test_without_a_network_the_list_is_the_tables_and_says_why() -> None:
-    async with in_process("http://127.0.0.1:1") as host:
+    async with in_process(refused_url()) as host:
         called = await host.call("list_models")
         asked = await host.call("ask_gemini", prompt="Hello?")
     assert called.facts["source"] == "static"
@@ -227,9 +228,9 @@ ASKED = {"prompt": "Hello?"}
 BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("ask_gemini", {"prompt": ""}, ["prompt"]),
     ("ask_gemini", {"prompt": " \n\t "}, ["prompt"]),
-    ("ask_gemini", {}, ["arguments"]),
+    ("ask_gemini", {}, ["prompt"]),
     ("ask_gemini", {"prompt": 7}, ["prompt"]),
-    ("ask_gemini", {"prompt": None}, ["arguments"]),
+    ("ask_gemini", {"prompt": None}, ["prompt"]),
     ("ask_gemini", ASKED | {"promt": "x"}, ["promt"]),
     ("ask_gemini", ASKED | {"model": "google/gemini"}, ["model"]),
     ("ask_gemini", ASKED | {"model": "gemini\nx"}, ["model"]),
@@ -250,8 +251,8 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("search_web", {"query": ""}, ["query"]),
     ("search_web", {"query": "x", "model": "gemini-3-flash-preview"}, ["model"]),
     ("search_web", {"query": "x", "max_sources": 0}, ["max_sources"]),
-    ("extract_json", {"schema": SCHEMA}, ["arguments"]),
-    ("extract_json", {"schema": SCHEMA, "text": "x", "files": ["data:,"]}, ["arguments"]),
+    ("extract_json", {"schema": SCHEMA}, ["text"]),
+    ("extract_json", {"schema": SCHEMA, "text": "x", "files": ["data:,"]}, ["text"]),
     ("extract_json", {"text": "x"}, ["schema"]),
     ("extract_json", {"schema": {"type": "strng"}, "text": "x"}, ["schema"]),
     ("extract_json", {"schema": "{not json", "text": "x"}, ["schema"]),
@@ -261,7 +262,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_result", {}, ["handle"]),
     ("get_result", {"handle": "g_x", "offset": -1}, ["offset"]),
     ("get_result", {"handle": "g_x", "wait_seconds": -1}, ["wait_seconds"]),
-    ("get_result", {"handle": "g_x", "cancel": True, "resume": True}, ["arguments"]),
+    ("get_result", {"handle": "g_x", "cancel": True, "resume": True}, ["cancel"]),
     ("get_result", {"handle": "g_x"}, ["handle"]),
 ]
 

@@ -3,26 +3,13 @@ from collections.abc import AsyncIterator
 import pytest
 from server.hosting import Host, hosted
 
-from runapi_mcp.sim import Simulator, simulate
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def shared_sim(anyio_backend: str) -> AsyncIterator[Simulator]:
-    del anyio_backend  # named so that plain tests can use what is built on this
-    async with simulate() as simulator:
-        yield simulator
+from runapi_mcp.sim import Simulator
 
 
 @pytest.fixture
-async def host(shared_sim: Simulator) -> AsyncIterator[Host]:
+async def host(sim: Simulator) -> AsyncIterator[Host]:
     """A fresh server process, on a simulator that has seen nothing yet."""
-    shared_sim.reset()
-    async with hosted(shared_sim.base_url) as host:
+    async with hosted(sim.base_url) as host:
         yield host
 
 

@@ -2,6 +2,7 @@
 
 import mcp_types as types
 import pytest
+from mcp.shared.exceptions import MCPError
 from server.hosting import Host
 
 from runapi_mcp.catalog import MODELS
@@ -42,7 +43,6 @@ def test_what_begins_with_the_text_comes_before_what_holds_it() -> None:
         ("research", "depth", "", ["quick", "thorough"]),
         ("research", "recency", "mo", ["month"]),
         ("research", "topic", "any", []),
-        ("nothing", "model", "", []),
         ("research", "nothing", "", []),
     ],
 )
@@ -50,6 +50,13 @@ def test_only_arguments_with_known_values_are_completed(
     prompt: str, name: str, typed: str, expected: list[str]
 ) -> None:
     assert values(prompt, name, typed) == expected
+
+
+def test_an_argument_of_no_prompt_of_ours_is_refused() -> None:
+    with pytest.raises(MCPError) as refused:
+        values("reserch", "model", "")
+    assert refused.value.error.code == types.INVALID_PARAMS
+    assert "Prompts: second_opinion, research" in refused.value.error.message
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:

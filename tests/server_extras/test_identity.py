@@ -4,6 +4,7 @@ import base64
 import subprocess
 import sys
 
+from messages import INITIALIZE
 from server.hosting import raw_host
 from server.snapshots import ROOT
 
@@ -38,13 +39,6 @@ async def test_only_the_introduction_carries_the_icon(shared_sim: Simulator) -> 
 
 async def test_a_handshake_carries_the_icon(shared_sim: Simulator) -> None:
     async with raw_host(shared_sim.base_url) as host:
-        await host.send(host.request(1, "initialize", **INITIALIZE))
+        await host.send(INITIALIZE | {"id": 1})
         info = (await host.answer(1))["result"]["serverInfo"]
     assert info["icons"][0]["src"] == icon().src
-
-
-INITIALIZE = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "raw", "version": "1"},
-}

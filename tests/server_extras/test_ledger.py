@@ -19,7 +19,7 @@ def test_one_principal_does_not_see_what_another_spent() -> None:
     ledger = Ledger()
     ledger.add("ada", receipt())
     ledger.add("ada", receipt())
-    assert ledger.spent("ada").tokens == Usage(2, 4, 6, 0)
+    assert ledger.spent("ada").tokens == Usage(2, 4, 6, None)
     assert ledger.spent("ada").ended == {"complete": 2}
     assert ledger.spent("bob").tokens == Usage()
 
@@ -37,7 +37,7 @@ def test_more_models_than_it_tells_apart_are_counted_as_one() -> None:
         ledger.add("ada", receipt(f"m-{number}"))
     spent = ledger.spent("ada")
     assert len(spent.by_model) == module.MOST_MODELS + 1
-    assert spent.by_model[module.OTHERS] == Usage(5, 10, 15, 0)
+    assert spent.by_model[module.OTHERS] == Usage(5, 10, 15, None)
     assert spent.tokens.output == 2 * (module.MOST_MODELS + 5)
 
 

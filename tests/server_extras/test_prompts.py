@@ -1,5 +1,7 @@
 """Prompts: listed with described arguments, written with what was given, refused with a reason."""
 
+import time
+
 import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -65,6 +67,17 @@ def test_text_that_holds_the_marks_is_put_between_longer_ones() -> None:
     assert '\n""""\na """ docstring """ of mine\n""""\n' in text
 
 
+def test_text_that_is_nothing_but_marks_is_quoted_at_once() -> None:
+    began = time.monotonic()
+    text = message("second_opinion", {"question": '"' * MOST_CHARS})
+    assert time.monotonic() - began < 1.0  # trying one mark after the other takes most of a minute
+    assert '"' * (MOST_CHARS + 1) in text
+
+
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    assert "half \ufffd" in message("second_opinion", {"question": "half \ud83d"})
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
@@ -72,6 +85,7 @@ def test_text_that_holds_the_marks_is_put_between_longer_ones() -> None:
         ("research", {}, "topic: required."),
         ("research", {"topic": "x", "depht": "quick"}, "depht: unknown argument; research takes topic"),
         ("research", {"topic": "x", "depth": "deep"}, "depth: must be one of quick, thorough."),
+        ("research", {"topic": "x", "two\nlines \ud83d": "y"}, "two lines: unknown argument"),
         ("second_opinion", {"question": "x", "model": "a/b"}, "model: must be a model id"),
         ("second_opinion", {"question": "x" * (MOST_CHARS + 1)}, "name a file instead"),
     ],

@@ -7,12 +7,8 @@ from runapi_mcp.sim import Simulator, simulate
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
+    """A simulator of each test's own, whose waiting scenarios wait a moment only."""
     async with simulate() as simulator:
         simulator.stall_seconds = 0.1
         yield simulator

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
-from sim_asks import CHAT, NATIVE, chat, chat_text, native, native_text
 
 from runapi_mcp.sim import Simulator
 from runapi_mcp.sim.examples import example, violation
 from runapi_mcp.sim.patterns import matching
+from sim.asks import CHAT, NATIVE, chat, chat_text, native, native_text
 
 TREE = {
     "$defs": {

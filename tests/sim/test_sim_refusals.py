@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sim_asks import CHAT, NATIVE, chat, native
 
 from runapi_mcp.sim import Simulator
+from sim.asks import CHAT, NATIVE, chat, native
 
 PIXEL = "iVBORw0KGgo="
 

@@ -6,9 +6,9 @@ import time
 import anyio
 import httpx
 import pytest
-from sim_asks import PATHS, ask, chat, chat_text, native, native_text, objects
 
 from runapi_mcp.sim import SCENARIOS, Simulator
+from sim.asks import PATHS, ask, chat, chat_text, native, native_text, objects
 
 DROPPED = {
     "cut-chunked",

@@ -8,9 +8,9 @@ import time
 import anyio
 import httpx
 import pytest
-from sim_asks import CHAT, NATIVE, chat, chat_text, native
 
 from runapi_mcp.sim import Simulator, serve, simulate
+from sim.asks import CHAT, NATIVE, chat, chat_text, native
 
 
 @pytest.mark.parametrize("name", ["stall-headers", "stall-first", "stall-middle", "pings-forever", "endless"])

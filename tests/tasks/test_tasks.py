@@ -1,88 +1,17 @@
 """The tasks extension over real stdio: a call that outlives its hold window becomes a task."""
 
-import json
-import os
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-import anyio
 import pytest
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
-from runapi_mcp.sim import Simulator, simulate
-
-TASKS = "io.modelcontextprotocol/tasks"
-Message = dict[str, Any]
-
-
-class TaskHost:
-    """A 2026-07-28 host that speaks raw lines."""
-
-    def __init__(self, process: Process) -> None:
-        assert process.stdout is not None
-        self._process = process
-        self._lines = BufferedByteReceiveStream(process.stdout)
-        self._next = 0
-
-    async def ask(self, method: str, *, declares: bool = True, **params: Any) -> Message:
-        assert self._process.stdin is not None
-        self._next += 1
-        meta = {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}} if declares else {}},
-        }
-        request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params | {"_meta": meta}}
-        await self._process.stdin.send(json.dumps(request).encode() + b"\n")
-        with anyio.fail_after(20):
-            while True:
-                answer: Message = json.loads(await self._lines.receive_until(b"\n", 1 << 24))
-                if answer.get("id") == self._next:
-                    return answer
-
-    async def call(self, tool: str, *, declares: bool = True, **arguments: Any) -> Message:
-        answer = await self.ask("tools/call", declares=declares, name=tool, arguments=arguments)
-        result: Message = answer["result"]
-        return result
-
-    async def ended(self, task_id: str) -> Message:
-        with anyio.fail_after(20):
-            while True:
-                task: Message = (await self.ask("tasks/get", taskId=task_id))["result"]
-                if task["status"] != "working":
-                    return task
-
-
-@asynccontextmanager
-async def host(sim: Simulator) -> AsyncIterator[TaskHost]:
-    env = {**os.environ, "RUNAPI_TOKEN": "sk-canary-tasks", "RUNAPI_BASE_URL": sim.base_url}
-    async with await anyio.open_process(
-        [sys.executable, "-m", "runapi_mcp"], env=env, stderr=None
-    ) as process:
-        try:
-            yield TaskHost(process)
-        finally:
-            process.terminate()
+from runapi_mcp.sim import Simulator
+from tasks.task_host import TASKS, TaskHost, spawned
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Simulator]:
-    async with simulate() as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-async def client(upstream: Simulator) -> AsyncIterator[TaskHost]:
-    async with host(upstream) as raw:
-        yield raw
-
-
-@pytest.fixture
-def sim(upstream: Simulator) -> Simulator:
-    upstream.reset()
-    return upstream
+async def client(shared_sim: Simulator) -> AsyncIterator[TaskHost]:
+    async with spawned(shared_sim.base_url) as host:
+        yield host
 
 
 async def test_a_call_that_ends_in_time_is_answered_at_once(client: TaskHost) -> None:
@@ -114,7 +43,7 @@ async def test_a_call_that_outlives_its_hold_window_becomes_a_task_that_complete
 async def test_a_working_task_says_what_it_is_doing(client: TaskHost, sim: Simulator) -> None:
     sim.play("slow seconds=2")
     created = await client.call("ask_gemini", prompt="Slowly.", wait_seconds=0.3)
-    task = (await client.ask("tasks/get", taskId=created["taskId"]))["result"]
+    task = await client.task(created["taskId"])
     assert "writing" in task["statusMessage"]
     await client.ask("tasks/cancel", taskId=created["taskId"])
 

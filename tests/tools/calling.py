@@ -36,7 +36,7 @@ class Desk:
     async def call(self, tool: str, **arguments: Any) -> Reply:
         args = TOOLS[tool].args.model_validate(arguments)
         run = self.run()
-        await run.begin()
+        await run.begin(TOOLS[tool].opening)
         return await TOOLS[tool].perform(args, run)
 
 

@@ -5,11 +5,6 @@ import pytest
 from runapi_mcp.sim import Simulator, simulate
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
     async with simulate() as simulator:

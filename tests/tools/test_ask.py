@@ -1,6 +1,7 @@
 """ask_gemini: every argument means the same on both dialects, or is refused."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,17 +10,17 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
-from runapi_mcp.tools._args import taught
+from runapi_mcp.tools import taught
 from runapi_mcp.tools.ask import AskArgs
 from runapi_mcp.wire import dialects
-from runapi_mcp.wire.types import Call, Called, Function, Inline, Linked, Returned, Text, Turn
+from runapi_mcp.wire.types import Call, Function, FunctionCall, Inline, Linked, Returned, Text, Turn
 from tools.calling import Desk, desk
 
 FLASH = "gemini-3-flash-preview"
 ASKED = (Turn("user", (Text("Hello?"),)),)
 SCHEMA: Any = {"type": "object", "properties": {"q": {"type": "string"}}}
 LOOKUP = Function("lookup", "Looks up.", SCHEMA)
-CALLED = Called("f1", "lookup", '{"q": "x"}', "c2ln")
+CALLED = FunctionCall("f1", "lookup", '{"q": "x"}', "c2ln")
 
 # One row an argument: the call, and what stands where in the body of each dialect.
 MEANINGS: dict[str, tuple[Call, dict[str, Any], dict[str, Any]]] = {
@@ -101,11 +102,6 @@ MEANINGS: dict[str, tuple[Call, dict[str, Any], dict[str, Any]]] = {
         Call(FLASH, ASKED, effort="high"),
         {"reasoning_effort": "high"},
         {"generationConfig": {"thinkingConfig": {"thinkingLevel": "high"}}},
-    ),
-    "effort without levels": (
-        Call("gemini-2.5-pro", ASKED, effort="medium"),
-        {"reasoning_effort": "medium"},
-        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 8192}}},
     ),
     "thoughts": (
         Call(FLASH, ASKED, include_thoughts=True),
@@ -204,7 +200,7 @@ MEANINGS: dict[str, tuple[Call, dict[str, Any], dict[str, Any]]] = {
             FLASH,
             (
                 *ASKED,
-                Turn("model", (Called("", "lookup", "{}"),)),
+                Turn("model", (FunctionCall("", "lookup", "{}"),)),
                 Turn("user", (Returned("", "lookup", "42"),)),
             ),
         ),
@@ -327,23 +323,29 @@ async def test_a_model_that_ignores_an_argument_is_told(at: Desk, sim: Simulator
 
 U, A = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
 CALLS = {"role": "assistant", "function_calls": [{"name": "f"}]}
+RESULT = {"role": "function", "name": "f", "content": "1"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"messages": [A], "prompt": "x"}, "the first must be the user's"),
-        ({"messages": [U, U, A], "prompt": "x"}, "two turns of the user in a row"),
-        ({"messages": [U], "prompt": "x"}, "two turns of the user in a row"),
+        ({"messages": [A], "prompt": "x"}, "messages[0]: must be the user's words"),
+        ({"messages": [RESULT], "prompt": "x"}, "messages[0]: must be the user's words"),
+        ({"messages": [U, U, A], "prompt": "x"}, "messages[1]: a second turn of the user after messages[0]"),
+        ({"messages": [U], "prompt": "x"}, "prompt: a second turn of the user after messages[0]"),
         ({"messages": [U, A]}, "the last word must be yours"),
-        ({"messages": [U, CALLS], "prompt": "x"}, "need their results"),
-        ({"messages": [U, A, {"role": "function", "name": "f", "content": "1"}]}, "need their results"),
-        ({"messages": [U, CALLS, {"role": "function", "content": "1"}]}, "needs its name"),
-        ({"messages": [{"role": "user", "content": " "}], "prompt": "x"}, "must not be empty"),
-        ({"prompt": "x", "functions": [{"name": "f"}, {"name": "f"}]}, "f stands twice"),
         (
-            {"prompt": "x", "functions": [{"name": "f", "parameters": {"$ref": "https://e.org"}}]},
-            "no schema to follow",
+            {"messages": [U, CALLS], "prompt": "x"},
+            "prompt: must hold the results of f, as messages[1] calls for, and holds no function's result",
+        ),
+        ({"messages": [U, CALLS, RESULT, RESULT]}, "messages[2]: must hold the results of f, as"),
+        ({"messages": [U, A, RESULT]}, "messages[2]: must hold no function's result"),
+        ({"messages": [U, CALLS, {"role": "function", "content": "1"}]}, "messages[2].name: required"),
+        ({"messages": [U | CALLS | {"role": "user"}, A], "prompt": "x"}, "only an assistant's turn"),
+        ({"messages": [{"role": "user", "content": " "}], "prompt": "x"}, "must not be empty"),
+        (
+            {"prompt": "x", "functions": [{"name": "f"}, {"name": "f"}]},
+            "functions[1].name: functions[0] is named f too",
         ),
         (
             {"prompt": "x", "functions": [{"name": "f"}], "model": "gemini-2.5-pro"},
@@ -358,22 +360,62 @@ CALLS = {"role": "assistant", "function_calls": [{"name": "f"}]}
 async def test_a_conversation_that_cannot_be_is_refused_before_any_request(
     at: Desk, sim: Simulator, arguments: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=re.escape(said)):
         await at.call("ask_gemini", **arguments)
     assert sim.calls == []
 
 
 @pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"properties": []}, "not a valid JSON Schema at /properties: [] is not of type 'object'"),
+        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not of type 'object'"),
+        ({"$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not of type 'object'"),
+        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not of type 'array'"),
+        ({"$ref": "https://e.org"}, "$ref 'https://e.org' points outside the schema"),
+        ({"properties": {"a": {"$ref": "#/$defs/a"}}}, "$ref '#/$defs/a' points outside the schema"),
+        ({"type": "string"}, "must be the JSON Schema of an object"),
+        ({"type": ["string", "null"]}, "must be the JSON Schema of an object"),
+        ({"city": "string"}, "must be the JSON Schema of an object"),
+    ],
+)
+async def test_parameters_that_are_no_schema_of_an_object_say_where_and_what_they_must_be(
+    at: Desk, sim: Simulator, parameters: dict[str, Any], said: str
+) -> None:
+    functions = [{"name": "fine"}, {"name": "f", "parameters": parameters}]
+    with pytest.raises(InputError) as refused:
+        await at.call("ask_gemini", prompt="x", functions=functions)
+    assert str(refused.value).startswith(f"functions[1].parameters: {said}")
+    assert sim.calls == []
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"type": "object"}, {"type": ["object", "null"]}, {"anyOf": [{"type": "object"}]}]
+)
+async def test_parameters_that_may_be_an_object_are_taken(at: Desk, parameters: dict[str, Any]) -> None:
+    reply = await at.call("ask_gemini", prompt="x", functions=[{"name": "f", "parameters": parameters}])
+    assert not reply.is_error
+
+
+async def test_null_is_the_same_as_nothing(at: Desk, sim: Simulator) -> None:
+    called = {"role": "assistant", "content": None, "function_calls": [{"name": "f", "arguments": None}]}
+    await at.call("ask_gemini", messages=[U, called, RESULT], stop=None, files=None, fresh=None, seed=None)
+    with_nulls = sim.calls[-1].body
+    await at.call("ask_gemini", messages=[U, CALLS, RESULT], fresh=True)
+    assert sim.calls[-1].body == with_nulls
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({}, "prompt is required"),
+        ({}, "prompt: required, unless"),
         ({"prompt": "  "}, "prompt: must not be empty"),
         ({"prompt": "x", "stop": ["a"] * 5}, "stop: must be at most 4"),
         ({"prompt": "x", "seed": 2**31}, "seed: must be less than"),
-        ({"prompt": "x", "temperature": 2.5}, "temperature: must be less than or equal to 2"),
+        ({"prompt": "x", "temperature": 2.5}, "temperature: must be at most 2, not 2.5"),
         ({"prompt": "x", "messages": [{"role": "system", "content": "y"}]}, "messages[0].role: must be"),
         ({"prompt": "x", "functions": [{"name": "1 f"}]}, "functions[0].name: must begin with a letter"),
-        ({"messages": [U], "files": ["a.png"]}, "files go with a prompt"),
+        ({"messages": [U], "files": ["a.png"]}, "files: they go with a prompt"),
         ({"prompt": "x", "tempreature": 1}, "did you mean temperature?"),
     ],
 )

@@ -1,6 +1,7 @@
 """extract_json over the real upstream path, on both dialects."""
 
 import json
+import re
 import shlex
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,7 +9,11 @@ from typing import Any
 import pytest
 
 from runapi_mcp.errors import InputError
+from runapi_mcp.extraction.checking import Check
+from runapi_mcp.extraction.verdict import Verdict
 from runapi_mcp.sim import Simulator
+from runapi_mcp.wire.schema import Rewritten, rewritten
+from runapi_mcp.wire.types import DialectName, JsonObject
 from tools.calling import Desk, desk, facts
 
 SCHEMA: dict[str, Any] = {
@@ -49,6 +54,23 @@ async def test_both_halves_hold_the_json(at: Desk) -> None:
         "/properties/total/exclusiveMinimum",
     }
     assert not reply.is_error
+
+
+async def test_a_schema_is_rewritten_once_however_often_its_result_is_read(
+    at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[JsonObject] = []
+
+    def counted(schema: JsonObject, dialect: DialectName) -> Rewritten:
+        made.append(schema)
+        return rewritten(schema, dialect)
+
+    monkeypatch.setattr("runapi_mcp.extraction.wanted.rewritten", counted)
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    again = await at.call("get_result", handle=reply.handle)
+    assert facts(again)["receipt"] == facts(reply)["receipt"]
+    assert facts(again)["receipt"]["checked_here"]
+    assert len(made) == 1
 
 
 async def test_a_schema_may_be_json_text(at: Desk) -> None:
@@ -116,6 +138,15 @@ async def test_what_is_no_json_is_an_error_with_its_raw_text(at: Desk, sim: Simu
     assert reply.is_error
     assert facts(reply)["violations"][0].startswith("(root): not JSON")
     assert facts(reply)["raw"] in reply.text
+
+
+async def test_the_part_that_conforms_shows_no_key_that_nobody_asked_for(at: Desk, sim: Simulator) -> None:
+    open_ended = {key: value for key, value in SCHEMA.items() if key != "additionalProperties"}
+    sim.play(*[saying({"unexpected": 1})] * 2)
+    reply = await at.call("extract_json", schema=open_ended, text=TEXT)
+    assert reply.is_error
+    assert "valid_part" not in facts(reply)
+    assert "The part that conforms" not in reply.text
 
 
 async def test_json_in_a_fence_is_read(at: Desk, sim: Simulator) -> None:
@@ -260,7 +291,108 @@ async def test_a_long_document_is_given_in_pages_that_add_up(sim: Simulator) -> 
     assert json.loads(whole) == rows
 
 
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"name": "string", "total": "number"}, "schema: 'name' is no keyword of JSON Schema"),
+        ({"title": "string", "year": "number"}, "schema: 'year' is no keyword of JSON Schema"),
+        ('{"name": "string"}', "schema: 'name' is no keyword of JSON Schema"),
+        ({"$schema": []}, "schema: $schema must be a string"),
+    ],
+)
+async def test_what_is_no_schema_is_refused_before_any_request(
+    at: Desk, sim: Simulator, schema: Any, said: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        await at.call("extract_json", schema=schema, text=TEXT)
+    assert sim.calls == []
+
+
+@pytest.mark.parametrize("schema", [{}, {"title": "Anything"}, {"type": "object", "x-order": 1}])
+async def test_a_schema_that_asks_for_little_is_still_one(at: Desk, schema: Any) -> None:
+    assert not (await at.call("extract_json", schema=schema, text=TEXT)).is_error
+
+
 async def test_a_remote_reference_is_refused_before_any_request(at: Desk, sim: Simulator) -> None:
     with pytest.raises(InputError, match="points outside the schema"):
         await at.call("extract_json", schema={"$ref": "https://example.org/schema"}, text=TEXT)
     assert sim.calls == []
+
+
+# ---------------------------------------------------------------- checks that take long
+
+ENDLESS: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+LONG = {"a": "a" * 40 + "!"}
+
+
+async def test_what_could_not_be_checked_in_time_is_given_and_says_so(
+    at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runapi_mcp.extraction.elsewhere.SECONDS", 0.3)
+    sim.play(saying(LONG))
+    reply = await at.call("extract_json", schema=ENDLESS, text=TEXT)
+    again = await at.call("get_result", handle=reply.handle)
+    why = "it took more than 0.3 s and was stopped"
+    for told in (reply, again):
+        found = facts(told)
+        assert (found["data"], found["unchecked"], found["status"]) == (LONG, why, "complete")
+        assert found["receipt"]["checked_here"] == []
+        assert found["notes"] == [f"Not checked in full against the schema: {why}."]
+        assert f"[Not checked in full against the schema: {why}.]" in told.text
+        assert not told.is_error
+    assert len(sim.calls) == 1, "what is not known to be wrong is not sent back"
+
+
+async def test_what_is_no_json_and_could_not_be_checked_is_given_as_it_is(
+    at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    sim.play(saying("x" * 60_000))
+    reply = await at.call("extract_json", schema={"type": "string"}, text=TEXT, max_repairs=0)
+    found = facts(reply)
+    assert found["raw"] == reply.text[: len(found["raw"])]
+    assert found["unchecked"] == "no process could be started to check it with"
+    assert "data" not in found
+    assert not reply.is_error
+
+
+async def test_a_check_elsewhere_repairs_and_conforms_as_one_here(at: Desk, sim: Simulator) -> None:
+    sim.play(saying({"a": "b"}), saying({"a": "aaa"}))
+    reply = await at.call("extract_json", schema=ENDLESS, text=TEXT)
+    assert facts(reply)["data"] == {"a": "aaa"}
+    assert facts(reply)["receipt"]["repairs"] == 1
+    assert "unchecked" not in facts(reply)
+    assert "does not match" in json.dumps(sim.calls[-1].body)
+
+
+async def test_a_verdict_is_reached_once_however_often_its_result_is_read(
+    at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[list[str]] = []
+    verdict = Check.verdict
+
+    async def counted(self: Check, texts: list[str], begin: str) -> Verdict:
+        rounds.append(texts)
+        return await verdict(self, texts, begin)
+
+    monkeypatch.setattr(Check, "verdict", counted)
+    monkeypatch.setattr(Check, "at_once", lambda *_: pytest.fail("it was judged once more"))
+    sim.play(saying({"name": "x"}), saying(GOOD))
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    for _ in range(3):
+        again = await at.call("get_result", handle=reply.handle)
+        assert facts(again)["data"] == GOOD
+    assert [len(texts) for texts in rounds] == [1, 2]
+
+
+async def test_a_list_that_still_grows_past_what_can_be_checked_at_once_is_given_as_it_is(
+    sim: Simulator,
+) -> None:
+    rows = [{"n": n} for n in range(9_000)]
+    sim.play(f"slow seconds=20 text={shlex.quote(json.dumps(rows))}")
+    async with desk(sim) as at:
+        reply = await at.call("extract_json", schema=ENDLESS, text=TEXT, many=True, wait_seconds=1)
+        found = facts(reply)
+        assert found["status"] == "running"
+        assert "unchecked" not in found
+        await at.call("get_result", handle=reply.handle, cancel=True)

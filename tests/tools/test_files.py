@@ -15,9 +15,10 @@ import anyio
 import pytest
 
 from runapi_mcp.errors import InputError
+from runapi_mcp.files.attaching import ResourceLink, attach
+from runapi_mcp.files.paths import roots
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
-from runapi_mcp.tools._files import ResourceLink, attach
 from runapi_mcp.wire.types import Inline, Linked, Text
 from tools.calling import Desk, desk
 
@@ -106,8 +107,18 @@ async def test_text_and_code_are_inlined_with_their_name(here: Path, content: by
     assert not attached.binary
 
 
+@pytest.mark.parametrize("content", ["café".encode("latin-1"), "Привет".encode("koi8-r"), b"\xff\xfe\xfd"])
+async def test_text_in_another_encoding_is_refused_as_that(here: Path, content: bytes) -> None:
+    (here / "old.txt").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        await attach(["old.txt"], Settings())
+    assert str(refused.value) == (
+        "files[0]: old.txt seems to be text, but is not UTF-8. Convert it to UTF-8 first."
+    )
+
+
 @pytest.mark.parametrize(
-    "content", [_zip(), b"GIF89a\0\0", b"a\0b", b"\xff\xfe\xfd", random.Random(7).randbytes(64) + b"\0\xff"]
+    "content", [_zip(), b"GIF89a\0\0", b"a\0b", b"\xe9\0", random.Random(7).randbytes(64) + b"\0\xff"]
 )
 async def test_a_kind_that_is_not_taken_is_refused_and_those_that_are_named(
     here: Path, content: bytes
@@ -238,7 +249,7 @@ async def test_each_problem_has_its_line(here: Path) -> None:
 async def test_files_that_are_too_large_together_are_refused(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runapi_mcp.tools._files._MOST_TOGETHER", 3000)
+    monkeypatch.setattr("runapi_mcp.files.attaching.MOST_TOGETHER", 3000)
     (here / "a.txt").write_text("x" * 2000)
     with pytest.raises(InputError, match="together"):
         await attach(["a.txt", "a.txt"], Settings())
@@ -265,6 +276,33 @@ async def test_resource_links_are_taken_and_urls_passed_on_unfetched(
 ) -> None:
     (here / "note.txt").write_text("hello")
     assert (await attach([link], Settings())).parts == (part,)
+
+
+LONG = "a" * 2_100
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"https://{LONG}[/x.png", "not a URL that can be passed on"),
+        (f"https://{LONG}℀.com/x.png", "not a URL that can be passed on"),
+        ("https://e.org:99999/x.png", "not a URL that can be passed on"),
+        ("https://[", "not a URL that can be passed on"),
+        (f"https://e.org/{LONG * 4}", "has more than 8,192 characters"),
+        ("https://me:pass@e.org/a.png", "user name or password"),
+        (f"file://{LONG}[/x", "Write file:///PATH"),
+        (f"file://{LONG}℀/x", "Write file:///PATH"),
+        ("file://folder/x", "Write file:///PATH, with three slashes"),
+        ("", "Give a path"),
+        ("nowhere.txt", "A relative path starts at"),
+    ],
+)
+async def test_what_is_wrong_with_a_path_or_url_is_told(here: Path, url: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        await attach([url], Settings())
+    assert str(refused.value).startswith("files[0]: ")
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
 @pytest.mark.parametrize("url", ["https://e.org/a.zip", "https://e.org/a.svg", "https://e.org/a.gif"])
@@ -320,3 +358,8 @@ async def test_an_open_model_is_chosen_for_the_file_and_a_named_one_refused(
         with pytest.raises(InputError, match=r"gemini-2.5-pro.*Models that have it: gemini-3-flash-preview"):
             await at.call("ask_gemini", prompt="Read it.", files=["a.pdf"], model="gemini-2.5-pro")
         assert len(sim.calls) == asked
+
+
+def test_a_folder_of_a_user_who_is_not_there_holds_no_file() -> None:
+    (folder,) = roots(("~nobody-of-this-name/reports",), working_dir=False)
+    assert not folder.exists()

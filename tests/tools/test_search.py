@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
-from runapi_mcp.tools._args import taught
+from runapi_mcp.tools import taught
 from runapi_mcp.tools.search import SearchArgs
 from tools.calling import Desk, desk, facts
 
@@ -210,8 +210,10 @@ async def test_depth_sets_effort_and_instructions(
         ({"include_domains": ["not a domain"]}, "include_domains[0]: must be a domain"),
         ({"exclude_domains": ["localhost"]}, "exclude_domains[0]: must be a domain"),
         ({"recency": "decade"}, "recency: must be 'day', 'week', 'month' or 'year'"),
-        ({"language": "x\ny"}, "language: must be a language"),
+        ({"language": "x\ny"}, "language: must be one language"),
         ({"depth": "deep"}, "depth: must be"),
+        ({"include_domains": "example.org"}, 'include_domains: must be a list, not "example.org"'),
+        ({"exclude_domains": ["example.org"] * 51}, "exclude_domains: must have at most 50 domains, not 51"),
     ],
 )
 def test_a_bad_filter_is_taught(arguments: dict[str, Any], said: str) -> None:

@@ -1,6 +1,7 @@
 """A small real server for the stdio tests: ``python echo_server.py``, one tool for each way to misbehave."""
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -43,6 +44,15 @@ async def stuck(_: Context, trace: str) -> str:
     return "unreachable"
 
 
+async def spin(_: Context, trace: str, on: str) -> str:
+    """Computes for minutes on the event loop; a regular expression keeps all threads from running."""
+    mark(trace, "begun")
+    if on == "regex":
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    while True:
+        pass
+
+
 async def flood(ctx: Context, notes: str) -> str:
     for number in range(int(notes)):
         await ctx.session.report_progress(number, message="x" * 100)
@@ -71,7 +81,7 @@ async def linger(_: Context, trace: str) -> str:
 
 
 LINGERING: list[str] = []
-TOOLS = {tool.__name__: tool for tool in (echo, slow, stuck, flood, noisy, big, torn, linger)}
+TOOLS = {tool.__name__: tool for tool in (echo, slow, stuck, spin, flood, noisy, big, torn, linger)}
 
 
 async def list_tools(_: Context, __: t.PaginatedRequestParams | None) -> t.ListToolsResult:

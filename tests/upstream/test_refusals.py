@@ -1,3 +1,4 @@
+import json
 import logging
 import socket
 import ssl
@@ -16,6 +17,7 @@ from sockets import Closed, Peer, raw_server, refused_url
 from runapi_mcp.errors import (
     FailedMidway,
     KeyRefused,
+    ProtocolError,
     RateLimited,
     RequestRefused,
     SettingsError,
@@ -33,6 +35,7 @@ from runapi_mcp.wire import DialectName
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 REFUSALS = {
     "error-a": "RequestRefused", "error-b": "RequestRefused", "error-c": "RequestRefused",
@@ -123,11 +126,24 @@ async def test_patience_covers_both_waits_together(sim: Simulator) -> None:
 @pytest.mark.parametrize("status", [500, 502, 504, 408])
 async def test_no_other_status_is_waited_for(status: int) -> None:
     async def answer(peer: Peer, _: bytes) -> None:
-        await peer.say(b"HTTP/1.1 %d X\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n" % status)
+        await peer.say(b"HTTP/1.1 %d X\r\nretry-after: 0.1\r\ncontent-length: 0\r\n\r\n" % status)
 
     async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
         outcome = await ask(upstream, patience=60)
     assert isinstance(outcome.error, Unavailable)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("header", ["-5", "0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_a_wait_that_is_over_before_it_begins_is_none(header: str) -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(f"HTTP/1.1 429 X\r\nretry-after: {header}\r\ncontent-length: 0\r\n\r\n".encode())
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcome = await ask(upstream, patience=60)
+    assert isinstance(outcome.error, RateLimited)
+    assert outcome.error.retry_after is None
+    assert "Wait before calling again" in str(outcome.error)
     assert len(server.requests) == 1
 
 
@@ -192,6 +208,62 @@ async def test_a_server_that_speaks_no_http_is_not_tried_again() -> None:
     async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
         assert isinstance((await ask(upstream)).error, StreamCut)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n",
+    ],
+)
+async def test_what_answers_in_no_http_is_named_and_so_is_where_to_look(reply: bytes) -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(reply)
+        raise Closed
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcome = await ask(upstream)
+    assert isinstance(outcome.error, ProtocolError)
+    assert "does not speak HTTP as it should" in str(outcome.error)
+    assert "Check that RUNAPI_BASE_URL points at RunAPI" in str(outcome.error)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"Hello there", "before RunAPI answered"),
+        (STREAM + b"fffffffffffffffffffff\r\nabc", "before anything of the answer came"),
+        (STREAM + b"zz\r\n", "before anything of the answer came"),
+    ],
+)
+async def test_where_nothing_has_come_nothing_is_to_be_continued(reply: bytes, words: str) -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(reply)
+        raise Closed
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcome = await ask(upstream)
+    assert isinstance(outcome.error, StreamCut)
+    assert f"{words}; it may have done the work" in str(outcome.error)
+    assert "check RUNAPI_BASE_URL if it happens every time" in str(outcome.error)
+    assert "partial" not in str(outcome.error)
+
+
+async def test_a_bad_chunk_in_the_middle_leaves_text_to_continue_from() -> None:
+    piece = b'data: {"choices":[{"delta":{"content":"Half"}}]}\n\n'
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(STREAM + b"%x\r\n%b\r\nzz\r\n" % (len(piece), piece))
+        raise Closed
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcome = await ask(upstream)
+    assert isinstance(outcome.error, StreamCut)
+    assert "continue from the partial text" in str(outcome.error)
+    assert outcome.fold.partial().text == "Half"
 
 
 async def test_a_server_without_tls_is_told_apart_from_one_with_a_bad_certificate() -> None:
@@ -381,6 +453,24 @@ async def test_a_refusal_that_echoes_the_key_is_told_without_it() -> None:
     assert CANARY not in everything(outcome)
 
 
+@pytest.mark.parametrize("field", ["finishReason", "finishMessage"])
+async def test_a_finish_that_echoes_the_key_in_escapes_is_told_without_it(field: str) -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in CANARY)
+    candidate = {"finishReason": "OTHER", "content": {"parts": [{"text": "Half"}]}} | {field: "KEY"}
+    body = f"data: {json.dumps({'candidates': [candidate]})}\n\n".replace("KEY", escaped).encode()
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%b"
+            % (len(body), body)
+        )
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcome = await ask(upstream, "native")
+    assert "[key]" in repr(outcome.fold.partial().finish)
+    assert CANARY not in everything(outcome)
+
+
 def test_what_is_too_short_for_a_key_is_left_in_the_text() -> None:
     assert redacted("an apple", SecretStr("a")) == "an apple"
     assert redacted("an apple", SecretStr("")) == "an apple"
@@ -395,9 +485,10 @@ NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, None), ("", None), ("soon", None), ("nan", None), ("7", 7.0), ("0.5", 0.5), ("-3", 0.0),
+        (None, None), ("", None), ("soon", None), ("nan", None), ("7", 7.0), ("0.5", 0.5),
+        ("-3", None), ("0", None), ("-inf", None),
         ("1e9", 86_400.0), ("inf", 86_400.0),
-        ("Wed, 21 Oct 2026 07:29:00 GMT", 60.0), ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
+        ("Wed, 21 Oct 2026 07:29:00 GMT", 60.0), ("Wed, 21 Oct 2026 07:00:00 GMT", None),
         ("Wed, 21 Oct 2026 09:29:00 +0200", 60.0), ("Wed, 21 Oct 2026 07:29:00 -0000", 60.0),
         ("Wed, 21 Oct 9999 07:29:00 GMT", 86_400.0), ("Wed, 21 Oct 2026 07:29:00 +99999999999999", None),
     ],
@@ -409,10 +500,10 @@ def test_a_wait_is_read_from_seconds_and_dates(header: str | None, seconds: floa
 @given(st.text(max_size=40))
 def test_any_header_is_a_wait_within_a_day_or_none(header: str) -> None:
     seconds = retry_after(header, NOW)
-    assert seconds is None or 0 <= seconds <= 86_400
+    assert seconds is None or 0 < seconds <= 86_400
 
 
-@given(st.integers(0, 80_000), st.integers(-12, 14))
+@given(st.integers(1, 80_000), st.integers(-12, 14))
 def test_a_date_in_any_zone_is_the_same_wait(seconds: int, hours: int) -> None:
     then = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=hours)))
     assert retry_after(then.strftime("%a, %d %b %Y %H:%M:%S %z"), NOW) == seconds

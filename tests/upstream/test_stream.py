@@ -69,11 +69,13 @@ ENDINGS: dict[str, str] = {
     "ok-empty type=text/plain": "StreamCut",
     "no-content-204": "ProtocolError", "raw-json": "Unavailable", "garbage": "ProtocolError",
     "mid-error": "FailedMidway", "mid-error-event": "FailedMidway", "mid-raw-json": "FailedMidway",
-    "mid-error-string": "FailedMidway", "cut-chunked": "StreamCut", "cut-clean": "StreamCut",
+    "mid-error-string": "FailedMidway", "mid-error-finish": "FailedMidway",
+    "cut-chunked": "StreamCut", "cut-clean": "StreamCut",
     "cut-mid-event": "StreamCut", "cut-rst": "StreamCut", "cut-before-headers": "StreamCut",
     "cut-gzip": "StreamCut", "false-gzip": "ProtocolError",
 }  # fmt: skip
-KEEPS_TEXT = {"garbage", "mid-error", "mid-error-event", "mid-raw-json", "mid-error-string", "cut-chunked",
+KEEPS_TEXT = {"garbage", "mid-error", "mid-error-event", "mid-raw-json", "mid-error-string",
+              "mid-error-finish", "cut-chunked",
               "cut-clean", "cut-mid-event", "cut-gzip"}  # fmt: skip
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from streams import fold
 
 from runapi_mcp.errors import InputError, ProtocolError
 from runapi_mcp.wire import Chat, dialects
@@ -10,8 +11,10 @@ from runapi_mcp.wire.types import (
     Call,
     Event,
     Failure,
+    Finish,
     Frame,
     Function,
+    FunctionCall,
     FunctionCallDelta,
     Inline,
     Linked,
@@ -132,10 +135,22 @@ def test_a_tool_call_keeps_an_index_it_was_given() -> None:
         ([{"id": "", "function": {"name": "f"}}, {"id": "", "function": {"name": "g"}}], [0, 1]),
         ([{"function": {"arguments": "{"}}, {"function": {"arguments": "}"}}], [0, 0]),
         ([{"id": "a"}, {}], [0, 0]),
+        ([{"id": "a"}, {"id": "b"}, {"id": "a"}], [0, 1, 0]),
+        ([{"id": "a"}, {"id": "b"}, {"id": "a"}, {}, {"id": "c"}], [0, 1, 0, 0, 2]),
+        ([{"index": 0, "id": "a"}, {"index": 1, "id": "b"}, {}, {"id": "a"}, {"id": "c"}], [0, 1, 1, 0, 2]),
     ],
 )
 def test_a_new_id_or_a_new_name_is_a_new_tool_call(deltas: list[object], indices: list[int]) -> None:
     assert [call.index for call in calls(*deltas)] == indices
+
+
+def test_calls_that_come_in_turns_are_put_together_by_id() -> None:
+    deltas = [("a", '{"q": '), ("b", '{"r": '), ("a", "1}"), ("b", "2}")]
+    made = fold(calls(*({"id": name, "function": {"arguments": text}} for name, text in deltas)))
+    assert made.partial().function_calls == (
+        FunctionCall("a", "", '{"q": 1}'),
+        FunctionCall("b", "", '{"r": 2}'),
+    )
 
 
 def test_arguments_sent_as_an_object_become_json_text() -> None:
@@ -165,6 +180,32 @@ def test_a_reasoning_that_only_looks_like_sources_is_thought_after_all() -> None
 def test_a_chunk_with_an_error_beside_its_text_gives_both() -> None:
     chunk = {"choices": [{"delta": {"content": "one"}}], "error": "out"}
     assert decoded(chunk) == [TextDelta("one"), Failure("out")]
+
+
+@pytest.mark.parametrize(
+    ("choice", "beside", "failure"),
+    [
+        ({"error": {"message": "died", "code": 502}}, {}, Failure("died", 502)),
+        ({"error": "died"}, {}, Failure("died")),
+        ({"error": {"message": "died"}}, {"error": "other"}, Failure("died")),
+        ({}, {"error": {"message": "died", "code": 502}}, Failure("died", 502)),
+        ({}, {"message": "died"}, Failure("died")),
+        ({}, {"code": 503, "msg": "died"}, Failure("died", 503)),
+    ],
+)
+def test_a_finish_that_is_an_error_is_told_in_runapis_words(
+    choice: dict[str, Any], beside: dict[str, Any], failure: Failure
+) -> None:
+    chunk = {"choices": [{"delta": {"content": "one"}, "finish_reason": "error", **choice}], **beside}
+    assert decoded(chunk) == [TextDelta("one"), failure, Finish("error", "error")]
+
+
+def test_an_error_in_a_choice_is_one_whatever_its_finish_says() -> None:
+    chunk = {"choices": [{"delta": {}, "finish_reason": "stop", "error": {"message": "died"}}]}
+    assert decoded(chunk) == [Failure("died"), Finish("stop", "stop")]
+    assert decoded({"choices": [{"delta": {}, "finish_reason": "stop"}], "message": "ok"}) == [
+        Finish("stop", "stop")
+    ]
 
 
 @pytest.mark.parametrize("error", [None, "", {}, [], False])

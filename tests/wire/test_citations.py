@@ -66,6 +66,70 @@ def test_nulls_in_metadata_do_not_cost_the_sources() -> None:
     ]
 
 
+GOOD = {"web": {"uri": "https://good", "title": "Good"}}
+CLAIM = {"segment": {"startIndex": 0, "endIndex": 5, "text": "Claim"}, "groundingChunkIndices": [0]}
+WHOLE = Grounding((Source("https://good", "Good"),), (Support(0, 5, "Claim", (0,)),), ("q",))
+UNTITLED = Grounding((Source("https://good"),), WHOLE.supports, WHOLE.queries)
+UNSUPPORTED = Grounding(WHOLE.sources, (), WHOLE.queries)
+
+
+@pytest.mark.parametrize(
+    ("odd", "expected"),
+    [
+        ({"webSearchQueries": ["q", None, 5]}, WHOLE),
+        ({"webSearchQueries": 5}, Grounding(WHOLE.sources, WHOLE.supports)),
+        ({"groundingChunks": [GOOD, None, 5, {"web": 5}, {"web": {"uri": 5}}]}, WHOLE),
+        ({"groundingChunks": [{"web": {"uri": "https://good", "title": 5}}]}, UNTITLED),
+        ({"groundingChunks": {"0": GOOD}}, Grounding(queries=("q",))),
+        ({"groundingSupports": [CLAIM, None, 5, {"segment": 5}]}, WHOLE),
+        ({"groundingSupports": [CLAIM | {"groundingChunkIndices": ["x", 0, None, 99, -1]}]}, WHOLE),
+        ({"groundingSupports": [CLAIM | {"groundingChunkIndices": "x"}]}, UNSUPPORTED),
+        ({"groundingSupports": [CLAIM | {"segment": {"startIndex": "x", "endIndex": 5}}]}, UNSUPPORTED),
+        ({"groundingSupports": 5}, UNSUPPORTED),
+        ({"groundingSupports": [CLAIM | {"confidenceScores": "x"}], "searchEntryPoint": 5}, WHOLE),
+    ],
+)
+def test_an_odd_field_of_metadata_costs_itself_and_no_other_source(
+    odd: dict[str, object], expected: Grounding
+) -> None:
+    metadata = {"webSearchQueries": ["q"], "groundingChunks": [GOOD], "groundingSupports": [CLAIM]}
+    assert list(Citations().metadata(metadata | odd)) == [expected]
+
+
+@pytest.mark.parametrize("odd", [None, 5, {"web": None}, {"web": {"uri": 5}}, {"maps": {"uri": "x"}}])
+def test_an_odd_chunk_keeps_its_place_so_that_no_claim_rests_on_another_page(odd: object) -> None:
+    support = CLAIM | {"groundingChunkIndices": [1]}
+    metadata = {"groundingChunks": [odd, GOOD], "groundingSupports": [CLAIM, support]}
+    assert list(Citations().metadata(metadata)) == [Grounding(WHOLE.sources, WHOLE.supports)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "title", "supports"),
+    [
+        ({"title": 5}, "", (Support(0, 5, "", (0,)),)),
+        ({"start_index": "x"}, "Good", ()),
+        ({"end_index": 1.5}, "Good", ()),
+        ({"start_index": None}, "Good", (Support(0, 5, "", (0,)),)),
+        ({"end_index": None}, "Good", ()),
+    ],
+)
+def test_an_odd_field_of_an_annotation_does_not_cost_the_page(
+    odd: dict[str, object], title: str, supports: tuple[Support, ...]
+) -> None:
+    cited = {"url": "https://good", "title": "Good", "start_index": 0, "end_index": 5}
+    annotations = [None, {"url_citation": cited | odd}, {"url_citation": {"url": 5}}]
+    assert last(Citations().annotations(annotations)) == Grounding(
+        (Source("https://good", title, "annotation"),), supports
+    )
+
+
+def test_an_odd_field_of_a_relays_source_does_not_cost_it() -> None:
+    told = [{"url": "https://good", "title": 5, "snippet": []}, None, 5, {"url": 5}]
+    assert list(Citations().reasoning(json.dumps(told))) == [
+        Grounding((Source("https://good", "", "relay"),))
+    ]
+
+
 def test_sources_supports_and_queries_are_bounded() -> None:
     web = {"web": {"uri": "https://a"}}
     support = {"segment": {"endIndex": 1}, "groundingChunkIndices": [0]}

@@ -54,7 +54,7 @@ def google(*details: object, code: object = 400, message: str = "no") -> Any:
         ),
         (
             {"error": {"code": "rate_limited", "message": "slow"}},
-            Failure("slow", code="rate_limited"),
+            Failure("slow", status=429, code="rate_limited"),
         ),
         (
             {
@@ -81,8 +81,11 @@ def google(*details: object, code: object = 400, message: str = "no") -> Any:
         ({"error": {"code": True, "message": "m"}}, Failure("m")),
         ({"error": {"code": 7, "message": "m", "status": ["odd"]}}, Failure("m")),
         ({"error": {"type": "x"}}, Failure("")),
-        ({"error": ["first", "second"]}, Failure("")),
+        ({"error": ["first", "second"]}, Failure("first")),
+        ({"error": ["first"], "code": 429}, Failure("first", status=429)),
         ({"error": [{"message": "first"}, 2]}, Failure("first")),
+        ({"error": [1, None, "", {"message": "second"}]}, Failure("second")),
+        ({"error": [1, 2]}, Failure("")),
         ({"error": "a\ud83d"}, Failure("a\ufffd")),
         ({"code": 0, "msg": "ok"}, None),
         ({"code": 200, "msg": "ok"}, None),
@@ -107,6 +110,8 @@ def test_a_report_is_read_in_every_shape_and_nothing_else_is(value: object, fail
         ({"retryDelay": "22s"}, Failure("no", 400, retry_after=22.0)),
         ({"retryDelay": "0.5s"}, Failure("no", 400, retry_after=0.5)),
         ({"retryDelay": "soon"}, Failure("no", 400)),
+        ({"retryDelay": "0s"}, Failure("no", 400)),
+        ({"retryDelay": "-5s"}, Failure("no", 400)),
         ({"violations": [{"quotaId": "RequestsPerDay-Free"}]}, Failure("no", 400, hopeless=True)),
         ({"violations": [{"quotaId": "RequestsPerMinute"}, {"quotaId": 5}, 6]}, Failure("no", 400)),
         ({"violations": "PerDay"}, Failure("no", 400)),
@@ -200,6 +205,25 @@ def test_a_refusal_is_the_error_its_status_means(status: int, failure: Failure, 
 )
 def test_a_refusal_says_what_happened_and_what_to_do(status: int, failure: Failure, words: str) -> None:
     assert words in str(refusal(failure, status, path="/x"))
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "words"),
+    [
+        ('{"error": {"code": "rate_limited", "message": "slow down"}}', RateLimited, "(429): “slow down”"),
+        ('{"error": "no", "code": "request_conflict"}', RequestRefused, "refused the call (409): “no”"),
+        ('{"error": {"code": "continuation_unavailable"}}', Unavailable, "(503): it is not available now"),
+        ('{"error": "out"}', Unavailable, "RunAPI failed (an error at status 200): “out”"),
+        ('{"error": {"code": "new_one"}}', Unavailable, "(an error at status 200): no reason was given"),
+    ],
+)
+def test_an_error_at_status_200_is_what_its_code_means_and_else_no_status_is_made_up(
+    body: str, error: type[Refused], words: str
+) -> None:
+    refused = refusal(read_failure_body(body), 200, path="/x")
+    assert type(refused) is error
+    assert words in str(refused)
+    assert (refused.status is None) == ("status 200" in words)
 
 
 @pytest.mark.parametrize(("root", "other"), [("/v1beta/openai", "/v1"), ("/v1", "/v1beta/openai")])

@@ -19,6 +19,7 @@ from runapi_mcp.wire.types import (
     PromptBlocked,
     Served,
     Source,
+    Support,
     TextDelta,
     ThoughtDelta,
     Usage,
@@ -119,6 +120,100 @@ def test_a_finish_after_a_function_call_is_a_call_for_it(reason: str) -> None:
     assert answer.function_calls == (FunctionCall("a", "f", "{}"),)
 
 
+class Weighed(str):
+    """Text that counts the characters which adding it to other text copies."""
+
+    copied = 0
+    __slots__ = ()
+
+    def __add__(self, other: str) -> "Weighed":
+        return self._counted(str.__add__(self, other))
+
+    def __radd__(self, other: str) -> "Weighed":
+        return self._counted(str.__add__(other, self))
+
+    def _counted(self, made: str) -> "Weighed":
+        Weighed.copied += len(made)
+        return Weighed(made)
+
+
+def test_what_adding_to_a_call_copies_does_not_grow_with_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Weighed, "copied", 0)
+    deltas = [FunctionCallDelta(0, "a", "f", Weighed("x" * 50)) for _ in range(200)]
+    assert fold([*deltas, STOP]).answer().function_calls == (FunctionCall("a", "f", "x" * 50 * 200),)
+    assert Weighed.copied <= 50 * 200
+
+
+def test_a_call_that_is_read_twice_is_joined_once() -> None:
+    folded = fold([FunctionCallDelta(0, "a", "f", "{"), FunctionCallDelta(0, "", "", "}" * 50)])
+    (once,), (again,) = folded.partial().function_calls, folded.partial().function_calls
+    assert once.arguments is again.arguments
+
+
+def test_a_later_delta_of_a_call_changes_only_what_it_names() -> None:
+    stream: list[Event] = [
+        FunctionCallDelta(0, "a", "f", "{", "s"),
+        FunctionCallDelta(0, "", "", "}"),
+        FunctionCallDelta(0, "b", "g", "", "t"),
+    ]
+    assert fold(stream[:2]).partial().function_calls == (FunctionCall("a", "f", "{}", "s"),)
+    assert fold(stream).partial().function_calls == (FunctionCall("b", "g", "{}", "t"),)
+
+
+@pytest.mark.parametrize(
+    ("event", "empty"),
+    [
+        (TextDelta("x"), False),
+        (FunctionCallDelta(0, "", "f", ""), False),
+        (TextDelta(""), True),
+        (ThoughtDelta("hm"), True),
+        (Grounding((Source("https://a.example"),)), True),
+        (STOP, True),
+    ],
+)
+def test_a_fold_is_empty_until_text_or_a_call_has_come(event: Event, *, empty: bool) -> None:
+    assert Fold().empty
+    assert fold([event]).empty is empty
+
+
+events_of_all_kinds = st.lists(
+    st.one_of(
+        st.builds(TextDelta, st.text(max_size=5)),
+        st.builds(ThoughtDelta, st.text(max_size=5)),
+        st.builds(FunctionCallDelta, st.integers(0, 2), *[st.text(max_size=3)] * 4),
+        st.builds(
+            Grounding,
+            st.lists(
+                st.builds(Source, *[st.text(max_size=3)] * 2, st.just("relay"), st.text(max_size=3))
+            ).map(tuple),
+            st.lists(st.builds(Support, st.just(0), st.just(0), st.text(max_size=3), st.just((0,)))).map(
+                tuple
+            ),
+            st.lists(st.text(max_size=3)).map(tuple),
+        ),
+    )
+)
+
+
+@given(events_of_all_kinds)
+def test_the_size_is_the_characters_of_all_that_is_held(stream: list[Event]) -> None:
+    folded = fold(stream)
+    held = folded.partial()
+    assert folded.size == sum(
+        map(
+            len,
+            [
+                held.text,
+                held.thoughts,
+                *(said for c in held.function_calls for said in (c.id, c.name, c.arguments, c.signature)),
+                *(said for s in held.grounding.sources for said in (s.url, s.title, s.snippet)),
+                *(support.text for support in held.grounding.supports),
+                *held.grounding.queries,
+            ],
+        )
+    )
+
+
 def test_function_calls_come_in_the_order_of_their_index() -> None:
     stream: list[Event] = [FunctionCallDelta(1, "b", "g", ""), FunctionCallDelta(0, "a", "f", ""), STOP]
     assert [call.id for call in fold(stream).answer().function_calls] == ["a", "b"]
@@ -172,3 +267,8 @@ def test_nothing_more_is_due_once_text_usage_and_finish_have_come() -> None:
     for event, settled in stream:
         ending.feed(event)
         assert ending.settled is settled
+
+
+def test_a_finish_after_a_failure_is_none_and_a_failure_after_the_finish_is_forgivable() -> None:
+    assert not fold([*HALF, Failure("no"), STOP]).finished
+    assert fold([*HALF, STOP, Failure("no")]).finished

@@ -24,6 +24,20 @@ def test_other_vendors_models_are_left_out() -> None:
     assert read_page('{"data":[{"id":"gpt-9"},{"id":"gemini-a"}]}')[0] == [LiveModel("gemini-a")]
 
 
+@pytest.mark.parametrize("odd", [None, 5, "gemini-b", {}, {"id": 5, "name": 5}, {"id": None}])
+@pytest.mark.parametrize(("key", "name"), [("data", "id"), ("models", "name")])
+def test_an_odd_entry_does_not_cost_the_others(key: str, name: str, odd: object) -> None:
+    told = {key: [odd, {name: "gemini-a", "display_name": 5, "displayName": []}], "nextPageToken": 5}
+    assert read_page(json.dumps(told)) == ([LiveModel("gemini-a")], None)
+
+
+def test_a_title_that_utf8_cannot_spell_does_not_cost_the_list() -> None:
+    assert read_page('{"data":[{"id":"gemini-a","display_name":"\\ud83d"}]}') == (
+        [LiveModel("gemini-a", "\ufffd")],
+        None,
+    )
+
+
 def test_names_are_one_line_and_bounded_and_so_is_their_number() -> None:
     page = {"data": [{"id": "gemini-" + "x" * 500, "display_name": "a\nb"}] * 1_500}
     found = read_page(json.dumps(page))[0]
@@ -33,7 +47,8 @@ def test_names_are_one_line_and_bounded_and_so_is_their_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "<html>", '{"data":null}', '{"data":[{}]}', '{"models":[{"id":"x"}]}']
+    "text",
+    ["", "[]", "{}", "<html>", '{"data":null}', '{"data":5}', '{"data":[{}]}', '{"models":[{"id":"x"}]}'],
 )
 def test_a_body_that_is_no_list_is_a_protocol_error(text: str) -> None:
     with pytest.raises(ProtocolError, match="list of models"):

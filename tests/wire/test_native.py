@@ -3,9 +3,23 @@ from typing import Any
 
 import pytest
 
+from runapi_mcp.catalog import choose_dialect
 from runapi_mcp.errors import ProtocolError
 from runapi_mcp.wire import Native
-from runapi_mcp.wire.types import Call, Done, Failure, Frame, Function, Inline, Linked, Text, Turn, Usage
+from runapi_mcp.wire.types import (
+    Call,
+    Done,
+    Failure,
+    Frame,
+    Function,
+    FunctionCall,
+    Inline,
+    Linked,
+    Returned,
+    Text,
+    Turn,
+    Usage,
+)
 
 ASK = Call("gemini-3-flash-preview", (Turn("user", (Text("Hi"),)),))
 
@@ -56,14 +70,15 @@ def test_a_plain_question_is_its_contents_and_nothing_more() -> None:
         ),
         ({"include_thoughts": True}, {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}}),
         ({"effort": "high"}, {"generationConfig": {"thinkingConfig": {"thinkingLevel": "high"}}}),
-        (
-            {"effort": "low", "model": "gemini-2.5-pro"},
-            {"generationConfig": {"thinkingConfig": {"thinkingBudget": 1024}}},
-        ),
     ],
 )
 def test_a_wish_becomes_its_own_field(change: dict[str, Any], added: dict[str, Any]) -> None:
     assert body(replace(ASK, **change)) == body(ASK) | added
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-2.5-flash-lite"])
+def test_no_model_that_takes_budgets_and_no_levels_is_sent_here(model: str) -> None:
+    assert choose_dialect(model, (), "native") == "chat"
 
 
 def test_files_are_carried_inline_or_by_link() -> None:
@@ -76,6 +91,43 @@ def test_files_are_carried_inline_or_by_link() -> None:
                 {"fileData": {"mimeType": "video/mp4", "fileUri": "https://a.example/x"}},
             ],
         }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (
+            FunctionCall("f1", "lookup", '{"q": "ü"}', "c2ln"),
+            {
+                "functionCall": {"id": "f1", "name": "lookup", "args": {"q": "ü"}},
+                "thoughtSignature": "c2ln",
+            },
+        ),
+        (FunctionCall("", "lookup", ""), {"functionCall": {"name": "lookup", "args": {}}}),
+        (FunctionCall("", "lookup", "[1]"), {"functionCall": {"name": "lookup", "args": {}}}),
+    ],
+)
+def test_a_call_of_an_earlier_turn_goes_back_with_its_signature(call: FunctionCall, part: object) -> None:
+    turn = Turn("model", (call,))
+    assert body(replace(ASK, turns=(turn,)))["contents"] == [{"role": "model", "parts": [part]}]
+
+
+@pytest.mark.parametrize(
+    ("content", "response"),
+    [
+        ('{"price": 3}', {"price": 3}),
+        ("[1, 2]", {"result": "[1, 2]"}),
+        ("three", {"result": "three"}),
+        ("[" * 100_000, {"result": "[" * 100_000}),
+    ],
+    ids=["object", "array", "text", "too deep"],
+)
+def test_what_a_function_gave_is_sent_as_an_object(content: str, response: object) -> None:
+    turn = Turn("user", (Returned("f1", "lookup", content),))
+    made = {"id": "f1", "name": "lookup", "response": response}
+    assert body(replace(ASK, turns=(turn,)))["contents"] == [
+        {"role": "user", "parts": [{"functionResponse": made}]}
     ]
 
 

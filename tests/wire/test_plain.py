@@ -77,7 +77,7 @@ def told(decoder: Decoder, chunks: list[Any]) -> list[Event | str]:
     return [*said, *decoder.end()]
 
 
-def nothing_plain(_frame: str, _served: str | None) -> None:
+def nothing_plain(_frame: str, _served: str | None, _followed: int | None) -> None:
     """What the short way says when every chunk has to go the long way."""
 
 
@@ -108,10 +108,10 @@ def test_the_usual_chunks_go_the_short_way() -> None:
         "model": "m",
         "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}],
     }
-    assert plain_chat(json.dumps(usual), "m")
+    assert plain_chat(json.dumps(usual), "m", 0)
     metered = usual | {"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
-    assert plain_chat(json.dumps(metered), "m")
+    assert plain_chat(json.dumps(metered), "m", 0)
     native = {
         "candidates": [{"content": {"role": "model", "parts": [{"text": "a", "thought": True}]}, "index": 0}]
     }
-    assert plain_native(json.dumps(native), "m")
+    assert plain_native(json.dumps(native), "m", 0)

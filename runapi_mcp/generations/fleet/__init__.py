@@ -4,6 +4,7 @@ Redis (or Valkey) is the store, one primary, not a cluster. It needs the extra `
 No key of RunAPI goes there, and no principal's name; questions and answers do, until they expire.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,5 +28,7 @@ class Fleet:
 def join_fleet(settings: Settings, clock: Callable[[], float]) -> Fleet:
     """Return what this server shares with the others at `settings.store`."""
     assert settings.store is not None, "a fleet meets at a store"
-    link = Link(settings.store, clock)
-    return Fleet(FleetStore(link, settings, clock), FleetPacing(link, clock), FleetBudget(link))
+    link, server = Link(settings.store, clock), secrets.token_hex(8)
+    budget = FleetBudget(link, server)
+    store = FleetStore(link, server, settings, clock, leaving=budget.share)
+    return Fleet(store, FleetPacing(link, clock), budget)

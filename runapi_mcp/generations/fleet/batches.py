@@ -1,13 +1,12 @@
 """What is written to Redis of one generation, batch by batch. Pure but for reading the generation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Final
 
-from runapi_mcp.generations.codec import dumped, plain, written_error
+from runapi_mcp.generations.fleet.records import ending_of, live_of, written
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.values import Evidence, View
+from runapi_mcp.generations.values import View
 
 MOST_CHARS: Final = 16_777_216
 """Characters of one generation's text that are shared; the rest only its own server has."""
@@ -23,107 +22,133 @@ class Entry:
     text: str
     thoughts: str
 
+    @property
+    def characters(self) -> int:
+        """How much text it has."""
+        return len(self.text) + len(self.thoughts)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one write says: pieces of text, how it stands, and at the end the rest of the answer."""
+    """What one write says: pieces of text, how it stands, and at the end the rest of the answer.
+
+    Attributes:
+        live: How it stands, as JSON.
+        final: What it came to, as JSON; empty before the last batch.
+        delivered: Whether its answer was given to a caller.
+        more: Whether there was more text than one batch takes.
+        seen: What the generation looked like, to tell later whether there is news.
+    """
 
     entries: tuple[Entry, ...]
     live: str
     final: str
     delivered: bool
     more: bool
+    seen: tuple[object, ...]
+
+    @property
+    def characters(self) -> int:
+        """How much text it has."""
+        return sum(entry.characters for entry in self.entries)
 
 
-@dataclass(slots=True)
-class Held:
-    """What Redis holds of one generation, as far as its server knows."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How far one generation is written; as it is now, nothing but its facts.
 
-    generation: Generation
-    name: str
-    facts: str = field(repr=False)
-    epoch: int = 0
-    begun: bool = False
-    said: bool = False
+    Attributes:
+        entries: Pieces of text in all.
+        total: Characters in all.
+        round: The round of the last piece, from 1.
+        text: Characters of that round's answer.
+        thoughts: Characters of that round's thoughts.
+        seen: What the generation looked like; `None` before how it stands was written.
+        delivered: Whether it says that the answer was delivered.
+        final: Whether it says what became of it.
+        more: Whether there was more to write at once.
+    """
+
     entries: int = 0
+    total: int = 0
     round: int = 1
     text: int = 0
     thoughts: int = 0
-    total: int = 0
-    seen: tuple[object, ...] = ()
+    seen: tuple[object, ...] | None = None
     delivered: bool = False
     final: bool = False
     more: bool = False
 
-    @property
-    def due(self) -> bool:
-        """Whether there is something new to write. Costs no look at the text."""
-        ended = self.generation.done.is_set()
-        return (
-            not self.begun
-            or self.more
-            or (ended and not self.final)
-            or self.delivered != self.generation.delivered
-            or (not ended and self.seen != _seen(self.generation))
-        )
-
-    def lose(self) -> None:
-        """Begin anew: what Redis holds is not what it should."""
-        self.begun, self.said, self.final, self.seen, self.more = False, False, False, (), False
-        self.entries, self.round, self.text, self.thoughts, self.total = 0, 1, 0, 0, 0
-
-    def batch(self) -> Batch:
-        """Return what is to be written next."""
-        generation = self.generation
-        self.seen = _seen(generation)
-        view, evidence = generation.known(), generation.evidence()
-        entries = tuple(self._entries(view))
-        room = MOST_CHARS - self.total
-        more = sum(len(e.text) + len(e.thoughts) for e in entries) >= _BATCH_CHARS and room > _BATCH_CHARS
-        ended = view.status != "running" and not more
-        return Batch(
-            entries,
-            _live(view, evidence),
-            _final(view, generation.updated) if ended else "",
-            generation.delivered,
-            more,
-        )
-
-    def wrote(self, batch: Batch) -> None:
-        """Note that a batch is in Redis now."""
-        for entry in batch.entries:
-            if entry.round != self.round:
-                self.round, self.text, self.thoughts = entry.round, 0, 0
-            self.text += len(entry.text)
-            self.thoughts += len(entry.thoughts)
-            self.total += len(entry.text) + len(entry.thoughts)
-        self.entries += len(batch.entries)
-        self.said, self.delivered, self.final, self.more = (
-            True,
+    def after(self, batch: Batch) -> "Written":
+        """Return how far it is once a batch is written, too."""
+        last = max([self.round, *(entry.round for entry in batch.entries)])
+        new = [entry for entry in batch.entries if entry.round == last]
+        text, thoughts = (self.text, self.thoughts) if last == self.round else (0, 0)
+        return Written(
+            self.entries + len(batch.entries),
+            self.total + batch.characters,
+            last,
+            text + sum(len(entry.text) for entry in new),
+            thoughts + sum(len(entry.thoughts) for entry in new),
+            batch.seen,
             batch.delivered,
             bool(batch.final),
             batch.more,
         )
 
-    def _entries(self, view: View) -> Iterator[Entry]:
-        room = min(_BATCH_CHARS, MOST_CHARS - self.total)
-        thoughts = view.answer.thoughts
-        texts = (*view.earlier, view.answer.text)
-        at = self.text
-        for number in range(self.round, len(texts) + 1):
-            text = texts[number - 1]
-            # Thoughts of a round that is over are not worth having.
-            thought_at = self.thoughts if number == self.round else 0
-            thinking = thoughts if number == len(texts) else ""
-            begun = number == self.round
-            while room > 0 and (at < len(text) or thought_at < len(thinking) or not begun):
-                size = min(room, _ENTRY_CHARS)
-                entry = Entry(number, text[at : at + size], thinking[thought_at : thought_at + size])
-                yield entry
-                begun = True
-                at, thought_at = at + len(entry.text), thought_at + len(entry.thoughts)
-                room -= len(entry.text) + len(entry.thoughts) + 1
-            at = 0
+
+def due(generation: Generation, now: Written) -> bool:
+    """Whether there is something new to write of a generation. Costs no look at the text."""
+    ended = generation.done.is_set()
+    return (
+        now.more
+        or (ended and not now.final)
+        or now.delivered != generation.delivered
+        or (not ended and now.seen != _seen(generation))
+    )
+
+
+def next_batch(generation: Generation, now: Written) -> Batch:
+    """Return what is to be written of a generation next."""
+    # Before the text is read: what comes meanwhile is news.
+    seen, view = _seen(generation), generation.known()
+    entries = tuple(_entries(view, now))
+    size = sum(entry.characters for entry in entries)
+    more = size + len(entries) >= _BATCH_CHARS and now.total + size < MOST_CHARS
+    ended = view.status != "running" and not more
+    return Batch(
+        entries,
+        written(live_of(view, generation.evidence())),
+        written(ending_of(view, generation.updated)) if ended else "",
+        generation.delivered,
+        more,
+        seen,
+    )
+
+
+def _entries(view: View, now: Written) -> Iterator[Entry]:
+    room = min(_BATCH_CHARS, MOST_CHARS - now.total)
+    texts = (*view.earlier, view.answer.text)
+    for number in range(now.round, len(texts) + 1):
+        old = number == now.round
+        text = texts[number - 1][now.text if old else 0 :]
+        # Thoughts of a round that is over are not worth having.
+        thoughts = view.answer.thoughts[now.thoughts if old else 0 :] if number == len(texts) else ""
+        for entry in _pieces(number, text, thoughts, room, begun=old):
+            yield entry
+            room -= entry.characters + 1
+
+
+def _pieces(number: int, text: str, thoughts: str, room: int, *, begun: bool) -> Iterator[Entry]:
+    """Cut a round's text into entries; one that was not begun has at least one, which says so."""
+    at = thought_at = 0
+    while room > 0 and (at < len(text) or thought_at < len(thoughts) or not begun):
+        size = min(room, _ENTRY_CHARS)
+        entry = Entry(number, text[at : at + size], thoughts[thought_at : thought_at + size])
+        yield entry
+        begun = True
+        at, thought_at = at + len(entry.text), thought_at + len(entry.thoughts)
+        room -= entry.characters + 1
 
 
 def _seen(generation: Generation) -> tuple[object, ...]:
@@ -136,31 +161,3 @@ def _seen(generation: Generation) -> tuple[object, ...]:
         trace.requests,
         generation.ahead,
     )
-
-
-def _live(view: View, evidence: Evidence) -> str:
-    said = plain(replace(evidence, tail=""))
-    receipt, notices = plain(view.receipt), plain(view.job.notices)
-    return dumped({"evidence": said, "receipt": receipt, "model": view.answer.model, "notices": notices})
-
-
-def _final(view: View, ended: datetime) -> str:
-    rest = replace(view.answer, text="", thoughts="")
-    return dumped(
-        {
-            "status": view.status,
-            "answer": plain(rest),
-            "characters": len(view.answer.text),
-            "error": written_error(view.error),
-            "links": plain(view.links),
-            "hopeless": view.hopeless,
-            "ended": ended.isoformat(),
-        }
-    )
-
-
-def facts_of(generation: Generation) -> str:
-    """Return what does not change about a generation: what was asked, and when."""
-    # Whose it is is part of its name, and nothing that Redis has to know.
-    about = plain(replace(generation.job, owner=""))
-    return dumped({"job": about, "created": generation.created.isoformat()})

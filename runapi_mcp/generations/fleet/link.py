@@ -63,14 +63,22 @@ class Link:
         """Whether the last call got through."""
         return self._up
 
+    def check(self) -> None:
+        """Do nothing, unless Redis failed less than a second ago.
+
+        Raises:
+            Down: It did. Whoever has work to prepare can ask before.
+        """
+        if self._clock() < self._down_until:
+            raise Down
+
     async def run(self, commands: Callable[[Pipeline], object], *, atomic: bool = False) -> list[Any]:
         """Run the commands that `commands` puts into a pipeline, and return their answers.
 
         Raises:
             Down: Redis cannot be reached, or would not do it.
         """
-        if self._clock() < self._down_until:
-            raise Down
+        self.check()
 
         async def piped() -> list[Any]:
             async with self._redis.pipeline(transaction=atomic) as pipe:

@@ -4,78 +4,62 @@ What Redis holds is checked at each write, and written anew from the start when 
 should be: after an outage, a restart without a disk, an eviction.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import anyio
 from redis.asyncio.client import Pipeline
 
-from runapi_mcp.generations.fleet.batches import Batch, Held, facts_of
-from runapi_mcp.generations.fleet.keys import digest, facts_key, same_key, server_key, tell_key, text_key
+from runapi_mcp.generations.fleet.batches import Batch, Written
+from runapi_mcp.generations.fleet.held import Held, Step, facts_of, next_steps
+from runapi_mcp.generations.fleet.keys import facts_key, name_of, same_key, server_key, tell_key, text_key
 from runapi_mcp.generations.fleet.link import Down, Link
+from runapi_mcp.generations.fleet.scripts import APPEND, CLAIM, DELIVERED, RENEW
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.settings import Settings
+from runapi_mcp.signalling import Signal
 
 PACE: Final = 0.5
 """Seconds between two batches."""
 ALIVE: Final = 9.0
 """Seconds after which a server that gave no sign of life is taken to be gone."""
+SIGN: Final = 3.0
+"""Seconds between two signs of life."""
 MOST_FACTS: Final = 4_194_304
 """Characters of a question, its files included, that are shared with the other servers."""
-_SIGN: Final = 3.0
-_MOST_AT_ONCE: Final = 200
-_MOST_ROUNDS: Final = 40
+_MOST_DELIVERED: Final = 10_000
+_MOST_WRITES: Final = 40
 
 AWAY: Final = "The store that the servers share cannot be reached: for now only this server knows the handle."
 TOO_LARGE: Final = "What was sent with it is too large to be shared: only this server knows the handle."
 
-_RENEW: Final = """
-redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', ARGV[3], 'facts', ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
-"""
-_APPEND: Final = """
-local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] then return 0 end
-if redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 0 end
-redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6])
-if ARGV[7] == '1' then redis.call('HSET', KEYS[1], 'delivered', '1') end
-for i = 8, #ARGV, 3 do
-  redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-return 1
-"""
-DELIVERED: Final = """
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'delivered', '1') end
-return 1
-"""
-_CLAIM: Final = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] and ARGV[1] ~= '*' then return held end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return ARGV[2]
-"""
-
-
-def name_of(owner: str, handle: str) -> str:
-    """Return the name under which Redis has a generation; who lacks the owner or handle cannot make it."""
-    return digest(owner, handle)
-
 
 class Publisher:
-    """Keeps Redis up to date about the generations that this server runs."""
+    """Keeps Redis up to date about the generations that this server runs.
 
-    def __init__(self, link: Link, settings: Settings, server: str, clock: Callable[[], float]) -> None:
+    Args:
+        kept: Whether this server still keeps an ended generation: what it does not is not written
+            late either, so an outage makes nobody keep more.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        settings: Settings,
+        server: str,
+        clock: Callable[[], float],
+        kept: Callable[[Generation], bool],
+    ) -> None:
         self._link = link
         self._settings = settings
         self._server = server
         self._clock = clock
+        self._kept = kept
         self._held: dict[str, Held] = {}
         self._delivered: set[str] = set()
-        self._asked = anyio.Event()
+        self._news = False
+        self._asked = Signal()
         self._turn = anyio.Lock()
         self._sign_due = 0.0
 
@@ -90,13 +74,11 @@ class Publisher:
         Raises:
             Down: Redis cannot be reached; it will be written when it can.
         """
-        facts = facts_of(generation)
-        if len(facts) > MOST_FACTS:
+        if len(facts_of(generation)) > MOST_FACTS:
             generation.note = TOO_LARGE
             return
         name = name_of(generation.job.owner, generation.handle)
-        generation.shared = self._heard
-        self._held[name] = Held(generation, name, facts)
+        self._held[name] = Held(generation, name)
         await self.flush()
 
     async def claim(self, generation: Generation, replaces: str) -> str:
@@ -109,7 +91,7 @@ class Publisher:
         """
         key, ttl = same_key(generation.job.same_as), self._ms(self._settings.deadline)
         [winner] = await self._link.run(
-            lambda pipe: pipe.eval(_CLAIM, 1, key, replaces, generation.handle, ttl)
+            lambda pipe: pipe.eval(CLAIM, 1, key, replaces, generation.handle, ttl)
         )
         return str(winner)
 
@@ -123,12 +105,20 @@ class Publisher:
         if self._held.pop(name, None) is not None:
             await self._link.run(lambda pipe: pipe.delete(facts_key(name), text_key(name)))
 
+    def hear(self, generation: Generation) -> None:
+        """A generation has ended, or its answer was delivered: have that written at once."""
+        name = name_of(generation.job.owner, generation.handle)
+        if name not in self._held and generation.delivered:
+            self._note_delivered(name)
+        self._news = True
+        self._asked.send()
+
     async def forever(self) -> None:
         """Write a batch whenever one is due."""
         while True:
             with anyio.move_on_after(PACE):
-                await self._asked.wait()
-            self._asked = anyio.Event()
+                await self._asked.until(lambda: self._news)
+            self._news = False
             try:
                 await self.flush()
             except Down:
@@ -142,9 +132,7 @@ class Publisher:
         """
         async with self._turn:
             try:
-                for _ in range(_MOST_ROUNDS):
-                    if not await self._written():
-                        return
+                await self._written()
             except Down:
                 self._lost()
                 raise
@@ -158,77 +146,91 @@ class Publisher:
         await self.flush()
         await self._link.run(lambda pipe: pipe.delete(server_key(self._server), tell_key(self._server)))
 
-    def _heard(self, generation: Generation) -> None:
-        """A generation has ended, or its answer was delivered: that is to be written at once."""
-        name = name_of(generation.job.owner, generation.handle)
-        if name not in self._held and generation.delivered:
-            self._delivered.add(name)
-        self._asked.set()
-
     # ------------------------------------------------------------ one write
 
-    async def _written(self) -> bool:
-        """Write a batch of each generation that has news; return whether there is more to write."""
-        due = [held for held in self._held.values() if held.due][:_MOST_AT_ONCE]
+    async def _written(self) -> None:
+        """Write as often as it takes, within bounds; what is left has its turn at the next pace."""
+        self._link.check()
+        await self._sign()
+        waiting = deque(held for held in self._held.values() if held.due)
+        for _ in range(_MOST_WRITES):
+            if not waiting:
+                return
+            steps = next_steps(waiting)
+            await self._write(steps)
+            waiting.extend(held for held, _ in steps if held.unfinished and held.name in self._held)
+
+    async def _sign(self) -> None:
+        """Give a sign of life, if it is time, and say whose answers were delivered since."""
         signs, delivered = self._clock() >= self._sign_due, tuple(self._delivered)
-        if not due and not signs and not delivered:
-            return False
-        steps = [(held, held.batch() if held.begun else None) for held in due]
+        if not signs and not delivered:
+            return
 
         def commands(pipe: Pipeline) -> None:
-            for held, batch in steps:
-                if batch is None:
-                    self._renew(pipe, held)
-                else:
-                    self._append(pipe, held, batch)
-            if signs:
-                pipe.set(server_key(self._server), "1", px=int(ALIVE * 1000))
+            pipe.set(server_key(self._server), "1", px=int(ALIVE * 1000))
             for name in delivered:
                 pipe.eval(DELIVERED, 1, facts_key(name))
 
-        answers = await self._link.run(commands)
+        await self._link.run(commands)
         self._delivered.difference_update(delivered)
-        if signs:
-            self._sign_due = self._clock() + _SIGN
-        for (held, batch), done in zip(steps, answers, strict=False):
-            self._note(held, batch, done=done == 1)
-        return any(held.more or not held.said for held, _ in steps)
+        self._sign_due = self._clock() + SIGN
 
-    def _renew(self, pipe: Pipeline, held: Held) -> None:
+    async def _write(self, steps: list[Step]) -> None:
+        def commands(pipe: Pipeline) -> None:
+            for held, step in steps:
+                if isinstance(step, str):
+                    self._renew(pipe, held, step)
+                else:
+                    self._append(pipe, held, step)
+
+        answers = await self._link.run(commands)
+        for (held, step), done in zip(steps, answers, strict=True):
+            self._note(held, step, done=done == 1)
+
+    def _renew(self, pipe: Pipeline, held: Held, facts: str) -> None:
         held.epoch += 1
         ttl = self._ms(self._settings.deadline)
         keys = (facts_key(held.name), text_key(held.name))
-        pipe.eval(_RENEW, 2, *keys, self._server, ttl, held.epoch, held.facts)
+        pipe.eval(RENEW, 2, *keys, self._server, ttl, held.epoch, facts)
 
     def _append(self, pipe: Pipeline, held: Held, batch: Batch) -> None:
+        assert held.written is not None, "it is begun before anything is added"
         ttl = self._ms(0 if batch.final else self._settings.deadline)
         entries = [part for e in batch.entries for part in (e.round, e.text, e.thoughts)]
         keys = (facts_key(held.name), text_key(held.name))
         about = (batch.live, batch.final, int(batch.delivered))
-        pipe.eval(_APPEND, 2, *keys, self._server, ttl, held.epoch, held.entries, *about, *entries)
+        pipe.eval(APPEND, 2, *keys, self._server, ttl, held.epoch, held.written.entries, *about, *entries)
 
-    def _note(self, held: Held, batch: Batch | None, *, done: bool) -> None:
+    def _note(self, held: Held, step: Batch | str, *, done: bool) -> None:
         """Note how one write went."""
         if not done:
-            held.lose()
-        elif batch is None:
-            held.begun = True
+            held.written = None
+        elif isinstance(step, str) or held.written is None:
+            held.written = Written()
         else:
-            held.wrote(batch)
+            held.written = held.written.after(step)
             held.generation.note = ""
-        if held.final:
-            self._held.pop(held.name, None)
-            if held.generation.delivered and not held.delivered:
-                self._delivered.add(held.name)
+            if step.final:
+                self._settled(held, step)
+
+    def _settled(self, held: Held, last: Batch) -> None:
+        """Redis has all of it; only that it is delivered may still be to come."""
+        self._held.pop(held.name, None)
+        if held.generation.delivered and not last.delivered:
+            self._note_delivered(held.name)
+
+    def _note_delivered(self, name: str) -> None:
+        # Beyond that many, the same question may be given the same answer again.
+        if len(self._delivered) < _MOST_DELIVERED:
+            self._delivered.add(name)
 
     def _lost(self) -> None:
-        """Redis is away: whatever was being written has to be written anew."""
+        """Redis is away: whatever was being written has to be written anew, if it is still kept then."""
         self._sign_due = 0.0
         for held in list(self._held.values()):
-            held.lose()
+            held.written = None
             held.generation.note = AWAY
-            ended = held.generation.ended_at
-            if ended is not None and self._clock() - ended > self._settings.keep_seconds:
+            if held.generation.done.is_set() and not self._kept(held.generation):
                 del self._held[held.name]
 
     def _ms(self, seconds: float) -> int:

@@ -3,17 +3,17 @@
 When Redis is away, everything goes on as with memory alone, and says so where a handle is given out.
 """
 
-import json
-import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.fleet.keys import same_key, tell_key
+from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
+from runapi_mcp.generations.fleet.keys import name_of, same_key
 from runapi_mcp.generations.fleet.link import Down, Link
-from runapi_mcp.generations.fleet.publishing import PACE, Publisher
+from runapi_mcp.generations.fleet.orders import Order, listen
+from runapi_mcp.generations.fleet.places import Places
+from runapi_mcp.generations.fleet.publishing import Publisher
 from runapi_mcp.generations.fleet.remote import RemoteGeneration
 from runapi_mcp.generations.following import Followable
 from runapi_mcp.generations.generation import Generation
@@ -24,15 +24,36 @@ from runapi_mcp.settings import Settings
 _LEAVE_SECONDS = 1.0
 
 
-class FleetStore:
-    """A store that several servers share; see :class:`Store`."""
+async def _nothing() -> None:
+    """Do nothing."""
 
-    def __init__(self, link: Link, settings: Settings, clock: Callable[[], float]) -> None:
+
+class FleetStore:
+    """A store that several servers share; see :class:`Store`.
+
+    Args:
+        link: The way to Redis.
+        server: This server's own name among them.
+        settings: Bounds, and how long what is kept.
+        clock: Seconds that only go forward.
+        leaving: What else is to be done before the way to Redis is closed.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        server: str,
+        settings: Settings,
+        clock: Callable[[], float],
+        leaving: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         self._link = link
+        self._server = server
         self._settings = settings
         self._memory = MemoryStore(settings, clock)
-        self._server = secrets.token_hex(8)
-        self._publisher = Publisher(link, settings, self._server, clock)
+        self._publisher = Publisher(link, settings, server, clock, self._memory.keeps)
+        self._places = Places(link, settings.max_calls_per_user)
+        self._leaving = leaving
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -40,24 +61,30 @@ class FleetStore:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._publisher.forever)
-                tasks.start_soon(self._listen)
+                tasks.start_soon(self._places.forever)
+                tasks.start_soon(listen, self._link, self._server, self._obey)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
-            # How the last generations ended is worth a second, even to a process that is told to go.
+            # What is still to be said is worth a second, even to a process that is told to go.
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
+                await self._leaving()
+                await self._places.write()
                 await self._publisher.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
                 await self._link.aclose()
 
     async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
-        """Keep a generation, unless somebody else began the same meanwhile; see :meth:`Store.keep`."""
-        with suppress(Down):
-            await self._publisher.begin(generation)
-            other = await self._claimed(generation, fresh=fresh)
-            if other is not None:
-                await self._publisher.forget(generation)
-                return other
+        """Keep a generation, unless somebody else began the same meanwhile; see :meth:`Store.keep`.
+
+        Raises:
+            TooManyCalls: As many of its owner's run on all servers as may.
+        """
+        generation.shared = self._heard
+        other = await self._begun(generation, fresh=fresh)
+        if other is not None:
+            return other
+        await self._placed(generation)
         # Two requests of this server may have come here together, and Redis may not have told them.
         same = None if fresh else await self._memory.same(generation.job)
         return same or await self._memory.keep(generation, fresh=fresh)
@@ -92,7 +119,32 @@ class FleetStore:
             with suppress(Down):
                 await self._publisher.flush()
 
+    def make_room(self) -> None:
+        """Let go of what need not be kept here any longer; see :meth:`Store.make_room`."""
+        self._memory.make_room()
+
     # ------------------------------------------------------------ the same question
+
+    async def _begun(self, generation: Generation, *, fresh: bool) -> Followable | None:
+        """Write a generation, unless there is one to join, which is returned; without Redis, do nothing."""
+        with suppress(Down):
+            await self._publisher.begin(generation)
+            other = await self._claimed(generation, fresh=fresh)
+            if other is not None:
+                await self._publisher.forget(generation)
+                return other
+        return None
+
+    async def _placed(self, generation: Generation) -> None:
+        """Take a place for a generation; one that gets none is not to be found either."""
+        owner = generation.job.owner
+        try:
+            with suppress(Down):
+                await self._places.take(owner, name_of(owner, generation.handle))
+        except TooManyCalls:
+            with suppress(Down):
+                await self._publisher.forget(generation)
+            raise
 
     async def _claimed(self, generation: Generation, *, fresh: bool) -> Followable | None:
         """Claim the question for a generation; return the one to join instead, if there is one."""
@@ -117,28 +169,24 @@ class FleetStore:
         if found is None or found.delivered or found.status not in ("running", "complete"):
             return None
         # Whoever began it may leave; we follow it too.
-        await found.tell("keep")
+        await found.keep()
         return found
 
-    # ------------------------------------------------------------ what others want
+    # ------------------------------------------------------------ what others know and want
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                order = await self._link.pop(tell_key(self._server))
-            except Down:
-                await anyio.sleep(PACE)
-                continue
-            if order is not None:
-                self._obey(order)
+    def _heard(self, generation: Generation) -> None:
+        """A generation has ended, or its answer was delivered: let the others know."""
+        self._publisher.hear(generation)
+        if generation.done.is_set():
+            owner = generation.job.owner
+            self._places.leave(owner, name_of(owner, generation.handle))
 
-    def _obey(self, order: str) -> None:
-        said = json.loads(order)
-        generation = self._publisher.of(str(said.get("name")))
-        match (said.get("do"), generation):
-            case ("stop", Generation()):
-                generation.cancel()
-            case ("keep", Generation()):
-                generation.handed_over = True
-            case _:
+    def _obey(self, order: Order) -> None:
+        generation = self._publisher.of(order.name)
+        match order.do:
+            case _ if generation is None:
                 pass  # it has ended meanwhile
+            case "stop":
+                generation.cancel()
+            case "keep":
+                generation.handed_over = True

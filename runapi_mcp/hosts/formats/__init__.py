@@ -7,11 +7,13 @@ to touch, tomlkit leaves a line behind, json-five takes seconds for a file of th
 Code's grows to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runapi_mcp.hosts.formats import jsonc, toml, yaml
 from runapi_mcp.hosts.formats._text import (
+    CORRECT_IT,
     ConfigError,
     Path,
     lookup,
@@ -30,17 +32,30 @@ class Format:
 
     Attributes:
         name: What people call it.
-        read: Reads a whole text; raises `ConfigError` that says where it is broken.
+        parse: Reads a whole text; raises `ConfigError` that says where it is broken.
         insert: Puts a value that is not there yet.
         replace: Puts a value in the place of one that is there.
         remove: Takes a value out.
     """
 
     name: str
-    read: Callable[[str], JsonObject]
+    parse: Callable[[str], JsonObject]
     insert: Callable[[str, Path, JsonObject], str]
     replace: Callable[[str, Path, JsonObject], str]
     remove: Callable[[str, Path], str]
+
+    def read(self, text: str) -> JsonObject:
+        """Return what a text says.
+
+        Raises:
+            ConfigError: It is broken, or nested too deeply; the message says where if that is known.
+        """
+        with _not_too_deep():
+            try:
+                return self.parse(text)
+            except ValueError:
+                # A date that is none, a number of thousands of digits; the parser's words may show the value.
+                raise ConfigError("It holds a value that cannot be read.", advice=CORRECT_IT) from None
 
     def merge(self, text: str, path: Path, entry: JsonObject) -> str:
         """Return `text` with `entry` at `path`; all else stays byte for byte.
@@ -51,7 +66,8 @@ class Format:
         before = self.read(text)
         wanted = with_value(before, path, entry)
         change = self.insert if lookup(before, path) is None else self.replace
-        return self._proved(change(text, path, entry), wanted)
+        with _not_too_deep():
+            return self._proved(change(text, path, entry), wanted, "Add the entry by hand; --print shows it.")
 
     def unmerge(self, text: str, path: Path) -> str:
         """Return `text` without what is at `path`; all else stays byte for byte.
@@ -62,9 +78,11 @@ class Format:
         before = self.read(text)
         if lookup(before, path) is None:
             return text
-        return self._proved(self.remove(text, path), without_value(before, path))
+        with _not_too_deep():
+            left = without_value(before, path)
+            return self._proved(self.remove(text, path), left, "Take the entry out by hand.")
 
-    def _proved(self, text: str, wanted: JsonObject) -> str:
+    def _proved(self, text: str, wanted: JsonObject, by_hand: str) -> str:
         """Return a changed text if it says what it should."""
         try:
             said = self.read(text)
@@ -73,9 +91,18 @@ class Format:
         if without_empty(said) != without_empty(wanted):
             raise ConfigError(
                 f"This {self.name} is written in a way that cannot be changed here without touching more.",
-                advice="Add the entry by hand; --print shows it.",
+                advice=by_hand,
             )
         return text
+
+
+@contextmanager
+def _not_too_deep() -> Iterator[None]:
+    # Every parser here goes down with the nesting; how far it gets depends on the Python that runs it.
+    try:
+        yield
+    except RecursionError:
+        raise ConfigError("It is nested too deeply to be read.", advice=CORRECT_IT) from None
 
 
 JSON = Format("JSON", jsonc.read_strict, jsonc.insert, jsonc.replace, jsonc.remove)

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from runapi_mcp.hosts.formats._text import ConfigError, place
+from runapi_mcp.hosts.formats._text import CORRECT_IT, ConfigError, place
 from runapi_mcp.wire.types import JsonValue
 
 _GAP: Final = re.compile(r"(?:[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
@@ -71,12 +71,12 @@ class _Scanner:
         seen = repr(self._text[at]) if at < len(self._text) else "the end of the file"
         return ConfigError(
             f"It is broken at {place(self._text, at)}: {wanted} should be there, not {seen}.",
-            advice="Correct it first; nothing was changed.",
+            advice=CORRECT_IT,
         )
 
     def value(self, at: int, depth: int) -> Node:
         if depth > _DEEPEST:
-            raise self.broken(at, "less nesting")
+            raise ConfigError(f"It is nested too deeply at {place(self._text, at)}.", advice=CORRECT_IT)
         match self._text[at : at + 1]:
             case "{":
                 return self._object(at, depth)
@@ -108,7 +108,7 @@ class _Scanner:
     def _member(self, at: int, depth: int) -> Member:
         found = _STRING.match(self._text, at)
         if not found:
-            raise self.broken(at, 'a key in " "')
+            raise self.broken(at, "a name in double quotes")
         colon = self.gap(found.end())
         if self._text[colon : colon + 1] != ":":
             raise self.broken(colon, "a colon")

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str, ...]
 """The keys that lead from the root of a config to a value."""
+CORRECT_IT: Final = "Correct it first."
+"""What mends a text that cannot be read."""
 
 
 class ConfigError(RunapiError):

@@ -4,7 +4,15 @@ import json
 from typing import Final
 
 from runapi_mcp.hosts.formats._scan import Member, Node, gap_end, scan
-from runapi_mcp.hosts.formats._text import ConfigError, Path, Splice, newline_of, place, spliced
+from runapi_mcp.hosts.formats._text import (
+    CORRECT_IT,
+    ConfigError,
+    Path,
+    Splice,
+    newline_of,
+    place,
+    spliced,
+)
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _UNIT: Final = "  "
@@ -25,9 +33,7 @@ def read_strict(text: str) -> JsonObject:
         return _an_object(json.loads(text.removeprefix("\ufeff")))
     except json.JSONDecodeError as error:
         where = place(text.removeprefix("\ufeff"), error.pos)
-        raise ConfigError(
-            f"It is broken at {where}: {error.msg}.", advice="Correct it first; nothing was changed."
-        ) from None
+        raise ConfigError(f"It is broken at {where}: {error.msg}.", advice=CORRECT_IT) from None
 
 
 def insert(text: str, path: Path, entry: JsonObject) -> str:
@@ -63,7 +69,7 @@ def remove(text: str, path: Path) -> str:
 
 def _an_object(value: JsonValue) -> JsonObject:
     if not isinstance(value, dict):
-        raise ConfigError("It is not a JSON object.", advice="Correct it first; nothing was changed.")
+        raise ConfigError("It is not a JSON object.", advice=CORRECT_IT)
     return value
 
 

@@ -8,9 +8,10 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, cast
 
-from runapi_mcp.hosts.formats._text import ConfigError, Path, Splice, newline_of, spliced
+from runapi_mcp.hosts.formats._text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _HEADER_LINE: Final = re.compile(r"^[ \t]*\[.*$", re.MULTILINE)
@@ -22,9 +23,7 @@ def read(text: str) -> JsonObject:
     try:
         return cast("JsonObject", tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n")))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"It is broken: {error}.", advice="Correct it first; nothing was changed."
-        ) from None
+        raise ConfigError(f"It is broken: {error}.", advice=CORRECT_IT) from None
 
 
 def insert(text: str, path: Path, entry: JsonObject) -> str:
@@ -58,10 +57,10 @@ class _Block:
 def _blocks(text: str, path: Path) -> list[_Block]:
     """Return the lines of the table at `path` and of those inside it."""
     headers = [found for found in _HEADER_LINE.finditer(text) if _is_header(text, found.start())]
-    ends = [found.start() for found in headers[1:]] + [len(text)]
+    starts = [found.start() for found in headers]
     return [
-        _Block(found.start(), _content_end(text, found.start(), end))
-        for found, end in zip(headers, ends, strict=True)
+        _Block(start, _content_end(text, start, end))
+        for found, (start, end) in zip(headers, pairwise([*starts, len(text)]), strict=True)
         if _path_of(found[0])[: len(path)] == path
     ]
 

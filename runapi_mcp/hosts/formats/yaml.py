@@ -1,12 +1,12 @@
 """YAML: ruamel.yaml says where things are; lines go in and come out.
 
-The library is in the `install` extra: of eleven hosts one writes YAML, and the server never does.
+Imported only where a host writes YAML: of eleven one does, and the server never.
 """
 
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from runapi_mcp.hosts.formats._text import ConfigError, Path, Splice, newline_of, spliced
+from runapi_mcp.hosts.formats._text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
 from runapi_mcp.wire.types import JsonObject
 
 if TYPE_CHECKING:
@@ -24,11 +24,9 @@ def read(text: str) -> JsonObject:
     try:
         value = yaml.load(text)
     except YAMLError as error:
-        raise ConfigError(
-            f"It is broken: {_where(error)}.", advice="Correct it first; nothing was changed."
-        ) from None
+        raise ConfigError(f"It is broken: {_where(error)}.", advice=CORRECT_IT) from None
     if value is not None and not isinstance(value, dict):
-        raise ConfigError("It is not a YAML mapping.", advice="Correct it first; nothing was changed.")
+        raise ConfigError("It is not a YAML mapping.", advice=CORRECT_IT)
     return cast("JsonObject", value or {})
 
 
@@ -89,9 +87,9 @@ def _library(kind: str | None) -> "YAML":
         from ruamel.yaml import YAML
     except ModuleNotFoundError:
         raise ConfigError(
-            "This host's config is YAML, and ruamel.yaml is not installed.",
-            advice="Run uvx --with ruamel.yaml runapi-mcp …, or pip install 'runapi-mcp[install]' first; "
-            "install goose --print shows what to add by hand.",
+            "It is YAML, and ruamel.yaml, which comes with runapi-mcp, is not installed.",
+            advice="Install it again: uv tool install --force runapi-mcp, pipx reinstall runapi-mcp, or "
+            "pip install ruamel.yaml beside it.",
         ) from None
     return YAML(typ=kind, pure=True)
 
@@ -149,5 +147,7 @@ def _lines(name: str, entry: JsonObject, indent: str, newline: str) -> str:
 
 def _where(error: Any) -> str:  # noqa: ANN401  # which attributes it has differs by its class
     mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or "it cannot be read"
-    return f"{what} at line {mark.line + 1}, column {mark.column + 1}" if mark else str(what)
+    what = str(getattr(error, "problem", None) or "it cannot be read")
+    # Of a key that is there twice it shows both values, which may be secrets.
+    what = what.partition(" with value ")[0]
+    return f"{what} at line {mark.line + 1}, column {mark.column + 1}" if mark else what

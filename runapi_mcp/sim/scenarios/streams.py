@@ -120,6 +120,15 @@ def mid_error_string(scene: Scene) -> Play:
     return scene.event_stream([*_half(scene), scene.frame({"error": _OVERLOADED})])
 
 
+@scenario(
+    "mid-error-finish", "Half an answer, then an error, then a finish as if nothing had been.", "status"
+)
+def mid_error_finish(scene: Scene) -> Play:
+    """Some bridges close every stream alike."""
+    finish = scene.voice.text_chunk("", scene.asked.model, "stop" if scene.chat else "STOP")
+    return scene.event_stream([*_half(scene), *scene.frames([_error(scene), finish]), *scene.done()])
+
+
 @scenario("raw-json", "An event-stream type, but the body is one JSON error without `data:`.")
 def raw_json(scene: Scene) -> Play:
     """Parsers of events see nothing at all."""

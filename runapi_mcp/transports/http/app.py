@@ -1,8 +1,9 @@
 """One Starlette app: /mcp for both eras, /sse for older clients, and the probes.
 
 A request passes, from the outside in, :class:`EndsWithServer` and :class:`NamedRight` (Host, Origin);
-then on the MCP routes :class:`Door` (who), :class:`Bodies` (size, time), :class:`NoNewCalls` and, in
-2025-era sessions, :class:`CancelWhenClosed`, in the 2026 era :class:`EarlyBytes`.
+then on the MCP routes :class:`Door` (who), :class:`Bodies` (size, time, what is no message),
+:class:`NoNewCalls` and, in 2025-era sessions, :class:`DistinctIds`, :class:`NoReplays` and
+:class:`CancelWhenClosed`, in the 2026 era :class:`EarlyBytes`.
 """
 
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ from runapi_mcp.transports.http.metrics import metrics_of
 from runapi_mcp.transports.http.named import NamedRight
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.probes import probe_routes
+from runapi_mcp.transports.http.sessions import DistinctIds, NoReplays
 from runapi_mcp.transports.http.sse import sse_routes
 
 MCP_PATH: Final = "/mcp"
@@ -67,7 +69,7 @@ async def web_app(
     async with sessions.run(), way_in(auth) as way:
         inside = [*way.middleware, Middleware(Bodies, options), Middleware(NoNewCalls, leaving)]
         routes = [
-            Route(MCP_PATH, CancelWhenClosed(early), middleware=inside),
+            Route(MCP_PATH, DistinctIds(NoReplays(CancelWhenClosed(early))), middleware=inside),
             *sse_routes(server, options, inside),
             *probe_routes(leaving, metrics),
             *way.routes,

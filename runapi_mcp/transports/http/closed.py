@@ -7,17 +7,11 @@ as the client itself would have posted it.
 """
 
 import json
-from typing import Final
 
-from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
-from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.transports.http.envelope import envelope_of
-
-_VERSION: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
-_SESSION: Final = MCP_SESSION_ID_HEADER.encode()
+from runapi_mcp.transports.http.sessions import session_of
 
 
 class CancelWhenClosed:
@@ -29,7 +23,7 @@ class CancelWhenClosed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and a cancellation after it if the client has left."""
         envelope = envelope_of(scope)
-        if envelope is None or envelope.id is None or not _in_session(scope):
+        if envelope is None or envelope.id is None or session_of(scope) is None:
             return await self._app(scope, receive, send)
         response = _Response(receive, send)
         await self._app(scope, response.receive, response.send)
@@ -57,12 +51,6 @@ class _Response:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self._whole = True
         await self._send(message)
-
-
-def _in_session(scope: Scope) -> bool:
-    headers = dict(scope["headers"])
-    era = headers.get(_VERSION)
-    return _SESSION in headers and (era is None or era.decode("latin-1") in HANDSHAKE_PROTOCOL_VERSIONS)
 
 
 def _cancellation(request_id: str | int) -> bytes:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import anyio
-import pydantic_core
+from mcp_types import JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.messages import Refused, encode, read
 
 _KEY: Final = "runapi_mcp.envelope"
 _DISCARD_SECONDS: Final = 1.0
@@ -16,40 +17,47 @@ _DISCARD_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The method of a JSON-RPC message, and its id if it is a request."""
+    """The method of a JSON-RPC message, its id if it is a request, and what it names if it cancels one."""
 
     method: str
-    id: str | int | None
+    id: str | int | None = None
+    cancels: object = None
 
 
 def envelope_of(scope: Scope) -> Envelope | None:
-    """Return what :class:`Bodies` read; `None` if it is no single message, or no POST."""
+    """Return what :class:`Bodies` read; `None` if it is an answer, or no POST."""
     return cast("Envelope | None", scope.get(_KEY))
 
 
 class Bodies:
-    """Reads a POST's body whole, within its size and its time, before anything else is done for it."""
+    """Reads a POST's body whole, within its size and its time, before anything else is done for it.
+
+    What is no message is refused as it is over stdio, and what can be repaired is passed on repaired.
+    """
 
     def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
         self._app = app
         self._options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its body read; refuse one that is too large (413) or too slow (408)."""
+        """Pass a request on; refuse one that is too large (413), too slow (408) or no message (400)."""
         if scope["type"] != "http" or scope["method"] != "POST":
             return await self._app(scope, receive, send)
         try:
             body = await self._read(scope, receive)
         except TimeoutError:
-            return await _refusal(408, "The request's body did not arrive in time.")(scope, receive, send)
+            return await _unread(408, "The request's body did not arrive in time.")(scope, receive, send)
         except _TooLarge:
             await _discard(scope, receive)
             text = f"The request is larger than {self._options.max_body} bytes."
-            return await _refusal(413, text)(scope, receive, send)
+            return await _unread(413, text)(scope, receive, send)
         except _Left:
             return None
-        scope = {**scope, _KEY: _parsed(body)}
-        return await self._app(scope, _replayed(body, receive), send)
+        message, body = read(body)
+        if isinstance(message, Refused):
+            return await refused(message)(scope, receive, send)
+        scope = {**scope, _KEY: _envelope(message)}
+        return await self._app(scope, replayed(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         limit = self._options.max_body
@@ -91,21 +99,23 @@ def _declared_length(scope: Scope) -> int:
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
-def _parsed(body: bytes) -> Envelope | None:
-    try:
-        message = pydantic_core.from_json(body)
-    except ValueError:
-        return None
+def refused(message: Refused) -> Response:
+    """Return the HTTP response that says why a message is refused (400)."""
+    return Response(encode(message.reply), status_code=400, media_type="application/json")
+
+
+def _envelope(message: JSONRPCMessage) -> Envelope | None:
     match message:
-        case {"method": str() as method, "id": (str() | int()) as request_id}:
-            return Envelope(method, request_id)
-        case {"method": str() as method}:
-            return Envelope(method, None)
+        case JSONRPCRequest():
+            return Envelope(message.method, message.id)
+        case JSONRPCNotification():
+            return Envelope(message.method, cancels=(message.params or {}).get("requestId"))
         case _:
             return None
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what receives `body` first, and then goes on with `receive`."""
     unread = [body]
 
     async def replay() -> Message:
@@ -116,6 +126,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _refusal(status: int, text: str) -> Response:
+def _unread(status: int, text: str) -> Response:
     # The rest of the body is not read, so the connection cannot be used again.
     return PlainTextResponse(text + "\n", status_code=status, headers={"Connection": "close"})

@@ -9,6 +9,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.signalling import Signal
 from runapi_mcp.transports.http.envelope import envelope_of
 
 _BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/listen"})
@@ -28,7 +29,7 @@ class Leaving:
         self.calls = 0
         self._posts = 0
         self._until = 0.0
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._patience = anyio.CancelScope()
         self._open = 0
         self._ended = anyio.Event()
@@ -43,12 +44,12 @@ class Leaving:
         self.begun = True
         self._until = self._patience.deadline = anyio.current_time() + drain
         with self._patience:
-            await self._until_true(lambda: not self.calls)
+            await self._changed.until(lambda: not self.calls)
         stop_generations()
         with anyio.move_on_after(_ANSWER_SECONDS):
-            await self._until_true(lambda: not self.calls)
+            await self._changed.until(lambda: not self.calls)
         with anyio.move_on_after(_FLUSH_SECONDS):
-            await self._until_true(lambda: not self._posts)
+            await self._changed.until(lambda: not self._posts)
         if self._open:
             await anyio.sleep(_LAST_WORDS_SECONDS)
         self._ended.set()
@@ -66,7 +67,7 @@ class Leaving:
             return await call_next(ctx)
         finally:
             self.calls -= 1
-            self._tell()
+            self._changed.send()
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `app` answer one HTTP request; to it, the end of the server is its client's leaving."""
@@ -78,7 +79,7 @@ class Leaving:
         finally:
             self._open -= 1
             self._posts -= scope["method"] == "POST"
-            self._tell()
+            self._changed.send()
         if self._ended.is_set():
             await response.finish()
 
@@ -97,14 +98,6 @@ class Leaving:
             return messages[0] if messages else {"type": "http.disconnect"}
 
         return receive_or_end
-
-    async def _until_true(self, done: Callable[[], bool]) -> None:
-        while not done():
-            self._changed = anyio.Event()
-            await self._changed.wait()
-
-    def _tell(self) -> None:
-        self._changed.set()
 
 
 class EndsWithServer:

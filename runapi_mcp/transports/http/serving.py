@@ -8,7 +8,7 @@ end, sockets close, sessions close, and only then what the process shares.
 import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from mcp.server.lowlevel import Server
 from starlette.types import ASGIApp
 
 from runapi_mcp.errors import SettingsError
+from runapi_mcp.own_key import OwnKey
 from runapi_mcp.server import App, build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.app import web_app
@@ -47,7 +48,12 @@ class Listening:
 
 
 async def serve_http(
-    settings: Settings, options: HttpOptions, auth: Auth | None, *, announce: Callable[[str], None]
+    settings: Settings,
+    options: HttpOptions,
+    auth: Auth | None,
+    *,
+    announce: Callable[[str], None],
+    own_key: OwnKey | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; a second one ends the time that live calls are given.
 
@@ -56,14 +62,17 @@ async def serve_http(
         options: Where to listen and whom to answer.
         auth: Who may call; everyone who can reach it, without.
         announce: Told the base URL once the socket listens.
+        own_key: Finds the key, if a keyring has it.
 
     Raises:
         SettingsError: The address cannot be had.
     """
+    shared = shared_settings(settings, auth)
     options = replace(options, max_connections=room_for(options.max_connections))
-    with signals_received() as signals:
-        async with opened(shared_settings(settings, auth)) as app, anyio.create_task_group() as tasks:
-            async with listening(app, options, auth) as server:
+    # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
+    with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
+        async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+            async with listening(app, options, auth, listener=listener) as server:
                 announce(server.base_url)
                 await (anyio.sleep_forever() if signals is None else anext(signals))
                 if signals is not None:
@@ -95,12 +104,21 @@ def shared_settings(settings: Settings, auth: Auth | None) -> Settings:
     if auth is None:
         return settings
     settings = replace(settings, working_dir_files=False)
-    return replace(settings, key=None, key_problem="") if isinstance(auth, CallersKeys) else settings
+    return (
+        replace(settings, key=None, key_problem="", keyring=False)
+        if isinstance(auth, CallersKeys)
+        else settings
+    )
 
 
 @asynccontextmanager
 async def listening(
-    app: App, options: HttpOptions, auth: Auth | None = None, *, server: Server[Any] | None = None
+    app: App,
+    options: HttpOptions,
+    auth: Auth | None = None,
+    *,
+    server: Server[Any] | None = None,
+    listener: socket.socket | None = None,
 ) -> AsyncIterator[Listening]:
     """Serve `app` for as long as the block lasts, and then for as long as its live calls may.
 
@@ -109,12 +127,13 @@ async def listening(
         options: Where to listen and whom to answer.
         auth: Who may call; everyone who can reach it, without.
         server: An MCP server over `app`, instead of the product's.
+        listener: A socket that listens already; closed at the end.
 
     Raises:
         SettingsError: The address cannot be had.
     """
     leaving = Leaving()
-    listener = _listener(options.host, options.port)
+    listener = listener or _listener(options.host, options.port)
     async with (
         web_app(server or build_server(app), options, auth, leaving) as asgi,
         anyio.create_task_group() as tasks,

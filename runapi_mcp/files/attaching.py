@@ -1,0 +1,190 @@
+"""Files that a caller names → parts of a turn. Local ones are read here, URLs only passed on."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict
+
+from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.files.kinds import KINDS, as_text, binary_kind, is_meant_as_text, is_taken, kind_of_url
+from runapi_mcp.files.paths import local_path, read_allowed, roots
+from runapi_mcp.settings import MIB, Settings
+from runapi_mcp.wire.types import Inline, Linked, Part, Text
+
+_DATA_URL: Final = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?(?:;[a-z-]+=[^;,]*)*(;base64)?,", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]")
+_MOST_URL_CHARS: Final = 8192
+MOST_TOGETHER: Final = 64 * MIB
+"""Bytes of all files of one call; a request is a third larger than what it carries."""
+
+
+class ResourceLink(BaseModel):
+    """An MCP resource link, as a host hands it over; what else it says is not needed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    uri: str
+    mimeType: str | None = None  # noqa: N815  # MCP's spelling
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The parts that stand for a call's files, and whether one needs more than images and text."""
+
+    parts: tuple[Part, ...] = ()
+    binary: bool = False
+
+
+async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
+    """Return the parts for `files`; local ones are read in a worker thread.
+
+    Raises:
+        InputError: One line for each file that cannot be used, saying why and what would be right.
+    """
+    return await anyio.to_thread.run_sync(_attach, files, settings) if files else Attached()
+
+
+def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
+    parts: list[Part] = []
+    problems: list[str] = []
+    room = MOST_TOGETHER
+    for position, file in enumerate(files):
+        try:
+            part = _part(ResourceLink(uri=file) if isinstance(file, str) else file, settings)
+        except InputError as error:
+            problems.append(f"files[{position}]: {error}")
+            continue
+        room -= _weight(part)
+        parts.append(part)
+        if room < 0:
+            problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together.")
+            break
+    if problems:
+        raise InputError("\n".join(problems), advice="")
+    return Attached(tuple(parts), any(_is_binary(part) for part in parts))
+
+
+def _part(link: ResourceLink, settings: Settings) -> Part:
+    match _scheme(link.uri):
+        case "data":
+            return _from_data_url(link.uri, link.name or "data", settings.max_file_bytes)
+        case "https":
+            return _linked(link)
+        case "" | "file":
+            return _from_path(link, settings)
+        case scheme:
+            raise InputError(
+                f"{one_line(scheme, 40)}: URLs are not taken.",
+                advice="Use a path, file://, https:// or data:.",
+            )
+
+
+def _scheme(uri: str) -> str:
+    found = None if _WINDOWS_PATH.match(uri) else _SCHEME.match(uri)
+    return found[1].lower() if found else ""
+
+
+def _linked(link: ResourceLink) -> Linked:
+    host, path = _parts_of(link.uri)
+    kind = (link.mimeType or "").partition(";")[0].strip().lower() or kind_of_url(host, path)
+    if kind is None or not is_taken(kind):
+        raise _unsupported(one_line(link.uri, 120))
+    return Linked(kind, link.uri)
+
+
+def _parts_of(url: str) -> tuple[str, str]:
+    """Return a URL's host and path.
+
+    Raises:
+        InputError: It is none that can be passed on.
+    """
+    if len(url) > _MOST_URL_CHARS:
+        raise InputError(
+            f"this URL has more than {_MOST_URL_CHARS:,} characters.", advice="Save it, and give the path."
+        )
+    parts = _split(url)
+    if parts is None or not parts.hostname or not url.isprintable():
+        raise InputError("this is not a URL that can be passed on.", advice="It takes https://HOST/PATH.")
+    if parts.username is not None:
+        raise InputError("a URL with a user name or password in it is not passed on.")
+    return parts.hostname, parts.path
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return a URL's parts; `None` if its host or port cannot be one."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
+
+
+def _from_path(link: ResourceLink, settings: Settings) -> Part:
+    path = local_path(link.uri)
+    folders = roots(settings.allow_dirs, working_dir=settings.working_dir_files)
+    content = read_allowed(path, folders, settings.max_file_bytes + 1)
+    return _from_bytes(content, link.name or path.name, settings.max_file_bytes)
+
+
+def _from_data_url(url: str, name: str, limit: int) -> Part:
+    found = _DATA_URL.match(url)
+    if not found or not found[2]:
+        raise InputError("this data: URL is not base64.", advice="Write data:TYPE;base64,DATA.")
+    if len(url) - found.end() > limit * 4 // 3 + 4:
+        raise _too_large(name, limit)
+    try:
+        content = base64.b64decode(url[found.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError("the data: URL's base64 is broken.") from None
+    return _from_bytes(content, name, limit)
+
+
+def _from_bytes(content: bytes, name: str, limit: int) -> Part:
+    shown = one_line(name, 120)
+    if len(content) > limit:
+        raise _too_large(shown, limit)
+    if not content:
+        raise InputError(f"{shown} is empty.")
+    if kind := binary_kind(content):
+        return Inline(kind, base64.b64encode(content).decode())
+    text = as_text(content)
+    if text is None:
+        raise _not_utf8(shown) if is_meant_as_text(content) else _unsupported(shown)
+    return Text(f"File {shown}:\n\n{text}\n")
+
+
+def _too_large(name: str, limit: int) -> InputError:
+    return InputError(
+        f"{one_line(name, 120)} is larger than {limit / MIB:g} MiB.",
+        advice="RUNAPI_MCP_MAX_FILE_BYTES sets the limit; an https:// URL has none here.",
+    )
+
+
+def _unsupported(shown: str) -> InputError:
+    return InputError(f"{shown} is of a kind that is not taken.", advice=f"Taken: {KINDS}.")
+
+
+def _not_utf8(shown: str) -> InputError:
+    return InputError(f"{shown} seems to be text, but is not UTF-8.", advice="Convert it to UTF-8 first.")
+
+
+def _weight(part: Part) -> int:
+    match part:
+        case Inline(_, encoded):
+            return len(encoded) * 3 // 4
+        case Text(text):
+            return len(text)
+        case _:
+            return 0
+
+
+def _is_binary(part: Part) -> bool:
+    return isinstance(part, Inline | Linked) and not part.mime_type.startswith("image/")

@@ -1,0 +1,143 @@
+"""How the texts of settings are read: each reader returns a value, or says what it takes.
+
+A reader raises ValueError with what it takes, as in "a whole number from 1 to 64".
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr  # takes longer to import than a host should wait for --version
+
+Hold: TypeAlias = float | Literal["auto"]
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return a reader of numbers from `low` to `high`."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if low <= (value := float(text)) <= high:
+                return value
+        raise ValueError(f"a number from {low:g} to {high:g}")
+
+    return read
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        with suppress(ValueError):
+            if low <= (value := int(text)) <= high:
+                return value
+        raise ValueError(f"a whole number from {low} to {high}")
+
+    return read
+
+
+class OneOf:
+    """Reads one of a few words, which it also tells."""
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+    def __call__(self, text: str) -> Any:  # noqa: ANN401  # what each setting's Literal lists
+        """Return the word."""
+        if text not in self.choices:
+            raise ValueError(f"one of {', '.join(self.choices)}")
+        return text
+
+
+def read_base_url(text: str) -> str:
+    """Return a base URL without its trailing slash.
+
+    Raises:
+        ValueError: It is not https (or http to this machine), or carries more than host and path.
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise ValueError("an https:// URL with a host, and a port if need be") from None
+    plain_text_ok = url.scheme == "http" and url.hostname in LOOPBACK
+    if not url.hostname or port == 0 or not (url.scheme == "https" or plain_text_ok):
+        raise ValueError("an https:// URL (http:// only to this machine)")
+    if any(c in "@?#\\" or c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("a URL without user name, password, query, fragment or spaces")
+    return text.rstrip("/")
+
+
+def read_path(text: str) -> str:
+    """Return a URL path without its trailing slash."""
+    if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+/?", text):
+        raise ValueError("a path such as /v1beta/openai or /v1")
+    return text.rstrip("/")
+
+
+def read_hold(text: str) -> Hold:
+    """Return a hold window in seconds, or auto."""
+    if text == "auto":
+        return "auto"
+    try:
+        return number(0, 3600)(text)
+    except ValueError as error:
+        raise ValueError(f"auto, or {error}") from None
+
+
+def read_model_id(text: str) -> str:
+    """Return a model id that can stand in a URL.
+
+    Raises:
+        ValueError: It has a slash, white space or another character that ids do not have.
+    """
+    if not _MODEL_ID.fullmatch(text):
+        raise ValueError("a model id such as gemini-3-flash-preview, without a slash or spaces")
+    return text
+
+
+def read_store(text: str) -> "SecretStr":
+    """Read where the shared store is; a secret, for it may hold a password."""
+    url = urlsplit(text)
+    where = url.path if url.scheme == "unix" else url.hostname
+    if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
+        raise ValueError("a redis://, rediss:// or unix:// URL")
+    return secret(text)
+
+
+def secret(text: str) -> "SecretStr":
+    """Return a text that is not shown when it is printed."""
+    from pydantic import SecretStr
+
+    return SecretStr(text)
+
+
+def read_folders(text: str) -> tuple[str, ...]:
+    """Return the folders of a list separated by commas or line breaks."""
+    return tuple(part.strip() for part in re.split(r"[\n,]", text) if part.strip())
+
+
+def read_switch(text: str) -> bool:
+    """Return whether something is on."""
+    if text.lower() not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError("1 or 0")
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+def key_problem(name: str, key: str) -> str:
+    """Return why `key` cannot be used, without showing any of it; empty if it can."""
+    if key.startswith(("${", "$(")):
+        return f"{name} holds a reference that the host did not fill in, not a key."
+    if not key.isascii():
+        return f"{name} holds a character that is not ASCII; a RunAPI key has none."
+    if any(c.isspace() for c in key):
+        return f"{name} holds a space or a line break; a RunAPI key has none."
+    if not key.isprintable():
+        return f"{name} holds a control character; a RunAPI key has none."
+    return ""

@@ -1,0 +1,40 @@
+"""What every folder's tests share: the event loop they run on, and a simulated RunAPI.
+
+A folder whose simulator differs overrides one of these in its own conftest.py, and no more than that one.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from runapi_mcp.sim import Simulator, simulate
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def new_sim() -> Callable[[], AbstractAsyncContextManager[Simulator]]:
+    """How a module's simulator is started."""
+    return simulate
+
+
+@pytest.fixture(scope="module")
+async def shared_sim(
+    anyio_backend: str, new_sim: Callable[[], AbstractAsyncContextManager[Simulator]]
+) -> AsyncIterator[Simulator]:
+    """The module's simulator, for fixtures that outlive a test; tests take `sim`."""
+    del anyio_backend  # named so that plain tests too can use what is built on this
+    async with new_sim() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def sim(shared_sim: Simulator) -> Simulator:
+    """The module's simulator as it was at first: with nothing seen, nothing queued, and its usual pace."""
+    shared_sim.reset()
+    shared_sim.pace, shared_sim.stall_seconds = 0.0, 3.0
+    return shared_sim

@@ -1,0 +1,161 @@
+"""An upstream that plays what it is told, and a clock that stands still until it is moved."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, cast
+
+import anyio
+from pydantic import SecretStr
+from waiting import ended
+
+from runapi_mcp.generations import PLAIN, Course, Generation, Generations, Job, Store
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream import Trace, Upstream
+from runapi_mcp.wire.types import Call, DialectName, Event, Finish, Text, TextDelta, Turn, Usage
+
+KEY = SecretStr("sk-canary-played-0123456789")
+STOP = Finish("stop", "stop")
+USED = Usage(3, 5)
+WHOLE: tuple[Event, ...] = (TextDelta("The whole answer."), STOP, USED)
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Gate:
+    """A place in a stream where it waits to be let on."""
+
+    reached: anyio.Event = field(default_factory=anyio.Event)
+    open: anyio.Event = field(default_factory=anyio.Event)
+
+    async def passed(self) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Seconds that pass while the stream says nothing."""
+
+    seconds: float
+
+
+Step: TypeAlias = Event | Exception | Gate | Passing
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call as it came to the upstream."""
+
+    call: Call
+    patience: float
+    within: float | None
+
+
+class Played:
+    """Plays one list of steps for each call, and the last again for those beyond."""
+
+    base_url = "https://runapi.test"
+
+    def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
+        self.asked: list[Asked] = []
+        self.resolved: list[tuple[str, ...]] = []
+        self.closing: Gate | None = None
+        """Where the connection's end waits, however it comes about."""
+        self._streams = streams or (WHOLE,)
+        self._clock = clock or Clock()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        call: Call,
+        dialect: DialectName,
+        *,
+        key: SecretStr,
+        trace: Trace,
+        patience: float,
+        within: float | None = None,
+    ) -> AsyncIterator[AsyncGenerator[Event, None]]:
+        assert (dialect, key) == ("chat", KEY)
+        self.asked.append(Asked(call, patience, within))
+        trace.requests += 1
+        trace.enter("open")
+        try:
+            async with aclosing(self._events(trace)) as events:
+                yield events
+        finally:
+            if self.closing is not None:
+                with anyio.move_on_after(2, shield=True):
+                    await self.closing.passed()
+
+    async def redirects(self, links: Sequence[str]) -> dict[str, str]:
+        self.resolved.append(tuple(links))
+        return {link: f"{link}/resolved" for link in links}
+
+    async def _events(self, trace: Trace) -> AsyncGenerator[Event, None]:
+        for step in self._streams[min(len(self.asked), len(self._streams)) - 1]:
+            match step:
+                case Exception():
+                    raise step
+                case Gate():
+                    await step.passed()
+                case Passing(seconds):
+                    self._clock.now += seconds
+                case _:
+                    trace.heard(10, self._clock())
+                    yield step
+
+
+@dataclass
+class Bench:
+    """Generations over a played upstream."""
+
+    upstream: Played
+    clock: Clock
+    generations: Generations
+
+    async def begin(
+        self, job: Job, *, patience: float = 50.0, course: Course = PLAIN, fresh: bool = False
+    ) -> tuple[Generation, bool]:
+        generation, joined = await self.generations.begin(
+            job, key=KEY, patience=patience, course=course, fresh=fresh
+        )
+        assert isinstance(generation, Generation)
+        return generation, joined
+
+    async def start(self, job: Job, *, patience: float = 50.0, course: Course = PLAIN) -> Generation:
+        return (await self.begin(job, patience=patience, course=course))[0]
+
+    async def ended(self, job: Job, *, course: Course = PLAIN) -> Generation:
+        generation = await self.start(job, course=course)
+        await ended(generation)
+        return generation
+
+
+@asynccontextmanager
+async def bench(
+    *streams: Sequence[Step],
+    store: Store | None = None,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Bench]:
+    clock = clock or Clock()
+    upstream = Played(*streams, clock=clock)
+    generations = Generations(cast("Upstream", upstream), settings or Settings(), store=store, clock=clock)
+    async with generations.open():
+        yield Bench(upstream, clock, generations)
+
+
+def job(prompt: str = "Why?", *, owner: str = "ann", **more: object) -> Job:
+    call = Call("gemini-2.5-flash", (Turn("user", (Text(prompt),)),))
+    plain = Job("ask_gemini", {"prompt": prompt}, call, "chat", owner)
+    return replace(plain, **more)  # type: ignore[arg-type]  # the fields of a Job, by name

@@ -1,0 +1,204 @@
+"""Keeping generations in memory: found by who asked, joined while undelivered, let go within bounds."""
+
+import gc
+import hashlib
+import weakref
+from dataclasses import replace
+
+import pytest
+from waiting import ended
+
+from generations.played import STOP, Gate, bench, job
+from runapi_mcp.errors import HandleError
+from runapi_mcp.generations import Generation, Job, MemoryStore
+from runapi_mcp.settings import Settings
+from runapi_mcp.wire.types import (
+    Call,
+    Event,
+    FunctionCallDelta,
+    Grounding,
+    Inline,
+    Source,
+    Text,
+    TextDelta,
+    Turn,
+)
+
+
+def about(file: str) -> Job:
+    """A job whose arguments name a file, of which only the call knows the content."""
+    call = Call("gemini-2.5-flash", (Turn("user", (Inline("image/png", file), Text("What is it?"))),))
+    return job(call=call, arguments={"prompt": "What is it?", "files": ["/photo.png"]})
+
+
+# ---------------------------------------------------------------- the same question
+
+
+async def test_the_same_question_joins_the_answer_that_was_never_delivered() -> None:
+    async with bench() as made:
+        first = await made.ended(job())
+        assert await made.begin(job()) == (first, True)
+        assert len(made.upstream.asked) == 1
+
+
+async def test_a_delivered_answer_is_asked_for_anew() -> None:
+    async with bench() as made:
+        first = await made.ended(job())
+        await first.deliver()
+        second, joined = await made.begin(job())
+        assert not joined
+        assert second is not first
+
+
+async def test_what_was_cut_is_asked_for_anew() -> None:
+    async with bench([TextDelta("Half")]) as made:
+        first = await made.ended(job())
+        assert first.status == "partial"
+        assert (await made.begin(job()))[0] is not first
+
+
+async def test_the_same_question_of_somebody_else_is_another() -> None:
+    async with bench() as made:
+        first = await made.ended(job())
+        assert (await made.begin(job(owner="bob")))[0] is not first
+
+
+async def test_an_expired_answer_is_not_joined() -> None:
+    async with bench() as made:
+        first = await made.ended(job())
+        made.clock.now += Settings().keep_seconds + 1
+        second, joined = await made.begin(job())
+        assert not joined
+        with pytest.raises(HandleError):
+            await made.generations.find(first.handle, "ann")
+        assert await made.generations.find(second.handle, "ann") is second
+
+
+async def test_a_question_asked_again_just_as_its_only_caller_leaves_is_answered() -> None:
+    gate, closing = Gate(), Gate()
+    async with bench([gate], [TextDelta("New."), STOP]) as made:
+        made.upstream.closing = closing
+        first = await made.start(job())
+        async with first.followed():
+            await gate.reached.wait()
+        assert first.view().status == "running"  # until its connection has closed
+        second, joined = await made.begin(job())
+        assert not joined
+        closing.open.set()
+        await ended(first)
+        await ended(second)
+        assert first.view().status == "cancelled"
+        assert second.view().answer.text == "New."
+
+
+async def test_a_question_about_a_file_that_was_edited_is_another() -> None:
+    async with bench() as made:
+        first = await made.ended(about("b2xk"))
+        assert await made.begin(about("b2xk")) == (first, True)
+        second, joined = await made.begin(about("bmV3"))
+        assert not joined
+        assert second is not first
+
+
+async def test_two_partial_answers_of_equal_length_are_continued_apart() -> None:
+    one, other = job(begin="It is red"), job(begin="It is fat")
+    assert one.same_as != other.same_as
+    assert one.same_as == job(begin="It is red").same_as
+
+
+def test_where_one_part_ends_and_the_next_begins_tells_questions_apart() -> None:
+    call = job().call
+    one = job(call=replace(call, turns=(Turn("user", (Text("ab"), Text("c"))),)))
+    other = job(call=replace(call, turns=(Turn("user", (Text("a"), Text("bc"))),)))
+    assert one.same_as != other.same_as
+
+
+def test_half_a_surrogate_pair_can_be_asked_about() -> None:
+    assert job("Why \ud83d?").same_as != job("Why?").same_as
+
+
+async def test_a_question_is_digested_once_and_only_where_its_owner_asked_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digested = 0
+
+    def counted(*args: bytes) -> object:
+        nonlocal digested
+        digested += 1
+        return hashlib.new("sha256", *args)
+
+    monkeypatch.setattr("runapi_mcp.generations.values.hashlib.sha256", counted)
+    async with bench() as made:
+        await made.ended(job("One"))
+        await made.start(job("Other", owner="bob"))
+        assert digested == 0
+        for _ in range(5):
+            await made.begin(job("One"))
+        assert digested == 1 + 5
+
+
+# ---------------------------------------------------------------- handles
+
+
+async def test_a_handle_is_good_for_who_asked_alone() -> None:
+    async with bench() as made:
+        generation = await made.ended(job())
+        assert await made.generations.find(generation.handle, "ann") is generation
+        with pytest.raises(HandleError):
+            await made.generations.find(generation.handle, "bob")
+        with pytest.raises(HandleError):
+            await made.generations.find("g_invented", "ann")
+
+
+# ---------------------------------------------------------------- bounds
+
+
+async def test_the_oldest_finished_go_first_and_running_ones_stay() -> None:
+    gate = Gate()
+    async with bench([gate], [TextDelta("Hi"), STOP], settings=Settings(keep_generations=2)) as made:
+        running = await made.start(job("Slow"))
+        await gate.reached.wait()
+        finished = []
+        for number in range(4):
+            finished.append(await made.ended(job(f"Quick {number}")))
+            made.clock.now += 1
+        for old in finished[:2]:
+            with pytest.raises(HandleError):
+                await made.generations.find(old.handle, "ann")
+        for kept in (running, *finished[2:]):
+            assert await made.generations.find(kept.handle, "ann") is kept
+
+
+async def test_what_no_longer_fits_is_let_go_when_a_generation_ends() -> None:
+    async with bench(settings=Settings(keep_generations=1)) as made:
+        first = weakref.ref(await made.ended(job("One")))
+        await made.ended(job("Two"))
+        gc.collect()
+        assert first() is None
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        TextDelta("x" * 100_000),
+        FunctionCallDelta(0, "1", "f", "x" * 100_000),
+        Grounding((Source("https://x.test", snippet="x" * 100_000),)),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+async def test_whatever_an_answer_holds_counts_against_the_bytes_kept(large: Event) -> None:
+    settings = Settings(keep_bytes=300_000)
+    async with bench([TextDelta("Hi"), large, STOP], settings=settings) as made:
+        first, second = await made.ended(job("One")), await made.ended(job("Two"))
+        with pytest.raises(HandleError):
+            await made.generations.find(first.handle, "ann")
+        assert await made.generations.find(second.handle, "ann") is second
+
+
+async def test_a_store_of_nothing_finds_nothing() -> None:
+    store = MemoryStore(Settings(), lambda: 0.0)
+    assert await store.same(job()) is None
+    generation = Generation(job(), lambda: 0.0)
+    async with store.opened():
+        assert await store.keep(generation, fresh=False) is generation
+        assert await store.same(job()) is generation

@@ -1,0 +1,58 @@
+"""The same question is asked once, for as long as its answer was never delivered."""
+
+from typing import Any
+
+import anyio
+
+from runapi_mcp.sim import Simulator
+from server.hosting import Called, Host
+
+
+async def test_the_same_question_after_a_hand_over_attaches_to_its_generation(
+    host: Host, sim: Simulator
+) -> None:
+    asked: dict[str, Any] = {"prompt": "Again [[sim:slow seconds=0.8]]"}
+    first = await host.call("ask_gemini", **asked, wait_seconds=0.1)
+    second = await host.call("ask_gemini", **asked)
+    assert second.receipt["complete"]
+    assert second.handle == first.handle
+    assert "Joined the same question" in second.text
+    assert len(sim.calls) == 1
+
+
+async def test_the_same_question_twice_at_once_is_asked_once(host: Host, sim: Simulator) -> None:
+    results: list[Called] = []
+
+    async def ask() -> None:
+        results.append(await host.call("ask_gemini", prompt="Both [[sim:slow seconds=0.4]]"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        tasks.start_soon(ask)
+    assert results[0].handle == results[1].handle
+    assert all(called.receipt["complete"] for called in results)
+    assert len(sim.calls) == 1
+
+
+async def test_fresh_asks_anew(host: Host, sim: Simulator) -> None:
+    asked: dict[str, Any] = {"prompt": "Anew [[sim:slow seconds=0.4]]"}
+    first = await host.call("ask_gemini", **asked, wait_seconds=0)
+    second = await host.call("ask_gemini", **asked, fresh=True)
+    assert second.handle != first.handle
+    assert "Joined" not in second.text
+    assert len(sim.calls) == 2
+
+
+async def test_a_delivered_answer_is_not_given_out_again_for_the_same_question(
+    host: Host, sim: Simulator
+) -> None:
+    first = await host.call("ask_gemini", prompt="Delivered.")
+    second = await host.call("ask_gemini", prompt="Delivered.")
+    assert second.handle != first.handle
+    assert len(sim.calls) == 2
+
+
+async def test_a_different_argument_is_a_different_question(host: Host, sim: Simulator) -> None:
+    await host.call("ask_gemini", prompt="Same [[sim:slow seconds=0.3]]", wait_seconds=0)
+    await host.call("ask_gemini", prompt="Same [[sim:slow seconds=0.3]]", temperature=1, wait_seconds=0)
+    await sim.wait_for_call(2)

@@ -1,0 +1,71 @@
+"""One request's way to generations: its hold window is one, whatever its time goes into."""
+
+from typing import cast
+
+from generations.played import KEY, WHOLE, Clock, Gate, bench, job
+from pydantic import SecretStr
+
+from runapi_mcp.generations import Generation, Job, MemoryStore
+from runapi_mcp.run import Caller, Run
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream import Upstream
+
+
+class _SlowToLook(MemoryStore):
+    """A store that takes its time to say whether the same was asked before."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        super().__init__(Settings(), clock)
+        self._passing = clock
+        self._seconds = seconds
+
+    async def same(self, job: Job) -> Generation | None:
+        self._passing.now += self._seconds
+        return await super().same(job)
+
+
+async def _untold(_seconds: float, _line: str) -> None:
+    """Tell nobody."""
+
+
+async def test_what_the_store_takes_is_taken_from_the_hold_window() -> None:
+    clock = Clock()
+    async with bench([Gate()], store=_SlowToLook(clock, 60), clock=clock) as made:
+        run = Run(Settings(), cast("Upstream", made.upstream), made.generations, _ann(), _untold, clock=clock)
+        view, joined = await run.generate(job())
+        assert (view.status, joined) == ("running", False)
+        assert (await made.generations.find(view.handle, "ann")).handle == view.handle
+
+
+async def test_what_is_left_of_the_window_is_the_patience_for_waits_that_runapi_asks_for() -> None:
+    clock = Clock()
+    async with bench(WHOLE, store=_SlowToLook(clock, 20), clock=clock) as made:
+        run = Run(Settings(), cast("Upstream", made.upstream), made.generations, _ann(), _untold, clock=clock)
+        view, _ = await run.generate(job())
+    assert view.status == "complete"
+    assert [asked.patience for asked in made.upstream.asked] == [30]
+
+
+async def test_a_keyring_that_answers_late_takes_its_time_from_the_hold_window() -> None:
+    clock = Clock()
+
+    async def own_key() -> SecretStr:
+        clock.now += 15
+        return KEY
+
+    async with bench(WHOLE, clock=clock) as made:
+        run = Run(
+            Settings(keyring=True),
+            cast("Upstream", made.upstream),
+            made.generations,
+            Caller(owner="ann"),
+            _untold,
+            own_key=own_key,
+            clock=clock,
+        )
+        await run.generate(job())
+    assert [asked.patience for asked in made.upstream.asked] == [35]
+
+
+def _ann() -> Caller:
+    return Caller(owner="ann", key=KEY)

@@ -1,0 +1,67 @@
+"""What is said beside an answer is what can be done about it."""
+
+from dataclasses import replace
+
+import pytest
+from generations.played import STOP, USED, Step, bench, job
+from generations.test_generation import CALLED, CUT, offering
+
+from runapi_mcp.tools import Page
+from runapi_mcp.tools._replying import Paged
+from runapi_mcp.wire.types import Finish, TextDelta
+
+
+async def said(*steps: Step, functions: bool = False) -> str:
+    async with bench(steps) as made:
+        view = (await made.ended(offering() if functions else job())).view()
+    return Paged(view, view.answer.text, Page(40_000)).reply().text.strip("[]")
+
+
+async def test_a_partial_answer_can_be_continued() -> None:
+    assert "resume true to continue" in await said(TextDelta("Half"), CUT)
+
+
+@pytest.mark.parametrize(
+    ("finish", "words"),
+    [
+        (Finish("error", "error"), "the model stopped with an error. Call"),
+        (
+            Finish("MALFORMED_RESPONSE", "error"),
+            "stopped with an error: “MALFORMED_RESPONSE”. Call",
+        ),
+        (Finish("MALFORMED_RESPONSE", "error", "It\nbroke."), "stopped with an error: “It broke.”. Call"),
+    ],
+)
+async def test_a_model_that_stopped_with_an_error_is_told_in_runapis_words(
+    finish: Finish, words: str
+) -> None:
+    assert words in await said(TextDelta("Half"), finish)
+
+
+async def test_half_a_function_call_cannot_be_continued_and_is_to_be_asked_for_again() -> None:
+    line = await said(CALLED, CUT, functions=True)
+    assert line.endswith("Ask again.")
+    assert "resume" not in line
+
+
+async def test_nothing_is_said_of_a_call_that_was_finished() -> None:
+    assert await said(CALLED, STOP, USED, CUT, functions=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "0 s"),
+        (0.04, "0 s"),
+        (0.5, "0.5 s"),
+        (0.96, "0.9 s"),
+        (3.0, "3 s"),
+        (49.9, "49 s"),
+        (50.0, "50 s"),
+    ],
+)
+async def test_the_time_that_it_has_run_is_never_told_longer_than_it_was(seconds: float, said: str) -> None:
+    async with bench([TextDelta("Half"), CUT]) as made:
+        view = (await made.ended(job())).view()
+    running = replace(view, status="running", error=None, receipt=replace(view.receipt, seconds=seconds))
+    assert f"Still running after {said}. " in Paged(running, "Half", Page(40_000)).reply().text

@@ -1,0 +1,123 @@
+"""What a model gets wrong is told in a line that says what to write instead."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from runapi_mcp.tools import TOOLS, taught
+
+ASK: dict[str, Any] = {"prompt": "Why?"}
+SEARCH: dict[str, Any] = {"query": "When?"}
+EXTRACT: dict[str, Any] = {"schema": {"type": "object"}, "text": "A is 1."}
+
+
+def told(tool: str, arguments: dict[str, Any]) -> list[str]:
+    """The lines that these arguments are refused with."""
+    with pytest.raises(ValidationError) as refused:
+        TOOLS[tool].args.model_validate(arguments)
+    return str(taught(refused.value, TOOLS[tool].args)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "line"),
+    [
+        ("search_web", {}, "query: required."),
+        ("extract_json", {"text": "x"}, "schema: required."),
+        ("search_web", {"query": None}, "query: required."),
+        ("ask_gemini", {"prompt": 5}, "prompt: must be a string, not 5."),
+        ("ask_gemini", {"prompt": ["x"]}, "prompt: must be a string, not a list."),
+        ("ask_gemini", ASK | {"files": "a.txt"}, 'files: must be a list, not "a.txt".'),
+        ("ask_gemini", ASK | {"files": '["a"]'}, r'files: must be a list, not "[\"a\"]".'),
+        ("ask_gemini", ASK | {"files": [5]}, "files[0]: must be a path or a URL, as a string."),
+        ("ask_gemini", ASK | {"files": [{"path": "a"}]}, "files[0]: must be a path or a URL, as a string."),
+        ("ask_gemini", ASK | {"files": ["a"] * 17}, "files: must have at most 16 files, not 17."),
+        ("ask_gemini", ASK | {"stop": "END"}, 'stop: must be a list, not "END".'),
+        ("ask_gemini", ASK | {"messages": {"role": "user"}}, "messages: must be a list, not an object."),
+        ("ask_gemini", ASK | {"messages": ["Hi"]}, 'messages[0]: must be an object, not "Hi".'),
+        ("ask_gemini", ASK | {"fresh": "perhaps"}, 'fresh: must be true or false, not "perhaps".'),
+        ("ask_gemini", ASK | {"seed": 1.5}, "seed: must be a whole number, not 1.5."),
+        ("ask_gemini", ASK | {"seed": 2**40}, "seed: must be less than 2,147,483,648, not 1099511627776."),
+        ("ask_gemini", ASK | {"temperature": "hot"}, 'temperature: must be a number, not "hot".'),
+        ("ask_gemini", ASK | {"wait_seconds": 9e9},
+         "wait_seconds: must be at most 3,600, not 9000000000.0."),
+        ("search_web", SEARCH | {"max_sources": 0}, "max_sources: must be at least 1, not 0."),
+        ("search_web", SEARCH | {"depth": "deep"}, """depth: must be 'quick' or 'thorough', not "deep"."""),
+        ("search_web", SEARCH | {"model": ""},
+         "model: must be a model id such as gemini-3-flash-preview, without a slash or spaces."),
+        ("extract_json", EXTRACT | {"schema": [1]},
+         "schema: must be an object, or a string that holds one as JSON."),
+        ("extract_json", {"schema": {}}, "text: give it or files."),
+        ("get_result", {"handle": " "},
+         "handle: must be the handle that an earlier result gave, as it stands there."),
+        ("get_result", {"handle": "g", "cancel": True, "resume": True},
+         "cancel: give it or resume, not both."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_with_what_it_must_be(tool: str, arguments: dict[str, Any], line: str) -> None:
+    assert told(tool, arguments) == [line]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "line"),
+    [
+        ("ask_gemini", {"question": "x"}, "question: unknown argument; did you mean prompt?"),
+        ("ask_gemini", ASK | {"tools": []}, "tools: unknown argument; did you mean functions?"),
+        ("ask_gemini", ASK | {"effort": "low"}, "effort: unknown argument; did you mean reasoning_effort?"),
+        ("ask_gemini", ASK | {"promtp": "x"}, "promtp: unknown argument; did you mean prompt?"),
+        ("search_web", SEARCH | {"timeout": 5}, "timeout: unknown argument; did you mean wait_seconds?"),
+        ("extract_json", EXTRACT | {"instruction": "x"},
+         "instruction: unknown argument; did you mean instructions?"),
+        ("extract_json", EXTRACT | {"system": "x"}, "system: unknown argument; did you mean instructions?"),
+        ("get_result", {"handle": "g", "a\nb": 1},
+         "a b: unknown argument; this tool takes handle, wait_seconds, offset, cancel, resume."),
+        ("list_models", {"": 1}, '"": unknown argument; this tool takes none.'),
+        ("list_models", {"a": None}, "a: unknown argument; this tool takes none."),
+    ],
+)  # fmt: skip
+def test_an_unknown_argument_is_told_with_the_one_that_was_meant(
+    tool: str, arguments: dict[str, Any], line: str
+) -> None:
+    assert told(tool, arguments) == [line]
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ({"role": "user", "text": "x"}, "messages[0].text: unknown argument; did you mean content?"),
+        ({"role": "assistant", "tool_calls": []},
+         "messages[0].tool_calls: unknown argument; did you mean function_calls?"),
+        ({"role": "user", "colour": 1},
+         "messages[0].colour: unknown argument; this takes role, content, name, id, function_calls."),
+        ({"role": "system", "content": "x"},
+         "messages[0].role: must be 'user', 'assistant' or 'function'; a system instruction goes in system."),
+        ({"role": "tool", "content": "x"},
+         """messages[0].role: must be 'user', 'assistant', 'model' or 'function', not "tool"."""),
+        ({"content": "x"}, "messages[0].role: required."),
+        ({"role": "user", "content": [{"type": "text"}]},
+         "messages[0].content: must be a string, not a list."),
+        ({"role": "assistant", "function_calls": [{"name": "f", "arguments": 5}]},
+         "messages[0].function_calls[0].arguments: must be an object, or a string that holds one as JSON."),
+        ({"role": "assistant", "function_calls": [{"type": "f", "name": "f"}]},
+         "messages[0].function_calls[0].type: unknown argument; this takes name, arguments, id, signature."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_within_a_message_is_told_by_its_place(message: dict[str, Any], line: str) -> None:
+    assert told("ask_gemini", ASK | {"messages": [message]}) == [line]
+
+
+def test_every_wrong_argument_has_its_line() -> None:
+    lines = told("ask_gemini", {"prompt": 5, "files": "x", "seed": "y", "colour": 1})
+    assert [line.split(":")[0] for line in lines] == ["prompt", "files", "seed", "colour"]
+
+
+def test_the_lines_have_an_end_however_much_is_wrong() -> None:
+    lines = told("ask_gemini", ASK | {"\ud800" * 500 + str(n): "x" * 500 for n in range(500)})
+    assert len(lines) <= 20
+    assert max(map(len, lines)) < 400
+
+
+@pytest.mark.parametrize("handle", ["g_x", " g_x\n", "generation://g_x"])
+def test_a_handle_may_be_given_as_the_address_of_its_resource(handle: str) -> None:
+    args: Any = TOOLS["get_result"].args.model_validate({"handle": handle})
+    assert args.handle == "g_x"

@@ -1,0 +1,55 @@
+"""A conversation as the chat dialect's messages."""
+
+import pytest
+
+from runapi_mcp.wire.messages import messages
+from runapi_mcp.wire.types import FunctionCall, JsonObject, Part, Returned, Text, Turn
+
+
+def test_a_functions_result_is_a_message_of_its_own_before_what_is_said_with_it() -> None:
+    turn = Turn("user", (Returned("f1", "lookup", "42"), Text("Now?")))
+    assert messages([turn]) == [
+        {"role": "tool", "tool_call_id": "f1", "content": "42"},
+        {"role": "user", "content": "Now?"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        ((), None),
+        ((Text("Let me see."),), "Let me see."),
+        ((Text("a"), Text("b")), [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
+    ],
+)
+def test_calls_stand_beside_what_was_said_with_them(said: tuple[Part, ...], content: object) -> None:
+    call = FunctionCall("f1", "lookup", '{"q": 1}', "c2ln")
+    made: JsonObject = {
+        "id": "f1",
+        "type": "function",
+        "function": {"name": "lookup", "arguments": '{"q": 1}'},
+        "extra_content": {"google": {"thought_signature": "c2ln"}},
+    }
+    assert messages([Turn("model", (*said, call))]) == [
+        {"role": "assistant", "content": content, "tool_calls": [made]}
+    ]
+
+
+def test_a_call_without_an_id_and_its_result_are_tied_by_the_name() -> None:
+    turns = [
+        Turn("model", (FunctionCall("", "lookup", "{}"),)),
+        Turn("user", (Returned("", "lookup", "42"),)),
+    ]
+    called, returned = messages(turns)
+    assert called == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "call_lookup", "type": "function", "function": {"name": "lookup", "arguments": "{}"}}
+        ],
+    }
+    assert returned == {"role": "tool", "tool_call_id": "call_lookup", "content": "42"}
+
+
+def test_a_turn_of_nothing_is_no_message() -> None:
+    assert messages([Turn("user", ())]) == []
