@@ -225,7 +225,7 @@ EXTRACT = Tool(
     title="Extract JSON",
     description=(
         "Turn text or files (invoices, logs, images, PDF) into JSON that conforms to your JSON Schema. "
-        "It is checked here: it conforms, or is an error that lists what is wrong."
+        "Checked here: it conforms, an error lists what is wrong, or it is marked unchecked."
     ),
     args=ExtractArgs,
     perform=_extract,
