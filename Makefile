@@ -19,7 +19,7 @@ test: $(READY)          ## the test suite, on both cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(OUTER))
 
 test-outer: $(READY)    ## what needs whole processes and more time: network, fleet, docs, examples, bundles
-	$(BIN)/python -m pytest $(OUTER)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(OUTER)
 
 conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
 	$(BIN)/python -m pip install --quiet --group conformance

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from parts import written
+
 from runapi_mcp.hold import HOSTS as LIMITS
 from runapi_mcp.hosts.rows import HOSTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "hosts.md"
-BEGIN, END = "<!-- hosts:begin -->", "<!-- hosts:end -->"
 LAUNCHER = Path(sys.executable).with_name("runapi-mcp")
 SHOWN_LAUNCHER = "/home/you/.local/bin/runapi-mcp"
 
@@ -83,21 +84,9 @@ def _language(host_id: str) -> str:
     return {"codex": "toml", "goose": "yaml"}.get(host_id, "json")
 
 
-def written(page: str) -> str:
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    sections = "\n".join(section(host_id) for host_id in HOSTS)
-    return f"{head}{BEGIN}\n\n{sections}\n{END}{tail}"
-
-
-def main() -> int:
-    before = PAGE.read_text(encoding="utf-8")
-    after = written(before)
-    if "--check" in sys.argv:
-        return int(before != after)
-    PAGE.write_text(after, encoding="utf-8")
-    return 0
+def sections() -> str:
+    return "\n".join(section(host_id) for host_id in HOSTS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written({PAGE: {"hosts": sections()}}))

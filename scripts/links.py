@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+from parts import written
+
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- links:begin -->", "<!-- links:end -->"
 NAME, PACKAGE, VARIABLE = "runapi", "runapi-mcp", "RUNAPI_TOKEN"
 
 
@@ -39,21 +40,9 @@ def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def written(readme: str) -> str:
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    links = f"[Add to Cursor]({cursor()}) · [Add to VS Code]({vscode()})"
-    return f"{head}{BEGIN}\n\n{links}\n\n{END}{tail}"
-
-
-def main() -> int:
-    before = README.read_text(encoding="utf-8")
-    after = written(before)
-    if "--check" in sys.argv:
-        return int(before != after)
-    README.write_text(after, encoding="utf-8")
-    return 0
+def links() -> str:
+    return f"[Add to Cursor]({cursor()}) · [Add to VS Code]({vscode()})"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written({README: {"links": links()}}))

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from parts import Parts, written
+
 from runapi_mcp.server.listing import input_schema
 from runapi_mcp.settings import KEY_NAMES, Option, options
 from runapi_mcp.tools import TOOLS
@@ -41,27 +43,12 @@ def _row(option: Option) -> str:
     return f"| `{option.env}` | `{option.flag}` | {option.default_text} | {option.about} |"
 
 
-TABLES = {README: {"tools": tools_table, "settings": often_table}, SETTINGS: {"settings": settings_table}}
-
-
-def written(path: Path) -> str:
-    page = path.read_text(encoding="utf-8")
-    for name, table in TABLES[path].items():
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        head, _, rest = page.partition(begin)
-        _, _, tail = rest.partition(end)
-        page = f"{head}{begin}\n\n{table()}\n\n{end}{tail}"
-    return page
-
-
-def main() -> int:
-    after = {path: written(path) for path in TABLES}
-    if "--check" in sys.argv:
-        return int(any(path.read_text(encoding="utf-8") != page for path, page in after.items()))
-    for path, page in after.items():
-        path.write_text(page, encoding="utf-8")
-    return 0
+def pages() -> dict[Path, Parts]:
+    return {
+        README: {"tools": tools_table(), "settings": often_table()},
+        SETTINGS: {"settings": settings_table()},
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written(pages()))

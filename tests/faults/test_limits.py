@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
+from generations.played import Clock
 from pydantic import SecretStr
 from server.hosting import CANARY, Called, Host, in_process
 
@@ -11,16 +12,6 @@ from runapi_mcp.errors import BusyError, HandleError
 from runapi_mcp.generations import Job
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.wire.types import Call, Text, Turn
-
-
-class Clock:
-    """A clock that goes forward when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def _all_at_once(host: Host, prompts: list[str], **arguments: Any) -> list[Called]:

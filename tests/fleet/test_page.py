@@ -150,7 +150,8 @@ async def test_what_a_container_is_told_to_run_is_a_server(redis: RedisServer, w
 
 
 def test_every_program_that_the_page_names_is_there() -> None:
-    for module in re.findall(r"`python -m ([\w.]+)`", PAGE):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
-    for file in re.findall(r"-f (packaging/[\w.]+)", PAGE):
-        assert (ROOT / file).exists(), file
+    modules = [module.replace(".", "/") + ".py" for module in re.findall(r"`python -m ([\w.]+)`", PAGE)]
+    files = re.findall(r"-f (packaging/[\w.]+)", PAGE)
+    assert modules
+    assert files
+    assert [path for path in (*modules, *files) if not (ROOT / path).exists()] == []

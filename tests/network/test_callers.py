@@ -336,7 +336,6 @@ async def test_a_good_token_of_either_key_gets_in(resource: str, idp: Provider) 
 
 def _bad(idp: Provider) -> Iterator[tuple[str, str]]:
     now = int(time.time())
-    public = RSA.public_key()
     yield "expired", idp.token(exp=now - 3600)
     yield "not yet valid", idp.token(nbf=now + 3600)
     yield "of another issuer", idp.token(iss="https://elsewhere.example.com")
@@ -351,7 +350,6 @@ def _bad(idp: Provider) -> Iterator[tuple[str, str]]:
     yield "unsigned", idp.token(key=None, algorithm="none")
     yield "signed with a shared secret", idp.token(key="x" * 64, algorithm="HS256")
     yield "not a token", "abc.def.ghi"
-    del public
 
 
 async def test_a_bad_token_stays_outside(resource: str, idp: Provider) -> None:

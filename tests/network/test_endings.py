@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +15,9 @@ from mcp.client.sse import sse_client
 from messages import ENVELOPE
 
 from network.raw_web import Web, events, modern_headers, web
-from network.web_host import WebServer, served, web_server
+from network.web_host import Measured, WebServer, served, web_server
 from runapi_mcp.sim import Simulator
 from runapi_mcp.sim.record import SeenCall
-
-Measured = Callable[[str, SeenCall, float], None]
 
 
 @pytest.fixture
@@ -38,19 +36,6 @@ async def server(shared_sim: Simulator) -> AsyncIterator[WebServer]:
 async def http(server: WebServer) -> AsyncIterator[Web]:
     async with web(server.base_url) as client:
         yield client
-
-
-@pytest.fixture
-def measured(capsys: pytest.CaptureFixture[str]) -> Measured:
-    def measured(what: str, call: SeenCall, since: float) -> None:
-        assert call.closed_at is not None
-        took = call.closed_at - since
-        with capsys.disabled():
-            print(f"\n  {what} → upstream closed {took * 1000:.1f} ms")
-        assert call.ended == "client left"
-        assert took < 0.5, "far above the 50 ms that an idle machine needs"
-
-    return measured
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,17 +16,20 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from server.hosting import CANARY, NOTHING, PATIENCE, Host, server_env
+from server.hosting import CANARY, NOTHING, PATIENCE, Heard, Host, server_env
 
 from runapi_mcp.server import opened
 from runapi_mcp.settings import from_env
-from runapi_mcp.sim import Simulator
+from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.transports.http.callers.choice import Auth
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.serving import listening, shared_settings
 
 NETWORK = ("http-2026", "http-2025", "sse")
 """The ways over the network, as the parameters of tests name them."""
+
+Measured = Callable[[str, SeenCall, float], None]
+"""Told what ended a call, the call as RunAPI saw it, and when it was ended."""
 
 
 @dataclass
@@ -41,9 +44,9 @@ class WebServer:
     def log(self) -> str:
         return b"".join(self.noise).decode()
 
-    async def leaves(self, within: float = 3.0) -> None:
-        """Wait for a clean exit in time."""
-        with anyio.fail_after(within):
+    async def leaves(self) -> None:
+        """Wait for a clean exit, in less time than a call here or the draining would take."""
+        with anyio.fail_after(PATIENCE):
             assert await self.process.wait() == 0, self.log
 
 
@@ -106,7 +109,8 @@ async def web_host(
             transport = sse_client(f"{base_url}/sse", headers=dict(headers or {}))
         else:
             transport = streamable_http_client(f"{base_url}/mcp", http_client=http)
-        async with Client(transport, mode=mode, client_info=info) as client:
-            host = Host(client)
+        heard = Heard()
+        async with Client(transport, mode=mode, client_info=info, message_handler=heard) as client:
+            host = Host(client, heard=heard)
             yield host
     assert not [line for line in host.said if CANARY in line]

@@ -16,6 +16,7 @@ import mcp_types as types
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client, StdioServerParameters
+from mcp.client import IncomingMessage
 from mcp.client.stdio import stdio_client
 from messages import ENVELOPE, INITIALIZE, INITIALIZED, Message, lines, request, tool_call
 
@@ -89,6 +90,14 @@ class Called:
         return [note.message for note in sorted(self.notes, key=lambda note: note.progress)]
 
 
+class Heard(list[types.ProgressNotification]):
+    """Every progress that comes, whether a call asked for it or not."""
+
+    async def __call__(self, message: IncomingMessage) -> None:
+        if isinstance(message, types.ProgressNotification):
+            self.append(message)
+
+
 @dataclass
 class Host:
     """A client that keeps everything the server says, to be searched for the key."""
@@ -96,6 +105,7 @@ class Host:
     client: Client
     app: App | None = None
     said: list[str] = field(default_factory=list)
+    heard: Heard = field(default_factory=Heard)
 
     async def call(self, tool: str, /, *, on_note: anyio.Event | None = None, **arguments: Any) -> Called:
         """Call a tool; `on_note` is set when the first progress comes."""
@@ -135,8 +145,10 @@ async def hosted(
     )
     info = types.Implementation(name=name, version="1") if name else None
     with tempfile.TemporaryFile("w+", encoding="utf-8") as stderr:
-        async with Client(stdio_client(server, stderr), mode=mode, client_info=info) as client:
-            host = Host(client)
+        heard = Heard()
+        transport = stdio_client(server, stderr)
+        async with Client(transport, mode=mode, client_info=info, message_handler=heard) as client:
+            host = Host(client, heard=heard)
             # Hosts are greeted before everything is imported; what is measured here comes after that.
             await host.silently("get_result", handle="g_nobody")
             yield host

@@ -62,7 +62,7 @@ def test_twenty_calls_of_four_seconds_end_together(crowd: Crowd) -> None:
     slowest = max(called.seconds for called in crowd.parallel)
     print(f"20 calls of 4 s: slowest {slowest:.2f} s")
     assert all(called.receipt["complete"] for called in crowd.parallel)
-    assert slowest < 5.0
+    assert slowest < 7.5, "two rounds of ten would take 8 s"
 
 
 def test_pings_are_answered_while_calls_run(crowd: Crowd) -> None:

@@ -62,11 +62,13 @@ async def test_the_hold_setting_hands_over_and_both_halves_say_so(
 async def test_a_host_that_wants_no_progress_gets_none_and_its_answer_in_two_calls(
     narrow: Host, sim: Simulator
 ) -> None:
+    narrow.heard.clear()
     first = await narrow.silently("ask_gemini", prompt="Quiet [[sim:slow seconds=0.8 words=40]]")
     assert first.receipt["status"] == "running"
     second = await narrow.silently("get_result", handle=first.handle, wait_seconds=10)
     assert second.receipt["complete"]
     assert second.text.startswith(HALF)
+    assert not narrow.heard
     assert len(sim.calls) == 1
 
 

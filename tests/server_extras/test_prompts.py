@@ -70,7 +70,7 @@ def test_text_that_holds_the_marks_is_put_between_longer_ones() -> None:
 def test_text_that_is_nothing_but_marks_is_quoted_at_once() -> None:
     began = time.monotonic()
     text = message("second_opinion", {"question": '"' * MOST_CHARS})
-    assert time.monotonic() - began < 1.0  # trying one mark after the other takes most of a minute
+    assert time.monotonic() - began < 5.0  # trying one mark after the other takes most of a minute
     assert '"' * (MOST_CHARS + 1) in text
 
 

@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from runapi_mcp.sim import Simulator, serve, simulate
+from runapi_mcp.sim import Simulator, serve, server, simulate
 from sim.asks import CHAT, NATIVE, chat, chat_text, native
 
 
@@ -30,7 +30,10 @@ async def test_a_client_that_leaves_is_noticed_at_once(
     assert call.closed_at - left < 0.2
 
 
-async def test_leaving_the_simulator_takes_no_time_while_streams_hang() -> None:
+async def test_leaving_the_simulator_takes_no_time_while_streams_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_GOODBYE", 30.0)
     async with httpx.AsyncClient(trust_env=False, verify=False) as client, anyio.create_task_group() as tasks:
 
         async def hang(url: str) -> None:
@@ -42,7 +45,7 @@ async def test_leaving_the_simulator_takes_no_time_while_streams_hang() -> None:
                 tasks.start_soon(hang, sim.base_url + CHAT)
             await sim.wait_for_call(5)
             start = time.monotonic()
-        assert time.monotonic() - start < 0.4
+        assert time.monotonic() - start < 5.0, "each noticed it, so none was waited for"
 
 
 async def test_no_thread_stays_behind() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from waiting import became
 
 from runapi_mcp.sim import Simulator
 from tasks.task_host import TASKS, TaskHost, spawned
@@ -41,10 +42,13 @@ async def test_a_call_that_outlives_its_hold_window_becomes_a_task_that_complete
 
 
 async def test_a_working_task_says_what_it_is_doing(client: TaskHost, sim: Simulator) -> None:
-    sim.play("slow seconds=2")
+    sim.play("slow seconds=20")
     created = await client.call("ask_gemini", prompt="Slowly.", wait_seconds=0.3)
-    task = await client.task(created["taskId"])
-    assert "writing" in task["statusMessage"]
+
+    async def writing() -> bool:
+        return "writing" in (await client.task(created["taskId"]))["statusMessage"]
+
+    await became(writing)
     await client.ask("tasks/cancel", taskId=created["taskId"])
 
 
