@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("telemetry",),
     ("wire",),
     ("keychain",),
+    ("beside",),
     ("signalling",),
     ("logs",),
     ("errors",),
@@ -45,7 +46,7 @@ EXCEPTIONS = {
     "hosts": {"errors", "settings", "wire.types"},
     "files": {"errors", "settings", "wire.types"},
     "citing": {"errors", "wire"},
-    "extraction": {"errors", "generations", "wire"},
+    "extraction": {"beside", "errors", "generations", "wire"},
 }
 """Layers that may import less than what is below them."""
 

@@ -5,17 +5,15 @@ A thread would not do: `re` keeps Python's lock until it is through, whatever el
 
 import json
 import signal
-import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio.abc import Process
 from anyio.lowlevel import RunVar
 
+from runapi_mcp.beside import beside, talk
 from runapi_mcp.wire.types import JsonObject
 
 SECONDS = 8.0
@@ -27,7 +25,6 @@ _ROOM_SECONDS: Final = 30.0
 _MOST_AT_ONCE: Final = 4
 _MOST_BYTES: Final = 64 << 20
 _MOST_MEMORY: Final = 1 << 30
-_BROKEN_PIPES: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 _TOO_LONG: Final = "it took more than {seconds:g} s and was stopped"
 _WHYS: Final = {
     None: _TOO_LONG,
@@ -81,35 +78,17 @@ def _room() -> anyio.CapacityLimiter:
 
 
 async def _asked(request: JsonObject) -> Found:
-    try:
-        process = await anyio.open_process(
-            [sys.executable, "-P", str(_HELPER)],
-            stderr=subprocess.DEVNULL,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-    except (OSError, NotImplementedError):  # the latter where an event loop knows no processes
-        return Found(why="no process could be started to check it with")
     written = bytearray()
     try:
-        with anyio.move_on_after(_START_SECONDS + SECONDS):
-            await _talk(process, request, written)
-            await process.wait()
-        return _found(bytes(written), process.returncode)
-    finally:
-        await _ended(process)
-
-
-async def _talk(process: Process, request: JsonObject, written: bytearray) -> None:
-    """Ask, and take down all that it answers; its stdin stays open, because it leaves when that is closed."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(*_BROKEN_PIPES):
-        await process.stdin.send(json.dumps(request).encode() + b"\n")
-        async for piece in process.stdout:
-            written += piece
-            if len(written) > _MOST_BYTES:
-                process.kill()
-                return
+        async with beside(_HELPER) as process:
+            with anyio.move_on_after(_START_SECONDS + SECONDS):
+                await talk(process, request, written, _MOST_BYTES)
+                if len(written) > _MOST_BYTES:
+                    process.kill()
+                await process.wait()
+            return _found(bytes(written), process.returncode)
+    except (OSError, NotImplementedError):
+        return Found(why="no process could be started to check it with")
 
 
 def _found(written: bytes, code: int | None) -> Found:
@@ -119,12 +98,3 @@ def _found(written: bytes, code: int | None) -> Found:
         return Found(answers)
     why = _WHYS.get(code, "the process that checked it broke off")
     return Found(answers, why.format(seconds=SECONDS))
-
-
-async def _ended(process: Process) -> None:
-    with anyio.CancelScope(shield=True):
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
-        await process.aclose()

@@ -2,21 +2,20 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 from anyio.abc import Process
 
+from runapi_mcp.beside import beside, talk
+
 _HELPER: Final = Path(__file__).with_name("helper.py")
 _USERS: Final = Path("/run/user")
 _LEAVING: Final = 2.0
 _MOST_BYTES: Final = 65_536
-_BROKEN_PIPES: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 async def asked(request: Mapping[str, str], env: Mapping[str, str], seconds: float) -> dict[str, Any]:
@@ -24,37 +23,16 @@ async def asked(request: Mapping[str, str], env: Mapping[str, str], seconds: flo
 
     See :func:`runapi_mcp.keychain.helper.answered`.
     """
-    try:
-        process = await anyio.open_process(
-            [sys.executable, "-P", str(_HELPER)],
-            env=with_session_bus(env),
-            stderr=subprocess.DEVNULL,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-    except OSError as error:
-        return {"failed": "broken", "with": error.strerror or type(error).__name__}
-    try:
-        with anyio.move_on_after(seconds):
-            written = await _talk(process, request)
-            await _left(process)
-            return _answer(written)
-        return {"failed": "slow"}
-    finally:
-        await _ended(process)
-
-
-async def _talk(process: Process, request: Mapping[str, str]) -> bytes:
-    """Return what the helper writes; its stdin stays open, because it leaves when that is closed."""
-    assert process.stdin is not None
-    assert process.stdout is not None
     written = bytearray()
-    with suppress(*_BROKEN_PIPES):
-        await process.stdin.send(json.dumps(request).encode() + b"\n")
-        async for piece in process.stdout:
-            written += piece
-            if len(written) > _MOST_BYTES:
-                break
-    return bytes(written)
+    try:
+        async with beside(_HELPER, with_session_bus(env)) as process:
+            with anyio.move_on_after(seconds):
+                await talk(process, request, written, _MOST_BYTES)
+                await _left(process)
+                return _answer(bytes(written))
+        return {"failed": "slow"}
+    except (OSError, NotImplementedError) as error:
+        return {"failed": "broken", "with": getattr(error, "strerror", None) or type(error).__name__}
 
 
 def _answer(written: bytes) -> dict[str, Any]:
@@ -73,15 +51,6 @@ async def _left(process: Process) -> None:
     """
     with anyio.move_on_after(_LEAVING):
         await process.wait()
-
-
-async def _ended(process: Process) -> None:
-    with anyio.CancelScope(shield=True):
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
-        await process.aclose()
 
 
 def with_session_bus(env: Mapping[str, str], users: Path = _USERS) -> dict[str, str]:
