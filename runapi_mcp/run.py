@@ -86,7 +86,7 @@ class Run:
         return page_chars(self.settings.max_result_chars, self._caller.host)
 
     async def reading(self) -> Settings:
-        """Return the settings by which local files are read: the host's own roots are allowed too."""
+        """Return the settings by which local files are read: over stdio the host's roots count too."""
         if not self.settings.working_dir_files:
             return self.settings
         return replace(self.settings, allow_dirs=(*self.settings.allow_dirs, *await self._roots()))

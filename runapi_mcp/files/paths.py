@@ -51,12 +51,21 @@ def _path_of(url: str) -> str:
 def roots(allow_dirs: Sequence[str], *, working_dir: bool) -> tuple[Path, ...]:
     """Return the folders that files may come from: the working directory and those allowed by setting.
 
-    A working directory that is the top of the file system, as some hosts start servers in, is none;
-    nor is any where the callers are not this machine's user (`working_dir` is false).
+    A working directory that is the user's home or holds it, the top of the file system above all, is
+    none: hosts start servers there when they know of no project, and everything of the user's is under
+    it. Nor is any where callers come over the network (`working_dir` is false).
     """
-    here = _here()
-    own = (here,) if working_dir and here is not None and here != Path(here.anchor) else ()
+    here = _here() if working_dir else None
+    own = () if here is None or _holds_home(here) else (here,)
     return (*own, *(_at_home(folder).resolve() for folder in allow_dirs))
+
+
+def _holds_home(folder: Path) -> bool:
+    if folder == Path(folder.anchor):
+        return True
+    with suppress(OSError, RuntimeError):  # the user may have none
+        return Path.home().resolve().is_relative_to(folder)
+    return False
 
 
 def _at_home(folder: str) -> Path:

@@ -1,8 +1,9 @@
 """The folders that a host of the handshake era declares as its roots.
 
 Roots left the protocol with 2026-07-28, where a server cannot ask its host for anything; before
-that a host may declare them and is asked when a call names a local file. Only the host on this
-machine is: over the network its paths are another machine's.
+that a host may declare them and is asked when a call names a local file. Only a host over stdio is,
+which started this process and so can read what it can: over the network, whoever reaches the server
+could declare any folder of this machine.
 """
 
 from collections.abc import Iterable

@@ -47,7 +47,7 @@ class Settings:
     key_problem: str = ""
     """Why a key that was given cannot be used; never holds the key."""
     working_dir_files: bool = True
-    """Whether files may come from the working directory; no, when callers are not this machine's user."""
+    """Whether files may come from the working directory and a host's roots: over stdio alone."""
     keyring: bool = _option(
         "RUNAPI_MCP_KEYRING",
         read_switch,
@@ -137,7 +137,7 @@ class Settings:
         "RUNAPI_MCP_ALLOW_DIR",
         read_folders,
         (),
-        "Folders, separated by commas, that files may come from besides the working directory.",
+        "Folders, separated by commas, that files may come from; over stdio also the working directory.",
     )
     max_file_bytes: int = _option(
         "RUNAPI_MCP_MAX_FILE_BYTES", whole(1024, 100 * MIB), 20 * MIB, "Bytes of one attached file."

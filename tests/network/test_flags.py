@@ -32,7 +32,7 @@ def test_what_is_not_given_is_the_default() -> None:
 def test_every_option_has_its_flag() -> None:
     flags = (
         "--http --host ::1 --port 0 --drain 25 --stateless --allowed-host a.example.com "
-        "--allowed-host b.example.com:8443 --allowed-origin https://c.example.com"
+        "--allowed-host b.example.com:8443 --allowed-origin https://c.example.com --auth key"
     )
     found = options_from(given(flags), {})
     assert found is not None
@@ -52,6 +52,10 @@ def test_every_option_has_its_flag() -> None:
         ("--port 9", "--http"),
         ("--auth key", "--http"),
         ("--http --host 0.0.0.0", "--auth token"),
+        ("--http --allowed-host mcp.example.com", "--auth token"),
+        ("--http --allowed-host localhost --allowed-host 192.168.0.7:8443", "192.168.0.7:8443"),
+        ("--http --allowed-host localhost.example.com", "leave --allowed-host out"),
+        ("--http --allowed-host [2001:db8::1]:80", "2001:db8::1"),
         ("--http --auth token", "no token"),
         ("--http --auth token --tokens /nowhere/tokens", "cannot be read"),
         ("--http --tokens x", "--auth token"),
@@ -65,6 +69,16 @@ def test_what_does_not_fit_together_is_refused(flags: str, said: str) -> None:
     with pytest.raises(SettingsError) as refused:
         options_from(given(flags), {})
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "LOCALHOST:8443", "127.0.0.2", "127.0.0.1:80", "::1", "[::1]:80"]
+)
+def test_a_name_of_the_loopback_can_be_allowed_to_everyone(name: str) -> None:
+    assert options_from(given(f"--http --allowed-host {name}"), {}) == (
+        HttpOptions(allowed_hosts=(name,)),
+        None,
+    )
 
 
 @pytest.mark.parametrize("flags", ["--port 65536", "--port x", "--drain -1", "--drain nan", "--auth basic"])

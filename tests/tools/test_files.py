@@ -231,6 +231,31 @@ async def test_a_server_started_at_the_top_of_the_file_system_reads_nothing_ther
         await attach([str(tmp_path / "a.txt")], Settings())
 
 
+@pytest.mark.parametrize("started_in", ["home", "home/.."])
+async def test_a_server_started_in_the_home_folder_or_above_it_reads_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started_in: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "a.txt").write_text("x")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path / started_in)
+    with pytest.raises(InputError, match="outside the folders"):
+        await attach([str(home / "a.txt")], Settings())
+    assert (await attach([str(home / "a.txt")], Settings(allow_dirs=("~",)))).parts
+
+
+async def test_a_project_below_the_home_folder_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "a.txt").write_text("x")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(project)
+    assert (await attach(["a.txt"], Settings())).parts
+
+
 async def test_each_problem_has_its_line(here: Path) -> None:
     (here / "big.txt").write_text("x" * 2000)
     (here / "empty.txt").touch()

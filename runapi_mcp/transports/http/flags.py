@@ -30,7 +30,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         dest="allowed_hosts",
         action="append",
         metavar="NAME",
-        help="a name it is reached by, besides this machine's; may be given again",
+        help="a name it is reached by, besides this machine's; needs --auth; may be given again",
     )
     add(
         "--allowed-origin",

@@ -22,7 +22,7 @@ class HttpOptions:
         port: The port to listen on; 0 for any free one.
         drain: What calls in progress get when the server is told to stop.
         allowed_hosts: Names the server is reached by, besides those of this machine; with a port
-            only that port, without one any.
+            only that port, without one any. They need a way to tell callers apart.
         allowed_origins: Origins of web pages that may call, besides those of this machine.
         stateless: Serve 2025-era clients without sessions, so that any replica can answer; their
             cancellations then arrive only as closed connections.
@@ -52,12 +52,7 @@ class HttpOptions:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host in LOOPBACK:
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.host)
 
     @property
     def security(self) -> TransportSecuritySettings:
@@ -85,3 +80,27 @@ class HttpOptions:
                 "(each caller brings a RunAPI key of their own) or --auth jwt (tokens of your identity "
                 "provider).",
             )
+        foreign = next((name for name in self.allowed_hosts if not _is_loopback(_without_port(name))), None)
+        if foreign is not None and not chosen:
+            raise SettingsError(
+                f"--allowed-host {foreign} lets in what was sent to another name than this machine's "
+                "own, and everyone who can send one could spend your RunAPI credit.",
+                advice="Choose who may call with --auth token, --auth key or --auth jwt, or leave "
+                "--allowed-host out.",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() in LOOPBACK:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_port(name: str) -> str:
+    """Return the host that a Host header names."""
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0] if name.count(":") == 1 else name

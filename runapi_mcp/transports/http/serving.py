@@ -96,13 +96,13 @@ def room_for(connections: int) -> int:
 
 
 def shared_settings(settings: Settings, auth: Auth | None) -> Settings:
-    """Return the settings of a server for callers who are told apart.
+    """Return the settings of a server that is reached over the network.
 
-    They do not get to read this machine's files just because the server runs in some folder; and
-    where each brings a key, there is no key of the server's that could be used instead.
+    Its callers do not get to read this machine's files just because the server runs in some folder, or
+    because they say that some folder is theirs: what cannot be told from a program on another machine
+    has no say in what this one's user may read. Where each brings a key, there is no key of the
+    server's that could be used instead.
     """
-    if auth is None:
-        return settings
     settings = replace(settings, working_dir_files=False)
     return (
         replace(settings, key=None, key_problem="", keyring=False)
