@@ -1,7 +1,8 @@
 """Local files, read only where the one who set the server up allows it.
 
-A path is judged after every link in it is resolved, and again once the file is open. Whether a
-path outside the allowed folders exists is not told.
+A path is judged after every link in it is resolved, and what was judged is opened from the top down
+without following any: a link put in place meanwhile, of the file or of a folder above it, leads
+nowhere. Whether a path outside the allowed folders exists is not told.
 """
 
 import os
@@ -16,6 +17,13 @@ from runapi_mcp.errors import InputError, one_line
 
 _NEVER: Final = tuple(Path(folder) for folder in ("/proc", "/sys", "/dev"))
 """Folders whose files show the machine and this process, its key included; never read."""
+_WALKS: Final = os.open in os.supports_dir_fd
+"""Whether a file can be opened in a folder that is open; not on Windows."""
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
+"""Opening a pipe must not wait for its other end."""
+# O_PATH: a folder on the way may be one that can be passed through, and not listed.
+_FOLDER: Final = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
 
 
 def local_path(name: str) -> Path:
@@ -91,23 +99,42 @@ def read_allowed(path: Path, folders: Sequence[Path], most: int) -> bytes:
         opened = os.fstat(file.fileno())
         if not stat.S_ISREG(opened.st_mode):
             raise InputError(f"{_shown(path)} is not a regular file.")
-        if not _is_still(_allowed(path, folders), opened):
+        if not _WALKS and not _is_still(_allowed(path, folders), opened):
             raise InputError(f"{_shown(path)} changed while it was being opened.")
         return file.read(most)
 
 
 def _opened(path: Path, resolved: Path) -> BinaryIO:
-    # O_NOFOLLOW: the path is resolved, so a link here was put in place after the check.
-    # O_NONBLOCK: opening a pipe must not wait for its other end.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         # One step: a directory can be opened, but not as a file, and is closed again.
-        return open(resolved, "rb", opener=lambda name, plain: os.open(name, plain | flags))
+        return open(resolved, "rb", opener=_open_without_links)
     except FileNotFoundError:
         start = "" if path.is_absolute() else f"A relative path starts at {_here()}; give the whole one."
         raise InputError(f"{_shown(path)} does not exist.", advice=start) from None
     except OSError as error:
         raise InputError(f"{_shown(path)} cannot be read ({error.strerror}).") from None
+
+
+def _open_without_links(path: str, flags: int) -> int:
+    """Open a path none of whose parts may be a link; return the descriptor.
+
+    Each part is opened in the folder whose descriptor the part before gave, so that what was opened
+    is what the path said, whatever is swapped meanwhile. O_NOFOLLOW on the whole path would see to
+    its last part only.
+    """
+    flags |= _NO_LINK | _NO_WAIT
+    if not _WALKS:
+        return os.open(path, flags)
+    top, *between, last = Path(path).parts
+    folder = os.open(top, _FOLDER)
+    try:
+        for name in between:
+            below = os.open(name, _FOLDER | _NO_LINK, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(last, flags, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _allowed(path: Path, folders: Sequence[Path]) -> Path:
@@ -127,7 +154,7 @@ def _allowed(path: Path, folders: Sequence[Path]) -> Path:
 
 
 def _is_still(path: Path, opened: os.stat_result) -> bool:
-    """Whether `path` is the file that was opened."""
+    """Whether `path` is the file that was opened: all that can be asked where no folder can be walked."""
     try:
         now = path.stat()
     except OSError:

@@ -5,9 +5,12 @@ import io
 import os
 import random
 import struct
+import threading
 import wave
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import pytest
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files.attaching import ResourceLink, attach
-from runapi_mcp.files.paths import roots
+from runapi_mcp.files.paths import read_allowed, roots
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.wire.types import Inline, Linked, Text
@@ -191,6 +194,141 @@ async def test_paths_that_lead_out_are_refused(
     with anyio.fail_after(5), pytest.raises(InputError) as caught:
         await attach([escape(here, secret)], settings)
     assert "canary" not in str(caught.value)
+
+
+class Swapping:
+    """Swaps two states of the disk for as long as the block lasts, as fast as it can."""
+
+    def __init__(self, *steps: Callable[[], None]) -> None:
+        self._steps = steps
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._swap)
+        self.rounds = 0
+
+    def __enter__(self) -> "Swapping":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _swap(self) -> None:
+        while not self._over.is_set():
+            for step in self._steps:
+                step()
+            self.rounds += 1
+
+
+def _links_file(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
+    """A link that leads to a file inside, then to one outside."""
+    inside, link, new = here / "note.txt", here / "link.txt", here / "new"
+
+    def lead_to(target: Path) -> None:
+        new.symlink_to(target)
+        new.replace(link)
+
+    lead_to(inside)
+    return link, (partial(lead_to, secret), partial(lead_to, inside))
+
+
+def _swaps_file(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
+    """A file that becomes a link to one outside, and a file again."""
+    file, new = here / "name.txt", here / "new"
+
+    def become_file() -> None:
+        new.write_text("fine")
+        new.replace(file)
+
+    def become_link() -> None:
+        new.symlink_to(secret)
+        new.replace(file)
+
+    become_file()
+    return file, (become_link, become_file)
+
+
+def _swaps_folder(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
+    """A folder above the file that becomes a link to one outside, and a folder again."""
+    folder, aside, link = here / "sub", here / "aside", here / "new"
+    folder.mkdir()
+    (folder / secret.name).write_text("fine")
+
+    def become_link() -> None:
+        folder.rename(aside)
+        link.symlink_to(secret.parent)
+        link.rename(folder)
+
+    def become_folder() -> None:
+        folder.unlink()
+        aside.rename(folder)
+
+    return folder / secret.name, (become_link, become_folder)
+
+
+def _swaps_upper_folder(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
+    """The same, two folders above the file."""
+    (secret.parent / "deep").mkdir()
+    (secret.parent / "deep" / secret.name).write_text(secret.read_text())
+    folder, steps = here / "sub", _swaps_folder(here, secret)[1]
+    (folder / "deep").mkdir()
+    (folder / "deep" / secret.name).write_text("fine")
+    return folder / "deep" / secret.name, steps
+
+
+@pytest.mark.parametrize("races", [_links_file, _swaps_file, _swaps_folder, _swaps_upper_folder])
+def test_no_link_that_is_swapped_in_time_leads_out(
+    tmp_path: Path, here: Path, races: Callable[[Path, Path], tuple[Path, tuple[Callable[[], None], ...]]]
+) -> None:
+    outside = tmp_path / "work-secret"
+    outside.mkdir()
+    secret = outside / "secret.txt"
+    secret.write_text("canary-secret")
+    (here / "note.txt").write_text("fine")
+    path, steps = races(here, secret)
+    read: list[bytes] = []
+    with Swapping(*steps) as swapping:
+        while len(read) < 3_000 or swapping.rounds < 100:
+            try:
+                read.append(read_allowed(path, [here], 100))
+            except InputError as refused:
+                read.append(str(refused).encode())
+    assert not [content for content in read if b"canary" in content]
+    assert b"fine" in read
+
+
+def test_a_link_on_the_way_that_was_put_in_place_after_the_check_is_not_followed(
+    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "work-secret"
+    outside.mkdir()
+    (outside / "a.txt").write_text("canary-secret")
+    folder = here / "sub"
+    folder.mkdir()
+    (folder / "a.txt").write_text("fine")
+    resolve = Path.resolve
+
+    def resolved_and_swapped(path: Path, strict: bool = False) -> Path:
+        found = resolve(path, strict)
+        if folder.is_dir() and not folder.is_symlink():
+            folder.rename(here / "aside")
+            folder.symlink_to(outside)
+        return found
+
+    monkeypatch.setattr(Path, "resolve", resolved_and_swapped)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_allowed(folder / "a.txt", [here], 100)
+
+
+def test_reading_leaves_no_descriptor_open(here: Path) -> None:
+    (here / "sub").mkdir()
+    (here / "sub" / "a.txt").write_text("fine")
+    _fifo(here / "sub" / "pipe")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for name in ("sub/a.txt", "sub/none.txt", "sub/pipe", "sub", "none/a.txt", "sub/a.txt/b"):
+        with suppress(InputError):
+            read_allowed(here / name, [here], 100)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 async def test_whether_a_file_outside_exists_is_not_told(tmp_path: Path, here: Path) -> None:
