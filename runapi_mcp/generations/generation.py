@@ -129,6 +129,11 @@ class Generation:
         return self._scope.cancel_called
 
     @property
+    def owed(self) -> bool:
+        """Whether its answer is still to be given to somebody, who has its handle or follows it."""
+        return not self.delivered and (self.handed_over or self._followers > 0)
+
+    @property
     def fold(self) -> Fold:
         """The sum of what its present round has brought."""
         return self._rounds.fold
@@ -181,7 +186,7 @@ class Generation:
 
     @property
     def size(self) -> int:
-        """About how many bytes keeping it takes."""
+        """About how many bytes keeping it takes; its question's too while that may be asked again."""
         return 2 * self._rounds.size + self.job.size + 4096
 
     @property
@@ -246,6 +251,9 @@ class Generation:
         if self.ended is not None:
             return self.ended
         self.ended, self.ended_at, self.updated = how, self._clock(), datetime.now(UTC)
+        if how.status in ("complete", "failed"):  # whatever else there is can be resumed
+            self.job = self.job.answered()
+            self._rounds.release(self.job)
         self.done.set()
         self._on_end(self)
         self._wake()

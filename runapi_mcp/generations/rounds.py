@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from runapi_mcp.errors import EmptyAnswer
 from runapi_mcp.generations.codec import dumped
-from runapi_mcp.generations.course import Course
+from runapi_mcp.generations.course import PLAIN, Course
 from runapi_mcp.generations.looks import Looks
 from runapi_mcp.generations.usage import added
 from runapi_mcp.generations.values import Job
@@ -114,6 +114,10 @@ class Rounds:
         self.fold, self._given = Fold(), 0
         self.verdict, self._verdict_size = None, 0
         self._looks, self._described, self._description, self.hopeless = Looks(), Looks(), "", ""
+
+    def release(self, job: Job) -> None:
+        """Let go of the question, now that no round will follow; `job` is what is left of it."""
+        self._job, self._course = job, PLAIN
 
     def described(self) -> str:
         """Return what the text amounts to, in the words of its tool; it may be a little behind."""

@@ -43,7 +43,7 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Keeps generations in this process: finished ones for a while, the oldest dropped first."""
+    """Keeps generations in this process: finished ones for a while, and those that are owed all of it."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -70,6 +70,10 @@ class MemoryStore:
             raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
 
+    def named(self, name: str, name_of: Callable[[str, str], str]) -> Generation | None:
+        """Return the generation that `name_of` gives this name, from its owner and handle."""
+        return next((g for g in self._kept.values() if name_of(g.job.owner, g.handle) == name), None)
+
     def keeps(self, generation: Generation) -> bool:
         """Whether a generation can still be found here."""
         return generation.handle in self._kept
@@ -83,18 +87,22 @@ class MemoryStore:
         return next((kept for kept in reversed(self._kept.values()) if _answers(kept, job)), None)
 
     def make_room(self) -> None:
-        """Drop what has expired, then the oldest finished ones until the rest is within bounds."""
-        finished = [g for g in self._kept.values() if g.ended_at is not None]
-        finished.sort(key=lambda g: g.ended_at or 0.0)
+        """Drop what has expired, then finished ones until the rest is within bounds.
+
+        What was delivered goes first, the oldest before others. What is owed does not go before its
+        time: its caller was told that it is kept, and would have to pay for it again.
+        """
         oldest = self._clock() - self._settings.keep_seconds
-        size = sum(g.size for g in finished)
-        while finished:
-            generation = finished.pop(0)
-            expired = (generation.ended_at or 0.0) < oldest
-            crowded = len(finished) >= self._settings.keep_generations
-            if not expired and not crowded and size <= self._settings.keep_bytes:
+        finished = sorted((g.ended_at, g.handle) for g in self._kept.values() if g.ended_at is not None)
+        for ended_at, handle in finished:
+            if ended_at < oldest:
+                del self._kept[handle]
+        kept = [self._kept[handle] for _, handle in finished if handle in self._kept]
+        count, size = len(kept), sum(g.size for g in kept)
+        for generation in sorted((g for g in kept if not g.owed), key=lambda g: not g.delivered):
+            if count <= self._settings.keep_generations and size <= self._settings.keep_bytes:
                 return
-            size -= generation.size
+            count, size = count - 1, size - generation.size
             del self._kept[generation.handle]
 
 

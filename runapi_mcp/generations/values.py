@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from runapi_mcp.wire.types import (
     FunctionCall,
     Inline,
     JsonObject,
+    JsonValue,
     Linked,
     Part,
     Returned,
@@ -39,6 +40,7 @@ class Job:
         notices: Sentences the result must say.
         begin: Text that the answer starts with: the partial answer that a resume continues.
         checked_here: Rules of the caller's schema that only we judge, by JSON Pointer.
+        question: Names of those arguments that hold the question; no result is made of them.
     """
 
     tool: str
@@ -49,6 +51,21 @@ class Job:
     notices: tuple[str, ...] = ()
     begin: str = ""
     checked_here: tuple[str, ...] = ()
+    question: tuple[str, ...] = ()
+
+    def answered(self) -> "Job":
+        """Return the job without its question, which may be many times as large as the answer.
+
+        What a result is made of stays, and so does the digest: the same question can still be joined.
+        It cannot be asked again, so this is for what needs no resuming.
+        """
+        call = replace(self.call, turns=(), system=None, schema=None)
+        spent: JsonObject = {
+            name: _spent(self.arguments[name]) for name in self.question if name in self.arguments
+        }
+        job = replace(self, call=call, arguments=self.arguments | spent)
+        vars(job)["same_as"] = self.same_as  # where cached_property looks
+        return job
 
     @cached_property
     def size(self) -> int:
@@ -70,6 +87,11 @@ class Job:
             digest.update(b"%d:" % len(told))
             digest.update(told)
         return digest.hexdigest()
+
+
+def _spent(argument: JsonValue) -> JsonValue:
+    """Return what stands for an argument that is not needed any more, and is still one of its kind."""
+    return ["…"] if isinstance(argument, list) else "…"
 
 
 def _weight(part: Part) -> int:

@@ -9,6 +9,8 @@ from runapi_mcp.tools._tool import Args
 from runapi_mcp.wire.types import Call, JsonObject
 
 _CONTROL = {"wait_seconds", "fresh"}
+_QUESTION = ("prompt", "system", "messages", "files", "query", "text", "instructions")
+"""Arguments, of whichever tool, that are for the model alone."""
 
 
 def model_for(asked: str | None, default: str, needs: Iterable[Ability]) -> tuple[str, tuple[str, ...]]:
@@ -45,4 +47,4 @@ def job_for(
         check_effort(call.model, call.effort)
     dialect = choose_dialect(call.model, needs, run.settings.dialect)
     arguments: JsonObject = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_CONTROL)
-    return Job(tool, arguments, call, dialect, run.owner, notices)
+    return Job(tool, arguments, call, dialect, run.owner, notices, question=_QUESTION)

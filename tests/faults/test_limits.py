@@ -1,5 +1,6 @@
 """What is bounded: generations that run, wait and are kept, and the size of arguments."""
 
+import base64
 from typing import Any
 
 import anyio
@@ -7,9 +8,10 @@ import pytest
 from generations.played import Clock
 from pydantic import SecretStr
 from server.hosting import CANARY, Called, Host, in_process
+from waiting import ended
 
 from runapi_mcp.errors import BusyError, HandleError
-from runapi_mcp.generations import Job
+from runapi_mcp.generations import Generation, Job
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.wire.types import Call, Text, Turn
 
@@ -164,12 +166,43 @@ async def test_the_oldest_finished_go_first_when_they_are_too_large(sim: Simulat
     assert there[-1]
 
 
-async def test_the_size_of_the_question_counts_too(sim: Simulator) -> None:
+async def test_the_size_of_a_question_that_may_be_asked_again_counts_too(sim: Simulator) -> None:
     async with in_process(sim.base_url, RUNAPI_MCP_KEEP_BYTES="1048576") as host:
-        long = "x" * 100_000
-        handles = [(await host.call("ask_gemini", prompt=f"{number}{long}")).handle for number in range(4)]
+        cut = "[[sim:cut-clean]]" + "x" * 100_000
+        handles = [(await host.call("ask_gemini", prompt=f"{number} {cut}")).handle for number in range(4)]
         there = [await _there(host, handle) for handle in handles]
     assert there == [False, False, True, True]
+
+
+async def test_the_question_is_let_go_once_its_answer_is_whole(sim: Simulator) -> None:
+    async with in_process(sim.base_url, RUNAPI_MCP_KEEP_BYTES="1048576") as host:
+        long = "x" * 1_000_000
+        handles = [(await host.call("ask_gemini", prompt=f"{number}{long}")).handle for number in range(4)]
+        assert all([await _there(host, handle) for handle in handles])
+
+
+async def test_a_handle_that_was_given_out_stays_good_however_large_what_it_stands_for_is(
+    sim: Simulator,
+) -> None:
+    image = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(1_000_000)).decode()
+    async with in_process(sim.base_url, RUNAPI_MCP_KEEP_BYTES="1048576") as host:
+        asked = [
+            await host.call(
+                "ask_gemini",
+                prompt=f"{number} [[sim:{how}]]",
+                files=[image],
+                wait_seconds=0,
+            )
+            for number, how in enumerate(["slow seconds=0.3", "slow seconds=0.3", "cut-clean", "cut-clean"])
+        ]
+        assert [called.receipt["status"] for called in asked] == ["running"] * 4
+        assert host.app is not None
+        for called in asked:
+            generation = await host.app.generations.find(called.handle, "local")
+            assert isinstance(generation, Generation)
+            await ended(generation)
+        got = [await host.call("get_result", handle=called.handle) for called in asked]
+    assert [called.receipt["status"] for called in got] == ["complete", "complete", "partial", "partial"]
 
 
 async def test_a_handle_is_nobody_elses(sim: Simulator) -> None:

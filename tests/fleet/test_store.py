@@ -47,8 +47,7 @@ async def test_another_server_sees_the_same_answer(pair: Pair) -> None:
     assert there.answer == here.answer
     assert there.receipt == here.receipt
     assert (there.status, there.error, there.note) == ("complete", None, "")
-    assert there.job.arguments == here.job.arguments
-    assert there.job.call == here.job.call
+    assert there.job.answered() == here.job  # whose question was let go
 
 
 async def test_sources_and_queries_travel_too(pair: Pair) -> None:
@@ -143,6 +142,18 @@ async def test_a_delivered_answer_is_not_joined_elsewhere(pair: Pair) -> None:
     await became(delivered)
     _, joined = await other.begin(job("Another?"))
     assert not joined
+
+
+async def test_the_server_that_ran_it_learns_that_another_delivered_it(pair: Pair) -> None:
+    one, other = pair
+    local = await one.start(job("Who had it?"))
+    assert isinstance(local, Generation)
+    async with local.followed():
+        await one.generations.hand_over(local)
+    await ended(local)
+    assert local.owed
+    await (await other.find(local.handle)).deliver()
+    await became(lambda: not local.owed)
 
 
 async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, sim: Simulator) -> None:

@@ -4,7 +4,9 @@ import gc
 import hashlib
 import weakref
 from dataclasses import replace
+from typing import Any
 
+import anyio
 import pytest
 from waiting import ended
 
@@ -117,7 +119,7 @@ def test_half_a_surrogate_pair_can_be_asked_about() -> None:
     assert job("Why \ud83d?").same_as != job("Why?").same_as
 
 
-async def test_a_question_is_digested_once_and_only_where_its_owner_asked_another(
+async def test_a_question_is_digested_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     digested = 0
@@ -131,7 +133,7 @@ async def test_a_question_is_digested_once_and_only_where_its_owner_asked_anothe
     async with bench() as made:
         await made.ended(job("One"))
         await made.start(job("Other", owner="bob"))
-        assert digested == 0
+        assert digested == 1  # what has not ended yet has its question to be compared with
         for _ in range(5):
             await made.begin(job("One"))
         assert digested == 1 + 5
@@ -193,6 +195,81 @@ async def test_whatever_an_answer_holds_counts_against_the_bytes_kept(large: Eve
         with pytest.raises(HandleError):
             await made.generations.find(first.handle, "ann")
         assert await made.generations.find(second.handle, "ann") is second
+
+
+async def test_what_was_delivered_goes_before_what_nobody_has_had() -> None:
+    async with bench(settings=Settings(keep_generations=2)) as made:
+        unseen, seen = await made.ended(job("Unseen")), await made.ended(job("Seen"))
+        await seen.deliver()
+        made.clock.now += 1
+        last = await made.ended(job("Last"))
+        for kept in (unseen, last):
+            assert await made.generations.find(kept.handle, "ann") is kept
+        with pytest.raises(HandleError):
+            await made.generations.find(seen.handle, "ann")
+
+
+@pytest.mark.parametrize("bound", [{"keep_generations": 1}, {"keep_bytes": 10_000}], ids=str)
+async def test_what_was_handed_out_and_not_delivered_stays_for_its_time_and_no_longer(bound: Any) -> None:
+    gate = Gate()
+    settings = Settings(**bound)
+    async with bench([gate, TextDelta("x" * 10_000), STOP], settings=settings) as made:
+        owed = [await made.start(job(f"{number}")) for number in range(3)]
+        await gate.reached.wait()
+        for generation in owed:
+            await made.generations.hand_over(generation)
+        gate.open.set()
+        for generation in owed:
+            await ended(generation)
+        made.clock.now += settings.keep_seconds
+        for generation in owed:
+            assert await made.generations.find(generation.handle, "ann") is generation
+        await owed[1].deliver()
+        with pytest.raises(HandleError):
+            await made.generations.find(owed[1].handle, "ann")
+        made.clock.now += 1
+        with pytest.raises(HandleError):
+            await made.generations.find(owed[0].handle, "ann")
+
+
+async def test_what_ends_is_kept_for_those_who_still_follow_it() -> None:
+    gate = Gate()
+    async with bench([gate, TextDelta("x" * 10_000), STOP], settings=Settings(keep_bytes=10_000)) as made:
+        generation = await made.start(job())
+        async with generation.followed():
+            await gate.reached.wait()
+            gate.open.set()
+            await ended(generation)
+            assert await made.generations.find(generation.handle, "ann") is generation
+
+
+class Large(str):
+    """A text whose end can be seen."""
+
+
+@pytest.mark.parametrize(("end", "stays"), [((STOP,), False), ((), True)], ids=["whole", "cut"])
+async def test_a_question_is_kept_only_where_it_may_be_asked_again(
+    end: tuple[Event, ...], stays: bool
+) -> None:
+    async with bench([TextDelta("Half"), *end]) as made:
+        image = Large("b2xk" * 100_000)
+        seen = weakref.ref(image)
+        asked = about(image)
+        del image
+        generation = await made.ended(replace(asked, question=("files",)))
+        await anyio.wait_all_tasks_blocked()
+        again, joined = await made.begin(asked)
+        assert (joined, again is generation) == (not stays, not stays)
+        await ended(again)
+        del asked, again
+        made.upstream.asked.clear()
+        if not stays:
+            gc.collect()
+            assert (seen() is None, generation.job.arguments["files"]) == (True, ["…"])
+            assert generation.size < 10_000
+        else:
+            assert seen() is not None
+            assert generation.size > 400_000
 
 
 async def test_a_store_of_nothing_finds_nothing() -> None:

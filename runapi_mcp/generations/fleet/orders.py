@@ -21,13 +21,13 @@ class Order(BaseModel):
     """What is to be done with the generation of a name.
 
     Attributes:
-        do: `stop` it, or `keep` it though nobody here follows it.
+        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
         name: What :func:`name_of` gave it.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    do: Literal["stop", "keep"]
+    do: Literal["stop", "keep", "delivered"]
     name: str
 
 

@@ -124,6 +124,8 @@ class RemoteGeneration:
         """See :meth:`Followable.deliver`."""
         try:
             await self._link.run(lambda pipe: pipe.eval(DELIVERED, 1, facts_key(self._name)))
+            # Its server keeps what is owed, and cannot see that this is not any more.
+            await tell(self._link, self._server, Order(do="delivered", name=self._name))
         except Down:
             return  # at worst the same question is given the same answer again
         self._copy.known = replace(self._copy.said, delivered=True)

@@ -182,11 +182,13 @@ class FleetStore:
             self._places.leave(owner, name_of(owner, generation.handle))
 
     def _obey(self, order: Order) -> None:
-        generation = self._publisher.of(order.name)
+        generation = self._publisher.of(order.name) or self._memory.named(order.name, name_of)
         match order.do:
             case _ if generation is None:
-                pass  # it has ended meanwhile
+                pass  # it is not kept any more
             case "stop":
                 generation.cancel()
             case "keep":
                 generation.handed_over = True
+            case "delivered":
+                generation.delivered = True
