@@ -150,6 +150,12 @@ _PHRASES: Final[dict[Ability, str]] = {
 }
 
 
+_GONE: Final = frozenset({"gemini-3-pro-preview"})
+"""Rows that RunAPI's later lists do not have: not offered in the place of another."""
+_LEAVING: Final = frozenset({"gemini-2.5-flash", "gemini-2.5-pro"})
+"""Rows that Google ends on 2026-12-01 (wire notes §11): offered after all others."""
+
+
 def find(model_id: str) -> Model | None:
     """Return the row for `model_id`, through its alias if it is one; `None` if there is none."""
     return _ROWS.get(ALIASES.get(model_id, model_id))
@@ -158,6 +164,23 @@ def find(model_id: str) -> Model | None:
 def models_with(ability: Ability) -> tuple[str, ...]:
     """Return the ids of the models that have `ability` on some dialect."""
     return tuple(model.id for model in MODELS if model.able(ability))
+
+
+def others_than(model_id: str, needs: Iterable[Ability], effort: Effort | None) -> tuple[str, ...]:
+    """Return the ids of other models that have every ability in `needs` and take `effort`.
+
+    Those that stay come first, and of these those of its own price class: a pro costs several flashes.
+    """
+    this, needs = find(model_id), tuple(needs)
+    able = [
+        model.id
+        for model in MODELS
+        if model is not this
+        and model.id not in _GONE
+        and (effort is None or effort in model.efforts)
+        and model.dialects.intersection(*(model.able(need) for need in needs))
+    ]
+    return tuple(sorted(able, key=lambda other: (other in _LEAVING, ("pro" in other) != ("pro" in model_id))))
 
 
 def choose_dialect(model_id: str, needs: Iterable[Ability], prefer: DialectName) -> DialectName:

@@ -20,6 +20,8 @@
         │   ├── NoCredit          402
         │   ├── NotAllowed        403
         │   ├── NotFound          404
+        │   ├── ModelRefused      the model cannot do what the call asks of it
+        │   │   └── ModelRetired  410, or `model_retired`
         │   ├── RateLimited       429; carries the wait it asked for
         │   ├── Unavailable       408, 5xx; may carry a wait
         │   └── RequestRefused    any other 3xx or 4xx
@@ -231,6 +233,20 @@ class NotFound(Refused):
 
     code = "not_found"
     default_advice = "list_models shows the models that exist."
+
+
+class ModelRefused(Refused):
+    """The model lacks something that the call asks for; another may have it."""
+
+    code = "model_refused"
+    default_advice = "Name a model that can do this, or leave out what this one cannot do."
+
+
+class ModelRetired(ModelRefused):
+    """RunAPI served the model once, and does no more."""
+
+    code = "model_retired"
+    default_advice = "Name another model; list_models shows those that exist."
 
 
 class RateLimited(Refused):

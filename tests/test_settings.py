@@ -23,6 +23,12 @@ def test_nothing_set_gives_the_defaults_and_no_key() -> None:
         settings.need_key()
 
 
+def test_a_model_that_thinks_in_silence_for_ten_minutes_has_not_stalled() -> None:
+    settings = from_env({})
+    assert settings.idle_timeout == 900
+    assert settings.idle_timeout < settings.deadline
+
+
 def test_the_key_is_read_from_its_name_before_its_alias() -> None:
     assert key_of({"RUNAPI_API_KEY": "alias-key"}) == "alias-key"
     assert key_of({"RUNAPI_API_KEY": "alias-key", "RUNAPI_TOKEN": " token-key\n"}) == "token-key"

@@ -69,7 +69,7 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
             break
     if problems:
         raise InputError("\n".join(problems), advice="")
-    return Attached(tuple(parts), any(_is_binary(part) for part in parts))
+    return Attached(tuple(parts), any(is_binary(part) for part in parts))
 
 
 def _part(link: ResourceLink, settings: Settings) -> Part:
@@ -186,5 +186,6 @@ def _weight(part: Part) -> int:
             return 0
 
 
-def _is_binary(part: Part) -> bool:
+def is_binary(part: Part) -> bool:
+    """Whether a part is a file that needs more than images and text."""
     return isinstance(part, Inline | Linked) and not part.mime_type.startswith("image/")

@@ -82,7 +82,7 @@ class Settings:
     idle_timeout: float = _option(
         "RUNAPI_MCP_IDLE_TIMEOUT",
         number(0.05, 3600),
-        300.0,
+        900.0,
         "Seconds of silence after which a stream has stalled.",
     )
     deadline: float = _option(

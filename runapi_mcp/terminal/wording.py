@@ -16,6 +16,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "not_allowed": "Use a model this key may call (runapi-mcp models shows them), or a key that may call it.",
     "not_found": "runapi-mcp models shows the models that exist. If every model fails, RunAPI may serve "
     "them elsewhere: try --chat-path /v1.",
+    "model_retired": "Name another with --model; runapi-mcp models shows those that exist.",
     "unreachable": "Check the network, the proxy settings and --base-url; nothing was sent.",
     "cut": "Ask again.",
     "failed_midway": "It is RunAPI's side; ask again.",
@@ -28,8 +29,10 @@ _ADVICE: Final[Mapping[str, str]] = {
 
 def told(error: RunapiError) -> str:
     """Return an error as a person is told of it."""
-    usual = error.advice == error.default_advice or isinstance(error, NotFound)
+    usual = error.advice == error.default_advice
     advice = _ADVICE.get(error.code, error.advice) if usual else error.advice
+    if isinstance(error, NotFound):
+        advice = advice.replace("list_models", "runapi-mcp models")
     request_id = error.request_id if isinstance(error, UpstreamError) else None
     parts = [error.what, advice, f"(request id {request_id})" if request_id else ""]
     return " ".join(part for part in parts if part)

@@ -15,6 +15,8 @@ from pydantic import Field
 from runapi_mcp.errors import (
     FailedMidway,
     KeyRefused,
+    ModelRefused,
+    ModelRetired,
     NoCredit,
     NotAllowed,
     NotFound,
@@ -38,15 +40,15 @@ _CANONICAL = {
 _CODED = {
     "invalid_resource_id": 400, "request_conflict": 409, "source_task_not_ready": 409,
     "source_task_unusable": 422, "continuation_not_supported": 422, "rate_limited": 429,
-    "continuation_unavailable": 503,
+    "continuation_unavailable": 503, "model_retired": 410, "model_not_found": 404,
 }  # fmt: skip
-"""RunAPI's own codes as the HTTP statuses that they come with (wire notes §3.1)."""
+"""RunAPI's own codes as the HTTP statuses that they come with (wire notes §3.1, §11)."""
 
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _MEANINGS: dict[int, str] = {
     400: "the request was rejected", 401: "the key was refused", 402: "the account has no credit left",
     403: "the key may not do this", 404: "there is no such model or path", 408: "the request timed out",
-    409: "the request conflicts with another", 413: "the request is too large",
+    409: "the request conflicts with another", 410: "it was retired", 413: "the request is too large",
     415: "the media type is not supported", 422: "the request failed validation",
     429: "too many requests", 500: "it failed inside", 502: "a proxy got no good answer",
     503: "it is not available now", 504: "a proxy waited too long",
@@ -54,6 +56,30 @@ _MEANINGS: dict[int, str] = {
 _ERRORS: dict[int, type[Refused]] = {
     401: KeyRefused, 402: NoCredit, 403: NotAllowed, 404: NotFound, 408: Unavailable, 429: RateLimited,
 }  # fmt: skip
+_ABOUT_THE_MODEL: dict[str, type[Refused]] = {
+    "model_retired": ModelRetired, "model_not_found": NotFound, "unsupported_model_capability": ModelRefused,
+}  # fmt: skip
+_RETIRED = re.compile(
+    r"\bmodels?\b.{0,120}?\b(?:is|was|been|are) "
+    r"(?:no longer (?:available|supported|served)|retired|decommissioned|discontinued|shut down)",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNKNOWN = re.compile(
+    r"\b(?:no such|unknown|invalid|nonexistent|not a valid) model\b(?! output)"
+    r"|\bmodels?\b\S{0,100}(?: \S{1,100})? (?:(?:is |was )?not found|does(?: not|n't) exist)",
+    re.IGNORECASE,
+)
+_LACKS = re.compile(
+    r"\bnot (?:be )?(?:support|enabled|available)|n't support|\bunsupported\b|\bdoes not have\b",
+    re.IGNORECASE,
+)
+_ABILITY = re.compile(
+    r"\bmodels?\b|\bgemini|search|\bgrounding\b|response_format|structured output|function calling",
+    re.IGNORECASE,
+)
+_MODEL_STATUSES = (400, 404, 410, 422, None)
+_MODEL_HEAD = 1_000
+"""Characters of a message that are searched for such words."""
 _HEADLINE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
 _TOO_MANY_LEVELS = 4
@@ -104,10 +130,11 @@ def refusal(failure: Failure, status: int, *, path: str) -> Refused:
     whose fault it is is not known, and it counts as RunAPI's.
     """
     known = _named_status(failure) if status == 200 else status
-    kind = _kind(failure, known)
+    kind = _kind(failure, known, path)
     said = quoted(failure.message) if failure.message else _MEANINGS.get(known or 200, "no reason was given")
     verb = "RunAPI refused the key" if kind is KeyRefused else "RunAPI refused the call"
-    verb = "RunAPI failed" if known is None or known >= 500 else verb
+    verb = "RunAPI no longer serves the model" if kind is ModelRetired else verb
+    verb = "RunAPI failed" if kind is Unavailable and known != 408 else verb
     return kind(
         f"{verb} ({known or 'an error at status 200'}): {said}{_stop(said)}",
         advice=_advice(kind, failure, known, path),
@@ -137,19 +164,41 @@ def _named_status(failure: Failure) -> int | None:
     return failure.status if failure.status and failure.status >= 400 else None
 
 
-def _kind(failure: Failure, status: int | None) -> type[Refused]:
+def _kind(failure: Failure, status: int | None, path: str) -> type[Refused]:
     # Google says 400 INVALID_ARGUMENT for a wrong key and names it only in the details.
     if failure.code == "API_KEY_INVALID":
         return KeyRefused
+    if about := _about_the_model(failure, status, path):
+        return about
     if status is None:
         return Unavailable
     return _ERRORS.get(status, Unavailable if status >= 500 else RequestRefused)
 
 
+def _about_the_model(failure: Failure, status: int | None, path: str) -> type[Refused] | None:
+    """Return the error of a refusal that another model may not meet; `None` if it is none.
+
+    A 503 that says so is none: relays have it for a model without a free channel, which passes.
+    """
+    lists = path.partition("?")[0].endswith("/models")
+    if lists or status not in _MODEL_STATUSES:
+        return None
+    head = failure.message[:_MODEL_HEAD]
+    coded = _ABOUT_THE_MODEL.get((failure.code or "").lower())
+    if coded or status == 410:
+        return coded or ModelRetired
+    # Relays have no code for it, or one of their own.
+    if _RETIRED.search(head):
+        return ModelRetired
+    if _UNKNOWN.search(head):
+        return NotFound
+    return ModelRefused if _LACKS.search(head) and _ABILITY.search(head) else None
+
+
 def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str) -> str | None:
     if status is not None and status < 400:
         return "It was redirected, and a key is never sent after a redirect. Check RUNAPI_BASE_URL."
-    if kind is NotFound and path.endswith("/chat/completions"):
+    if kind is NotFound and status == 404 and path.endswith("/chat/completions"):
         other = "/v1" if "/v1beta/openai" in path else "/v1beta/openai"
         return (
             f"list_models shows the models that exist. If every model fails, RunAPI may serve chat at "

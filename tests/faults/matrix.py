@@ -106,6 +106,11 @@ def _refused(cue: str, code: str, status: int, said: str, **more: Any) -> Row:
     return _failed(cue, code, f"RunAPI {verb}: {said}", **more)
 
 
+def _retired(tool: str) -> Row:
+    said = "RunAPI no longer serves the model (410): “Simulated: this model was retired.” The model was"
+    return _failed("model-retired", "model_retired", said, tool=tool)
+
+
 def _json(cue: str, sees: str = "", **more: Any) -> Row:
     return Row(cue, sees=sees, tool="extract_json", error=bool(sees), **more)
 
@@ -136,6 +141,17 @@ REFUSED = [
     _refused("no-credit", "no_credit", 402, "“Simulated: no credits left.”"),
     _refused("forbidden", "not_allowed", 403, "“Simulated: this key may not use this model.”"),
     _refused("not-found", "not_found", 404, "“Simulated: not found.”"),
+    _retired("ask_gemini"),
+    _retired("search_web"),
+    _retired("extract_json"),
+    _refused("no-capability", "model_refused", 400, "“Simulated: this model does not support that.”"),
+    _refused(
+        "no-capability",
+        "model_refused",
+        400,
+        "“Simulated: this model does not support that.”",
+        tool="search_web",
+    ),
     _refused("too-large", "request_refused", 413, "“Simulated: request entity too large.”"),
     _refused("redirect", "request_refused", 302, "no reason was given. It was redirected"),
     _refused("error-d", "request_refused", 400, "“Simulated: this request is invalid.”", tool="search_web"),

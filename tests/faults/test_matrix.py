@@ -19,6 +19,7 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 from runapi_mcp.sim.answers import plain_answer
+from runapi_mcp.tools._replying import explain_failure
 from runapi_mcp.wire.types import DialectName
 
 CASES = [(row, dialect) for row in ROWS for dialect in row.dialects]
@@ -64,7 +65,7 @@ async def _call(row: Row, host: Host) -> tuple[Called, RunapiError | None]:
     chain = "".join(traceback.format_exception(view.error)) if view.error else ""
     shown = [repr(view), repr(vars(generation)), chain, repr(vars(view.error)) if view.error else ""]
     assert not [text for text in shown if CANARY in text]
-    return called, view.error
+    return called, explain_failure(view)
 
 
 @pytest.mark.parametrize(("row", "dialect"), CASES, ids=[f"{dialect}-{row.name}" for row, dialect in CASES])

@@ -151,6 +151,18 @@ def test_a_config_nested_thousands_of_levels_deep_is_refused(desk: Desk, host: s
     assert {row.state for row in listed(desk.machine) if row.host.id == host} == {"unreadable"}
 
 
+@pytest.mark.parametrize("host", ["claude-desktop", "cursor", "codex", "goose"])
+def test_how_deep_a_config_may_be_nested_does_not_depend_on_its_parser(desk: Desk, host: str) -> None:
+    lead, tail = {"codex": ("a = ", "\n"), "goose": ("a: ", "\n")}.get(host, ('{"a": ', "}"))
+    for levels in (150, 250):
+        desk.has(host, lead + "[" * levels + "1" + "]" * levels + tail)
+        if levels == 150:
+            desk.install(host)
+        else:
+            with pytest.raises(ConfigError, match="nest"):
+                desk.install(host)
+
+
 def test_a_refusal_says_what_belongs_there_and_that_nothing_was_changed(desk: Desk) -> None:
     desk.has("cursor", "{")
     with pytest.raises(ConfigError, match="a name in double quotes should be there") as caught:

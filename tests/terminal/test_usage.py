@@ -209,7 +209,7 @@ def test_a_default_is_shown_as_it_is_typed() -> None:
     shown = {option.name: option.default_text for option in options()}
     assert shown["keyring"] == "0"
     assert shown["fast_boot"] == "1"
-    assert shown["idle_timeout"] == "300"
+    assert shown["idle_timeout"] == "900"
     assert (shown["store"], shown["allow_dirs"]) == ("", "")
     for option in options():
         if option.default_text:

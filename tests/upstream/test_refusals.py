@@ -44,6 +44,7 @@ REFUSALS = {
     "error-j": "Unavailable", "html-500": "Unavailable", "html-502": "Unavailable",
     "html-503": "Unavailable", "html-504": "Unavailable", "bad-key-400": "KeyRefused",
     "bad-key-401": "KeyRefused", "no-credit": "NoCredit", "forbidden": "NotAllowed",
+    "model-retired": "ModelRetired", "no-capability": "ModelRefused",
     "not-found": "NotFound", "too-large": "RequestRefused", "redirect": "RequestRefused",
     "rate-limit-bare": "RateLimited", "per-day-quota": "RateLimited", "unavailable": "Unavailable",
     "rate-limit-seconds seconds=9": "RateLimited", "rate-limit-date seconds=9": "RateLimited",

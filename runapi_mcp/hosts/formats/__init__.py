@@ -7,11 +7,12 @@ to touch, tomlkit leaves a line behind, json-five takes seconds for a file of th
 Code's grows to.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runapi_mcp.hosts.formats import jsonc, toml, yaml
+from runapi_mcp.hosts.formats._scan import DEEPEST
 from runapi_mcp.hosts.formats._text import (
     CORRECT_IT,
     ConfigError,
@@ -52,10 +53,12 @@ class Format:
         """
         with _not_too_deep():
             try:
-                return self.parse(text)
+                document = self.parse(text)
             except ValueError:
                 # A date that is none, a number of thousands of digits; the parser's words may show the value.
                 raise ConfigError("It holds a value that cannot be read.", advice=CORRECT_IT) from None
+            _check_depth(document)
+        return document
 
     def merge(self, text: str, path: Path, entry: JsonObject) -> str:
         """Return `text` with `entry` at `path`; all else stays byte for byte.
@@ -96,9 +99,37 @@ class Format:
         return text
 
 
+def _check_depth(document: JsonObject) -> None:
+    """Check that a document is nested no deeper than any config is, whatever its parser bears.
+
+    The json module of Python 3.13 reads thousands of levels, that of 3.11 goes down at one thousand.
+
+    Raises:
+        RecursionError: It is.
+    """
+    level: list[object] = [document]
+    for _ in range(DEEPEST + 1):
+        # Each once: aliases of YAML can name one list a thousand times, or from within itself.
+        inner = {id(part): part for holder in level for part in _parts(holder)}
+        level = list(inner.values())
+        if not level:
+            return
+    raise RecursionError
+
+
+def _parts(holder: object) -> Iterable[object]:
+    match holder:
+        case dict():
+            return holder.values()
+        case list():
+            return holder
+        case _:
+            return ()
+
+
 @contextmanager
 def _not_too_deep() -> Iterator[None]:
-    # Every parser here goes down with the nesting; how far it gets depends on the Python that runs it.
+    # A parser may go down before it has read all; how far it gets depends on the Python that runs it.
     try:
         yield
     except RecursionError:

@@ -12,7 +12,8 @@ _GAP: Final = re.compile(r"(?:[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _GAP_STARTS: Final = frozenset(" \t\r\n\ufeff/")
 _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
 _SCALAR: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
-_DEEPEST: Final = 200
+DEEPEST: Final = 200
+"""Levels of objects and arrays that a config may have inside its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Scanner:
         )
 
     def value(self, at: int, depth: int) -> Node:
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             raise ConfigError(f"It is nested too deeply at {place(self._text, at)}.", advice=CORRECT_IT)
         match self._text[at : at + 1]:
             case "{":

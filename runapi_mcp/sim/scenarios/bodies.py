@@ -155,6 +155,21 @@ def not_found(scene: Scene) -> Play:
     return _json(scene, 404, scene.error(404, "Simulated: not found.", "not_found"))
 
 
+@scenario("model-retired", "Error 410: the model was served once, and is no more.")
+def model_retired(scene: Scene) -> Play:
+    """As RunAPI's later documents have it."""
+    return _json(
+        scene, 410, {"error": {"code": "model_retired", "message": "Simulated: this model was retired."}}
+    )
+
+
+@scenario("no-capability", "Error 400: the model cannot do what the request asks for.")
+def no_capability(scene: Scene) -> Play:
+    """Hosted search on a model that has none, say."""
+    word = "unsupported_model_capability"
+    return _json(scene, 400, scene.error(400, "Simulated: this model does not support that.", word))
+
+
 @scenario("too-large", "Error 413: the request body is too large.")
 def too_large(scene: Scene) -> Play:
     """RunAPI's own limit is not published."""
