@@ -10,7 +10,7 @@ BENCH := build/bench
 OUTER := tests/network tests/fleet tests/doctor tests/packaging tests/server_extras tests/test_docs.py tests/test_examples.py \
 	tests/generations/test_telemetry.py
 
-.PHONY: manifest bench soak demo test test-outer conformance check format clean wheel wheel-test mcpb inspector generated bench-schemas
+.PHONY: manifest bench soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
@@ -44,10 +44,16 @@ $(BENCH)/.ready: pyproject.toml
 	$(BENCH)/bin/python -m pip install --quiet --editable . --group bench
 	touch $@
 
-check: $(READY)         ## lint, format, types
+check: $(READY)         ## lint, format, types: here, and as Windows and macOS would be typed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory -j 2 types types-win32 types-darwin
+
+types:
 	$(BIN)/mypy
+
+types-%:
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$*
 
 format: $(READY)        ## put the code into shape
 	$(BIN)/ruff check --fix .

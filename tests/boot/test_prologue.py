@@ -12,8 +12,8 @@ from messages import INITIALIZED, line, request
 from boot.boot_host import BootHost, call, envelope, initialize
 from runapi_mcp.boot.manifest import LISTS
 
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and inherited descriptors are POSIX")
-pytestmark = posix_only
+if sys.platform == "win32":
+    pytest.skip("signals and inherited descriptors are POSIX", allow_module_level=True)
 
 
 def test_a_host_is_answered_before_the_sdk_is_imported() -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +28,7 @@ class Server:
 
     def kill(self) -> None:
         """End it so that it can do nothing more."""
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -53,10 +54,14 @@ class RedisServer:
     def freeze(self) -> None:
         """Let it accept connections and answer nothing."""
         assert self._process is not None
+        if sys.platform == "win32":
+            pytest.skip("a process can be stopped on POSIX only")
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         assert self._process is not None
+        if sys.platform == "win32":
+            pytest.skip("a process can be stopped on POSIX only")
         self._process.send_signal(signal.SIGCONT)
 
     def _wait(self) -> None:

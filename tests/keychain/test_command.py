@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import select
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from terminal.typed import open_terminal
 
 from keychain.rings import PATIENCE, Ring, without_package
 
@@ -56,7 +56,7 @@ def test_a_key_is_set_from_stdin_found_and_forgotten(typed: Type, ring: Ring) ->
 
 
 def test_a_key_is_typed_without_being_shown(tmp_path: Path, ring: Ring) -> None:
-    terminal, inner = pty.openpty()
+    terminal, inner = open_terminal()
     process = subprocess.Popen(
         [sys.executable, "-m", "runapi_mcp", "key", "set"],
         env=os.environ | {"HOME": str(tmp_path)} | ring.env,

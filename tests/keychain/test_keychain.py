@@ -206,8 +206,9 @@ async def test_a_key_that_became_known_later_is_kept_out_of_the_log(ring: Ring, 
     assert KEY not in log.getvalue()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the session bus is Linux's")
 def test_the_session_bus_is_found_where_systemd_has_it() -> None:
+    if sys.platform != "linux":
+        pytest.skip("the session bus is Linux's")
     name = "DBUS_SESSION_BUS_ADDRESS"
     # Not pytest's folder: the path of a socket may have a hundred characters.
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TextIO
 
@@ -144,7 +145,10 @@ async def hosted(
         command=sys.executable, args=["-m", "runapi_mcp"], env=server_env(base_url, env)
     )
     info = types.Implementation(name=name, version="1") if name else None
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as stderr:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        (Path(folder) / "stderr").open("w+", encoding="utf-8") as stderr,
+    ):
         heard = Heard()
         transport = stdio_client(server, stderr)
         async with Client(transport, mode=mode, client_info=info, message_handler=heard) as client:

@@ -1,7 +1,6 @@
 """Completion: what a shell offers where somebody presses Tab."""
 
 import os
-import pty
 import re
 import select
 import subprocess
@@ -15,7 +14,7 @@ from runapi_mcp.commands.completing import _command, _values, _words
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import SCENARIOS
 from runapi_mcp.terminal.completion import Command, Flag, script
-from terminal.typed import PATIENCE, commands, typed
+from terminal.typed import PATIENCE, commands, open_terminal, typed
 
 Offered = Callable[..., list[str]]
 
@@ -103,7 +102,7 @@ class shell:  # noqa: N801  # read as a clause: with shell(here)
         self._seen = ""
 
     def __enter__(self) -> tuple[Callable[[str], None], Callable[[str], None]]:
-        self._terminal, inner = pty.openpty()
+        self._terminal, inner = open_terminal()
         env = {"PATH": os.environ["PATH"], "HOME": str(self._here), "TERM": "dumb", "INPUTRC": os.devnull}
         self._process = subprocess.Popen(
             ["bash", "--norc", "--noprofile", "-i"],
