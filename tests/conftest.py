@@ -7,8 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from hypothesis import settings
 
 from runapi_mcp.sim import Simulator, simulate
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

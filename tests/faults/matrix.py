@@ -36,6 +36,7 @@ class Row:
         bound: Seconds in which the call must end, on a busy machine.
         native: What the text holds on the native dialect, where it differs.
         alone: Whether it needs a server of its own, because it makes later calls wait.
+        patient: Whether its server has the usual limits of time: how long it takes is the machine's.
         again: Whether the second request meets the same; otherwise it is answered well.
     """
 
@@ -50,6 +51,7 @@ class Row:
     bound: float = 3.0
     native: str = ""
     alone: bool = False
+    patient: bool = False
     again: bool = False
 
     @property
@@ -206,8 +208,8 @@ SILENT = [
     _partial("stall-middle", "RunAPI sent nothing for 0.5 s.", tool="extract_json"),
     *_whole(
         "silent-thinking seconds=0.2", "thinking seconds=0.2", "held-open", "slow seconds=0.2 words=60",
-        "slow-drip every=0.00001 words=12",
     ),
+    Row("slow-drip every=0.00001 words=12", bound=30.0, alone=True, patient=True),
 ]  # fmt: skip
 
 BROKEN = [

@@ -27,7 +27,7 @@ from runapi_mcp.settings import from_env
 CANARY = "sk-canary-0123456789"
 """The key that every server under test is given; it must never come back out of one."""
 RECEIPT = "ai.runapi/receipt"
-PATIENCE = 10.0  # seconds; far above anything a passing test needs
+PATIENCE = 30.0  # seconds; far above anything a passing test needs
 GENEROUS = 1.0  # seconds; what is promised is 50 ms, and the figures are printed
 HALF = "This is a simulated answer"
 """What half an answer of the simulator begins with."""
