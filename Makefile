@@ -1,7 +1,7 @@
 # Everything a fresh machine needs: Python >= 3.11, make, and a package index.
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools

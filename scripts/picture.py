@@ -1,29 +1,34 @@
-"""Record docs/demo.svg: ``python scripts/picture.py`` runs ``runapi-mcp demo`` and draws what it prints.
+"""Draw docs/demo.svg: ``python scripts/picture.py`` (``--check`` only compares).
 
-Times differ from run to run, so this one file is not compared by a test, only looked into.
+What ``runapi-mcp demo`` prints in a terminal, from a real run by a scripted clock.
 """
 
-import os
 import re
-import subprocess
 import sys
+from functools import partial
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
+from scripted_clock import client_here, run, simulate_here
+from tools_page import HANDLE, clean_env
+
+from runapi_mcp import demo
+from runapi_mcp.settings import Settings
 
 PICTURE = Path(__file__).parent.parent / "docs" / "demo.svg"
 WIDTH = 108
 
 
-def printed() -> list[str]:
+def play() -> list[str]:
     """Return what the demo prints, on the simulated RunAPI."""
-    env = {name: value for name, value in os.environ.items() if "RUNAPI" not in name and "GOOGLE" not in name}
-    done = subprocess.run(  # our own command
-        [sys.executable, "-m", "runapi_mcp", "demo"], env=env, capture_output=True, text=True, check=True
-    )
-    return done.stdout.splitlines()
+    lines: list[str] = []
+    with patch.multiple(demo, Client=client_here, simulate=simulate_here):
+        failed = run(partial(demo.demo, clean_env(), Settings(), lines.append))
+    assert not failed, lines
+    return re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, "\n".join(lines)).splitlines()
 
 
 def styled(line: str) -> Text:
@@ -35,17 +40,23 @@ def styled(line: str) -> Text:
     return Text(line)
 
 
-def drawn(lines: list[str]) -> str:
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=WIDTH, file=nowhere, legacy_windows=False)
-        for line in lines:
-            text = styled(line)
-            text.truncate(WIDTH, overflow="ellipsis")
-            console.print(text)
-        # No web fonts: the picture shows without asking another server.
-        template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-        return console.export_svg(title="runapi-mcp demo", code_format=template)
+def draw(lines: list[str]) -> str:
+    console = Console(record=True, width=WIDTH, file=StringIO(), legacy_windows=False)
+    for line in lines:
+        text = styled(line)
+        text.truncate(WIDTH, overflow="ellipsis")
+        console.print(text)
+    # No web fonts: the picture shows without asking another server.
+    return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="runapi-mcp demo"), flags=re.DOTALL)
+
+
+def main() -> int:
+    picture = draw(["$ make demo", *play()])
+    if "--check" in sys.argv:
+        return int(PICTURE.read_text(encoding="utf-8") != picture)
+    PICTURE.write_text(picture, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(drawn(["$ make demo", *printed()]), encoding="utf-8")
+    sys.exit(main())

@@ -1,32 +1,37 @@
 """Write what a run shows into README.md and docs: ``python scripts/runs.py`` (``--check`` only compares).
 
-Each block is the outcome of a real run against the simulated RunAPI. Times, and how much had come by then,
-differ from run to run; the comparison leaves them out (:func:`shape`).
+Each block is the outcome of a real run against the simulated RunAPI; where it shows seconds, they are
+those of a scripted clock, so that it is the same on every machine.
 """
 
+import importlib
+import io
 import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import mcp_types as types
 from anyio.streams.text import TextReceiveStream
 from mcp import Client, StdioServerParameters
 from mcp.shared.dispatcher import ProgressFnT
+from scripted_clock import client_here, run, simulate_here
 from tools_page import HANDLE, INVOICE, SCHEMA, clean_env
 
 from runapi_mcp.sim import simulate
 
 ROOT = Path(__file__).parent.parent
-SIM = ("sim", "--scenario", "silent-thinking", "--pace", "0.2")
-LONG = "silent-thinking seconds=7"
+SCENARIO, PACE = "silent-thinking", 0.2
+LONG, SHORT = "silent-thinking seconds=7.03", "silent-thinking seconds=3.03"
+"""What is played: a bit more than whole seconds, or two things would happen at once, in any order."""
 PROGRESS = re.compile(r" *\d+\.\d\d s  (.*)")
 WIDTH = 110
 
@@ -34,8 +39,7 @@ WIDTH = 110
 async def progress() -> str:
     """A call whose model is silent for a while, until the host's time is up."""
     lines: list[str] = []
-    async with simulate(pace=0.2) as sim, _client(sim.base_url) as client:
-        await client.call_tool("get_result", {"handle": "g_nobody"})  # a fresh server says "starting" first
+    async with simulate_here(pace=PACE) as sim, client_here(_server(sim.base_url)) as client:
         sim.play(LONG)
         asked = {"prompt": "Why is the sky blue?", "wait_seconds": 8}
         result = await client.call_tool("ask_gemini", asked, progress_callback=_noted(lines))
@@ -52,72 +56,67 @@ def _noted(lines: list[str]) -> ProgressFnT:
 
 async def called(tool: str, arguments: dict[str, Any]) -> str:
     """A call, and what it answers."""
-    async with simulate() as sim, _client(sim.base_url) as client:
+    async with simulate() as sim, Client(_server(sim.base_url)) as client:
         result = await client.call_tool(tool, arguments)
     return f"{tool} {json.dumps(arguments, ensure_ascii=False)}\n\n{_text(result)}"
 
 
 async def first_terminal() -> str:
     """What the simulated RunAPI prints when it is started."""
-    async with await _started(*SIM) as sim:
-        said = await _first(sim)
-        sim.terminate()
+    sim = ["sim", "--scenario", SCENARIO, "--pace", str(PACE), "--port", "0"]
+    command, said = [sys.executable, "-m", "runapi_mcp", *sim], ""
+    async with await anyio.open_process(command, env=clean_env(), stderr=None) as process:
+        assert process.stdout is not None
+        async for text in TextReceiveStream(process.stdout):
+            said += text
+            if said.count("\n") == 2:
+                break
+        process.terminate()
     return said
 
 
 async def second_terminal() -> str:
     """What the example prints beside it, when the server may hold its host for two seconds."""
-    async with await _started(*SIM) as sim:
-        found = re.search(r"http://127\.0\.0\.1:\d+", await _first(sim))
-        assert found
-        env = {"RUNAPI_BASE_URL": found[0], "RUNAPI_TOKEN": "simulated-key", "RUNAPI_MCP_HOLD": "2"}
-        command = [sys.executable, "examples/python_host.py"]
-        # Both in one stream, in the order in which a terminal shows them.
-        env |= {"PYTHONUNBUFFERED": "1"}
-        done = await anyio.run_process(command, stderr=subprocess.STDOUT, env=clean_env() | env, cwd=ROOT)
-        sim.terminate()
-    return done.stdout.decode()
+    sys.path.insert(0, "examples")
+    example = importlib.import_module("python_host")
+    # Both in one stream, in the order in which a terminal shows them.
+    terminal = io.StringIO()
+    async with simulate_here(scenario=SHORT, pace=PACE) as sim:
+        server = _server(sim.base_url, RUNAPI_MCP_HOLD="2")
+        with (
+            patch.multiple(example, SERVER=server, Client=client_here),
+            redirect_stdout(terminal),
+            redirect_stderr(terminal),
+        ):
+            await example.main()
+    return terminal.getvalue()
 
 
-async def _started(*arguments: str) -> anyio.abc.Process:
-    command = [sys.executable, "-m", "runapi_mcp", *arguments, "--port", "0"]
-    return await anyio.open_process(command, env=clean_env(), stderr=None)
-
-
-async def _first(process: anyio.abc.Process) -> str:
-    """Return the two lines that the simulated RunAPI begins with."""
-    assert process.stdout is not None
-    said = ""
-    async for text in TextReceiveStream(process.stdout):
-        said += text
-        if said.count("\n") == 2:
-            break
-    return said
-
-
-def _client(base_url: str) -> Client:
-    env = {**clean_env(), "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": base_url}
-    return Client(StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env))
+def _server(base_url: str, **more: str) -> StdioServerParameters:
+    env = {**clean_env(), "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": base_url, **more}
+    return StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env)
 
 
 def _text(result: types.CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
 
 
-RUNS: dict[str, dict[str, Callable[[], Awaitable[str]]]] = {
+RUNS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
-        "progress": progress,
-        "search": partial(called, "search_web", {"query": "Who won the Lake Vättern regatta?"}),
-        "extraction": partial(called, "extract_json", {"schema": SCHEMA, "text": INVOICE}),
+        "progress": partial(run, progress),
+        "search": partial(anyio.run, called, "search_web", {"query": "Who won the Lake Vättern regatta?"}),
+        "extraction": partial(anyio.run, called, "extract_json", {"schema": SCHEMA, "text": INVOICE}),
     },
-    "docs/never-held.md": {"first terminal": first_terminal, "second terminal": second_terminal},
+    "docs/never-held.md": {
+        "first terminal": partial(anyio.run, first_terminal),
+        "second terminal": partial(run, second_terminal),
+    },
 }
 
 
-async def shown(page: str, name: str) -> str:
+def show(page: str, name: str) -> str:
     """Return the block of one run."""
-    with anyio.fail_after(60):
-        text = (await RUNS[page][name]()).strip("\n")
+    text = RUNS[page][name]().strip("\n")
     text = re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8765", text))
     lines = "\n".join(map(narrow, text.splitlines()))
     return f"\n\n```text\n{lines}\n```\n\n"
@@ -140,47 +139,19 @@ def parts(page: str, name: str) -> tuple[str, str, str]:
     return head + begin, block, end + tail
 
 
-def shape(block: str) -> list[str]:
-    """Return a block without what differs between two runs: times, counts, how often a thing is said."""
-    said: list[str] = []
-    for line in block.splitlines():
-        if found := PROGRESS.match(line):
-            steps = found[1].split(" · ")
-            line = "progress: " + steps[0] + (" · silent" if "no byte for" in found[1] else "")
-        line = re.sub(r"\d+", "0", line[:60])
-        if line and line not in said:
-            said.append(line)
-    return said
-
-
-async def differing() -> list[str]:
-    """Return the blocks that a run now would not show."""
-    found = []
-    for page, runs in RUNS.items():
-        for name in runs:
-            old, new = shape(parts(page, name)[1]), await shown(page, name)
-            # Once more: on a busy machine a line may come too late to be seen.
-            if old != shape(new) and old != shape(new := await shown(page, name)):
-                found.append(f"{page}: {name}\n{new}")
-    return found
-
-
-async def write() -> None:
-    for page, runs in RUNS.items():
-        for name in runs:
-            new = await shown(page, name)
-            before, _, after = parts(page, name)
-            (ROOT / page).write_text(before + new + after, encoding="utf-8")
-
-
 def main() -> int:
     os.chdir(ROOT)
-    if "--check" in sys.argv:
-        wrong = anyio.run(differing)
-        print("\n".join(wrong), end="")
-        return int(bool(wrong))
-    anyio.run(write)
-    return 0
+    wrong = []
+    for page, runs in RUNS.items():
+        for name in runs:
+            before, old, after = parts(page, name)
+            new = show(page, name)
+            if "--check" not in sys.argv:
+                (ROOT / page).write_text(before + new + after, encoding="utf-8")
+            elif old != new:
+                wrong.append(f"{page}: {name}\n{new}")
+    print("\n".join(wrong), end="")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

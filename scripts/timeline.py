@@ -1,27 +1,25 @@
 """Draw docs/never-held.svg from two real runs: ``python scripts/timeline.py`` (``--check`` only compares).
 
 One long answer of the simulated RunAPI, asked for twice by a host that gives a call 6 s: through a server
-that waits for the whole answer (``waiting_server.py``), and through this one. Seconds run to the right. The
-picture holds the moments that were measured; a check measures anew and allows a second's difference.
+that waits for the whole answer, and through this one. Seconds run to the right, by a scripted clock.
 """
 
-import json
-import os
-import re
 import sys
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import anyio
+import httpx
 from mcp import Client, MCPError, StdioServerParameters
-from tools_page import clean_env
+from mcp.server.mcpserver import MCPServer
+from scripted_clock import client_here, run, simulate_here
 
-from runapi_mcp.sim import Simulator, simulate
+from runapi_mcp.sim import Simulator
 
-ROOT = Path(__file__).parent.parent
-PICTURE = ROOT / "docs" / "never-held.svg"
+PICTURE = Path(__file__).parent.parent / "docs" / "never-held.svg"
 LEFT, SECOND, LANE, TOP = 150, 80, 34, 40
 SECONDS = 9
 BUSY, FREE, STREAM, LOST = "#0b5563", "#d9e6e8", "#ffb703", "#c1121f"
@@ -31,7 +29,6 @@ THINKS, PACE = 2, 0.55
 """Seconds until the simulated model writes, and between its ten pieces."""
 ELSEWHERE = 0.8
 """Seconds that the host's own model takes to call get_result."""
-MOST_OFF = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,57 +76,82 @@ class Mark:
 Lane = tuple[str, tuple[Bar, ...], tuple[Mark, ...]]
 
 
-async def measured() -> Moments:
+async def measure() -> Moments:
     """Make both calls, one after the other."""
-    async with simulate(pace=PACE) as sim:
-        gave_up, unheard = await _waiting(sim)
-        sim.reset()
-        sim.pace = PACE
-        handle, again, rest, wrote, ended = await _ours(sim)
-    return Moments(gave_up, unheard, handle, again, rest, wrote, ended)
-
-
-async def _waiting(sim: Simulator) -> tuple[float, float]:
-    async with _client(sim, "scripts/waiting_server.py") as client:
-        await client.list_tools()  # its start is not what is measured
-        sim.play(f"silent-thinking seconds={THINKS}")
-        began = time.monotonic()
-        try:
-            await client.call_tool("ask", {"prompt": "Q"}, read_timeout_seconds=BEARS)
-        except MCPError:
-            gave_up = time.monotonic()
-        else:
-            raise AssertionError("the host should have given up")
-        await sim.calls[0].wait_closed(30)
+    async with simulate_here(pace=PACE) as sim:
+        async with Client(waiting_server(sim.base_url), mode="legacy") as client, seen(sim) as stream:
+            began = anyio.current_time()
+            try:
+                await client.call_tool("ask", {"prompt": "Q"}, read_timeout_seconds=BEARS)
+            except MCPError:
+                gave_up = anyio.current_time() - began
+            else:
+                raise AssertionError("the host should have given up")
         assert sim.calls[0].ended == "complete"
-        return gave_up - began, (sim.calls[0].closed_at or 0) - began
+        unheard = stream.ended - began
+        sim.reset()
+        env = {"RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url, "RUNAPI_MCP_HOLD": str(HELD)}
+        ours = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env)
+        async with client_here(ours) as client, seen(sim) as stream:
+            began = anyio.current_time()
+            running = await client.call_tool("ask_gemini", {"prompt": "Q"}, read_timeout_seconds=BEARS)
+            handle = anyio.current_time() - began
+            receipt = (running.meta or {})["ai.runapi/receipt"]
+            assert receipt["status"] == "running"
+            await anyio.sleep(ELSEWHERE)
+            again = anyio.current_time() - began
+            asked = {"handle": receipt["handle"]}
+            whole = await client.call_tool("get_result", asked, read_timeout_seconds=BEARS)
+            rest = anyio.current_time() - began
+            assert (whole.meta or {})["ai.runapi/receipt"]["complete"]
+        return Moments(gave_up, unheard, handle, again, rest, stream.wrote - began, stream.ended - began)
 
 
-async def _ours(sim: Simulator) -> tuple[float, ...]:
-    async with _client(sim, "-m", "runapi_mcp") as client:
-        await client.call_tool("get_result", {"handle": "g_nobody"})  # its start is not what is measured
-        sim.play(f"silent-thinking seconds={THINKS}")
-        began = time.monotonic()
-        running = await client.call_tool("ask_gemini", {"prompt": "Q"}, read_timeout_seconds=BEARS)
-        handle = time.monotonic()
-        receipt = (running.meta or {})["ai.runapi/receipt"]
-        assert receipt["status"] == "running"
-        await anyio.sleep(ELSEWHERE)
-        again = time.monotonic()
-        asked = {"handle": receipt["handle"]}
-        whole = await client.call_tool("get_result", asked, read_timeout_seconds=BEARS)
-        rest = time.monotonic()
-        assert (whole.meta or {})["ai.runapi/receipt"]["complete"]
-        seen = sim.calls[0]
-        await seen.wait_closed(5)
-        moments = (handle, again, rest, seen.first_byte_at or 0, seen.closed_at or 0)
-        return tuple(moment - began for moment in moments)
+def waiting_server(base_url: str) -> MCPServer:
+    """Return a server that waits for the whole answer: one tool on the Python SDK."""
+    server = MCPServer("waits", log_level="WARNING")
+
+    @server.tool()
+    async def ask(prompt: str) -> str:
+        """Ask, and return the answer once all of it is there."""
+        question = {"model": "gemini-3-flash-preview", "messages": [{"role": "user", "content": prompt}]}
+        # Shielded: most such servers make a blocking call in a thread, which nothing cancels either.
+        with anyio.CancelScope(shield=True):
+            async with httpx.AsyncClient(timeout=None, trust_env=False) as client:  # noqa: S113
+                response = await client.post(
+                    f"{base_url}/v1beta/openai/chat/completions",
+                    headers={"Authorization": "Bearer simulated-key"},
+                    json=question,
+                )
+        return response.text
+
+    return server
 
 
-def _client(sim: Simulator, *arguments: str) -> Client:
-    env = {"RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url, "RUNAPI_MCP_HOLD": str(HELD)}
-    server = StdioServerParameters(command=sys.executable, args=[*arguments], env=clean_env() | env)
-    return Client(server)
+@dataclass
+class Stream:
+    """When the stream from RunAPI brought its first byte, and when it ended."""
+
+    wrote: float = 0
+    ended: float = 0
+
+
+@asynccontextmanager
+async def seen(sim: Simulator) -> AsyncGenerator[Stream]:
+    """Play the long answer to the next call, and see its stream to the end before the block is left."""
+    sim.play(f"silent-thinking seconds={THINKS}")
+    stream = Stream()
+
+    async def look() -> None:
+        call = await sim.wait_for_call(timeout=30)
+        await call.wait_first_byte(30)
+        stream.wrote = anyio.current_time()
+        await call.wait_closed(30)
+        stream.ended = anyio.current_time()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        yield stream
 
 
 def groups(at: Moments) -> tuple[tuple[str, tuple[Lane, ...]], ...]:
@@ -173,7 +195,7 @@ def svg(at: Moments) -> str:
     width = LEFT + SECONDS * SECOND + 40
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y:g}" font-family="sans-serif" '
-        f'font-size="12">\n<metadata>{escape(json.dumps(asdict(at)))}</metadata>\n'
+        'font-size="12">\n'
         '<rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
@@ -213,29 +235,11 @@ def _text(
     )
 
 
-def drawn(picture: str) -> Moments:
-    """Return the moments that a picture holds."""
-    found = re.search("<metadata>(.*)</metadata>", picture)
-    assert found, "the picture does not say when things happened"
-    return Moments(**json.loads(found[1].replace("&quot;", '"')))
-
-
-def off(then: Moments) -> float:
-    """Return the most seconds by which a run now differs from another one."""
-    now = asdict(anyio.run(measured))
-    most: float = max(abs(now[name] - seconds) for name, seconds in asdict(then).items())
-    return most
-
-
 def main() -> int:
-    os.chdir(ROOT)
+    picture = svg(run(measure))
     if "--check" in sys.argv:
-        picture = PICTURE.read_text(encoding="utf-8")
-        then = drawn(picture)
-        # Once more: a machine may be busy for longer than the difference that is allowed.
-        return int(picture != svg(then) or (off(then) > MOST_OFF and off(then) > MOST_OFF))
-    moments = {name: round(seconds, 2) for name, seconds in asdict(anyio.run(measured)).items()}
-    PICTURE.write_text(svg(Moments(**moments)), encoding="utf-8")
+        return int(PICTURE.read_text(encoding="utf-8") != picture)
+    PICTURE.write_text(picture, encoding="utf-8")
     return 0
 
 

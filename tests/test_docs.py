@@ -18,7 +18,7 @@ from runapi_mcp.tools import TOOLS
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in DOCS}
-GENERATED = ("tools_page.py", "hosts_page.py", "runs.py", "timeline.py")
+GENERATED = ("tools_page.py", "hosts_page.py", "runs.py", "timeline.py", "picture.py")
 ELSEWHERE = {
     "uv tool install runapi-mcp": "make wheel-test",
     'uv tool install "runapi-mcp[keyring]"': "make wheel-test",

@@ -95,6 +95,7 @@ async def simulate(
     pace: float = 0.0,
     key: str | None = None,
     bridge: bool = False,
+    own_thread: bool = True,
 ) -> AsyncIterator[Simulator]:
     """A simulator in a thread and event loop of its own; leaving closes every connection at once.
 
@@ -105,6 +106,7 @@ async def simulate(
         pace: Seconds between chunks.
         key: The only key accepted; without it any that is not empty.
         bridge: Accept every Gemini model on the native path.
+        own_thread: Otherwise it serves on the running loop, and goes by its clock.
 
     Raises:
         ValueError: The scenario is unknown.
@@ -113,6 +115,10 @@ async def simulate(
     chosen(scenario)
     stage = Stage(scenario, pace, bridge=bridge, key_digest=digest(key) if key else None)
     listener = _listener(host, port)
+    if not own_thread:
+        async with _listening(listener, stage):
+            yield Simulator(_url(listener, host), stage)
+        return
     thread = _ServerThread(listener, stage)
     thread.start()
     try:

@@ -172,6 +172,7 @@ def test_a_relays_card_is_cut_without_moving_the_markers() -> None:
         ("苏州新图书馆藏书两百万册。它在城市的东边。", 2),
         ("ប៉មនេះត្រូវបានសាងសង់នៅឆ្នាំ១៨៨៩។", 1),
         ("```\nthis is code here.\n```\nThis is a claim here.", 1),
+        ("Yes, indeed. So it is. Not quite so.", 2),
         ("1. First point is made here.\n2. Second point is made here.", 2),
         ("", 0),
     ],

@@ -184,6 +184,17 @@ def test_the_part_that_conforms_is_as_large_as_can_be() -> None:
     assert Judge(INVOICE).valid_part([1]) is None
 
 
+@pytest.mark.parametrize("given", [["a", 1, "b", 2], ["a", 1, 2, "b"], [1, 2, "a", "b"]])
+def test_taking_out_a_bad_item_moves_no_good_one_out_of_its_place(given: Any) -> None:
+    assert Judge({"items": {"type": "string"}}).valid_part(given) == ["a", "b"]
+    inner = Judge({"items": {"items": {"type": "string"}}})
+    assert inner.valid_part([given, [*given]]) == [["a", "b"], ["a", "b"]]
+
+
+def test_an_array_that_lacks_an_item_keeps_those_it_has() -> None:
+    assert Judge({"contains": {"type": "string"}}).valid_part([1, 2]) == [1, 2]
+
+
 POINT: Any = {"properties": {"x": {"type": "number"}}}
 NAMED: Any = {"properties": {"name": {"type": "string"}}}
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import anyio
 import jwt
+import mcp_types as types
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from messages import INITIALIZE
+from messages import INITIALIZE, Message
 from server.hosting import CANARY
 from sockets import Peer, RawServer, raw_server
 
@@ -172,20 +173,31 @@ async def test_anothers_task_is_an_unknown_one(guarded: str, sim: Simulator) -> 
         handle = await _handle(ada, "Ada's task.", wait_seconds=0.1)
         answers = {}
         for who, name in ((bob, "bob"), (ada, "ada")):
-            message = {
-                "jsonrpc": "2.0",
-                "id": 3,
-                "method": "tasks/get",
-                "params": {"taskId": handle, "_meta": _MODERN},
-            }
             headers = ACCEPT | {
                 "MCP-Protocol-Version": "2026-07-28",
                 "Mcp-Method": "tasks/get",
                 "Mcp-Name": handle,
             }
-            answers[name] = (await who.http.post("/mcp", json=message, headers=headers)).json()
+            answers[name] = (await who.http.post("/mcp", json=_get_task(handle), headers=headers)).json()
         assert answers["bob"]["error"]["code"] == -32602
         assert answers["ada"]["result"]["taskId"] == handle
+
+
+@pytest.mark.parametrize("routing", [{}, {"Mcp-Name": "g_another"}])
+async def test_a_task_that_the_routing_header_does_not_name_is_refused(
+    guarded: str, sim: Simulator, routing: dict[str, str]
+) -> None:
+    async with both(guarded) as (ada, _):
+        sim.play("slow seconds=1")
+        handle = await _handle(ada, "Routed by its name.", wait_seconds=0.1)
+        headers = ACCEPT | {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tasks/get"} | routing
+        answer = await ada.http.post("/mcp", json=_get_task(handle), headers=headers)
+    assert answer.json()["error"]["code"] == types.HEADER_MISMATCH
+
+
+def _get_task(handle: str) -> Message:
+    params = {"taskId": handle, "_meta": _MODERN}
+    return {"jsonrpc": "2.0", "id": 3, "method": "tasks/get", "params": params}
 
 
 async def test_the_same_question_of_two_principals_is_asked_twice(guarded: str, sim: Simulator) -> None:

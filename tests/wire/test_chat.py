@@ -12,6 +12,7 @@ from runapi_mcp.wire.types import (
     Event,
     Failure,
     Finish,
+    FinishReason,
     Frame,
     Function,
     FunctionCall,
@@ -175,6 +176,14 @@ def test_only_the_first_choice_is_read() -> None:
 def test_a_reasoning_that_only_looks_like_sources_is_thought_after_all() -> None:
     chunks = ({"choices": [{"delta": {"reasoning_content": text}}]} for text in ('[{"a', '": 1}]'))
     assert [getattr(event, "text", None) for event in decoded(*chunks)] == ['[{"a": 1}]']
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [("length", "length"), ("LENGTH", "length"), ("Stop", "stop"), ("MAX_TOKENS", "length")],
+)
+def test_a_finish_is_known_in_any_case_and_quoted_as_it_was_said(said: str, reason: FinishReason) -> None:
+    assert decoded({"choices": [{"delta": {}, "finish_reason": said}]}) == [Finish(said, reason)]
 
 
 def test_a_chunk_with_an_error_beside_its_text_gives_both() -> None:

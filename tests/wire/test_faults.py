@@ -116,6 +116,10 @@ def test_a_report_is_read_in_every_shape_and_nothing_else_is(value: object, fail
         ({"retryDelay": "-5s"}, Failure("no", 400)),
         ({"violations": [{"quotaId": "RequestsPerDay-Free"}]}, Failure("no", 400, hopeless=True)),
         ({"violations": [{"quotaId": "RequestsPerMinute"}, {"quotaId": 5}, 6]}, Failure("no", 400)),
+        (
+            {"violations": [{"quotaId": "RequestsPerMinute"}, {"quotaId": "RequestsPerDay-Free"}]},
+            Failure("no", 400, hopeless=True),
+        ),
         ({"violations": "PerDay"}, Failure("no", 400)),
         (
             {"fieldViolations": [{"description": "field x"}, {"description": 5}]},

@@ -1,0 +1,70 @@
+"""Runs of the real product on a clock that no machine's speed touches: ``run(main)``.
+
+Host, server and simulated RunAPI share one event loop; between server and simulator there are real sockets.
+The loop's clock stands still while anything is to be done, and goes straight to the next moment that
+somebody waits for when nothing is. So a run shows the same figures on every machine, in less time than it
+tells of.
+"""
+
+import asyncio
+import selectors
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+from mcp import Client, StdioServerParameters
+
+from runapi_mcp.server import build_server, opened
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import simulate
+
+T = TypeVar("T")
+
+_GRACE: Final = 0.02
+"""Real seconds without an event after which nothing is on its way; loopback delivers within the call."""
+
+
+class _Waiting(selectors.DefaultSelector):
+    """Waits for sockets, never for the time."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        events = super().select(min(timeout, _GRACE))
+        if not events:
+            self.now += timeout
+        return events
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._waiting = _Waiting()
+        super().__init__(self._waiting)
+
+    def time(self) -> float:
+        return self._waiting.now
+
+
+def run(main: Callable[[], Awaitable[T]]) -> T:
+    """Return what `main` gives on such a clock, which begins at 0."""
+    return anyio.run(main, backend_options={"loop_factory": _Loop})
+
+
+simulate_here = partial(simulate, own_thread=False)
+"""A simulated RunAPI on the running loop, by its clock."""
+
+
+@asynccontextmanager
+async def client_here(server: StdioServerParameters) -> AsyncGenerator[Client]:
+    """A client of a server on the running loop, with the settings that its process would get."""
+    settings = from_env(server.env or {})
+    async with (
+        opened(settings, clock=anyio.current_time) as app,
+        # In one process the SDK gives a call of the newer era no progress token.
+        Client(build_server(app), mode="legacy") as client,
+    ):
+        yield client
