@@ -114,7 +114,8 @@ def ours(dialect: str) -> Reader:
         from pydantic import SecretStr
 
         from runapi_mcp.settings import Settings
-        from runapi_mcp.upstream import Trace, Upstream
+        from runapi_mcp.upstream.client import Upstream
+        from runapi_mcp.upstream.trace import Trace
         from runapi_mcp.wire.fold import Fold
         from runapi_mcp.wire.types import Call, Text, Turn
 

@@ -9,7 +9,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line; Ctrl-C leaves no traceback while that is imported, nor where it has ended."""
     sys.excepthook = _ended_by
-    from runapi_mcp.cli import main as command_line
+    from runapi_mcp.cli.main import main as command_line
 
     command_line()
 

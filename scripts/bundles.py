@@ -14,11 +14,11 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from runapi_mcp import __version__
-from runapi_mcp.catalog import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
+from runapi_mcp.models import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
 from runapi_mcp.server.listing import input_schema
 from runapi_mcp.settings import DEFAULT_BASE_URL, LogLevel
 from runapi_mcp.tools import TOOLS
-from runapi_mcp.wire.citations import REDIRECT_HOST
+from runapi_mcp.wire.grounding import REDIRECT_HOST
 
 ROOT = Path(__file__).parent.parent
 PACKAGING = ROOT / "packaging"

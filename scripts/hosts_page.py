@@ -1,7 +1,7 @@
 """Write the generated part of docs/hosts.md: ``python scripts/hosts_page.py`` (``--check`` only compares).
 
 For each host: the command, what it writes (from ``install --print``), what the host is known to bear
-(from ``hold.py``), and what its user sees.
+(from ``host_limits.py``), and what its user sees.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Final
 
 from parts import written
 
-from runapi_mcp.hold import HOSTS as LIMITS
+from runapi_mcp.host_limits import HOSTS as LIMITS
 from runapi_mcp.hosts.rows import HOSTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "hosts.md"

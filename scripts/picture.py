@@ -15,7 +15,7 @@ from rich.text import Text
 from scripted_clock import client_here, run, simulate_here
 from tools_page import HANDLE, clean_env
 
-from runapi_mcp import demo
+from runapi_mcp.cli import demo
 from runapi_mcp.settings import Settings
 
 PICTURE = Path(__file__).parent.parent / "docs" / "demo.svg"

@@ -14,29 +14,28 @@ PACKAGE = Path(runapi_mcp.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("commands",),
-    ("demo", "doctor", "terminal"),
+    ("doctor",),
     ("boot", "hosts"),
     ("transports",),
     ("server",),
     ("tools",),
-    ("files", "citing", "extraction"),
-    ("run",),
+    ("files", "citations", "extraction"),
+    ("request",),
     ("own_key",),
-    ("progress", "hold"),
+    ("progress", "host_limits"),
     ("generations",),
     ("upstream",),
     ("telemetry",),
     ("wire",),
     ("keychain",),
-    ("beside",),
+    ("subprocess",),
     ("signalling",),
     ("logs",),
     ("errors",),
 )
 """From the top: a layer may import those below it, and itself; never those beside or above it."""
 
-READABLE = {"settings": {"catalog", "errors", "wire.names"}, "catalog": {"errors", "wire.names"}}
+READABLE = {"settings": {"models", "errors", "wire.names"}, "models": {"errors", "wire.names"}}
 """What every layer may read (`wire` and `errors` apart), and what these may import themselves."""
 
 EXCEPTIONS = {
@@ -45,17 +44,17 @@ EXCEPTIONS = {
     "sim": set[str](),
     "hosts": {"errors", "settings", "wire.types"},
     "files": {"errors", "settings", "wire.types"},
-    "citing": {"errors", "wire"},
-    "extraction": {"beside", "errors", "generations", "wire"},
+    "citations": {"errors", "wire"},
+    "extraction": {"subprocess", "errors", "generations", "wire"},
 }
 """Layers that may import less than what is below them."""
 
-SIMULATOR_FOR = {"commands", "demo", "sim"}
+SIMULATOR_FOR = {"cli", "sim"}
 
 KNOWN_ONLY_IN = {
-    "mcp": {"server", "transports", "demo"},
-    "mcp_types": {"server", "transports", "demo"},
-    "httpx": {"upstream"},
+    "mcp": {"server", "transports", "cli"},
+    "mcp_types": {"server", "transports", "cli"},
+    "httpx": {"upstream", "transports.http.jwt"},
     "httpx_sse": {"upstream"},
     "redis": {"generations"},
     "keyring": {"keychain"},
@@ -135,7 +134,7 @@ def test_a_module_imports_only_what_is_below_it(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_foreign_package_is_known_in_its_layer_only(module: str) -> None:
     for foreign, layers in KNOWN_ONLY_IN.items():
-        if layer(module) not in layers:
+        if layer(module) not in layers and module not in layers:
             assert foreign not in {layer(name) for name in imported(module)}
 
 
@@ -144,7 +143,7 @@ def test_the_wire_does_no_io_and_looks_at_no_clock(module: str) -> None:
     assert not IMPURE & {layer(name) for name in imported(module)}
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module != "cli"])
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "cli.main"])
 def test_only_the_command_line_prints_and_reads_the_environment(module: str) -> None:
     for node in ast.walk(tree(module)):
         match node:

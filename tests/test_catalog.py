@@ -1,7 +1,8 @@
 import pytest
 
-from runapi_mcp import catalog
-from runapi_mcp.catalog import (
+from runapi_mcp import models as catalog
+from runapi_mcp.errors import InputError
+from runapi_mcp.models import (
     ALIASES,
     DEFAULT_MODEL,
     DEFAULT_SEARCH_MODEL,
@@ -12,8 +13,7 @@ from runapi_mcp.catalog import (
     find,
     models_with,
 )
-from runapi_mcp.errors import InputError
-from runapi_mcp.wire import DialectName
+from runapi_mcp.wire.names import DialectName
 from runapi_mcp.wire.types import Effort
 
 SEED_SEARCH = {"gemini-2.5-flash", "gemini-2.5-pro", "gemini-3.1-pro-preview", "gemini-3-pro-preview"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runapi_mcp.hold import HOSTS, UNKNOWN_HOLD, hold_seconds, page_chars, patience_of
+from runapi_mcp.host_limits import HOSTS, UNKNOWN_HOLD, hold_seconds, page_chars, patience_of
 
 
 @pytest.mark.parametrize(

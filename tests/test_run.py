@@ -5,10 +5,12 @@ from typing import cast
 from generations.played import KEY, WHOLE, Clock, Gate, bench, job
 from pydantic import SecretStr
 
-from runapi_mcp.generations import Generation, Job, MemoryStore
-from runapi_mcp.run import Caller, Run
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store import MemoryStore
+from runapi_mcp.generations.values import Job
+from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream import Upstream
+from runapi_mcp.upstream.client import Upstream
 
 
 class _SlowToLook(MemoryStore):

@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from runapi_mcp.generations import Followable
+from runapi_mcp.generations.store import Followable
 
 PATIENCE: Final = 10.0  # seconds; far above anything a passing test needs
 

@@ -29,13 +29,13 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.extraction.judge import Judge, read_schema
-from runapi_mcp.generations import Generations
-from runapi_mcp.run import Caller, Run
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator, simulate
 from runapi_mcp.sim.examples import example
 from runapi_mcp.tools import TOOLS, Reply
-from runapi_mcp.upstream import Upstream
+from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.schema import TAKEN, rewritten
 
 REAL = Path(__file__).parent / "real"

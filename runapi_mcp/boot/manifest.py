@@ -14,9 +14,10 @@ import anyio
 from runapi_mcp import __version__
 from runapi_mcp.boot.answers import MODERN, Manifest, Message
 from runapi_mcp.boot.prologue import MANIFEST
-from runapi_mcp.server import build_server, opened
+from runapi_mcp.server.app import opened
+from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.stdio import serve_chunks
+from runapi_mcp.transports.stdio.serve import serve_chunks
 
 HANDSHAKES: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 LISTS: Final = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor.findings import Finding, as_json, line, verdict
+from runapi_mcp.doctor.hosts import check_hosts
 from runapi_mcp.doctor.local import (
     Installed,
     Which,
@@ -26,11 +27,10 @@ from runapi_mcp.doctor.local import (
     key_from_keyring,
 )
 from runapi_mcp.doctor.network import check_call, check_models, check_reach
-from runapi_mcp.doctor.starting import check_hosts
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.hosts import Launch, Machine
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream import Upstream
+from runapi_mcp.upstream.client import Upstream
 
 __all__ = ["Finding", "Patient", "as_json", "examine", "line", "verdict"]
 

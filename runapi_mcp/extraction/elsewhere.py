@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 from anyio.lowlevel import RunVar
 
-from runapi_mcp.beside import beside, talk
+from runapi_mcp.subprocess import beside, talk
 from runapi_mcp.wire.types import JsonObject
 
 SECONDS = 8.0

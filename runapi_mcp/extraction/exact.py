@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, NoReturn
 
-from runapi_mcp.wire.pointers import escaped
+from runapi_mcp.wire.json_text import escaped
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _FENCE: Final = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)

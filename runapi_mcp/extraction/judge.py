@@ -18,7 +18,7 @@ from runapi_mcp.extraction.asked import asked_for
 from runapi_mcp.extraction.exact import NotJson, loaded
 from runapi_mcp.extraction.formats import format_checker
 from runapi_mcp.extraction.rules import judging
-from runapi_mcp.wire.pointers import escaped
+from runapi_mcp.wire.json_text import escaped
 from runapi_mcp.wire.schema.references import Dangling, References, metaschemas
 from runapi_mcp.wire.types import JsonObject, JsonValue
 

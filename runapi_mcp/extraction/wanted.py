@@ -8,7 +8,8 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.checking import Check
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
-from runapi_mcp.generations import Course, Job, Plain, View
+from runapi_mcp.generations.policy import Course, Plain
+from runapi_mcp.generations.values import Job, View
 from runapi_mcp.wire.schema import Rewritten, rewritten
 from runapi_mcp.wire.types import Answer, Call, DialectName, JsonObject, Text, Turn
 

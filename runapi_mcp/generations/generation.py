@@ -1,27 +1,312 @@
 """One generation: an upstream stream as a value that can be followed, left and cancelled."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 
-from runapi_mcp.errors import RunapiError
-from runapi_mcp.generations.course import PLAIN, Course
-from runapi_mcp.generations.ended import CANCELLED, Ended, crashed, ended
-from runapi_mcp.generations.journal import log_phase
-from runapi_mcp.generations.line import Line
-from runapi_mcp.generations.receipts import outcome_of, receipt_of
-from runapi_mcp.generations.rounds import Rounds
-from runapi_mcp.generations.running import end_of
-from runapi_mcp.generations.turns import Turns
+from runapi_mcp import logs
+from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
+from runapi_mcp.generations.codec import dumped
+from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.queue import Turns
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.signalling import Signal
-from runapi_mcp.telemetry import operation
-from runapi_mcp.upstream import Trace
-from runapi_mcp.wire import Fold
+from runapi_mcp.telemetry import Outcome, operation
+from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.types import Answer, Call, Event, JsonObject, TextDelta, Usage
+from runapi_mcp.wire.usage import added
+
+
+class Looks:
+    """Looks at lengths that grow by a quarter, so that all of them together cost little."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def due(self, length: int) -> bool:
+        """Whether a text of this length is to be looked at."""
+        if length < self._next:
+            return False
+        self._next = max(length + 16, length + length // 4)
+        return True
+
+
+class Rounds:
+    """The calls of one generation, one after the other.
+
+    Attributes:
+        fold: The sum of this round's events.
+        number: Which round this is, from 1.
+        hopeless: Why this round was ended early, if it was.
+        verdict: What the texts come to, once this round was judged; see :meth:`Course.judged`.
+    """
+
+    def __init__(self, job: Job, course: Course) -> None:
+        self.fold = Fold()
+        self.number = 1
+        self.hopeless = ""
+        self.verdict: JsonObject | None = None
+        self._job = job
+        self._course = course
+        self._earlier: list[str] = []
+        self._spent: Usage | None = None
+        self._verdict_size = 0
+        self._given = len(job.begin)
+        self._looks, self._described, self._description = Looks(), Looks(), ""
+        if job.begin:
+            self.fold.feed(TextDelta(job.begin))
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The texts of the rounds before this one, oldest first."""
+        return tuple(self._earlier)
+
+    @property
+    def writing(self) -> bool:
+        """Whether the model has written something of this round's text."""
+        return self.fold.characters > self._given
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to give; a call of a function that was not offered is nothing."""
+        return self.fold.empty or not (self.fold.characters or self._job.call.functions)
+
+    @property
+    def tokens(self) -> Usage | None:
+        """What all rounds took so far, as far as upstream has said."""
+        return added(self._spent, self.fold.usage)
+
+    @property
+    def size(self) -> int:
+        """Characters of all that is kept."""
+        return self.fold.size + sum(map(len, self._earlier)) + self._verdict_size
+
+    @property
+    def first_call(self) -> Call:
+        """What the first round asks."""
+        return self._job.call
+
+    def feed(self, event: Event) -> None:
+        """Add an event of this round, and look at the text now and then for whether there is hope."""
+        self.fold.feed(event)
+        if self._looks.due(self.fold.characters):
+            self.hopeless = self._course.hopeless(self.fold.partial().text)
+
+    def answer(self) -> Answer:
+        """Return the answer of this round, now that its stream is over or was given up.
+
+        Raises:
+            EmptyAnswer: All it holds is a call of a function that was never offered.
+            UpstreamError: It is no whole answer; see :meth:`Fold.answer`.
+        """
+        if self.hopeless:
+            return self.fold.partial()
+        answer = self.fold.answer()
+        if self.empty:
+            raise EmptyAnswer(
+                "The model asked for a function to be run, which was not offered to it, and wrote no answer."
+            )
+        return answer
+
+    async def judge(self) -> None:
+        """Have this round judged, now that it is over, unless it was."""
+        text = self.fold.partial().text
+        texts = [*self._earlier, text] if text else self._earlier
+        if self.verdict is None and texts:
+            self.verdict = await self._course.judged(texts, self._job.begin)
+            self._verdict_size = len(dumped(self.verdict)) if self.verdict else 0
+
+    def follow_up(self, answer: Answer) -> Call | None:
+        """Return the call of the next round, or `None` if this one, which was judged, was the last."""
+        return self._course.follow_up(answer, self.earlier, self.verdict)
+
+    def links(self) -> Sequence[str]:
+        """Return the links of the present answer that are to be resolved."""
+        return self._course.links(self.fold.partial())
+
+    def next(self) -> None:
+        """Begin the next round."""
+        self._earlier.append(self.fold.partial().text)
+        self._spent = self.tokens
+        self.number += 1
+        # What a resumed answer starts with belongs to its first round only.
+        self.fold, self._given = Fold(), 0
+        self.verdict, self._verdict_size = None, 0
+        self._looks, self._described, self._description, self.hopeless = Looks(), Looks(), "", ""
+
+    def release(self, job: Job) -> None:
+        """Let go of the question, now that no round will follow; `job` is what is left of it."""
+        self._job, self._course = job, PLAIN
+
+    def described(self) -> str:
+        """Return what the text amounts to, in the words of its tool; it may be a little behind."""
+        if self.writing and self._described.due(self.fold.characters):
+            self._description = self._course.describe(self.fold.partial().text)
+        return self._description
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a generation ended.
+
+    Attributes:
+        status: What it came to.
+        error: What ended it, if something did and the answer was not whole before.
+        crash: The bug of ours that ended it, if one did.
+    """
+
+    status: Status
+    error: RunapiError | None = None
+    crash: Exception | None = None
+
+
+CANCELLED: Final = Ended("cancelled")
+
+
+def crashed(bug: Exception) -> Ended:
+    """Return the end that a bug of ours makes."""
+    return Ended("failed", crash=bug)
+
+
+def ended(rounds: Rounds, error: RunapiError | None = None) -> Ended:
+    """Return the end of a generation whose rounds are over, or were ended by `error`."""
+    if isinstance(error, Interrupted):
+        if rounds.fold.finished and not rounds.empty:
+            error = None  # the answer was whole before it came
+        else:
+            error.partial = rounds.fold.partial().text
+    if error is not None:
+        return Ended("failed" if rounds.empty else "partial", error)
+    finish = rounds.fold.partial().finish
+    whole = finish is not None and finish.reason in ("stop", "tool", "unknown")
+    return Ended("complete" if whole else "partial")
+
+
+Ask: TypeAlias = Callable[[Call], AbstractAsyncContextManager[AsyncGenerator[Event, None]]]
+Resolve: TypeAlias = Callable[[Sequence[str]], Awaitable[dict[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One generation's line to RunAPI.
+
+    Attributes:
+        base_url: Where it leads.
+        ask: Opens the stream that answers a call; see :meth:`Upstream.stream`.
+        resolve: Finds where links of an answer lead; see :meth:`Upstream.redirects`.
+    """
+
+    base_url: str
+    ask: Ask = field(repr=False)
+    resolve: Resolve = field(repr=False)
+
+
+async def end_of(
+    rounds: Rounds, ask: Ask, *, fed: Callable[[], None], whole: Callable[[Ended], object]
+) -> Ended:
+    """Go through all rounds and return what they came to.
+
+    Args:
+        rounds: The rounds of a generation, none of them begun.
+        ask: Opens the stream that answers a call.
+        fed: Called after each event.
+        whole: Called with the end as soon as it is certain; the connections' farewells come after it.
+    """
+    try:
+        await _all(rounds, ask, fed, whole)
+        return ended(rounds)
+    except RunapiError as error:
+        await rounds.judge()
+        return ended(rounds, error)
+
+
+async def _all(rounds: Rounds, ask: Ask, fed: Callable[[], None], whole: Callable[[Ended], object]) -> None:
+    call: Call | None = rounds.first_call
+    while call is not None:
+        async with ask(call) as events:
+            answer = await _one(rounds, events, fed)
+            await rounds.judge()
+            call = rounds.follow_up(answer)
+            if call is None and not rounds.hopeless and not rounds.links():
+                whole(ended(rounds))
+        if call is not None:
+            rounds.next()
+    if rounds.hopeless:
+        raise Interrupted(f"The answer was stopped early: {rounds.hopeless}.")
+
+
+async def _one(rounds: Rounds, events: AsyncGenerator[Event, None], fed: Callable[[], None]) -> Answer:
+    """Read one round's events, as long as there is hope, and return its answer."""
+    async for event in events:
+        rounds.feed(event)
+        fed()
+        if rounds.hopeless:
+            break
+    return rounds.answer()
+
+
+def receipt_of(
+    job: Job, status: Status, rounds: Rounds, trace: Trace, *, began: float, until: float
+) -> Receipt:
+    """Return the receipt of a generation that began at `began` and has gone on until `until`."""
+    answer, first = rounds.fold.partial(), trace.first_byte_at
+    finish = answer.finish
+    return Receipt(
+        model=answer.model or job.call.model,
+        dialect=job.dialect,
+        status=status,
+        complete=status == "complete",
+        finish_reason=finish.reason if finish else None,
+        finish_reason_raw=finish.raw[:60] if finish else None,
+        tokens=rounds.tokens,
+        seconds_to_first_byte=None if first is None else round(first - began, 3),
+        seconds=round(until - began, 3),
+        seconds_waited=round(trace.waited, 3),
+        requests=trace.requests,
+        rounds=rounds.number,
+        client_request_id=trace.request_id,
+    )
+
+
+def outcome_of(end: Ended, rounds: Rounds, seconds: float, first_chunk: float | None) -> Outcome:
+    """Return what became of a generation whose turn took `seconds`; see :class:`Outcome`."""
+    error = end.crash or end.error
+    return Outcome(end.status, rounds.fold.partial(), rounds.tokens, seconds, first_chunk, error)
+
+
+def log_phase(handle: str, trace: Trace, ahead: int | None) -> None:
+    """Log where a generation stands now."""
+    logs.debug(
+        "phase",
+        generation=logs.shortened(handle),
+        phase="queued" if ahead is not None else trace.phase,
+        ahead=ahead,
+        requests=trace.requests,
+        client_request_id=trace.request_id,
+        bytes=trace.received,
+    )
+
+
+def log_end(view: View) -> None:
+    """Log what a generation came to and what it cost; and its answer, if that is asked for."""
+    facts = asdict(view.receipt)
+    tokens = facts.pop("tokens") or {}
+    logs.info(
+        "generation",
+        generation=logs.shortened(view.handle),
+        tool=view.job.tool,
+        error=view.error.code if view.error else None,
+        **facts,
+        **{f"tokens_{name}": count for name, count in tokens.items()},
+    )
+    logs.content("answer", generation=logs.shortened(view.handle), answer=view.answer.text)
+
 
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400

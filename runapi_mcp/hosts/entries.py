@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from runapi_mcp.hosts.flaws import Flaw, names_a_variable, variable_flaws, word_flaws
-from runapi_mcp.hosts.launcher import Launch
+from runapi_mcp.hosts.machine import Flaw, Launch, names_a_variable, variable_flaws, word_flaws
 from runapi_mcp.settings import KEY_NAMES
 from runapi_mcp.wire.types import JsonObject, JsonValue
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.hosts import entries, places
+from runapi_mcp.hosts import entries
+from runapi_mcp.hosts import machine as places
 from runapi_mcp.hosts.entries import Shape
 from runapi_mcp.hosts.formats import JSON, JSONC, TOML, YAML, Format
 from runapi_mcp.hosts.machine import Machine

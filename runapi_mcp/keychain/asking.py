@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import Process
 
-from runapi_mcp.beside import beside, talk
+from runapi_mcp.subprocess import beside, talk
 
 _HELPER: Final = Path(__file__).with_name("helper.py")
 _USERS: Final = Path("/run/user")

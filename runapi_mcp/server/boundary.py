@@ -1,22 +1,92 @@
-"""THE error boundary: what a handler raises becomes something of ours, and that what a host can read.
+"""THE error boundary: what a handler raises becomes something of ours, and what a host can read.
 
-A tool answers with a result that says it (:func:`error_reply`); everything else answers with a
-JSON-RPC error (:func:`guarded`). Nothing may get past: the SDK would answer an exception it does not
-know with its own words, and a `ValidationError`, whosever it is, as the fault of the request.
+Replies become MCP results here, complete in whichever half the host reads; every call leaves one line
+in the log, however it ends.
 """
 
+import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeAlias, TypeVar
+from dataclasses import asdict
+from typing import Any, Final, TypeAlias, TypeVar
 
+import anyio
 import mcp_types as types
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from pydantic import SecretStr
+from starlette.requests import Request
 
+from runapi_mcp import logs
 from runapi_mcp.errors import Bug, InputError, RunapiError, StoreDown
-from runapi_mcp.server.caller import Context
+from runapi_mcp.request import Caller
 from runapi_mcp.tools import Reply
-from runapi_mcp.wire.documents import without_surrogates
+from runapi_mcp.wire.json_text import without_surrogates
+from runapi_mcp.wire.types import JsonObject
+
+Context: TypeAlias = ServerRequestContext[Any, Any]
+"""What a handler is given beside its parameters."""
+
+KEY_CLAIM: Final = "runapi_mcp.key"
+"""Under this name a verified credential carries its holder's own RunAPI key, if it is one."""
+LOCAL: Final = "local"
+"""The principal of a server that lets everyone in who can reach it: whoever uses this machine."""
+
+
+def caller_of(ctx: Context) -> Caller:
+    """Return the caller of a request."""
+    params = ctx.session.client_params
+    credential = _credential(ctx.request)
+    return Caller(
+        host=params.client_info.name if params else None,
+        wants_progress=ctx.meta is not None and "progress_token" in ctx.meta,
+        owner=credential.client_id if credential else LOCAL,
+        key=_key(credential),
+    )
+
+
+def _credential(request: object) -> AccessToken | None:
+    """Return what a request over the network was let in with; on stdio there is no request."""
+    user = request.scope.get("user") if isinstance(request, Request) else None
+    return user.access_token if isinstance(user, AuthenticatedUser) else None
+
+
+def _key(credential: AccessToken | None) -> SecretStr | None:
+    key = (credential.claims or {}).get(KEY_CLAIM) if credential else None
+    return key if isinstance(key, SecretStr) else None
+
+
+class Entry:
+    """What becomes of one call."""
+
+    def __init__(self) -> None:
+        self.outcome: dict[str, object] = {"outcome": "cancelled"}
+
+    def replied(self, reply: Reply) -> None:
+        """Note the reply."""
+        receipt = reply.receipt
+        self.outcome = {
+            "outcome": "error" if reply.is_error else "ok",
+            "status": receipt.status if receipt else None,
+            "generation": logs.shortened(reply.handle) if reply.handle else None,
+        }
+
+
+@contextmanager
+def logged(tool: str, request_id: object, arguments: Mapping[str, object]) -> Iterator[Entry]:
+    """Log the beginning of a call for those who debug, and its end for everybody."""
+    entry, began = Entry(), anyio.current_time()
+    logs.debug("call begun", tool=tool, request=request_id)
+    logs.content("arguments", tool=tool, request=request_id, arguments=arguments)
+    try:
+        yield entry
+    finally:
+        seconds = round(anyio.current_time() - began, 3)
+        logs.info("call", tool=tool, request=request_id, seconds=seconds, **entry.outcome)
+
 
 ERROR: Final = "ai.runapi/error"
 """Under this key a result's `_meta`, or an error's `data`, holds the stable code of an error of ours."""
@@ -73,3 +143,35 @@ def error_data(error: RunapiError) -> types.ErrorData:
 def error_reply(error: RunapiError) -> Reply:
     """Return an error of ours as a reply that a model can read and act on."""
     return Reply(str(error), is_error=True, code=error.code)
+
+
+RECEIPT: Final = "ai.runapi/receipt"
+"""The `_meta` key of a result's receipt, for programs; models do not see it."""
+
+
+def rendered(reply: Reply) -> types.CallToolResult:
+    """Return a tool's reply as MCP."""
+    return types.CallToolResult(
+        content=[types.TextContent(text=without_surrogates(reply.text))],
+        structured_content=None if reply.structured is None else _encodable(reply.structured),
+        is_error=reply.is_error,
+        _meta=_meta(reply) or None,
+    )
+
+
+def _encodable(facts: JsonObject) -> JsonObject:
+    """Return facts without lone surrogates, which JSON that a model wrote may hold and UTF-8 may not."""
+    text = json.dumps(facts, ensure_ascii=False)
+    if (clean := without_surrogates(text)) is text:
+        return facts
+    cleaned: JsonObject = json.loads(clean)
+    return cleaned
+
+
+def _meta(reply: Reply) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    if reply.receipt is not None:
+        meta[RECEIPT] = asdict(reply.receipt) | {"handle": reply.handle}
+    if reply.code:
+        meta[ERROR] = reply.code
+    return meta

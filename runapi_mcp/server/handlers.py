@@ -1,25 +1,28 @@
-"""Answers to MCP requests, from our tools, prompts and resources."""
+"""MCP only: the lowlevel Server over our tool table.
+
+The SDK's high-level server drops unknown arguments without a word and writes its own schemas, so the
+lowlevel one it is.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import mcp_types as types
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from runapi_mcp import __version__
 from runapi_mcp.errors import HandleError, RunapiError
-from runapi_mcp.server.app import App
-from runapi_mcp.server.boundary import bounded, error_reply
-from runapi_mcp.server.caller import Context
-from runapi_mcp.server.completion import completed
-from runapi_mcp.server.journal import Entry, logged
-from runapi_mcp.server.listing import listed_tools
-from runapi_mcp.server.prompts import listed_prompts, written
-from runapi_mcp.server.rendering import rendered
+from runapi_mcp.server.app import App, opened
+from runapi_mcp.server.boundary import Context, Entry, bounded, error_reply, guarded, logged, rendered
+from runapi_mcp.server.listing import icon, listed_tools, without_icons
+from runapi_mcp.server.prompts import completed, listed_prompts, written
 from runapi_mcp.server.resources import listed_resources, listed_templates, read
-from runapi_mcp.server.tasks import TaskSource, Wire, declared
-from runapi_mcp.tools import Args, Tool, taught
+from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, declared, serve_tasks
+from runapi_mcp.tools import TOOLS, Args, Tool, taught
 
 
 class Handlers:
@@ -117,3 +120,48 @@ def _validated(tool: Tool[Any], arguments: Mapping[str, Any]) -> Args:
     except ValidationError as error:
         raise taught(error, tool.args) from None
     return args
+
+
+__all__ = ["App", "build_server", "opened"]
+
+INSTRUCTIONS: Final = (
+    "Gemini models through RunAPI. Calls stream and may take minutes: a result that says it is still running "
+    "holds a handle; call get_result with it instead of asking again."
+)
+_STATIC: Final[tuple[CacheableMethod, ...]] = (
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/list",
+    "server/discover",
+)
+"""What never changes while the process lives."""
+
+
+def build_server(
+    app: App, *, tools: Mapping[str, Tool[Any]] = TOOLS, tasks: TaskSource | None = None
+) -> Server[Any]:
+    """Return the MCP server over `app`; `tools` and `tasks` default to the product's own."""
+    tasks = tasks or GenerationTasks(app, tools)
+    handlers = Handlers(app, tools, tasks)
+    server: Server[Any] = Server(
+        "runapi-mcp",
+        version=__version__,
+        title="Gemini through RunAPI",
+        instructions=INSTRUCTIONS,
+        website_url="https://runapi.ai",
+        icons=[icon()],
+        cache_hints=dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
+        on_list_tools=guarded(handlers.list_tools),
+        on_list_resources=guarded(handlers.list_resources),
+        on_list_resource_templates=guarded(handlers.list_templates),
+        on_read_resource=guarded(handlers.read_resource),
+        on_list_prompts=guarded(handlers.list_prompts),
+        on_get_prompt=guarded(handlers.get_prompt),
+        on_completion=guarded(handlers.complete),
+    )
+    server.middleware.append(without_icons)
+    # Not on_call_tool: a call may become a task, which is not a CallToolResult.
+    server.add_request_handler("tools/call", types.CallToolRequestParams, guarded(handlers.call_tool))
+    serve_tasks(server, tasks)
+    return server

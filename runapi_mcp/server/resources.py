@@ -8,12 +8,13 @@ from typing import Final
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from runapi_mcp.catalog import ALIASES, MODELS, Model
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations import Spent, View
-from runapi_mcp.run import Run
+from runapi_mcp.generations.budget import Spent
+from runapi_mcp.generations.values import View
+from runapi_mcp.models import ALIASES, MODELS, Model
+from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
-from runapi_mcp.wire.documents import without_surrogates
+from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 CATALOGUE: Final = "models://catalogue"

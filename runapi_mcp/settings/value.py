@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
-from runapi_mcp.catalog import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
 from runapi_mcp.errors import KeyMissing
+from runapi_mcp.models import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
 from runapi_mcp.settings.reading import (
     Hold,
     OneOf,

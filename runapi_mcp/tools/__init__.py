@@ -8,14 +8,13 @@ generation is told; or what one tool would be too long with: `_conversation` and
 
 from typing import Any, Final
 
-from runapi_mcp.tools._conversation import asked_for
-from runapi_mcp.tools._teaching import taught
-from runapi_mcp.tools._tool import Args, Page, Reply, Tool
-from runapi_mcp.tools.ask import ASK
+from runapi_mcp.tools.arguments import taught
+from runapi_mcp.tools.ask import ASK, asked_for
 from runapi_mcp.tools.extract import EXTRACT
 from runapi_mcp.tools.models import MODELS_TOOL
 from runapi_mcp.tools.result import result_tool
 from runapi_mcp.tools.search import SEARCH
+from runapi_mcp.tools.tool import Args, Page, Reply, Tool
 
 __all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "taught"]
 

@@ -1,21 +1,292 @@
-"""ask_gemini: a question, with files if need be, to an answer as written."""
+"""ask_gemini: a question, with files if need be, to an answer as written.
+
+A conversation ends with the caller's word: a prompt, or what came of a function that the model asked for.
+"""
 
 import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+import pydantic
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.catalog import Ability, find
-from runapi_mcp.files.attaching import Attached, attach
-from runapi_mcp.generations import View
-from runapi_mcp.run import Run
-from runapi_mcp.tools._args import Files, Fresh, ModelId, Number, Prompt, ReasoningEffort, WaitSeconds, Whole
-from runapi_mcp.tools._conversation import Messages, asked_for, conversation
-from runapi_mcp.tools._functions import Functions, declared, on_wire
-from runapi_mcp.tools._job import job_for, model_for
-from runapi_mcp.tools._replying import Paged, failed, nothing_to_give
-from runapi_mcp.tools._tool import Args, Page, Reply, Tool
-from runapi_mcp.wire.types import Call, Function, Part, Text
+from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.files.attach import Attached, attach
+from runapi_mcp.generations.values import View
+from runapi_mcp.models import Ability, find
+from runapi_mcp.request import Run
+from runapi_mcp.tools.arguments import (
+    Files,
+    Fresh,
+    ModelId,
+    Number,
+    ObjectOrText,
+    Prompt,
+    ReasoningEffort,
+    WaitSeconds,
+    Whole,
+    at_most,
+)
+from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
+from runapi_mcp.tools.tool import Args, Given, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.wire.types import (
+    Call,
+    DialectName,
+    Function,
+    FunctionCall,
+    JsonObject,
+    Part,
+    Returned,
+    Text,
+    Turn,
+)
+
+_MOST_MESSAGES: Final = 500
+_Placed: TypeAlias = tuple[str, Turn]
+"""A turn, and where in the arguments it begins."""
+
+
+class GivenCall(Given):
+    """A function call of an earlier answer, as that answer named it."""
+
+    name: str
+    arguments: ObjectOrText = "{}"
+    id: str = ""
+    signature: str = ""
+
+
+class Message(Given):
+    """One message of a conversation; `assistant` and `model` are the same."""
+
+    role: Literal["user", "assistant", "model", "function"]
+    content: str = ""
+    name: str = ""
+    id: str = ""
+    function_calls: tuple[GivenCall, ...] = ()
+
+    @field_validator("role", mode="before")
+    @classmethod
+    def _spoken(cls, role: object) -> object:
+        if role in ("system", "developer"):
+            raise ValueError("must be 'user', 'assistant' or 'function'; a system instruction goes in system")
+        return role
+
+
+Messages: TypeAlias = Annotated[
+    tuple[Message, ...],
+    at_most(_MOST_MESSAGES, "messages"),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Earlier turns: {role: user|assistant|function, content}.",
+        }
+    ),
+]
+
+
+def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[Turn, ...]:
+    """Return the turns of `messages`, and `last` as the user's newest words if there are any.
+
+    Raises:
+        InputError: They are out of order: no user first, two of one side in a row, a result of a
+            function nobody asked for, or an assistant last.
+    """
+    turns = [*_turns(messages)]
+    if last:
+        turns.append(("prompt", Turn("user", last)))
+    if not turns or turns[0][1].role != "user" or _answered(turns[0][1]):
+        raise InputError("messages[0]: must be the user's words.", advice="")
+    for before, after in pairwise(turns):
+        _check_order(before, after)
+    if turns[-1][1].role != "user":
+        raise InputError(
+            "messages: the last word must be yours.", advice="Give prompt, or a function's result."
+        )
+    return tuple(turn for _, turn in turns)
+
+
+def _check_order(before: _Placed, after: _Placed) -> None:
+    """See that one turn may follow another."""
+    (first, earlier), (second, later) = before, after
+    if earlier.role == later.role:
+        who, other = ("user", "assistant") if later.role == "user" else ("assistant", "user")
+        raise InputError(
+            f"{second}: a second turn of the {who} after {first}.",
+            advice=f"Put both into one, or the {other}'s between them.",
+        )
+    asked, answered = _asked(earlier), _answered(later)
+    if asked != answered:
+        raise InputError(
+            f"{second}: must hold {_results(asked)}, as {first} calls for, and holds {_results(answered)}.",
+            advice='Give {"role": "function", "name": …, "content": …} for each.',
+        )
+
+
+def _results(names: Sequence[str]) -> str:
+    return f"the results of {one_line(', '.join(names), 120)}" if names else "no function's result"
+
+
+def asked_for(calls: Iterable[FunctionCall]) -> list[JsonObject]:
+    """Return the functions that an answer asks for, in the form in which `messages` takes them back."""
+    return [{key: value for key, value in _fields(call).items() if value} for call in calls]
+
+
+def _fields(call: FunctionCall) -> JsonObject:
+    try:
+        arguments: Any = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        arguments = call.arguments
+    return {"name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature}
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
+    """Yield the turns; the results of several functions are one."""
+    results: list[Part] = []
+    for position, message in enumerate(messages):
+        where = f"messages[{position}]"
+        if message.role == "function":
+            results.append(_returned(message, where))
+            continue
+        if results:
+            yield f"messages[{position - len(results)}]", Turn("user", tuple(results))
+            results = []
+        yield where, _said(message, where)
+    if results:
+        yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
+
+
+def _returned(message: Message, where: str) -> Returned:
+    if not message.name:
+        raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
+    return Returned(message.id, message.name, message.content)
+
+
+def _said(message: Message, where: str) -> Turn:
+    if message.role == "user" and message.function_calls:
+        raise InputError(f"{where}.function_calls: only an assistant's turn has them.", advice="")
+    parts = tuple(_parts(message))
+    if not parts:
+        raise InputError(f"{where}.content: must not be empty.", advice="")
+    return Turn("user" if message.role == "user" else "model", parts)
+
+
+def _parts(message: Message) -> Iterator[Part]:
+    if message.content.strip():
+        yield Text(message.content)
+    for call in message.function_calls:
+        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
+        yield FunctionCall(call.id, call.name, arguments, call.signature)
+
+
+def _asked(turn: Turn) -> list[str]:
+    return sorted(part.name for part in turn.parts if isinstance(part, FunctionCall))
+
+
+def _answered(turn: Turn) -> list[str]:
+    return sorted(part.name for part in turn.parts if isinstance(part, Returned))
+
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+_MOST_FUNCTIONS: Final = 128
+_NO_PARAMETERS: Final[JsonObject] = {"type": "object"}
+
+
+class GivenFunction(Given):
+    """A function that the model may ask for."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, pydantic.JsonValue] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        # Google's rule for names (wire notes §6.1).
+        if not _NAME.fullmatch(name):
+            raise ValueError("must begin with a letter or _ and hold at most 128 letters, digits, _ . : -")
+        return name
+
+
+Functions: TypeAlias = Annotated[
+    tuple[GivenFunction, ...],
+    at_most(_MOST_FUNCTIONS, "functions"),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Functions the model may ask you to run: {name, description, parameters}.",
+        }
+    ),
+]
+
+
+def declared(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
+    """Return the functions of a call.
+
+    Raises:
+        InputError: Two have the same name.
+    """
+    made = tuple(Function(f.name, f.description, f.parameters or _NO_PARAMETERS) for f in functions)
+    seen: dict[str, int] = {}
+    for position, function in enumerate(made):
+        first = seen.setdefault(function.name, position)
+        if first != position:
+            raise InputError(
+                f"functions[{position}].name: functions[{first}] is named {function.name} too.", advice=""
+            )
+    return made
+
+
+def on_wire(functions: Iterable[Function], dialect: DialectName) -> tuple[Function, ...]:
+    """Return functions with their parameters as `dialect` takes them.
+
+    Raises:
+        InputError: The parameters of one are no JSON Schema of an object.
+    """
+    return tuple(
+        replace(function, parameters=_written(function.parameters, dialect, position))
+        for position, function in enumerate(functions)
+    )
+
+
+def _written(parameters: JsonObject, dialect: DialectName, position: int) -> JsonObject:
+    # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
+    from runapi_mcp.wire.schema import rewritten
+    from runapi_mcp.wire.schema.references import Unfollowable
+
+    where = f"functions[{position}].parameters"
+    try:
+        written = rewritten(parameters, dialect).schema
+    except (Unfollowable, RecursionError):
+        raise InputError(f"{where}: {_flaw(parameters)}", advice="") from None
+    if not _may_be_object(written):
+        raise InputError(
+            f"{where}: must be the JSON Schema of an object.",
+            advice='Write {"type": "object", "properties": {…}}, or leave it out if there are none.',
+        )
+    return written
+
+
+def _flaw(parameters: JsonObject) -> str:
+    """Return why a schema cannot be followed."""
+    from runapi_mcp.extraction.judge import check_schema
+
+    try:
+        check_schema(parameters)
+    except InputError as error:
+        return str(error).removeprefix("schema: ")
+    return "not a JSON Schema that can be followed."
+
+
+def _may_be_object(written: JsonObject) -> bool:
+    """Whether a schema in the wire's words allows objects; one that says nothing there is none at all."""
+    kind = written.get("type")
+    return "object" in kind if isinstance(kind, list) else kind == "object" or (not kind and bool(written))
+
 
 _MOST_STOPS = 4
 """OpenAI's own limit, the lower of the two dialects'."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from runapi_mcp.catalog import Ability
 from runapi_mcp.errors import InputError, one_line
-from runapi_mcp.files.attaching import attach
-from runapi_mcp.generations import Course, Job, View
-from runapi_mcp.run import Run
-from runapi_mcp.tools._args import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
-from runapi_mcp.tools._job import job_for, model_for
-from runapi_mcp.tools._replying import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools._tool import Args, Page, Reply, Tool
+from runapi_mcp.files.attach import attach
+from runapi_mcp.generations.policy import Course
+from runapi_mcp.generations.values import Job, View
+from runapi_mcp.models import Ability
+from runapi_mcp.request import Run
+from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
+from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.tool import Args, Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:

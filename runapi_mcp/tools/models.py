@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Final
 
-from runapi_mcp.catalog import ALIASES, MODELS, Model, find
 from runapi_mcp.errors import SettingsError, UpstreamError
-from runapi_mcp.run import Run
-from runapi_mcp.tools._tool import Args, Reply, Tool
-from runapi_mcp.wire.listing import LiveModel
+from runapi_mcp.models import ALIASES, MODELS, Model, find
+from runapi_mcp.request import Run
+from runapi_mcp.tools.tool import Args, Reply, Tool
+from runapi_mcp.wire.model_list import LiveModel
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations import Course, Followable, Job
-from runapi_mcp.run import Run
-from runapi_mcp.tools._args import WaitSeconds, Whole
-from runapi_mcp.tools._tool import Args, Page, Reply, Tool
+from runapi_mcp.generations.policy import Course
+from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.values import Job
+from runapi_mcp.request import Run
+from runapi_mcp.tools.arguments import WaitSeconds, Whole
+from runapi_mcp.tools.tool import Args, Page, Reply, Tool
 
 GENERATION: Final = "generation://"
 """What the address of a generation's resource begins with; its handle follows."""

@@ -1,10 +1,6 @@
-"""Bytes to one JSON-RPC message and back. Pure: any bytes in, a message or a refusal out.
+"""Bytes in any pieces to lines, lines to JSON-RPC messages and back.
 
-A line of stdio and the body of an HTTP request are read alike. The SDK's own stdio
-transport drops what it cannot read, which leaves the host waiting for its time-out;
-its HTTP transport takes a request with a bad id for a notification. Here everything
-that cannot be served gets the error JSON-RPC 2.0 §5.1 has for it. Nothing a host
-sent is ever quoted.
+Any bytes in, a message or a refusal out. Pure, in linear time and bounded memory.
 """
 
 import codecs
@@ -28,7 +24,45 @@ from mcp_types import (
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
-from runapi_mcp.transports.framing import MAX_LINE_BYTES
+MAX_LINE_BYTES: Final = 64 << 20
+
+
+class LineSplitter:
+    r"""Collects chunks and gives out the lines they complete, without their ``\n``.
+
+    ``None`` stands for a line longer than the limit, whose bytes were dropped as
+    they came. At most one unfinished line is held.
+    """
+
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[bytes | None]:
+        """The lines that end in ``chunk``, in order."""
+        *ends, rest = chunk.split(b"\n")
+        lines = [self._complete(end) for end in ends]
+        self._keep(rest)
+        return lines
+
+    def finish(self) -> list[bytes | None]:
+        """The last line, when the input ended without a newline."""
+        return [self._complete(b"")] if self._size else []
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._limit:
+            self._pieces.clear()
+        else:
+            self._pieces.append(piece)
+
+    def _complete(self, end: bytes) -> bytes | None:
+        self._keep(end)
+        line = None if self._size > self._limit else b"".join(self._pieces)
+        self._pieces, self._size = [], 0
+        return line
+
 
 # The possessive quantifiers keep what follows linear in time and in memory.
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")

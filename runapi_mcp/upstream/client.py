@@ -1,130 +1,140 @@
-"""The HTTP client, its headers, and the reading of short bodies."""
+"""I/O only: one call's stream of events from RunAPI, and the list of its models.
 
-import ssl
-import threading
-import uuid
-from contextlib import suppress
-from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+httpx and httpx-sse live in this folder and nowhere else. What the bytes mean is `wire`'s business,
+what becomes of the events the caller's. Every error that leaves is one of ours.
+"""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-import httpx
+import anyio
 from pydantic import SecretStr
 
-from runapi_mcp import __version__
-from runapi_mcp.errors import SettingsError
+from runapi_mcp.errors import DeadlinePassed
 from runapi_mcp.settings import LOOPBACK, Settings
-from runapi_mcp.wire.types import Auth
+from runapi_mcp.upstream.faults import translated
+from runapi_mcp.upstream.http import new_client
+from runapi_mcp.upstream.model_list import Lists
+from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
+from runapi_mcp.upstream.redirects import resolved
+from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
+from runapi_mcp.upstream.trace import Phase, Trace
+from runapi_mcp.wire.grounding import REDIRECT_HOST
+from runapi_mcp.wire.model_list import LiveModel
+from runapi_mcp.wire.registry import dialects
+from runapi_mcp.wire.types import Call, DialectName, Event
 
-REQUEST_ID: Final = "X-Client-Request-Id"
-"""The header by which RunAPI's support finds a request (wire notes §2)."""
-_PROXY: Final = (
-    "A proxy that the environment names cannot be used; nothing was sent.",
-    "Correct HTTPS_PROXY, ALL_PROXY or NO_PROXY and restart the server; SOCKS takes the package socksio.",
-)
-_CERTIFICATES: Final = (
-    "The certificates that the environment names could not be read; nothing was sent.",
-    "Correct or unset SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE, and restart the server.",
-)
-_TRUST: Final = threading.Lock()
+__all__ = ["Phase", "Trace", "Upstream"]
 
 
-def new_client(settings: Settings) -> httpx.AsyncClient:
-    """Return a client that follows no redirect, keeps no cookie, and uses a proxy except to this machine.
+class Upstream:
+    """RunAPI, over one process-wide client.
 
-    Where the environment makes one impossible, every request of the client raises a SettingsError
-    that says so: the server must start and list its tools all the same.
+    Args:
+        settings: Where RunAPI is, and the limits.
+        clock: Seconds that only go forward.
+        today: The wall clock, for waits that are given as a date.
+        redirects_at: Where Google's redirect links are resolved, instead of at Google: a scheme and
+            a host.
+        pacing: Who has been asked to wait; by default, what this process knows.
     """
-    try:
-        return _client(settings, None)
-    except (ImportError, ValueError, httpx.InvalidURL):
-        # Not their text: it may hold the proxy's password.
-        return _client(settings, _Unusable(_PROXY))
-    except OSError:
-        return _client(settings, _Unusable(_CERTIFICATES))
 
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], datetime] = lambda: datetime.now(UTC),
+        redirects_at: str | None = None,
+        pacing: Pacing | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._dialects = dialects(settings.chat_path)
+        self._host = urlsplit(settings.base_url).netloc
+        self._client = client = new_client(settings)
+        self._opener = Opener(client, settings, pacing or MemoryPacing(clock), clock, today)
+        self._lists = Lists(client, settings, today)
+        self._limits = Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout)
+        self.listed: tuple[str, ...] = ()
+        """Model ids of the last live list that the server's own key saw; empty before there was one."""
+        simulated = urlsplit(settings.base_url).hostname in LOOPBACK
+        self._redirects_at = redirects_at or (None if simulated else f"https://{REDIRECT_HOST}")
 
-def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    timeout = settings.connect_timeout
-    url = urlsplit(settings.base_url)
-    return httpx.AsyncClient(
-        # What a silence between reads means is judged in Body, which knows what has come.
-        timeout=httpx.Timeout(
-            connect=timeout, read=settings.idle_timeout, write=max(timeout, 60.0), pool=timeout
-        ),
-        limits=httpx.Limits(max_connections=settings.max_running + 16, max_keepalive_connections=20),
-        headers={"User-Agent": f"runapi-mcp/{__version__}", "Accept-Encoding": "identity"},
-        # One client serves many keys; a cookie would tie their calls together.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-        verify=_nobody() if transport or _plain(settings) else trusted(),
-        trust_env=url.hostname not in LOOPBACK,
-        transport=transport,
-    )
+    @property
+    def base_url(self) -> str:
+        """Where RunAPI is."""
+        return self._settings.base_url
 
+    async def aclose(self) -> None:
+        """Close the client and its idle connections."""
+        await self._client.aclose()
 
-class _Unusable(httpx.AsyncBaseTransport):
-    """No way to RunAPI."""
+    @asynccontextmanager
+    async def stream(
+        self,
+        call: Call,
+        dialect: DialectName,
+        *,
+        key: SecretStr,
+        trace: Trace,
+        patience: float,
+        within: float | None = None,
+    ) -> AsyncIterator[AsyncGenerator[Event, None]]:
+        """Ask for `call` and give an iterator over the events of the answer.
 
-    def __init__(self, why: tuple[str, str]) -> None:
-        self._what, self._advice = why
+        Leaving the block closes the connection, whatever state the stream is in. `patience` is how
+        many seconds may go into waits that RunAPI asks for (429 and 503, at most twice), `within` how
+        many seconds all of it may take; by default, as long as the settings let one generation take.
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        raise SettingsError(self._what, advice=self._advice)
+        Raises:
+            InputError: The dialect cannot carry the call.
+            UpstreamError: No stream came. While iterating: it broke, stalled, or is no stream.
+        """
+        request = self._dialects[dialect].encode(call)
+        with self._in_time(trace, self._settings.deadline if within is None else within):
+            with translated(self._host, answering=False, trace=trace):
+                response = await self._opener.open(Asking(request, call.model, key, trace, patience))
+            trace.enter("open")
+            try:
+                body = Body(response, self._limits, trace, self._clock)
+                answering = Answering(body, self._dialects[dialect].decoder(), request, key)
+                with translated(self._host, answering=True, trace=trace):
+                    async with aclosing(body), aclosing(answering.events()) as events:
+                        yield events
+                        await answering.drain()
+            finally:
+                await response.aclose()
 
+    async def models(self, *, key: SecretStr, own: bool = False) -> list[LiveModel]:
+        """Return the live list of Gemini models; `own` says that the key is the server's own.
 
-def warm(settings: Settings) -> None:
-    """Build in a thread what takes long to build and every client needs: which certificates to trust."""
-    if not _plain(settings):
-        threading.Thread(target=_warm, name="trusted certificates", daemon=True).start()
+        Raises:
+            UpstreamError: It could not be had.
+        """
+        found = await self._lists.models(key)
+        if own:
+            self.listed = tuple(model.id for model in found)
+        return found
 
+    async def redirects(self, links: Sequence[str]) -> dict[str, str]:
+        """Return where Google's redirect links lead, those that say so within two seconds.
 
-def _warm() -> None:
-    with suppress(OSError):  # said by the first request instead
-        trusted()
+        The links of a RunAPI on this machine, which is a simulated one, lead nowhere and are not asked.
+        """
+        if self._redirects_at is None:
+            return {}
+        return await resolved(self._client, links, ask_at=self._redirects_at)
 
-
-def trusted() -> ssl.SSLContext:
-    """Return the one TLS context of this process; waits if a thread is building it."""
-    with _TRUST:
-        return _trusted()
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-def _nobody() -> ssl.SSLContext:
-    """Return a context for plain HTTP to this machine, which meets no certificate: it would accept none."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _plain(settings: Settings) -> bool:
-    return urlsplit(settings.base_url).scheme == "http"
-
-
-def new_request_id() -> str:
-    """Return an id for one request."""
-    return f"runapi-mcp-{uuid.uuid4().hex}"
-
-
-def auth_header(auth: Auth, key: SecretStr) -> dict[str, str]:
-    """Return the header that carries the key."""
-    if auth == "bearer":
-        return {"Authorization": f"Bearer {key.get_secret_value()}"}
-    return {"x-goog-api-key": key.get_secret_value()}
-
-
-async def read_start(response: httpx.Response, limit: int) -> tuple[str, bool]:
-    """Return up to `limit` bytes of a body as text and whether that is all of it; close the response."""
-    body = bytearray()
-    try:
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > limit:
-                break
-    finally:
-        await response.aclose()
-    return body[:limit].decode("utf-8-sig", errors="replace"), len(body) <= limit
+    @contextmanager
+    def _in_time(self, trace: Trace, seconds: float) -> Iterator[None]:
+        """End what takes longer, whatever it is waiting for."""
+        with anyio.move_on_after(max(seconds, 0.0)) as scope:
+            yield
+        if scope.cancelled_caught:
+            begun = trace.phase == "open"
+            what = "The generation ran into" if begun else "RunAPI had not begun to answer by"
+            raise DeadlinePassed(f"{what} this server's deadline.", request_id=trace.request_id)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from runapi_mcp.wire.citations import REDIRECT_HOST, is_redirect
+from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
 
 _SECONDS: Final = 2.0
 _MOST_LINKS: Final = 50

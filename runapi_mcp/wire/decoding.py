@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from runapi_mcp.wire.documents import Model, read_documents
 from runapi_mcp.wire.faults import read_failure_body
+from runapi_mcp.wire.json_text import Model, read_documents
 from runapi_mcp.wire.types import Done, Event, Frame
 
 

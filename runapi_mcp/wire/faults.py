@@ -26,7 +26,7 @@ from runapi_mcp.errors import (
     Unavailable,
     quoted,
 )
-from runapi_mcp.wire.documents import Lax, without_surrogates
+from runapi_mcp.wire.json_text import Lax, without_surrogates
 from runapi_mcp.wire.types import Failure, JsonObject
 
 _CANONICAL = {

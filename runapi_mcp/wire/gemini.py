@@ -11,10 +11,10 @@ from typing import Final
 
 from pydantic import AliasChoices, Field
 
-from runapi_mcp.wire.citations import Citations
 from runapi_mcp.wire.decoding import Followed, decoded
-from runapi_mcp.wire.documents import Lax, Maybe
 from runapi_mcp.wire.faults import Report
+from runapi_mcp.wire.grounding import Citations
+from runapi_mcp.wire.json_text import Lax, Maybe
 from runapi_mcp.wire.plain import plain_native
 from runapi_mcp.wire.types import (
     Call,

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from pydantic_core import from_json
 
-from runapi_mcp.wire.documents import lenient
+from runapi_mcp.wire.json_text import lenient
 from runapi_mcp.wire.types import Usage
 from runapi_mcp.wire.usage import ChatUsage, NativeUsage
 

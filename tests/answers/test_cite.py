@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from runapi_mcp.citing.cited import cited
-from runapi_mcp.citing.sentences import sentences
-from runapi_mcp.citing.sources import plain_title, safe_url, source_lines
-from runapi_mcp.tools._filters import Filters
+from runapi_mcp.citations.annotate import cited
+from runapi_mcp.citations.sentences import sentences
+from runapi_mcp.citations.sources import plain_title, safe_url, source_lines
+from runapi_mcp.tools.search import Filters
 from runapi_mcp.wire.types import Answer, Grounding, Source, Support
 
 REDIRECT = "https://vertexaisearch.cloud.google.com/grounding-api-redirect/"

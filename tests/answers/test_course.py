@@ -5,7 +5,8 @@ import json
 import pytest
 
 from runapi_mcp.extraction.wanted import Extraction
-from runapi_mcp.generations import Course, Job
+from runapi_mcp.generations.policy import Course
+from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, Finish, JsonObject, Text, Turn
 
 STOP = Finish("stop", "stop")

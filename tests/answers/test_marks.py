@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runapi_mcp.citing.marks import joined, marked, marker_place, placed, whole_spans
+from runapi_mcp.citations.markers import joined, marked, marker_place, placed, whole_spans
 from runapi_mcp.wire.types import Support
 
 

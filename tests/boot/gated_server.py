@@ -25,6 +25,6 @@ class Gate(MetaPathFinder):
 if __name__ == "__main__":
     gate, reached, *arguments = sys.argv[1:]
     sys.meta_path.insert(0, Gate(int(gate), int(reached)))
-    from runapi_mcp.cli import main
+    from runapi_mcp.cli.main import main
 
     main(arguments)

@@ -18,8 +18,7 @@ from pydantic import SecretStr
 from streams import Pieces
 
 from runapi_mcp.boot.prologue import MANIFEST
-from runapi_mcp.upstream.answering import Answering
-from runapi_mcp.upstream.body import Body, Limits
+from runapi_mcp.upstream.stream import Answering, Body, Limits
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.registry import dialects
@@ -33,11 +32,11 @@ MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 45, "native": 60}
 """Python functions entered for a chunk, from the bytes of the body to the fold, where many arrive at once."""
 
 RUNS: Final = {
-    "version": "from runapi_mcp.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
-    "help": "from runapi_mcp.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
-    "prologue": "import runapi_mcp.cli, runapi_mcp.boot.importing, runapi_mcp.boot.prologue",
-    "prologue with settings": "import runapi_mcp.cli, runapi_mcp.boot.prologue\n"
-    "runapi_mcp.cli._boots_fast({'RUNAPI_BASE_URL': 'https://runapi.ai'})",
+    "version": "from runapi_mcp.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+    "help": "from runapi_mcp.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "prologue": "import runapi_mcp.cli.main, runapi_mcp.boot.prologue, runapi_mcp.boot.prologue",
+    "prologue with settings": "import runapi_mcp.cli.main, runapi_mcp.boot.prologue\n"
+    "runapi_mcp.cli.main._boots_fast({'RUNAPI_BASE_URL': 'https://runapi.ai'})",
 }
 
 

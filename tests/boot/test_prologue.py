@@ -197,7 +197,7 @@ def test_turned_off_nobody_answers_before_the_import(flags: tuple[str, ...], env
     with BootHost(*flags, env=env) as host, BootHost() as other:
         host.wait_at_the_gate()
         other.wait_at_the_gate()
-        assert (host.threads(), other.threads()) == (1, 2)
+        assert host.threads() == other.threads() - 1
         host.send(initialize())
         host.let_in()
         assert host.ids(1) == [0]

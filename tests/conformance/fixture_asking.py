@@ -16,7 +16,7 @@ from fixture_tools import Job, Jobs, Messaged, Nothing, Prompted, elicitation, t
 from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter
 
-from runapi_mcp.server.caller import Context
+from runapi_mcp.server.boundary import Context
 from runapi_mcp.server.tasks import Wire
 from runapi_mcp.tools import Args
 

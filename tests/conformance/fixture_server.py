@@ -14,15 +14,16 @@ from fixture_tools import Jobs, elicitation, our_tools, tool
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
-from runapi_mcp.run import Run
-from runapi_mcp.server import App, build_server, opened
-from runapi_mcp.server.caller import Context
+from runapi_mcp.request import Run
+from runapi_mcp.server.app import App, opened
+from runapi_mcp.server.boundary import Context
+from runapi_mcp.server.handlers import build_server
 from runapi_mcp.server.tasks import EXTENSION, declared
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import Args, Reply
 from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.serving import listening
-from runapi_mcp.transports.leaving import signals_received
+from runapi_mcp.transports.http.serve import listening
+from runapi_mcp.transports.shutdown import signals_received
 
 _TASK_ONLY = ("failing_job", "test_tool_with_task")
 _TEXTS = {

@@ -11,9 +11,9 @@ import mcp_types as types
 from pydantic import Field
 
 from runapi_mcp.errors import HandleError, RunapiError
-from runapi_mcp.generations import Receipt
-from runapi_mcp.run import Run
-from runapi_mcp.server.caller import Context
+from runapi_mcp.generations.values import Receipt
+from runapi_mcp.request import Run
+from runapi_mcp.server.boundary import Context
 from runapi_mcp.server.tasks import TaskState, TaskStatus, Wire
 from runapi_mcp.tools import Args, Reply, Tool
 

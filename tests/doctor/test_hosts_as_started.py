@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from doctor.ward import KEY, Ward, only
 from runapi_mcp.doctor import verdict
-from runapi_mcp.doctor.starting import environment
+from runapi_mcp.doctor.hosts import environment
 from runapi_mcp.hosts import HOSTS, Launch, Wiring, Wish, uninstall
 from runapi_mcp.sim import Simulator
 

@@ -7,7 +7,7 @@ import pytest
 from keychain.rings import Ring, without_package
 
 from doctor.ward import KEY, Ward, only
-from runapi_mcp.doctor.starting import flagged
+from runapi_mcp.doctor.hosts import flagged
 from runapi_mcp.hosts import Launch, Wish
 from runapi_mcp.sim import Simulator
 

@@ -6,8 +6,8 @@ import pytest
 from server.hosting import in_process
 
 from runapi_mcp.sim import Simulator
-from runapi_mcp.upstream import Upstream
-from runapi_mcp.wire import Fold
+from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.wire.fold import Fold
 
 
 def _broken(*_: object, **__: object) -> NoReturn:

@@ -11,7 +11,8 @@ from server.hosting import CANARY, Called, Host, in_process
 from waiting import ended
 
 from runapi_mcp.errors import BusyError, HandleError
-from runapi_mcp.generations import Generation, Job
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.values import Job
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.wire.types import Call, Text, Turn
 

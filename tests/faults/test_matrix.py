@@ -19,7 +19,7 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 from runapi_mcp.sim.answers import plain_answer
-from runapi_mcp.tools._replying import explain_failure
+from runapi_mcp.tools.reply import explain_failure
 from runapi_mcp.wire.types import DialectName
 
 CASES = [(row, dialect) for row in ROWS for dialect in row.dialects]

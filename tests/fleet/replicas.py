@@ -9,11 +9,13 @@ import anyio
 from pydantic import SecretStr
 from waiting import PATIENCE
 
-from runapi_mcp.catalog import DEFAULT_SEARCH_MODEL, choose_dialect
-from runapi_mcp.generations import Followable, Generations, Job
 from runapi_mcp.generations.fleet import join_fleet
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.values import Job
+from runapi_mcp.models import DEFAULT_SEARCH_MODEL, choose_dialect
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream import Upstream
+from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Call, JsonObject, Text, Turn
 
 KEY = SecretStr("sk-canary-fleet-0123456789")

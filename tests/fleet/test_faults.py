@@ -16,10 +16,10 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import grown, job, replica
 from fleet.slow_line import slow_line
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations import Followable
 from runapi_mcp.generations.fleet import join_fleet
 from runapi_mcp.generations.fleet.link import Link
 from runapi_mcp.generations.fleet.sharing import FleetBudget
+from runapi_mcp.generations.store import Followable
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from fleet.replicas import job
-from runapi_mcp.generations import Generation
 from runapi_mcp.generations.fleet.batches import MOST_CHARS, Batch, Entry, Written, due, next_batch
 from runapi_mcp.generations.fleet.copy import CUT, STALE, Copy, Found, Known
 from runapi_mcp.generations.fleet.records import Facts, facts_read, facts_written
+from runapi_mcp.generations.generation import Generation
 
 
 def generation_with(text: str) -> Generation:

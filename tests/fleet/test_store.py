@@ -16,11 +16,12 @@ from waiting import became, ended
 from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, grown, job, replica
 from runapi_mcp.errors import HandleError, ServerLeft, StoreDown
-from runapi_mcp.generations import Followable, Generation
 from runapi_mcp.generations.fleet.keys import PREFIX
 from runapi_mcp.generations.fleet.link import Link
 from runapi_mcp.generations.fleet.publishing import AWAY, TOO_LARGE
 from runapi_mcp.generations.fleet.sharing import FleetBudget
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store import Followable
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.wire.types import Answer, Finish

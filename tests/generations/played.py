@@ -9,9 +9,14 @@ import anyio
 from pydantic import SecretStr
 from waiting import ended
 
-from runapi_mcp.generations import PLAIN, Course, Generation, Generations, Job, Store
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.store import Store
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream import Trace, Upstream
+from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.types import Call, DialectName, Event, Finish, Text, TextDelta, Turn, Usage
 
 KEY = SecretStr("sk-canary-played-0123456789")

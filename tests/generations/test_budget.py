@@ -8,12 +8,12 @@ from fleet.replicas import KEY, job
 from waiting import ended
 
 from runapi_mcp.errors import BudgetSpent
-from runapi_mcp.generations import Generations
 from runapi_mcp.generations.budget import MemoryBudget
-from runapi_mcp.generations.usage import all_tokens
+from runapi_mcp.generations.registry import Generations
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
-from runapi_mcp.upstream import Upstream
+from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.wire.usage import all_tokens
 
 
 async def test_who_has_used_the_days_tokens_is_refused_and_others_are_not(sim: Simulator) -> None:

@@ -9,23 +9,12 @@ import pytest
 from waiting import ended
 
 from generations.played import STOP, USED, WHOLE, Clock, Gate, Passing, Step, bench, job
-from runapi_mcp.errors import (
-    DeadlinePassed,
-    EmptyAnswer,
-    RateLimited,
-    ServerLeft,
-    StreamCut,
-)
-from runapi_mcp.generations import Followable, Generation, Job, MemoryStore
+from runapi_mcp.errors import DeadlinePassed, EmptyAnswer, RateLimited, ServerLeft, StreamCut
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store import Followable, MemoryStore
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
-from runapi_mcp.wire.types import (
-    Finish,
-    Function,
-    FunctionCallDelta,
-    TextDelta,
-    ThoughtDelta,
-    Usage,
-)
+from runapi_mcp.wire.types import Finish, Function, FunctionCallDelta, TextDelta, ThoughtDelta, Usage
 
 CUT = StreamCut("It stopped.")
 CALLED = FunctionCallDelta(0, "1", "look_up", '{"of": "it"}')

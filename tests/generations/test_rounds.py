@@ -9,9 +9,8 @@ from waiting import ended
 
 from generations.played import STOP, Gate, Passing, Step, bench, job
 from runapi_mcp.errors import Interrupted, StreamCut
-from runapi_mcp.generations import Plain
-from runapi_mcp.generations.looks import Looks
-from runapi_mcp.generations.usage import added, all_tokens
+from runapi_mcp.generations.generation import Looks
+from runapi_mcp.generations.policy import Plain
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import (
     Answer,
@@ -23,6 +22,7 @@ from runapi_mcp.wire.types import (
     TextDelta,
     Usage,
 )
+from runapi_mcp.wire.usage import added, all_tokens
 
 AGAIN = replace(job().call, system="Again.")
 

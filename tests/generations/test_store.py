@@ -12,7 +12,9 @@ from waiting import ended
 
 from generations.played import STOP, Gate, bench, job
 from runapi_mcp.errors import HandleError
-from runapi_mcp.generations import Generation, Job, MemoryStore
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store import MemoryStore
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import (
     Call,

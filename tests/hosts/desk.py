@@ -4,15 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hosts.samples import SAMPLES
-from runapi_mcp.hosts import (
-    HOSTS,
-    Launch,
-    Machine,
-    Wish,
-    config_path,
-    install,
-    uninstall,
-)
+from runapi_mcp.hosts import HOSTS, Launch, Machine, Wish, config_path, install, uninstall
 
 KEY = "sk-canary-0123456789"
 WISH = Wish(Launch("/opt/tools/runapi-mcp", ("--hold", "20")), without_key=True)

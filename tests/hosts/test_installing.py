@@ -14,15 +14,7 @@ from ruamel.yaml import YAML
 from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import (
-    HOSTS,
-    ConfigError,
-    Launch,
-    entries_naming_us,
-    host_named,
-    install,
-    listed,
-)
+from runapi_mcp.hosts import HOSTS, ConfigError, Launch, entries_naming_us, host_named, install, listed
 
 
 @pytest.mark.parametrize("host", HOSTS)

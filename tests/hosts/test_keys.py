@@ -8,10 +8,7 @@ from pydantic import SecretStr
 from hosts.desk import KEY, WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import (
-    HOSTS,
-    entries_naming_us,
-)
+from runapi_mcp.hosts import HOSTS, entries_naming_us
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,7 @@ from pydantic import SecretStr
 
 from hosts.desk import KEY, WISH, Desk
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import (
-    HOSTS,
-    Launch,
-    entries_naming_us,
-)
+from runapi_mcp.hosts import HOSTS, Launch, entries_naming_us
 
 PROJECTS = {
     "claude-code": ".mcp.json",

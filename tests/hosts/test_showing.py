@@ -7,9 +7,7 @@ import pytest
 
 from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
-from runapi_mcp.hosts import (
-    HOSTS,
-)
+from runapi_mcp.hosts import HOSTS
 
 
 def test_the_diff_shows_our_lines_and_no_other_servers_secrets(desk: Desk) -> None:

@@ -15,8 +15,8 @@ from waiting import became
 from keychain.rings import PATIENCE, Ring, lives
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.callers.keys import CallersKeys
-from runapi_mcp.transports.http.serving import shared_settings
+from runapi_mcp.transports.http.auth import CallersKeys
+from runapi_mcp.transports.http.serve import shared_settings
 
 KEYRING = {"RUNAPI_MCP_KEYRING": "1"}
 

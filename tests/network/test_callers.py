@@ -19,9 +19,7 @@ from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served, web_server
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.sim import Simulator, simulate
-from runapi_mcp.transports.http.callers.choice import JwtAuth
-from runapi_mcp.transports.http.callers.keys import CallersKeys
-from runapi_mcp.transports.http.callers.tokens import TokenList
+from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth, TokenList
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
 TOKENS = f"""

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.transports.http.callers.choice import JwtAuth
-from runapi_mcp.transports.http.callers.keys import CallersKeys
-from runapi_mcp.transports.http.callers.tokens import TokenList
+from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth, TokenList
 from runapi_mcp.transports.http.flags import add_flags, options_from
 from runapi_mcp.transports.http.options import HttpOptions
 

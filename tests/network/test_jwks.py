@@ -10,7 +10,7 @@ import pytest
 from sockets import Peer, raw_server, refused_url
 
 from runapi_mcp.errors import ProtocolError, Unreachable, UpstreamError
-from runapi_mcp.upstream.jwks import Jwks
+from runapi_mcp.transports.http.jwt import Jwks
 
 
 class Shelf:

@@ -15,11 +15,11 @@ from messages import INITIALIZE, tool_call
 from network.raw_web import ACCEPT, modern_headers, web
 from network.web_host import served, web_server
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.server import opened
+from runapi_mcp.server.app import opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.serving import listening
+from runapi_mcp.transports.http.serve import listening
 
 LIMITS: dict[str, Any] = {
     "max_body": 100_000,

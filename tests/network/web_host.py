@@ -18,12 +18,12 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from server.hosting import CANARY, NOTHING, PATIENCE, Heard, Host, server_env
 
-from runapi_mcp.server import opened
+from runapi_mcp.server.app import opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SeenCall, Simulator
-from runapi_mcp.transports.http.callers.choice import Auth
+from runapi_mcp.transports.http.auth import Auth
 from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.serving import listening, shared_settings
+from runapi_mcp.transports.http.serve import listening, shared_settings
 
 NETWORK = ("http-2026", "http-2025", "sse")
 """The ways over the network, as the parameters of tests name them."""

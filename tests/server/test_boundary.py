@@ -11,13 +11,15 @@ from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter
 
 from runapi_mcp.errors import RunapiError, StoreDown, Unavailable
-from runapi_mcp.generations import Generations
-from runapi_mcp.run import Run
-from runapi_mcp.server import build_server, handlers, opened
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.request import Run
+from runapi_mcp.server import handlers
+from runapi_mcp.server.app import opened
+from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS, Args, Reply
-from runapi_mcp.wire import Fold
+from runapi_mcp.wire.fold import Fold
 from server.hosting import Host, in_process, server_env
 
 Asked: TypeAlias = Callable[[Client], Awaitable[object]]

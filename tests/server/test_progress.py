@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runapi_mcp.generations import Evidence
+from runapi_mcp.generations.values import Evidence
 from runapi_mcp.progress import HEARTBEAT, LINE_CHARS, Cadence, progress_line
 
 EVIDENCE = Evidence(

@@ -5,8 +5,8 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from server.hosting import Host
 
-from runapi_mcp.catalog import MODELS
-from runapi_mcp.server.completion import MOST, completed
+from runapi_mcp.models import MODELS
+from runapi_mcp.server.prompts import MOST, completed
 from runapi_mcp.sim import Simulator
 
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runapi_mcp.generations import Ledger, Receipt
-from runapi_mcp.generations import ledger as module
+from runapi_mcp.generations import budget as module
+from runapi_mcp.generations.budget import Ledger
+from runapi_mcp.generations.values import Receipt
 from runapi_mcp.wire.types import Usage
 
 TOKENS = Usage(1, 2, 3, None)

@@ -8,7 +8,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from server.hosting import Host
 
-from runapi_mcp.catalog import MODELS
+from runapi_mcp.models import MODELS
 from runapi_mcp.sim import Simulator
 
 

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 import pytest
 
 from runapi_mcp.errors import HandleError
-from runapi_mcp.generations import View
-from runapi_mcp.server.caller import Context
+from runapi_mcp.generations.values import View
+from runapi_mcp.server.boundary import Context
 from runapi_mcp.server.tasks import TaskState, Wire
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS, Page, Reply
-from runapi_mcp.wire import Fold
+from runapi_mcp.wire.fold import Fold
 from tasks.task_host import TaskHost, beside
 
 

@@ -8,11 +8,12 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from logged import logging_put_back
 
-from runapi_mcp.commands import Parser, Surroundings, add_commands
+from runapi_mcp.cli.commands import add_commands
+from runapi_mcp.cli.outlet import told
+from runapi_mcp.cli.parser import Parser, Surroundings
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator, simulate
-from runapi_mcp.terminal.wording import told
 from terminal.typed import KEY, Done, Run, Screen, environment
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.commands.completing import _command, _values, _words
+from runapi_mcp.cli.completion import Command, Flag, _command, _values, _words, script
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import SCENARIOS
-from runapi_mcp.terminal.completion import Command, Flag, script
 from terminal.typed import PATIENCE, commands, open_terminal, typed
 
 Offered = Callable[..., list[str]]

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from runapi_mcp.cli.outlet import plain
 from runapi_mcp.sim import Simulator
-from runapi_mcp.terminal.outlet import plain
 from terminal.typed import PATIENCE, Screen, shell
 
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

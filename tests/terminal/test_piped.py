@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.commands.piped import MOST_BYTES, Stdin, with_stdin
+from runapi_mcp.cli.questions import MOST_BYTES, Stdin, with_stdin
 from runapi_mcp.sim import Simulator
 from terminal.typed import PATIENCE, Screen, typed
 

@@ -1,6 +1,6 @@
 """What is drawn: the end of a text, and nothing that commands a terminal."""
 
-from runapi_mcp.terminal.screen import printable, tail
+from runapi_mcp.cli.screen import printable, tail
 
 STORY = "\n".join(f"line {number}" for number in range(100))
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from runapi_mcp.demo import _price, _progress
+from runapi_mcp.cli.demo import _price, _progress
 from runapi_mcp.sim import Simulator
 from terminal.typed import shell, typed
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sockets import refused_url
 
-from runapi_mcp.cli import _parser
+from runapi_mcp.cli.main import _parser
 from runapi_mcp.settings import options
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from runapi_mcp.cli.outlet import told
 from runapi_mcp.errors import NotFound, RunapiError
 from runapi_mcp.sim import Simulator
-from runapi_mcp.terminal.wording import told
 from terminal.typed import Run, Screen
 
 FOR_MODELS = re.compile(r"get_result|list_models|MCP|\bhost|handle|g_[\w-]{6}|resume|restart|RUNAPI_MCP_")

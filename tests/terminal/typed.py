@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.cli import _parser
-from runapi_mcp.commands import Parser
+from runapi_mcp.cli.main import _parser
+from runapi_mcp.cli.parser import Parser
 from runapi_mcp.sim import Simulator
 
 KEY = "sk-canary-0123456789"

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from runapi_mcp.generations import Generations
-from runapi_mcp.run import Caller, Run
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS, Reply
-from runapi_mcp.upstream import Upstream
+from runapi_mcp.upstream.client import Upstream
 
 KEY = SecretStr("sk-canary-0123456789")
 

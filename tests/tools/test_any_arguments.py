@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from runapi_mcp.errors import BusyError, RunapiError
-from runapi_mcp.generations import Job
-from runapi_mcp.run import Caller, Run
+from runapi_mcp.generations.values import Job
+from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, taught
-from runapi_mcp.wire import dialects
+from runapi_mcp.wire.registry import dialects
 
 EXAMPLES: Final = settings(
     max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None

@@ -65,7 +65,7 @@ async def test_a_schema_is_rewritten_once_however_often_its_result_is_read(
         made.append(schema)
         return rewritten(schema, dialect)
 
-    monkeypatch.setattr("runapi_mcp.extraction.wanted.rewritten", counted)
+    monkeypatch.setattr("runapi_mcp.wire.schema.rewritten", counted)
     reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
     again = await at.call("get_result", handle=reply.handle)
     assert facts(again)["receipt"] == facts(reply)["receipt"]

@@ -19,7 +19,7 @@ import anyio
 import pytest
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attaching import ResourceLink, attach
+from runapi_mcp.files.attach import ResourceLink, attach
 from runapi_mcp.files.paths import read_allowed, roots
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
@@ -415,7 +415,7 @@ async def test_each_problem_has_its_line(here: Path) -> None:
 async def test_files_that_are_too_large_together_are_refused(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runapi_mcp.files.attaching.MOST_TOGETHER", 3000)
+    monkeypatch.setattr("runapi_mcp.files.attach.MOST_TOGETHER", 3000)
     (here / "a.txt").write_text("x" * 2000)
     with pytest.raises(InputError, match="together"):
         await attach(["a.txt", "a.txt"], Settings())

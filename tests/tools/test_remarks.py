@@ -7,7 +7,7 @@ from generations.played import STOP, USED, Step, bench, job
 from generations.test_generation import CALLED, CUT, offering
 
 from runapi_mcp.tools import Page
-from runapi_mcp.tools._replying import Paged
+from runapi_mcp.tools.reply import Paged
 from runapi_mcp.wire.types import Finish, TextDelta
 
 

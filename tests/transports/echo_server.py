@@ -13,8 +13,8 @@ import mcp_types as t
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
-from runapi_mcp.transports.pipes import claim_stdio
-from runapi_mcp.transports.stdio import serve_stdio
+from runapi_mcp.transports.stdio.pipes import claim_stdio
+from runapi_mcp.transports.stdio.serve import serve_stdio
 
 Context = ServerRequestContext[Any]
 

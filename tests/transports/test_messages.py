@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCRequest, JSONRPCResponse
 
-from runapi_mcp.transports.framing import LineSplitter
-from runapi_mcp.transports.messages import MAX_LEVELS, Refused, decode, encode, read
+from runapi_mcp.transports.messages import MAX_LEVELS, LineSplitter, Refused, decode, encode, read
 
 
 @given(line=st.one_of(st.binary(), st.text().map(str.encode)))

@@ -5,7 +5,8 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream import Upstream, client
+from runapi_mcp.upstream import http as client
+from runapi_mcp.upstream.client import Upstream
 
 PASSWORD = "pass-canary"  # made up
 PROXIES = {

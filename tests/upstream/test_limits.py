@@ -10,9 +10,9 @@ from streams import read
 from runapi_mcp.errors import DeadlinePassed, ProtocolError, RunapiError, Stalled, StreamCut
 from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
-from runapi_mcp.upstream import Trace
-from runapi_mcp.upstream.body import Limits
-from runapi_mcp.wire import DialectName
+from runapi_mcp.upstream.stream import Limits
+from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.wire.names import DialectName
 from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 

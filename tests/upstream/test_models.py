@@ -6,7 +6,7 @@ from sockets import Closed, Peer, raw_server, refused_url
 
 from runapi_mcp.errors import KeyRefused, ProtocolError, RunapiError, Stalled, Unreachable
 from runapi_mcp.sim import Simulator
-from runapi_mcp.wire.listing import LiveModel
+from runapi_mcp.wire.model_list import LiveModel
 from upstream.asking import CANARY, KEY, upstream_at
 
 
@@ -78,7 +78,7 @@ async def test_a_list_that_cannot_be_had_is_an_error_with_the_request_and_withou
 
 
 async def test_a_list_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runapi_mcp.upstream.listing._SECONDS", 0.1)
+    monkeypatch.setattr("runapi_mcp.upstream.model_list._SECONDS", 0.1)
 
     async def answer(peer: Peer, _: bytes) -> None:
         await peer.left()

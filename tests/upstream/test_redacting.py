@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from runapi_mcp.upstream.redacting import Redacting
+from runapi_mcp.upstream.redact import Redacting
 from runapi_mcp.wire.types import Done, Event, TextDelta, ThoughtDelta
 
 SECRET = "sk-sk-abab"

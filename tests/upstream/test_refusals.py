@@ -27,11 +27,11 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
-from runapi_mcp.upstream import Trace, Upstream
-from runapi_mcp.upstream.redacting import redacted
-from runapi_mcp.upstream.refusals import retry_after
-from runapi_mcp.upstream.translate import translated
-from runapi_mcp.wire import DialectName
+from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.upstream.faults import retry_after, translated
+from runapi_mcp.upstream.redact import redacted
+from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.wire.names import DialectName
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -373,7 +373,7 @@ async def test_an_error_whose_body_breaks_off_is_still_that_error() -> None:
 
 
 async def test_an_error_whose_body_never_comes_is_still_that_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runapi_mcp.upstream.refusals._BODY_SECONDS", 0.1)
+    monkeypatch.setattr("runapi_mcp.upstream.faults._BODY_SECONDS", 0.1)
 
     async def answer(peer: Peer, _: bytes) -> None:
         await peer.say(b"HTTP/1.1 402 X\r\ncontent-length: 500\r\n\r\n")

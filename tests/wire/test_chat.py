@@ -6,7 +6,8 @@ import pytest
 from streams import fold
 
 from runapi_mcp.errors import InputError, ProtocolError
-from runapi_mcp.wire import Chat, dialects
+from runapi_mcp.wire.chat import Chat
+from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import (
     Call,
     Event,

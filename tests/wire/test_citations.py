@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runapi_mcp.wire.citations import Citations
+from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.types import Grounding, Source, Support, ThoughtDelta
 
 SOURCED = Grounding((Source("https://a", "", "relay"),))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire.documents import Lax, dumped, lenient, read_documents, without_surrogates
+from runapi_mcp.wire.json_text import Lax, dumped, lenient, read_documents, without_surrogates
 
 
 class Row(Lax):

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from streams import fold
 
 from runapi_mcp.errors import Blocked, EmptyAnswer, FailedMidway, StreamCut
-from runapi_mcp.wire import Fold
-from runapi_mcp.wire.ending import Ending
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.types import (
     Done,
     Event,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runapi_mcp.wire.schema.merging import merged, stated_type
+from runapi_mcp.wire.schema.write import merged, stated_type
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 BOTH: list[tuple[JsonObject, JsonObject, JsonObject, list[str]]] = [

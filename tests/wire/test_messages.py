@@ -2,7 +2,7 @@
 
 import pytest
 
-from runapi_mcp.wire.messages import messages
+from runapi_mcp.wire.chat import messages
 from runapi_mcp.wire.types import FunctionCall, JsonObject, Part, Returned, Text, Turn
 
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from runapi_mcp.catalog import choose_dialect
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire import Native
+from runapi_mcp.models import choose_dialect
+from runapi_mcp.wire.gemini import Native
 from runapi_mcp.wire.types import (
     Call,
     Done,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streams import FRAMES, fold
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire import DialectName, dialects
+from runapi_mcp.wire.names import DialectName
+from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import Answer, Event, Finish, Frame, FunctionCall, Served, TextDelta, Usage
 
 Path: TypeAlias = tuple[str | int, ...]

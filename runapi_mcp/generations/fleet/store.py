@@ -15,9 +15,8 @@ from runapi_mcp.generations.fleet.orders import Order, listen
 from runapi_mcp.generations.fleet.places import Places
 from runapi_mcp.generations.fleet.publishing import Publisher
 from runapi_mcp.generations.fleet.remote import RemoteGeneration
-from runapi_mcp.generations.following import Followable
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store import MemoryStore, unknown
+from runapi_mcp.generations.store import Followable, MemoryStore, unknown
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 

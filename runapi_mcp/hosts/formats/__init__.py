@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runapi_mcp.hosts.formats import jsonc, toml, yaml
-from runapi_mcp.hosts.formats._scan import DEEPEST
-from runapi_mcp.hosts.formats._text import (
+from runapi_mcp.hosts.formats.text import (
     CORRECT_IT,
+    DEEPEST,
     ConfigError,
     Path,
     lookup,

@@ -3,14 +3,17 @@
 import json
 from typing import Final
 
-from runapi_mcp.hosts.formats._scan import Member, Node, gap_end, scan
-from runapi_mcp.hosts.formats._text import (
+from runapi_mcp.hosts.formats.text import (
     CORRECT_IT,
     ConfigError,
+    Member,
+    Node,
     Path,
     Splice,
+    gap_end,
     newline_of,
     place,
+    scan,
     spliced,
 )
 from runapi_mcp.wire.types import JsonObject, JsonValue

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast
 
-from runapi_mcp.hosts.formats._text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
+from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _HEADER_LINE: Final = re.compile(r"^[ \t]*\[.*$", re.MULTILINE)

@@ -6,7 +6,7 @@ Imported only where a host writes YAML: of eleven one does, and the server never
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from runapi_mcp.hosts.formats._text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
+from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
 from runapi_mcp.wire.types import JsonObject
 
 if TYPE_CHECKING:

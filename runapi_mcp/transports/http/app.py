@@ -18,16 +18,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from runapi_mcp.transports.http.callers.choice import Auth, way_in
-from runapi_mcp.transports.http.closed import CancelWhenClosed
-from runapi_mcp.transports.http.early import EarlyBytes
-from runapi_mcp.transports.http.envelope import Bodies
-from runapi_mcp.transports.http.leaving import EndsWithServer, Leaving, NoNewCalls
-from runapi_mcp.transports.http.metrics import metrics_of
-from runapi_mcp.transports.http.named import NamedRight
+from runapi_mcp.transports.http.auth import Auth, way_in
+from runapi_mcp.transports.http.exchange import (
+    Bodies,
+    CancelWhenClosed,
+    DistinctIds,
+    EarlyBytes,
+    NamedRight,
+    NoReplays,
+)
+from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.probes import probe_routes
-from runapi_mcp.transports.http.sessions import DistinctIds, NoReplays
+from runapi_mcp.transports.http.shutdown import EndsWithServer, Leaving, NoNewCalls
 from runapi_mcp.transports.http.sse import sse_routes
 
 MCP_PATH: Final = "/mcp"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runapi_mcp.errors import SettingsError
 
 if TYPE_CHECKING:
-    from runapi_mcp.transports.http.callers.choice import Auth, JwtAuth
+    from runapi_mcp.transports.http.auth import Auth, JwtAuth
     from runapi_mcp.transports.http.options import HttpOptions
 
 TOKENS: Final = "RUNAPI_MCP_TOKENS"
@@ -91,11 +91,11 @@ def _auth(chosen: Mapping[str, str], env: Mapping[str, str]) -> "Auth | None":
             raise SettingsError(f"--{name} is of use with --auth {kind} only.", advice=f"Add --auth {kind}.")
     match chosen.get("auth"):
         case "token":
-            from runapi_mcp.transports.http.callers.tokens import TokenList
+            from runapi_mcp.transports.http.auth import TokenList
 
             return TokenList.read(_tokens(chosen, env))
         case "key":
-            from runapi_mcp.transports.http.callers.keys import CallersKeys
+            from runapi_mcp.transports.http.auth import CallersKeys
 
             return CallersKeys()
         case "jwt":
@@ -117,7 +117,7 @@ def _tokens(chosen: Mapping[str, str], env: Mapping[str, str]) -> str:
 
 def _jwt(chosen: Mapping[str, str]) -> "JwtAuth":
     from runapi_mcp.settings import read_base_url
-    from runapi_mcp.transports.http.callers.choice import JwtAuth
+    from runapi_mcp.transports.http.auth import JwtAuth
 
     if "issuer" not in chosen or "audience" not in chosen:
         raise SettingsError("--auth jwt needs to know whose tokens.", advice="Add --issuer and --audience.")

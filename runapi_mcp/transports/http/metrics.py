@@ -1,8 +1,4 @@
-"""Numbers for Prometheus: calls by tool and outcome, how long they took, how many are in flight.
-
-They say nothing about anyone: no principal, no model, no text. The extra ``runapi-mcp[metrics]``
-brings what writes them.
-"""
+"""Numbers for Prometheus, and what a supervisor asks: whether the process lives, and takes calls."""
 
 import time
 from collections.abc import Mapping
@@ -10,9 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
+from runapi_mcp import __version__
 from runapi_mcp.tools import TOOLS
-from runapi_mcp.transports.http.leaving import Leaving
+from runapi_mcp.transports.http.shutdown import Leaving
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -93,3 +93,25 @@ def _outcome(result: HandlerResult) -> str:
             return "task"
         case _:
             return "answered"
+
+
+def probe_routes(leaving: Leaving, metrics: Metrics | None) -> list[BaseRoute]:
+    """Return the probes.
+
+    ``/healthz`` says that the process lives, ``/readyz`` is 503 once it is on its way out, and
+    ``/metrics`` is Prometheus text, or 404 where that is not installed.
+    """
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    async def readiness(_request: Request) -> Response:
+        status = "leaving" if leaving.begun else "ready"
+        return JSONResponse({"status": status, "calls": leaving.calls}, 503 if leaving.begun else 200)
+
+    async def numbers(_request: Request) -> Response:
+        if metrics is None:
+            return PlainTextResponse("Metrics need the extra runapi-mcp[metrics].\n", 404)
+        return Response(metrics.text(), media_type=metrics.media_type)
+
+    return [Route("/healthz", health), Route("/readyz", readiness), Route("/metrics", numbers)]

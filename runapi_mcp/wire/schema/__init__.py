@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runapi_mcp.wire.schema.references import References
-from runapi_mcp.wire.schema.writing import Writer
+from runapi_mcp.wire.schema.write import Writer
 from runapi_mcp.wire.types import DialectName, JsonObject
 
 TAKEN: Final[dict[DialectName, frozenset[str]]] = dict.fromkeys(

@@ -1,0 +1,131 @@
+"""An answer with its markers, the claims in it, and the sources that each rests on."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypedDict
+
+from runapi_mcp.citations.markers import Placed, marked, marker_place, placed, whole_spans
+from runapi_mcp.citations.sentences import uncited
+from runapi_mcp.citations.sources import Allows, CitedSource, Numbered
+from runapi_mcp.errors import one_line
+from runapi_mcp.wire.types import Answer, Source
+
+_CARD: Final = re.compile(r"\Ahttps?://googleusercontent\.com/card_content/\S*\s*")
+_LINK: Final = re.compile(r"(?:\[([^\]\n]{1,300})\]\()?(https?://[^\s<>\"'\])]+)")
+_OWN_MARK: Final = re.compile(r"\[\d{1,3}\](?!\()")
+_MOST_CLAIMS: Final = 100
+_MOST_UNCITED: Final = 30
+
+
+class Claim(TypedDict):
+    """A stretch of the answer and the numbers of the sources behind it."""
+
+    text: str
+    sources: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """An answer with its markers, and what it rests on.
+
+    Attributes:
+        text: The answer with `[n]` markers.
+        grounded: Whether every sentence rests on a source, some do, or none.
+        uncited: Sentences that rest on none, at most 30.
+        uncited_count: How many do.
+        sentences: How many sentences there are.
+        removed: Sources that a filter removed.
+        beyond: Sources left out because there were too many.
+        own_marks: Whether the model wrote numbers in brackets itself.
+    """
+
+    text: str
+    sources: tuple[CitedSource, ...]
+    claims: tuple[Claim, ...]
+    grounded: Literal[True, False, "partly"]
+    uncited: tuple[str, ...]
+    uncited_count: int
+    sentences: int
+    removed: int
+    beyond: int
+    own_marks: bool
+
+
+def _all(_host: str) -> bool:
+    """Allow every host."""
+    return True
+
+
+def cited(answer: Answer, most: int, allows: Allows = _all, links: Mapping[str, str] | None = None) -> Cited:
+    """Return the answer with `[n]` markers, its first `most` sources of hosts it `allows`, and its claims.
+
+    `links` names the pages that redirect links lead to.
+    """
+    # A relay may put the link of a card before the answer (wire notes §5.4); offsets count it.
+    card = _CARD.match(answer.text)
+    cut = card.end() if card else 0
+    text = answer.text[cut:]
+    found = answer.grounding.sources or _links_in(text)
+    shown = Numbered(most, allows, links or {})
+    numbers = {index: number for index, source in enumerate(found) if (number := shown.number(source))}
+    certain = placed(answer.text, answer.grounding.supports)
+    spans = [Placed(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain]
+    known = [p for p in spans if p.end > 0 and any(index in numbers for index in p.sources)]
+    claims = _claims(text, known, numbers, shown.sources)
+    without, count = uncited(text, [(p.start, p.end) for p in known])
+    sources = shown.sources
+    return Cited(
+        text=_with_marks(text, known, numbers),
+        sources=sources,
+        claims=claims,
+        grounded=_grounded(sources, known, without),
+        uncited=tuple(without[:_MOST_UNCITED]),
+        uncited_count=len(without),
+        sentences=count,
+        removed=len(shown.removed),
+        beyond=len(shown.beyond),
+        own_marks=bool(sources) and bool(_OWN_MARK.search(text)),
+    )
+
+
+def _links_in(text: str) -> tuple[Source, ...]:
+    found: dict[str, str] = {}
+    for title, url in _LINK.findall(text[:1_000_000]):
+        found.setdefault(url.rstrip(".,;:!?"), title)
+    return tuple(Source(url, title, "link") for url, title in found.items())
+
+
+def _with_marks(text: str, spans: list[Placed], numbers: Mapping[int, int]) -> str:
+    whole = whole_spans(text)
+    marks: dict[int, set[int]] = {}
+    for span in spans:
+        at = marker_place(text, span.end, whole)
+        marks.setdefault(at, set()).update(numbers[index] for index in span.sources if index in numbers)
+    return marked(text, marks)
+
+
+def _claims(
+    text: str, spans: list[Placed], numbers: Mapping[int, int], sources: Sequence[CitedSource]
+) -> tuple[Claim, ...]:
+    claims: dict[str, Claim] = {}
+    for span in spans:
+        said = one_line(text[span.start : span.end].strip(), 500)
+        if said not in claims and len(claims) >= _MOST_CLAIMS:
+            continue
+        claim = claims.setdefault(said, Claim(text=said, sources=[]))
+        by = {*claim["sources"], *(numbers[index] for index in span.sources if index in numbers)}
+        claim["sources"] = sorted(by)
+    by_number = {source["number"]: source for source in sources}
+    for position, claim in enumerate(claims.values()):
+        for number in claim["sources"]:
+            by_number[number]["claims"].append(position)
+    return tuple(claims.values())
+
+
+def _grounded(
+    sources: tuple[CitedSource, ...], known: list[Placed], without: list[str]
+) -> Literal[True, False, "partly"]:
+    if all(source["origin"] == "link" for source in sources):
+        return False
+    return True if known and not without else "partly"

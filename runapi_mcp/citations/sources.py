@@ -1,0 +1,153 @@
+"""Sources as they are shown: numbered, each page once, nothing in them that could do harm.
+
+Titles, URLs and snippets are strangers' text: one line, no control characters, no links but http(s)
+ones, harmless in Markdown.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias, TypedDict
+from urllib.parse import urlsplit
+
+from runapi_mcp.errors import one_line
+from runapi_mcp.wire.grounding import is_redirect
+from runapi_mcp.wire.types import Origin, Source
+
+Allows: TypeAlias = Callable[[str], bool]
+"""Whether a source of this host may be shown; the host is empty where it is not known."""
+
+_HOST: Final = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+")
+_MARKDOWN: Final = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#"})
+_UNSAFE: Final = {ord(c): f"%{ord(c):02X}" for c in '<>"\\`^{|}'}
+_TIED_TO_NOTHING: Final[dict[Origin, str]] = {
+    "link": " (a link in the text, not a citation)",
+    "relay": " (listed with the answer, tied to no sentence)",
+}
+
+
+class CitedSource(TypedDict):
+    """A source as the structured result shows it; `claims` are indices into the claims."""
+
+    number: int
+    title: str
+    url: str
+    domain: str
+    origin: Origin
+    redirect: bool
+    snippet: str
+    claims: list[int]
+
+
+class Numbered:
+    """Sources, numbered as they come; one that leads to the same page keeps its number.
+
+    Args:
+        most: How many are kept.
+        allows: Whether a source of a host is kept.
+        links: The pages that redirect links lead to.
+
+    Attributes:
+        removed: Pages that `allows` kept out.
+        beyond: Pages that there was no room for.
+    """
+
+    def __init__(self, most: int, allows: Allows, links: Mapping[str, str]) -> None:
+        self._most = most
+        self._allows = allows
+        self._links = links
+        self._kept: dict[str, CitedSource] = {}
+        self.removed: set[str] = set()
+        self.beyond: set[str] = set()
+
+    @property
+    def sources(self) -> tuple[CitedSource, ...]:
+        """The sources that are kept, by number."""
+        return tuple(self._kept.values())
+
+    def number(self, source: Source) -> int | None:
+        """Return the source's number; `None` if it is not shown."""
+        url = safe_url(self._links.get(source.url, source.url))
+        if not url:
+            return None
+        same = _same_as(url)
+        if same in self._kept:
+            return self._kept[same]["number"]
+        made = _cited_source(len(self._kept) + 1, url, source)
+        if not self._allows(made["domain"]):
+            self.removed.add(same)
+        elif len(self._kept) >= self._most:
+            self.beyond.add(same)
+        else:
+            self._kept[same] = made
+            return made["number"]
+        return None
+
+
+def source_lines(sources: Iterable[CitedSource]) -> str:
+    """Return the sources as lines of text, titles made harmless in Markdown."""
+    return "\n".join(_line(source) for source in sources)
+
+
+def host_of(url: str) -> str:
+    """Return a URL's host, in lower case and without `www.`; empty if it has none."""
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host name with a dot in it, and nothing else."""
+    return len(text) <= 253 and bool(_HOST.fullmatch(text))
+
+
+def safe_url(url: str) -> str:
+    """Return a URL that is safe to show: http(s), a host, no user name, nothing that cannot be seen.
+
+    Characters that Markdown or HTML would take for their own are percent-encoded. Empty if it is
+    none of that.
+    """
+    try:
+        parts = urlsplit(url)
+        host, name = parts.hostname, parts.username
+    except ValueError:
+        return ""
+    plain = len(url) <= 4_096 and url.isprintable() and not any(c.isspace() for c in url)
+    fine = plain and parts.scheme in ("http", "https") and bool(host) and name is None and "\\" not in url
+    return url.translate(_UNSAFE) if fine else ""
+
+
+def plain_title(title: str) -> str:
+    """Return a stranger's title as one line without control characters, links or schemes."""
+    bare = re.sub(r"\b[a-z][a-z0-9+.-]{1,20}:(?://)?(?=\S)", "", one_line(title, 300), flags=re.IGNORECASE)
+    return one_line(bare.replace("](", "] ("), 160)
+
+
+def _same_as(url: str) -> str:
+    """Return what two spellings of one page's address share."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return f"{host_of(url)}:{parts.port or ''}{path}?{parts.query}"
+
+
+def _cited_source(number: int, url: str, source: Source) -> CitedSource:
+    redirect = is_redirect(url)
+    # Google titles its redirects with the name of the site they lead to.
+    site = source.title.strip().lower().removeprefix("www.")
+    domain = (site if is_host(site) else "") if redirect else host_of(url)
+    return CitedSource(
+        number=number,
+        title=plain_title(source.title) or domain,
+        url=url,
+        domain=domain,
+        origin=source.origin,
+        redirect=redirect,
+        snippet=plain_title(source.snippet),
+        claims=[],
+    )
+
+
+def _line(source: CitedSource) -> str:
+    noted = " (a Google redirect link; it expires)" if source["redirect"] else ""
+    noted += "" if source["claims"] else _TIED_TO_NOTHING.get(source["origin"], "")
+    return f"[{source['number']}] {source['title'].translate(_MARKDOWN)} - {source['url']}{noted}"

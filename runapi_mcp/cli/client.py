@@ -1,0 +1,172 @@
+"""One call of a tool in this process, watched as it grows; Ctrl-C keeps what there is."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import anyio
+from pydantic import ValidationError
+
+from runapi_mcp.cli.screen import Screen
+from runapi_mcp.errors import InputError, RunapiError, SettingsError
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.values import View
+from runapi_mcp.own_key import OwnKey
+from runapi_mcp.request import Caller, Run
+from runapi_mcp.settings import Settings
+from runapi_mcp.tools import TOOLS, Reply, taught
+from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.wire.types import JsonObject
+
+Ending: TypeAlias = Literal["complete", "partial", "failed", "refused", "interrupted"]
+
+_PAGE: Final = 2_000_000
+_LONGEST: Final = 3600.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the person at the keyboard wants: a tool, its arguments, and the files they named themselves."""
+
+    tool: str
+    arguments: JsonObject
+    files: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        question: What was asked.
+        reply: What the tool made of it.
+        ending: How it ended; `refused` means that nothing was sent.
+        view: The generation as it ended, if one was begun.
+    """
+
+    question: Question
+    reply: Reply
+    ending: Ending
+    view: View | None = None
+
+
+@dataclass
+class _Watched:
+    """The generation that this terminal follows, once there is one."""
+
+    generation: Followable | None = None
+
+    def begun(self, generation: Followable) -> None:
+        self.generation = generation
+
+    @property
+    def view(self) -> View | None:
+        return self.generation.view() if self.generation else None
+
+
+async def perform(
+    question: Question, settings: Settings, screen: Screen, own_key: OwnKey | None = None
+) -> Outcome:
+    """Carry a question out and return what came of it, however it ended.
+
+    Args:
+        question: What is asked.
+        settings: What can be set.
+        screen: Shows what goes on.
+        own_key: Finds the key, if a keyring has it.
+    """
+    watched = _Watched()
+    upstream = Upstream(settings)
+    generations = Generations(upstream, settings, on_begin=watched.begun)
+    run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)
+    interrupts = _Interrupts()
+    reply = Reply("Interrupted before anything came.", is_error=True)
+    try:
+        async with generations.open(), interrupts.minded(watched), _shown(watched, screen):
+            try:
+                reply = await _reply(question, run)
+            except RunapiError as error:
+                # Caught in here: what leaves a task group is a group of errors.
+                reply = Reply(str(error), is_error=True, code=error.code, error=error)
+    finally:
+        await upstream.aclose()
+    return Outcome(question, reply, "interrupted" if interrupts.count else _ending(reply), watched.view)
+
+
+async def _reply(question: Question, run: Run) -> Reply:
+    tool = TOOLS[question.tool]
+    longest = min(run.settings.deadline, _LONGEST)
+    waits = {"wait_seconds": longest} if "wait_seconds" in tool.args.model_fields else {}
+    try:
+        args = tool.args.model_validate(question.arguments | waits)
+    except ValidationError as error:
+        raise taught(error, tool.args) from None
+    return await tool.perform(args, run)
+
+
+async def _untold(_seconds: float, _line: str) -> None:
+    """Tell nobody: the screen looks for itself."""
+
+
+def _roomy(settings: Settings, files: Sequence[str]) -> Settings:
+    """Return settings for a person: one page however long, and the folders of the files they named."""
+    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_folders(files)))
+
+
+def _folders(files: Sequence[str]) -> Iterator[str]:
+    for file in files:
+        if "://" not in file and not file.startswith("data:"):
+            # Without a working directory, or somebody of that name, reading the file fails and says why.
+            with suppress(OSError, RuntimeError):
+                yield str(Path(file).expanduser().absolute().parent)
+
+
+def _ending(reply: Reply) -> Ending:
+    if reply.is_error:
+        return "refused" if isinstance(reply.error, InputError | SettingsError) else "failed"
+    return "complete" if reply.receipt is None or reply.receipt.complete else "partial"
+
+
+class _Interrupts:
+    """Ctrl-C: the first ends the generation and keeps its text, the next one ends everything."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @asynccontextmanager
+    async def minded(self, watched: _Watched) -> AsyncIterator[None]:
+        """Mind them for as long as the block lasts."""
+        async with anyio.create_task_group() as tasks:
+            with suppress(NotImplementedError):  # Windows: KeyboardInterrupt comes instead
+                await tasks.start(self._mind, watched, tasks.cancel_scope)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _mind(
+        self,
+        watched: _Watched,
+        everything: anyio.CancelScope,
+        *,
+        task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT) as signals:
+            task_status.started()
+            async for _ in signals:
+                self.count += 1
+                if self.count > 1 or watched.generation is None:
+                    everything.cancel()
+                else:
+                    await watched.generation.stop()
+
+
+@asynccontextmanager
+async def _shown(watched: _Watched, screen: Screen) -> AsyncIterator[None]:
+    """Show what is followed for as long as the block lasts."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(screen, lambda: watched.generation)
+        yield
+        tasks.cancel_scope.cancel()

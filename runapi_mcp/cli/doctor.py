@@ -1,0 +1,99 @@
+"""doctor: its flags, and what it examines."""
+
+import argparse
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runapi_mcp.cli.install import launch_of, machine_of
+from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command
+from runapi_mcp.errors import SettingsError
+
+if TYPE_CHECKING:
+    from runapi_mcp.doctor import Patient
+    from runapi_mcp.settings import Settings
+
+
+def add_doctor(commands: Subparsers) -> None:
+    """Add doctor."""
+    doctor = add_command(
+        commands,
+        "doctor",
+        "check key, network, models and what every host would see",
+        takes="[OPTIONS]",
+        examples=["runapi-mcp doctor", "runapi-mcp doctor --json"],
+    )
+    doctor.set_defaults(person=_doctor)
+    doctor.add_argument("--yes", action="store_true", help="make the tiny call that costs a few tokens")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _doctor(given: argparse.Namespace, around: Surroundings) -> int:
+    import anyio
+
+    return anyio.run(_examine, given, around)
+
+
+async def _examine(given: argparse.Namespace, around: Surroundings) -> int:
+    from runapi_mcp.doctor import as_json, examine, line, verdict
+
+    findings = []
+    async for finding in examine(_patient(given, around)):
+        findings.append(finding)
+        if not given.json:
+            around.say(line(finding))
+    if given.json:
+        around.say_json(json.dumps(as_json(findings), ensure_ascii=False, indent=2))
+    else:
+        around.say(verdict(findings))
+    return 1 if any(finding.status == "fail" for finding in findings) else 0
+
+
+def _patient(given: argparse.Namespace, around: Surroundings) -> "Patient":
+    import shutil
+
+    from runapi_mcp.doctor import Patient
+
+    return Patient(
+        _settings(around),
+        machine_of(around),
+        launch_of(around),
+        _project(),
+        _installed,
+        which=lambda name, path: shutil.which(name, path=path),
+        now=lambda: datetime.now(UTC),
+        consent=lambda question: _consent(question, given, around),
+    )
+
+
+def _settings(around: Surroundings) -> "Settings | SettingsError":
+    try:
+        return around.settings()
+    except SettingsError as error:
+        return error
+
+
+def _installed(name: str) -> str | None:
+    """Return the version of a package, if it is there."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _consent(question: str, given: argparse.Namespace, around: Surroundings) -> bool:
+    """Return whether something may be done that costs; a person is asked, a program must have said so."""
+    if given.yes or given.json or not (around.stdin.isatty() and around.err.isatty()):
+        return bool(given.yes)
+    around.err.write(f"{question} [y/N] ")
+    return around.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _project() -> Path | None:
+    with suppress(OSError):  # the working directory may be gone
+        return Path.cwd()
+    return None

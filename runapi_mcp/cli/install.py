@@ -1,0 +1,231 @@
+"""install and uninstall: their flags, and what each does with them."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
+from runapi_mcp.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import SecretStr
+
+    from runapi_mcp.hosts import Host, Launch, Machine, Wish
+    from runapi_mcp.settings import Option
+
+
+def add_install(commands: Subparsers) -> None:
+    """Add install and uninstall."""
+    install = add_command(
+        commands,
+        "install",
+        "add this server to a host's config",
+        takes="[OPTIONS] HOST",
+        description="Add this server to a host's config. Settings that are given as flags go into it.",
+        examples=["runapi-mcp install codex", "runapi-mcp install --list"],
+    )
+    install.set_defaults(person=_install)
+    install.add_argument("host", nargs="?", metavar="HOST", help="such as codex or cursor; --list shows all")
+    install.add_argument("--list", action="store_true", help="show every host, its config, and what is in it")
+    install.add_argument("--json", action="store_true", help="with --list: as JSON")
+    _add_key_flags(install)
+    uninstall = add_command(
+        commands,
+        "uninstall",
+        "take this server out of a host's config",
+        takes="[OPTIONS] HOST",
+        examples=["runapi-mcp uninstall codex"],
+    )
+    uninstall.set_defaults(person=_uninstall)
+    uninstall.add_argument("host", metavar="HOST", help="such as codex or cursor")
+    for parser in (install, uninstall):
+        parser.add_argument("--print", action="store_true", help="only print, change nothing")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--config", metavar="FILE", help="another config file than the host's usual one")
+        which.add_argument(
+            "--project",
+            action="store_true",
+            help="the config of the project in the working directory, where the host has one",
+        )
+
+
+def _add_key_flags(install: Parser) -> None:
+    key = install.add_mutually_exclusive_group()
+    key.add_argument(
+        "--key-env", metavar="NAME", help="variable that holds the key, where the host can refer to one"
+    )
+    key.add_argument(
+        "--store-key", action="store_true", help="write the key from RUNAPI_TOKEN into the config"
+    )
+    key.add_argument(
+        "--no-key", action="store_true", help="leave the key out where the host needs it in its config"
+    )
+    key.add_argument(
+        "--keyring",
+        dest="from_keyring",
+        action="store_true",
+        help="have the server take the key from this machine's keyring; runapi-mcp key set puts it there",
+    )
+
+
+def _install(given: argparse.Namespace, around: Surroundings) -> int:
+    from runapi_mcp import hosts
+
+    machine = machine_of(around)
+    if given.list and (given.project or given.config):
+        given.parser.error("--list shows every host's own config: leave --project and --config out.")
+    if given.list:
+        _list(machine, around, as_json=given.json)
+        return 0
+    if given.json or not given.host:
+        given.parser.error("--json goes with --list." if given.json else _which_host())
+    host = hosts.host_named(given.host)
+    wish = _wish(given, around)
+    if wish.from_keyring and not wish.only_print:
+        _check_keyring(around)
+    hosts.install(host, machine, wish, around.say)
+    if not host.inherits and (lost := _not_handed_on(around)):
+        around.note(_lost(host, lost))
+    return 0
+
+
+def _lost(host: "Host", options: "Sequence[Option]") -> str:
+    """Return what is said where a host does not hand on settings that are set here."""
+    words = " ".join(f"{option.flag} …" for option in options)
+    names = ", ".join(option.env for option in options)
+    return (
+        f"{host.title} does not hand on {names}; to have the server use them, "
+        f"run runapi-mcp {words} install {host.id}."
+    )
+
+
+def _which_host() -> str:
+    from runapi_mcp.hosts import HOSTS
+
+    return f"which host? One of {', '.join(HOSTS)}."
+
+
+def _list(machine: "Machine", around: Surroundings, *, as_json: bool) -> None:
+    from runapi_mcp import hosts
+
+    rows = hosts.listed(machine)
+    if not as_json:
+        for row in rows:
+            around.say(f"{row.host.id:15} {row.state:14} {row.path}")
+        return
+    listed = [
+        {"host": row.host.id, "title": row.host.title, "state": row.state, "config": str(row.path)}
+        for row in rows
+    ]
+    around.say_json(json.dumps(listed, ensure_ascii=False, indent=2))
+
+
+def _check_keyring(around: Surroundings) -> None:
+    """See that the keyring package is there, and note what else keeps a server from finding its key.
+
+    Raises:
+        KeyringFailed: It is not.
+    """
+    import anyio
+
+    from runapi_mcp.errors import KeyMissing
+    from runapi_mcp.keychain import Keychain, check_installed
+
+    check_installed()
+    try:
+        anyio.run(Keychain(around.settings().base_url, around.env).key)
+    except KeyMissing as missing:
+        around.note(str(missing))
+
+
+def _not_handed_on(around: Surroundings) -> "list[Option]":
+    """Return the settings that are set in this environment and were not given as flags.
+
+    Where the key comes from is not among them: `install` has flags of its own for that.
+    """
+    from runapi_mcp.settings import options
+
+    return [
+        option
+        for option in options()
+        if around.env.get(option.env, "").strip()
+        and option.flag not in around.flags
+        and option.name != "keyring"
+    ]
+
+
+def _uninstall(given: argparse.Namespace, around: Surroundings) -> int:
+    from runapi_mcp import hosts
+
+    hosts.uninstall(hosts.host_named(given.host), machine_of(around), _wish(given, around), around.say)
+    return 0
+
+
+def machine_of(around: Surroundings) -> "Machine":
+    """Return the machine that the command runs on."""
+    from runapi_mcp.hosts import Machine, platform_of
+
+    home = around.env.get("USERPROFILE" if sys.platform == "win32" else "HOME") or str(Path.home())
+    return Machine(platform_of(sys.platform), around.env, home)
+
+
+def _wish(given: argparse.Namespace, around: Surroundings) -> "Wish":
+    from runapi_mcp.hosts import Wish
+
+    from_keyring = getattr(given, "from_keyring", False)
+    return Wish(
+        launch_of(around, extra="keyring" if from_keyring else ""),
+        key_variable=getattr(given, "key_env", None),
+        stored=_key_to_store(given, around),
+        without_key=getattr(given, "no_key", False),
+        from_keyring=from_keyring,
+        only_print=given.print,
+        config=Path(given.config) if given.config else None,
+        project=_project() if given.project else None,
+    )
+
+
+def _project() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise InputError(
+            "The working directory is not there any more.", advice="Change to the project's folder."
+        ) from None
+
+
+def _key_to_store(given: argparse.Namespace, around: Surroundings) -> "SecretStr | None":
+    """Return the key that is to stand in the config; where nothing is written, what stands for it."""
+    from pydantic import SecretStr
+
+    from runapi_mcp.hosts import PLACEHOLDER
+
+    if not getattr(given, "store_key", False):
+        return None
+    return SecretStr(PLACEHOLDER) if given.print else around.settings().need_key()
+
+
+def launch_of(around: Surroundings, *, extra: str = "") -> "Launch":
+    """Return how a host here starts this server, with the flags that were given.
+
+    Args:
+        around: What the command runs in.
+        extra: An extra that the server needs.
+    """
+    import shutil
+
+    from runapi_mcp.hosts import launcher
+
+    def exists(name: str) -> bool:
+        return Path(name).exists()
+
+    def which(name: str) -> str | None:
+        return shutil.which(name, path=around.env.get("PATH", ""))
+
+    found = launcher(sys.executable, exists=exists, which=which, extra=extra)
+    return replace(found, args=(*found.args, *around.flags))

@@ -1,0 +1,246 @@
+"""The command line: the only place that reads the environment, prints, and chooses exit codes.
+
+Without a command it serves one host over stdio, which is what hosts start: there every millisecond
+counts, so nothing is imported up here that answering a host's first questions does not need. What a
+command needs is imported when the command runs.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
+
+from runapi_mcp import __version__
+from runapi_mcp.errors import RunapiError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from runapi_mcp.cli.parser import Parser, Surroundings
+    from runapi_mcp.keychain import OwnKey
+    from runapi_mcp.settings import Settings
+    from runapi_mcp.transports.http.auth import Auth
+    from runapi_mcp.transports.http.options import HttpOptions
+
+_USAGE: Final = 2
+_INTERRUPTED: Final = 130
+_KEYRING: Final = "RUNAPI_MCP_KEYRING"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_typed(words) if words else _code(lambda: _serve_host({})))
+
+
+def _typed(words: Sequence[str]) -> int:
+    """Run what was typed and return its exit code; it failed if stdout could not hold what it said."""
+    from runapi_mcp.cli.outlet import Outlet
+    from runapi_mcp.transports.stdio.pipes import open_null
+
+    os.close(open_null())
+    err = Outlet(sys.stderr)
+    out = Outlet(sys.stdout, instead=err)
+    sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
+    return _code(lambda: _run(words)) or int(out.failed)
+
+
+def _code(run: Callable[[], int]) -> int:
+    """Return the exit code of a command, however it ends."""
+    try:
+        return run()
+    except SystemExit as leaving:  # argparse: its help was asked for, or the words say nothing
+        return int(leaving.code or 0)
+    except RunapiError as error:
+        from runapi_mcp.cli.outlet import told
+
+        print(f"runapi-mcp: {told(error)}", file=sys.stderr)
+        return _USAGE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except (BrokenPipeError, BaseExceptionGroup) as error:
+        if not _is_only(error, BrokenPipeError):
+            raise
+        # Whoever read the output has seen enough; what is left must not fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _is_only(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an error, or each in a group of them, is of a kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_only(inner, kind) for inner in error.exceptions)
+    return isinstance(error, kind)
+
+
+def _run(words: Sequence[str]) -> int:
+    if [*words] == ["--version"]:  # asked by scripts, before all else: it takes no parser
+        print(f"runapi-mcp {__version__}")
+        return 0
+    given = _parser(words).understood(words)
+    command: Callable[[argparse.Namespace], int] = given.command
+    return command(given) if given.person is None else int(given.person(given, _surroundings(given)))
+
+
+def _parser(words: Sequence[str]) -> "Parser":
+    """Return the parser of these words: the commands among them understand the settings too."""
+    import argparse
+
+    from runapi_mcp.cli.commands import add_commands
+    from runapi_mcp.cli.parser import PROGRAM, Parser, add_command, add_settings, understand_settings
+    from runapi_mcp.transports.http.flags import add_flags
+
+    parser = Parser(
+        prog=PROGRAM,
+        takes="[SETTINGS] [COMMAND ...]",
+        description="Gemini as MCP tools, through RunAPI. Without a command: serve one host over stdio.",
+        epilog="Each setting is also an environment variable, and a flag after a command too. The key is "
+        "never a flag:\nit is in RUNAPI_TOKEN, or in this machine's keyring (runapi-mcp key).",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(command=_serve, person=None)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command_name", prog=PROGRAM, parser_class=Parser
+    )
+    add_commands(commands, parser)
+    serve = add_command(
+        commands,
+        "serve",
+        "serve over stdio, or with --http over the network",
+        takes="[OPTIONS]",
+        examples=["runapi-mcp serve", "runapi-mcp serve --http --port 8080"],
+    )
+    serve.set_defaults(command=_serve)
+    add_flags(serve)
+    add_settings(parser)
+    add_settings(serve, default=argparse.SUPPRESS)
+    for name in commands.choices.keys() & set(words) - {"serve"}:
+        understand_settings(commands.choices[name])
+    return parser
+
+
+def _settings(given: "argparse.Namespace") -> "Settings":
+    """Return the settings: flags first, then the environment."""
+    from runapi_mcp.settings import from_env
+
+    return from_env({**os.environ, **_flags(given)})
+
+
+def _flags(given: "argparse.Namespace") -> dict[str, str]:
+    """Return the flags as the variables they stand in for."""
+    from runapi_mcp.settings import options
+
+    return {o.env: value for o in options() if (value := getattr(given, o.name, None)) is not None}
+
+
+def _surroundings(given: "argparse.Namespace") -> "Surroundings":
+    """Return what the commands people type are given of this process."""
+    from runapi_mcp.cli.parser import Surroundings
+    from runapi_mcp.settings import options
+
+    flags = [
+        word
+        for option in options()
+        if (value := getattr(given, option.name, None)) is not None
+        for word in (option.flag, value)
+    ]
+    # A process may be started without any stdin at all.
+    stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  # for as long as it runs
+    return Surroundings(
+        os.environ, lambda: _settings(given), flags, stdin, sys.stdout, sys.stderr, _flags(given)
+    )
+
+
+def _serve(given: "argparse.Namespace") -> int:
+    from runapi_mcp.transports.http.flags import options_from
+
+    network = options_from(given, os.environ)
+    return _serve_host(_flags(given)) if network is None else _serve_http(given, *network)
+
+
+def _serve_host(flags: Mapping[str, str]) -> int:
+    """Serve the host that started this process; answer it while the rest of this is imported."""
+    from runapi_mcp.boot.prologue import begin, leave_on_signals, quick_imports
+    from runapi_mcp.transports.stdio.pipes import claim_stdio
+
+    if os.isatty(0):
+        print("Waiting for a host on stdin. runapi-mcp --help lists the commands.", file=sys.stderr)
+    wire = claim_stdio()
+    leave_on_signals()
+    env = {**os.environ, **flags}
+    prologue = begin(wire) if _boots_fast(env) else None
+    with quick_imports():
+        import warnings
+
+        from runapi_mcp.settings import from_env
+
+        settings = from_env(env)
+        if settings.key_problem:
+            print(f"runapi-mcp: {settings.key_problem}", file=sys.stderr)
+
+        from runapi_mcp.upstream.http import warm
+
+        warm(settings)
+        own_key = _own_key(settings)
+
+        import anyio
+
+        from runapi_mcp import logs
+        from runapi_mcp.transports.stdio.serve import serve_local
+
+    logs.configure(settings, sys.stderr)
+    warnings.simplefilter("ignore")
+    anyio.run(serve_local, settings, prologue, own_key)
+    return 0
+
+
+def _own_key(settings: "Settings") -> "OwnKey | None":
+    """Return what finds the key in the keyring, if it is to be found there; nothing is asked yet."""
+    if not settings.key_is_in_keyring:
+        return None
+    from runapi_mcp.keychain import SERVER_SECONDS, Keychain, OwnKey
+
+    return OwnKey(Keychain(settings.base_url, os.environ, seconds=SERVER_SECONDS))
+
+
+def _boots_fast(env: Mapping[str, str]) -> bool:
+    """Whether to answer before the server is there.
+
+    Settings are read first if there are any: a host must not be answered by a server that then
+    leaves because of a bad one.
+
+    Raises:
+        SettingsError: A value is not what its setting takes.
+    """
+    known = {"RUNAPI_TOKEN"}
+    if env.get(_KEYRING) == "1":  # as install writes it
+        known.add(_KEYRING)
+    if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
+        return True
+    from runapi_mcp.settings import values_from
+
+    return values_from(env).get("fast_boot", True) is True
+
+
+def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:
+    import warnings
+
+    import anyio
+
+    from runapi_mcp import logs
+    from runapi_mcp.transports.http.serve import serve_http
+
+    settings = _settings(given)
+    logs.configure(settings, sys.stderr)
+    warnings.simplefilter("ignore")
+
+    async def run() -> None:
+        await serve_http(settings, options, auth, announce=_announce_http, own_key=_own_key(settings))
+
+    anyio.run(run)
+    return 0
+
+
+def _announce_http(base_url: str) -> None:
+    where = f"{base_url}/mcp (older clients: {base_url}/sse)"
+    print(f"runapi-mcp listens at {where}", file=sys.stderr, flush=True)

@@ -1,0 +1,177 @@
+"""Where everything that is printed goes out, and an error in the words of a person at a terminal."""
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, TextIO
+
+from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
+
+_CLOSED: Final = OSError(errno.EBADF, "it is closed")
+_SPELLED: Final = {
+    **dict.fromkeys("‘’‚′", "'"),
+    **dict.fromkeys("“”„″", '"'),
+    **dict.fromkeys("·–—−‑─━", "-"),
+    **dict.fromkeys("│┃▌", "|"),
+    **dict.fromkeys("├└┌┐┘┤┬┴┼", "+"),
+    **dict.fromkeys("\u00a0\u2009\u202f", " "),
+    **dict.fromkeys("×✗", "x"),
+    "ø": "o",
+    "Ø": "O",
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "ł": "l",
+    "Ł": "L",
+    "…": "...",
+    "•": "*",
+    "▸": ">",
+    "→": "->",
+    "✓": "+",
+}
+"""How characters are written where only ASCII is."""
+
+
+class Outlet:
+    """A stream that commands write text to, whatever becomes of it; each write is flushed.
+
+    Args:
+        stream: The stream; `None` where the process was started with it closed.
+        instead: Takes what the stream cannot, after a line that says so. Without it that is lost in
+            silence: there is nowhere left to say it.
+    """
+
+    def __init__(self, stream: TextIO | None, instead: "Outlet | None" = None) -> None:
+        self._stream = stream
+        self._instead = instead
+        self.failed = False
+
+    @property
+    def encoding(self) -> str:
+        """The stream's encoding."""
+        return (self._stream and self._stream.encoding) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write a text; characters that the encoding lacks are written plainly.
+
+        Raises:
+            BrokenPipeError: Whoever read the stream has seen enough.
+        """
+        if not self.failed:
+            try:
+                self._write(plain(text, self.encoding))
+            except OSError as error:
+                if isinstance(error, BrokenPipeError) and self._instead is not None:
+                    raise
+                self._fail(error)
+        if self.failed and self._instead is not None:
+            self._instead.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: what was written has been flushed."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the stream's descriptor.
+
+        Raises:
+            OSError: It was closed.
+        """
+        if self._stream is None:
+            raise _CLOSED
+        return self._stream.fileno()
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            raise _CLOSED
+        self._stream.write(text)
+        self._stream.flush()
+
+    def _fail(self, error: OSError) -> None:
+        self.failed = True
+        if self._stream is not None:
+            # What is left in its buffer must not fail again at the exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        if self._instead is not None:
+            why = error.strerror or type(error).__name__
+            self._instead.write(f"runapi-mcp: stdout could not be written ({why}); this was meant for it:\n")
+
+
+def plain(text: str, encoding: str) -> str:
+    """Return a text in an encoding's characters; others are spelled, lose their accents, or become `?`."""
+    if _has(encoding, text):
+        return text
+    return "".join(char if _has(encoding, char) else _spelled(char, encoding) for char in text)
+
+
+def _spelled(char: str, encoding: str) -> str:
+    import unicodedata
+
+    if char in _SPELLED:
+        return _SPELLED[char]
+    # Letters alone: without what makes them a power or a fraction, digits would be other numbers.
+    parts = unicodedata.normalize("NFKD", char) if char.isalpha() else ""
+    return "".join(part for part in parts if _has(encoding, part)) or "?"
+
+
+def _has(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+if TYPE_CHECKING:
+    from runapi_mcp.generations.values import View
+
+_ADVICE: Final[Mapping[str, str]] = {
+    "key_missing": "Get one at https://runapi.ai, then: export RUNAPI_TOKEN=… "
+    "(or keep it in this machine's keyring: runapi-mcp key set).",
+    "keyring_failed": "Set RUNAPI_TOKEN instead.",
+    "key_refused": "Set RUNAPI_TOKEN to a valid RunAPI key (https://runapi.ai).",
+    "not_allowed": "Use a model this key may call (runapi-mcp models shows them), or a key that may call it.",
+    "not_found": "runapi-mcp models shows the models that exist. If every model fails, RunAPI may serve "
+    "them elsewhere: try --chat-path /v1.",
+    "model_retired": "Name another with --model; runapi-mcp models shows those that exist.",
+    "unreachable": "Check the network, the proxy settings and --base-url; nothing was sent.",
+    "cut": "Ask again.",
+    "failed_midway": "It is RunAPI's side; ask again.",
+    "stalled": "Ask again, or raise --idle-timeout if long silences are normal for this model and effort.",
+    "deadline": "Ask for less at once, or raise --deadline.",
+    "budget_spent": "They count anew at 00:00 UTC; --max-tokens-per-day allows more.",
+}
+"""By the error's code, in place of what is said to models and to whoever set a host up."""
+
+
+def told(error: RunapiError) -> str:
+    """Return an error as a person is told of it."""
+    usual = error.advice == error.default_advice
+    advice = _ADVICE.get(error.code, error.advice) if usual else error.advice
+    if isinstance(error, NotFound):
+        advice = advice.replace("list_models", "runapi-mcp models")
+    request_id = error.request_id if isinstance(error, UpstreamError) else None
+    parts = [error.what, advice, f"(request id {request_id})" if request_id else ""]
+    return " ".join(part for part in parts if part)
+
+
+def partial(view: "View") -> str:
+    """Return why an answer is not all there is, as a person is told of it; empty if it is."""
+    finish = view.answer.finish
+    match view.status:
+        case "complete" | "running":
+            return ""
+        case "cancelled":
+            return "Partial: it was interrupted."
+        case _ if view.error is not None:
+            return f"Partial: {told(view.error)}"
+        case _ if finish is not None and finish.reason == "length":
+            return "Partial: the output limit was reached (--max-output-tokens, or the model's own)."
+        case _ if finish is not None and finish.reason == "filtered":
+            return "Partial: a safety rule stopped the answer."
+        case _:
+            return "Partial: the model stopped with an error. Ask again."

@@ -1,0 +1,268 @@
+"""A parser whose errors take three lines, the settings as its flags, and what a command is given."""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeAlias, TypeVar
+
+from runapi_mcp.settings import Option, Settings, options
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a command is given of the process it runs in.
+
+    Attributes:
+        env: The environment.
+        settings: Reads the settings; raises what is wrong with them.
+        flags: The settings that were given as flags, as they were given.
+        stdin: Where `-` reads from.
+        out: Where answers go; it flushes itself.
+        err: Where what is said about them goes; it flushes itself.
+        variables: The settings that were given as flags, as the variables they stand for.
+    """
+
+    env: Mapping[str, str]
+    settings: Callable[[], Settings]
+    flags: Sequence[str]
+    stdin: TextIO
+    out: TextIO
+    err: TextIO
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, line: str) -> None:
+        """Write a line to `out`."""
+        self.out.write(f"{line}\n")
+
+    def say_json(self, text: str) -> None:
+        """Write a JSON text to `out`; what its encoding lacks is escaped, so that programs read the same."""
+        self.say(escaped(text, self.out.encoding or "utf-8"))
+
+    def note(self, line: str) -> None:
+        """Write a line to `err`."""
+        self.err.write(f"{line}\n")
+
+
+def escaped(text: str, encoding: str) -> str:
+    """Return a JSON text in characters that an encoding has; others can only stand in its strings."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
+    return text
+
+
+if TYPE_CHECKING:
+    # Where argparse keeps the type of what add_subparsers() returns.
+    from argparse import _SubParsersAction as SubParsersAction
+
+Subparsers: TypeAlias = "SubParsersAction[Parser]"
+
+T = TypeVar("T")
+
+PROGRAM: Final = "runapi-mcp"
+_USAGE: Final = 2
+_FOUND: Final = "exit codes: 0 complete, 1 failed, 2 wrong call or no key, 3 partial, 130 interrupted"
+_DONE: Final = "exit codes: 0 done, 1 failed, 2 wrong call or no key, 130 interrupted"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser for a command.
+
+    Args:
+        about: A line on what it does.
+        takes: How its arguments are written, for the usage line.
+        examples: Commands as one would type them, shown at the end of the help.
+        partial: Whether what it gives may be partial, which has an exit code.
+        words: The name of the argument that words between the flags belong to.
+        more: What :class:`argparse.ArgumentParser` takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        about: str = "",
+        takes: str = "",
+        examples: Sequence[str] = (),
+        partial: bool = False,
+        words: str = "",
+        **more: Any,  # noqa: ANN401  # handed on as it is
+    ) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **more)
+        self.usage = f"{self.prog} {takes}".strip()
+        self.about = about
+        self._words = words
+        if examples:
+            codes = _FOUND if partial else _DONE
+            self.epilog = "\n".join(["examples:", *(f"  {line}" for line in examples), "", codes])
+        self.set_defaults(parser=self)
+
+    @property
+    def flags(self) -> "list[argparse.Action]":
+        """The flags that its help shows."""
+        return [a for a in self._actions if a.option_strings and a.help != argparse.SUPPRESS]
+
+    @property
+    def operands(self) -> "list[argparse.Action]":
+        """What it takes beside flags."""
+        return [action for action in self._actions if not action.option_strings]
+
+    @property
+    def names(self) -> list[str]:
+        """Every flag it takes, shown or not, by each of its names."""
+        return [name for action in self._actions for name in action.option_strings]
+
+    def understood(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return what the words say; leave with how to write them if they say nothing that is known."""
+        given, left = self.parse_known_args(words)
+        parser: Parser = given.parser
+        if left:
+            parser.take(left, given)
+        return given
+
+    def take(self, left: Sequence[str], given: argparse.Namespace) -> None:
+        """Take words that argparse left over, because flags stood before them; flags are refused."""
+        unknown = next((word for word in left if word.startswith("-") and word != "-"), None)
+        if unknown is None and self._words:
+            setattr(given, self._words, [*getattr(given, self._words), *left])
+        elif unknown is None:
+            self.error(f"{left[0]!r} is one word too many.")
+        else:
+            name = unknown.partition("=")[0]
+            self.error(f"there is no {name[:40]} here.{_meant(name, self.names)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, how the command is used and where more is said, and leave."""
+        self.exit(_USAGE, f"{PROGRAM}: {message}\n{self.format_usage()}{self.prog} --help says more.\n")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        choices = [str(choice) for choice in action.choices or ()]
+        if not choices or value in choices:
+            return
+        if action.dest == "command_name":
+            raise argparse.ArgumentError(None, f"no command {value!r}.{_meant(str(value), choices)}")
+        listed = ", ".join(choices)
+        raise argparse.ArgumentError(action, f"{value!r} is none of {listed}.{_meant(str(value), choices)}")
+
+
+def add_command(
+    commands: Subparsers,
+    name: str,
+    about: str,
+    *,
+    takes: str,
+    examples: Sequence[str],
+    description: str = "",
+    partial: bool = False,
+    words: str = "",
+) -> Parser:
+    """Add a command; see :class:`Parser` for what it says of itself.
+
+    Args:
+        commands: Where it is added.
+        name: What is typed.
+        about: A line on what it does.
+        takes: How its arguments are written.
+        examples: Commands as one would type them.
+        description: More on what it does.
+        partial: Whether what it gives may be partial.
+        words: The name of the argument that words between the flags belong to.
+    """
+    return commands.add_parser(
+        name,
+        help=about,
+        about=about,
+        description=description or f"{about[0].upper()}{about[1:]}.",
+        prog=f"{PROGRAM} {name}",
+        takes=takes,
+        examples=examples,
+        partial=partial,
+        words=words,
+    )
+
+
+def taking(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a reader of settings as argparse calls one, which then tells what it takes.
+
+    Args:
+        read: Raises ValueError with what it takes.
+    """
+
+    def typed(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as wanted:
+            raise argparse.ArgumentTypeError(f"{text[:20]!r} is not {wanted}.") from None
+
+    return typed
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    """Return the question whether something known was meant, if something is near."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+_GROUPS: Final = {
+    "RunAPI": ("base_url", "chat_path", "connect_timeout", "keyring"),
+    "models": ("model", "search_model", "dialect"),
+    "time": ("hold", "idle_timeout", "deadline"),
+    "files": ("allow_dirs", "max_file_bytes"),
+    "how much": (
+        *("max_result_chars", "max_running", "max_waiting", "max_calls_per_user", "max_tokens_per_day"),
+        *("max_event_bytes", "max_stream_bytes"),
+    ),
+    "what is kept": ("keep_seconds", "keep_generations", "keep_bytes", "store"),
+    "logs, start": ("log", "log_content", "fast_boot"),
+}
+_OTHERS: Final = "others"
+_METAVARS: Final = {
+    "base_url": "URL",
+    "chat_path": "PATH",
+    "model": "ID",
+    "search_model": "ID",
+    "hold": "SECONDS",
+    "idle_timeout": "SECONDS",
+    "deadline": "SECONDS",
+    "connect_timeout": "SECONDS",
+    "keep_seconds": "SECONDS",
+    "allow_dirs": "DIRS",
+    "store": "URL",
+}
+
+
+def add_settings(parser: "Parser", *, default: str | None = None) -> None:
+    """Add a flag for each setting, in groups."""
+    left = {option.name: option for option in options()}
+    for title, names in _GROUPS.items():
+        group = parser.add_argument_group(f"settings: {title}", argument_default=default)
+        for option in (left.pop(name) for name in names if name in left):
+            _add(group, option, _about(option))
+    if left:
+        group = parser.add_argument_group(f"settings: {_OTHERS}", argument_default=default)
+        for option in left.values():
+            _add(group, option, _about(option))
+
+
+def understand_settings(parser: "Parser") -> None:
+    """Have a command understand the flags of the settings without showing them; its own go first."""
+    taken = set(parser.names)
+    group = parser.add_argument_group(argument_default=argparse.SUPPRESS)
+    for option in options():
+        if option.flag not in taken:
+            _add(group, option, argparse.SUPPRESS)
+
+
+def _add(group: "argparse._ArgumentGroup", option: Option, about: str) -> None:
+    choices = f"{{{','.join(option.choices)}}}" if option.choices else ""
+    group.add_argument(
+        option.flag, dest=option.name, metavar=choices or _METAVARS.get(option.name, "N"), help=about
+    )
+
+
+def _about(option: Option) -> str:
+    default = f"Default: {option.default_text}." if option.default_text else ""
+    return " ".join(part for part in (option.about, default, option.env) if part).replace("%", "%%")

@@ -1,0 +1,226 @@
+"""An outcome as it is printed: for a person, for a pipe, for a program."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, TextIO
+
+from runapi_mcp.cli.client import Ending, Outcome
+from runapi_mcp.cli.outlet import partial, told
+from runapi_mcp.cli.screen import console_on, printable
+from runapi_mcp.tools import asked_for
+from runapi_mcp.wire.types import JsonObject
+
+_ABILITIES: Final = {
+    "search": "SEARCH",
+    "structured_output": "JSON",
+    "function_calling": "FUNCTIONS",
+    "files": "FILES",
+}
+_REDIRECT: Final = " (a Google redirect link; it expires)"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What there is to print.
+
+    Attributes:
+        text: The answer.
+        kind: How it is written.
+        thoughts: A summary of the thinking, if it was asked for.
+        sources: What it rests on, a line each.
+        calls: The functions that the model asks for.
+    """
+
+    text: str
+    kind: Literal["markdown", "json", "lines"] = "markdown"
+    thoughts: str = ""
+    sources: str = ""
+    calls: tuple[JsonObject, ...] = ()
+
+    @property
+    def below(self) -> tuple[str, ...]:
+        """What follows the answer."""
+        calls = json.dumps(self.calls, ensure_ascii=False, indent=2) if self.calls else ""
+        return tuple(block for block in (f"Sources:\n{self.sources}" if self.sources else "", calls) if block)
+
+    @property
+    def plain(self) -> str:
+        """All of it, for a pipe."""
+        lead = f"Thinking:\n{self.thoughts}\n\nAnswer:" if self.thoughts else ""
+        text = f"{lead}\n{self.text}" if lead else self.text
+        return "\n\n".join(block for block in (text, *self.below) if block)
+
+
+def sheet_of(outcome: Outcome) -> Sheet:
+    """Return what there is to print of an outcome that is no error."""
+    structured = outcome.reply.structured or {}
+    match outcome.question.tool:
+        case "ask_gemini" if outcome.view is not None:
+            answer, asked = outcome.view.answer, outcome.view.job.call
+            thoughts = answer.thoughts.strip() if asked.include_thoughts else ""
+            calls = asked_for(answer.function_calls) if asked.functions else []
+            return Sheet(answer.text, thoughts=thoughts, calls=tuple(calls))
+        case "search_web":
+            return Sheet(outcome.reply.answer, sources=_sources(structured))
+        case "extract_json":
+            return Sheet(outcome.reply.answer, "json")
+        case "list_models":
+            return Sheet(_table(structured), "lines")
+    return Sheet(outcome.reply.answer)
+
+
+def _sources(structured: JsonObject) -> str:
+    """Return the sources of a search, a line each."""
+    listed: Any = structured.get("sources", [])
+    return "\n".join(
+        f"[{source['number']}] {source['title']} - {source['url']}{_REDIRECT if source['redirect'] else ''}"
+        for source in listed
+    )
+
+
+def _table(structured: JsonObject) -> str:
+    """Return the models, a line each, and the defaults."""
+    models: Any = structured.get("models", [])
+    rows = [["MODEL", *_ABILITIES.values(), "EFFORT", "NOTE"], *map(_row, models)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    default, search = structured.get("default"), structured.get("search_default")
+    return "\n".join([*lines, "", f"Default: {default}; for search: {search}."])
+
+
+def _row(model: Mapping[str, Any]) -> list[str]:
+    if not model["known"]:
+        stands = f"stands for {model['stands_for']}" if "stands_for" in model else "abilities not known"
+        return [model["id"], *("?" for _ in _ABILITIES), "?", stands]
+    able = ["yes" if model[name] else "no" for name in _ABILITIES]
+    efforts = "/".join(model["reasoning_effort"]) or "no"
+    stands = f"Stands for {model['stands_for']}." if "stands_for" in model else ""
+    return [model["id"], *able, efforts, " ".join(part for part in (stands, model.get("note", "")) if part)]
+
+
+EXIT_CODES: Final[dict[Ending, int]] = {
+    "complete": 0,
+    "failed": 1,
+    "refused": 2,
+    "partial": 3,
+    "interrupted": 130,
+}
+"""What a shell is told."""
+
+Say = Callable[[str], None]
+
+_OF_A_HANDLE: Final = ("handle", "next_offset", "notes", "note")
+"""What a structured result says of a generation that ends with this process, or in words for models."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where an outcome is printed.
+
+    Attributes:
+        out: The terminal, if there is one.
+        say: Told the answer, for stdout.
+        say_json: The same, where it is JSON.
+        note: Told what is said about it, for stderr.
+        terminal: Whether a person reads `out` on a terminal.
+    """
+
+    out: TextIO
+    say: Say
+    say_json: Say
+    note: Say
+    terminal: bool
+
+
+def printed(outcome: Outcome, paper: Paper) -> int:
+    """Print an outcome and return the exit code it stands for.
+
+    The answer and its sources go to stdout, all that is said about them to stderr.
+    """
+    if outcome.reply.is_error:
+        paper.note(f"runapi-mcp: {printable(_failure(outcome))}")
+        return EXIT_CODES[outcome.ending]
+    sheet = sheet_of(outcome)
+    if paper.terminal:
+        _print_for_eyes(sheet, paper)
+    elif sheet.kind == "json":
+        paper.say_json(sheet.plain)
+    else:
+        paper.say(sheet.plain)
+    for note in _notes(outcome):
+        paper.note(printable(note))
+    if paper.terminal and (receipt := _receipt_line(outcome)):
+        paper.note(receipt)
+    return EXIT_CODES[outcome.ending]
+
+
+def as_json(outcome: Outcome) -> JsonObject:
+    """Return an outcome for programs: text, structure and receipt, whatever there is of each."""
+    reply, sheet = outcome.reply, sheet_of(outcome)
+    structured = {k: v for k, v in (reply.structured or {}).items() if k not in _OF_A_HANDLE}
+    facts: JsonObject = {
+        "tool": outcome.question.tool,
+        "ending": outcome.ending,
+        "text": _failure(outcome) if reply.is_error else sheet.text,
+        "thoughts": sheet.thoughts or None,
+        "function_calls": list(sheet.calls) or None,
+        "notes": list(_notes(outcome)) or None,
+        "structured": structured or None,
+        "receipt": asdict(reply.receipt) if reply.receipt else None,
+        "code": _code(outcome) or None,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _failure(outcome: Outcome) -> str:
+    """Return why there is no answer."""
+    return told(outcome.reply.error) if outcome.reply.error is not None else outcome.reply.text
+
+
+def _notes(outcome: Outcome) -> Iterator[str]:
+    """Yield what must be said beside the answer, a sentence or two each."""
+    if outcome.reply.is_error:
+        return
+    yield from outcome.reply.notes
+    if outcome.reply.error is not None:
+        yield f"This is the built-in table, not RunAPI's live list: {told(outcome.reply.error)}"
+    if outcome.view is not None and (why := partial(outcome.view)):
+        yield why
+
+
+def _code(outcome: Outcome) -> str:
+    """Return the stable code of what went wrong, if anything did."""
+    error = outcome.reply.error or (outcome.view.error if outcome.view else None)
+    return error.code if error is not None else outcome.reply.code
+
+
+def _print_for_eyes(sheet: Sheet, paper: Paper) -> None:
+    """Print Markdown as it is meant to look, JSON in colours, and what has lines of its own as it is."""
+    from rich.markdown import Markdown
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    console = console_on(paper.out)
+    if sheet.thoughts:
+        console.print(Text(f"{printable(sheet.thoughts)}\n", style="dim"))
+    if sheet.kind == "json":
+        console.print(Syntax(printable(sheet.text), "json", background_color="default", word_wrap=True))
+    elif sheet.kind == "markdown":
+        console.print(Markdown(printable(sheet.text)))
+    else:
+        paper.say(printable(sheet.text))
+    for lines in sheet.below:
+        paper.say(f"\n{printable(lines)}")
+
+
+def _receipt_line(outcome: Outcome) -> str:
+    receipt = outcome.reply.receipt
+    if receipt is None:
+        return ""
+    parts = [receipt.model, f"{receipt.seconds:.1f} s"]
+    if receipt.seconds_to_first_byte is not None:
+        parts.append(f"first byte {receipt.seconds_to_first_byte:.1f} s")
+    if receipt.tokens is not None and receipt.tokens.output is not None:
+        parts.append(f"{receipt.tokens.output:,} tokens")
+    return " · ".join(parts)

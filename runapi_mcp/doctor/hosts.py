@@ -1,0 +1,403 @@
+"""Checks of each host: what its config says is started, exactly so, and greeted as the host does it."""
+
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from runapi_mcp import __version__
+from runapi_mcp.doctor.findings import Finding, Status, ok
+from runapi_mcp.doctor.local import Which, key_from_keyring
+from runapi_mcp.errors import KeyMissing, SettingsError, quoted
+from runapi_mcp.hosts import ConfigError, Host, Machine, Wiring, configs, entries_naming_us, mentions_us
+from runapi_mcp.settings import KEY_NAMES, Settings, from_env, options
+
+_LINE: Final = 4 * 1024 * 1024
+_LAST_WORDS: Final = 2000
+_GRACE: Final = 2.0
+_MOST_LINES: Final = 1000
+_OLD: Final = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "runapi-mcp-doctor", "version": __version__},
+}
+_NEW: Final = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """What to start: command and arguments, the whole environment, the working directory."""
+
+    words: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str | None = None
+    modern: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the host would have seen.
+
+    Attributes:
+        problem: Why there are no tools; empty if there are.
+        seconds: From the start of the process to its list of tools.
+        tools: Their names.
+        version: What the server says its version is.
+        stray: The first line on stdout that was no message.
+        last_words: The end of stderr.
+    """
+
+    problem: str = ""
+    seconds: float = 0.0
+    tools: tuple[str, ...] = ()
+    version: str = ""
+    stray: str = ""
+    last_words: str = ""
+
+
+class _Wrong(Exception):
+    """The server answered, and not as it should."""
+
+
+async def shake(spawn: Spawn, *, limit: float, clock: Callable[[], float]) -> Seen:
+    """Return what a host sees that starts `spawn`, within `limit` seconds."""
+    began = clock()
+    try:
+        process = await anyio.open_process(
+            list(spawn.words), env=dict(spawn.env), cwd=spawn.cwd, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        return Seen(problem=f"{spawn.words[0]} could not be started: {error.strerror or error}.")
+    talk = _Talk(process)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(talk.listen_to_stderr)
+            seen = await _tools(talk, spawn, limit)
+            seen = replace(seen, seconds=clock() - began)
+            await talk.end()
+            tasks.cancel_scope.cancel()
+    finally:
+        await talk.kill()
+    return replace(seen, stray=talk.stray, last_words=talk.last_words)
+
+
+async def _tools(talk: "_Talk", spawn: Spawn, limit: float) -> Seen:
+    try:
+        with anyio.fail_after(limit):
+            return await _greet(talk, modern=spawn.modern)
+    except TimeoutError:
+        return Seen(problem=f"It did not list its tools within {limit:g} s.")
+    except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return Seen(problem=f"It ended before it listed its tools (exit code {await talk.exit_code()}).")
+    except anyio.DelimiterNotFound:
+        return Seen(problem="It wrote a line on stdout that does not end.")
+    except _Wrong as wrong:
+        return Seen(problem=str(wrong))
+
+
+async def _greet(talk: "_Talk", *, modern: bool) -> Seen:
+    if modern:
+        greeting = await talk.ask(1, "server/discover", _NEW)
+    else:
+        greeting = await talk.ask(1, "initialize", _OLD)
+        await talk.say({"method": "notifications/initialized"})
+    listed = await talk.ask(2, "tools/list", _NEW if modern else {})
+    about = greeting.get("serverInfo") or (greeting.get("_meta") or {}).get(
+        "io.modelcontextprotocol/serverInfo", {}
+    )
+    names = tuple(str(tool.get("name")) for tool in listed.get("tools", []))
+    return Seen(tools=names, version=str(about.get("version", "")))
+
+
+class _Talk:
+    """Lines to and from one process."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._lines = BufferedByteReceiveStream(process.stdout)
+        self._stderr = b""
+        self.stray = ""
+
+    @property
+    def last_words(self) -> str:
+        return self._stderr.decode(errors="replace").strip()
+
+    async def say(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        await self._process.stdin.send(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    async def ask(self, number: int, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of a request, past notifications and stray lines."""
+        await self.say({"id": number, "method": method, "params": params})
+        for _ in range(_MOST_LINES):
+            message = self._read(await self._lines.receive_until(b"\n", _LINE))
+            if message.get("id") != number or "method" in message:
+                continue
+            if not isinstance(result := message.get("result"), dict):
+                raise _Wrong(f"It answered {method} with an error: {json.dumps(message.get('error'))[:200]}")
+            return result
+        raise _Wrong(f"It wrote {_MOST_LINES} lines and did not answer {method}.")
+
+    def _read(self, line: bytes) -> dict[str, Any]:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if isinstance(message, dict):
+            return message
+        if line.strip():
+            self.stray = self.stray or line.decode(errors="replace").strip()[:200]
+        return {}
+
+    async def listen_to_stderr(self) -> None:
+        stderr = self._process.stderr
+        assert isinstance(stderr, ByteReceiveStream)
+        async for piece in stderr:
+            self._stderr = (self._stderr + piece)[-_LAST_WORDS:]
+
+    async def exit_code(self) -> int | None:
+        with anyio.move_on_after(_GRACE):
+            await self._process.wait()
+        return self._process.returncode
+
+    async def end(self) -> None:
+        """Leave as a host does: close stdin, and give it a moment."""
+        assert self._process.stdin is not None
+        await self._process.stdin.aclose()
+        with anyio.move_on_after(_GRACE):
+            await self._process.wait()
+
+    async def kill(self) -> None:
+        """Make sure that nothing stays."""
+        with anyio.CancelScope(shield=True):
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.wait()
+            await self._process.aclose()
+
+
+_LIMIT: Final = 30.0
+_HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
+_HANDED_ON_BY_WINDOWS: Final = (
+    *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),
+    *("PROCESSOR_ARCHITECTURE", "PROGRAMFILES", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP"),
+    *("USERNAME", "USERPROFILE"),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry that starts us, and where it was found.
+
+    Attributes:
+        host: Whose config it is in.
+        name: What it is called there.
+        wiring: What it starts.
+        project: The project whose config it is in; `None` if the config is the host's own.
+    """
+
+    host: Host
+    name: str
+    wiring: Wiring
+    project: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called here."""
+        return f"“{self.name}”" + (f" in {self.host.project}" if self.project else "")
+
+    @property
+    def config(self) -> str:
+        """How its config is called at the start of a sentence."""
+        return self.host.project if self.project else "Its config"
+
+    @property
+    def again(self) -> str:
+        """What mends a command that is not there."""
+        if self.project:
+            return "Install it where PATH finds it: uv tool install --force runapi-mcp."
+        return f"runapi-mcp install {self.host.id} writes the path of the one that runs now."
+
+    def found(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
+        """Return a finding about it that is its owner's to mend."""
+        return Finding(check, status, what, "yours" if mend else "", mend, self.host.id)
+
+
+async def check_hosts(
+    machine: Machine, project: Path | None, which: Which, clock: Callable[[], float]
+) -> AsyncIterator[Finding]:
+    """Start and greet what every host's config says of us, its own and that of the project."""
+    none = True
+    for host, path, in_project in configs(machine, project):
+        try:
+            entries = entries_naming_us(host, path)
+        except ConfigError as error:
+            finding = _unreadable(host, path, error)
+            none = none and finding.status != "fail"
+            yield finding
+            continue
+        for name, wiring in entries.items():
+            none = False
+            entry = Entry(host, name, wiring, project if in_project else None)
+            async for finding in _check_entry(entry, machine, which, clock):
+                yield finding
+    if none:
+        yield Finding(
+            "host",
+            "skipped",
+            "No host's config names this server.",
+            "yours",
+            "runapi-mcp install HOST adds it.",
+        )
+
+
+def _unreadable(host: Host, path: Path, error: ConfigError) -> Finding:
+    if mentions_us(path):
+        mend = f"{error.advice} Until then {host.title} may not find this server in it."
+        return Finding("host", "fail", error.what, "yours", mend, host.id)
+    mend = f"{error.advice} Until then runapi-mcp install {host.id} refuses to change it."
+    return Finding("host", "warn", error.what, "yours", mend, host.id)
+
+
+async def _check_entry(
+    entry: Entry, machine: Machine, which: Which, clock: Callable[[], float]
+) -> AsyncIterator[Finding]:
+    host, wiring = entry.host, entry.wiring
+    if wiring.off:
+        yield entry.found("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
+        return
+    for flaw in wiring.flaws:
+        yield entry.found("fail" if flaw.fatal else "warn", flaw.what, flaw.mend)
+    if any(flaw.fatal for flaw in wiring.flaws):
+        return
+    env = environment(host, wiring, machine)
+    if (finding := _command(entry, env.get("PATH", ""), machine, which)) is not None:
+        yield finding
+        if finding.status == "fail":
+            return
+    yield await _key(entry, env)
+    command = which(wiring.launch.command, env.get("PATH", "")) or wiring.launch.command
+    folder = str(entry.project or machine.home)
+    spawn = Spawn((command, *wiring.launch.args), env, folder, host.modern)
+    seen = await shake(spawn, limit=max(_LIMIT, host.patience), clock=clock)
+    for finding in _handshake(entry, seen, env, by_uvx="uvx" in PurePath(command).name):
+        yield finding
+
+
+def environment(host: Host, wiring: Wiring, machine: Machine) -> dict[str, str]:
+    """Return the environment that a host would give the server, were it started from this one."""
+    if host.inherits:
+        env = dict(machine.env)
+    else:
+        names = _HANDED_ON_BY_WINDOWS if machine.platform == "windows" else _HANDED_ON
+        env = {name: value for name, value in machine.env.items() if name.upper() in names}
+    env |= {name: machine.env[name] for name in wiring.forward if name in machine.env}
+    filled = {
+        name: host.reference.filled(value, machine.env) if host.reference else value
+        for name, value in wiring.env.items()
+    }
+    return env | filled
+
+
+def flagged(args: Sequence[str]) -> dict[str, str]:
+    """Return what flags among a command's arguments set, by the variables they stand in for."""
+    flags = {option.flag: option.env for option in options()}
+    followed = pairwise([*args, ""])
+    pairs = [arg.split("=", 1) if "=" in arg else [arg, after] for arg, after in followed]
+    return {flags[flag]: value for flag, value in pairs if flag in flags}
+
+
+def _command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding | None:
+    command = entry.wiring.launch.command
+    if which(command, path) is None:
+        absolute = machine.path(command).is_absolute()
+        why = "is not there any more" if absolute else "is not on the host's PATH"
+        return entry.found("fail", f"{entry.config} starts {command}, which {why}.", entry.again)
+    by_name = PurePath(command).name == command
+    if entry.host.menu and by_name and which(command, machine.bare_path()) is None:
+        what = f"{entry.config} starts {command}; started from a menu, the host has a bare PATH without it."
+        return entry.found(
+            "warn", what, f"Start {entry.host.title} from a shell." if entry.project else entry.again
+        )
+    return None
+
+
+async def _key(entry: Entry, env: dict[str, str]) -> Finding:
+    host = entry.host
+    try:
+        settings = from_env(env | flagged(entry.wiring.launch.args))
+    except SettingsError as error:
+        mend = f"{error.advice} It stands in the config's env, or in the environment."
+        return entry.found("fail", error.what, mend, check="host-key")
+    if settings.key is not None:
+        return ok("host-key", "the server would have a key", host=host.id)
+    if settings.key_is_in_keyring:
+        return await _key_in_keyring(entry, settings, env)
+    what = settings.key_problem or "The server would start without a key: its tools are listed, calls fail."
+    if host.key == "store":
+        mend = f"runapi-mcp install {host.id} --store-key puts {KEY_NAMES[0]} into its config."
+    else:
+        mend = f"Set {KEY_NAMES[0]} in the environment that {host.title} is started from."
+    return entry.found("fail", what, mend, check="host-key")
+
+
+async def _key_in_keyring(entry: Entry, settings: Settings, env: dict[str, str]) -> Finding:
+    launch = entry.wiring.launch
+    if "uvx" in PurePath(launch.command).name and not any("keyring" in word for word in launch.args):
+        what = "Its config has uvx make an environment without the keyring package."
+        mend = f"runapi-mcp install {entry.host.id} --keyring writes one with it."
+        return entry.found("fail", what, mend, check="host-key")
+    found = await key_from_keyring(settings, env)
+    if isinstance(found, KeyMissing):
+        return entry.found("fail", found.what, found.advice, check="host-key")
+    return ok("host-key", "the server would find a key in the keyring", host=entry.host.id)
+
+
+def _handshake(entry: Entry, seen: Seen, env: dict[str, str], *, by_uvx: bool) -> Iterator[Finding]:
+    if seen.problem:
+        words = f" It said {quoted(_without_key(seen.last_words[-300:], env))}" if seen.last_words else ""
+        yield entry.found("fail", seen.problem + words, entry.again)
+        return
+    yield _speed(entry, seen, by_uvx=by_uvx)
+    if seen.version != __version__:
+        theirs = seen.version or "of no version"
+        what = f"{entry.config} starts runapi-mcp {theirs}, a stale one: this is {__version__}."
+        yield entry.found("warn", what, entry.again)
+    if seen.stray:
+        what = f"Something writes on stdout that is no message: {quoted(_without_key(seen.stray, env))}"
+        mend = "Take the wrapper out that prints; some hosts give up at such a line."
+        yield entry.found("warn", what, mend)
+
+
+def _speed(entry: Entry, seen: Seen, *, by_uvx: bool) -> Finding:
+    host = entry.host
+    said = f"{entry.title} lists {len(seen.tools)} tools after {seen.seconds:.2f} s"
+    if seen.seconds > host.patience:
+        what = f"{said}; {host.title} waits {host.patience:g} s."
+        mend = "Run doctor again on an idle machine; if it stays slow, raise the host's start-up limit."
+        if by_uvx:
+            mend = (
+                f"Run uv tool install runapi-mcp, then that runapi-mcp install {host.id}: it starts faster."
+            )
+        return entry.found("warn", what, mend)
+    return ok("host", f"{said} ({host.title} waits {host.patience:g} s)", host=host.id)
+
+
+def _without_key(text: str, env: dict[str, str]) -> str:
+    for name in (*KEY_NAMES, "GOOGLE_API_KEY"):
+        secret = env.get(name, "").strip()
+        text = text.replace(secret, "[key]") if len(secret) > 7 else text
+    return text

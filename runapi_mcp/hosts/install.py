@@ -1,0 +1,321 @@
+"""install and uninstall: what an entry has to hold, what is shown of a change, in which order it is made."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from runapi_mcp.errors import InputError
+from runapi_mcp.hosts import files
+from runapi_mcp.hosts.entries import (
+    ENVS,
+    FORWARDS,
+    KEY_VARIABLE,
+    KEYRING_VARIABLE,
+    NAME,
+    Wiring,
+    stored_keys,
+    updated,
+)
+from runapi_mcp.hosts.files import ConfigFile
+from runapi_mcp.hosts.find import config_path, of_file, project_path
+from runapi_mcp.hosts.formats import ConfigError, lookup
+from runapi_mcp.hosts.machine import Launch, Machine
+from runapi_mcp.hosts.rows import Host
+from runapi_mcp.settings import KEY_NAMES
+from runapi_mcp.wire.types import JsonObject, JsonValue
+
+PLACEHOLDER: Final = "YOUR_RUNAPI_TOKEN"
+"""What stands in the place of a key that is to be filled in by hand."""
+_HIDDEN: Final = "…"
+_OTHERS: Final = "…"
+"""What the entries of others are called in what is shown."""
+_TELLING: Final = r"[\w-]*(?:key(?!ring)|token|secret|passw|auth|credential)[\w-]*"
+_SECRET_NAME: Final = re.compile(_TELLING, re.IGNORECASE)
+_SECRET_FLAG: Final = re.compile(rf"--?{_TELLING}", re.IGNORECASE)
+_SECRET_SETTING: Final = re.compile(rf"((?:--?)?{_TELLING}=)(.+)", re.IGNORECASE | re.DOTALL)
+_USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def printed(host: Host, entry: JsonObject) -> str:
+    """Return a config that holds our entry and nothing else, as the host writes it."""
+    return host.format.insert("", (*host.path, NAME), masked(host, entry)).rstrip("\r\n")
+
+
+def change(host: Host, old: JsonValue, new: JsonValue, file: Path) -> str:
+    """Return the lines of our entry that come and go; empty if they differ in nothing that is shown.
+
+    Args:
+        host: Whose config it is.
+        old: Our entry as it is; `None` if there is none.
+        new: Our entry as it will be; `None` if there will be none.
+        file: The config, for the heading.
+    """
+    lines = difflib.unified_diff(
+        _beside_others(host, old),
+        _beside_others(host, new),
+        f"{file} (now)",
+        f"{file} (then)",
+        lineterm="",
+        n=0,
+    )
+    # The numbers in @@ would be those of what is shown, not of the file.
+    return "\n".join(line for line in lines if line.strip("+-") and not line.startswith("@@"))
+
+
+def _beside_others(host: Host, entry: JsonValue) -> list[str]:
+    text = host.format.insert("", (*host.path, _OTHERS), {})
+    if isinstance(entry, dict):
+        text = host.format.insert(text, (*host.path, NAME), masked(host, entry))
+    # In JSON the line above our entry gets a comma; that is no change that anyone looks for.
+    return text.replace(f'"{_OTHERS}": {{}},', f'"{_OTHERS}": {{}}').splitlines()
+
+
+def masked(host: Host, entry: JsonObject) -> JsonObject:
+    """Return an entry without the values that may be secret; references to variables stay."""
+    shown: JsonObject = {}
+    for name, value in entry.items():
+        if name in (*ENVS, "headers") and isinstance(value, dict):
+            shown[name] = {key: _variable(host, key, inner) for key, inner in value.items()}
+        else:
+            shown[name] = _masked("" if name in FORWARDS else name, value)
+    return shown
+
+
+def _variable(host: Host, name: str, value: JsonValue) -> JsonValue:
+    harmless = isinstance(value, str) and (host.is_reference(value) or value == PLACEHOLDER)
+    return value if harmless or name == KEYRING_VARIABLE else _HIDDEN
+
+
+def _masked(name: str, value: JsonValue) -> JsonValue:
+    match value:
+        case _ if _SECRET_NAME.fullmatch(name):
+            return _HIDDEN
+        case dict():
+            return {key: _masked(key, inner) for key, inner in value.items()}
+        case list():
+            flags = ["", *value]
+            return [_masked(_named_by(before), inner) for before, inner in zip(flags, value, strict=False)]
+        case str():
+            return _USER.sub(f"{_HIDDEN}@", _SECRET_SETTING.sub(rf"\1{_HIDDEN}", value))
+        case bool() | int() | float() | None:
+            return value
+    return str(value)  # a date of TOML's or YAML's
+
+
+def _named_by(word: JsonValue) -> str:
+    """Return the name that a flag gives to the word after it, if it is one that hides a secret."""
+    flag = isinstance(word, str) and _SECRET_FLAG.fullmatch(word)
+    return flag[0].lstrip("-") if flag else ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person at the keyboard asked for.
+
+    Attributes:
+        launch: What the host is to start.
+        key_variable: The variable that the config is to refer to, if they named one.
+        stored: The key that the config is to hold, if they asked for that.
+        without_key: Whether the host needs the key in its config and is to have none.
+        from_keyring: Whether the server is to take the key from this machine's keyring.
+        only_print: Whether nothing is to be written.
+        config: A config file other than the host's usual one.
+        project: The folder of the project whose config is meant, if they meant a project's.
+    """
+
+    launch: Launch
+    key_variable: str | None = None
+    stored: SecretStr | None = None
+    without_key: bool = False
+    from_keyring: bool = False
+    only_print: bool = False
+    config: Path | None = None
+    project: Path | None = None
+
+
+def config_for(host: Host, machine: Machine, wish: Wish) -> Path:
+    """Return the config that is meant.
+
+    Raises:
+        InputError: A project's is meant, and the host has none.
+    """
+    if wish.project:
+        return project_path(host, wish.project)
+    return wish.config or config_path(host, machine)
+
+
+def wiring_for(host: Host, wish: Wish, env: Mapping[str, str]) -> Wiring:
+    """Return how a host is to start the server and give it its key.
+
+    Args:
+        host: The host.
+        wish: What is asked for.
+        env: The environment, to advise by whether it holds a key.
+
+    Raises:
+        InputError: The host cannot do what is wished, or needs a decision about the key.
+    """
+    if wish.project and wish.stored is not None:
+        raise InputError(
+            "A project's config is for everyone who has the project, so no key is stored there.",
+            advice="Leave --store-key out; each of them sets the key, or adds --keyring.",
+        )
+    launch = wish.launch.by_name() if wish.project else wish.launch
+    if wish.stored is not None:
+        return Wiring(launch, {KEY_VARIABLE: wish.stored.get_secret_value()})
+    if wish.from_keyring:
+        return Wiring(launch, {KEYRING_VARIABLE: "1"})
+    variable = wish.key_variable or KEY_VARIABLE
+    if host.reference and (wish.key_variable or host.key == "reference"):
+        return Wiring(launch, {KEY_VARIABLE: host.reference.to(variable)})
+    if variable not in KEY_NAMES:
+        raise InputError(
+            f"{host.title} cannot give a server a variable under another name.",
+            advice=f"Use one of {', '.join(KEY_NAMES)}.",
+        )
+    if host.key == "forward":
+        return Wiring(launch, forward=(variable,))
+    if host.key == "store" and not wish.without_key:
+        return Wiring(launch, {KEY_VARIABLE: _placeholder(host, wish, env)})
+    return Wiring(launch)
+
+
+def _placeholder(host: Host, wish: Wish, env: Mapping[str, str]) -> str:
+    """Return what stands for the key where nothing is written; else it has to be decided on first."""
+    if wish.only_print:
+        return PLACEHOLDER
+    is_set = any(env.get(name, "").strip() for name in KEY_NAMES)
+    raise InputError(
+        f"{host.title} gives servers no variable of your environment, so the key has to stand in its "
+        "config file, where everyone who can read that file can read it.",
+        advice=f"{'Add' if is_set else f'Set {KEY_VARIABLE} and add'} --store-key, or --no-key to add the "
+        "key by hand later; or keep it in this machine's keyring (runapi-mcp key set) and add --keyring.",
+    )
+
+
+Say = Callable[[str], None]
+
+_UNTOUCHED: Final = "Nothing was changed."
+
+
+def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
+    """Add this server to a host's config, or bring the entry that is there up to date.
+
+    Raises:
+        RunapiError: It cannot be done; nothing was written.
+    """
+    entry = host.shape(wiring_for(host, wish, machine.env))
+    path = (*host.path, NAME)
+    config = config_for(host, machine, wish)
+    if wish.only_print:
+        say(printed(host, entry))
+        return
+    file = files.read(config)
+    with of_file(file.path, _UNTOUCHED):
+        old = lookup(host.format.read(file.text), path)
+        new = updated(old, entry)
+        merged = host.format.merge(file.text, path, new)
+    if old == new:
+        say(f"{host.title} has this entry already: {file.path}")
+        return
+    _show(change(host, old, new, file.path), say)
+    key_goes = bool(stored_keys(old, host.is_reference) - stored_keys(new, host.is_reference))
+    _keep(host, file, old, key_goes=key_goes)
+    file.write(merged)
+    _tell_installed(host, wish, file, say, key_goes=key_goes)
+
+
+def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
+    """Take this server out of a host's config, and put the file back as it was if nothing else changed.
+
+    Raises:
+        RunapiError: It cannot be done; nothing was written.
+    """
+    file = files.read(config_for(host, machine, wish))
+    path = (*host.path, NAME)
+    with of_file(file.path, _UNTOUCHED):
+        entry = lookup(host.format.read(file.text), path)
+        if entry is None:
+            say(f"{host.title} does not have this server: {file.path}")
+            return
+        before = _before(host, file, entry)
+        after = host.format.unmerge(file.text, path) if before is None else before
+    _show(change(host, entry, None, file.path), say)
+    if wish.only_print:
+        return
+    if before == "" and not file.backup.exists():
+        file.delete()
+        say(f"Removed {file.path}, which held nothing else.")
+    else:
+        file.write(after)
+        say(f"Took the entry out of {file.path}.")
+    if stored_keys(entry, host.is_reference):
+        say("The key that was stored in it went with it.")
+    _leave_backups(file, after, say)
+
+
+def _keep(host: Host, file: ConfigFile, old: JsonValue, *, key_goes: bool) -> None:
+    """Keep the file as it is, unless there is nothing in it that the change could lose."""
+    if file.content is None:
+        return
+    if key_goes:
+        file.back_up(file.key_backup)
+    elif old is None or (not file.backup.exists() and _before(host, file, old) is None):
+        file.back_up(file.backup)
+
+
+def _before(host: Host, file: ConfigFile, entry: JsonValue) -> str | None:
+    """Return the text from before the install, if all that happened since is our entry."""
+    kept = files.read(file.backup)
+    path = (*host.path, NAME)
+    try:
+        if not isinstance(entry, dict) or lookup(host.format.read(kept.text), path) is not None:
+            return None
+        redone = host.format.merge(kept.text, path, entry)
+    except ConfigError:
+        return None
+    return kept.text if redone == file.text else None
+
+
+def _leave_backups(file: ConfigFile, after: str, say: Say) -> None:
+    """Take the backup away that says no more than the file, and tell of the others."""
+    kept = files.read(file.backup)
+    if kept.content == after.encode():
+        kept.delete()
+    elif kept.content is not None:
+        say(f"The file as it was before the first change is still in {file.backup}.")
+    if file.key_backup.exists():
+        say(f"A key that the entry once stored is still in {file.key_backup}.")
+
+
+def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_goes: bool) -> None:
+    say(f"Wrote {file.path}." + (f" As it was: {file.backup}" if file.backup.exists() else ""))
+    if key_goes:
+        say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
+    say(_where_the_key_is(host, wish, file))
+    if wish.project:
+        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
+    if host.then:
+        say(host.then)
+    say("runapi-mcp doctor starts the entry as the host does and says what the host would see.")
+
+
+def _where_the_key_is(host: Host, wish: Wish, file: ConfigFile) -> str:
+    if wish.stored is not None:
+        return f"The key is stored in that file: whoever can read {file.path} can use it."
+    if wish.from_keyring:
+        return "The key is not in it: the server takes it from this machine's keyring (runapi-mcp key)."
+    if wish.without_key and host.key == "store":
+        return f"No key is in it; {host.title} hands none on. Add {KEY_VARIABLE} to the entry's env."
+    variable = wish.key_variable or KEY_VARIABLE
+    return f"The key is not in it: the server takes {variable} from the environment {host.title} runs in."
+
+
+def _show(lines: str, say: Say) -> None:
+    if lines:
+        say(lines)

@@ -1,0 +1,188 @@
+"""Follows a generation for one request: reports progress, and leaves when the hold window is over."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import anyio
+from pydantic import SecretStr
+
+from runapi_mcp.generations.budget import Spent
+from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.values import Job, View
+from runapi_mcp.host_limits import hold_seconds, page_chars
+from runapi_mcp.own_key import OwnKey, found
+from runapi_mcp.progress import PATIENT, Cadence, progress_line
+from runapi_mcp.settings import Settings
+from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.wire.model_list import LiveModel
+
+Report: TypeAlias = Callable[[float, str], Awaitable[None]]
+"""Sends one progress notification: seconds since the call began, and a line."""
+
+Roots: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
+"""Asks the host for the folders it declares as its roots."""
+
+
+async def _no_roots() -> tuple[str, ...]:
+    """Know of no host to ask."""
+    return ()
+
+
+_GLANCE: float = 0.5
+"""Seconds between looks at a generation that is not changing its phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking.
+
+    Attributes:
+        host: The host's `clientInfo.name`, if it said.
+        wants_progress: Whether it sent a progress token with this request.
+        owner: The principal that generations are bound to.
+        key: The RunAPI key to use; `None` means the server's own.
+    """
+
+    host: str | None = None
+    wants_progress: bool = False
+    owner: str = "local"
+    key: SecretStr | None = None
+
+
+class Run:
+    """One request's way to generations: what a tool gets beside its arguments."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstream: Upstream,
+        generations: Generations,
+        caller: Caller,
+        report: Report,
+        *,
+        roots: Roots = _no_roots,
+        own_key: OwnKey | None = None,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self.settings = settings
+        self._upstream = upstream
+        self._generations = generations
+        self._caller = caller
+        self._report = report
+        self._roots = roots
+        self._own_key = own_key
+        self._clock = clock
+        self._began = clock()
+        self._cadence = Cadence()
+        self._told: tuple[str, int, int] | None = None
+
+    @property
+    def owner(self) -> str:
+        """The principal that generations are bound to."""
+        return self._caller.owner
+
+    @property
+    def page_chars(self) -> int:
+        """How many characters of text this host takes in one result."""
+        return page_chars(self.settings.max_result_chars, self._caller.host)
+
+    async def reading(self) -> Settings:
+        """Return the settings by which local files are read: over stdio the host's roots count too."""
+        if not self.settings.working_dir_files:
+            return self.settings
+        return replace(self.settings, allow_dirs=(*self.settings.allow_dirs, *await self._roots()))
+
+    async def begin(self, line: str) -> None:
+        """Report the first line of progress, before anything else is done."""
+        self._told = (line, 0, 0)
+        await self._say(line)
+
+    async def models(self) -> list[LiveModel]:
+        """Return RunAPI's live list of Gemini models; see :meth:`Upstream.models`."""
+        key = await self._key(self._hold(None))
+        return await self._upstream.models(key=key, own=self._caller.key is None)
+
+    async def generate(
+        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
+    ) -> tuple[View, bool]:
+        """Have `job` generated, and return it as it stands at its end or the hold window's.
+
+        A generation of the same job whose complete answer was never delivered is joined instead,
+        unless `fresh`; the second value says so. `wait` sets the hold window, in seconds.
+
+        Raises:
+            KeyMissing: There is no key to use, or the keyring did not give it in time.
+            BusyError: This server has no room.
+        """
+        until = self._clock() + self._hold(wait)
+        key = await self._key(self._left(until))
+        generation, joined = await self._generations.begin(
+            job, key=key, patience=self._left(until), course=course, fresh=fresh
+        )
+        return await self._follow(generation, until), joined
+
+    async def find(self, handle: str) -> Followable:
+        """Return the caller's generation behind a handle.
+
+        Raises:
+            HandleError: There is none that the caller may see.
+        """
+        return await self._generations.find(handle, self.owner)
+
+    def spent(self) -> Spent:
+        """Return what the caller's ended generations cost since the process started."""
+        return self._generations.spent(self.owner)
+
+    async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
+        """Follow a generation to its end or the hold window's."""
+        return await self._follow(generation, self._clock() + self._hold(wait))
+
+    async def _key(self, seconds: float) -> SecretStr:
+        """Return the caller's key, or the server's, which may take up to `seconds` to be found."""
+        if self._caller.key is not None:
+            return self._caller.key
+        if self._own_key is None or not self.settings.key_is_in_keyring:
+            return self.settings.need_key()
+        return await found(self._own_key, seconds, self._say)
+
+    def _hold(self, wait: float | None) -> float:
+        if wait is not None:
+            return wait
+        return hold_seconds(self.settings.hold, self._caller.host, wants_progress=self._caller.wants_progress)
+
+    def _left(self, until: float) -> float:
+        return max(until - self._clock(), 0.0)
+
+    async def _follow(self, generation: Followable, until: float) -> View:
+        async with generation.followed():
+            while generation.status == "running" and (left := until - self._clock()) > 0:
+                pause = await self._tell(generation)
+                with anyio.move_on_after(min(pause, left)):
+                    await generation.changed()
+            if generation.status == "running":
+                await self._generations.hand_over(generation)
+        view = generation.view()
+        if view.status != "running" and not generation.delivered:
+            await generation.deliver()
+        return view
+
+    async def _tell(self, generation: Followable) -> float:
+        """Report if it is time; return the seconds until the next look."""
+        if not self._caller.wants_progress:
+            return 3600.0
+        evidence = generation.evidence()
+        news = (evidence.phase, evidence.characters, evidence.ahead)
+        now = self._clock() - self._began
+        due = self._cadence.due(now, news=news != self._told, pressing=evidence.phase not in PATIENT)
+        if due > 0:
+            return min(due, _GLANCE)
+        self._told = news
+        await self._say(progress_line(evidence))
+        return 0.0
+
+    async def _say(self, line: str) -> None:
+        if self._caller.wants_progress:
+            await self._report(self._cadence.spoke(self._clock() - self._began), line)

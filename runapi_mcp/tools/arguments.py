@@ -1,0 +1,225 @@
+"""Parameters that tools share, and what is wrong with them in words that say what would be right."""
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence, Sized
+from typing import Annotated, Final, TypeAlias, TypeVar, get_args
+
+import pydantic
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic_core import ErrorDetails
+
+from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.files.attach import ResourceLink
+from runapi_mcp.settings import read_model_id
+from runapi_mcp.wire.types import Effort
+
+_MOST_LINES: Final = 20
+_WANTED: Final = {
+    **dict.fromkeys(("string_type", "string_unicode"), "a string"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object"),
+}
+"""What should have been given, by pydantic's name for what was."""
+_BOUNDS: Final = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
+_SYNONYMS: Final = (
+    frozenset({"prompt", "query", "question", "q", "input", "text", "content", "message", "task"}),
+    frozenset({"model", "model_id", "model_name"}),
+    frozenset({"system", "instructions", "system_prompt", "system_instruction", "developer"}),
+    frozenset({"files", "images", "attachments", "documents", "paths", "urls"}),
+    frozenset({"functions", "tools", "function_declarations"}),
+    frozenset({"function_calls", "tool_calls"}),
+    frozenset({"parameters", "input_schema", "inputSchema", "schema"}),
+    frozenset({"reasoning_effort", "effort", "thinking_level", "thinking_budget"}),
+    frozenset({"max_output_tokens", "max_tokens", "max_completion_tokens"}),
+    frozenset({"max_sources", "max_results", "num_results", "limit", "count"}),
+    frozenset({"include_domains", "domains", "sites", "site", "allowed_domains"}),
+    frozenset({"exclude_domains", "blocked_domains"}),
+    frozenset({"recency", "freshness", "time_range"}),
+    frozenset({"wait_seconds", "wait", "timeout", "timeout_seconds"}),
+    frozenset({"handle", "id", "task_id", "generation", "generation_id"}),
+)
+"""Names that other tools have for what these take, by what they mean."""
+
+
+def taught(error: ValidationError, args: type[BaseModel]) -> InputError:
+    """Return an error with one line for each argument that is wrong, saying what would be right."""
+    problems = error.errors(include_url=False)[:_MOST_LINES]
+    return InputError("\n".join(dict.fromkeys(_line(problem, args) for problem in problems)), advice="")
+
+
+def _line(problem: ErrorDetails, args: type[BaseModel]) -> str:
+    where, wrong = _place(problem["loc"]), _wrong(problem, args)
+    # What is wrong with several arguments together names them itself.
+    return f"{where}: {wrong}" if where else wrong
+
+
+def _wrong(problem: ErrorDetails, args: type[BaseModel]) -> str:
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"unknown argument; {_instead(problem['loc'], args)}"
+        case "missing":
+            return "required."
+        case "value_error":
+            return f"{problem['msg'].removeprefix('Value error, ')}."
+        case "recursion_loop":
+            return "nested too deeply."
+        case _:
+            return f"must {_should(problem)}, not {_shown(problem['input'])}."
+
+
+def _should(problem: ErrorDetails) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return f"be {words} {context[key]:,.0f}"
+    if wanted := _WANTED.get(kind) or context.get("expected"):
+        return f"be {wanted}"
+    for lead in ("Input should ", "String should "):
+        if problem["msg"].startswith(lead):
+            return problem["msg"].removeprefix(lead)
+    return f"be right ({problem['msg']})"
+
+
+def _shown(given: object) -> str:
+    match given:
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+        case str():
+            return json.dumps(one_line(given, 40), ensure_ascii=False)
+        case None | bool() | int() | float():
+            return one_line(json.dumps(given), 40)
+        case _:
+            return f"a {type(given).__name__}"
+
+
+def _instead(location: Sequence[int | str], args: type[BaseModel]) -> str:
+    """Return what to write for an argument that is not known there."""
+    taker = _model_at(location[:-1], args)
+    known = [field.alias or name for name, field in taker.model_fields.items()]
+    meant = _meant(str(location[-1]), known)
+    what = "this tool" if taker is args else "this"
+    return f"did you mean {meant}?" if meant else f"{what} takes {', '.join(known) or 'none'}."
+
+
+def _meant(name: str, known: Sequence[str]) -> str | None:
+    same = {word for group in _SYNONYMS if name in group for word in group}
+    close = difflib.get_close_matches(name, known, n=1)
+    return next((word for word in known if word in same), close[0] if close else None)
+
+
+def _model_at(location: Iterable[int | str], model: type[BaseModel]) -> type[BaseModel]:
+    """Return the model of what stands at a place in the arguments of `model`."""
+    for part in location:
+        named = (field for name, field in model.model_fields.items() if part == (field.alias or name))
+        field = next(named, None)
+        model = (_model_in(field.annotation) if field else None) or model
+    return model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model that a type is, or is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _place(location: Sequence[int | str]) -> str:
+    """Return where something stands, as one would write it; empty for the arguments together."""
+    place = ""
+    for part in location:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    return one_line(place, 80) or ('""' if location else "")
+
+
+PROMPT_CHARS = 4_000_000
+"""Characters of one text argument: about Gemini's input limit of a million tokens."""
+_MOST_FILES = 16
+
+S = TypeVar("S", bound=Sized)
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if len(text) > PROMPT_CHARS:
+        raise ValueError(f"must have at most {PROMPT_CHARS:,} characters")
+    return text
+
+
+def _model_id(text: str) -> str:
+    try:
+        return read_model_id(text)
+    except ValueError as wanted:
+        raise ValueError(f"must be {wanted}") from None
+
+
+def at_most(count: int, what: str) -> AfterValidator:
+    """Return a validator that takes no more than `count` items; `what` they are is for who gives more."""
+
+    def few(items: S) -> S:
+        if len(items) > count:
+            raise ValueError(f"must have at most {count} {what}, not {len(items):,}")
+        return items
+
+    return AfterValidator(few)
+
+
+def either(wanted: str) -> WrapValidator:
+    """Return a validator of a union: one line says what is wanted, and not one for each branch."""
+
+    def read(given: object, branches: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return branches(given)
+        except ValidationError as error:
+            deep = any(problem["type"] == "recursion_loop" for problem in error.errors())
+            raise ValueError("nested too deeply" if deep else f"must be {wanted}") from None
+
+    return WrapValidator(read)
+
+
+Prompt: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
+ModelId: TypeAlias = Annotated[
+    str, Field(description="Best unset; see list_models."), AfterValidator(_model_id)
+]
+Files: TypeAlias = Annotated[
+    list[Annotated[str | ResourceLink, either("a path or a URL, as a string")]],
+    at_most(_MOST_FILES, "files"),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Paths, file://, https:// or data: URLs.",
+        }
+    ),
+]
+ObjectOrText: TypeAlias = Annotated[
+    dict[str, pydantic.JsonValue] | str, either("an object, or a string that holds one as JSON")
+]
+ReasoningEffort: TypeAlias = Annotated[Effort, Field(description="How hard to think.")]
+WaitSeconds: TypeAlias = Annotated[
+    float,
+    Field(ge=0, le=3600),
+    WithJsonSchema({"type": "number", "description": "Seconds until a handle comes; best unset."}),
+]
+Fresh: TypeAlias = Annotated[bool, Field(description="Ask anew even if the same call runs.")]
+Whole: TypeAlias = Annotated[int, WithJsonSchema({"type": "integer"})]
+"""A whole number whose bounds are taught when they are missed, not listed for every host."""
+Number: TypeAlias = Annotated[float, WithJsonSchema({"type": "number"})]

@@ -1,0 +1,241 @@
+"""How a generation is told: one page of its text, what must be said beside it, and its state."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import floor
+from typing import Final
+
+from runapi_mcp.errors import InputError, ModelRefused, NotFound, RunapiError, one_line, quoted
+from runapi_mcp.files.attach import is_binary
+from runapi_mcp.generations.values import Job, View
+from runapi_mcp.models import Ability, others_than
+from runapi_mcp.tools.tool import Page, Reply
+from runapi_mcp.wire.types import Finish, JsonObject
+
+_SETTINGS: Final = {"search_web": "RUNAPI_MCP_SEARCH_MODEL"}
+"""Which variable sets a tool's default model, where it is not RUNAPI_MCP_MODEL."""
+_MOST_OTHERS: Final = 2
+
+
+@dataclass(frozen=True)
+class Paged:
+    """One page of what a generation has to give.
+
+    Attributes:
+        view: The generation.
+        text: All that there is to give of it, or is so far.
+        page: Which part of that is wanted.
+        metered: Whether missing token counts are told.
+
+    Raises:
+        InputError: The page starts past the end.
+    """
+
+    view: View
+    text: str
+    page: Page
+    metered: bool = True
+
+    def __post_init__(self) -> None:
+        offset, length = self.page.offset, len(self.text)
+        if offset and offset >= length:
+            raise InputError(f"offset: {offset:,} is past the end of the text so far, {length:,} characters.")
+
+    @property
+    def shown(self) -> str:
+        """The page."""
+        return self.text[self.page.offset : self._end]
+
+    @property
+    def next_offset(self) -> int | None:
+        """Where the next page starts; `None` if this is the last."""
+        return self._end if self._end < len(self.text) else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the page is all there is."""
+        return self.page.offset == 0 and self.next_offset is None
+
+    def reply(
+        self,
+        *blocks: str,
+        also: Sequence[str] = (),
+        content: JsonObject | None = None,
+        is_error: bool = False,
+    ) -> Reply:
+        """Return a reply of blocks of text and a last line of what must be said.
+
+        Args:
+            blocks: Those that are empty are left out.
+            also: What the tool itself must say, a sentence or two each.
+            content: The structured half, if there is one; the state of the generation is added.
+            is_error: Whether it is an error, which says all in its blocks.
+        """
+        said = [] if is_error else [*also, *self._asides(), *self._remarks()]
+        return Reply(
+            "\n\n".join(block for block in (*blocks, _bracketed(said)) if block),
+            None if content is None else self._state(said) | content,
+            is_error,
+            receipt=self.view.receipt,
+            handle=self.view.handle,
+            answer=self.text,
+            notes=(*also, *self._asides()),
+        )
+
+    @cached_property
+    def _end(self) -> int:
+        """Where the page ends: at a paragraph, line, sentence or word, if the end of one is near."""
+        start, limit = self.page.offset, self.page.limit
+        if start + limit >= len(self.text):
+            return len(self.text)
+        for mark in ("\n\n", "\n", ". ", " "):
+            cut = self.text.rfind(mark, start + limit * 3 // 4, start + limit)
+            if cut > 0:
+                return cut + len(mark)
+        return start + limit
+
+    def _asides(self) -> Iterator[str]:
+        """Yield what must be said of how it was asked and counted, a sentence or two each."""
+        view = self.view
+        yield from view.job.notices
+        if self.page.joined:
+            yield "Joined the same question that was already being answered; it was asked once."
+        if view.status == "complete" and view.answer.usage is None and self.metered:
+            yield "RunAPI sent no token counts."
+
+    def _remarks(self) -> Iterator[str]:
+        """Yield what must be said of the generation, a sentence or two each; nothing if nothing must."""
+        view, more = self.view, self.next_offset
+        if view.status == "running":
+            yield (
+                f"Still running after {_at_least(view.receipt.seconds)} s. Call get_result with "
+                f'handle "{view.handle}" to wait for the rest; do not ask again.'
+            )
+        elif why := _why_partial(view):
+            yield f"Partial: {why} {_way_on(view)}"
+        if more is not None:
+            yield (
+                f"Characters {self.page.offset:,}-{more:,} of {len(self.text):,}. For more, call get_result "
+                f'with handle "{view.handle}" and offset {more}.'
+            )
+        if view.note and (view.status != "complete" or more is not None):
+            yield view.note
+
+    def _state(self, said: list[str]) -> JsonObject:
+        """Return what a structured result says of the generation, beside its content."""
+        facts: JsonObject = {"status": self.view.status}
+        if self.view.status != "complete" or self.next_offset is not None:
+            facts["handle"] = self.view.handle
+        if self.next_offset is not None:
+            facts["next_offset"] = self.next_offset
+        if said:
+            facts["notes"] = list(said)
+        return facts
+
+
+def failed(view: View) -> Reply:
+    """Return the reply of a generation that has nothing to give."""
+    error = explain_failure(view) or RunapiError("The generation was cancelled before anything was written.")
+    return Reply(
+        str(error), is_error=True, receipt=view.receipt, handle=view.handle, code=error.code, error=error
+    )
+
+
+def explain_failure(view: View) -> RunapiError | None:
+    """Return why a generation failed; where another model would do, whose choice this one was, and which."""
+    error = view.error
+    if not isinstance(error, NotFound | ModelRefused):
+        return error
+    job, model = view.job, one_line(view.job.call.model, 80)
+    ours = not job.arguments.get("model")
+    whose = f"this server's default for {job.tool}: the call named none" if ours else "as the call named it"
+    others = others_than(job.call.model, _needs(job), job.call.effort)[:_MOST_OTHERS]
+    if others:
+        setting = _SETTINGS.get(job.tool, "RUNAPI_MCP_MODEL")
+        way_on = f"Name another model, such as {' or '.join(others)}"
+        way_on += f", or set {setting}={others[0]}." if ours else "."
+    else:
+        way_on = "Name another model; this server knows none that can do all that was asked for."
+    hint = f" {error.advice}" if isinstance(error, NotFound) else ""
+    return type(error)(
+        f"{error.what} The model was {model}, {whose}.",
+        advice=way_on + hint,
+        status=error.status,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+        hopeless=error.hopeless,
+    )
+
+
+def _needs(job: Job) -> Iterator[Ability]:
+    """Yield what a model must be able to do for a job."""
+    call = job.call
+    if call.search:
+        yield "search"
+    if job.tool == "extract_json":
+        yield "structured"
+    if call.functions:
+        yield "functions"
+    if any(is_binary(part) for turn in call.turns for part in turn.parts):
+        yield "files"
+
+
+def nothing_to_give(view: View) -> bool:
+    """Whether a generation ended without any text or function call."""
+    # A function that was not offered cannot be run: a call of one is no answer.
+    calls = view.answer.function_calls if view.job.call.functions else ()
+    empty = not view.answer.text and not calls
+    return view.status != "running" and empty
+
+
+def output_schema(content: JsonObject) -> JsonObject:
+    """Return the JSON Schema of a structured result: its content, and its status.
+
+    What else a reply says of the generation is there only when it must be, and is not listed: every
+    byte of the list of tools is paid for in each conversation.
+    """
+    properties: JsonObject = content | {"status": {"type": "string"}}
+    return {"type": "object", "properties": properties, "required": ["status"]}
+
+
+def _why_partial(view: View) -> str:
+    """Return why an ended generation is not complete, in a sentence; empty if it is."""
+    finish = view.answer.finish
+    match view.status:
+        case "cancelled":
+            return "it was cancelled."
+        case "partial" | "failed" if view.error is not None:
+            return str(explain_failure(view))
+        case "partial" if finish is not None and finish.reason == "length":
+            return "the output limit was reached (max_output_tokens, or the model's own)."
+        case "partial" if finish is not None and finish.reason == "filtered":
+            return "a safety rule stopped the answer."
+        case "partial":
+            return _stopped(finish)
+        case _:
+            return ""
+
+
+def _stopped(finish: Finish | None) -> str:
+    """Return that the model stopped with an error, in RunAPI's words where it has any."""
+    said = (finish.message or finish.raw) if finish else ""
+    why = f": {quoted(said)}" if said.lower() not in ("", "error") else ""
+    return f"the model stopped with an error{why}."
+
+
+def _way_on(view: View) -> str:
+    """Return what to do about a partial answer: there may be no text to continue."""
+    if not view.answer.text:
+        return "Ask again."
+    return f'Call get_result with handle "{view.handle}" and resume true to continue.'
+
+
+def _at_least(seconds: float) -> str:
+    """Return a time in few digits, never longer than it was."""
+    return f"{floor(seconds)}" if seconds >= 10 else f"{floor(seconds * 10) / 10:g}"
+
+
+def _bracketed(sentences: Sequence[str]) -> str:
+    """Return sentences as one bracketed line, or nothing."""
+    return f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in sentences)}]" if sentences else ""

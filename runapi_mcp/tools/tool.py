@@ -1,0 +1,145 @@
+"""What a tool is: a value that names it, describes it, and turns arguments into a reply."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from runapi_mcp.errors import RunapiError
+from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.values import Job, Receipt, View
+from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find
+from runapi_mcp.request import Run
+from runapi_mcp.wire.types import Call, JsonObject
+
+
+class Given(BaseModel):
+    """What a model wrote: nothing unknown is let through, and a null is the same as nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {name: value for name, value in given.items() if value is not None or name not in known}
+
+
+class Args(Given):
+    """Arguments of a tool."""
+
+
+A = TypeVar("A", bound=Args)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a long text to give: at most `limit` characters, from `offset`."""
+
+    limit: int
+    offset: int = 0
+    joined: bool = False
+    """Whether the call was joined to a generation that ran already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A tool's result before it becomes MCP: text, facts for those who read facts, a receipt."""
+
+    text: str
+    structured: JsonObject | None = None
+    is_error: bool = False
+    receipt: Receipt | None = None
+    handle: str | None = None
+    code: str = ""
+    """The stable code of an error of ours, for programs."""
+    answer: str = ""
+    """What it has to give, alone and whole: for those who say the rest in words of their own."""
+    notes: tuple[str, ...] = ()
+    """What must be said beside that, but for what is said of the generation and its handle."""
+    error: RunapiError | None = None
+    """Why it has less to give than was asked for, if an error of ours is why."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it stands for a generation that goes on, behind `handle`."""
+        return self.receipt is not None and self.receipt.status == "running"
+
+
+def _plain(_job: Job) -> Course:
+    return PLAIN
+
+
+@dataclass(frozen=True)
+class Tool(Generic[A]):
+    """One tool.
+
+    Attributes:
+        name: What hosts and models call it.
+        title: What people see.
+        description: When to use it, when not, and what comes back.
+        args: The model of its arguments.
+        perform: Carries it out.
+        render: Makes the reply of a generation that this tool started, now or later; `None` for a
+            tool that starts none.
+        course: The course that a job of this tool takes, wherever the job comes from.
+        output: JSON Schema of the structured half of its result, if it has one.
+        idempotent: Whether calling it twice changes nothing and costs nothing.
+        opening: Its first line of progress, reported before anything is done.
+    """
+
+    name: str
+    title: str
+    description: str
+    args: type[A]
+    perform: Callable[[A, Run], Awaitable[Reply]]
+    render: Callable[[View, Page], Reply] | None = None
+    course: Callable[[Job], Course] = _plain
+    output: JsonObject | None = None
+    idempotent: bool = False
+    opening: str = "connecting"
+
+
+_CONTROL = {"wait_seconds", "fresh"}
+_QUESTION = ("prompt", "system", "messages", "files", "query", "text", "instructions")
+"""Arguments, of whichever tool, that are for the model alone."""
+
+
+def model_for(asked: str | None, default: str, needs: Iterable[Ability]) -> tuple[str, tuple[str, ...]]:
+    """Return the model of a call and what must be said of the choice.
+
+    A model that was named is used. Otherwise it is the default, or, where that lacks something the
+    call needs, the first that has it all.
+    """
+    needs = tuple(needs)
+    row = find(default)
+    if asked or row is None or all(row.able(need) for need in needs):
+        return asked or default, ()
+    able = [model.id for model in MODELS if all(model.able(need) for need in needs)]
+    if not able:
+        return default, ()
+    return able[0], (f"Answered by {able[0]}: the default model, {default}, cannot do this.",)
+
+
+def job_for(
+    tool: str,
+    args: Args,
+    call: Call,
+    run: Run,
+    *,
+    needs: Iterable[Ability] = (),
+    notices: tuple[str, ...] = (),
+) -> Job:
+    """Return the job for a call, on a dialect that can carry it.
+
+    Raises:
+        InputError: The model lacks something the call needs, or does not take its effort.
+    """
+    if call.effort:
+        check_effort(call.model, call.effort)
+    dialect = choose_dialect(call.model, needs, run.settings.dialect)
+    arguments: JsonObject = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_CONTROL)
+    return Job(tool, arguments, call, dialect, run.owner, notices, question=_QUESTION)

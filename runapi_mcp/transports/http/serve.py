@@ -1,0 +1,285 @@
+"""uvicorn on a socket of ours, with the limits of connections and the ending left to us."""
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from mcp.server.lowlevel import Server
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from runapi_mcp.errors import SettingsError
+from runapi_mcp.own_key import OwnKey
+from runapi_mcp.server.app import App, opened
+from runapi_mcp.server.handlers import build_server
+from runapi_mcp.settings import Settings
+from runapi_mcp.transports.http.app import web_app
+from runapi_mcp.transports.http.auth import Auth, CallersKeys
+from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.shutdown import Leaving
+from runapi_mcp.transports.shutdown import ignore_signals, signals_received
+
+KEEP_ALIVE_SECONDS: Final = 30
+"""How long a connection may stay unused between two requests."""
+
+
+class BoundedProtocol(H11Protocol):
+    """Closes a connection that sends no request in time, and the oldest unused ones if there are too many."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        head_seconds: float,
+        most: int,
+        unused: "dict[BoundedProtocol, None]",
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._head_seconds = head_seconds
+        self._most = most
+        self._unused = unused
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
+        """Begin to wait for a request; make room if there is none."""
+        super().connection_made(transport)
+        self._unused[self] = None
+        self._await_head()
+        if len(self.connections) > self._most and self._unused:
+            oldest = next(iter(self._unused))
+            del self._unused[oldest]  # before it has closed, for the next one to take another
+            oldest.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the time for a head runs while there is a part of one."""
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._unused.pop(self, None)
+            self._stop_timer()
+        elif self._head_timer is None:
+            self._await_head()
+
+    def on_response_complete(self) -> None:
+        """Count the connection as unused again, the youngest of them."""
+        self._unused.pop(self, None)
+        self._unused[self] = None
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._unused.pop(self, None)
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._head_seconds, self._give_up)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if self in self._unused:
+            self.transport.close()
+
+
+def bounded(*, head_seconds: float, most: int) -> type[asyncio.Protocol]:
+    """Return the protocol with these limits, for uvicorn's configuration."""
+    unused: dict[BoundedProtocol, None] = {}
+    # uvicorn calls it as it would call the class.
+    return partial(  # type: ignore[return-value]
+        BoundedProtocol, head_seconds=head_seconds, most=most, unused=unused
+    )
+
+
+_BACKLOG: Final = 1024
+_OTHER_FILES: Final = 512
+"""File descriptors that are no client's: upstream connections, attached files, the interpreter's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A server that answers.
+
+    Attributes:
+        base_url: `http://HOST:PORT`, without a slash at the end.
+        leaving: What goes on in it, and its way out.
+    """
+
+    base_url: str
+    leaving: Leaving
+
+
+async def serve_http(
+    settings: Settings,
+    options: HttpOptions,
+    auth: Auth | None,
+    *,
+    announce: Callable[[str], None],
+    own_key: OwnKey | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; a second one ends the time that live calls are given.
+
+    Args:
+        settings: What the process shares.
+        options: Where to listen and whom to answer.
+        auth: Who may call; everyone who can reach it, without.
+        announce: Told the base URL once the socket listens.
+        own_key: Finds the key, if a keyring has it.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    shared = shared_settings(settings, auth)
+    options = replace(options, max_connections=room_for(options.max_connections))
+    # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
+    with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
+        async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+            async with listening(app, options, auth, listener=listener) as server:
+                announce(server.base_url)
+                await (anyio.sleep_forever() if signals is None else anext(signals))
+                if signals is not None:
+                    tasks.start_soon(_hurry_at_the_next, signals, server.leaving)
+            tasks.cancel_scope.cancel()
+    ignore_signals()
+
+
+def room_for(connections: int) -> int:
+    """Return how many connections there are file descriptors for, raising the process's own limit for it."""
+    if sys.platform == "win32":  # its handles are bounded by memory alone
+        return connections
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - _OTHER_FILES))
+
+
+def shared_settings(settings: Settings, auth: Auth | None) -> Settings:
+    """Return the settings of a server that is reached over the network.
+
+    Its callers do not get to read this machine's files just because the server runs in some folder, or
+    because they say that some folder is theirs: what cannot be told from a program on another machine
+    has no say in what this one's user may read. Where each brings a key, there is no key of the
+    server's that could be used instead.
+    """
+    settings = replace(settings, working_dir_files=False)
+    return (
+        replace(settings, key=None, key_problem="", keyring=False)
+        if isinstance(auth, CallersKeys)
+        else settings
+    )
+
+
+@asynccontextmanager
+async def listening(
+    app: App,
+    options: HttpOptions,
+    auth: Auth | None = None,
+    *,
+    server: Server[Any] | None = None,
+    listener: socket.socket | None = None,
+) -> AsyncIterator[Listening]:
+    """Serve `app` for as long as the block lasts, and then for as long as its live calls may.
+
+    Args:
+        app: What the process shares.
+        options: Where to listen and whom to answer.
+        auth: Who may call; everyone who can reach it, without.
+        server: An MCP server over `app`, instead of the product's.
+        listener: A socket that listens already; closed at the end.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    leaving = Leaving()
+    listener = listener or _listener(options.host, options.port)
+    async with (
+        web_app(server or build_server(app), options, auth, leaving) as asgi,
+        anyio.create_task_group() as tasks,
+    ):
+        uvicorn_server = _Uvicorn(_config(asgi, options))
+        tasks.start_soon(uvicorn_server.until_told, listener)
+        try:
+            yield Listening(_url(listener, options.host), leaving)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await leaving.leave(options.drain, app.generations.interrupt)
+            uvicorn_server.should_exit = True
+
+
+async def _hurry_at_the_next(signals: AsyncIterator[object], leaving: Leaving) -> None:
+    await anext(signals)
+    leaving.hurry()
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def until_told(self, listener: socket.socket) -> None:
+        """Serve until `should_exit`, whatever is cancelled around it: it closes its sockets itself."""
+        with anyio.CancelScope(shield=True):
+            await self.serve([listener])
+
+
+def _config(asgi: ASGIApp, options: HttpOptions) -> uvicorn.Config:
+    return uvicorn.Config(
+        asgi,
+        http=bounded(head_seconds=options.head_seconds, most=options.max_connections),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sets TCP_NODELAY only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror or error})"
+        raise SettingsError(
+            f"{host}:{port} {why}.", advice="Choose another with --host and --port."
+        ) from None
+    return listener
+
+
+def _url(listener: socket.socket, host: str) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"

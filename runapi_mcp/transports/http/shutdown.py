@@ -1,0 +1,156 @@
+"""How the server goes: no new calls, time for the live ones, partial answers for the rest, then the end."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runapi_mcp.signalling import Signal
+from runapi_mcp.transports.http.exchange import envelope_of
+
+_BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/listen"})
+_ANSWER_SECONDS: Final = 2.0
+"""What a call gets to turn its partial answer into a response."""
+_FLUSH_SECONDS: Final = 0.3
+"""What responses get to go out, before streams without an end are ended."""
+_LAST_WORDS_SECONDS: Final = 0.1
+"""What streams get then: an answer over SSE is on its way through queues that do not say when it is out."""
+
+
+class Leaving:
+    """What is going on in the server, and whether it is on its way out."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.calls = 0
+        self._posts = 0
+        self._until = 0.0
+        self._changed = Signal()
+        self._patience = anyio.CancelScope()
+        self._open = 0
+        self._ended = anyio.Event()
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds after which a refused caller should try again."""
+        return max(1, math.ceil(self._until - anyio.current_time()))
+
+    async def leave(self, drain: float, stop_generations: Callable[[], None]) -> None:
+        """Refuse new calls, wait up to `drain` seconds for the live ones, and then end everything."""
+        self.begun = True
+        self._until = self._patience.deadline = anyio.current_time() + drain
+        with self._patience:
+            await self._changed.until(lambda: not self.calls)
+        stop_generations()
+        with anyio.move_on_after(_ANSWER_SECONDS):
+            await self._changed.until(lambda: not self.calls)
+        with anyio.move_on_after(_FLUSH_SECONDS):
+            await self._changed.until(lambda: not self._posts)
+        if self._open:
+            await anyio.sleep(_LAST_WORDS_SECONDS)
+        self._ended.set()
+
+    def hurry(self) -> None:
+        """End the time that live calls were given."""
+        self._patience.cancel()
+
+    async def count(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Count a tool call for as long as it lasts; a middleware of the MCP server."""
+        if ctx.method != "tools/call":
+            return await call_next(ctx)
+        self.calls += 1
+        try:
+            return await call_next(ctx)
+        finally:
+            self.calls -= 1
+            self._changed.send()
+
+    async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let `app` answer one HTTP request; to it, the end of the server is its client's leaving."""
+        response = _Ending(send)
+        self._open += 1
+        self._posts += scope["method"] == "POST"
+        try:
+            await app(scope, self._until_ended(receive), response.send)
+        finally:
+            self._open -= 1
+            self._posts -= scope["method"] == "POST"
+            self._changed.send()
+        if self._ended.is_set():
+            await response.finish()
+
+    def _until_ended(self, receive: Receive) -> Receive:
+        async def receive_or_end() -> Message:
+            messages: list[Message] = []
+
+            async def hear() -> None:
+                messages.append(await receive())
+                tasks.cancel_scope.cancel()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hear)
+                await self._ended.wait()
+                tasks.cancel_scope.cancel()
+            return messages[0] if messages else {"type": "http.disconnect"}
+
+        return receive_or_end
+
+
+class EndsWithServer:
+    """Every HTTP request, known to :class:`Leaving`."""
+
+    def __init__(self, app: ASGIApp, leaving: Leaving) -> None:
+        self._app = app
+        self._leaving = leaving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        return await self._leaving.answer(self._app, scope, receive, send)
+
+
+class NoNewCalls:
+    """Refuses what would begin (503) while the server is on its way out; the rest is still answered.
+
+    A client may need the rest to take in the answer of a live call: some list the tools after it.
+    """
+
+    def __init__(self, app: ASGIApp, leaving: Leaving) -> None:
+        self._app = app
+        self._leaving = leaving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on or refuse it."""
+        envelope = envelope_of(scope)
+        begins = scope["method"] == "GET" or (envelope is not None and envelope.method in _BEGINNINGS)
+        if not self._leaving.begun or not begins:
+            return await self._app(scope, receive, send)
+        error = {"code": 503, "message": "This server is shutting down; call again, elsewhere or later."}
+        answer = {"jsonrpc": "2.0", "id": envelope.id if envelope else None, "error": error}
+        headers = {"Retry-After": str(self._leaving.retry_after)}
+        return await JSONResponse(answer, 503, headers)(scope, receive, send)
+
+
+class _Ending:
+    """A response that can be ended by somebody else than its author."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = False
+        self._whole = False
+
+    async def send(self, message: Message) -> None:
+        self._begun = True
+        self._whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        if not self._begun:
+            await self._send({"type": "http.response.start", "status": 503, "headers": []})
+        if not self._whole:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})

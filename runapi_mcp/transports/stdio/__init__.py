@@ -1,0 +1,1 @@
+"""One host on this process's own stdin and stdout."""

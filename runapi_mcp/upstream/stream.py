@@ -1,0 +1,559 @@
+"""One call's stream, top to bottom: a request is sent, its body is read, its frames become events.
+
+Waits that RunAPI asks for happen while it is opened. httpx-sse parses; what it leaves open is mended
+here (wire notes §8): the content type's case, the charset, a byte-order mark, sizes, a last event
+without its blank line, and bodies that are not an event stream at all.
+"""
+
+import codecs
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from typing import Final, cast
+
+import anyio
+import httpx
+from httpx_sse import EventSource
+from pydantic import SecretStr
+
+from runapi_mcp.errors import (
+    InputError,
+    ProtocolError,
+    RateLimited,
+    Stalled,
+    StreamCut,
+    UpstreamError,
+    quoted,
+)
+from runapi_mcp.settings import MIB, Settings
+from runapi_mcp.telemetry import trace_header
+from runapi_mcp.upstream.faults import SAFE_TO_REPEAT, Today, asked_wait, refused
+from runapi_mcp.upstream.http import REQUEST_ID, auth_header, new_request_id
+from runapi_mcp.upstream.pacing import LONGEST, Pacing, paced_name
+from runapi_mcp.upstream.redact import Redacting, redacted
+from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.faults import headline, refusal
+from runapi_mcp.wire.fold import Ending
+from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.types import Decoder, Done, Event, Failure, Finish, Frame, Request
+
+_MOST_WAITS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request on its way out.
+
+    Attributes:
+        request: What is sent.
+        model: For which model.
+        key: Whose key goes with it.
+        trace: Where its course is noted.
+        patience: Seconds that may go into waits that RunAPI asks for.
+    """
+
+    request: Request
+    model: str
+    key: SecretStr
+    trace: Trace
+    patience: float
+
+    @property
+    def paced(self) -> str:
+        """Under which name it waits with others."""
+        return paced_name(self.key, self.model)
+
+
+class Opener:
+    """Opens streams over one client."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: Settings,
+        pacing: Pacing,
+        clock: Callable[[], float],
+        today: Today,
+    ) -> None:
+        self._client = client
+        self._base_url = settings.base_url
+        self._silence = settings.idle_timeout
+        self._pacing = pacing
+        self._clock = clock
+        self._today = today
+
+    async def open(self, asking: Asking) -> httpx.Response:
+        """Return a response with status 200, waiting where RunAPI asks for it and there is time.
+
+        Raises:
+            InputError: The request cannot be written as JSON.
+            UpstreamError: RunAPI refused, or asks for a longer wait than there is patience for.
+        """
+        content = _encoded(asking.request)
+        until = self._clock() + asking.patience
+        waits = 0
+        while True:
+            await self._keep_pace(asking, until)
+            asking.trace.enter("connecting")
+            response = await self._send(asking, content)
+            if response.status_code == 200:
+                return response
+            error = await refused(response, path=asking.request.path, key=asking.key, today=self._today)
+            seconds = asked_wait(error)
+            if seconds and isinstance(error, RateLimited):
+                await self._pacing.ask(asking.paced, min(seconds, LONGEST))
+            if seconds is None or waits == _MOST_WAITS or self._clock() + seconds > until:
+                raise error
+            waits += 1
+            await self._wait(seconds, asking.trace)
+
+    async def _keep_pace(self, asking: Asking, until: float) -> None:
+        """Wait out what RunAPI asked of another call with this key and model.
+
+        Raises:
+            RateLimited: That would take longer than there is patience for; nothing was sent.
+        """
+        seconds = await self._pacing.left(asking.paced)
+        if seconds and self._clock() + seconds > until:
+            raise RateLimited(
+                f"RunAPI asked calls of this key and model to wait, {seconds:.0f} s more; nothing was sent.",
+                advice="Call again after that.",
+                retry_after=seconds,
+            )
+        if seconds:
+            await self._wait(seconds, asking.trace)
+
+    async def _send(self, asking: Asking, content: bytes) -> httpx.Response:
+        """Send once, and once more where the first try proves that nothing was sent."""
+        try:
+            return await self._post(asking, content)
+        except SAFE_TO_REPEAT:
+            return await self._post(asking, content)
+
+    async def _post(self, asking: Asking, content: bytes) -> httpx.Response:
+        trace = asking.trace
+        trace.requests += 1
+        trace.request_id = new_request_id()
+        headers = auth_header(asking.request.auth, asking.key) | {
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream",
+            "Cache-Control": "no-store",
+            REQUEST_ID: trace.request_id,
+            **trace_header(),
+        }
+        url = self._base_url + asking.request.path
+        post = self._client.build_request("POST", url, headers=headers, content=content)
+        try:
+            with anyio.fail_after(self._silence):
+                return await self._client.send(post, stream=True)
+        except TimeoutError:
+            raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.") from None
+
+    async def _wait(self, seconds: float, trace: Trace) -> None:
+        trace.waiting_until = self._clock() + seconds
+        trace.enter("waiting")
+        await anyio.sleep(seconds)
+        trace.waited += seconds
+
+
+def _encoded(request: Request) -> bytes:
+    try:
+        return dumped(request.body)
+    except (ValueError, RecursionError):
+        raise InputError(
+            "The request holds a number that JSON cannot carry, or is nested too deeply."
+        ) from None
+
+
+class Silence:
+    """Counts the seconds spent waiting since the last event.
+
+    Only waiting counts: a caller that takes its time between two events does not make a stream stall.
+
+    Attributes:
+        usual: Seconds after which a stream has stalled.
+        means_end: Whether silence now means the end rather than a stall.
+        since: When the last event came, by the clock.
+    """
+
+    def __init__(self, usual: float, now: float) -> None:
+        self.usual = usual
+        self.means_end = False
+        self.since = now
+        self._allowed = usual
+        self._waited = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds of it that are still allowed."""
+        return max(self._allowed - self._waited, 0.0)
+
+    def waited(self, seconds: float) -> None:
+        """Count seconds of waiting."""
+        self._waited += seconds
+
+    def broken(self, now: float) -> None:
+        """Begin anew: an event has come."""
+        self._waited = 0.0
+        self.since = now
+
+    def end_within(self, seconds: float) -> None:
+        """From now on that much silence means the end."""
+        self.means_end = True
+        self._allowed = min(self.usual, seconds)
+
+    def go_on(self) -> None:
+        """Take that back: more is to come after all."""
+        self.means_end = False
+        self._allowed = self.usual
+
+    def stalled(self, heard_at: float | None) -> Stalled:
+        """Return the error for one that took too long; `heard_at` is when the last byte came."""
+        if heard_at is not None and heard_at - self.since > self._allowed / 2:
+            return Stalled(f"RunAPI sent keep-alives but no content for {self._allowed:g} s.")
+        return Stalled(f"RunAPI sent nothing for {self._allowed:g} s.")
+
+
+class Tail:
+    """Keeps about the last `most` bytes, in the pieces in which they came."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Add the next bytes; what is older than the last `most` goes."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        while self._size - len(self._pieces[0]) > self._most:
+            self._size -= len(self._pieces.popleft())
+
+    def text(self) -> str:
+        """Return the last `most` bytes as text."""
+        return b"".join(self._pieces)[-self._most :].decode(errors="replace")
+
+
+_TAIL_BYTES: Final = 65_536
+_LONGEST_BLANK: Final = 4_096
+"""Bytes of white space before the first of the body that are read to tell what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes of one event and of the stream, and seconds of silence.
+
+    `silence` must also be the read time-out of the client that the response comes from.
+    """
+
+    event_bytes: int
+    stream_bytes: int
+    silence: float
+
+
+class Body:
+    """One response's body, read once.
+
+    Attributes:
+        silence: How long it may be silent now; whoever knows what has come may change it.
+        ended: Whether the last byte has come.
+    """
+
+    def __init__(
+        self, response: httpx.Response, limits: Limits, trace: Trace, clock: Callable[[], float]
+    ) -> None:
+        self._limits = limits
+        self._trace = trace
+        self._clock = clock
+        # httpx annotates it as an iterator; it is a generator, and wants to be closed as one.
+        self._source = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+        self._content_type = response.headers.get("content-type", "")
+        self._first = b""
+        self._tail = Tail(_TAIL_BYTES)
+        self._texts: AsyncGenerator[str, None] | None = None
+        self._received = 0
+        self._event_bytes = 0
+        self._now = clock()
+        self.headers = {"content-type": "text/event-stream"}
+        self.silence = Silence(limits.silence, self._now)
+        self.ended = False
+
+    async def kind(self) -> Kind:
+        """Return what the body is; waits for as many bytes as it takes to tell."""
+        while len(self._first) < _LONGEST_BLANK and len(self._first.strip()) < TELLING:
+            piece = await self._read()
+            if not piece:
+                break
+            self._first += piece
+        return body_kind(self._content_type, self._first)
+
+    async def events(self) -> AsyncGenerator[Frame, None]:
+        """Yield the events of an event stream, those without data left out.
+
+        Raises:
+            Stalled: Nothing came for too long.
+            ProtocolError: An event, or the stream, is larger than its limit.
+        """
+        # httpx-sse touches two members of what it is given; this object has them, mended.
+        source = EventSource(self)  # type: ignore[arg-type]  # a duck, on purpose: see above
+        async with aclosing(source.aiter_sse()) as frames:
+            async for sse in frames:
+                # A keep-alive can be an event too, one without data: no sign of the answer's life.
+                if sse.data or sse.event == "error":
+                    self._active()
+                    if len(sse.data) > self._limits.event_bytes:
+                        raise _too_large("one event", self._limits.event_bytes)
+                    yield Frame(sse.data, sse.event)
+
+    def aiter_text(self) -> AsyncGenerator[str, None]:
+        """Return the body as UTF-8 text without a byte-order mark, closed by a blank line."""
+        self._texts = self._decoded()
+        return self._texts
+
+    async def _decoded(self) -> AsyncGenerator[str, None]:
+        decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        piece = self._first
+        while piece:
+            yield decoder.decode(piece)
+            piece = await self._read()
+        yield decoder.decode(b"", final=True) + "\n\n"
+
+    async def text(self, limit: int) -> str:
+        """Return up to `limit` bytes of the body as text; the rest is not read.
+
+        Without events every byte is a sign of life.
+        """
+        pieces, size = [self._first], len(self._first)
+        while size < limit and (piece := await self._read()):
+            self._active()
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
+
+    async def aclose(self) -> None:
+        """Let go of the source of bytes; the response is its owner's to close."""
+        if self._texts is not None:
+            await self._texts.aclose()
+        await self._source.aclose()
+
+    async def drain(self) -> None:
+        """Read what is left; for the moment after the end, so the connection can be used again."""
+        while await self._read():
+            pass
+
+    @property
+    def ended_unclosed(self) -> bool:
+        """Whether the body is over and its last event had no blank line after it."""
+        tail = self.tail() if self.ended else ""
+        return bool(tail) and not tail.endswith(("\n\n", "\n\r\n", "\r\r"))
+
+    def tail(self) -> str:
+        """Return the last 64 KiB as text."""
+        return self._tail.text()
+
+    async def _read(self) -> bytes:
+        """Return the next bytes; none at the end, or in a silence that means the end."""
+        piece = None if self.ended else await self._within_limits()
+        if piece is None:
+            self.ended = True
+            return b""
+        self._count(piece)
+        return piece
+
+    async def _within_limits(self) -> bytes | None:
+        """Return the next bytes; `None` at the end, or in a silence that means the end.
+
+        Raises:
+            Stalled: Nothing came for as long as is allowed now.
+        """
+        silence, began = self.silence, self._clock()
+        try:
+            return await self._heard_within(silence.left)
+        except (TimeoutError, httpx.ReadTimeout):
+            if silence.means_end:
+                return None
+            raise silence.stalled(self._trace.heard_at) from None
+        finally:
+            self._now = self._clock()
+            silence.waited(self._now - began)
+
+    async def _heard_within(self, seconds: float) -> bytes | None:
+        if seconds >= self._limits.silence:
+            # The client's own read time-out says the same; a second scope would be half the cost of a read.
+            return await anext(self._source, None)
+        with anyio.fail_after(seconds):
+            return await anext(self._source, None)
+
+    def _active(self) -> None:
+        self._event_bytes = 0
+        self.silence.broken(self._now)
+
+    def _count(self, piece: bytes) -> None:
+        size = len(piece)
+        self._trace.heard(size, self._now)
+        # What was read before without an event: this piece may hold many that are small.
+        if self._event_bytes > self._limits.event_bytes:
+            raise _too_large("one event", self._limits.event_bytes)
+        self._event_bytes += size
+        self._received += size
+        if self._received > self._limits.stream_bytes:
+            raise _too_large("its stream", self._limits.stream_bytes)
+        self._tail.add(piece)
+
+
+def _too_large(what: str, limit: int) -> ProtocolError:
+    return ProtocolError(
+        f"RunAPI sent more than {limit / MIB:g} MiB in {what}.",
+        advice="Ask for less at once; the limits are RUNAPI_MCP_MAX_EVENT_BYTES and _MAX_STREAM_BYTES.",
+    )
+
+
+_DRAIN_SECONDS: Final = 0.25
+_GRACE_SECONDS: Final = 2.0
+"""Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
+_LONG_GRACE_SECONDS: Final = 10.0
+"""The same after a finish alone: its usage, or text after an early finish, may still come."""
+_JSON_BYTES: Final = 64 * 1024 * 1024
+_PAGE_BYTES: Final = 65_536
+
+
+class Answering:
+    """Reads one body as an answer."""
+
+    def __init__(self, body: Body, decoder: Decoder, request: Request, key: SecretStr) -> None:
+        self._body = body
+        self._decoder = decoder
+        self._request = request
+        self._key = key
+        self._redacting = Redacting(key)
+        self._ending = Ending()
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yield the answer's events, to its end or to ``[DONE]``.
+
+        Raises:
+            Refused: The answer is an error at status 200, with nothing before it.
+            StreamCut: There is no answer in it at all.
+            ProtocolError: It is not a stream this dialect knows.
+            Stalled, DeadlinePassed: It went silent for too long.
+        """
+        async with aclosing(await self._frames()) as frames:
+            async for frame in frames:
+                for event in self._decoded(frame):
+                    for shown in self._redacting.feed(event):
+                        yield self._judged(shown)
+                    if isinstance(event, Done):
+                        return
+        for event in self._held_back():
+            yield self._judged(event)
+        for event in self._leftover():
+            yield self._judged(event)
+
+    def _held_back(self) -> Sequence[Event]:
+        held = [shown for event in self._decoder.end() for shown in self._redacting.feed(event)]
+        return [*held, *self._redacting.end()]
+
+    async def drain(self) -> None:
+        """After ``[DONE]``: read what little is left, so that the connection can be used again."""
+        if self._ending.done:
+            # The answer is whole: however the connection ends now is no error.
+            with anyio.move_on_after(_DRAIN_SECONDS), suppress(httpx.HTTPError, UpstreamError):
+                await self._body.drain()
+
+    async def _frames(self) -> AsyncGenerator[Frame, None]:
+        """Return the frames of whatever kind of body this is.
+
+        Raises:
+            StreamCut, ProtocolError: It is not one that has frames.
+        """
+        match await self._body.kind():
+            case "events":
+                return self._body.events()
+            case "json":
+                return self._documents()
+            case "page":
+                raise ProtocolError(f"A web page came instead of a stream: {quoted(await self._headline())}.")
+            case "unknown":
+                raise await self._no_stream()
+
+    async def _documents(self) -> AsyncGenerator[Frame, None]:
+        for frame in json_frames(await self._text(_JSON_BYTES)):
+            yield frame
+
+    def _decoded(self, frame: Frame) -> Sequence[Event]:
+        text = redacted(frame.text, self._key)
+        try:
+            # Nothing to redact, and the frame is used as it is.
+            return self._decoder.decode(frame if text is frame.text else Frame(text, frame.event))
+        except ProtocolError:
+            if self._body.ended_unclosed:
+                # Half an event, completed by the blank line that Body adds: the stream was cut.
+                return ()
+            raise
+
+    def _judged(self, event: Event) -> Event:
+        """Note what an event means for the end; raise it if it is a refusal in disguise."""
+        if isinstance(event, Failure):
+            event = replace(event, message=redacted(event.message, self._key))
+            if not self._ending.begun:
+                raise self._refusal(event)
+        if isinstance(event, Finish):
+            event = replace(
+                event, raw=redacted(event.raw, self._key), message=redacted(event.message, self._key)
+            )
+        self._ending.feed(event)
+        self._expect_end()
+        return event
+
+    def _expect_end(self) -> None:
+        """Once the finish or a failure has come, silence is the end, sooner if nothing more is due."""
+        silence = self._body.silence
+        if self._ending.settled or self._ending.failed:
+            silence.end_within(_GRACE_SECONDS)
+        elif self._ending.finished:
+            silence.end_within(_LONG_GRACE_SECONDS)
+        elif silence.means_end:
+            silence.go_on()
+
+    def _leftover(self) -> list[Event]:
+        """Return the failure that stood in the stream without being an event of it.
+
+        Raises:
+            StreamCut: The body was empty.
+        """
+        if self._ending.finished or self._ending.done:
+            return []
+        failure = stray_failure(self._body.tail())
+        if failure:
+            return [failure]
+        if not self._ending.begun:
+            raise self._nothing()
+        return []
+
+    def _nothing(self) -> UpstreamError:
+        tail = redacted(self._body.tail(), self._key).strip()
+        if not tail:
+            return StreamCut(
+                "RunAPI's answer was empty.", advice="Ask again; it is not caused by the arguments."
+            )
+        return StreamCut(
+            f"RunAPI's stream held no answer; what came was {quoted(tail)}.",
+            advice="It is not caused by the arguments; ask again.",
+        )
+
+    def _refusal(self, failure: Failure) -> UpstreamError:
+        return refusal(failure, 200, path=self._request.path)
+
+    async def _headline(self) -> str:
+        return headline(await self._text(_PAGE_BYTES))
+
+    async def _no_stream(self) -> UpstreamError:
+        text = (await self._text(_PAGE_BYTES)).strip()
+        if not text:
+            return self._nothing()
+        return ProtocolError(f"What came is not a stream: {quoted(text)}.")
+
+    async def _text(self, limit: int) -> str:
+        return redacted(await self._body.text(limit), self._key)
