@@ -24,7 +24,7 @@ from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import DialectName, Request
 
-MOST_LIST_BYTES: Final = 6_000
+MOST_LIST_BYTES: Final = 8_000
 """Of the tools in any revision, as compact JSON; hosts put them into every conversation."""
 MOST_MODULES: Final = {"version": 50, "help": 110, "prologue": 50, "prologue with settings": 80}
 """Beyond what Python itself has loaded; ours included."""
