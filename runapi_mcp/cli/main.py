@@ -123,7 +123,18 @@ def _settings(given: "argparse.Namespace") -> "Settings":
     """Return the settings: flags first, then the environment."""
     from runapi_mcp.settings import from_env
 
-    return from_env({**os.environ, **_flags(given)})
+    return _with_folders(from_env({**os.environ, **_flags(given)}))
+
+
+def _with_folders(settings: "Settings") -> "Settings":
+    """Return settings whose folders are those of now: what takes the place of one later may not be read."""
+    if not settings.allow_dirs:
+        return settings
+    from dataclasses import replace
+
+    from runapi_mcp.files.paths import resolve_folders
+
+    return replace(settings, allow_dirs=resolve_folders(settings.allow_dirs))
 
 
 def _flags(given: "argparse.Namespace") -> dict[str, str]:
@@ -174,7 +185,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
         from runapi_mcp.settings import from_env
 
-        settings = from_env(env)
+        settings = _with_folders(from_env(env))
         if settings.key_problem:
             print(f"runapi-mcp: {settings.key_problem}", file=sys.stderr)
 
