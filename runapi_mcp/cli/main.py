@@ -183,11 +183,11 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     with quick_imports():
         import warnings
 
-        from runapi_mcp.settings import from_env
+        from runapi_mcp.settings import for_host
 
-        settings = _with_folders(from_env(env))
-        if settings.key_problem:
-            print(f"runapi-mcp: {settings.key_problem}", file=sys.stderr)
+        settings = _with_folders(for_host(env))
+        if problem := settings.problem or settings.key_problem:
+            print(f"runapi-mcp: {problem}", file=sys.stderr)
 
         from runapi_mcp.upstream.http import warm
 
@@ -215,22 +215,15 @@ def _own_key(settings: "Settings") -> "OwnKey | None":
 
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
-    """Whether to answer before the server is there.
-
-    Settings are read first if there are any: a host must not be answered by a server that then
-    leaves because of a bad one.
-
-    Raises:
-        SettingsError: A value is not what its setting takes.
-    """
+    """Whether to answer before the server is there."""
     known = {"RUNAPI_TOKEN"}
     if env.get(_KEYRING) == "1":  # as install writes it
         known.add(_KEYRING)
     if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
         return True
-    from runapi_mcp.settings import values_from
+    from runapi_mcp.settings import for_host
 
-    return values_from(env).get("fast_boot", True) is True
+    return for_host(env).fast_boot
 
 
 def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:

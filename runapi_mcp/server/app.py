@@ -81,7 +81,15 @@ class App:
     own_key: OwnKey | None = None
 
     def run(self, ctx: Context) -> Run:
-        """Return a request's way to generations."""
+        """Return a request's way to generations.
+
+        Raises:
+            SettingsError: The environment holds what cannot be used; nothing is asked until it is corrected.
+        """
+        if self.settings.problem:
+            raise SettingsError(
+                self.settings.problem, advice="Correct it in the host's config, then restart it."
+            )
 
         async def report(seconds: float, line: str) -> None:
             await ctx.session.report_progress(seconds, None, line)
