@@ -17,7 +17,7 @@ from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import View
-from runapi_mcp.own_key import OwnKey
+from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, taught

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import argparse
 
     from runapi_mcp.cli.parser import Parser, Surroundings
-    from runapi_mcp.keychain import OwnKey
     from runapi_mcp.settings import Settings
     from runapi_mcp.transports.http.auth import Auth
     from runapi_mcp.transports.http.options import HttpOptions
@@ -192,26 +191,17 @@ def _serve_host(flags: Mapping[str, str]) -> int:
         from runapi_mcp.upstream.http import warm
 
         warm(settings)
-        own_key = _own_key(settings)
 
         import anyio
 
         from runapi_mcp import logs
+        from runapi_mcp.key import own_key
         from runapi_mcp.transports.stdio.serve import serve_local
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key)
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ))
     return 0
-
-
-def _own_key(settings: "Settings") -> "OwnKey | None":
-    """Return what finds the key in the keyring, if it is to be found there; nothing is asked yet."""
-    if not settings.key_is_in_keyring:
-        return None
-    from runapi_mcp.keychain import SERVER_SECONDS, Keychain, OwnKey
-
-    return OwnKey(Keychain(settings.base_url, os.environ, seconds=SERVER_SECONDS))
 
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
@@ -232,6 +222,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     import anyio
 
     from runapi_mcp import logs
+    from runapi_mcp.key import own_key
     from runapi_mcp.transports.http.serve import serve_http
 
     settings = _settings(given)
@@ -239,7 +230,9 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     warnings.simplefilter("ignore")
 
     async def run() -> None:
-        await serve_http(settings, options, auth, announce=_announce_http, own_key=_own_key(settings))
+        await serve_http(
+            settings, options, auth, announce=_announce_http, own_key=own_key(settings, os.environ)
+        )
 
     anyio.run(run)
     return 0

@@ -20,7 +20,6 @@ from runapi_mcp.settings import MIB
 
 _SECONDS: Final = 10.0
 _MOST_LISTED: Final = 16 * MIB
-_PASSED_ON: Final = ("HOME", "USERPROFILE", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 _SAFE: Final = (
     *("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.pager=cat"),
     *(
@@ -200,7 +199,7 @@ def _stays(place: Path, folders: Sequence[Path]) -> bool:
 def _find_git(away_from: Path) -> str | None:
     """Return git, from an absolute folder of PATH: never from the project that is asked about."""
     name = "git.exe" if os.name == "nt" else "git"
-    for folder in map(Path, os.environ.get("PATH", os.defpath).split(os.pathsep)):
+    for folder in map(Path, os.get_exec_path()):
         if folder.is_absolute() and not folder.is_relative_to(away_from):
             found = folder / name
             if found.is_file() and os.access(found, os.X_OK):
@@ -210,14 +209,13 @@ def _find_git(away_from: Path) -> str | None:
 
 def _environment(*, lone: bool) -> Mapping[str, str]:
     """Return what git is given: no key, no terminal to ask on, no network; `lone`, no config but ours."""
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    env |= {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
-    env |= {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_OPTIONAL_LOCKS": "0",
-    }
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder).is_absolute())
+    home, temporary = str(Path.home()), tempfile.gettempdir()
+    env = {"PATH": path, "HOME": home, "USERPROFILE": home, "TEMP": temporary, "TMPDIR": temporary}
+    if os.name == "nt":  # without it no program of Windows finds its libraries
+        env["SYSTEMROOT"] = os.path.expandvars("%SYSTEMROOT%")
+    env |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    env |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
     return env | ({"GIT_CONFIG_GLOBAL": os.devnull} if lone else {})
 
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from runapi_mcp import logs
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.own_key import OwnKey
+from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import Context, caller_of
 from runapi_mcp.settings import Settings

@@ -137,6 +137,15 @@ def read_switch(text: str) -> bool:
 
 
 _WHOLE_REFERENCE = re.compile(
+    r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>",
+    re.IGNORECASE | re.DOTALL,
+)
+_PLACEHOLDER = re.compile(
+    r"your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)|\[.*\]"
+    r"|changeme|replace[-_ ]?me|placeholder",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFERENCE = re.compile(
     r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>|\[.*\]"
     r"|your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)"
     r"|changeme|replace[-_ ]?me|placeholder",
@@ -149,7 +158,7 @@ _QUOTES = "\"'`“”‘’"
 
 
 def is_reference(text: str) -> bool:
-    """Whether a value is nothing but a reference or a placeholder, in the spelling of one host or another.
+    """Whether a value is nothing but a reference, in the spelling of one host or another.
 
     Hosts hand on as it stands what they cannot fill in, or what is written as another host would have it.
     """
@@ -164,7 +173,9 @@ def holds_reference(text: str) -> bool:
 def key_problem(name: str, key: str) -> str:
     """Return why `key` cannot be used, without showing any of it; empty if it can."""
     if is_reference(key):
-        return f"{name} holds a reference that the host did not fill in, or a placeholder, not a key."
+        return f"{name} holds a reference that the host did not fill in, not a key."
+    if _PLACEHOLDER.fullmatch(key.strip(_QUOTES)):
+        return f"{name} holds a placeholder, not a key."
     if key[0] in _QUOTES or key[-1] in _QUOTES:
         return f"{name} holds a key in quotes; take the quotes out."
     if key.startswith("AIza"):
