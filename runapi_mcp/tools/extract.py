@@ -75,6 +75,7 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     model, notices = model_for(args.model, run.settings.model, needs)
+    notices += attached.notices
     call = Call(
         model=model,
         turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
