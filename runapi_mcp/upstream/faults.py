@@ -6,7 +6,7 @@ messages are ours: httpx puts header values, the key among them, into some of it
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,7 +31,8 @@ from runapi_mcp.errors import (
 from runapi_mcp.upstream.http import read_start
 from runapi_mcp.upstream.redact import redacted
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.wire.faults import read_failure_body, refusal
+from runapi_mcp.wire.faults import read_failure_body
+from runapi_mcp.wire.refusals import refusal
 
 SAFE_TO_REPEAT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What proves that nothing was sent."""
@@ -136,7 +137,7 @@ async def refused(response: httpx.Response, *, path: str, key: SecretStr, today:
     if status < 300:
         return ProtocolError(f"RunAPI answered {status}, without a stream.")
     failure = read_failure_body(redacted(text, key))
-    told = retry_after(response.headers.get("retry-after"), today())
+    told = read_retry_after(response.headers, today())
     failure = replace(
         failure,
         message=redacted(failure.message, key),
@@ -151,22 +152,28 @@ def asked_wait(error: UpstreamError) -> float | None:
     return error.retry_after if waits and not error.hopeless else None
 
 
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, at most a day; `None` if it is no wait.
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that a response's headers ask for, at most a day; `None` if they ask for no wait.
 
-    What is zero, negative or past asks for none: whoever took it for one would call again at once.
+    ``retry-after-ms`` is Azure's and LiteLLM's, ``Retry-After`` seconds or a date. What is zero, negative
+    or past asks for none: whoever took it for one would call again at once.
     """
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
+    exact, header = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
+    seconds = _number(exact) / 1000 or _number(header)
+    if not seconds and header:
+        with suppress(ValueError, OverflowError):
             until = parsedate_to_datetime(header)
-        except (ValueError, OverflowError):
-            return None
-        seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
+            seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
     return min(seconds, _LONGEST_WAIT) if seconds > 0 else None
+
+
+def _number(header: str) -> float:
+    """Return a header as a number above zero; 0 if it is none."""
+    try:
+        number = float(header)
+    except ValueError:
+        return 0.0
+    return number if number > 0 else 0.0
 
 
 async def _text(response: httpx.Response) -> str:

@@ -34,9 +34,10 @@ from runapi_mcp.upstream.pacing import LONGEST, Pacing, paced_name
 from runapi_mcp.upstream.redact import Redacting, redacted
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
-from runapi_mcp.wire.faults import headline, refusal
+from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.refusals import refusal
 from runapi_mcp.wire.types import Decoder, Done, Event, Failure, Finish, Frame, Request
 
 _MOST_WAITS: Final = 2

@@ -28,7 +28,7 @@ from runapi_mcp.errors import (
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.faults import retry_after, translated
+from runapi_mcp.upstream.faults import read_retry_after, translated
 from runapi_mcp.upstream.redact import redacted
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.names import DialectName
@@ -495,16 +495,22 @@ NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_wait_is_read_from_seconds_and_dates(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, NOW) == seconds
+    assert read_retry_after({"retry-after": header} if header is not None else {}, NOW) == seconds
 
 
 @given(st.text(max_size=40))
 def test_any_header_is_a_wait_within_a_day_or_none(header: str) -> None:
-    seconds = retry_after(header, NOW)
+    seconds = read_retry_after({"retry-after": header, "retry-after-ms": header[:9]}, NOW)
     assert seconds is None or 0 < seconds <= 86_400
 
 
 @given(st.integers(1, 80_000), st.integers(-12, 14))
 def test_a_date_in_any_zone_is_the_same_wait(seconds: int, hours: int) -> None:
     then = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=hours)))
-    assert retry_after(then.strftime("%a, %d %b %Y %H:%M:%S %z"), NOW) == seconds
+    header = then.strftime("%a, %d %b %Y %H:%M:%S %z")
+    assert read_retry_after({"retry-after": header}, NOW) == seconds
+
+
+@pytest.mark.parametrize(("exact", "seconds"), [("900", 0.9), ("0", 7.0), ("soon", 7.0), ("nan", 7.0)])
+def test_milliseconds_are_exacter_than_seconds_where_they_are_a_wait(exact: str, seconds: float) -> None:
+    assert read_retry_after({"retry-after-ms": exact, "retry-after": "7"}, NOW) == seconds
