@@ -6,8 +6,10 @@ from typing import Final
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.checking import Check
+from runapi_mcp.extraction.exact import NotJson, parse
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
+from runapi_mcp.generations.loops import find_loop, shorten_loops
 from runapi_mcp.generations.policy import Course, Plain
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.wire.schema import Rewritten, rewritten
@@ -103,7 +105,7 @@ class _Course(Plain):
         wrong = self._wrong(verdict_of(verdict) if verdict else self.extraction.check.at_once(texts, ""))
         if not wrong:
             return None
-        shown = answer.text[:_SHOWN_BACK]
+        shown = shorten_loops(answer.text)[:_SHOWN_BACK]
         turns = (*self.call.turns, Turn("model", (Text(shown),)), Turn("user", (Text(wrong),)))
         return replace(self.call, turns=turns)
 
@@ -113,7 +115,15 @@ class _Course(Plain):
 
     def hopeless(self, text: str) -> str:
         """Return why no JSON of the right kind can come of the text."""
-        return hopeless(text, self.kinds) or ""
+        return hopeless(text, self.kinds) or find_loop(text)
+
+    def is_whole(self, text: str) -> bool:
+        """Whether the text holds JSON that is closed."""
+        try:
+            parse(text)
+        except NotJson:
+            return False
+        return True
 
     def _wrong(self, found: Verdict) -> str:
         """Return what to tell the model of its answers; empty if nothing is known to be wrong."""

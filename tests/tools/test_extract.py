@@ -347,7 +347,7 @@ async def test_what_is_no_json_and_could_not_be_checked_is_given_as_it_is(
     at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    sim.play(saying("x" * 60_000))
+    sim.play(saying(" ".join(map(str, range(12_000)))))
     reply = await at.call("extract_json", schema={"type": "string"}, text=TEXT, max_repairs=0)
     found = facts(reply)
     assert found["raw"] == reply.text[: len(found["raw"])]
