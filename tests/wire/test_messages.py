@@ -67,7 +67,7 @@ def test_two_calls_never_share_an_id_and_each_result_has_its_own() -> None:
 
 
 def test_what_a_relay_put_into_a_call_goes_back_where_it_stood() -> None:
-    extra = '{"thought_signature": "S", "function": {"thoughtSignature": "T"}, "extra_content": {"vertex": {"x": 1}}}'
+    extra = '{"thought_signature": "S", "function": {"thoughtSignature": "T"}, "extra_content": {"vertex": {"x": 1}}}'  # noqa: E501
     (made,) = messages([Turn("model", (FunctionCall("f1", "f", "{}", "unused", extra),))])
     (call,) = as_list(as_object(made)["tool_calls"])
     assert call == {
