@@ -28,8 +28,8 @@ from runapi_mcp.errors import (
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.faults import read_retry_after, translated
-from runapi_mcp.upstream.redact import redacted
+from runapi_mcp.upstream.faults import read_retry_after, translate_errors
+from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.names import DialectName
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
@@ -297,7 +297,7 @@ async def test_a_server_without_tls_is_told_apart_from_one_with_a_bad_certificat
 def test_an_unreachable_host_says_why_where_that_is_known(cause: Exception, words: str) -> None:
     error, attempts = httpx.ConnectError("x"), OSError("All connection attempts failed")
     error.__cause__, attempts.__cause__ = attempts, cause
-    with pytest.raises(Unreachable, match=words), translated("runapi.ai", answering=False):
+    with pytest.raises(Unreachable, match=words), translate_errors("runapi.ai", answering=False):
         raise error
 
 
@@ -315,7 +315,7 @@ def test_an_unreachable_host_says_why_where_that_is_known(cause: Exception, word
 def test_what_httpx_raises_is_told_in_our_words(
     error: Exception, answering: bool, expected: type[Exception]
 ) -> None:
-    with pytest.raises(expected), translated("runapi.ai", answering=answering):
+    with pytest.raises(expected), translate_errors("runapi.ai", answering=answering):
         raise error
 
 
@@ -473,9 +473,9 @@ async def test_a_finish_that_echoes_the_key_in_escapes_is_told_without_it(field:
 
 
 def test_what_is_too_short_for_a_key_is_left_in_the_text() -> None:
-    assert redacted("an apple", SecretStr("a")) == "an apple"
-    assert redacted("an apple", SecretStr("")) == "an apple"
-    assert redacted(f"an {CANARY}", KEY) == "an [key]"
+    assert redact("an apple", SecretStr("a")) == "an apple"
+    assert redact("an apple", SecretStr("")) == "an apple"
+    assert redact(f"an {CANARY}", KEY) == "an [key]"
 
 
 # ---------------------------------------------------------------- Retry-After
