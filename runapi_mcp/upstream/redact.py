@@ -11,7 +11,7 @@ from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
 
 _SHORTEST_KEY: Final = 8
 _INSTEAD: Final = "[key]"
-_ESCAPES: Final = ("\\u", "\\x", "\\/", "%", "&#")
+_ESCAPE: Final = re.compile(r"\\[ux/]|%|&#")
 _WRITTEN: Final = (TextDelta, ThoughtDelta)
 
 
@@ -25,9 +25,7 @@ def redact(text: str, key: SecretStr) -> str:
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
-    if any(escape in text for escape in _ESCAPES):
-        return _escaped(secret).sub(_INSTEAD, text)
-    return text
+    return _escaped(secret).sub(_INSTEAD, text) if _ESCAPE.search(text) else text
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,7 @@
 """The key never comes back in an answer, however upstream cuts it up."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +54,7 @@ def test_a_key_too_short_to_be_one_is_left_alone() -> None:
     assert shown([TextDelta("a b c")], secret="b") == [TextDelta("a b c")]
 
 
-ESCAPES = {
+ESCAPES: dict[str, Callable[[str], str]] = {
     "itself": lambda sign: sign,
     "json": lambda sign: f"\\u{ord(sign):04x}",
     "json, upper case": lambda sign: f"\\u{ord(sign):04X}",
