@@ -12,6 +12,7 @@ import anyio
 from runapi_mcp import logs
 from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
 from runapi_mcp.generations.codec import dumped
+from runapi_mcp.generations.loops import Blanks
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.queue import Turns
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
@@ -19,7 +20,7 @@ from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Outcome, operation
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.fold import Fold
-from runapi_mcp.wire.types import Answer, Call, Event, JsonObject, TextDelta, Usage
+from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta, Usage
 from runapi_mcp.wire.usage import added
 
 
@@ -44,21 +45,25 @@ class Rounds:
         fold: The sum of this round's events.
         number: Which round this is, from 1.
         hopeless: Why this round was ended early, if it was.
+        closed: Whether it was ended early because its text was whole and only white space still came.
         verdict: What the texts come to, once this round was judged; see :meth:`Course.judged`.
     """
 
-    def __init__(self, job: Job, course: Course) -> None:
+    def __init__(self, job: Job, course: Course, clock: Callable[[], float]) -> None:
         self.fold = Fold()
         self.number = 1
         self.hopeless = ""
+        self.closed = False
         self.verdict: JsonObject | None = None
         self._job = job
         self._course = course
+        self._clock = clock
         self._earlier: list[str] = []
         self._spent: Usage | None = None
         self._verdict_size = 0
         self._given = len(job.begin)
         self._looks, self._described, self._description = Looks(), Looks(), ""
+        self._blanks, self._closings = Blanks(), Looks()
         if job.begin:
             self.fold.feed(TextDelta(job.begin))
 
@@ -95,8 +100,21 @@ class Rounds:
     def feed(self, event: Event) -> None:
         """Add an event of this round, and look at the text now and then for whether there is hope."""
         self.fold.feed(event)
+        if isinstance(event, TextDelta):
+            now = self._clock()
+            self._blanks.add(event.text, now)
+            if self._blanks.are_enough(now) and self._closings.due(self.fold.characters) and self.is_whole:
+                # Nothing more is due but a finish, and some models never come to it.
+                self.fold.feed(Finish("", "stop"))
+                self.closed = True
+                return
         if self._looks.due(self.fold.characters):
             self.hopeless = self._course.hopeless(self.fold.partial().text)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this round's text is all that was asked for, however its stream ends."""
+        return self._course.is_whole(self.fold.partial().text)
 
     def answer(self) -> Answer:
         """Return the answer of this round, now that its stream is over or was given up.
@@ -137,7 +155,8 @@ class Rounds:
         self.number += 1
         # What a resumed answer starts with belongs to its first round only.
         self.fold, self._given = Fold(), 0
-        self.verdict, self._verdict_size = None, 0
+        self.verdict, self._verdict_size, self.closed = None, 0, False
+        self._blanks, self._closings = Blanks(), Looks()
         self._looks, self._described, self._description, self.hopeless = Looks(), Looks(), "", ""
 
     def release(self, job: Job) -> None:
@@ -184,7 +203,9 @@ def ended(rounds: Rounds, error: RunapiError | None = None) -> Ended:
     if error is not None:
         return Ended("failed" if rounds.empty else "partial", error)
     finish = rounds.fold.partial().finish
-    whole = finish is not None and finish.reason in ("stop", "tool", "unknown")
+    whole = finish is not None and (
+        finish.reason in ("stop", "tool", "unknown") or (finish.reason == "length" and rounds.is_whole)
+    )
     return Ended("complete" if whole else "partial")
 
 
@@ -246,7 +267,7 @@ async def _one(rounds: Rounds, events: AsyncGenerator[Event, None], fed: Callabl
     async for event in events:
         rounds.feed(event)
         fed()
-        if rounds.hopeless:
+        if rounds.hopeless or rounds.closed:
             break
     return rounds.answer()
 
@@ -350,7 +371,7 @@ class Generation:
         self.turn_at = self._started_at = clock()
         self._clock = clock
         self._on_end = on_end
-        self._rounds = Rounds(job, course)
+        self._rounds = Rounds(job, course, clock)
         self._told: Phase | None = None
         self._first_event_at: float | None = None
         self._links: dict[str, str] = {}

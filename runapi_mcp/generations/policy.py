@@ -37,6 +37,12 @@ class Course(Protocol):
         A reason ends the round, which then counts as one to follow up. Asked at growing intervals.
         """
 
+    def is_whole(self, text: str) -> bool:
+        """Whether the text so far is all that was asked for, so that what follows can only be noise.
+
+        Asked where a text goes on with white space alone, and of one that the output limit ended.
+        """
+
     def links(self, answer: Answer) -> Sequence[str]:
         """Return the links of an ended answer that are to be resolved; see :meth:`Upstream.redirects`."""
 
@@ -59,6 +65,10 @@ class Plain:
     def hopeless(self, text: str) -> str:
         """Let every text go on."""
         return ""
+
+    def is_whole(self, text: str) -> bool:
+        """Take no text for whole before its stream says so."""
+        return False
 
     def links(self, answer: Answer) -> Sequence[str]:
         """Have no link resolved."""
