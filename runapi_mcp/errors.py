@@ -11,6 +11,7 @@
     │       └── KeyringFailed     the keyring that is to hold it cannot be asked, or does not answer
     ├── Bug                       a fault of this server's own; its log has the details
     ├── BusyError                 this server has no room for another generation
+    │   └── MemoryFull            what is asked would not fit into the caller's share of memory
     ├── TooManyCalls              as many of the caller's calls run as may
     ├── BudgetSpent               the principal has used up the tokens of the day
     └── UpstreamError             RunAPI, or the way there
@@ -141,6 +142,16 @@ class BusyError(RunapiError):
 
     code = "busy"
     default_advice = "Try again when some have finished, or raise RUNAPI_MCP_MAX_RUNNING."
+
+
+class MemoryFull(BusyError):
+    """What is asked does not fit into the memory that one caller is given. The caller can fix it."""
+
+    code = "memory_full"
+    default_advice = (
+        "Fetch the answers that wait for you (get_result), stop what you do not need (cancel true), or send "
+        "less; RUNAPI_MCP_MEMORY_BYTES sets the limit."
+    )
 
 
 class TooManyCalls(RunapiError):

@@ -17,7 +17,14 @@ from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from runapi_mcp.errors import BusyError, ServerLeft, TooManyCalls
-from runapi_mcp.generations.budget import Budget, Ledger, MemoryBudget, Spent, check_budget
+from runapi_mcp.generations.budget import (
+    Ledger,
+    LocalTokenBudget,
+    MemoryBudget,
+    Spent,
+    TokenBudget,
+    check_budget,
+)
 from runapi_mcp.generations.generation import Generation, Line, log_end
 from runapi_mcp.generations.policy import PLAIN, Course, Plain
 from runapi_mcp.generations.queue import Turns
@@ -30,7 +37,6 @@ from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
-    "Budget",
     "Course",
     "Evidence",
     "Followable",
@@ -38,12 +44,14 @@ __all__ = [
     "Generations",
     "Job",
     "Ledger",
+    "MemoryBudget",
     "MemoryStore",
     "Plain",
     "Receipt",
     "Spent",
     "Status",
     "Store",
+    "TokenBudget",
     "View",
 ]
 
@@ -57,7 +65,8 @@ class Generations:
         settings: Settings,
         *,
         store: Store | None = None,
-        budget: Budget | None = None,
+        budget: TokenBudget | None = None,
+        memory: MemoryBudget | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -66,7 +75,8 @@ class Generations:
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
-        self._budget = budget or MemoryBudget()
+        self._budget = budget or LocalTokenBudget()
+        self.memory = memory or MemoryBudget(settings.memory_bytes)
         self._turns = Turns(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
