@@ -34,6 +34,7 @@
             ├── Stalled           nothing came for the idle time-out
             ├── DeadlinePassed    the total time ran out
             ├── ServerLeft        the server that ran it was stopped
+            ├── AnswerTooLong     there was more of it than may be kept
             └── FailedMidway      RunAPI reported an error inside the stream
 
 Foreign exceptions become these at one border (``upstream``), and these become MCP
@@ -356,6 +357,13 @@ class ServerLeft(Interrupted):
 
     code = "server_left"
     default_advice = "Continue from the partial text or ask again, when it is back."
+
+
+class AnswerTooLong(Interrupted):
+    """There was more of an answer than this server keeps of one, or for one caller."""
+
+    code = "answer_too_long"
+    default_advice = "Ask for less at once; RUNAPI_MCP_MAX_ANSWER_BYTES and RUNAPI_MCP_MEMORY_BYTES set it."
 
 
 class FailedMidway(Interrupted):

@@ -85,13 +85,14 @@ class Reservation:
         spare: Whether whoever holds them would give them up for others; see :attr:`MemoryBudget.reclaim`.
     """
 
-    __slots__ = ("_budget", "owner", "size", "spare")
+    __slots__ = ("_budget", "_released", "owner", "size", "spare")
 
     def __init__(self, budget: "MemoryBudget", owner: str, size: int) -> None:
         self._budget = budget
         self.owner = owner
         self.size = size
         self.spare = False
+        self._released = False
 
     def __enter__(self) -> Self:
         return self
@@ -112,17 +113,15 @@ class Reservation:
             self._budget.check(self.owner, more)
         self._budget.count(self, size)
 
-    def offer(self) -> None:
-        """Let it be taken back when the room is needed."""
-        self._budget.count(self, self.size, spare=True)
-
-    def withhold(self) -> None:
-        """Take that back, whatever room there is: what is read just now must stay."""
-        self._budget.count(self, self.size)
+    def settle(self, size: int, *, spare: bool) -> None:
+        """Make it what has come of it, whatever room there is, and spare or not; nothing once released."""
+        if not self._released:
+            self._budget.count(self, size, spare=spare)
 
     def release(self) -> None:
-        """Give all of it back; a second time does nothing."""
+        """Give all of it back, for good."""
         self._budget.count(self, 0)
+        self._released = True
 
 
 class MemoryBudget:
@@ -155,6 +154,11 @@ class MemoryBudget:
     def spare(self) -> int:
         """Bytes that can be taken back."""
         return self._spare
+
+    @property
+    def firm(self) -> int:
+        """Bytes that cannot."""
+        return self._firm
 
     def held(self, owner: str) -> int:
         """Return the bytes that `owner` holds, without what is spare."""
