@@ -146,7 +146,7 @@ class Settings:
         "RUNAPI_MCP_MAX_ANSWER_BYTES",
         whole(MIB, 1024 * MIB),
         32 * MIB,
-        "Bytes of one answer; what is longer ends partial.",
+        "Bytes that one answer may take, two a character; what is longer ends partial.",
     )
     allow_dirs: tuple[str, ...] = _option(
         "RUNAPI_MCP_ALLOW_DIR",
