@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runapi_mcp.citations.annotate import cited
+from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.sim import Simulator
 from server.hosting import hosted, in_process
 
@@ -93,7 +93,7 @@ async def test_an_answer_is_annotated_once_however_often_it_is_read(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times: list[int] = []
-    monkeypatch.setattr("runapi_mcp.tools.search.cited", _counting(cited, times))
+    monkeypatch.setattr("runapi_mcp.tools.search.annotate", _counting(annotate, times))
     async with in_process(sim.base_url) as host:
         called = await host.call("search_web", query="When was the Example Observatory opened?")
         assert called.receipt["complete"]
