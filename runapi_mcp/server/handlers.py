@@ -65,10 +65,10 @@ class Handlers:
     async def _called(
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
-        args = _validated(tool, arguments)
+        args, ignored = _read(tool, arguments)
         run = self._app.run(ctx)
         await run.begin(tool.opening)
-        reply = await tool.perform(args, run)
+        reply = (await tool.perform(args, run)).saying(ignored)
         entry.replied(reply)
         if reply.running and reply.handle and declared(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
@@ -109,14 +109,14 @@ class Handlers:
         return types.CompleteResult(completion=completed(params.ref, params.argument, live))
 
 
-def _validated(tool: Tool[Any], arguments: Mapping[str, Any]) -> Args:
-    """Return a tool's arguments.
+def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
+    """Return a tool's arguments, and a sentence about what was ignored.
 
     Raises:
         InputError: They are not what it takes.
     """
     try:
-        args: Args = tool.args.model_validate(arguments)
+        args: tuple[Args, str] = tool.args.read(arguments)
     except ValidationError as error:
         raise taught(error, tool.args) from None
     return args

@@ -14,8 +14,9 @@ from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
@@ -41,7 +42,13 @@ class ExtractArgs(Args):
     json_schema: Annotated[
         ObjectOrText,
         Field(alias="schema"),
-        WithJsonSchema({"type": "object", "description": "JSON Schema of the result, or of one item."}),
+        WithJsonSchema(
+            {
+                "type": "object",
+                "additionalProperties": True,
+                "description": "JSON Schema of the result, or of one item.",
+            }
+        ),
     ]
     text: Prompt | None = Field(None, description="The material. Give this or files.")
     files: Files = Field(default_factory=list)
@@ -88,8 +95,14 @@ def _check_keywords(schema: JsonObject) -> None:
     """See that a schema is not an example of the result, which as a schema allows everything.
 
     Raises:
-        InputError: It holds something else and none of the keywords that ask for anything.
+        InputError: It holds something else and none of the keywords that ask for anything, or asks for
+            nothing at all: strict hosts empty a free-form object (openai/openai-agents-python#4310).
     """
+    if not schema or schema.items() >= {"additionalProperties": False, "properties": {}}.items():
+        raise InputError(
+            "schema: it asks for nothing; the host may have emptied it on the way.",
+            advice="Give it as JSON text: a string.",
+        )
     from jsonschema.validators import Draft7Validator, Draft202012Validator
 
     asking = Draft202012Validator.VALIDATORS.keys() | Draft7Validator.VALIDATORS.keys()

@@ -1,5 +1,6 @@
 """get_result: the rest of a generation that was handed over, in the words of the tool that began it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -12,16 +13,19 @@ from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import WaitSeconds, Whole
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool
+from runapi_mcp.tools.coercion import Args, Meant, read_word
+from runapi_mcp.tools.tool import Page, Reply, Tool
 
 GENERATION: Final = "generation://"
 """What the address of a generation's resource begins with; its handle follows."""
 _MOST_CHARS: Final = 200
+_HANDLES: Final = re.compile(r"\bg_[A-Za-z0-9_-]+")
 
 
 def _bare(handle: str) -> str:
-    """Return a handle without what may stand around it: blanks, or the address of its resource."""
-    bare = handle.strip().removeprefix(GENERATION)
+    """Return a handle without what may stand around it: its resource's address, or words."""
+    found = _HANDLES.findall(handle)
+    bare = found[0] if len({*found}) == 1 else handle.removeprefix(GENERATION)
     if not bare or len(bare) > _MOST_CHARS:
         raise ValueError("must be the handle that an earlier result gave, as it stands there")
     return bare
@@ -32,6 +36,7 @@ class ResultArgs(Args):
 
     handle: Annotated[
         str,
+        Meant(read_word),
         AfterValidator(_bare),
         WithJsonSchema({"type": "string", "description": "From the earlier result."}),
     ]

@@ -16,8 +16,9 @@ from runapi_mcp.generations.policy import Plain
 from runapi_mcp.generations.values import View
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most
+from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
@@ -44,10 +45,11 @@ def _language(text: str) -> str:
 
 Domains: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...],
+    Meant(list_of(read_word, ",; \n\t")),
     at_most(_MOST_DOMAINS, "domains"),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
-Language: TypeAlias = Annotated[str, AfterValidator(_language)]
+Language: TypeAlias = Annotated[str, Meant(read_choice), AfterValidator(_language)]
 
 
 @dataclass(frozen=True, slots=True)

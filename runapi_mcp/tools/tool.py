@@ -1,36 +1,16 @@
 """What a tool is: a value that names it, describes it, and turns arguments into a reply."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
-
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.values import Job, Receipt, View
 from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find
 from runapi_mcp.request import Run
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.wire.types import Call, JsonObject
-
-
-class Given(BaseModel):
-    """What a model wrote: nothing unknown is let through, and a null is the same as nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, given: object) -> object:
-        if not isinstance(given, Mapping):
-            return given
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        return {name: value for name, value in given.items() if value is not None or name not in known}
-
-
-class Args(Given):
-    """Arguments of a tool."""
-
 
 A = TypeVar("A", bound=Args)
 
@@ -62,6 +42,18 @@ class Reply:
     """What must be said beside that, but for what is said of the generation and its handle."""
     error: RunapiError | None = None
     """Why it has less to give than was asked for, if an error of ours is why."""
+
+    def saying(self, sentence: str) -> "Reply":
+        """Return it with one more sentence that must be said, in each half that it has; an error says all."""
+        if not sentence or self.is_error:
+            return self
+        facts = self.structured
+        if facts is not None:
+            notes = facts.get("notes")
+            facts = facts | {"notes": [*(notes if isinstance(notes, list) else []), sentence]}
+        return replace(
+            self, text=f"{self.text}\n\n[{sentence}]", structured=facts, notes=(*self.notes, sentence)
+        )
 
     @property
     def running(self) -> bool:

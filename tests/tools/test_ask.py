@@ -409,11 +409,11 @@ async def test_null_is_the_same_as_nothing(at: Desk, sim: Simulator) -> None:
     ("arguments", "said"),
     [
         ({}, "prompt: required, unless"),
-        ({"prompt": "  "}, "prompt: must not be empty"),
+        ({"prompt": "  "}, "prompt: required, unless"),
         ({"prompt": "x", "stop": ["a"] * 5}, "stop: must be at most 4"),
         ({"prompt": "x", "seed": 2**31}, "seed: must be less than"),
         ({"prompt": "x", "temperature": 2.5}, "temperature: must be at most 2, not 2.5"),
-        ({"prompt": "x", "messages": [{"role": "system", "content": "y"}]}, "messages[0].role: must be"),
+        ({"prompt": "x", "messages": [{"role": "boss", "content": "y"}]}, "messages[0].role: must be"),
         ({"prompt": "x", "functions": [{"name": "1 f"}]}, "functions[0].name: must begin with a letter"),
         ({"messages": [U], "files": ["a.png"]}, "files: they go with a prompt"),
         ({"prompt": "x", "tempreature": 1}, "did you mean temperature?"),
