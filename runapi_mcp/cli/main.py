@@ -219,7 +219,9 @@ def _boots_fast(env: Mapping[str, str]) -> bool:
         return True
     from runapi_mcp.settings import values_from
 
-    return values_from(env).get("fast_boot", True) is True
+    values = values_from(env)
+    # What is answered at once is the same for all: tools that are always loaded say so.
+    return values.get("fast_boot", True) is True and not values.get("always_load")
 
 
 def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:

@@ -6,10 +6,12 @@ lowlevel one it is.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
@@ -23,6 +25,7 @@ from runapi_mcp.server.prompts import completed, listed_prompts, written
 from runapi_mcp.server.resources import listed_resources, listed_templates, read
 from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, declared, serve_tasks
 from runapi_mcp.tools import TOOLS, Args, Tool, taught
+from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 
 
 class Handlers:
@@ -32,7 +35,7 @@ class Handlers:
         self._app = app
         self._tools = tools
         self._tasks = tasks
-        self._listed = listed_tools(tools.values())
+        self._listed = listed_tools(tools.values(), always_load=app.settings.always_load)
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -122,11 +125,31 @@ def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
     return args
 
 
+async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Have a call's arguments be an object where a client wrote [] or "", or JSON text (middleware).
+
+    The SDK refuses these before any tool of ours could tell what is wrong.
+    """
+    if ctx.method == "tools/call" and ctx.params and isinstance(ctx.params.get("arguments"), str | list):
+        meant = read_object(ctx.params["arguments"])
+        given = {} if meant is NOT_GIVEN else meant
+        return await call_next(replace(ctx, params={**ctx.params, "arguments": given}))
+    return await call_next(ctx)
+
+
 __all__ = ["App", "build_server", "opened"]
 
 INSTRUCTIONS: Final = (
-    "Gemini models through RunAPI. Calls stream and may take minutes: a result that says it is still running "
-    "holds a handle; call get_result with it instead of asking again."
+    "Gemini models through RunAPI. ask_gemini: a second opinion or a review by another model, questions over "
+    "long text, or about images, PDF, audio and video; it sees only what you send. search_web: news, current "
+    "facts, anything that may have changed since your training; answers from Google Search with numbered "
+    "sources. extract_json: text, documents or images to JSON that is checked against your schema; better "
+    "than asking for JSON in words. list_models: which models there are and what each can do; only needed to "
+    "name one. Each question stands alone: send all context, or files by their paths.\n"
+    "Calls may take minutes. A result that says it is still running holds a handle: call get_result with it "
+    "to wait for the rest, and do not ask again. get_result also reads on in a long answer (offset), "
+    "continues one that was cut short (resume) and stops one (cancel). Several questions may be asked at "
+    "once."
 )
 _STATIC: Final[tuple[CacheableMethod, ...]] = (
     "tools/list",
@@ -160,7 +183,7 @@ def build_server(
         on_get_prompt=guarded(handlers.get_prompt),
         on_completion=guarded(handlers.complete),
     )
-    server.middleware.append(without_icons)
+    server.middleware += [without_icons, with_object]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guarded(handlers.call_tool))
     serve_tasks(server, tasks)

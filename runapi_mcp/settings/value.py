@@ -76,6 +76,18 @@ class Settings:
         "auto",
         "Seconds a call may keep its host waiting; auto goes by the host.",
     )
+    task_after: float = _option(
+        "RUNAPI_MCP_TASK_AFTER",
+        number(0, 3600),
+        8.0,
+        "Seconds until a call becomes a task, where the host declares tasks: the person's turn is free then.",
+    )
+    always_load: bool = _option(
+        "RUNAPI_MCP_ALWAYS_LOAD",
+        read_switch,
+        default=False,
+        about="Have Claude Code give the model all tools at once (alwaysLoad), not by a search of its own.",
+    )
     max_result_chars: int = _option(
         "RUNAPI_MCP_MAX_RESULT_CHARS", whole(1_000, 2_000_000), PAGE_CHARS, "Characters of one result page."
     )

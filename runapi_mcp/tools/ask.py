@@ -129,7 +129,7 @@ Messages: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "object", "additionalProperties": True},
-            "description": "Earlier turns: {role: user|assistant|function, content}.",
+            "description": "Earlier turns: {role: user|assistant|function, content}, or as OpenAI has them.",
         }
     ),
 ]
@@ -316,7 +316,8 @@ Functions: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "object", "additionalProperties": True},
-            "description": "Functions the model may ask you to run: {name, description, parameters}.",
+            "description": "Functions the model may ask you to run: {name, description, parameters}. Give "
+            "them again with their results.",
         }
     ),
 ]
@@ -409,9 +410,12 @@ class AskArgs(Args):
     reasoning_effort: ReasoningEffort | None = None
     include_thoughts: bool = Field(default=False, description="Show a summary of the thinking.")
     max_output_tokens: Annotated[Whole | None, Meant(unless(0, -1))] = Field(
-        None, ge=1, le=1_000_000, description="Thinking counts; best unset."
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Thinking counts and may use up all; best 0: the model's own limit.",
     )
-    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2.")
+    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2; default 1.")
     stop: Annotated[tuple[str, ...], Meant(list_of(_read_stop))] = Field(
         (), description="Strings that end the answer."
     )
@@ -504,10 +508,11 @@ ASK = Tool(
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send, not the web (see search_web). Returns text; if not done in time, what "
-        "there is and a handle for get_result."
+        "It sees only what you send: not the web (see search_web), nor earlier calls. Returns text; if not "
+        "done in time, what there is and a handle for get_result."
     ),
     args=AskArgs,
     perform=_ask,
     render=_render,
+    hint="second opinion, review, image, PDF, audio, video",
 )

@@ -46,15 +46,17 @@ class ExtractArgs(Args):
             {
                 "type": "object",
                 "additionalProperties": True,
-                "description": "JSON Schema of the result, or of one item.",
+                "description": "JSON Schema of the result; with many, of one item.",
             }
         ),
     ]
     text: Prompt | None = Field(None, description="The material. Give this or files.")
     files: Files = Field(default_factory=list)
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
-    many: bool = Field(default=False, description="Extract a list of items of the schema.")
-    max_repairs: Whole = Field(1, ge=0, le=3, description="Tries after a wrong answer; default 1.")
+    many: bool = Field(default=False, description="Return the list of all such items that there are.")
+    max_repairs: Whole = Field(
+        1, ge=0, le=3, description="Times to ask again when it does not conform; default 1."
+    )
     model: ModelId | None = None
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -238,12 +240,14 @@ EXTRACT = Tool(
     title="Extract JSON",
     description=(
         "Turn text or files (invoices, logs, images, PDF) into JSON that conforms to your JSON Schema. "
-        "Checked here: it conforms, an error lists what is wrong, or it is marked unchecked."
+        "Checked here: it conforms, or is marked unchecked, or an error has each violation, what was written "
+        "and the part that conforms: then ease the schema or name another model."
     ),
     args=ExtractArgs,
     perform=_extract,
     render=_render,
     course=_course,
+    hint="structured data, schema, invoice, table",
     output=output_schema(
         {
             "data": {"anyOf": [{"type": kind} for kind in _KINDS]},

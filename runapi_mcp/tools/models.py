@@ -101,4 +101,5 @@ MODELS_TOOL = Tool(
     perform=_models,
     output=_OUTPUT,
     idempotent=True,
+    hint="which Gemini models",
 )

@@ -38,10 +38,10 @@ class ResultArgs(Args):
         str,
         Meant(read_word),
         AfterValidator(_bare),
-        WithJsonSchema({"type": "string", "description": "From the earlier result."}),
+        WithJsonSchema({"type": "string", "description": "As the earlier result gave it."}),
     ]
     wait_seconds: WaitSeconds | None = None
-    offset: Whole = Field(0, ge=0, description="First character to give.")
+    offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
     cancel: bool = Field(default=False, description="Stop it and return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
 
@@ -78,6 +78,7 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         args=ResultArgs,
         perform=perform,
         opening="looking up the handle",
+        hint="handle, still running, continue, cancel",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.values import Job, Receipt, View
-from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find
+from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find, pick
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.wire.types import Call, JsonObject
@@ -81,6 +81,8 @@ class Tool(Generic[A]):
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
         opening: Its first line of progress, reported before anything is done.
+        read_only: Whether it changes nothing anywhere.
+        hint: Words by which a host that hides tools finds it, beside its name.
     """
 
     name: str
@@ -93,6 +95,8 @@ class Tool(Generic[A]):
     output: JsonObject | None = None
     idempotent: bool = False
     opening: str = "connecting"
+    read_only: bool = True
+    hint: str = ""
 
 
 _CONTROL = {"wait_seconds", "fresh"}
@@ -103,10 +107,14 @@ _QUESTION = ("prompt", "system", "messages", "files", "query", "text", "instruct
 def model_for(asked: str | None, default: str, needs: Iterable[Ability]) -> tuple[str, tuple[str, ...]]:
     """Return the model of a call and what must be said of the choice.
 
-    A model that was named is used. Otherwise it is the default, or, where that lacks something the
-    call needs, the first that has it all.
+    A model that was named is used; strongest and cheapest stand for one. Otherwise it is the default,
+    or, where that lacks something the call needs, the first that has it all.
     """
     needs = tuple(needs)
+    wish = asked or default
+    chosen = pick(wish, needs)
+    if chosen is not None:
+        return chosen, (f"Answered by {chosen}, the {wish} that can do this.",)
     row = find(default)
     if asked or row is None or all(row.able(need) for need in needs):
         return asked or default, ()

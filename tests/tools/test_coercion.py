@@ -63,7 +63,8 @@ def test_a_blank_for_what_is_optional_is_not_given(tool: str, given: dict[str, A
     ("tool", "given", "names"),
     [
         ("ask_gemini", ASK, ["model", "files", "messages", "functions", "reasoning_effort",
-                             "include_thoughts", "max_output_tokens", "temperature", "stop", "seed", "wait_seconds", "fresh"]),
+                             "include_thoughts", "max_output_tokens", "temperature", "stop", "seed",
+                             "wait_seconds", "fresh"]),
         ("search_web", SEARCH, ["model", "depth", "recency", "include_domains", "exclude_domains", "language",
                                 "max_sources", "wait_seconds", "fresh"]),
         ("extract_json", EXTRACT, ["files", "many", "max_repairs", "model"]),
@@ -238,7 +239,7 @@ async def test_results_go_in_the_order_of_the_calls_that_they_answer(at: Desk, s
 
 
 async def test_an_id_that_no_call_has_is_told_with_those_there_are(at: Desk, sim: Simulator) -> None:
-    messages = [*OURS[:2], OURS[2] | {"id": "c9"}]
+    messages = [*OURS[:2], {"role": "function", "name": "f", "id": "c9", "content": "5"}]
     with pytest.raises(
         InputError, match=r"messages\[2\]: id 'c9' is of no call in messages\[1\]. Its calls are c1"
     ):
