@@ -39,6 +39,7 @@ from runapi_mcp.wire.types import (
     Function,
     FunctionCall,
     JsonObject,
+    JsonValue,
     Part,
     Returned,
     Text,
@@ -481,8 +482,21 @@ def _ignores_temperature(model: str) -> bool:
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return failed(view)
-    paged = Paged(view, _thoughts(view) + view.answer.text + _calls(view), page)
-    return paged.reply(paged.shown)
+    calls = asked_for(view.answer.function_calls)
+    shown = _thoughts(view) + view.answer.text
+    paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)
+    if not calls:
+        return paged.reply(paged.shown)
+    # A program runs functions: it gets them as they are, whole, beside the text.
+    content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
+    return paged.reply(paged.shown, also=[_GO_ON], content=content)
+
+
+_GO_ON: Final = (
+    "To go on, call ask_gemini again with the same messages and functions, then this turn as "
+    '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
+    "for each result."
+)
 
 
 def _thoughts(view: View) -> str:
@@ -490,17 +504,10 @@ def _thoughts(view: View) -> str:
     return f"Thinking:\n{view.answer.thoughts.strip()}\n\nAnswer:\n" if wanted else ""
 
 
-def _calls(view: View) -> str:
-    calls = asked_for(view.answer.function_calls)
+def _told(calls: list[JsonObject]) -> str:
     if not calls:
         return ""
-    lead = "\n\n" if view.answer.text else ""
-    return (
-        f"{lead}The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}\n"
-        "To go on, call ask_gemini again with the same messages and functions, this turn as "
-        '{"role": "assistant", "function_calls": [as above]}, and {"role": "function", "name", "id", '
-        '"content"} for each result.'
-    )
+    return f"The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}"
 
 
 ASK = Tool(

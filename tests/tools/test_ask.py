@@ -14,7 +14,7 @@ from runapi_mcp.tools import taught
 from runapi_mcp.tools.ask import AskArgs
 from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import Call, Function, FunctionCall, Inline, Linked, Returned, Text, Turn
-from tools.calling import Desk, desk
+from tools.calling import Desk, desk, facts
 
 FLASH = "gemini-3-flash-preview"
 ASKED = (Turn("user", (Text("Hello?"),)),)
@@ -303,6 +303,10 @@ async def test_a_function_call_is_named_and_its_result_carries_on(at: Desk, sim:
     line = next(line for line in first.text.splitlines() if line.startswith("["))
     (asked,) = json.loads(line)
     assert (asked["name"], asked["arguments"], asked["signature"]) == ("lookup", {"q": "x"}, "QUJD")
+    # A program gets the calls as they are; a host that gives its model this half alone learns the way on too.
+    assert facts(first)["calls"] == [asked]
+    assert facts(first)["text"] in first.text
+    assert any("To go on" in note for note in facts(first)["notes"])
     messages = [
         {"role": "user", "content": "What is x?"},
         {"role": "assistant", "function_calls": [asked]},
