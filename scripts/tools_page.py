@@ -33,10 +33,10 @@ Generated from real calls to the server on the simulated RunAPI (`python scripts
 makes the calls again and compares. Handles, times and request ids are examples. The simulator understands
 nothing: its pages are made up, and what it extracts is what stands in the text as `name: value`.
 
-`ask_gemini` answers with text alone, or, when the model asks for functions, with `text` and `calls` for programs
-beside it. `search_web`, `extract_json` and `list_models` answer with text and
-with structured content, each complete by itself: some hosts give their model only the one, some only the
-other. What a call cost is in the result's `_meta` under `ai.runapi/receipt`, for programs:
+`ask_gemini` answers with text alone; when the model asks for functions, with `text` and `calls` for
+programs beside it. `search_web`, `extract_json` and `list_models` answer with text and with structured
+content, each complete by itself: some hosts give their model only the one, some only the other.
+What a call cost is in the result's `_meta` under `ai.runapi/receipt`, for programs:
 
 """
 

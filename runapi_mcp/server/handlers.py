@@ -19,11 +19,20 @@ from pydantic import ValidationError
 from runapi_mcp import __version__
 from runapi_mcp.errors import HandleError, RunapiError
 from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.boundary import Context, Entry, bounded, error_reply, guarded, logged, rendered
+from runapi_mcp.server.boundary import (
+    Context,
+    Entry,
+    bounded,
+    declares_tasks,
+    error_reply,
+    guarded,
+    logged,
+    rendered,
+)
 from runapi_mcp.server.listing import icon, listed_tools, without_icons
 from runapi_mcp.server.prompts import completed, listed_prompts, written
 from runapi_mcp.server.resources import listed_resources, listed_templates, read
-from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, declared, serve_tasks
+from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
 from runapi_mcp.tools import TOOLS, Args, Tool, taught
 from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 
@@ -73,7 +82,7 @@ class Handlers:
         await run.begin(tool.opening)
         reply = (await tool.perform(args, run)).saying(ignored)
         entry.replied(reply)
-        if reply.running and reply.handle and declared(ctx):
+        if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
                 return (await self._tasks.state(reply.handle, ctx)).created_result()
         return rendered(reply)

@@ -76,11 +76,12 @@ class Settings:
         "auto",
         "Seconds a call may keep its host waiting; auto goes by the host.",
     )
-    task_after: float = _option(
+    task_after: Hold = _option(
         "RUNAPI_MCP_TASK_AFTER",
-        number(0, 3600),
-        8.0,
-        "Seconds until a call becomes a task, where the host declares tasks: the person's turn is free then.",
+        read_hold,
+        "auto",
+        "Seconds until a call becomes a task where the host declares tasks, and frees the person's turn; "
+        "auto: 8.",
     )
     always_load: bool = _option(
         "RUNAPI_MCP_ALWAYS_LOAD",
