@@ -4,7 +4,7 @@ The SDK's high-level server drops unknown arguments without a word and writes it
 lowlevel one it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -148,18 +148,20 @@ async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) 
 
 __all__ = ["App", "build_server", "opened"]
 
-INSTRUCTIONS: Final = (
-    "Gemini models through RunAPI. ask_gemini: a second opinion or a review by another model, questions over "
-    "long text, or about images, PDF, audio and video; it sees only what you send. search_web: news, current "
-    "facts, anything that may have changed since your training; answers from Google Search with numbered "
-    "sources. extract_json: text, documents or images to JSON that is checked against your schema; better "
-    "than asking for JSON in words. list_models: which models there are and what each can do; only needed to "
-    "name one. Each question stands alone: send all context, or files by their paths.\n"
-    "Calls may take minutes. A result that says it is still running holds a handle: call get_result with it "
-    "to wait for the rest, and do not ask again. get_result also reads on in a long answer (offset), "
-    "continues one that was cut short (resume) and stops one (cancel). Several questions may be asked at "
-    "once."
-)
+
+def write_instructions(tools: Iterable[Tool[Any]]) -> str:
+    """Return what a host tells its model of this server.
+
+    By default it is all that Claude Code gives a model beside the tools' names, until it looks one up.
+    """
+    uses = " ".join(f"{tool.name}: {tool.use}" for tool in tools if tool.use)
+    return (
+        f"Gemini models through RunAPI. {uses}\nEach question stands alone: send all context, or files by "
+        "their paths. Several may be asked at once. Calls may take minutes: a result that says it is still running "
+        "holds a handle; call get_result with it to wait for the rest, and do not ask again."
+    )
+
+
 _STATIC: Final[tuple[CacheableMethod, ...]] = (
     "tools/list",
     "resources/list",
@@ -180,7 +182,7 @@ def build_server(
         "runapi-mcp",
         version=__version__,
         title="Gemini through RunAPI",
-        instructions=INSTRUCTIONS,
+        instructions=write_instructions(tools.values()),
         website_url="https://runapi.ai",
         icons=[icon()],
         cache_hints=dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),

@@ -521,5 +521,8 @@ ASK = Tool(
     args=AskArgs,
     perform=_ask,
     render=_render,
+    use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
+    "audio and video; it sees only what you send.",
+    example={"prompt": "Why is the sky blue?"},
     hint="second opinion, review, image, PDF, audio, video",
 )

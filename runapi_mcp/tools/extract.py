@@ -247,6 +247,12 @@ EXTRACT = Tool(
     perform=_extract,
     render=_render,
     course=_course,
+    use="text, documents or images to JSON that is checked against your schema; better than asking for JSON "
+    "in words.",
+    example={
+        "schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "text": "Invoice 2026-117. name: Ada Example.",
+    },
     hint="structured data, schema, invoice, table",
     output=output_schema(
         {

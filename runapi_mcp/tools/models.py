@@ -101,5 +101,6 @@ MODELS_TOOL = Tool(
     perform=_models,
     output=_OUTPUT,
     idempotent=True,
+    use="which models there are and what each can do; only needed to name one.",
     hint="which Gemini models",
 )

@@ -78,6 +78,9 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         args=ResultArgs,
         perform=perform,
         opening="looking up the handle",
+        use="the rest of a call that still runs; it also reads on in a long answer (offset), continues one "
+        "that was cut short (resume) and stops one (cancel).",
+        example={"handle": "g_EXAMPLE"},
         hint="handle, still running, continue, cancel",
     )
 

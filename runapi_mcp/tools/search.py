@@ -219,6 +219,9 @@ SEARCH = Tool(
     perform=_search,
     render=_render,
     course=lambda _job: _COURSE,
+    use="news, current facts, anything that may have changed since your training; answers from Google Search "
+    "with numbered sources.",
+    example={"query": "Who won the Lake Vättern regatta?"},
     hint="Google, news, current facts, citations",
     output=output_schema(
         {

@@ -1,7 +1,7 @@
 """What a tool is: a value that names it, describes it, and turns arguments into a reply."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from runapi_mcp.errors import RunapiError
@@ -81,6 +81,8 @@ class Tool(Generic[A]):
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
         opening: Its first line of progress, reported before anything is done.
+        use: What the server's introduction says of it: what it is for and when to choose it.
+        example: Arguments that are right, by which tests and pages call it.
         read_only: Whether it changes nothing anywhere.
         hint: Words by which a host that hides tools finds it, beside its name.
     """
@@ -95,6 +97,8 @@ class Tool(Generic[A]):
     output: JsonObject | None = None
     idempotent: bool = False
     opening: str = "connecting"
+    use: str = ""
+    example: JsonObject = field(default_factory=dict)
     read_only: bool = True
     hint: str = ""
 

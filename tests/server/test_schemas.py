@@ -77,14 +77,13 @@ def test_the_schemas_are_valid(tool: Message) -> None:
 
 def test_the_hints_are_honest(tool: Message) -> None:
     hints = tool["annotations"]
-    assert hints["readOnlyHint"] is True
+    assert hints["readOnlyHint"] is TOOLS[tool["name"]].read_only
     assert hints["openWorldHint"] is True
-    assert hints["idempotentHint"] is (tool["name"] == "list_models")
+    assert hints["idempotentHint"] is TOOLS[tool["name"]].idempotent
 
 
 def test_only_tools_with_facts_publish_an_output_schema(tool: Message) -> None:
-    has_facts = tool["name"] in ("search_web", "extract_json", "list_models")
-    assert ("outputSchema" in tool) is has_facts
+    assert tool.get("outputSchema") == TOOLS[tool["name"]].output
 
 
 def test_names_and_descriptions_are_short_enough_for_hosts(listed: dict[str, Message]) -> None:

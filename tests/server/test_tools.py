@@ -10,6 +10,7 @@ from mcp.shared.exceptions import MCPError
 from sockets import refused_url
 
 from runapi_mcp.sim import Simulator
+from runapi_mcp.tools import TOOLS
 from server.hosting import Host, hosted, in_process
 
 SCHEMA = {
@@ -197,7 +198,7 @@ async def test_without_a_key_it_starts_and_lists_and_the_first_call_says_how_to_
         names = [tool.name for tool in (await host.client.list_tools()).tools]
         asked = await host.call("ask_gemini", prompt="Hello?")
         listed = await host.call("list_models")
-    assert names == ["ask_gemini", "search_web", "extract_json", "list_models", "get_result"]
+    assert names == [*TOOLS]
     assert asked.failed
     assert asked.code == "key_missing"
     assert "RUNAPI_TOKEN" in asked.text
