@@ -157,8 +157,8 @@ def write_instructions(tools: Iterable[Tool[Any]]) -> str:
     uses = " ".join(f"{tool.name}: {tool.use}" for tool in tools if tool.use)
     return (
         f"Gemini models through RunAPI. {uses}\nEach question stands alone: send all context, or files by "
-        "their paths. Several may be asked at once. Calls may take minutes: a result that says it is still running "
-        "holds a handle; call get_result with it to wait for the rest, and do not ask again."
+        "their paths. Several may be asked at once. Calls may take minutes: a result that says it is still "
+        "running holds a handle; call get_result with it to wait for the rest, and do not ask again."
     )
 
 
