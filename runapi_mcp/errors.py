@@ -363,7 +363,7 @@ class AnswerTooLong(Interrupted):
     """There was more of an answer than this server keeps of one, or for one caller."""
 
     code = "answer_too_long"
-    default_advice = "Ask for less at once; RUNAPI_MCP_MAX_ANSWER_BYTES and RUNAPI_MCP_MEMORY_BYTES set it."
+    default_advice = "Ask for less at once; RUNAPI_MCP_MAX_ANSWER_BYTES sets the limit."
 
 
 class FailedMidway(Interrupted):

@@ -102,6 +102,11 @@ class Reservation:
     ) -> None:
         self.release()
 
+    @property
+    def room(self) -> int:
+        """How many bytes more its owner may hold."""
+        return self._budget.room(self.owner)
+
     def resize(self, size: int) -> None:
         """Make it another size, and no longer spare.
 

@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,9 +16,9 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import AnswerTooLong, Bug, EmptyAnswer, Interrupted, MemoryFull, RunapiError
+from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RunapiError
 from runapi_mcp.generations.budget import MemoryBudget
-from runapi_mcp.generations.policy import PLAIN, Course, Looks
+from runapi_mcp.generations.policy import PLAIN, Course, Round
 from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
@@ -26,53 +27,20 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
-from runapi_mcp.wire.types import Answer, Call, Event, JsonObject, TextDelta, Usage
+from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import added
 
 ANSWER_ROOM: Final = 256 * 1024
 """Bytes reserved for an answer before it comes, and again whenever those are used up."""
 _OVERHEAD: Final = 4096
+_CHARACTER: Final = 2
+"""Bytes of a character: Python takes one to four, and what is made of a text is as long again."""
+_TEXTS: Final = (TextDelta, ThoughtDelta)
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400
 _ENDLESS: Final = 2**62
 
 _logger = logging.getLogger(__name__)
-
-
-class Round:
-    """One call of a generation, and what it has brought so far.
-
-    Attributes:
-        fold: The sum of its events.
-        hopeless: Why it was ended early, if it was.
-        verdict: What all texts come to, once it was judged; see :meth:`Course.judged`.
-    """
-
-    def __init__(self, begin: str = "") -> None:
-        self.fold = Fold()
-        self.hopeless = ""
-        self.verdict: JsonObject | None = None
-        self._given = len(begin)
-        self._looks, self._described, self._description = Looks(), Looks(), ""
-        if begin:
-            self.fold.feed(TextDelta(begin))
-
-    @property
-    def writing(self) -> bool:
-        """Whether the model has written something of the text."""
-        return self.fold.characters > self._given
-
-    def feed(self, event: Event, course: Course) -> None:
-        """Add an event, and look at the text now and then for whether there is hope."""
-        self.fold.feed(event)
-        if self._looks.due(self.fold.characters):
-            self.hopeless = course.hopeless(self.fold.partial().text)
-
-    def describe(self, course: Course) -> str:
-        """Return what the text amounts to, in the words of its tool; it may be a little behind."""
-        if self.writing and self._described.due(self.fold.characters):
-            self._description = course.describe(self.fold.partial().text)
-        return self._description
 
 
 def _ignore() -> None:
@@ -132,7 +100,7 @@ class Generation:
         self._course = course
         self._most = most
         self._on_end = on_end
-        self._round = Round(job.begin)
+        self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._earlier: list[str] = []
         self._spent: Usage | None = None
         self._links: dict[str, str] = {}
@@ -293,8 +261,9 @@ class Generation:
     @property
     def _answer_size(self) -> int:
         verdict = self._round.verdict
-        # Python keeps a character in one to four bytes, and what is made of a text is as long again.
-        return 2 * (self.fold.size + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0))
+        return _CHARACTER * (
+            self.fold.size + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
+        )
 
     @property
     def _rounds(self) -> int:
@@ -328,18 +297,23 @@ class Generation:
                     self.turn_at = self._clock()
                     with operation(self.job.call, self.job.dialect, upstream.base_url) as span:
                         try:
-                            await self._ask(upstream, key, patient_until, self.turn_at + deadline)
+                            await self._generate(upstream, key, patient_until, self.turn_at + deadline)
+                        except Exception:  # noqa: BLE001  # a bug ends this generation, not all
+                            self._crash()
                         finally:
                             self._cut()
                             self._measure(span)
+        except Exception:  # noqa: BLE001  # its task is the process's: whatever it is must not get there
+            self._crash()
         finally:
             self._cut()
 
-    async def _ask(self, upstream: Upstream, key: SecretStr, patient_until: float, until: float) -> None:
+    async def _generate(self, upstream: Upstream, key: SecretStr, patient_until: float, until: float) -> None:
         """Ask round after round, and end with what the last came to."""
-        call: Call | None = self.job.call
+        call = self.job.call
+        error: RunapiError | None = None
         try:
-            while call is not None:
+            while True:
                 now = self._clock()
                 async with upstream.stream(
                     call,
@@ -351,88 +325,72 @@ class Generation:
                 ) as events:
                     async for event in events:
                         self._feed(event)
-                        if self._round.hopeless:
+                        if self._round.hopeless or self._round.closed:
                             break
-                    answer = self._whole_answer()
-                    await self._judge()
-                    call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
-                    if call is None and not self._round.hopeless and not self._course.links(answer):
+                    answer = self._round.answer()
+                    await self._round.judge(self._course, self._earlier, self.job.begin)
+                    next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
+                    if not (next_call or self._round.hopeless or self._course.links(answer)):
                         # Before the connection's farewell, which may take a moment.
-                        self._end(*self._come_to())
-                if call is not None:
-                    self._next_round()
-            hopeless = self._round.hopeless
-            error = Interrupted(f"The answer was stopped early: {hopeless}.") if hopeless else None
-            await self._resolve(upstream)
-            self._end(*self._come_to(error))
-        except RunapiError as error:
-            if self.ended_at is None:
-                await self._judge()
-                await self._resolve(upstream)
-            self._end(*self._come_to(error))
-        except Exception:
-            # Its task is the process's: a bug ends this generation, not all; view() tells of it.
-            _logger.exception("%s failed", self.job.tool)
-            self._end("failed", Bug(f"{self.job.tool} failed because of a bug in runapi-mcp."))
+                        self._end(*self._round.come_to(self._course))
+                if next_call is None:
+                    break
+                call = next_call
+                self._earlier.append(answer.text)
+                self._spent = added(self._spent, answer.usage)
+                # What a resumed answer starts with belongs to its first round only.
+                self._round = Round(offering=bool(self.job.call.functions))
+            if self._round.hopeless:
+                error = Interrupted(f"The answer was stopped early: {self._round.hopeless}.")
+        except RunapiError as caught:
+            error = caught if self.ended_at is None else None
+        if self.ended_at is not None:
+            return
+        await self._round.judge(self._course, self._earlier, self.job.begin)
+        if links := self._course.links(self.fold.partial()):
+            self._links = await upstream.redirects(links)
+        self._end(*self._round.come_to(self._course, error))
 
     def _feed(self, event: Event) -> None:
-        """Add an event.
+        """Add an event, as much of it as there is room for.
 
         Raises:
             AnswerTooLong: There is more of the answer than may be kept.
         """
-        self._round.feed(event, self._course)
+        fits, too_long = (
+            self._reserve(_CHARACTER * len(event.text)) if isinstance(event, _TEXTS) else (0, None)
+        )
+        if too_long is not None and isinstance(event, _TEXTS):
+            event = replace(event, text=event.text[: fits // _CHARACTER])
+        self._round.feed(event, self._course, self._clock())
         if self._first_event_at is None:
             self._first_event_at = self._clock()
         if self._phase != self._told:
             self._wake()
-        if self._answer_size > self._most:
-            raise AnswerTooLong(f"The answer was stopped at {self._most / MIB:g} MiB, this server's limit.")
-        if self.size > self.memory.size:
-            try:
-                self.memory.resize(self.size + ANSWER_ROOM)
-            except MemoryFull as full:
-                raise AnswerTooLong(f"The answer was stopped: {full.what}", advice=full.advice) from None
+        if too_long is None:
+            _, too_long = self._reserve(0)  # for what is no text
+        if too_long is not None:
+            raise too_long
 
-    def _whole_answer(self) -> Answer:
-        """Return the answer of this round, now that its stream is over or was given up.
-
-        Raises:
-            EmptyAnswer: All it holds is a call of a function that was never offered.
-            UpstreamError: It is no whole answer; see :meth:`Fold.answer`.
-        """
-        if self._round.hopeless:
-            return self.fold.partial()
-        answer = self.fold.answer()
-        if self._empty:
-            raise EmptyAnswer(
-                "The model asked for a function to be run, which was not offered to it, and wrote no answer."
+    def _reserve(self, more: int) -> tuple[int, AnswerTooLong | None]:
+        """Reserve room for so many bytes more; return how many fit, and why it is not all of them."""
+        left, memory, want = self._most - self._answer_size, self.memory, self.size + more
+        if more > left:
+            what = f"The answer was stopped at {self._most / MIB:g} MiB, as much as this server keeps of one."
+            return max(left, 0), AnswerTooLong(what)
+        if want > memory.size:
+            memory.resize(max(min(want + ANSWER_ROOM, memory.size + memory.room), memory.size))
+        if want > memory.size:
+            what = (
+                "The answer was stopped: no more of this server's memory is left for your calls and answers."
             )
-        return answer
+            return max(memory.size - self.size, 0), AnswerTooLong(what, advice=MemoryFull.default_advice)
+        return more, None
 
-    @property
-    def _empty(self) -> bool:
-        """Whether there is nothing to give; a call of a function that was not offered is nothing."""
-        return self.fold.empty or not (self.fold.characters or self.job.call.functions)
-
-    async def _judge(self) -> None:
-        """Have all texts judged, now that a round is over, unless they were."""
-        text = self.fold.partial().text
-        texts = [*self._earlier, text] if text else self._earlier
-        if self._round.verdict is None and texts:
-            self._round.verdict = await self._course.judged(texts, self.job.begin)
-
-    def _next_round(self) -> None:
-        answer = self.fold.partial()
-        self._earlier.append(answer.text)
-        self._spent = added(self._spent, answer.usage)
-        # What a resumed answer starts with belongs to its first round only.
-        self._round = Round()
-
-    async def _resolve(self, upstream: Upstream) -> None:
-        """Find where the links of the answer lead, if its tool wants to know."""
-        if self.ended_at is None and (links := self._course.links(self.fold.partial())):
-            self._links = await upstream.redirects(links)
+    def _crash(self) -> None:
+        """End it with the bug of ours that is being handled; :meth:`view` tells of it."""
+        _logger.exception("%s failed", self.job.tool)
+        self._end("failed", Bug(f"{self.job.tool} failed because of a bug in runapi-mcp."))
 
     def abandon(self) -> None:
         """End it before it ran; nobody keeps it."""
@@ -442,21 +400,8 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._come_to(self._interruption))
+            self._end(*self._round.come_to(self._course, self._interruption))
         self._end("cancelled")
-
-    def _come_to(self, error: RunapiError | None = None) -> tuple[Status, RunapiError | None]:
-        """Return how it ends, now that its rounds are over or were ended by `error`."""
-        if isinstance(error, Interrupted):
-            if self.fold.finished and not self._empty:
-                error = None  # the answer was whole before it came
-            else:
-                error.partial = self.fold.partial().text
-        if error is not None:
-            return "failed" if self._empty or isinstance(error, Bug) else "partial", error
-        finish = self.fold.partial().finish
-        whole = finish is not None and finish.reason in ("stop", "tool", "unknown")
-        return "complete" if whole else "partial", None
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:
         """End it, unless it has ended."""

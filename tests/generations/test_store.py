@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import logging
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -143,6 +144,33 @@ async def test_a_question_is_digested_once(
         for _ in range(5):
             await made.begin(job("One"))
         assert digested == 2 + 5  # and what they were compared with was not
+
+
+async def test_a_large_question_is_digested_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    digested = Job.digested
+
+    def noted(asked: Job) -> Job:
+        threads.append(threading.get_ident())
+        return digested(asked)
+
+    monkeypatch.setattr(Job, "digested", noted)
+    async with bench() as made:
+        large = replace(about("b2xk" * 100_000), question=("files",))
+        first = await made.ended(large)
+        await made.ended(job("Small"))
+        assert await made.begin(large) == (first, True)
+    assert [thread == threading.get_ident() for thread in threads] == [False, True, False]
+
+
+def test_a_question_is_the_same_whatever_name_its_file_has_and_another_in_other_turns() -> None:
+    asked = replace(about("b2xk"), question=("files",))
+    renamed = replace(asked, arguments={"prompt": "What is it?", "files": ["/copy.png"]})
+    assert asked.same_as == renamed.same_as == asked.digested().same_as == asked.digested().answered().same_as
+    turns = (Turn("user", (Text("a"),)), Turn("model", (Text("b"),)))
+    one = replace(asked, call=replace(asked.call, turns=turns))
+    other = replace(asked, call=replace(asked.call, turns=(turns[0], replace(turns[1], role="user"))))
+    assert one.same_as != other.same_as
 
 
 # ---------------------------------------------------------------- handles

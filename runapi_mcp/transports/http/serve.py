@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.own_key import OwnKey
+from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
