@@ -98,13 +98,21 @@ async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_o
 ) -> None:
     async with served(sim, max_bodies=4) as url, AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(await connect(url)) for _ in range(12)]
-        for stream in slow:
-            await half_send(stream, 100, 10)
-        for stream in slow[:8]:
-            assert (await said(stream)).startswith(b"HTTP/1.1 503")
-        async with web(url) as http:
+        for number, stream in enumerate(slow):
+            await half_send(stream, 100, 10 * (number % 2))  # some send a head, and then nothing
+        turned_away: list[bytes] = []
+
+        async def hear(stream: SocketStream) -> None:
+            turned_away.append(await said(stream))
+
+        async with web(url) as http, anyio.create_task_group() as tasks:
+            for stream in slow:
+                tasks.start_soon(hear, stream)
+            await became(lambda: len(turned_away) == 8)
+            assert all(answer.startswith(b"HTTP/1.1 503") for answer in turned_away)
             assert (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
             assert (await http.http.get("/healthz")).status_code == 200
+            tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "deflate", "zstd", "identity, gzip"])

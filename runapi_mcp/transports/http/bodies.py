@@ -95,6 +95,7 @@ class Bodies:
         try:
             with body.scope, anyio.fail_after(self._options.body_seconds):
                 while True:
+                    self._wait_for_more(body)
                     with anyio.fail_after(self._options.body_silence):
                         message = await receive()
                     if message["type"] != "http.request":
@@ -106,7 +107,6 @@ class Bodies:
                     if not message.get("more_body", False):
                         self._coming.pop(body, None)
                         return bytes(read)
-                    self._wait_for_more(body)
         except TimeoutError:
             text = "The request's body did not arrive in time."
             raise Unreadable(refuse(408, "too_slow", text, _CLOSE)) from None
