@@ -18,7 +18,7 @@ from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status,
 from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Outcome, operation
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Fold, is_whole
 from runapi_mcp.wire.types import Answer, Call, Event, JsonObject, TextDelta, Usage
 from runapi_mcp.wire.usage import added
 
@@ -183,9 +183,7 @@ def ended(rounds: Rounds, error: RunapiError | None = None) -> Ended:
             error.partial = rounds.fold.partial().text
     if error is not None:
         return Ended("failed" if rounds.empty else "partial", error)
-    finish = rounds.fold.partial().finish
-    whole = finish is not None and finish.reason in ("stop", "tool", "unknown")
-    return Ended("complete" if whole else "partial")
+    return Ended("complete" if is_whole(rounds.fold.partial()) else "partial")
 
 
 Ask: TypeAlias = Callable[[Call], AbstractAsyncContextManager[AsyncGenerator[Event, None]]]

@@ -34,10 +34,11 @@ from runapi_mcp.upstream.pacing import LONGEST, Pacing, paced_name
 from runapi_mcp.upstream.redact import Redacting, redacted
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline, refusal
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dumped
-from runapi_mcp.wire.types import Decoder, Done, Event, Failure, Finish, Frame, Request
+from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, Request
 
 _MOST_WAITS: Final = 2
 
@@ -523,8 +524,9 @@ class Answering:
         Raises:
             StreamCut: The body was empty.
         """
-        if self._ending.finished or self._ending.done:
+        if self._ending.done:
             return []
+        # After the finish too: an error there says that the answer may not be all.
         failure = stray_failure(self._body.tail())
         if failure:
             return [failure]
