@@ -371,7 +371,11 @@ def test_a_source_that_is_said_twice_has_the_best_of_both() -> None:
 
 
 def test_an_offset_counts_from_its_part() -> None:
-    parts = [{"text": "Gold is noble. "}, {"executableCode": {"code": "x"}}, {"text": "Ünder Monday."}]
+    parts: list[dict[str, Any]] = [
+        {"text": "Gold is noble. "},
+        {"executableCode": {"code": "x"}},
+        {"text": "Ünder Monday."},
+    ]
 
     def rests(part: int, *chunks: list[dict[str, Any]], text: str = "") -> tuple[Support, ...]:
         support = {"segment": {"partIndex": part, "endIndex": 6, "text": text}, "groundingChunkIndices": [0]}
