@@ -15,7 +15,7 @@ from runapi_mcp.wire.faults import Report, read_failure
 from runapi_mcp.wire.finish import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import Lax, Maybe, lenient
+from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -23,6 +23,7 @@ from runapi_mcp.wire.types import (
     Failure,
     Finish,
     Frame,
+    Function,
     FunctionCall,
     Inline,
     JsonObject,
@@ -46,15 +47,33 @@ def messages(turns: Sequence[Turn]) -> list[JsonValue]:
     Raises:
         InputError: A file that is not an image, which this dialect cannot carry.
     """
-    return [message for turn in turns for message in _messages(turn)]
+    written: list[JsonValue] = []
+    ids: list[str] = []
+    for turn in turns:
+        results = [part for part in turn.parts if isinstance(part, Returned)]
+        for place, part in enumerate(results):
+            # Google's layer refuses a result without its function's name (wire notes §11 row 3).
+            call_id = ids[place] if place < len(ids) else part.id
+            written.append(
+                {"role": "tool", "tool_call_id": call_id, "name": part.name, "content": part.content}
+            )
+        calls = [part for part in turn.parts if isinstance(part, FunctionCall)]
+        ids = _call_ids(calls)
+        said = tuple(part for part in turn.parts if not isinstance(part, FunctionCall | Returned))
+        written += _said_by(turn, said, [_tool_call(*pair) for pair in zip(calls, ids, strict=True)])
+    return written
 
 
-def _messages(turn: Turn) -> Iterator[JsonValue]:
-    for part in turn.parts:
-        if isinstance(part, Returned):
-            yield {"role": "tool", "tool_call_id": _call_id(part), "content": part.content}
-    said = tuple(part for part in turn.parts if not isinstance(part, FunctionCall | Returned))
-    calls: list[JsonValue] = [_tool_call(part) for part in turn.parts if isinstance(part, FunctionCall)]
+def _call_ids(calls: Sequence[FunctionCall]) -> list[str]:
+    """Return an id of its own for each call: two of one function must not share one."""
+    ids: list[str] = []
+    for place, call in enumerate(calls):
+        taken = not call.id or call.id in ids
+        ids.append(f"{call.id or f'call_{call.name}'}_{place + 1}" if taken else call.id)
+    return ids
+
+
+def _said_by(turn: Turn, said: tuple[_Said, ...], calls: list[JsonValue]) -> Iterator[JsonValue]:
     role = "assistant" if turn.role == "model" else "user"
     if calls:
         yield {"role": role, "content": _message_content(said) if said else None, "tool_calls": calls}
@@ -85,20 +104,15 @@ def _part(part: _Said) -> JsonValue:
             )
 
 
-def _tool_call(call: FunctionCall) -> JsonObject:
-    made: JsonObject = {
-        "id": _call_id(call),
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    }
-    if call.signature:
+def _tool_call(call: FunctionCall, call_id: str) -> JsonObject:
+    extra = read_object(call.extra) or {}
+    inside = extra.pop("function", None)
+    function: JsonObject = inside if isinstance(inside, dict) else {}
+    function |= {"name": call.name, "arguments": call.arguments}
+    made: JsonObject = {**extra, "id": call_id, "type": "function", "function": function}
+    if call.signature and "extra_content" not in made:
         made["extra_content"] = {"google": {"thought_signature": call.signature}}
     return made
-
-
-def _call_id(part: FunctionCall | Returned) -> str:
-    """Return the id that ties a call to its result; a call that came without one goes by its name."""
-    return part.id or f"call_{part.name}"
 
 
 # ---------------------------------------------------------------- encode
@@ -150,14 +164,13 @@ def _system(call: Call) -> list[JsonValue]:
 
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"type": "function", "function": {"name": "googleSearch"}}]
-    functions: list[JsonValue] = [
-        {
-            "type": "function",
-            "function": {"name": f.name, "description": f.description, "parameters": f.parameters},
-        }
-        for f in call.functions
-    ]
+    functions: list[JsonValue] = [{"type": "function", "function": _declared(f)} for f in call.functions]
     return (search if call.search else []) + functions
+
+
+def _declared(function: Function) -> JsonObject:
+    declared: JsonObject = {"name": function.name, "description": function.description}
+    return declared | ({"parameters": function.parameters} if function.takes_arguments else {})
 
 
 def _response_format(call: Call) -> JsonValue:
@@ -226,7 +239,8 @@ class _Choice(_Open):
     index: Maybe[int] = None
     delta: _Delta | None = None
     message: _Delta | None = None
-    finish_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("finish_reason", "finishReason"))
+    finish_reason: Maybe[str] = None
+    finish_reason_too: Maybe[str] = Field(None, alias="finishReason")
     native_finish_reason: Maybe[str] = None
     finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finish_message", "finishMessage"))
     ratings: object = Field(None, validation_alias=AliasChoices("safety_ratings", "safetyRatings"))
@@ -236,7 +250,8 @@ class _Choice(_Open):
 
     def finish(self) -> Finish | None:
         """Return why the model stopped, if it did."""
-        finish = read_finish(self.finish_reason, self.native_finish_reason)
+        # Google's layer has sent both at once, a null in OpenAI's place.
+        finish = read_finish(self.finish_reason or self.finish_reason_too, self.native_finish_reason)
         said = self.finish_message or (self.delta.refusal if self.delta else None)
         if finish is None or not (said or self.ratings or self.filters):
             return finish

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from runapi_mcp.errors import Blocked, EmptyAnswer, StreamCut, UpstreamError
-from runapi_mcp.wire.faults import midway
 from runapi_mcp.wire.function_calls import GrowingCalls
+from runapi_mcp.wire.refusals import midway
 from runapi_mcp.wire.types import (
     Answer,
     Done,

@@ -11,6 +11,8 @@ import json
 import re
 from typing import Final
 
+from pydantic import ConfigDict
+
 from runapi_mcp.wire.json_text import Lax, Maybe
 from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta
 
@@ -22,6 +24,8 @@ _MOST_CALLS: Final = 256
 
 
 class _Function(Lax):
+    model_config = ConfigDict(extra="allow")
+
     name: Maybe[str] = None
     arguments: object = None
 
@@ -29,8 +33,11 @@ class _Function(Lax):
 class ToolCall(Lax):
     """A piece of a call on chat; arguments that are no text are told as the JSON that they are."""
 
+    model_config = ConfigDict(extra="allow")
+
     index: Maybe[int] = None
     id: Maybe[str] = None
+    type: object = None
     function: Maybe[_Function] = None
     extra_content: object = None
 
@@ -38,13 +45,25 @@ class ToolCall(Lax):
         """Return it in our words."""
         function = self.function or _Function()
         signature = google_extra(self.extra_content).get("thought_signature")
+        known = signature if isinstance(signature, str) else ""
         return FunctionCallDelta(
             self.index,
             self.id or "",
             function.name or "",
             _text(function.arguments),
-            signature if isinstance(signature, str) else "",
+            known,
+            self._rest(function, known),
         )
+
+    def _rest(self, function: _Function, signature: str) -> str:
+        """Return what else stands in it as JSON text: a relay's signature, wherever it puts it."""
+        rest = dict(self.model_extra or {})
+        if self.extra_content and self.extra_content != {"google": {"thought_signature": signature}}:
+            rest["extra_content"] = self.extra_content
+        if function.model_extra:
+            rest["function"] = function.model_extra
+        rest = {name: value for name, value in rest.items() if value is not None}
+        return json.dumps(rest, ensure_ascii=False) if rest else ""
 
 
 def google_extra(extra: object) -> dict[str, object]:
@@ -55,7 +74,8 @@ def google_extra(extra: object) -> dict[str, object]:
 
 def _text(arguments: object) -> str:
     if isinstance(arguments, str):
-        return arguments
+        # Some relays spell out that there are none yet.
+        return "" if arguments.strip() == "null" else arguments
     return json.dumps(arguments, ensure_ascii=False) if arguments else ""
 
 
@@ -69,7 +89,7 @@ class _Growing:
 
     def __init__(self, place: int) -> None:
         self.place = place
-        self.id = self.name = self.signature = ""
+        self.id = self.name = self.signature = self.extra = ""
         self.whole = False
         self._pieces: list[str] = []
         self._length = 0
@@ -79,7 +99,8 @@ class _Growing:
 
     @property
     def size(self) -> int:
-        return len(self.id) + len(self.name) + self._length + len(self.signature)
+        said = (self.id, self.name, self.signature, self.extra)
+        return self._length + sum(map(len, said))
 
     @property
     def half(self) -> bool:
@@ -96,6 +117,7 @@ class _Growing:
         self.id = delta.id or self.id
         self.name = delta.name or self.name
         self.signature = delta.signature or self.signature
+        self.extra = delta.extra or self.extra
 
     def write(self, piece: str) -> str:
         """Add arguments; return what of them belongs to another call, since these are whole."""
@@ -120,7 +142,7 @@ class _Growing:
         self._pieces, self._length, self._plain, self.whole = [], 0, None, False
 
     def joined(self, call_id: str) -> FunctionCall:
-        return FunctionCall(call_id, self.name, self.arguments, self.signature)
+        return FunctionCall(call_id, self.name, self.arguments, self.signature, self.extra)
 
     def _end_in(self, piece: str) -> int:
         """Return where the object of the arguments ends in a piece of them; its length if it does not."""
