@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
+import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
-from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import attach
 from runapi_mcp.generations.policy import Course
 from runapi_mcp.generations.values import Job, View
@@ -31,6 +31,8 @@ _SYSTEM: Final = (
 _REFUSED: Final = (
     "The model's answer does not conform to the schema. Simplify the schema, or use another model."
 )
+_MOST_VALUES_HERE: Final = 1_000
+"""Members and items of a schema that is read on the event loop; it takes some milliseconds."""
 _MOST_REJECTED: Final = 50
 _KINDS: Final = ("object", "array", "string", "number", "boolean", "null")
 
@@ -60,19 +62,35 @@ class ExtractArgs(Args):
 
     @property
     def extraction(self) -> "Extraction":
-        """What is wanted."""
+        """What is wanted, by a schema that was read before."""
         from runapi_mcp.extraction.judge import schema_of
         from runapi_mcp.extraction.wanted import Extraction
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs)
 
+    async def read(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
+        """Return the same with the schema as it is meant, and what is to be said of how it was taken.
+
+        Raises:
+            InputError: It is none, or asks for nothing.
+        """
+        from runapi_mcp.extraction.judge import schema_of
+        from runapi_mcp.wire.schema.keywords import count_values
+        from runapi_mcp.wire.schema.read import read_schema
+
+        given = schema_of(self.json_schema)
+        large = count_values(given) > _MOST_VALUES_HERE
+        reading = await anyio.to_thread.run_sync(read_schema, given) if large else read_schema(given)
+        return self.model_copy(update={"json_schema": reading.schema}), reading.notes
+
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
+    args, notes = await args.read()
     extraction = args.extraction
-    _check_keywords(extraction.schema)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     model, notices = model_for(args.model, run.settings.model, needs)
+    notices += notes
     call = Call(
         model=model,
         turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
@@ -82,24 +100,6 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     course = extraction.course(job)
     view, joined = await run.generate(job, course=course, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
-
-
-def _check_keywords(schema: JsonObject) -> None:
-    """See that a schema is not an example of the result, which as a schema allows everything.
-
-    Raises:
-        InputError: It holds something else and none of the keywords that ask for anything.
-    """
-    from jsonschema.validators import Draft7Validator, Draft202012Validator
-
-    asking = Draft202012Validator.VALIDATORS.keys() | Draft7Validator.VALIDATORS.keys()
-    known = asking | Draft7Validator.META_SCHEMA["properties"].keys()
-    other = next((key for key in schema if key not in known and not key.startswith("$")), None)
-    if other is not None and not asking & schema.keys():
-        raise InputError(
-            f"schema: {one_line(other, 60)!r} is no keyword of JSON Schema, and there is none beside it.",
-            advice='Write {"type": "object", "properties": {"NAME": {"type": "string"}}}.',
-        )
 
 
 def _material(args: ExtractArgs) -> str:

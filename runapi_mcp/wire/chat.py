@@ -165,7 +165,9 @@ def _tools(call: Call) -> list[JsonValue]:
     functions: list[JsonValue] = [
         {
             "type": "function",
-            "function": {"name": f.name, "description": f.description, "parameters": f.parameters},
+            # Google refuses an object without members: a function without parameters sends none.
+            "function": {"name": f.name, "description": f.description}
+            | ({"parameters": f.parameters} if f.parameters else {}),
         }
         for f in call.functions
     ]

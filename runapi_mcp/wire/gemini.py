@@ -134,7 +134,8 @@ def _object(text: str) -> JsonObject | None:
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"googleSearch": {}}] if call.search else []
     declarations: list[JsonValue] = [
-        {"name": f.name, "description": f.description, "parametersJsonSchema": f.parameters}
+        {"name": f.name, "description": f.description}
+        | ({"parametersJsonSchema": f.parameters} if f.parameters else {})
         for f in call.functions
     ]
     return search + ([{"functionDeclarations": declarations}] if declarations else [])

@@ -65,7 +65,7 @@ async def test_a_schema_is_rewritten_once_however_often_its_result_is_read(
         made.append(schema)
         return rewritten(schema, dialect)
 
-    monkeypatch.setattr("runapi_mcp.wire.schema.rewritten", counted)
+    monkeypatch.setattr("runapi_mcp.extraction.wanted.rewritten", counted)
     reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
     again = await at.call("get_result", handle=reply.handle)
     assert facts(again)["receipt"] == facts(reply)["receipt"]
@@ -297,7 +297,10 @@ async def test_a_long_document_is_given_in_pages_that_add_up(sim: Simulator) -> 
         ({"name": "string", "total": "number"}, "schema: 'name' is no keyword of JSON Schema"),
         ({"title": "string", "year": "number"}, "schema: 'year' is no keyword of JSON Schema"),
         ('{"name": "string"}', "schema: 'name' is no keyword of JSON Schema"),
-        ({"$schema": []}, "schema: $schema must be a string"),
+        ({"$schema": [], "type": "string"}, "schema: $schema must be a string"),
+        ({}, "schema: it asks for nothing: any JSON would conform."),
+        ({"title": "Anything"}, "schema: it asks for nothing"),
+        ({"type": "object", "properties": {}, "required": ["a"], "additionalProperties": False}, "'a'"),
     ],
 )
 async def test_what_is_no_schema_is_refused_before_any_request(
@@ -308,7 +311,7 @@ async def test_what_is_no_schema_is_refused_before_any_request(
     assert sim.calls == []
 
 
-@pytest.mark.parametrize("schema", [{}, {"title": "Anything"}, {"type": "object", "x-order": 1}])
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "x-order": 1}])
 async def test_a_schema_that_asks_for_little_is_still_one(at: Desk, schema: Any) -> None:
     assert not (await at.call("extract_json", schema=schema, text=TEXT)).is_error
 
