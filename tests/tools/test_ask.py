@@ -378,8 +378,10 @@ async def test_a_conversation_that_cannot_be_is_refused_before_any_request(
         ),
         (
             {"properties": {"a": {"type": "int"}, "b": {"minimum": "x"}}},
-            '2 faults:\n- not a valid JSON Schema at /properties/a/type: "int" is no type of JSON; '
-            + 'write "integer".\n- not a valid JSON Schema at /properties/b/minimum: "x" is not a number.',
+            (
+                '2 faults:\n- not a valid JSON Schema at /properties/a/type: "int" is no type of JSON; '
+                'write "integer".\n- not a valid JSON Schema at /properties/b/minimum: "x" is not a number.'
+            ),
         ),
         ({"type": "string"}, "must be the JSON Schema of an object"),
         ({"type": ["string", "null"]}, "must be the JSON Schema of an object"),

@@ -18,6 +18,8 @@ _PREFIX: Final = "#/$defs/"
 _COPIED: Final = ("minimum", "maximum", "minItems", "maxItems")
 _MOST_VALUES: Final = 5_000
 _MOST_SHOWN: Final = 50
+_MOST_DEPTH: Final = 20
+"""Definitions that are written one in another; what is in there deeper is asked for as text."""
 
 
 class TooWide(ValueError):
@@ -71,7 +73,7 @@ class _Narrower:
         return made
 
     def _inline(self, name: str) -> JsonObject:
-        if name in self.within:
+        if name in self.within or len(self.within) >= _MOST_DEPTH:
             return _any_json(f"another {name}")
         self.within.append(name)
         try:

@@ -367,8 +367,9 @@ class _Reader:
             if isinstance(first, list) and not isinstance(listed, list):
                 self._move(schema, "items", "additionalItems")
                 self._move(schema, "prefixItems", "items")
-                if schema["items"] == []:
-                    del schema["items"]
+            if schema.get("items") == []:
+                del schema["items"]
+                self._move(schema, "additionalItems", "items")
         elif isinstance(listed, list):
             rest = schema.pop("additionalItems", None)
             del schema["items"]

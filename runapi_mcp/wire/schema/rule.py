@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from runapi_mcp.wire.schema.keywords import ASKING, as_list, as_object
@@ -35,6 +35,15 @@ class Rule:
     without: frozenset[str] = frozenset()
     name: str = ""
 
+    held: JsonObject = field(init=False, repr=False, compare=False)
+    """Its keywords that count."""
+
+    def __post_init__(self) -> None:
+        schema = as_object(self.place.schema)
+        if self.without:
+            schema = {key: value for key, value in schema.items() if key not in self.without}
+        object.__setattr__(self, "held", schema)
+
     @property
     def key(self) -> tuple[int, frozenset[str]]:
         """What tells it from every other."""
@@ -42,13 +51,12 @@ class Rule:
 
     def get(self, keyword: str) -> JsonValue:
         """Return the value of a keyword, `None` without one."""
-        if keyword in self.without or not isinstance(self.place.schema, dict):
-            return None
-        return self.place.schema.get(keyword)
+        return self.held.get(keyword)
 
     def asks(self, *keywords: str) -> bool:
         """Whether it has one of these keywords."""
-        return any(self.get(keyword) is not None for keyword in keywords)
+        held = self.held
+        return any(held.get(keyword) is not None for keyword in keywords)
 
     def but(self, keywords: Iterable[str]) -> "Rule":
         """Return it without these keywords."""
@@ -56,11 +64,6 @@ class Rule:
 
 
 # ---------------------------------------------------------------- of one rule
-
-
-def constant_of(rule: Rule) -> JsonObject:
-    """Return the subschema of a rule: its `const` counts, if it has one, null included."""
-    return as_object(rule.place.schema) if "const" not in rule.without else {}
 
 
 def lone_reference(rule: Rule) -> str | None:
@@ -200,7 +203,7 @@ _MEANINGS: Final = (
 
 def values_of(rule: Rule) -> list[Value]:
     """Return the values that a rule lists, each with what it means."""
-    held = constant_of(rule)
+    held = rule.held
     if "const" in held:
         return [(held["const"], "")]
     values = as_list(rule.get("enum"))

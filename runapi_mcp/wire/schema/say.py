@@ -32,7 +32,7 @@ def describe(rules: Iterable[Rule], loose: Collection[str] = (), more: Sequence[
     texts: dict[str, None] = {}
     said: dict[str, None] = {}
     for rule in rules:
-        if not isinstance(rule.place.schema, dict) or not rule.place.schema.keys() & _SPEAKING:
+        if not rule.held.keys() & _SPEAKING:
             continue
         text = _about(rule)
         # What a base says of itself, its subtypes often say again, and more.

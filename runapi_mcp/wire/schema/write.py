@@ -22,7 +22,6 @@ from runapi_mcp.wire.schema.rule import (
     Value,
     bounds_of,
     common_kinds,
-    constant_of,
     counts_of,
     forbidden_names,
     guess_kinds,
@@ -237,7 +236,7 @@ class Writer:
                 if len(options := as_list(rule.get(key))) > 1 and not only_require(options):
                     return self._any_of(rules, rule, key, options)
         for rule in rules:
-            self._leave_out(rule, *(key for key in as_object(rule.place.schema) if key in _UNSENT))
+            self._leave_out(rule, *(key for key in rule.held if key in _UNSENT))
             self._leave_out(rule, *(key for key in ("anyOf", "oneOf") if rule.asks(key)))
         kinds = common_kinds(rules)
         if values is not None:
@@ -300,7 +299,7 @@ class Writer:
         found: list[Value] | None = None
         left: list[Rule] = []
         for rule in rules:
-            listed = [values_of(rule)] if rule.asks("enum") or "const" in constant_of(rule) else []
+            listed = [values_of(rule)] if rule.asks("enum") or "const" in rule.held else []
             for key in ("anyOf", "oneOf"):
                 if (constants := values_of_alternatives(rule, key)) is not None:
                     listed.append(constants)
@@ -318,8 +317,8 @@ class Writer:
     def _one_of(self, rules: list[Rule], values: list[Value], kinds: list[str] | None) -> JsonObject:
         """Write listed values: the wire's enum holds numbers, and strings that are not empty."""
         allowed = [(v, m) for v, m in values if kinds is None or kind_of(v) in kinds or is_allowed(v, kinds)]
-        owner = next((rule for rule in rules if rule.asks("enum") or "const" in constant_of(rule)), rules[0])
-        key = "const" if "const" in constant_of(owner) else "enum"
+        owner = next((rule for rule in rules if rule.asks("enum") or "const" in rule.held), rules[0])
+        key = "const" if "const" in owner.held else "enum"
         if not allowed:
             raise Unsatisfiable(f"{owner.at}/{key}: none of its values is allowed by what else is asked")
         by_kind: dict[str, list[JsonValue]] = {}
