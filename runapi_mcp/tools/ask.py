@@ -379,6 +379,7 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
     model, notices = model_for(args.model, run.settings.model, needs)
+    notices += attached.notices
     call = _call(args, model, attached.parts)
     if args.temperature is not None and _ignores_temperature(model):
         notices += (f"{model} ignores temperature.",)

@@ -21,6 +21,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
     max_leaves=6,
 )
+ADDED: st.SearchStrategy[Any] = st.sampled_from([False, True, {"type": "string"}])
 ABOUT = st.fixed_dictionaries(
     {},
     optional={
@@ -121,8 +122,8 @@ def _list(value: list[Any], definitions: dict[str, Any], depth: int) -> st.Searc
         made: dict[str, Any] = {}
         if draw(st.booleans()):
             made["prefixItems"] = [draw(_around(item, definitions, depth + 1)) for item in value] or [{}]
-            made["items"] = draw(st.sampled_from([False, True, {"type": "string"}]))
-        elif value and draw(st.booleans()):
+            made["items"] = draw(ADDED)
+        elif draw(st.booleans()) and value:
             made["items"] = {"anyOf": [draw(_around(item, definitions, depth + 1)) for item in value]}
         if draw(st.booleans()):
             made |= {"minItems": len(value), "maxItems": len(value) + 1}

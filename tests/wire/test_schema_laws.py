@@ -102,25 +102,25 @@ def faults_of(schema: Any, at: str = "", *, narrow: bool = False) -> list[str]:
 # ---------------------------------------------------------------- growth
 
 
-def chain(size: int) -> JsonObject:
+def chain(size: int) -> dict[str, Any]:
     """References to references, as long as it goes."""
-    definitions: JsonObject = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(size)}
+    definitions: dict[str, Any] = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(size)}
     return {"$ref": "#/$defs/d0", "$defs": definitions | {f"d{size}": {"type": "string"}}}
 
 
-def described_chain(size: int) -> JsonObject:
+def described_chain(size: int) -> dict[str, Any]:
     """The same with something beside each reference, which has to be written where it stands."""
-    below = {f"d{n}": member(f"d{n + 1}") for n in range(size)}
+    below: dict[str, Any] = {f"d{n}": member(f"d{n + 1}") for n in range(size)}
     return {"$ref": "#/$defs/d0", "$defs": below | {f"d{size}": {"type": "string"}}}
 
 
-def member(name: str) -> JsonObject:
+def member(name: str) -> dict[str, Any]:
     return {"type": "object", "properties": {"x": {"$ref": f"#/$defs/{name}", "description": name}}}
 
 
-def doubling(size: int) -> JsonObject:
+def doubling(size: int) -> dict[str, Any]:
     """Two ways to the next one: written out, it doubles at every step."""
-    below: JsonObject = {
+    below: dict[str, Any] = {
         f"d{n}": {
             "type": "object",
             "properties": {w: {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"minProperties": 1}]} for w in "xy"},
@@ -130,7 +130,7 @@ def doubling(size: int) -> JsonObject:
     return {"$ref": "#/$defs/d0", "$defs": below | {f"d{size}": {"type": "object"}}}
 
 
-def inheriting(size: int) -> JsonObject:
+def inheriting(size: int) -> dict[str, Any]:
     """Subtypes of one base that has many members."""
     subtype = {
         "allOf": [{"$ref": "#/$defs/Base"}, {"type": "object", "properties": {"own": {"type": "string"}}}]
@@ -140,15 +140,15 @@ def inheriting(size: int) -> JsonObject:
     return {"anyOf": options, "$defs": {f"S{n}": subtype for n in range(size)} | {"Base": base}}
 
 
-def nested(size: int) -> JsonObject:
+def nested(size: int) -> dict[str, Any]:
     """One allOf in another."""
-    schema: JsonObject = {"type": "string"}
+    schema: dict[str, Any] = {"type": "string"}
     for n in range(min(size, 95)):
         schema = {"allOf": [schema, *({"maxLength": 1_000 + m} for m in range(n, size, 95))]}
     return schema
 
 
-def unions(size: int) -> JsonObject:
+def unions(size: int) -> dict[str, Any]:
     """All of many alternatives: each with each."""
     either = [
         {"type": "object", "properties": {f"p{n}": {"type": "string"}}, "required": [f"p{n}"]}
@@ -157,10 +157,10 @@ def unions(size: int) -> JsonObject:
     return {"allOf": [{"anyOf": either} for _ in range(size)]}
 
 
-def looping(size: int) -> JsonObject:
+def looping(size: int) -> dict[str, Any]:
     """Everything refers to everything near it."""
     names = [f"d{n}" for n in range(size)]
-    below: JsonObject = {
+    below: dict[str, Any] = {
         name: {
             "type": "object",
             "properties": {w: {"$ref": f"#/$defs/{names[(n * 7 + m) % size]}"} for m, w in enumerate("abcd")},
@@ -195,7 +195,7 @@ def write(schema: JsonObject) -> None:
 
 
 @pytest.mark.parametrize("shape", [chain, described_chain, doubling, inheriting, nested, unions, looping])
-def test_work_grows_no_faster_than_the_schema(shape: Callable[[int], JsonObject]) -> None:
+def test_work_grows_no_faster_than_the_schema(shape: Callable[[int], dict[str, Any]]) -> None:
     small, large = count_steps(lambda: write(shape(40))), count_steps(lambda: write(shape(80)))
     assert large <= 2.5 * small
 

@@ -7,23 +7,25 @@ that it takes to read it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote, urldefrag, urljoin
-
-from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no py.typed
-from referencing.exceptions import NoSuchResource
-from referencing.jsonschema import SchemaRegistry
 
 from runapi_mcp.wire.schema.keywords import REFERRING, subschemas
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
-_KNOWN: Final[SchemaRegistry] = REGISTRY
+if TYPE_CHECKING:
+    from referencing.jsonschema import SchemaRegistry
+
 _MOST_DEPTH: Final = 100
 
 
-def metaschemas() -> SchemaRegistry:
+def metaschemas() -> "SchemaRegistry":
     """Return what references may lead to outside the schema: the metaschemas, and nothing that is fetched."""
-    return _KNOWN
+    # Few schemas refer to one, and to have them takes longer than to write the schema.
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no py.typed
+
+    known: SchemaRegistry = REGISTRY
+    return known
 
 
 class Unfollowable(ValueError):
@@ -149,11 +151,10 @@ class References:
 
     def _open(self, uri: str, reference: str) -> None:
         """Open a metaschema."""
-        try:
-            contents = _KNOWN.get_or_retrieve(uri).value.contents
-        except NoSuchResource:
-            raise Dangling(reference) from None
-        self._index(cast("JsonObject", contents), uri)
+        known = metaschemas()
+        if uri not in known:
+            raise Dangling(reference)
+        self._index(cast("JsonObject", known.contents(uri)), uri)
 
     def _step(self, place: Place, part: str, reference: str) -> Place:
         match place.schema:
