@@ -113,7 +113,7 @@ class _Narrower:
             case str(kind):
                 made = {"type": kind}
             case _:
-                return _any_json("any JSON value", said)
+                return _any_json("any value; what is no text", said)
         made |= {key: schema[key] for key in _COPIED if key in schema}
         self._enum(schema, made, said)
         if form := schema.get("format"):

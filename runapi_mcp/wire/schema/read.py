@@ -275,7 +275,7 @@ _PLAIN: Final = frozenset(
     }
 )
 """Keywords beside which null is allowed by saying so in `type`, and in `enum`."""
-_KEEPING_NULL: Final = ("const", "default", "example", "enum", "examples")
+_KEEPING_NULL: Final = ("const", "default", "example")
 
 
 @dataclass
