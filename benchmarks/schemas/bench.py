@@ -234,10 +234,8 @@ def tell_real(kind: str, found: Real) -> None:
 
 def tell_generated(found: Generated) -> None:
     print(f"As generators write them: {found.total}, taken {found.taken}, {found.noted} of them with a note;")
-    print(
-        f"  {found.judged} of {found.values} values judged right, and {found.sent} of {found.conforming} that"
-    )
-    print("  conform are allowed by what is sent.")
+    print(f"  {found.judged} of {found.values} values judged right;")
+    print(f"  {found.sent} of {found.conforming} that conform are allowed by what is sent.")
     for name, why in found.refused.items():
         print(f"  refused: {name}: {why}")
 

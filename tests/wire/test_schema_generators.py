@@ -113,6 +113,7 @@ def test_names_of_members_that_a_pattern_lists_are_sent() -> None:
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
+        ({"type": "string", "not": {}}, "/not: everything is excluded"),
         ({"type": "string", "enum": [1, 2]}, "/enum: none of its values is allowed"),
         ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "/allOf/1/type: nothing is both string and"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "no number is 5 or more and 4 or less"),

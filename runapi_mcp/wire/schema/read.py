@@ -179,10 +179,10 @@ def _see_that_it_asks(schema: JsonObject) -> None:
 
 def _asks(key: str, value: JsonValue) -> bool:
     """Whether a keyword asks anything of a value."""
+    if key in ("enum", "const", "type", "not", "contains", *_SNAKES):
+        return value is not None or key == "const"
     if value is None or (value is True and key in ONE):
         return False
-    if key in ("enum", "const", "type", *_SNAKES):
-        return True
     return value not in ({}, [], "")
 
 
@@ -394,7 +394,7 @@ class _Reader:
             schema["$ref"] = f"#{base}{found[2] or ''}"
         if self.draft == "7" and schema.get("nullable") is not True:
             # Beside a reference draft-07 reads nothing; what it says to people is for people all the same.
-            for key in schema.keys() & (ASKING - {"$ref"}):
+            for key in schema.keys() & ((ASKING - {"$ref"}) | ({"$id"} if at else set())):
                 del schema[key]
 
     # ------------------------------------------------------------ null

@@ -209,6 +209,8 @@ class Writer:
                 raise Unsatisfiable(f"{rule.at or '(root)'}: false, to which nothing conforms")
             if not isinstance(schema, dict) or rule.key in seen:
                 continue
+            if rule.get("not") in (True, {}):
+                raise Unsatisfiable(f"{rule.at}/not: everything is excluded")
             seen.add(rule.key)
             self._step(1)
             further: list[Rule] = []
@@ -474,11 +476,9 @@ class Writer:
         """Return what may stand beside the named members; `None` if anything may."""
         if any(is_closed(rule) for rule in rules):
             return False
-        first = rules[0]
-        alone = not any(
-            rule.asks("anyOf", "oneOf", "if", "dependentSchemas", "patternProperties") for rule in rules
-        )
-        if first.get("unevaluatedProperties") is False and alone:
+        further = ("additionalProperties", "patternProperties", "anyOf", "oneOf", "if", "dependentSchemas")
+        named = not any(rule.asks(*further) or rule.get("unevaluatedProperties") for rule in rules)
+        if rules[0].get("unevaluatedProperties") is False and named:
             return False
         sources: list[Rule] = []
         for rule in rules:
