@@ -16,17 +16,27 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
 from runapi_mcp.server.app import App
-from runapi_mcp.server.boundary import Context, bounded, error_data, guarded, rendered
+from runapi_mcp.server.boundary import (
+    TASKS,
+    Context,
+    bounded,
+    declares_tasks,
+    error_data,
+    guarded,
+    rendered,
+)
 from runapi_mcp.tools import Page, Reply, Tool
 
-EXTENSION: Final = "io.modelcontextprotocol/tasks"
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]
 Wire: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task as it stands. Times are the wall clock's; `ttl` and `poll` are milliseconds."""
+    """A task as it stands. Times are the wall clock's; `ttl` and `poll` are milliseconds.
+
+    `whole` is whether its result gives all there is, and not a first page.
+    """
 
     id: str
     status: TaskStatus
@@ -36,6 +46,7 @@ class TaskState:
     poll: int
     message: str = ""
     result: types.CallToolResult | None = None
+    whole: bool = True
     error: types.ErrorData | None = None
     input_requests: Mapping[str, Wire] = field(default_factory=dict)
 
@@ -114,20 +125,13 @@ class UpdateParams(TaskParams):
 T = TypeVar("T", bound=TaskParams)
 
 
-def declared(ctx: Context) -> bool:
-    """Whether this very request declares the extension, in the era that has it."""
-    capabilities = ctx.session.client_capabilities
-    extensions = (capabilities.extensions if capabilities else None) or {}
-    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION in extensions
-
-
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     """Advertise the extension on `server` and serve its methods from `source`."""
 
     async def get(ctx: Context, params: TaskParams) -> Wire:
         state = await source.state(params.task_id, ctx)
         detailed = state.detailed()
-        if state.status == "completed":
+        if state.status == "completed" and state.whole:
             await source.delivered(params.task_id, ctx)
         return detailed
 
@@ -139,7 +143,7 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
         await source.cancel(params.task_id, ctx)
         return {"resultType": "complete"}
 
-    server.extensions[EXTENSION] = {}
+    server.extensions[TASKS] = {}
     server.add_request_handler("tasks/get", TaskParams, guarded(_gated(get)))
     server.add_request_handler("tasks/update", UpdateParams, guarded(_gated(update)))
     server.add_request_handler("tasks/cancel", TaskParams, guarded(_gated(cancel)))
@@ -166,11 +170,11 @@ def _check(ctx: Context, task_id: str) -> None:
     # The SDK checks the routing header of the methods it knows; over stdio there is none.
     if isinstance(ctx.request, Request) and ctx.request.headers.get("mcp-name") != task_id:
         raise MCPError(code=types.HEADER_MISMATCH, message="The Mcp-Name header is not the taskId.")
-    if not declared(ctx):
+    if not declares_tasks(ctx):
         raise MCPError(
             code=types.MISSING_REQUIRED_CLIENT_CAPABILITY,
-            message=f"This request does not declare the extension {EXTENSION}.",
-            data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
+            message=f"This request does not declare the extension {TASKS}.",
+            data={"requiredCapabilities": {"extensions": {TASKS: {}}}},
         )
 
 
@@ -203,10 +207,11 @@ class GenerationTasks:
             return TaskState(task_id, "cancelled", *common)
         try:
             with bounded(ctx.method):
-                result = rendered(self._reply(generation, run.page_chars))
+                reply = self._render(generation, run.page_chars)
+                result = rendered(reply)
         except RunapiError as error:
             return TaskState(task_id, "failed", *common, error=error_data(error))
-        return TaskState(task_id, "completed", *common, result=result)
+        return TaskState(task_id, "completed", *common, result=result, whole=not reply.more)
 
     async def delivered(self, task_id: str, ctx: Context) -> None:
         """Note that the result was given to its caller; see :meth:`TaskSource.delivered`."""
@@ -221,7 +226,7 @@ class GenerationTasks:
         del responses
         await self._app.run(ctx).find(task_id)
 
-    def _reply(self, generation: Followable, limit: int) -> Reply:
+    def _render(self, generation: Followable, limit: int) -> Reply:
         """Return what the tool that began an ended generation says of it, in a page of `limit` characters."""
         view = generation.view()
         render = self._tools[view.job.tool].render

@@ -83,6 +83,19 @@ class Settings:
         "auto",
         "Seconds a call may keep its host waiting; auto goes by the host.",
     )
+    task_after: Hold = _option(
+        "RUNAPI_MCP_TASK_AFTER",
+        read_hold,
+        "auto",
+        "Seconds until a call becomes a task where the host declares tasks, and frees the person's turn; "
+        "auto: 8.",
+    )
+    always_load: bool = _option(
+        "RUNAPI_MCP_ALWAYS_LOAD",
+        read_switch,
+        default=False,
+        about="Have Claude Code give the model all tools at once (alwaysLoad), not by a search of its own.",
+    )
     max_result_chars: int = _option(
         "RUNAPI_MCP_MAX_RESULT_CHARS", whole(1_000, 2_000_000), PAGE_CHARS, "Characters of one result page."
     )
@@ -138,7 +151,22 @@ class Settings:
         "Finished generations kept, the oldest go first.",
     )
     keep_bytes: int = _option(
-        "RUNAPI_MCP_KEEP_BYTES", whole(MIB, 4096 * MIB), 128 * MIB, "Bytes of finished generations kept."
+        "RUNAPI_MCP_KEEP_BYTES",
+        whole(MIB, 4096 * MIB),
+        128 * MIB,
+        "Bytes of finished generations kept beyond those whose answer is still to be fetched.",
+    )
+    memory_bytes: int = _option(
+        "RUNAPI_MCP_MEMORY_BYTES",
+        whole(MIB, 65_536 * MIB),
+        512 * MIB,
+        "Bytes of all that is read, runs, waits or is kept; one caller may hold half at most.",
+    )
+    max_answer_bytes: int = _option(
+        "RUNAPI_MCP_MAX_ANSWER_BYTES",
+        whole(MIB, 1024 * MIB),
+        32 * MIB,
+        "Bytes that one answer may take, two a character; what is longer ends partial.",
     )
     allow_dirs: tuple[str, ...] = _option(
         "RUNAPI_MCP_ALLOW_DIR",

@@ -5,16 +5,16 @@ A conversation ends with the caller's word: a prompt, or what came of a function
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import anyio.to_thread
 import pydantic
-from pydantic import Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import Ability, find
@@ -31,14 +31,18 @@ from runapi_mcp.tools.arguments import (
     Whole,
     at_most,
 )
+from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
-from runapi_mcp.tools.tool import Args, Given, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.wire.function_results import pair_results
+from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
     Function,
     FunctionCall,
     JsonObject,
+    JsonValue,
     Part,
     Returned,
     Text,
@@ -46,34 +50,85 @@ from runapi_mcp.wire.types import (
 )
 
 _MOST_MESSAGES: Final = 500
+_MOST_CALLS: Final = 128
 _Placed: TypeAlias = tuple[str, Turn]
 """A turn, and where in the arguments it begins."""
 
 
 class GivenCall(Given):
-    """A function call of an earlier answer, as that answer named it."""
+    """A function call of an earlier answer, as that answer named it, or in OpenAI's form or LangChain's."""
 
     name: str
     arguments: ObjectOrText = "{}"
     id: str = ""
     signature: str = ""
+    extra: ObjectOrText = ""
+
+    @classmethod
+    def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a call by our names; what else OpenAI says of it only says that it is one."""
+        own = {name: value for name, value in given.items() if name != "index"}
+        if own.get("type") in ("function", "function_call", "tool_call"):
+            del own["type"]
+        if isinstance(function := own.get("function"), Mapping):
+            own = {name: value for name, value in own.items() if name != "function"} | dict(function)
+        # Where RunAPI's chat dialect has a signature: under Google's own name in what OpenAI leaves free.
+        google = given.get("extra_content")
+        google = google.get("google") if isinstance(google, Mapping) else None
+        if isinstance(google, Mapping) and set(google) == {"thought_signature"}:
+            own.setdefault("signature", google["thought_signature"])
+            del own["extra_content"]
+        own = {_CALL_NAMES.get(name, name): value for name, value in own.items()}
+        # What else a relay put there, a signature under another name say, goes back unread.
+        unread = {name: own.pop(name) for name in [*own] if name not in cls.model_fields}
+        return own | ({"extra": unread} if unread and "extra" not in own else {})
+
+
+_CALL_NAMES: Final = {"args": "arguments", "call_id": "id", "thought_signature": "signature"}
+_ROLES: Final = {"tool": "function", "developer": "system", "human": "user", "ai": "assistant"}
+_MESSAGE_NAMES: Final = {"tool_calls": "function_calls", "tool_call_id": "id", "call_id": "id"}
+
+
+def _read_content(value: object) -> object:
+    """Read a message's content: a text, or OpenAI's list of parts if all are text."""
+    if isinstance(value, list) and value:
+        texts = [part.get("text") if isinstance(part, Mapping) else part for part in value]
+        if all(isinstance(text, str) for text in texts):
+            return read_text("\n".join(map(str, texts)))
+        if any(isinstance(part, Mapping) and "type" in part for part in value):
+            return value
+    return read_text(value)
+
+
+def _check_content(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    raise ValueError("must be text; an image or another file goes in files, with the prompt")
 
 
 class Message(Given):
-    """One message of a conversation; `assistant` and `model` are the same."""
+    """One message of a conversation; `assistant` and `model` are the same; OpenAI's names are taken too."""
 
-    role: Literal["user", "assistant", "model", "function"]
-    content: str = ""
+    role: Literal["user", "assistant", "model", "function", "system"]
+    content: Annotated[str, Meant(_read_content), BeforeValidator(_check_content)] = ""
     name: str = ""
     id: str = ""
-    function_calls: tuple[GivenCall, ...] = ()
+    function_calls: Annotated[tuple[GivenCall, ...], at_most(_MOST_CALLS, "calls")] = ()
 
-    @field_validator("role", mode="before")
     @classmethod
-    def _spoken(cls, role: object) -> object:
-        if role in ("system", "developer"):
-            raise ValueError("must be 'user', 'assistant' or 'function'; a system instruction goes in system")
-        return role
+    def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a message by our names, without what OpenAI's answers hold empty (refusal, audio …)."""
+        own: dict[str, Any] = {}
+        for name, value in given.items():
+            if name == "function_call" and value:
+                own["function_calls"] = [value]
+            elif name in cls.model_fields or value not in (None, "", [], {}):
+                own[_MESSAGE_NAMES.get(name, name)] = value
+        if own.get("type") == "message":
+            del own["type"]
+        if isinstance(role := own.get("role"), str):
+            own["role"] = _ROLES.get(role.strip().lower(), role)
+        return own
 
 
 Messages: TypeAlias = Annotated[
@@ -82,8 +137,8 @@ Messages: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "object"},
-            "description": "Earlier turns: {role: user|assistant|function, content}.",
+            "items": {"type": "object", "additionalProperties": True},
+            "description": "Earlier turns: {role: user|assistant|function, content}, or as OpenAI has them.",
         }
     ),
 ]
@@ -94,20 +149,27 @@ def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[T
 
     Raises:
         InputError: They are out of order: no user first, two of one side in a row, a result of a
-            function nobody asked for, or an assistant last.
+            function nobody asked for, a system instruction in between, or an assistant last.
     """
     turns = [*_turns(messages)]
     if last:
         turns.append(("prompt", Turn("user", last)))
     if not turns or turns[0][1].role != "user" or _answered(turns[0][1]):
         raise InputError("messages[0]: must be the user's words.", advice="")
-    for before, after in pairwise(turns):
+    for place, (before, after) in enumerate(pairwise(turns)):
         _check_order(before, after)
+        turns[place + 1] = _paired(before, after)
     if turns[-1][1].role != "user":
         raise InputError(
             "messages: the last word must be yours.", advice="Give prompt, or a function's result."
         )
     return tuple(turn for _, turn in turns)
+
+
+def _instruction(messages: Sequence[Message]) -> str:
+    """Return the system instructions that a conversation begins with, as OpenAI's do."""
+    first = takewhile(lambda message: message.role == "system", messages)
+    return "\n\n".join(message.content for message in first if message.content)
 
 
 def _check_order(before: _Placed, after: _Placed) -> None:
@@ -119,16 +181,18 @@ def _check_order(before: _Placed, after: _Placed) -> None:
             f"{second}: a second turn of the {who} after {first}.",
             advice=f"Put both into one, or the {other}'s between them.",
         )
-    asked, answered = _asked(earlier), _answered(later)
-    if asked != answered:
-        raise InputError(
-            f"{second}: must hold {_results(asked)}, as {first} calls for, and holds {_results(answered)}.",
-            advice='Give {"role": "function", "name": …, "content": …} for each.',
-        )
 
 
-def _results(names: Sequence[str]) -> str:
-    return f"the results of {one_line(', '.join(names), 120)}" if names else "no function's result"
+def _paired(before: _Placed, after: _Placed) -> _Placed:
+    """Return a turn with the results of functions in the order of the calls that the turn before made."""
+    where, turn = after
+    calls = [part for part in before[1].parts if isinstance(part, FunctionCall)]
+    results = [part for part in turn.parts if isinstance(part, Returned)]
+    try:
+        paired = pair_results(calls, results)
+    except InputError as error:
+        raise InputError(f"{where}: {error.what}", advice=error.advice) from None
+    return where, replace(turn, parts=(*paired, *(part for part in turn.parts if part not in results)))
 
 
 def asked_for(calls: Iterable[FunctionCall]) -> list[JsonObject]:
@@ -141,17 +205,29 @@ def _fields(call: FunctionCall) -> JsonObject:
         arguments: Any = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError):
         arguments = call.arguments
-    return {"name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature}
+    extra: Any = read_object(call.extra)
+    return {
+        "name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature, "extra": extra,
+    }  # fmt: skip
 
 
 def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
     """Yield the turns; the results of several functions are one."""
     results: list[Part] = []
+    names: dict[str, str] = {}
+    begun = False
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
-        if message.role == "function":
-            results.append(_returned(message, where))
+        if message.role == "system":
+            if begun:
+                raise InputError(f"{where}.role: a system instruction comes first, or in system.", advice="")
             continue
+        begun = True
+        if message.role == "function":
+            # OpenAI leaves a result's name to the call that has its id.
+            results.append(_returned(message, message.name or names.get(message.id, ""), where))
+            continue
+        names |= {call.id: call.name for call in message.function_calls if call.id}
         if results:
             yield f"messages[{position - len(results)}]", Turn("user", tuple(results))
             results = []
@@ -160,10 +236,10 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
 
 
-def _returned(message: Message, where: str) -> Returned:
-    if not message.name:
+def _returned(message: Message, name: str, where: str) -> Returned:
+    if not name and not message.id:
         raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
-    return Returned(message.id, message.name, message.content)
+    return Returned(message.id, name, message.content)
 
 
 def _said(message: Message, where: str) -> Turn:
@@ -179,16 +255,15 @@ def _parts(message: Message) -> Iterator[Part]:
     if message.content.strip():
         yield Text(message.content)
     for call in message.function_calls:
-        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
-        yield FunctionCall(call.id, call.name, arguments, call.signature)
+        yield FunctionCall(call.id, call.name, _as_text(call.arguments), call.signature, _as_text(call.extra))
 
 
-def _asked(turn: Turn) -> list[str]:
-    return sorted(part.name for part in turn.parts if isinstance(part, FunctionCall))
+def _as_text(given: JsonObject | str) -> str:
+    return given if isinstance(given, str) else json.dumps(given)
 
 
-def _answered(turn: Turn) -> list[str]:
-    return sorted(part.name for part in turn.parts if isinstance(part, Returned))
+def _answered(turn: Turn) -> bool:
+    return any(isinstance(part, Returned) for part in turn.parts)
 
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
@@ -238,8 +313,9 @@ Functions: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "object"},
-            "description": "Functions the model may ask you to run: {name, description, parameters}.",
+            "items": {"type": "object", "additionalProperties": True},
+            "description": "Functions the model may ask you to run: {name, description, parameters}. Give "
+            "them again with their results.",
         }
     ),
 ]
@@ -303,7 +379,7 @@ def _write(parameters: JsonObject, dialect: DialectName, where: str) -> tuple[Js
     from runapi_mcp.wire.schema.narrow import TooWide, narrow
     from runapi_mcp.wire.schema.read import Faulty, read_schema
 
-    if not parameters or parameters == {"properties": {}}:
+    if parameters.get("type", "object") == "object" and not Function("", "", parameters).takes_arguments:
         return {}, ()
     try:
         reading = read_schema(parameters)
@@ -320,10 +396,7 @@ def _write(parameters: JsonObject, dialect: DialectName, where: str) -> tuple[Js
             f"{where}: must be the JSON Schema of an object.",
             advice='Write {"type": "object", "properties": {…}}, or leave it out if there are none.',
         )
-    empty = written.keys() <= {"type", "additionalProperties", "description"} and not written.get(
-        "additionalProperties"
-    )
-    return ({} if empty else narrowed), reading.notes
+    return narrowed, reading.notes
 
 
 def _may_be_object(written: JsonObject) -> bool:
@@ -334,6 +407,11 @@ def _may_be_object(written: JsonObject) -> bool:
 
 _MOST_STOPS = 4
 """OpenAI's own limit, the lower of the two dialects'."""
+
+
+def _read_stop(value: object) -> object:
+    """Read a text that ends the answer; a line break is one."""
+    return value if isinstance(value, str) and value else read_text(value)
 
 
 class AskArgs(Args):
@@ -349,11 +427,16 @@ class AskArgs(Args):
     functions: Functions = ()
     reasoning_effort: ReasoningEffort | None = None
     include_thoughts: bool = Field(default=False, description="Show a summary of the thinking.")
-    max_output_tokens: Whole | None = Field(
-        None, ge=1, le=1_000_000, description="Thinking counts; best unset."
+    max_output_tokens: Annotated[Whole | None, Meant(unless(0, -1))] = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Thinking counts and may use up all; best 0: the model's own limit.",
     )
-    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2.")
-    stop: tuple[str, ...] = Field((), description="Strings that end the answer.")
+    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2; default 1.")
+    stop: Annotated[tuple[str, ...], Meant(list_of(_read_stop))] = Field(
+        (), description="Strings that end the answer."
+    )
     seed: Whole | None = Field(None, ge=-(2**31), lt=2**31, description="For repeatable answers.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -395,7 +478,7 @@ def _call(args: AskArgs, model: str, attached: tuple[Part, ...]) -> Call:
     return Call(
         model=model,
         turns=conversation(args.messages, last),
-        system=args.system,
+        system="\n\n".join(part for part in (args.system, _instruction(args.messages)) if part) or None,
         effort=args.reasoning_effort,
         include_thoughts=args.include_thoughts,
         max_output_tokens=args.max_output_tokens,
@@ -418,8 +501,21 @@ def _ignores_temperature(model: str) -> bool:
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return failed(view)
-    paged = Paged(view, _thoughts(view) + view.answer.text + _calls(view), page)
-    return paged.reply(paged.shown)
+    calls = asked_for(view.answer.function_calls)
+    shown = _thoughts(view) + view.answer.text
+    paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)
+    if not calls:
+        return paged.reply(paged.shown)
+    # A program runs functions: it gets them as they are, whole, beside the text.
+    content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
+    return paged.reply(paged.shown, also=[_GO_ON], content=content)
+
+
+_GO_ON: Final = (
+    "To go on, call ask_gemini again with the same messages and functions, then this turn as "
+    '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
+    "for each result."
+)
 
 
 def _thoughts(view: View) -> str:
@@ -427,17 +523,10 @@ def _thoughts(view: View) -> str:
     return f"Thinking:\n{view.answer.thoughts.strip()}\n\nAnswer:\n" if wanted else ""
 
 
-def _calls(view: View) -> str:
-    calls = asked_for(view.answer.function_calls)
+def _told(calls: list[JsonObject]) -> str:
     if not calls:
         return ""
-    lead = "\n\n" if view.answer.text else ""
-    return (
-        f"{lead}The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}\n"
-        "To go on, call ask_gemini again with the same messages and functions, this turn as "
-        '{"role": "assistant", "function_calls": [as above]}, and {"role": "function", "name", "id", '
-        '"content"} for each result.'
-    )
+    return f"The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}"
 
 
 ASK = Tool(
@@ -445,10 +534,14 @@ ASK = Tool(
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send, not the web (see search_web). Returns text; if not done in time, what "
-        "there is and a handle for get_result."
+        "It sees only what you send: not the web (see search_web), nor earlier calls. Returns text; if not "
+        "done in time, what there is and a handle for get_result."
     ),
     args=AskArgs,
     perform=_ask,
     render=_render,
+    use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
+    "audio and video; it sees only what you send.",
+    example={"prompt": "Why is the sky blue?"},
+    hint="second opinion, review, image, PDF, audio, video",
 )

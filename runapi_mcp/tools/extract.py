@@ -9,13 +9,15 @@ import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.files.attach import attach
+from runapi_mcp.generations.loops import shorten_loops
 from runapi_mcp.generations.policy import Course
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
@@ -47,13 +49,21 @@ class ExtractArgs(Args):
     json_schema: Annotated[
         ObjectOrText,
         Field(alias="schema"),
-        WithJsonSchema({"type": "object", "description": "JSON Schema of the result, or of one item."}),
+        WithJsonSchema(
+            {
+                "type": "object",
+                "additionalProperties": True,
+                "description": "JSON Schema of the result; with many, of one item.",
+            }
+        ),
     ]
     text: Prompt | None = Field(None, description="The material. Give this or files.")
     files: Files = Field(default_factory=list)
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
-    many: bool = Field(default=False, description="Extract a list of items of the schema.")
-    max_repairs: Whole = Field(1, ge=0, le=3, description="Tries after a wrong answer; default 1.")
+    many: bool = Field(default=False, description="Return the list of all such items that there are.")
+    max_repairs: Whole = Field(
+        1, ge=0, le=3, description="Times to ask again when it does not conform; default 1."
+    )
     model: ModelId | None = None
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -72,7 +82,7 @@ class ExtractArgs(Args):
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs)
 
-    async def read(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
+    async def open_schema(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
         """Return the same with the schema as it is meant, and what is to be said of how it was taken.
 
         Raises:
@@ -89,7 +99,7 @@ class ExtractArgs(Args):
 
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
-    args, notes = await args.read()
+    args, notes = await args.open_schema()
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
@@ -121,7 +131,7 @@ def _render(view: View, page: Page) -> Reply:
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if view.status == "running" and not extraction.many:
         return _written(view, "", page)
-    found = _verdict(view)
+    found = view.once("verdict", lambda: _verdict(view))
     if found.unchecked and not (found.document and (extraction.many or view.status == "complete")):
         return _written(view, found.unchecked if view.status != "running" else "", page)
     if extraction.many:
@@ -185,14 +195,14 @@ def _left_out(found: "Verdict") -> Iterator[str]:
 
 def _written(view: View, unchecked: str, page: Page) -> Reply:
     """Return what was written, as it was: it goes on, or could not be checked and is no whole JSON."""
-    paged = Paged(view, view.answer.text or (view.earlier[-1] if view.earlier else ""), page)
+    paged = Paged(view, _text(view), page)
     content: JsonObject = {"raw": paged.shown, **_checked(view, unchecked)}
     return paged.reply(paged.shown, also=[*_doubt(unchecked)], content=content)
 
 
 def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     """Return an extraction that ended without a conforming value: why, what it wrote, what conforms."""
-    paged = Paged(view, view.answer.text or (view.earlier[-1] if view.earlier else ""), page)
+    paged = Paged(view, _text(view), page)
     wrong = view.status == "complete" or bool(view.hopeless)
     content: JsonObject = {"raw": paged.shown, "receipt": _receipt(view)}
     blocks = []
@@ -208,6 +218,11 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     cut = "…" if view.status == "partial" else ""
     blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)
     return paged.reply(*blocks, content=content, is_error=wrong)
+
+
+def _text(view: View) -> str:
+    """Return what was written last, without the blanks and repeats of a model that could not stop."""
+    return shorten_loops(view.answer.text or (view.earlier[-1] if view.earlier else ""))
 
 
 def _doubt(unchecked: str) -> Iterator[str]:
@@ -247,12 +262,20 @@ EXTRACT = Tool(
     title="Extract JSON",
     description=(
         "Turn text or files (invoices, logs, images, PDF) into JSON that conforms to your JSON Schema. "
-        "Checked here: it conforms, an error lists what is wrong, or it is marked unchecked."
+        "Checked here: it conforms, or is marked unchecked, or an error has each violation, what was written "
+        "and the part that conforms: then ease the schema or name another model."
     ),
     args=ExtractArgs,
     perform=_extract,
     render=_render,
     course=_course,
+    use="text, documents or images to JSON that is checked against your schema; better than asking for JSON "
+    "in words.",
+    example={
+        "schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "text": "Invoice 2026-117. name: Ada Example.",
+    },
+    hint="structured data, schema, invoice, table",
     output=output_schema(
         {
             "data": {"anyOf": [{"type": kind} for kind in _KINDS]},

@@ -306,6 +306,10 @@ async def test_a_long_document_is_given_in_pages_that_add_up(sim: Simulator) -> 
         ({}, "schema: it asks for nothing: any JSON would conform."),
         ({"title": "Anything"}, "schema: it asks for nothing"),
         ({"type": "object", "properties": {}, "required": ["a"], "additionalProperties": False}, "'a'"),
+        (
+            {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            "asks for nothing",
+        ),
     ],
 )
 async def test_what_is_no_schema_is_refused_before_any_request(

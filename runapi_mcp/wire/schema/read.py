@@ -159,7 +159,11 @@ def _wrapper(schema: JsonObject) -> str | None:
 
 def _see_that_it_asks(schema: JsonObject) -> None:
     """See that a schema is not an example of the result, which as a schema allows everything."""
-    if any(_asks(key, schema[key]) for key in schema.keys() & (ASKING | _SNAKES.keys())):
+    asked = {key for key in schema.keys() & (ASKING | _SNAKES.keys()) if _asks(key, schema[key])}
+    if asked <= {"type", "additionalProperties"} and schema.get("additionalProperties") is False:
+        # What a strict mode makes of a free-form object.
+        raise Faulty("it asks for nothing: only an empty object would conform.", advice=_EXAMPLE)
+    if asked:
         return
     if "openapi" in schema or "swagger" in schema:
         names = [*as_object(as_object(schema.get("components")).get("schemas")), "NAME"]
