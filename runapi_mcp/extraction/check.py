@@ -82,22 +82,6 @@ def check_schema(schema: JsonObject) -> None:
         raise InputError("schema: nested too deeply.") from None
 
 
-def check_keywords(schema: JsonObject) -> None:
-    """See that a schema is not an example of the result, which as a schema allows everything.
-
-    Raises:
-        InputError: It holds something else and none of the keywords that ask for anything.
-    """
-    asking = {keyword for kind in _KINDS.values() for keyword in kind.VALIDATORS}
-    known = asking | jsonschema.Draft7Validator.META_SCHEMA["properties"].keys()
-    other = next((key for key in schema if key not in known and not key.startswith("$")), None)
-    if other is not None and not asking & schema.keys():
-        raise InputError(
-            f"schema: {one_line(other, 60)!r} is no keyword of JSON Schema, and there is none beside it.",
-            advice='Write {"type": "object", "properties": {"NAME": {"type": "string"}}}.',
-        )
-
-
 def _kind(schema: JsonObject) -> type[Validator]:
     declared = schema.get("$schema")
     if not isinstance(declared, str | None):

@@ -252,7 +252,7 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     """
     from runapi_mcp.errors import InputError
     from runapi_mcp.extraction.answers import judge_answers
-    from runapi_mcp.extraction.check import Judge, check_keywords, read_schema
+    from runapi_mcp.extraction.check import Judge, read_schema
     from runapi_mcp.extraction.exact_json import schema_of
     from runapi_mcp.extraction.verdict import read_unjudged
     from runapi_mcp.wire.schema import rewritten
@@ -260,7 +260,6 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     try:
         if "dialect" in request:
             schema = read_schema(request["schema"])
-            check_keywords(schema)
             made = rewritten(schema, request["dialect"])
             yield {"schema": made.schema, "checked_here": list(made.checked_here)}
             return

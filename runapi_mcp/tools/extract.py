@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
+import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.files.attach import attach
@@ -32,6 +33,8 @@ _SYSTEM: Final = (
 _REFUSED: Final = (
     "The model's answer does not conform to the schema. Simplify the schema, or use another model."
 )
+_MOST_VALUES_HERE: Final = 1_000
+"""Members and items of a schema that is read on the event loop; it takes some milliseconds."""
 _MOST_REJECTED: Final = 50
 _MOST_READ: Final = 20_000
 """Characters of a list that are read while it is being written; it takes some milliseconds."""
@@ -73,19 +76,35 @@ class ExtractArgs(Args):
 
     @property
     def extraction(self) -> "Extraction":
-        """What is wanted."""
+        """What is wanted, by a schema that was read before."""
         from runapi_mcp.extraction.exact_json import schema_of
         from runapi_mcp.extraction.repair import Extraction
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs)
 
+    async def open_schema(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
+        """Return the same with the schema as it is meant, and what is to be said of how it was taken.
+
+        Raises:
+            InputError: It is none, or asks for nothing.
+        """
+        from runapi_mcp.extraction.exact_json import schema_of
+        from runapi_mcp.wire.schema.keywords import count_values
+        from runapi_mcp.wire.schema.read import read_schema
+
+        given = schema_of(self.json_schema)
+        large = count_values(given) > _MOST_VALUES_HERE
+        reading = await anyio.to_thread.run_sync(read_schema, given) if large else read_schema(given)
+        return self.model_copy(update={"json_schema": reading.schema}), reading.notes
+
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
+    args, notes = await args.open_schema()
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     model, notices = model_for(args.model, run.settings.model, needs)
-    notices += attached.notices
+    notices += notes + attached.notices
     call = Call(
         model=model,
         turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
