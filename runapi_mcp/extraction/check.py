@@ -32,6 +32,7 @@ _Rule: TypeAlias = Callable[..., Iterator[ValidationError]]
 """What judges a keyword: given the validator, the keyword's value, the instance and the subschema."""
 
 MOST_VIOLATIONS: Final = 20
+_NOTHING: Final = "nothing may stand here"
 _MOST_FLAWS: Final = 5
 _MOST_OR: Final = 3
 _MOST_REFERENCES: Final = 20
@@ -404,12 +405,17 @@ class _Errors:
             yield Violation(path, _told(error), str(error.validator), error)
             return
         branches = _branches(error)
+        if not branches:
+            yield Violation(path, _NOTHING, str(error.validator), error)
+            return
+        if shared := _same_choice(branches.values()):
+            # Where every alternative wants another constant or type, none is more meant than the others.
+            yield shared
+            return
         meant = self._meant(error, branches)
         if len(meant) == 1:
             for below in branches[meant[0]]:
                 yield from self._leaves(below)
-        elif shared := _same_choice(branches.values()):
-            yield shared
         else:
             yield Violation(path, self._each(branches, meant), str(error.validator), error)
 
@@ -474,8 +480,9 @@ class _Errors:
 
 
 def _branches(error: ValidationError) -> dict[int, list[ValidationError]]:
-    """Return the errors of each alternative."""
-    below = sorted(error.context or (), key=lambda one: cast("int", one.schema_path[0]))
+    """Return the errors of each alternative but `false`, which has no number and which nothing mends."""
+    numbered = (one for one in error.context or () if one.schema_path)
+    below = sorted(numbered, key=lambda one: cast("int", one.schema_path[0]))
     return {
         cast("int", branch): [*errors]
         for branch, errors in groupby(below, key=lambda one: one.schema_path[0])
@@ -534,7 +541,7 @@ def _told(error: ValidationError) -> str:
     if keyword in _RULES and not (keyword == "additionalProperties" and error.schema is False):
         message = error.message
     elif error.validator is None:
-        message = "nothing may stand here"
+        message = _NOTHING
     elif tell := _MESSAGES.get(keyword):
         message = tell(error.instance, error.validator_value)
     else:

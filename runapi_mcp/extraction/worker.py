@@ -254,7 +254,7 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     from runapi_mcp.extraction.answers import judge_answers
     from runapi_mcp.extraction.check import Judge, check_keywords, read_schema
     from runapi_mcp.extraction.exact_json import schema_of
-    from runapi_mcp.extraction.verdict import read_unjudged
+    from runapi_mcp.extraction.find_json import read_unjudged
     from runapi_mcp.wire.schema import rewritten
 
     try:

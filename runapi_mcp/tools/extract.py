@@ -141,11 +141,13 @@ def _listed(view: View, found: "Verdict", page: Page) -> Reply:
 
 def _verdict(view: View) -> "Verdict":
     """Return what came of it so far; while a list is being written, its items unjudged."""
-    from runapi_mcp.extraction.verdict import Verdict, read_unjudged, verdict_of
+    from runapi_mcp.extraction.verdict import Verdict, verdict_of
 
     if view.verdict is not None:
         return verdict_of(view.verdict)
     if view.status == "running" and len(view.answer.text) <= _MOST_READ:
+        from runapi_mcp.extraction.find_json import read_unjudged
+
         return replace(read_unjudged([view.answer.text], many=True), unchecked=_GROWING)
     return Verdict("", unchecked=_NEVER if view.status != "running" else _GROWING)
 
