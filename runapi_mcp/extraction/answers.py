@@ -18,6 +18,17 @@ _MOST_CANDIDATES: Final = 200
 _MOST_WRAPPINGS: Final = 3
 _LISTS: Final = ("items", "data", "results", "result", "list", "values", "rows", "records", "entries")
 """What a list is called that stands beside a count or the like, and is nothing that was extracted."""
+_ECHOED: Final = {
+    "$schema",
+    "$defs",
+    "additionalProperties",
+    "description",
+    "properties",
+    "required",
+    "title",
+    "type",
+}
+"""What stands around values that were written into a copy of the schema."""
 _TWO: Final = "(root): it holds two different values that conform; write one"
 
 
@@ -83,6 +94,8 @@ def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]
         case dict() if len(value) == 1 and "error" not in value:
             [(name, one)] = value.items()
             inner.append((one, f'under the name "{name[:60]}"'))
+        case {"properties": dict(one)} if value.keys() <= _ECHOED:
+            inner.append((one, "into a copy of the schema"))
         case dict():
             lists = [
                 (name, member) for name in _LISTS if isinstance(member := value.get(name), list) and member

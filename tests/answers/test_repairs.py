@@ -216,12 +216,11 @@ def is_part(value: Any, facts: Any) -> bool:
 @pytest.mark.parametrize("value", WRONG)
 def test_a_model_that_obeys_to_the_letter_ends_with_the_facts(value: Any) -> None:
     answer = json.loads(json.dumps(value))
-    for _ in range(4):
-        verdict = judge_answers(Judge(PETS), [json.dumps(answer)], "", many=False)
-        if not verdict.violations:
-            break
-        for line in verdict.violations:
+    lines: tuple[str, ...] = ("what was asked first",)
+    for _ in range(5):
+        lines = judge_answers(Judge(PETS), [json.dumps(answer)], "", many=False).violations
+        for line in lines:
             obey(answer, line)
-    assert not verdict.violations
+    assert not lines
     assert is_part(answer, FACTS), "nothing is there that nobody said"
     assert set(value) - {"extra"} <= set(answer)
