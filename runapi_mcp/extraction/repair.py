@@ -1,12 +1,12 @@
 """What one extraction wants: the schema that is sent, what follows a wrong answer, what came of it all."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.exact_json import write_json
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
@@ -68,7 +68,10 @@ class Extraction:
 
     @property
     def _written(self) -> str:
-        return write_json(self.schema, indent=0)
+        try:
+            return json.dumps(self.schema)
+        except RecursionError:
+            raise InputError("schema: nested too deeply.") from None
 
     def course(self, job: Job) -> Course:
         """Return the course of a job that :meth:`prepare` returned."""

@@ -186,6 +186,8 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
         blocks.append(f"The part that conforms:\n{found.document}")
         content["valid_part"] = _value(found)
+        if found.exact:
+            content["exact_numbers"] = found.exact
     # What was cut ends with a mark, lest its last number be taken for a whole one.
     cut = "…" if view.status == "partial" else ""
     blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)
