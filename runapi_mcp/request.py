@@ -13,7 +13,7 @@ from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import hold_seconds, page_chars
-from runapi_mcp.own_key import OwnKey, found
+from runapi_mcp.key import OwnKey
 from runapi_mcp.progress import PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -78,6 +78,7 @@ class Run:
         self._began = clock()
         self._cadence = Cadence()
         self._told: tuple[str, int, int] | None = None
+        self._followed: Followable | None = None
 
     @property
     def owner(self) -> str:
@@ -140,13 +141,21 @@ class Run:
         """Follow a generation to its end or the hold window's."""
         return await self._follow(generation, self._clock() + self._hold(wait))
 
+    async def note_delivery(self, *, to_the_end: bool) -> None:
+        """Note that the caller is given what was followed: to its end, or a page that has the handle."""
+        generation = self._followed
+        if generation is None or generation.status == "running" or generation.delivered:
+            return
+        if to_the_end:
+            await generation.deliver()
+
     async def _key(self, seconds: float) -> SecretStr:
         """Return the caller's key, or the server's, which may take up to `seconds` to be found."""
         if self._caller.key is not None:
             return self._caller.key
         if self._own_key is None or not self.settings.key_is_in_keyring:
             return self.settings.need_key()
-        return await found(self._own_key, seconds, self._say)
+        return await self._own_key.find(seconds, self._say)
 
     def _hold(self, wait: float | None) -> float:
         if wait is not None:
@@ -157,17 +166,15 @@ class Run:
         return max(until - self._clock(), 0.0)
 
     async def _follow(self, generation: Followable, until: float) -> View:
-        async with generation.followed():
+        self._followed = generation
+        async with generation.follow():
             while generation.status == "running" and (left := until - self._clock()) > 0:
                 pause = await self._tell(generation)
                 with anyio.move_on_after(min(pause, left)):
                     await generation.changed()
-            if generation.status == "running":
-                await self._generations.hand_over(generation)
-        view = generation.view()
-        if view.status != "running" and not generation.delivered:
-            await generation.deliver()
-        return view
+            # Whatever its result is, it names the handle: it is owed until all of it was given.
+            await self._generations.hand_over(generation)
+        return generation.view()
 
     async def _tell(self, generation: Followable) -> float:
         """Report if it is time; return the seconds until the next look."""

@@ -33,6 +33,8 @@ _AFTER: Final = " \t\r\n`~}]).,;\"'*"
 _INFO: Final = re.compile(r"[`~]{3,}+[ \t]*+(?:json\w*+)?\s*+", re.IGNORECASE)
 _ENDS: Final = (*" \t\r\n", ",", "]", "}")
 """What ends a number."""
+_MOST_SCANNED: Final = 50_000
+"""Characters of an answer that are gone through while others wait; it takes some ten milliseconds."""
 _LONGEST_TAG: Final = 24
 _LENIENT: Final = json.JSONDecoder(strict=False)
 _WORDS: Final[dict[str, JsonValue]] = {"true": True, "false": False, "null": None}
@@ -116,6 +118,17 @@ def _end_of(text: str) -> int:
     while bare.endswith(">") and (tag := bare.rfind("</", -_LONGEST_TAG)) >= 0:
         bare = bare[:tag].rstrip(_AFTER)
     return len(bare)
+
+
+def is_closed(text: str) -> bool:
+    """Whether an answer ends with a value that nothing could follow; a number alone might go on.
+
+    What is long is looked at only as far as that costs little.
+    """
+    alone = _read_alone(text)
+    if alone is not None:
+        return isinstance(alone.value, bool | str | list | dict) or alone.value is None
+    return len(text) <= _MOST_SCANNED and any(one.last and not one.flaw for one in scan_answer(text).values)
 
 
 def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:

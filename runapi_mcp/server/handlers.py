@@ -65,10 +65,11 @@ class Handlers:
     async def _called(
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
+        run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
         args = _validated(tool, arguments)
-        run = self._app.run(ctx)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
+        await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declared(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do

@@ -254,6 +254,26 @@ def test_no_text_is_gone_through_more_than_a_few_times(pieces: list[str], times:
     assert read <= 4 * len(text) + 10
 
 
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        (A, True),
+        (f"Here:\n```json\n{A}\n```\n\n", True),
+        (f"{A}\n{A}   ", True),
+        ('"text"', True),
+        ("true", True),
+        ("12", False),
+        ("12.5", False),
+        (A[:-1], False),
+        (f"{A} and", False),
+        ('{"a": 1, "a": 2}', False),
+        ("", False),
+    ],
+)
+def test_an_answer_is_closed_where_nothing_could_follow(text: str, closed: bool) -> None:
+    assert find_json.is_closed(text) is closed
+
+
 # ---------------------------------------------------------------- in a wrapping
 
 TAGS: Any = {"type": "array", "items": {"type": "string"}, "title": "Tags"}
