@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.find_json import is_closed
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
@@ -117,6 +116,9 @@ class _Course(Plain):
 
     def is_whole(self, text: str) -> bool:
         """Whether the text holds JSON that is closed."""
+        # What reads answers is loaded by the workers; here it is seldom needed.
+        from runapi_mcp.extraction.find_json import is_closed
+
         return is_closed(text)
 
     def _wrong(self, found: Verdict) -> str:
