@@ -325,14 +325,14 @@ class Generation:
                 ) as events:
                     async for event in events:
                         self._feed(event)
-                        if self._round.hopeless:
+                        if self._round.hopeless or self._round.closed:
                             break
                     answer = self._round.answer()
                     await self._round.judge(self._course, self._earlier, self.job.begin)
                     next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
                     if not (next_call or self._round.hopeless or self._course.links(answer)):
                         # Before the connection's farewell, which may take a moment.
-                        self._end(*self._round.come_to())
+                        self._end(*self._round.come_to(self._course))
                 if next_call is None:
                     break
                 call = next_call
@@ -349,7 +349,7 @@ class Generation:
         await self._round.judge(self._course, self._earlier, self.job.begin)
         if links := self._course.links(self.fold.partial()):
             self._links = await upstream.redirects(links)
-        self._end(*self._round.come_to(error))
+        self._end(*self._round.come_to(self._course, error))
 
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
@@ -362,7 +362,7 @@ class Generation:
         )
         if too_long is not None and isinstance(event, _TEXTS):
             event = replace(event, text=event.text[: fits // _CHARACTER])
-        self._round.feed(event, self._course)
+        self._round.feed(event, self._course, self._clock())
         if self._first_event_at is None:
             self._first_event_at = self._clock()
         if self._phase != self._told:
@@ -400,7 +400,7 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._round.come_to(self._interruption))
+            self._end(*self._round.come_to(self._course, self._interruption))
         self._end("cancelled")
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
+from runapi_mcp.generations.loops import Blanks
 from runapi_mcp.generations.values import Status
 from runapi_mcp.wire.fold import Fold
-from runapi_mcp.wire.types import Answer, Call, Event, JsonObject, TextDelta
+from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta
 
 
 class Course(Protocol):
@@ -43,6 +44,12 @@ class Course(Protocol):
         A reason ends the round, which then counts as one to follow up. Asked at growing intervals.
         """
 
+    def is_whole(self, text: str) -> bool:
+        """Whether the text so far is all that was asked for, so that what follows can only be noise.
+
+        Asked where a text goes on with white space alone, and of one that the output limit ended.
+        """
+
     def links(self, answer: Answer) -> Sequence[str]:
         """Return the links of an ended answer that are to be resolved; see :meth:`Upstream.redirects`."""
 
@@ -65,6 +72,10 @@ class Plain:
     def hopeless(self, text: str) -> str:
         """Let every text go on."""
         return ""
+
+    def is_whole(self, text: str) -> bool:
+        """Take no text for whole before its stream says so."""
+        return False
 
     def links(self, answer: Answer) -> Sequence[str]:
         """Have no link resolved."""
@@ -94,16 +105,19 @@ class Round:
     Attributes:
         fold: The sum of its events.
         hopeless: Why it was ended early, if it was.
+        closed: Whether it was ended early because its text was whole and only white space still came.
         verdict: What all texts come to, once it was judged; see :meth:`Course.judged`.
     """
 
     def __init__(self, *, offering: bool, begin: str = "") -> None:
         self.fold = Fold()
         self.hopeless = ""
+        self.closed = False
         self.verdict: JsonObject | None = None
         self._offering = offering
         self._given = len(begin)
         self._looks, self._described, self._description = Looks(), Looks(), ""
+        self._blanks, self._closings = Blanks(), Looks()
         if begin:
             self.fold.feed(TextDelta(begin))
 
@@ -117,9 +131,17 @@ class Round:
         """Whether there is nothing to give; a call of a function that was not offered is nothing."""
         return self.fold.empty or not (self.fold.characters or self._offering)
 
-    def feed(self, event: Event, course: Course) -> None:
-        """Add an event, and look at the text now and then for whether there is hope."""
+    def feed(self, event: Event, course: Course, now: float) -> None:
+        """Add an event that came at `now`, and look at the text now and then for whether there is hope."""
         self.fold.feed(event)
+        if isinstance(event, TextDelta):
+            self._blanks.add(event.text, now)
+            enough = self._blanks.are_enough(now) and self._closings.due(self.fold.characters)
+            if enough and course.is_whole(self.fold.partial().text):
+                # Nothing more is due but a finish, and some models never come to it.
+                self.fold.feed(Finish("", "stop"))
+                self.closed = True
+                return
         if self._looks.due(self.fold.characters):
             self.hopeless = course.hopeless(self.fold.partial().text)
 
@@ -152,7 +174,7 @@ class Round:
         if self.verdict is None and texts:
             self.verdict = await course.judged(texts, begin)
 
-    def come_to(self, error: RunapiError | None = None) -> tuple[Status, RunapiError | None]:
+    def come_to(self, course: Course, error: RunapiError | None = None) -> tuple[Status, RunapiError | None]:
         """Return how a generation ends whose last round this is, or was ended by `error`."""
         if isinstance(error, Interrupted):
             if self.fold.finished and not self.empty:
@@ -161,6 +183,7 @@ class Round:
                 error.partial = self.fold.partial().text
         if error is not None:
             return "failed" if self.empty else "partial", error
-        finish = self.fold.partial().finish
-        whole = finish is not None and finish.reason in ("stop", "tool", "unknown")
+        answer = self.fold.partial()
+        reason = answer.finish.reason if answer.finish else None
+        whole = reason in ("stop", "tool", "unknown") or (reason == "length" and course.is_whole(answer.text))
         return "complete" if whole else "partial", None
