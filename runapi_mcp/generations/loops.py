@@ -55,7 +55,8 @@ def find_loop(text: str) -> str:
     least, times = _STRING_LOOP if _is_in_string(text) else _OTHER_LOOP
     if length < least or length < times * period:
         return ""
-    return f"it repeated {quoted(text[start : start + period])} {length // period:,} times and got no further"
+    unit = text[start : start + period].strip(" .,;") or text[start : start + period]
+    return f"it repeated {quoted(unit)} {length // period:,} times and got no further"
 
 
 def shorten_loops(text: str, *, told: bool = True) -> str:
