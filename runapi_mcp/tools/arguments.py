@@ -206,7 +206,7 @@ Files: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Paths, file://, https:// or data: URLs.",
+            "description": "Paths, folders, globs, git:REF..REF, https:// or data: URLs.",
         }
     ),
 ]
