@@ -29,7 +29,7 @@ from runapi_mcp.wire.types import Inline, Linked, Part, Text
 _TYPED: Final = re.compile(r"(.+);type=([A-Za-z]+/[A-Za-z0-9.+-]{1,100})\s*", re.DOTALL)
 """curl's way to say what a file is, for an address that does not."""
 _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
-_DATA: Final = re.compile(r"\s*data:[^,]{0,500},", re.IGNORECASE)
+_DATA: Final = re.compile(r"\s*data:(?:[^,]*,|[\w.+-]+/[\w.+-]+)", re.IGNORECASE)
 _DIFF: Final = re.compile(r"\s*git:(\S*\.\.\S*)\s*")
 _MOST_URL_CHARS: Final = 8192
 MOST_TOGETHER: Final = 64 * MIB
@@ -80,7 +80,8 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
     room = MOST_TOGETHER
     for position, file in enumerate(files):
         try:
-            part, notice = _part(_link(file) if isinstance(file, str) else file, settings, allowed)
+            link = _link(file) if isinstance(file, str) else file
+            part, notice = _part(link, settings, allowed)
         except InputError as error:
             problems.append(f"files[{position}]: {error}")
             continue
@@ -98,7 +99,7 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
 
 def _link(file: str) -> ResourceLink:
     """Return the link that a text is: a path or an address, with its type behind it where one was given."""
-    typed = None if _DATA.match(file) else _TYPED.fullmatch(file)
+    typed = None if file.lstrip()[:5].lower() == "data:" else _TYPED.fullmatch(file)
     return ResourceLink(uri=typed[1], mimeType=typed[2]) if typed else ResourceLink(uri=file)
 
 
@@ -182,8 +183,8 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
         if allowed.is_there(path) and path.is_dir():
             return _gathered(folders.gather(allowed.judge(path), "", shown, allowed))
     content = allowed.read(path, settings.max_file_bytes + 1)
-    name = link.name or path.name
-    return _from_bytes(content, name, settings.max_file_bytes, plain_kind(link.mimeType or "")), ""
+    said = plain_kind(link.mimeType or "")
+    return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""
 
 
 def _gathered(found: folders.Gathered) -> tuple[Part, str]:

@@ -102,7 +102,7 @@ def _render(view: View, page: Page) -> Reply:
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if view.status == "running" and not extraction.many:
         return _written(view, "", page)
-    found = _verdict(view)
+    found = view.once("verdict", lambda: _verdict(view))
     if found.unchecked and not (found.document and (extraction.many or view.status == "complete")):
         return _written(view, found.unchecked if view.status != "running" else "", page)
     if extraction.many:
