@@ -26,11 +26,12 @@ from runapi_mcp.upstream.pacing import Pacing, Waits, paced_name
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.refusals import refusal
-from runapi_mcp.wire.types import Decoder, Done, Event, Failure, Finish, Frame, Request
+from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, Request
 
 _STALE_SECONDS: Final = 2.0
 """Seconds within which a kept connection shows that it was closed: the time of a round trip and more."""

@@ -12,7 +12,7 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import taught
 from runapi_mcp.tools.ask import AskArgs
-from runapi_mcp.wire.registry import dialects
+from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.types import Call, Function, FunctionCall, Inline, Linked, Returned, Text, Turn
 from tools.calling import Desk, desk
 

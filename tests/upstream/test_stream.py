@@ -9,9 +9,9 @@ import pytest
 from sockets import CHUNKED, UNTIL_CLOSED, Closed, Peer, raw_server
 
 from runapi_mcp.errors import FailedMidway, ProtocolError, Refused, RunapiError, StreamCut
+from runapi_mcp.models import DialectName
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.wire.names import DialectName
 from runapi_mcp.wire.types import Finish, Inline, TextDelta, Turn, Usage
 from upstream.asking import ASK, CANARY, KEY, ask, upstream_at
 
