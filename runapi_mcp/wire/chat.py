@@ -239,7 +239,8 @@ class _Choice(_Open):
     index: Maybe[int] = None
     delta: _Delta | None = None
     message: _Delta | None = None
-    finish_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("finish_reason", "finishReason"))
+    finish_reason: Maybe[str] = None
+    finish_reason_too: Maybe[str] = Field(None, alias="finishReason")
     native_finish_reason: Maybe[str] = None
     finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finish_message", "finishMessage"))
     ratings: object = Field(None, validation_alias=AliasChoices("safety_ratings", "safetyRatings"))
@@ -249,7 +250,8 @@ class _Choice(_Open):
 
     def finish(self) -> Finish | None:
         """Return why the model stopped, if it did."""
-        finish = read_finish(self.finish_reason, self.native_finish_reason)
+        # Google's layer has sent both at once, a null in OpenAI's place.
+        finish = read_finish(self.finish_reason or self.finish_reason_too, self.native_finish_reason)
         said = self.finish_message or (self.delta.refusal if self.delta else None)
         if finish is None or not (said or self.ratings or self.filters):
             return finish

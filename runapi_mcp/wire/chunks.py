@@ -141,9 +141,11 @@ class Written:
             last: Whether the chunk says that the model has finished, so that it may hold all again.
         """
         self._unfinished = self._unfinished or not last
-        if last and not flagged and self._text.pieces > 1 and self._text.length >= _TELLING:
+        if not flagged and self._text.pieces > 1 and len(content) >= self._text.length >= _TELLING:
             rest = self._text.rest_of(content)
-            content = content if rest is None else rest
+            # Before the end only the whole of a long text is taken for what came already.
+            if rest is not None and (last or (not rest and len(content) >= 2 * _TELLING)):
+                content = rest
         if content and self._tags.answering and not flagged:
             self._note(content)
             yield TextDelta(content)

@@ -38,6 +38,7 @@ class ToolCall(Lax):
 
     index: Maybe[int] = None
     id: Maybe[str] = None
+    type: object = None
     function: Maybe[_Function] = None
     extra_content: object = None
 
@@ -97,7 +98,8 @@ def google_extra(extra: object) -> dict[str, object]:
 
 def _text(arguments: object) -> str:
     if isinstance(arguments, str):
-        return arguments
+        # Some relays spell out that there are none yet.
+        return "" if arguments.strip() == "null" else arguments
     return json.dumps(arguments, ensure_ascii=False) if arguments else ""
 
 

@@ -17,7 +17,9 @@ from runapi_mcp.wire.types import TagOpened, TagUnclosed, TextDelta, ThoughtDelt
 
 _NAMES: Final = ("think", "thinking", "thought")
 _OPENINGS: Final = tuple(f"<{name}>" for name in _NAMES)
-_OPENING: Final = re.compile(f"<({'|'.join(_NAMES)})>", re.IGNORECASE)
+_OPENING: Final = re.compile(rf"<({'|'.join(_NAMES)})(?:\s[^<>]{{0,1000}})?>", re.IGNORECASE)
+"""A model that was shown its thinking in a tag with a relay's attributes writes such tags itself."""
+_HALF: Final = re.compile(rf"<(?:{'|'.join(_NAMES)})\s[^<>]{{0,1000}}\Z", re.IGNORECASE)
 _CLOSINGS: Final = {name: re.compile(f"</{name}>", re.IGNORECASE) for name in _NAMES}
 _MOST_HELD: Final = 64
 _MOST_BLOCKS: Final = 8
@@ -40,7 +42,7 @@ class _Phase(Enum):
 
 
 class ThoughtTags:
-    """Splits the content of one stream; keeps back at most a partial tag and 64 characters."""
+    """Splits the content of one stream; keeps back at most a partial tag and 64 characters of white space."""
 
     def __init__(self) -> None:
         self._phase = _Phase.START
@@ -107,7 +109,7 @@ class ThoughtTags:
             self._blocks += 1
             yield TagOpened(tag[0])
             yield from self._tagged(bare[tag.end() :])
-        elif len(content) <= _MOST_HELD and any(tag.startswith(bare.lower()) for tag in _OPENINGS):
+        elif _could_open(content, bare):
             # After a closed tag white space is only the gap between the thinking and the answer.
             self._held = bare if self._phase is _Phase.CLOSED else content
         elif self._phase is not _Phase.CLOSED or bare:
@@ -145,6 +147,13 @@ class ThoughtTags:
         tail, held = self._flagged_tail, self._held
         self._flagged_tail = self._held = ""
         return tail, held
+
+
+def _could_open(content: str, bare: str) -> bool:
+    """Whether a text may be the beginning of a tag; `bare` is it without white space before it."""
+    if len(content) <= _MOST_HELD and any(tag.startswith(bare.lower()) for tag in _OPENINGS):
+        return True
+    return bool(_HALF.match(bare))
 
 
 def split_thoughts(content: str) -> tuple[str, str]:

@@ -77,7 +77,10 @@ def _count(
     """
     if not any((prompt, output, thinking, total)):
         return
-    if total is not None:
+    if total is not None and total < (prompt or 0) + (output or 0):
+        # A total that is less than its parts, or zero, is one that somebody left out.
+        thinking = thinking or 0
+    elif total is not None:
         if prompt is None:
             prompt = max(total - (output or 0) - (thinking or 0), 0)
         output = output or 0

@@ -40,6 +40,7 @@ def on_native(prompt: int | None, output: int | None, total: int | None, **more:
         ((9, 2, None), Usage(9, 2)),
         ((9, None, None), Usage(9)),
         ((9, 2, 5), Usage(9, 2, 0)),
+        ((9, 2, 0), Usage(9, 2, 0)),
     ],
 )
 def test_a_count_that_is_left_out_is_worked_out_from_the_total(
