@@ -128,7 +128,9 @@ def is_closed(text: str) -> bool:
     alone = _read_alone(text)
     if alone is not None:
         return isinstance(alone.value, bool | str | list | dict) or alone.value is None
-    return len(text) <= _MOST_SCANNED and any(one.last and not one.flaw for one in scan_answer(text).values)
+    return len(text) <= _MOST_SCANNED and any(
+        one.last and not one.flaw and not one.thought for one in scan_answer(text).values
+    )
 
 
 def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:

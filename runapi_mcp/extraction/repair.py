@@ -102,6 +102,7 @@ class _Course(Plain):
         wrong = self._wrong(verdict_of(verdict))
         if not wrong:
             return None
+        # A run of blanks sent to a model is answered with another.
         shown = shorten_loops(answer.text)[:_SHOWN_BACK]
         turns = (*self.call.turns, Turn("model", (Text(shown),)), Turn("user", (Text(wrong),)))
         return replace(self.call, turns=turns)

@@ -184,6 +184,6 @@ class Round:
         if error is not None:
             return "failed" if self.empty else "partial", error
         answer = self.fold.partial()
-        cut = answer.finish is not None and answer.finish.reason == "length"
-        whole = is_whole(answer) or (cut and course.is_whole(answer.text))
+        limited = answer.finish is not None and answer.finish.reason == "length"
+        whole = is_whole(answer) or (limited and course.is_whole(answer.text))
         return "complete" if whole else "partial", None

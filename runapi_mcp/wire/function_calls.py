@@ -9,16 +9,17 @@ where they are a whole JSON object, whatever follows is the same call again or a
 
 import json
 import re
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ConfigDict
 
-from runapi_mcp.wire.json_text import Lax, Maybe
+from runapi_mcp.wire.json_text import Lax, Maybe, read_object
 from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta
 
 _OUTSIDE: Final = re.compile(r'["{}\[\]]')
 _INSIDE: Final = re.compile(r'["\\]')
 _PROVIDERS: Final = ("google", "vertex", "vertex_ai", "gemini")
+_SIGNATURES: Final = ("thought_signature", "thoughtSignature", "signature")
 _MOST_CALLS: Final = 256
 """Twice as many functions as Google lets be declared; what a stream has beyond them is no use of them."""
 
@@ -44,26 +45,49 @@ class ToolCall(Lax):
     def read(self) -> FunctionCallDelta:
         """Return it in our words."""
         function = self.function or _Function()
-        signature = google_extra(self.extra_content).get("thought_signature")
-        known = signature if isinstance(signature, str) else ""
+        match self.extra_content:
+            case {"google": {"thought_signature": str(signature), **more}, **others} if (
+                not more and not others
+            ):
+                content = None
+            case content:
+                signature = ""
         return FunctionCallDelta(
             self.index,
             self.id or "",
             function.name or "",
             _text(function.arguments),
-            known,
-            self._rest(function, known),
+            signature,
+            _write_extra(self.model_extra or {}, function.model_extra or {}, content),
         )
 
-    def _rest(self, function: _Function, signature: str) -> str:
-        """Return what else stands in it as JSON text: a relay's signature, wherever it puts it."""
-        rest = dict(self.model_extra or {})
-        if self.extra_content and self.extra_content != {"google": {"thought_signature": signature}}:
-            rest["extra_content"] = self.extra_content
-        if function.model_extra:
-            rest["function"] = function.model_extra
-        rest = {name: value for name, value in rest.items() if value is not None}
-        return json.dumps(rest, ensure_ascii=False) if rest else ""
+
+def _write_extra(call: dict[str, object], function: dict[str, object], content: object) -> str:
+    """Return what stands in a call beside what is known of one, as JSON; it goes back as it came.
+
+    Relays put the signature that Gemini 3 wants back into seven places at least: into the call, the
+    function, ``provider_specific_fields``, and others' ``extra_content`` (earendil-works/pi#7745,
+    BerriAI/litellm#16893). Each finds it again where it put it, and nowhere else.
+    """
+    beside = {key: value for key, value in call.items() if key != "type" and value is not None}
+    inside = {key: value for key, value in function.items() if value is not None}
+    extra = (
+        beside | ({"function": inside} if inside else {}) | ({"extra_content": content} if content else {})
+    )
+    return json.dumps(extra, ensure_ascii=False) if extra else ""
+
+
+def find_signature(call: FunctionCall) -> str:
+    """Return the signature of a call, wherever a relay had put it; empty if there is none."""
+    extra = read_object(call.extra) or {}
+    content, fields = extra.get("extra_content"), extra.get("provider_specific_fields")
+    function = extra.get("function")
+    deeper = function.get("provider_specific_fields") if isinstance(function, dict) else None
+    for place in (google_extra(content), extra, function, fields, deeper):
+        found = [place.get(name) for name in _SIGNATURES] if isinstance(place, dict) else []
+        if signature := next((told for told in found if isinstance(told, str)), ""):
+            return signature
+    return call.signature
 
 
 def google_extra(extra: object) -> dict[str, object]:
@@ -89,7 +113,9 @@ class _Growing:
 
     def __init__(self, place: int) -> None:
         self.place = place
-        self.id = self.name = self.signature = self.extra = ""
+        self.id = self.name = self.signature = ""
+        self._extra: dict[str, Any] = {}
+        self._extra_size = 0
         self.whole = False
         self._pieces: list[str] = []
         self._length = 0
@@ -99,8 +125,7 @@ class _Growing:
 
     @property
     def size(self) -> int:
-        said = (self.id, self.name, self.signature, self.extra)
-        return self._length + sum(map(len, said))
+        return len(self.id) + len(self.name) + self._length + len(self.signature) + self._extra_size
 
     @property
     def half(self) -> bool:
@@ -117,7 +142,10 @@ class _Growing:
         self.id = delta.id or self.id
         self.name = delta.name or self.name
         self.signature = delta.signature or self.signature
-        self.extra = delta.extra or self.extra
+        if more := read_object(delta.extra) if delta.extra else None:
+            inside = {**self._extra.get("function", {}), **more.get("function", {})}
+            self._extra |= more | ({"function": inside} if inside else {})
+            self._extra_size = len(json.dumps(self._extra))
 
     def write(self, piece: str) -> str:
         """Add arguments; return what of them belongs to another call, since these are whole."""
@@ -142,7 +170,8 @@ class _Growing:
         self._pieces, self._length, self._plain, self.whole = [], 0, None, False
 
     def joined(self, call_id: str) -> FunctionCall:
-        return FunctionCall(call_id, self.name, self.arguments, self.signature, self.extra)
+        extra = json.dumps(self._extra, ensure_ascii=False) if self._extra else ""
+        return FunctionCall(call_id, self.name, self.arguments, self.signature, extra)
 
     def _end_in(self, piece: str) -> int:
         """Return where the object of the arguments ends in a piece of them; its length if it does not."""

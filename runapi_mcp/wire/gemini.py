@@ -13,6 +13,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
 from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.finish import explain_block, read_finish
+from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Citations, Parts
 from runapi_mcp.wire.json_text import Lax, Maybe, read_object
 from runapi_mcp.wire.types import (
@@ -87,7 +88,8 @@ def _part(part: Part) -> JsonValue:
 def _function_call(call: FunctionCall) -> JsonObject:
     arguments = read_object(call.arguments) or {}
     made: JsonObject = {"functionCall": _with_id(call.id, {"name": call.name, "args": arguments})}
-    return made | ({"thoughtSignature": call.signature} if call.signature else {})
+    signature = find_signature(call)
+    return made | ({"thoughtSignature": signature} if signature else {})
 
 
 def _with_id(call_id: str, fields: JsonObject) -> JsonObject:

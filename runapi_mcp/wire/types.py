@@ -216,7 +216,8 @@ class Grounding:
 class FunctionCallDelta:
     """A piece of a function call as it came; :mod:`~runapi_mcp.wire.function_calls` says of which.
 
-    `index` is upstream's own number for the call, `None` if it gave none; `arguments` is JSON text.
+    `index` is upstream's own number for the call, `None` if it gave none; `arguments` and `extra` are
+    JSON text, see :class:`FunctionCall`.
     """
 
     index: int | None
