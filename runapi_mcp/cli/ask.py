@@ -2,12 +2,9 @@
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
-
-if TYPE_CHECKING:
-    from runapi_mcp.cli.screen import Screen
 
 EFFORTS: Final = ("low", "medium", "high")
 DEPTHS: Final = ("quick", "thorough")
@@ -144,27 +141,17 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
     from runapi_mcp.cli.questions import question_of
-    from runapi_mcp.cli.view import EXIT_CODES, Paper, as_json, printed
+    from runapi_mcp.cli.screen import screen_for
+    from runapi_mcp.cli.view import EXIT_CODES, as_json, printed
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
     question = question_of(given, around)
     settings = around.settings()
     logs.configure(settings, around.err)
+    screen = screen_for(around.out, around.err, around.env, quiet=given.json)
     keyring = own_key(settings, around.env, PERSON_SECONDS)
-    outcome = anyio.run(perform, question, settings, _screen(given, around), keyring)
+    outcome = anyio.run(perform, question, settings, screen.show, keyring)
     if given.json:
         around.say_json(json.dumps(as_json(outcome), ensure_ascii=False, indent=2))
         return EXIT_CODES[outcome.ending]
-    terminal = around.out.isatty()
-    return printed(outcome, Paper(around.out, around.say, around.say_json, around.note, terminal))
-
-
-def _screen(given: argparse.Namespace, around: Surroundings) -> "Screen":
-    """Return what shows the growing answer: all of it where it will be printed, else a line beside it."""
-    from runapi_mcp.cli.screen import live_screen, no_screen
-
-    if given.json:
-        return no_screen
-    if around.out.isatty():
-        return live_screen(around.out, with_text=True)
-    return live_screen(around.err, with_text=False) if around.err.isatty() else no_screen
+    return printed(outcome, screen, around)
