@@ -273,7 +273,7 @@ def _written(parameters: JsonObject, dialect: DialectName, position: int) -> Jso
 
 def _flaw(parameters: JsonObject) -> str:
     """Return why a schema cannot be followed."""
-    from runapi_mcp.extraction.judge import check_schema
+    from runapi_mcp.extraction.check import check_schema
 
     try:
         check_schema(parameters)
