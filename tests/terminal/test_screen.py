@@ -39,7 +39,7 @@ def test_a_very_long_line_is_cut_to_its_end() -> None:
     assert len(tail("x" * 1_000_000, 10)) <= 20_000
 
 
-BLOCKS = (
+BLOCKS: tuple[str, ...] = (
     "A paragraph\nof two lines.",
     "# A heading",
     "- one\n- two\n\n- three",
