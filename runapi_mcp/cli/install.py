@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
 from runapi_mcp.errors import InputError
@@ -33,6 +33,11 @@ def add_install(commands: Subparsers) -> None:
     install.add_argument("host", nargs="?", metavar="HOST", help="such as codex or cursor; --list shows all")
     install.add_argument("--list", action="store_true", help="show every host, its config, and what is in it")
     install.add_argument("--json", action="store_true", help="with --list: as JSON")
+    install.add_argument(
+        "--no-always-load",
+        action="store_true",
+        help="Claude Code: have the tools looked up when they are needed",
+    )
     _add_key_flags(install)
     uninstall = add_command(
         commands,
@@ -186,13 +191,21 @@ def _wish(given: argparse.Namespace, around: Surroundings) -> "Wish":
         from_keyring=from_keyring,
         only_print=given.print,
         config=Path(given.config) if given.config else None,
-        project=_project() if given.project else None,
+        project=_project(around) if given.project else None,
+        always_load=not getattr(given, "no_always_load", False),
     )
 
 
-def _project() -> Path:
+_ROOT_MARKS: Final = (".git", ".hg", ".mcp.json", ".cursor", ".vscode", ".codex", ".gemini", "opencode.json")
+
+
+def _project(around: Surroundings) -> Path:
+    """Return the project's folder: the nearest one from here upwards that looks like one, below the home."""
     try:
-        return Path.cwd()
+        here, home = Path.cwd(), Path(machine_of(around).home)
+        above = [here, *(folder for folder in here.parents if folder != home and folder not in home.parents)]
+        marks = (folder for folder in above if any((folder / mark).exists() for mark in _ROOT_MARKS))
+        return next((folder for folder in above if (folder / ".git").exists()), None) or next(marks, here)
     except OSError:
         raise InputError(
             "The working directory is not there any more.", advice="Change to the project's folder."
