@@ -69,6 +69,7 @@ class Handlers:
         args = _validated(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
+        await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declared(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import pydantic
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import Ability, find
@@ -32,6 +32,8 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
 from runapi_mcp.tools.tool import Args, Given, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.wire.function_results import pair_results
+from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -56,6 +58,7 @@ class GivenCall(Given):
     arguments: ObjectOrText = "{}"
     id: str = ""
     signature: str = ""
+    extra: ObjectOrText = ""
 
 
 class Message(Given):
@@ -100,8 +103,9 @@ def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[T
         turns.append(("prompt", Turn("user", last)))
     if not turns or turns[0][1].role != "user" or _answered(turns[0][1]):
         raise InputError("messages[0]: must be the user's words.", advice="")
-    for before, after in pairwise(turns):
+    for place, (before, after) in enumerate(pairwise(turns)):
         _check_order(before, after)
+        turns[place + 1] = _paired(before, after)
     if turns[-1][1].role != "user":
         raise InputError(
             "messages: the last word must be yours.", advice="Give prompt, or a function's result."
@@ -118,16 +122,18 @@ def _check_order(before: _Placed, after: _Placed) -> None:
             f"{second}: a second turn of the {who} after {first}.",
             advice=f"Put both into one, or the {other}'s between them.",
         )
-    asked, answered = _asked(earlier), _answered(later)
-    if asked != answered:
-        raise InputError(
-            f"{second}: must hold {_results(asked)}, as {first} calls for, and holds {_results(answered)}.",
-            advice='Give {"role": "function", "name": …, "content": …} for each.',
-        )
 
 
-def _results(names: Sequence[str]) -> str:
-    return f"the results of {one_line(', '.join(names), 120)}" if names else "no function's result"
+def _paired(before: _Placed, after: _Placed) -> _Placed:
+    """Return a turn with the results of functions in the order of the calls that the turn before made."""
+    where, turn = after
+    calls = [part for part in before[1].parts if isinstance(part, FunctionCall)]
+    results = [part for part in turn.parts if isinstance(part, Returned)]
+    try:
+        paired = pair_results(calls, results)
+    except InputError as error:
+        raise InputError(f"{where}: {error.what}", advice=error.advice) from None
+    return where, replace(turn, parts=(*paired, *(part for part in turn.parts if part not in results)))
 
 
 def asked_for(calls: Iterable[FunctionCall]) -> list[JsonObject]:
@@ -140,7 +146,10 @@ def _fields(call: FunctionCall) -> JsonObject:
         arguments: Any = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError):
         arguments = call.arguments
-    return {"name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature}
+    extra: Any = read_object(call.extra)
+    return {
+        "name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature, "extra": extra,
+    }  # fmt: skip
 
 
 def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
@@ -160,7 +169,7 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
 
 
 def _returned(message: Message, where: str) -> Returned:
-    if not message.name:
+    if not message.name and not message.id:
         raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
     return Returned(message.id, message.name, message.content)
 
@@ -178,16 +187,15 @@ def _parts(message: Message) -> Iterator[Part]:
     if message.content.strip():
         yield Text(message.content)
     for call in message.function_calls:
-        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
-        yield FunctionCall(call.id, call.name, arguments, call.signature)
+        yield FunctionCall(call.id, call.name, _as_text(call.arguments), call.signature, _as_text(call.extra))
 
 
-def _asked(turn: Turn) -> list[str]:
-    return sorted(part.name for part in turn.parts if isinstance(part, FunctionCall))
+def _as_text(given: JsonObject | str) -> str:
+    return given if isinstance(given, str) else json.dumps(given)
 
 
-def _answered(turn: Turn) -> list[str]:
-    return sorted(part.name for part in turn.parts if isinstance(part, Returned))
+def _answered(turn: Turn) -> bool:
+    return any(isinstance(part, Returned) for part in turn.parts)
 
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
