@@ -303,7 +303,7 @@ def _content(path: Path) -> bytes:
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise InputError(f"{path} has more than {MOST_BYTES // 1_000_000} MB.")
+        raise InputError(f"{path} cannot be read as JSON (it has more than {MOST_BYTES // 1_000_000} MB).")
     return content
 
 
