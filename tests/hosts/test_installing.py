@@ -349,3 +349,11 @@ def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(des
 def test_two_claudes_are_told_apart() -> None:
     with pytest.raises(InputError, match=r"claude-desktop, the app, and claude-code"):
         host_named("claude")
+
+
+@pytest.mark.parametrize("host", ["claude-desktop", "cursor"])
+def test_an_entry_that_is_null_is_replaced_and_not_doubled(desk: Desk, host: str) -> None:
+    path = desk.has(host, '{"mcpServers": {"runapi": null, "other": {}}}')
+    desk.install(host)
+    assert path.read_text().count('"runapi":') == 1
+    assert json.loads(path.read_text())["mcpServers"]["other"] == {}
