@@ -61,6 +61,7 @@ format: $(READY)        ## put the code into shape
 
 generated: $(READY)     ## write every generated file anew, after a change of tools, settings or hosts
 	$(BIN)/python -m runapi_mcp.boot.manifest
+	UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/server/test_schemas.py -k as_they_were_reviewed
 	$(BIN)/python scripts/logo.py
 	$(BIN)/python scripts/bundles.py
 	$(BIN)/python scripts/links.py

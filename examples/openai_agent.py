@@ -1,8 +1,9 @@
 """An agent of the OpenAI Agents SDK with our tools. Its own model is scripted: no OpenAI key is needed.
 
-This host gives every call 5 seconds, sends nothing when they are over, and asks for no progress. So the
-server is told to answer within 4: a call that takes longer comes back with a handle, and the agent's
-model, like this scripted one, fetches the rest with get_result.
+This host gives every call 5 seconds, sends nothing when they are over, and asks for no progress; its name
+is "mcp", as of every program on the SDK. So the server is told to answer within 4, or the first long call
+would be lost: a call that takes longer comes back with a handle, and the agent's model, like this scripted
+one, fetches the rest with get_result. The other way is a longer client_session_timeout_seconds.
 
 It needs the SDK: `pip install openai-agents`. Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as
 that command prints.

@@ -138,6 +138,9 @@ MODELS: Final[tuple[Model, ...]] = (
 ALIASES: Final[dict[str, str]] = {"gemini-flash-latest": "gemini-3-flash-preview"}
 """Names that stand for another; requests send the name as given."""
 
+WISHES: Final = ("strongest", "cheapest")
+"""What may be asked for instead of a model's id."""
+
 DEFAULT_MODEL: Final = "gemini-3-flash-preview"
 DEFAULT_SEARCH_MODEL: Final = "gemini-2.5-flash"
 
@@ -181,6 +184,25 @@ def others_than(model_id: str, needs: Iterable[Ability], effort: Effort | None) 
         and model.dialects.intersection(*(model.able(need) for need in needs))
     ]
     return tuple(sorted(able, key=lambda other: (other in _LEAVING, ("pro" in other) != ("pro" in model_id))))
+
+
+def pick(wish: str, needs: Iterable[Ability]) -> str | None:
+    """Return the id of the strongest or cheapest model with every ability in `needs`, if that is the wish.
+
+    By what the rows show: a pro is stronger and costs several flashes, a newer one is stronger than an
+    older; one that is about to end comes after all others. Of those that lack something the first is
+    returned where all do, to be refused with what it lacks.
+    """
+    if wish not in WISHES:
+        return None
+    needs, strong = tuple(needs), wish == "strongest"
+    there = [row for row in MODELS if row.id not in _GONE][:: -1 if strong else 1]
+
+    def rank(row: Model) -> tuple[bool, bool, bool]:
+        lacks = not row.dialects.intersection(*(row.able(need) for need in needs))
+        return lacks, row.id in _LEAVING, ("pro" in row.id) != strong
+
+    return min(there, key=rank).id
 
 
 def choose_dialect(model_id: str, needs: Iterable[Ability], prefer: DialectName) -> DialectName:

@@ -1,6 +1,7 @@
 """Follows a generation for one request: reports progress, and leaves when the hold window is over."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.host_limits import hold_seconds, page_chars
+from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
 from runapi_mcp.key import OwnKey
 from runapi_mcp.progress import PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
@@ -44,12 +45,14 @@ class Caller:
         wants_progress: Whether it sent a progress token with this request.
         owner: The principal that generations are bound to.
         key: The RunAPI key to use; `None` means the server's own.
+        declares_tasks: Whether a call of its may become a task.
     """
 
     host: str | None = None
     wants_progress: bool = False
     owner: str = "local"
     key: SecretStr | None = None
+    declares_tasks: bool = False
 
 
 class Run:
@@ -65,6 +68,7 @@ class Run:
         *,
         roots: Roots = _no_roots,
         own_key: OwnKey | None = None,
+        learned: Learned | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.settings = settings
@@ -74,6 +78,7 @@ class Run:
         self._report = report
         self._roots = roots
         self._own_key = own_key
+        self._learned = learned
         self._clock = clock
         self._began = clock()
         self._cadence = Cadence()
@@ -118,12 +123,16 @@ class Run:
             KeyMissing: There is no key to use, or the keyring did not give it in time.
             BusyError: This server has no room.
         """
-        until = self._clock() + self._hold(wait)
-        key = await self._key(self._left(until))
-        generation, joined = await self._generations.begin(
-            job, key=key, patience=self._left(until), course=course, fresh=fresh
-        )
-        return await self._follow(generation, until), joined
+        with self._watch(job, fresh=fresh) as gave_up:
+            until = self._clock() + self._hold(None if gave_up else wait)
+            key = await self._key(self._left(until))
+            generation, joined = await self._generations.begin(
+                job, key=key, patience=self._left(until), course=course, fresh=fresh
+            )
+            view = await self._follow(generation, until)
+        if self._learned is not None and view.status == "running":
+            self._learned.give(view.handle, self._clock() - self._began)
+        return view, joined
 
     async def find(self, handle: str) -> Followable:
         """Return the caller's generation behind a handle.
@@ -131,6 +140,8 @@ class Run:
         Raises:
             HandleError: There is none that the caller may see.
         """
+        if self._learned is not None:
+            self._learned.take(handle)
         return await self._generations.find(handle, self.owner)
 
     def spent(self) -> Spent:
@@ -157,10 +168,22 @@ class Run:
             return self.settings.need_key()
         return await self._own_key.find(seconds, self._say)
 
+    def _watch(self, job: Job, *, fresh: bool) -> AbstractContextManager[bool]:
+        """Watch whether this client gives up, where that must be learned; the value says that it just did."""
+        if self._learned is None or fresh or self._caller.wants_progress:
+            return nullcontext(enter_result=False)
+        return self._learned.ask(job.same_as, self._clock())
+
     def _hold(self, wait: float | None) -> float:
         if wait is not None:
             return wait
-        return hold_seconds(self.settings.hold, self._caller.host, wants_progress=self._caller.wants_progress)
+        setting, caller = self.settings.hold, self._caller
+        seconds = hold_seconds(setting, caller.host, wants_progress=caller.wants_progress)
+        if caller.declares_tasks:
+            seconds = min(seconds, task_seconds(self.settings.task_after, caller.host))
+        if setting == "auto" and self._learned is not None and self._learned.hold is not None:
+            seconds = min(seconds, self._learned.hold)
+        return seconds
 
     def _left(self, until: float) -> float:
         return max(until - self._clock(), 0.0)

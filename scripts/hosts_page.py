@@ -21,19 +21,17 @@ SHOWN_LAUNCHER = "/home/you/.local/bin/runapi-mcp"
 
 NAMES: Final = {"claude-desktop": "claude-ai", "claude-code": "claude-code", "vscode": "visual studio code"}
 """The host's name in the table of limits, where it is not its id."""
+_NO_PROGRESS: Final = "The tool's name while it runs, then the answer. No progress is shown."
+_NOT_KNOWN: Final = "The tool's name while it runs, then the answer. Whether it shows progress is not known."
 SEEN: Final = {
-    "claude-desktop": "The tool's name while it runs, then the answer. No progress is shown.",
     "claude-code": "The progress line under the tool's name, new at most twice a second, then the answer.",
-    "cursor": "The tool's name while it runs, then the answer. Whether it shows progress is not known.",
     "vscode": "The progress line in the place of the tool's name, then the answer.",
-    "windsurf": "The tool's name while it runs, then the answer. Whether it shows progress is not known.",
-    "zed": "The tool's name while it runs, then the answer. No progress is shown.",
-    "cline": "The tool's name while it runs, then the answer. No progress is shown.",
-    "codex": "The tool's name while it runs, then the answer. No progress is shown.",
     "gemini-cli": "The progress line in its terminal, none when it runs headless; then the answer.",
     "goose": "The progress line, then the answer.",
     "opencode": "The tool's name, then the answer. Progress is not shown, but keeps the call alive.",
+    **dict.fromkeys(("claude-desktop", "zed", "cline", "codex"), _NO_PROGRESS),
 }
+"""What a host's user sees, where somebody looked."""
 
 BESIDES: Final = {
     "claude-code": "As a plugin, which asks for the key and keeps it in the system's keychain: in a clone of "
@@ -50,7 +48,7 @@ def section(host_id: str) -> str:
         lines += ["It hands no variables on, so the key has to stand in this file, or in your keyring.", ""]
     if host.project:
         lines += [f"`--project` writes `{host.project}` of the project you are in.{_trusted(host_id)}", ""]
-    lines += [f"{host.then} **You will see:** {SEEN[host_id]}", ""]
+    lines += [f"{host.then} **You will see:** {SEEN.get(host_id, _NOT_KNOWN)}", ""]
     row = next((row for row in LIMITS if row.name == NAMES.get(host_id, host_id)), None)
     if row is None:
         lines.append("What it bears is not known: a call is answered within 50 s, with a handle if need be.")

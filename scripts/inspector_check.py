@@ -21,13 +21,9 @@ from runapi_mcp.sim import simulate
 from runapi_mcp.tools import TOOLS
 
 SERVER = Path(sys.executable).with_name("runapi-mcp")
-SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 CALLS: dict[str, dict[str, Any]] = {
-    "ask_gemini": {"prompt": "Tell a long story.", "wait_seconds": 0},
-    "search_web": {"query": "When was the Example Observatory opened?"},
-    "extract_json": {"schema": SCHEMA, "text": "name: Ada"},
-    "list_models": {},
-}
+    name: tool.example for name, tool in TOOLS.items() if name != "get_result"
+} | {"ask_gemini": {"prompt": "Tell a long story.", "wait_seconds": 0}}
 ERAS = ("legacy", "modern")
 EXAMPLE = Path(__file__).parent.parent / "examples" / "inspector.sh"
 RECEIPT = "ai.runapi/receipt"

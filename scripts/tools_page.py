@@ -17,6 +17,7 @@ import mcp_types as types
 from mcp import Client, StdioServerParameters
 
 from runapi_mcp.sim import Simulator, simulate
+from runapi_mcp.tools import TOOLS
 
 PAGE = Path(__file__).parent.parent / "docs" / "tools.md"
 HANDLE = "g_EXAMPLE"
@@ -33,9 +34,10 @@ Generated from real calls to the server on the simulated RunAPI (`python scripts
 makes the calls again and compares. Handles, times and request ids are examples. The simulator understands
 nothing: its pages are made up, and what it extracts is what stands in the text as `name: value`.
 
-`ask_gemini` answers with text alone. `search_web`, `extract_json` and `list_models` answer with text and
-with structured content, each complete by itself: some hosts give their model only the one, some only the
-other. What a call cost is in the result's `_meta` under `ai.runapi/receipt`, for programs:
+`ask_gemini` answers with text alone; when the model asks for functions, with `text` and `calls` for
+programs beside it. `search_web`, `extract_json` and `list_models` answer with text and with structured
+content, each complete by itself: some hosts give their model only the one, some only the other.
+What a call cost is in the result's `_meta` under `ai.runapi/receipt`, for programs:
 
 """
 
@@ -99,6 +101,13 @@ EXAMPLES = (
 )
 
 
+def examples() -> tuple[Example, ...]:
+    """Return the examples, and each tool's own for one that has none among them."""
+    shown = {example.tool for example in EXAMPLES}
+    more = (Example(tool.title, name, tool.example) for name, tool in TOOLS.items() if name not in shown)
+    return (*EXAMPLES, *more)
+
+
 async def page() -> str:
     """Return the page."""
     async with simulate() as sim:
@@ -106,7 +115,7 @@ async def page() -> str:
         server = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env)
         async with Client(server) as client:
             shown, handle, receipt = [], "", ""
-            for example in EXAMPLES:
+            for example in examples():
                 result = await _called(client, sim, example, handle)
                 told = (result.meta or {}).get("ai.runapi/receipt", {})
                 handle = told.get("handle", handle)

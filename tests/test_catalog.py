@@ -12,6 +12,7 @@ from runapi_mcp.models import (
     choose_dialect,
     find,
     models_with,
+    pick,
 )
 from runapi_mcp.wire.names import DialectName
 from runapi_mcp.wire.types import Effort
@@ -112,3 +113,21 @@ def test_a_model_without_efforts_names_those_that_have_them(monkeypatch: pytest.
     monkeypatch.setitem(catalog._ROWS, plain.id, plain)
     with pytest.raises(InputError, match=r"Models that do: gemini-2\.5-flash, "):
         check_effort("gemini-plain", "low")
+
+
+@pytest.mark.parametrize(
+    ("wish", "needs", "chosen"),
+    [
+        ("strongest", [], "gemini-3.1-pro-preview"),
+        ("strongest", ["files"], "gemini-3.7-flash"),
+        ("cheapest", [], "gemini-3-flash-preview"),
+        ("cheapest", ["search"], "gemini-3.7-flash"),
+        ("strongest", ["search"], "gemini-3.1-pro-preview"),
+        ("strongest", ["search", "files", "structured", "functions"], "gemini-3.7-flash"),
+        ("gemini-2.5-pro", [], None),
+    ],
+)
+def test_a_wish_picks_of_the_models_that_can_do_what_is_needed(
+    wish: str, needs: list[Ability], chosen: str | None
+) -> None:
+    assert pick(wish, needs) == chosen

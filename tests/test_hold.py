@@ -2,7 +2,17 @@
 
 import pytest
 
-from runapi_mcp.host_limits import HOSTS, UNKNOWN_HOLD, hold_seconds, page_chars, patience_of
+from runapi_mcp.host_limits import (
+    HOSTS,
+    LEAST_HOLD,
+    UNKNOWN_HOLD,
+    Learned,
+    Sessions,
+    hold_seconds,
+    page_chars,
+    patience_of,
+    task_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +30,6 @@ from runapi_mcp.host_limits import HOSTS, UNKNOWN_HOLD, hold_seconds, page_chars
         ("Visual Studio Code", 540, 50),
         ("Zed", 50, 50),
         ("goose-desktop", 270, 270),
-        ("openai-agents-python", 4, 4),
     ],
 )
 def test_a_host_is_kept_waiting_as_long_as_it_is_known_to_wait(
@@ -30,7 +39,7 @@ def test_a_host_is_kept_waiting_as_long_as_it_is_known_to_wait(
     assert hold_seconds("auto", host, wants_progress=False) == without
 
 
-@pytest.mark.parametrize("host", [None, "claude-code", "openai-agents"])
+@pytest.mark.parametrize("host", [None, "claude-code", "mcp"])
 def test_what_was_set_holds_for_every_host(host: str | None) -> None:
     assert hold_seconds(7, host, wants_progress=True) == 7.0
     assert hold_seconds(0, host, wants_progress=False) == 0.0
@@ -62,3 +71,78 @@ def test_a_page_is_no_longer_than_the_host_takes_and_than_was_set(
     host: str | None, setting: int, chars: int
 ) -> None:
     assert page_chars(setting, host) == chars
+
+
+@pytest.mark.parametrize("host", [None, "claude-code", "some-agent"])
+def test_a_call_becomes_a_task_before_a_person_wonders_and_long_before_any_limit(host: str | None) -> None:
+    assert task_seconds("auto", host) == 8
+    assert task_seconds(20, host) == 20
+    assert task_seconds("auto", host) < hold_seconds("auto", host, wants_progress=False)
+
+
+def test_a_client_that_asks_again_while_its_first_request_is_open_has_given_up() -> None:
+    learned = Learned()
+    with learned.ask("why", 100.0) as first, learned.ask("why", 106.0) as second:
+        assert (first, second) == (False, True)
+    assert learned.hold == pytest.approx(0.7 * 6)
+
+
+@pytest.mark.parametrize(
+    ("question", "later"),
+    [("why", LEAST_HOLD - 0.1), ("how", 20.0)],
+    ids=["side by side", "another question"],
+)
+def test_calls_side_by_side_and_other_questions_show_nothing(question: str, later: float) -> None:
+    learned = Learned()
+    with learned.ask("why", 0.0), learned.ask(question, later) as gave_up:
+        assert not gave_up
+    assert learned.hold is None
+
+
+def test_the_same_question_after_its_answer_shows_nothing() -> None:
+    learned = Learned()
+    with learned.ask("why", 0.0):
+        pass
+    with learned.ask("why", 30.0) as gave_up:
+        assert not gave_up
+    assert learned.hold is None
+
+
+def test_what_was_learned_falls_and_never_below_the_least() -> None:
+    learned = Learned()
+    for wait in (20.0, 40.0, 5.0, 3.0):
+        with learned.ask("why", 0.0), learned.ask("why", wait):
+            pass
+    assert learned.hold == LEAST_HOLD
+
+
+def test_an_answer_that_took_longer_and_arrived_raises_it_again() -> None:
+    learned = Learned(hold=4.0)
+    learned.give("g_late", 30.0)
+    learned.give("g_soon", 3.0)
+    learned.take("g_soon")
+    learned.take("g_unknown")
+    assert learned.hold == 4.0
+    learned.take("g_late")
+    assert learned.hold == 30.0
+
+
+def test_a_handle_that_was_given_twice_proves_the_shorter_time() -> None:
+    learned = Learned(hold=4.0)
+    learned.give("g_x", 5.0)
+    learned.give("g_x", 50.0)
+    learned.take("g_x")
+    assert learned.hold == 5.0
+
+
+def test_only_clients_whose_name_says_nothing_teach_and_each_session_for_itself() -> None:
+    sessions = Sessions()
+    assert sessions.of("s", "claude-code") is None
+    assert sessions.of(None, "mcp") is None
+    mine = sessions.of("s", "mcp")
+    assert mine is not None
+    assert sessions.of("s", "mcp") is mine
+    assert sessions.of("t", "mcp") is not mine
+    for number in range(1_000):
+        sessions.of(str(number), "mcp")
+    assert sessions.of("s", "mcp") is not mine

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from runapi_mcp import logs
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.generations.registry import Generations
+from runapi_mcp.host_limits import Sessions
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Run
-from runapi_mcp.server.boundary import Context, caller_of
+from runapi_mcp.server.boundary import Context, caller_of, session_of
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 
@@ -79,6 +80,7 @@ class App:
     upstream: Upstream
     generations: Generations
     own_key: OwnKey | None = None
+    sessions: Sessions = field(default_factory=Sessions)
 
     def run(self, ctx: Context) -> Run:
         """Return a request's way to generations.
@@ -94,12 +96,14 @@ class App:
         async def report(seconds: float, line: str) -> None:
             await ctx.session.report_progress(seconds, None, line)
 
+        caller = caller_of(ctx)
         return Run(
             self.settings,
             self.upstream,
             self.generations,
-            caller_of(ctx),
+            caller,
             report,
+            learned=self.sessions.of(session_of(ctx), caller.host),
             roots=partial(host_roots, ctx),
             own_key=self.own_key,
         )

@@ -17,6 +17,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import SecretStr
 from starlette.requests import Request
 
@@ -36,6 +37,24 @@ LOCAL: Final = "local"
 """The principal of a server that lets everyone in who can reach it: whoever uses this machine."""
 
 
+TASKS: Final = "io.modelcontextprotocol/tasks"
+"""The extension by which a call may become a task (SEP-2663)."""
+
+
+def declares_tasks(ctx: Context) -> bool:
+    """Whether this very request declares the extension, in the era that has it."""
+    capabilities = ctx.session.client_capabilities
+    extensions = (capabilities.extensions if capabilities else None) or {}
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and TASKS in extensions
+
+
+def session_of(ctx: Context) -> str | None:
+    """Return a name for the session of a request, for as long as it lasts; `None` where there is none."""
+    if isinstance(ctx.request, Request):
+        return ctx.request.headers.get("mcp-session-id")
+    return LOCAL  # stdio: one process, one session
+
+
 def caller_of(ctx: Context) -> Caller:
     """Return the caller of a request."""
     params = ctx.session.client_params
@@ -43,6 +62,7 @@ def caller_of(ctx: Context) -> Caller:
     return Caller(
         host=params.client_info.name if params else None,
         wants_progress=ctx.meta is not None and "progress_token" in ctx.meta,
+        declares_tasks=declares_tasks(ctx),
         owner=credential.client_id if credential else LOCAL,
         key=_key(credential),
     )

@@ -4,12 +4,14 @@ The SDK's high-level server drops unknown arguments without a word and writes it
 lowlevel one it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
@@ -17,12 +19,22 @@ from pydantic import ValidationError
 from runapi_mcp import __version__
 from runapi_mcp.errors import HandleError, RunapiError
 from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.boundary import Context, Entry, bounded, error_reply, guarded, logged, rendered
+from runapi_mcp.server.boundary import (
+    Context,
+    Entry,
+    bounded,
+    declares_tasks,
+    error_reply,
+    guarded,
+    logged,
+    rendered,
+)
 from runapi_mcp.server.listing import icon, listed_tools, without_icons
 from runapi_mcp.server.prompts import completed, listed_prompts, written
 from runapi_mcp.server.resources import listed_resources, listed_templates, read
-from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, declared, serve_tasks
+from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
 from runapi_mcp.tools import TOOLS, Args, Tool, taught
+from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 
 
 class Handlers:
@@ -32,7 +44,7 @@ class Handlers:
         self._app = app
         self._tools = tools
         self._tasks = tasks
-        self._listed = listed_tools(tools.values())
+        self._listed = listed_tools(tools.values(), always_load=app.settings.always_load)
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -66,12 +78,12 @@ class Handlers:
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
         run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
-        args = _validated(tool, arguments)
+        args, ignored = _read(tool, arguments)
         await run.begin(tool.opening)
-        reply = await tool.perform(args, run)
+        reply = (await tool.perform(args, run)).saying(ignored)
         await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
-        if reply.running and reply.handle and declared(ctx):
+        if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
                 return (await self._tasks.state(reply.handle, ctx)).created_result()
         return rendered(reply)
@@ -110,25 +122,47 @@ class Handlers:
         return types.CompleteResult(completion=completed(params.ref, params.argument, live))
 
 
-def _validated(tool: Tool[Any], arguments: Mapping[str, Any]) -> Args:
-    """Return a tool's arguments.
+def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
+    """Return a tool's arguments, and a sentence about what was ignored.
 
     Raises:
         InputError: They are not what it takes.
     """
     try:
-        args: Args = tool.args.model_validate(arguments)
+        args: tuple[Args, str] = tool.args.read(arguments)
     except ValidationError as error:
         raise taught(error, tool.args) from None
     return args
 
 
+async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Have a call's arguments be an object where a client wrote [] or "", or JSON text (middleware).
+
+    The SDK refuses these before any tool of ours could tell what is wrong.
+    """
+    if ctx.method == "tools/call" and ctx.params and isinstance(ctx.params.get("arguments"), str | list):
+        meant = read_object(ctx.params["arguments"])
+        given = {} if meant is NOT_GIVEN else meant
+        return await call_next(replace(ctx, params={**ctx.params, "arguments": given}))
+    return await call_next(ctx)
+
+
 __all__ = ["App", "build_server", "opened"]
 
-INSTRUCTIONS: Final = (
-    "Gemini models through RunAPI. Calls stream and may take minutes: a result that says it is still running "
-    "holds a handle; call get_result with it instead of asking again."
-)
+
+def write_instructions(tools: Iterable[Tool[Any]]) -> str:
+    """Return what a host tells its model of this server.
+
+    By default it is all that Claude Code gives a model beside the tools' names, until it looks one up.
+    """
+    uses = " ".join(f"{tool.name}: {tool.use}" for tool in tools if tool.use)
+    return (
+        f"Gemini models through RunAPI. {uses}\nEach question stands alone: send all context, or files by "
+        "their paths. Several may be asked at once. Calls may take minutes: a result that says it is still "
+        "running holds a handle; call get_result with it to wait for the rest, and do not ask again."
+    )
+
+
 _STATIC: Final[tuple[CacheableMethod, ...]] = (
     "tools/list",
     "resources/list",
@@ -149,7 +183,7 @@ def build_server(
         "runapi-mcp",
         version=__version__,
         title="Gemini through RunAPI",
-        instructions=INSTRUCTIONS,
+        instructions=write_instructions(tools.values()),
         website_url="https://runapi.ai",
         icons=[icon()],
         cache_hints=dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
@@ -161,7 +195,7 @@ def build_server(
         on_get_prompt=guarded(handlers.get_prompt),
         on_completion=guarded(handlers.complete),
     )
-    server.middleware.append(without_icons)
+    server.middleware += [without_icons, with_object]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guarded(handlers.call_tool))
     serve_tasks(server, tasks)

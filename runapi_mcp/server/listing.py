@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
+from runapi_mcp.settings import PAGE_CHARS
 from runapi_mcp.tools import TOOLS, Args, Tool
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -35,15 +36,30 @@ async def without_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext
     return result
 
 
+_MOST_SHOWN: Final = 2 * PAGE_CHARS
+"""Characters of a page in both halves of a result, escapes included."""
 _NOISE = frozenset({"title", "default"})
 
 
-def listed_tools(tools: Iterable[Tool[Any]] = TOOLS.values()) -> list[types.Tool]:
-    """Return tools as MCP describes them, in their order."""
-    return [_listed(tool) for tool in tools]
+def listed_tools(
+    tools: Iterable[Tool[Any]] = TOOLS.values(), *, always_load: bool = False
+) -> list[types.Tool]:
+    """Return tools as MCP describes them, in their order; see :func:`_for_claude_code` for `always_load`."""
+    return [_listed(tool, always_load=always_load) for tool in tools]
 
 
-def _listed(tool: Tool[Any]) -> types.Tool:
+def _for_claude_code(tool: Tool[Any], *, always_load: bool) -> dict[str, Any]:
+    """Return what Claude Code reads of a tool.
+
+    By default it gives a model the names alone, and finds the rest by a search that looks at hints.
+    What is always loaded need not be found; then a page of ours is also not too long to be shown.
+    """
+    if always_load:
+        return {"anthropic/alwaysLoad": True, "anthropic/maxResultSizeChars": _MOST_SHOWN}
+    return {"anthropic/searchHint": tool.hint} if tool.hint else {}
+
+
+def _listed(tool: Tool[Any], *, always_load: bool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,
@@ -51,8 +67,9 @@ def _listed(tool: Tool[Any]) -> types.Tool:
         input_schema=input_schema(tool.args),
         output_schema=tool.output,
         annotations=types.ToolAnnotations(
-            read_only_hint=True, idempotent_hint=tool.idempotent, open_world_hint=True
+            read_only_hint=tool.read_only, idempotent_hint=tool.idempotent, open_world_hint=True
         ),
+        _meta=_for_claude_code(tool, always_load=always_load) or None,
     )
 
 
@@ -60,6 +77,7 @@ def input_schema(args: type[Args]) -> JsonObject:
     """Return the JSON Schema of a tool's arguments, without what says nothing to a model."""
     schema: JsonObject = args.model_json_schema(by_alias=True)
     schema.pop("description", None)
+    schema["additionalProperties"] = False  # of a tool that ignores what a host adds, too
     slim = _slim(schema)
     assert isinstance(slim, dict), "the schema of a model is an object"
     return slim

@@ -16,10 +16,17 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
 from runapi_mcp.server.app import App
-from runapi_mcp.server.boundary import Context, bounded, error_data, guarded, rendered
+from runapi_mcp.server.boundary import (
+    TASKS,
+    Context,
+    bounded,
+    declares_tasks,
+    error_data,
+    guarded,
+    rendered,
+)
 from runapi_mcp.tools import Page, Reply, Tool
 
-EXTENSION: Final = "io.modelcontextprotocol/tasks"
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]
 Wire: TypeAlias = dict[str, Any]
 
@@ -118,13 +125,6 @@ class UpdateParams(TaskParams):
 T = TypeVar("T", bound=TaskParams)
 
 
-def declared(ctx: Context) -> bool:
-    """Whether this very request declares the extension, in the era that has it."""
-    capabilities = ctx.session.client_capabilities
-    extensions = (capabilities.extensions if capabilities else None) or {}
-    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION in extensions
-
-
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     """Advertise the extension on `server` and serve its methods from `source`."""
 
@@ -143,7 +143,7 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
         await source.cancel(params.task_id, ctx)
         return {"resultType": "complete"}
 
-    server.extensions[EXTENSION] = {}
+    server.extensions[TASKS] = {}
     server.add_request_handler("tasks/get", TaskParams, guarded(_gated(get)))
     server.add_request_handler("tasks/update", UpdateParams, guarded(_gated(update)))
     server.add_request_handler("tasks/cancel", TaskParams, guarded(_gated(cancel)))
@@ -170,11 +170,11 @@ def _check(ctx: Context, task_id: str) -> None:
     # The SDK checks the routing header of the methods it knows; over stdio there is none.
     if isinstance(ctx.request, Request) and ctx.request.headers.get("mcp-name") != task_id:
         raise MCPError(code=types.HEADER_MISMATCH, message="The Mcp-Name header is not the taskId.")
-    if not declared(ctx):
+    if not declares_tasks(ctx):
         raise MCPError(
             code=types.MISSING_REQUIRED_CLIENT_CAPABILITY,
-            message=f"This request does not declare the extension {EXTENSION}.",
-            data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
+            message=f"This request does not declare the extension {TASKS}.",
+            data={"requiredCapabilities": {"extensions": {TASKS: {}}}},
         )
 
 

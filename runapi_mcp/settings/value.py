@@ -83,6 +83,19 @@ class Settings:
         "auto",
         "Seconds a call may keep its host waiting; auto goes by the host.",
     )
+    task_after: Hold = _option(
+        "RUNAPI_MCP_TASK_AFTER",
+        read_hold,
+        "auto",
+        "Seconds until a call becomes a task where the host declares tasks, and frees the person's turn; "
+        "auto: 8.",
+    )
+    always_load: bool = _option(
+        "RUNAPI_MCP_ALWAYS_LOAD",
+        read_switch,
+        default=False,
+        about="Have Claude Code give the model all tools at once (alwaysLoad), not by a search of its own.",
+    )
     max_result_chars: int = _option(
         "RUNAPI_MCP_MAX_RESULT_CHARS", whole(1_000, 2_000_000), PAGE_CHARS, "Characters of one result page."
     )

@@ -1,20 +1,19 @@
 """The tools, in the order in which hosts list them. A new one is a file and a line here.
 
-What a tool is, `_tool` says. The other files with an underscore are what several tools share: `_args`
-their arguments, `_teaching` what is wrong with them, `_job` the way to a generation, `_replying` how a
-generation is told; or what one tool would be too long with: `_conversation` and `_functions` (ask),
-`_filters` (search).
+`tool.py` says what a tool is. Shared by several: `coercion.py` makes what hosts send into what was meant,
+`arguments.py` has the parameters and says what is wrong with them, `reply.py` tells of a generation.
 """
 
 from typing import Any, Final
 
 from runapi_mcp.tools.arguments import taught
 from runapi_mcp.tools.ask import ASK, asked_for
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.extract import EXTRACT
 from runapi_mcp.tools.models import MODELS_TOOL
 from runapi_mcp.tools.result import result_tool
 from runapi_mcp.tools.search import SEARCH
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool
+from runapi_mcp.tools.tool import Page, Reply, Tool
 
 __all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "taught"]
 

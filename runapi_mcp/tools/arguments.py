@@ -19,7 +19,16 @@ from pydantic_core import ErrorDetails
 
 from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import ResourceLink
+from runapi_mcp.models import WISHES
 from runapi_mcp.settings import read_model_id
+from runapi_mcp.tools.coercion import (
+    Meant,
+    list_of,
+    read_choice,
+    read_object_or_text,
+    read_word,
+    unless,
+)
 from runapi_mcp.wire.types import Effort
 
 _MOST_LINES: Final = 20
@@ -164,6 +173,40 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _read_model(value: object) -> object:
+    """Read a model's id, which Google writes behind models/ and other relays behind google/."""
+    bare = read_choice(value)
+    if isinstance(bare, str):
+        bare = bare.removeprefix("models/").removeprefix("google/")
+        return bare.lower() if bare.lower() in WISHES else bare
+    return bare
+
+
+def _read_files(value: object) -> object:
+    """Read files; a text of several has one a line, but base64 may be broken into lines too."""
+    if isinstance(value, str) and value.lstrip().startswith("data:"):
+        return [value]
+    return _read_list(value)
+
+
+def _read_file(value: object) -> object:
+    """Read a file: a path, a URL, a resource link, or an object that holds one by another name."""
+    if not isinstance(value, dict):
+        return read_word(value)
+    for name in ("resource", "image_url", "file", "path", "file_path", "url"):
+        match value.get(name):
+            case str(where):
+                return {"uri": where} | value
+            case {"uri": str(where)} | {"url": str(where)}:
+                return {"uri": where} | value
+            case _:
+                continue
+    return value
+
+
+_read_list: Final = list_of(_read_file, "\n")
+
+
 def _model_id(text: str) -> str:
     try:
         return read_model_id(text)
@@ -182,6 +225,14 @@ def at_most(count: int, what: str) -> AfterValidator:
     return AfterValidator(few)
 
 
+def choices(*words: str, about: str) -> WithJsonSchema:
+    """Return what a list of tools says of words to choose from.
+
+    "any" is none of them: a strict mode makes a model choose, and it counts as not given.
+    """
+    return WithJsonSchema({"type": "string", "enum": [*words, "any"], "description": about})
+
+
 def either(wanted: str) -> WrapValidator:
     """Return a validator of a union: one line says what is wanted, and not one for each branch."""
 
@@ -197,29 +248,43 @@ def either(wanted: str) -> WrapValidator:
 
 Prompt: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 ModelId: TypeAlias = Annotated[
-    str, Field(description="Best unset; see list_models."), AfterValidator(_model_id)
+    str,
+    Meant(_read_model),
+    Field(description="Unset: a fast one that fits. Or strongest, cheapest, or an id of list_models."),
+    AfterValidator(_model_id),
 ]
 Files: TypeAlias = Annotated[
     list[Annotated[str | ResourceLink, either("a path or a URL, as a string")]],
+    Meant(_read_files),
     at_most(_MOST_FILES, "files"),
     WithJsonSchema(
         {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Paths, folders, globs, git:REF..REF, https:// or data: URLs.",
+            "description": "Paths (relative to the folder the server runs in, or ~/), folders, globs, "
+            "git:REF..REF, https:// or data: URLs. Code and text files too; no web pages.",
         }
     ),
 ]
 ObjectOrText: TypeAlias = Annotated[
-    dict[str, pydantic.JsonValue] | str, either("an object, or a string that holds one as JSON")
+    dict[str, pydantic.JsonValue] | str,
+    Meant(read_object_or_text),
+    either("an object, or a string that holds one as JSON"),
 ]
-ReasoningEffort: TypeAlias = Annotated[Effort, Field(description="How hard to think.")]
+ReasoningEffort: TypeAlias = Annotated[
+    Effort, choices("low", "medium", "high", about="How hard to think; any: as the model does by itself.")
+]
 WaitSeconds: TypeAlias = Annotated[
     float,
+    Meant(unless(-1)),
     Field(ge=0, le=3600),
-    WithJsonSchema({"type": "number", "description": "Seconds until a handle comes; best unset."}),
+    WithJsonSchema(
+        {"type": "number", "description": "Seconds until a handle comes; best -1: what this host bears."}
+    ),
 ]
-Fresh: TypeAlias = Annotated[bool, Field(description="Ask anew even if the same call runs.")]
+Fresh: TypeAlias = Annotated[
+    bool, Field(description="Ask anew, though the same call runs or its answer waits.")
+]
 Whole: TypeAlias = Annotated[int, WithJsonSchema({"type": "integer"})]
 """A whole number whose bounds are taught when they are missed, not listed for every host."""
 Number: TypeAlias = Annotated[float, WithJsonSchema({"type": "number"})]

@@ -5,13 +5,13 @@ A conversation ends with the caller's word: a prompt, or what came of a function
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import pydantic
-from pydantic import Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
@@ -30,8 +30,9 @@ from runapi_mcp.tools.arguments import (
     Whole,
     at_most,
 )
+from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
-from runapi_mcp.tools.tool import Args, Given, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.function_results import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -40,6 +41,7 @@ from runapi_mcp.wire.types import (
     Function,
     FunctionCall,
     JsonObject,
+    JsonValue,
     Part,
     Returned,
     Text,
@@ -47,12 +49,13 @@ from runapi_mcp.wire.types import (
 )
 
 _MOST_MESSAGES: Final = 500
+_MOST_CALLS: Final = 128
 _Placed: TypeAlias = tuple[str, Turn]
 """A turn, and where in the arguments it begins."""
 
 
 class GivenCall(Given):
-    """A function call of an earlier answer, as that answer named it."""
+    """A function call of an earlier answer, as that answer named it, or in OpenAI's form or LangChain's."""
 
     name: str
     arguments: ObjectOrText = "{}"
@@ -60,22 +63,71 @@ class GivenCall(Given):
     signature: str = ""
     extra: ObjectOrText = ""
 
+    @classmethod
+    def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a call by our names; what else OpenAI says of it only says that it is one."""
+        own = {name: value for name, value in given.items() if name != "index"}
+        if own.get("type") in ("function", "function_call", "tool_call"):
+            del own["type"]
+        if isinstance(function := own.get("function"), Mapping):
+            own = {name: value for name, value in own.items() if name != "function"} | dict(function)
+        # Where RunAPI's chat dialect has a signature: under Google's own name in what OpenAI leaves free.
+        google = given.get("extra_content")
+        google = google.get("google") if isinstance(google, Mapping) else None
+        if isinstance(google, Mapping) and set(google) == {"thought_signature"}:
+            own.setdefault("signature", google["thought_signature"])
+            del own["extra_content"]
+        own = {_CALL_NAMES.get(name, name): value for name, value in own.items()}
+        # What else a relay put there, a signature under another name say, goes back unread.
+        unread = {name: own.pop(name) for name in [*own] if name not in cls.model_fields}
+        return own | ({"extra": unread} if unread and "extra" not in own else {})
+
+
+_CALL_NAMES: Final = {"args": "arguments", "call_id": "id", "thought_signature": "signature"}
+_ROLES: Final = {"tool": "function", "developer": "system", "human": "user", "ai": "assistant"}
+_MESSAGE_NAMES: Final = {"tool_calls": "function_calls", "tool_call_id": "id", "call_id": "id"}
+
+
+def _read_content(value: object) -> object:
+    """Read a message's content: a text, or OpenAI's list of parts if all are text."""
+    if isinstance(value, list) and value:
+        texts = [part.get("text") if isinstance(part, Mapping) else part for part in value]
+        if all(isinstance(text, str) for text in texts):
+            return read_text("\n".join(map(str, texts)))
+        if any(isinstance(part, Mapping) and "type" in part for part in value):
+            return value
+    return read_text(value)
+
+
+def _check_content(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    raise ValueError("must be text; an image or another file goes in files, with the prompt")
+
 
 class Message(Given):
-    """One message of a conversation; `assistant` and `model` are the same."""
+    """One message of a conversation; `assistant` and `model` are the same; OpenAI's names are taken too."""
 
-    role: Literal["user", "assistant", "model", "function"]
-    content: str = ""
+    role: Literal["user", "assistant", "model", "function", "system"]
+    content: Annotated[str, Meant(_read_content), BeforeValidator(_check_content)] = ""
     name: str = ""
     id: str = ""
-    function_calls: tuple[GivenCall, ...] = ()
+    function_calls: Annotated[tuple[GivenCall, ...], at_most(_MOST_CALLS, "calls")] = ()
 
-    @field_validator("role", mode="before")
     @classmethod
-    def _spoken(cls, role: object) -> object:
-        if role in ("system", "developer"):
-            raise ValueError("must be 'user', 'assistant' or 'function'; a system instruction goes in system")
-        return role
+    def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a message by our names, without what OpenAI's answers hold empty (refusal, audio …)."""
+        own: dict[str, Any] = {}
+        for name, value in given.items():
+            if name == "function_call" and value:
+                own["function_calls"] = [value]
+            elif name in cls.model_fields or value not in (None, "", [], {}):
+                own[_MESSAGE_NAMES.get(name, name)] = value
+        if own.get("type") == "message":
+            del own["type"]
+        if isinstance(role := own.get("role"), str):
+            own["role"] = _ROLES.get(role.strip().lower(), role)
+        return own
 
 
 Messages: TypeAlias = Annotated[
@@ -84,8 +136,8 @@ Messages: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "object"},
-            "description": "Earlier turns: {role: user|assistant|function, content}.",
+            "items": {"type": "object", "additionalProperties": True},
+            "description": "Earlier turns: {role: user|assistant|function, content}, or as OpenAI has them.",
         }
     ),
 ]
@@ -96,7 +148,7 @@ def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[T
 
     Raises:
         InputError: They are out of order: no user first, two of one side in a row, a result of a
-            function nobody asked for, or an assistant last.
+            function nobody asked for, a system instruction in between, or an assistant last.
     """
     turns = [*_turns(messages)]
     if last:
@@ -111,6 +163,12 @@ def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[T
             "messages: the last word must be yours.", advice="Give prompt, or a function's result."
         )
     return tuple(turn for _, turn in turns)
+
+
+def _instruction(messages: Sequence[Message]) -> str:
+    """Return the system instructions that a conversation begins with, as OpenAI's do."""
+    first = takewhile(lambda message: message.role == "system", messages)
+    return "\n\n".join(message.content for message in first if message.content)
 
 
 def _check_order(before: _Placed, after: _Placed) -> None:
@@ -155,11 +213,20 @@ def _fields(call: FunctionCall) -> JsonObject:
 def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
     """Yield the turns; the results of several functions are one."""
     results: list[Part] = []
+    names: dict[str, str] = {}
+    begun = False
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
-        if message.role == "function":
-            results.append(_returned(message, where))
+        if message.role == "system":
+            if begun:
+                raise InputError(f"{where}.role: a system instruction comes first, or in system.", advice="")
             continue
+        begun = True
+        if message.role == "function":
+            # OpenAI leaves a result's name to the call that has its id.
+            results.append(_returned(message, message.name or names.get(message.id, ""), where))
+            continue
+        names |= {call.id: call.name for call in message.function_calls if call.id}
         if results:
             yield f"messages[{position - len(results)}]", Turn("user", tuple(results))
             results = []
@@ -168,10 +235,10 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
 
 
-def _returned(message: Message, where: str) -> Returned:
-    if not message.name and not message.id:
+def _returned(message: Message, name: str, where: str) -> Returned:
+    if not name and not message.id:
         raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
-    return Returned(message.id, message.name, message.content)
+    return Returned(message.id, name, message.content)
 
 
 def _said(message: Message, where: str) -> Turn:
@@ -225,8 +292,9 @@ Functions: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "object"},
-            "description": "Functions the model may ask you to run: {name, description, parameters}.",
+            "items": {"type": "object", "additionalProperties": True},
+            "description": "Functions the model may ask you to run: {name, description, parameters}. Give "
+            "them again with their results.",
         }
     ),
 ]
@@ -300,6 +368,11 @@ _MOST_STOPS = 4
 """OpenAI's own limit, the lower of the two dialects'."""
 
 
+def _read_stop(value: object) -> object:
+    """Read a text that ends the answer; a line break is one."""
+    return value if isinstance(value, str) and value else read_text(value)
+
+
 class AskArgs(Args):
     """Arguments of ask_gemini."""
 
@@ -313,11 +386,16 @@ class AskArgs(Args):
     functions: Functions = ()
     reasoning_effort: ReasoningEffort | None = None
     include_thoughts: bool = Field(default=False, description="Show a summary of the thinking.")
-    max_output_tokens: Whole | None = Field(
-        None, ge=1, le=1_000_000, description="Thinking counts; best unset."
+    max_output_tokens: Annotated[Whole | None, Meant(unless(0, -1))] = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Thinking counts and may use up all; best 0: the model's own limit.",
     )
-    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2.")
-    stop: tuple[str, ...] = Field((), description="Strings that end the answer.")
+    temperature: Number | None = Field(None, ge=0, le=2, description="0 to 2; default 1.")
+    stop: Annotated[tuple[str, ...], Meant(list_of(_read_stop))] = Field(
+        (), description="Strings that end the answer."
+    )
     seed: Whole | None = Field(None, ge=-(2**31), lt=2**31, description="For repeatable answers.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -358,7 +436,7 @@ def _call(args: AskArgs, model: str, attached: tuple[Part, ...]) -> Call:
     return Call(
         model=model,
         turns=conversation(args.messages, last),
-        system=args.system,
+        system="\n\n".join(part for part in (args.system, _instruction(args.messages)) if part) or None,
         effort=args.reasoning_effort,
         include_thoughts=args.include_thoughts,
         max_output_tokens=args.max_output_tokens,
@@ -381,8 +459,21 @@ def _ignores_temperature(model: str) -> bool:
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return failed(view)
-    paged = Paged(view, _thoughts(view) + view.answer.text + _calls(view), page)
-    return paged.reply(paged.shown)
+    calls = asked_for(view.answer.function_calls)
+    shown = _thoughts(view) + view.answer.text
+    paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)
+    if not calls:
+        return paged.reply(paged.shown)
+    # A program runs functions: it gets them as they are, whole, beside the text.
+    content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
+    return paged.reply(paged.shown, also=[_GO_ON], content=content)
+
+
+_GO_ON: Final = (
+    "To go on, call ask_gemini again with the same messages and functions, then this turn as "
+    '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
+    "for each result."
+)
 
 
 def _thoughts(view: View) -> str:
@@ -390,17 +481,10 @@ def _thoughts(view: View) -> str:
     return f"Thinking:\n{view.answer.thoughts.strip()}\n\nAnswer:\n" if wanted else ""
 
 
-def _calls(view: View) -> str:
-    calls = asked_for(view.answer.function_calls)
+def _told(calls: list[JsonObject]) -> str:
     if not calls:
         return ""
-    lead = "\n\n" if view.answer.text else ""
-    return (
-        f"{lead}The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}\n"
-        "To go on, call ask_gemini again with the same messages and functions, this turn as "
-        '{"role": "assistant", "function_calls": [as above]}, and {"role": "function", "name", "id", '
-        '"content"} for each result.'
-    )
+    return f"The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}"
 
 
 ASK = Tool(
@@ -408,10 +492,14 @@ ASK = Tool(
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send, not the web (see search_web). Returns text; if not done in time, what "
-        "there is and a handle for get_result."
+        "It sees only what you send: not the web (see search_web), nor earlier calls. Returns text; if not "
+        "done in time, what there is and a handle for get_result."
     ),
     args=AskArgs,
     perform=_ask,
     render=_render,
+    use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
+    "audio and video; it sees only what you send.",
+    example={"prompt": "Why is the sky blue?"},
+    hint="second opinion, review, image, PDF, audio, video",
 )

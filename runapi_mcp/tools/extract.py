@@ -14,8 +14,9 @@ from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
@@ -45,13 +46,21 @@ class ExtractArgs(Args):
     json_schema: Annotated[
         ObjectOrText,
         Field(alias="schema"),
-        WithJsonSchema({"type": "object", "description": "JSON Schema of the result, or of one item."}),
+        WithJsonSchema(
+            {
+                "type": "object",
+                "additionalProperties": True,
+                "description": "JSON Schema of the result; with many, of one item.",
+            }
+        ),
     ]
     text: Prompt | None = Field(None, description="The material. Give this or files.")
     files: Files = Field(default_factory=list)
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
-    many: bool = Field(default=False, description="Extract a list of items of the schema.")
-    max_repairs: Whole = Field(1, ge=0, le=3, description="Tries after a wrong answer; default 1.")
+    many: bool = Field(default=False, description="Return the list of all such items that there are.")
+    max_repairs: Whole = Field(
+        1, ge=0, le=3, description="Times to ask again when it does not conform; default 1."
+    )
     model: ModelId | None = None
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -234,12 +243,20 @@ EXTRACT = Tool(
     title="Extract JSON",
     description=(
         "Turn text or files (invoices, logs, images, PDF) into JSON that conforms to your JSON Schema. "
-        "Checked here: it conforms, an error lists what is wrong, or it is marked unchecked."
+        "Checked here: it conforms, or is marked unchecked, or an error has each violation, what was written "
+        "and the part that conforms: then ease the schema or name another model."
     ),
     args=ExtractArgs,
     perform=_extract,
     render=_render,
     course=_course,
+    use="text, documents or images to JSON that is checked against your schema; better than asking for JSON "
+    "in words.",
+    example={
+        "schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "text": "Invoice 2026-117. name: Ada Example.",
+    },
+    hint="structured data, schema, invoice, table",
     output=output_schema(
         {
             "data": {"anyOf": [{"type": kind} for kind in _KINDS]},

@@ -3,16 +3,21 @@
 from dataclasses import replace
 from typing import Final
 
+from pydantic import ConfigDict
+
 from runapi_mcp.errors import SettingsError, UpstreamError
 from runapi_mcp.models import ALIASES, MODELS, Model, find
 from runapi_mcp.request import Run
-from runapi_mcp.tools.tool import Args, Reply, Tool
+from runapi_mcp.tools.coercion import Args
+from runapi_mcp.tools.tool import Reply, Tool
 from runapi_mcp.wire.model_list import LiveModel
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 
 class ModelsArgs(Args):
-    """Arguments of list_models: there are none."""
+    """Arguments of list_models: there are none, and what a host adds does no harm."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 async def _models(_args: ModelsArgs, run: Run) -> Reply:
@@ -96,4 +101,6 @@ MODELS_TOOL = Tool(
     perform=_models,
     output=_OUTPUT,
     idempotent=True,
+    use="which models there are and what each can do; only needed to name one.",
+    hint="which Gemini models",
 )

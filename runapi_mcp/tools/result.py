@@ -1,5 +1,6 @@
 """get_result: the rest of a generation that was handed over, in the words of the tool that began it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -13,16 +14,19 @@ from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import WaitSeconds, Whole
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool
+from runapi_mcp.tools.coercion import Args, Meant, read_word
+from runapi_mcp.tools.tool import Page, Reply, Tool
 
 GENERATION: Final = "generation://"
 """What the address of a generation's resource begins with; its handle follows."""
 _MOST_CHARS: Final = 200
+_HANDLES: Final = re.compile(r"\bg_[A-Za-z0-9_-]+")
 
 
 def _bare(handle: str) -> str:
-    """Return a handle without what may stand around it: blanks, or the address of its resource."""
-    bare = handle.strip().removeprefix(GENERATION)
+    """Return a handle without what may stand around it: its resource's address, or words."""
+    found = _HANDLES.findall(handle)
+    bare = found[0] if len({*found}) == 1 else handle.removeprefix(GENERATION)
     if not bare or len(bare) > _MOST_CHARS:
         raise ValueError("must be the handle that an earlier result gave, as it stands there")
     return bare
@@ -33,11 +37,12 @@ class ResultArgs(Args):
 
     handle: Annotated[
         str,
+        Meant(read_word),
         AfterValidator(_bare),
-        WithJsonSchema({"type": "string", "description": "From the earlier result."}),
+        WithJsonSchema({"type": "string", "description": "As the earlier result gave it."}),
     ]
     wait_seconds: WaitSeconds | None = None
-    offset: Whole = Field(0, ge=0, description="First character to give.")
+    offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
     cancel: bool = Field(default=False, description="Stop it and return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
 
@@ -74,6 +79,10 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         args=ResultArgs,
         perform=perform,
         opening="looking up the handle",
+        use="the rest of a call that still runs; it also reads on in a long answer (offset), continues one "
+        "that was cut short (resume) and stops one (cancel).",
+        example={"handle": "g_EXAMPLE"},
+        hint="handle, still running, continue, cancel",
     )
 
 

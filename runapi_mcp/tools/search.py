@@ -15,9 +15,10 @@ from runapi_mcp.citations.sources import host_of, is_host, source_lines
 from runapi_mcp.generations.policy import Plain
 from runapi_mcp.generations.values import View
 from runapi_mcp.request import Run
-from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most
+from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most, choices
+from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools.tool import Args, Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
@@ -44,10 +45,11 @@ def _language(text: str) -> str:
 
 Domains: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...],
+    Meant(list_of(read_word, ",; \n\t")),
     at_most(_MOST_DOMAINS, "domains"),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
-Language: TypeAlias = Annotated[str, AfterValidator(_language)]
+Language: TypeAlias = Annotated[str, Meant(read_choice), AfterValidator(_language)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +118,21 @@ _DEPTHS: Final[dict[Depth, tuple[Effort, str]]] = {
 }
 
 
+_DEPTH: Final = choices("quick", "thorough", about="One search, or several compared; any: as it sees fit.")
+_RECENCY: Final = choices("day", "week", "month", "year", about="How old pages may be.")
+
+
 class SearchArgs(Args):
     """Arguments of search_web."""
 
     query: Prompt = Field(description="What to find out, as a full question.")
     model: ModelId | None = None
-    depth: Depth | None = Field(None, description="How hard to search.")
-    recency: Recency | None = Field(None, description="How old pages may be.")
-    include_domains: Domains = Field((), description="Only these.")
+    depth: Annotated[Depth, _DEPTH] | None = None
+    recency: Annotated[Recency, _RECENCY] | None = None
+    include_domains: Domains = Field((), description="Only these, such as example.org.")
     exclude_domains: Domains = Field((), description="None of these.")
-    language: Language | None = Field(None, description="Of the pages.")
-    max_sources: Whole = Field(10, ge=1, le=50, description="Most to list.")
+    language: Language | None = Field(None, description="To prefer in pages: German, de or pt-BR.")
+    max_sources: Whole = Field(10, ge=1, le=50, description="Most to list; default 10.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
 
@@ -215,6 +221,10 @@ SEARCH = Tool(
     perform=_search,
     render=_render,
     course=lambda _job: _COURSE,
+    use="news, current facts, anything that may have changed since your training; answers from Google Search "
+    "with numbered sources.",
+    example={"query": "Who won the Lake Vättern regatta?"},
+    hint="Google, news, current facts, citations",
     output=output_schema(
         {
             "answer": {"type": "string"},

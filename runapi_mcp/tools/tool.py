@@ -1,36 +1,16 @@
 """What a tool is: a value that names it, describes it, and turns arguments into a reply."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
-
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.values import Job, Receipt, View
-from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find
+from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find, pick
 from runapi_mcp.request import Run
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.wire.types import Call, JsonObject
-
-
-class Given(BaseModel):
-    """What a model wrote: nothing unknown is let through, and a null is the same as nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, given: object) -> object:
-        if not isinstance(given, Mapping):
-            return given
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        return {name: value for name, value in given.items() if value is not None or name not in known}
-
-
-class Args(Given):
-    """Arguments of a tool."""
-
 
 A = TypeVar("A", bound=Args)
 
@@ -65,6 +45,18 @@ class Reply:
     error: RunapiError | None = None
     """Why it has less to give than was asked for, if an error of ours is why."""
 
+    def saying(self, sentence: str) -> "Reply":
+        """Return it with one more sentence that must be said, in each half that it has; an error says all."""
+        if not sentence or self.is_error:
+            return self
+        facts = self.structured
+        if facts is not None:
+            notes = facts.get("notes")
+            facts = facts | {"notes": [*(notes if isinstance(notes, list) else []), sentence]}
+        return replace(
+            self, text=f"{self.text}\n\n[{sentence}]", structured=facts, notes=(*self.notes, sentence)
+        )
+
     @property
     def running(self) -> bool:
         """Whether it stands for a generation that goes on, behind `handle`."""
@@ -91,6 +83,10 @@ class Tool(Generic[A]):
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
         opening: Its first line of progress, reported before anything is done.
+        use: What the server's introduction says of it: what it is for and when to choose it.
+        example: Arguments that are right, by which tests and pages call it.
+        read_only: Whether it changes nothing anywhere.
+        hint: Words by which a host that hides tools finds it, beside its name.
     """
 
     name: str
@@ -103,6 +99,10 @@ class Tool(Generic[A]):
     output: JsonObject | None = None
     idempotent: bool = False
     opening: str = "connecting"
+    use: str = ""
+    example: JsonObject = field(default_factory=dict)
+    read_only: bool = True
+    hint: str = ""
 
 
 _CONTROL = {"wait_seconds", "fresh"}
@@ -113,10 +113,14 @@ _QUESTION = ("prompt", "system", "messages", "files", "query", "text", "instruct
 def model_for(asked: str | None, default: str, needs: Iterable[Ability]) -> tuple[str, tuple[str, ...]]:
     """Return the model of a call and what must be said of the choice.
 
-    A model that was named is used. Otherwise it is the default, or, where that lacks something the
-    call needs, the first that has it all.
+    A model that was named is used; strongest and cheapest stand for one. Otherwise it is the default,
+    or, where that lacks something the call needs, the first that has it all.
     """
     needs = tuple(needs)
+    wish = asked or default
+    chosen = pick(wish, needs)
+    if chosen is not None:
+        return chosen, (f"Answered by {chosen}, the {wish} that can do this.",)
     row = find(default)
     if asked or row is None or all(row.able(need) for need in needs):
         return asked or default, ()

@@ -16,9 +16,8 @@ from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.request import Run
 from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.boundary import Context
+from runapi_mcp.server.boundary import TASKS, Context, declares_tasks
 from runapi_mcp.server.handlers import build_server
-from runapi_mcp.server.tasks import EXTENSION, declared
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import Args, Reply
 from runapi_mcp.transports.http.options import HttpOptions
@@ -46,8 +45,8 @@ def fixture_server(app: App) -> Server[Any]:
     assert ours is not None
 
     async def call(ctx: Context, params: types.CallToolRequestParams) -> Any:
-        if params.name in _TASK_ONLY and not declared(ctx):
-            raise missing({"extensions": {EXTENSION: {}}})
+        if params.name in _TASK_ONLY and not declares_tasks(ctx):
+            raise missing({"extensions": {TASKS: {}}})
         special: Call | None = asking.get(params.name, (None, None))[1]
         return await (special(ctx, params) if special else ours.handler(ctx, params))
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from server.hosting import Called, in_process
 
 from runapi_mcp.sim import simulate
+from runapi_mcp.tools import TOOLS
 
 BUDGET: Final = settings(
     max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
@@ -33,6 +34,7 @@ TEXT = st.sampled_from(
     ["Why?", "", " ", "\ud800", "\x00", "x" * 5_000, "[[sim:tool-call]]", "[[sim:length]]"]
 )
 KNOWN: Final[dict[str, dict[str, st.SearchStrategy[Any]]]] = {
+    **{name: dict.fromkeys(tool.args.model_fields, JSON) for name, tool in TOOLS.items()},
     "ask_gemini": {
         "prompt": TEXT,
         "model": MODELS,
@@ -53,7 +55,6 @@ KNOWN: Final[dict[str, dict[str, st.SearchStrategy[Any]]]] = {
     },
     "search_web": {"query": TEXT, "model": MODELS, "max_sources": st.integers(-1, 60)},
     "extract_json": {"schema": JSON, "text": TEXT, "instructions": TEXT, "model": MODELS},
-    "list_models": {},
     "get_result": {
         "handle": st.text(max_size=30),
         "offset": st.integers(-5, 10**30),

@@ -13,8 +13,8 @@ import mcp_types as types
 from mcp import Client, StdioServerParameters
 
 from runapi_mcp.sim import simulate
+from runapi_mcp.tools import TOOLS
 
-TOOLS = ["ask_gemini", "search_web", "extract_json", "list_models", "get_result"]
 DEPENDENCIES = ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema", "starlette", "uvicorn")
 
 
@@ -29,7 +29,7 @@ async def used(command: list[str]) -> None:
 
 async def _host(client: Client) -> None:
     listed = [tool.name for tool in (await client.list_tools()).tools]
-    assert listed == TOOLS, listed
+    assert listed == [*TOOLS], listed
     assert len((await client.list_prompts()).prompts) == 4
     asked = await client.call_tool("ask_gemini", {"prompt": "Are you there?"})
     assert not asked.is_error, asked

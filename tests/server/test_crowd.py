@@ -30,7 +30,7 @@ async def crowd(anyio_backend: str) -> Crowd:
     done = anyio.Event()
     async with (
         simulate() as sim,
-        hosted(sim.base_url, mode="legacy", name="openai-agents-mcp") as host,
+        hosted(sim.base_url, mode="legacy", name="mcp", RUNAPI_MCP_HOLD="4") as host,
         anyio.create_task_group() as tasks,
     ):
 
@@ -75,7 +75,7 @@ def test_pings_are_answered_while_calls_run(crowd: Crowd) -> None:
     assert pings[len(pings) * 3 // 4] < 0.05
 
 
-def test_a_host_known_to_be_impatient_gets_a_handle_before_its_limit(crowd: Crowd) -> None:
+def test_a_host_that_is_said_to_be_impatient_gets_a_handle_before_its_limit(crowd: Crowd) -> None:
     assert crowd.hasty.receipt["status"] == "running"
     assert 3.5 < crowd.hasty.seconds < 5
     assert crowd.hasty.text.startswith(HALF)

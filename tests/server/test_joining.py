@@ -3,9 +3,11 @@
 from typing import Any
 
 import anyio
+import pytest
 
+from runapi_mcp import host_limits
 from runapi_mcp.sim import Simulator
-from server.hosting import Called, Host
+from server.hosting import Called, Host, in_process
 
 
 async def test_the_same_question_after_a_hand_over_attaches_to_its_generation(
@@ -56,3 +58,22 @@ async def test_a_different_argument_is_a_different_question(host: Host, sim: Sim
     await host.call("ask_gemini", prompt="Same [[sim:slow seconds=0.3]]", wait_seconds=0)
     await host.call("ask_gemini", prompt="Same [[sim:slow seconds=0.3]]", temperature=1, wait_seconds=0)
     await sim.wait_for_call(2)
+
+
+async def test_a_client_that_gave_up_is_answered_in_time_from_then_on(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = 0.05
+    monkeypatch.setattr(host_limits, "LEAST_HOLD", least)
+    asked: dict[str, Any] = {"prompt": "Patience [[sim:silent-thinking seconds=60]]"}
+    async with in_process(sim.base_url) as host, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: host.silently("ask_gemini", **asked))
+        await sim.wait_for_call()
+        # What passes here is what the client waited for: the time itself.
+        await anyio.sleep(2 * least)
+        again = await host.silently("ask_gemini", **asked)
+        other = await host.silently("ask_gemini", prompt="Other [[sim:silent-thinking seconds=60]]")
+        tasks.cancel_scope.cancel()
+    assert "Joined the same question" in again.text
+    assert [called.receipt["status"] for called in (again, other)] == ["running", "running"]
+    assert len(sim.calls) == 2

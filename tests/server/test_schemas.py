@@ -9,10 +9,11 @@ import pytest
 from messages import ENVELOPE, INITIALIZE, Message
 
 from runapi_mcp.sim import Simulator
+from runapi_mcp.tools import TOOLS
 from server.hosting import RawHost, raw_host
 from server.snapshots import SNAPSHOTS, assert_same
 
-ORDER = ["ask_gemini", "search_web", "extract_json", "list_models", "get_result"]
+ORDER = [*TOOLS]
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +77,13 @@ def test_the_schemas_are_valid(tool: Message) -> None:
 
 def test_the_hints_are_honest(tool: Message) -> None:
     hints = tool["annotations"]
-    assert hints["readOnlyHint"] is True
+    assert hints["readOnlyHint"] is TOOLS[tool["name"]].read_only
     assert hints["openWorldHint"] is True
-    assert hints["idempotentHint"] is (tool["name"] == "list_models")
+    assert hints["idempotentHint"] is TOOLS[tool["name"]].idempotent
 
 
 def test_only_tools_with_facts_publish_an_output_schema(tool: Message) -> None:
-    has_facts = tool["name"] in ("search_web", "extract_json", "list_models")
-    assert ("outputSchema" in tool) is has_facts
+    assert tool.get("outputSchema") == TOOLS[tool["name"]].output
 
 
 def test_names_and_descriptions_are_short_enough_for_hosts(listed: dict[str, Message]) -> None:
@@ -122,6 +122,39 @@ async def _asked(host: RawHost) -> Message:
 def _assert_introduced(result: Message) -> None:
     server = result.get("serverInfo") or result["_meta"]["io.modelcontextprotocol/serverInfo"]
     assert server["name"] == "runapi-mcp"
-    assert len(result["instructions"]) < 600
+    # All that Claude Code gives a model of a server, beside its tools' names, until it looks them up.
+    assert len(result["instructions"]) < 1_000
+    assert all(name in result["instructions"] for name in TOOLS)
     assert "tools" in result["capabilities"]
     assert ENVELOPE.keys().isdisjoint(result)
+
+
+async def test_tools_that_are_always_loaded_say_so_to_claude_code_and_others_how_to_find_them(
+    shared_sim: Simulator,
+) -> None:
+    tools = {}
+    for setting in ("0", "1"):
+        async with raw_host(shared_sim.base_url, RUNAPI_MCP_ALWAYS_LOAD=setting) as host:
+            await host.send(host.request(1, "tools/list"))
+            tools[setting] = (await host.answer(1))["result"]["tools"]
+    assert all([*tool["_meta"]] == ["anthropic/searchHint"] for tool in tools["0"])
+    assert all(tool["_meta"]["anthropic/alwaysLoad"] is True for tool in tools["1"])
+    assert all(tool["_meta"]["anthropic/maxResultSizeChars"] > 40_000 for tool in tools["1"])
+
+
+@pytest.mark.parametrize("arguments", [None, [], "", "null", "{}"])
+async def test_no_arguments_are_understood_however_a_client_writes_none(
+    shared_sim: Simulator, arguments: object
+) -> None:
+    async with raw_host(shared_sim.base_url) as host:
+        await host.send(host.request(1, "tools/call", name="list_models", arguments=arguments))
+        result = (await host.answer(1))["result"]
+    assert not result.get("isError")
+
+
+async def test_arguments_as_json_text_are_read(shared_sim: Simulator) -> None:
+    async with raw_host(shared_sim.base_url) as host:
+        text = '{"prompt": "Why?", "colour": 1}'
+        await host.send(host.request(1, "tools/call", name="ask_gemini", arguments=text))
+        result = (await host.answer(1))["result"]
+    assert "colour: unknown argument" in result["content"][0]["text"]

@@ -10,6 +10,7 @@ from mcp.shared.exceptions import MCPError
 from sockets import refused_url
 
 from runapi_mcp.sim import Simulator
+from runapi_mcp.tools import TOOLS
 from server.hosting import Host, hosted, in_process
 
 SCHEMA = {
@@ -197,7 +198,7 @@ async def test_without_a_key_it_starts_and_lists_and_the_first_call_says_how_to_
         names = [tool.name for tool in (await host.client.list_tools()).tools]
         asked = await host.call("ask_gemini", prompt="Hello?")
         listed = await host.call("list_models")
-    assert names == ["ask_gemini", "search_web", "extract_json", "list_models", "get_result"]
+    assert names == [*TOOLS]
     assert asked.failed
     assert asked.code == "key_missing"
     assert "RUNAPI_TOKEN" in asked.text
@@ -229,12 +230,10 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("ask_gemini", {"prompt": ""}, ["prompt"]),
     ("ask_gemini", {"prompt": " \n\t "}, ["prompt"]),
     ("ask_gemini", {}, ["prompt"]),
-    ("ask_gemini", {"prompt": 7}, ["prompt"]),
     ("ask_gemini", {"prompt": None}, ["prompt"]),
     ("ask_gemini", ASKED | {"promt": "x"}, ["promt"]),
-    ("ask_gemini", ASKED | {"model": "google/gemini"}, ["model"]),
+    ("ask_gemini", ASKED | {"model": "other/gemini"}, ["model"]),
     ("ask_gemini", ASKED | {"model": "gemini\nx"}, ["model"]),
-    ("ask_gemini", ASKED | {"model": ""}, ["model"]),
     ("ask_gemini", ASKED | {"reasoning_effort": "extreme"}, ["reasoning_effort"]),
     (
         "ask_gemini",
@@ -242,12 +241,12 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
         ["reasoning_effort"],
     ),
     ("ask_gemini", ASKED | {"temperature": 3}, ["temperature"]),
-    ("ask_gemini", ASKED | {"max_output_tokens": 0}, ["max_output_tokens"]),
-    ("ask_gemini", ASKED | {"wait_seconds": -1}, ["wait_seconds"]),
+    ("ask_gemini", ASKED | {"max_output_tokens": -2}, ["max_output_tokens"]),
+    ("ask_gemini", ASKED | {"wait_seconds": -2}, ["wait_seconds"]),
     ("ask_gemini", ASKED | {"files": ["/nowhere/at/all.png"]}, ["files[0]"]),
-    ("ask_gemini", ASKED | {"files": ["."]}, ["files[0]"]),
+    ("ask_gemini", ASKED | {"files": ["none"]}, ["files[0]"]),
     ("ask_gemini", ASKED | {"files": ["ftp://example.org/a.png"]}, ["files[0]"]),
-    ("ask_gemini", {"prompt": "", "temperature": 9, "extra": 1}, ["prompt", "temperature", "extra"]),
+    ("ask_gemini", {"prompt": "", "temperature": 9, "extra": 1}, ["temperature", "extra"]),
     ("search_web", {"query": ""}, ["query"]),
     ("search_web", {"query": "x", "model": "gemini-3-flash-preview"}, ["model"]),
     ("search_web", {"query": "x", "max_sources": 0}, ["max_sources"]),
@@ -258,10 +257,9 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("extract_json", {"schema": "{not json", "text": "x"}, ["schema"]),
     ("extract_json", {"schema": "[1]", "text": "x"}, ["schema"]),
     ("extract_json", {"schema": {"$ref": "https://example.org/s"}, "text": "x"}, ["schema"]),
-    ("list_models", {"page": 1}, ["page"]),
     ("get_result", {}, ["handle"]),
     ("get_result", {"handle": "g_x", "offset": -1}, ["offset"]),
-    ("get_result", {"handle": "g_x", "wait_seconds": -1}, ["wait_seconds"]),
+    ("get_result", {"handle": "g_x", "wait_seconds": -2}, ["wait_seconds"]),
     ("get_result", {"handle": "g_x", "cancel": True, "resume": True}, ["cancel"]),
     ("get_result", {"handle": "g_x"}, ["handle"]),
 ]
@@ -312,3 +310,11 @@ async def test_every_optional_argument_reaches_runapi(host: Host, sim: Simulator
     assert "low" in json.dumps(body)
     assert "Be brief." in json.dumps(body)
     assert "iVBORw0KGgo=" in json.dumps(body)
+
+
+async def test_the_remark_about_what_was_ignored_is_in_each_half(host: Host) -> None:
+    asked = await host.call("ask_gemini", prompt="Why?", toolCallId="call_1")
+    assert asked.text.endswith("[Ignored, as added by the host: toolCallId.]")
+    found = await host.call("search_web", query="Why?", sessionId="s", _meta={})
+    assert found.facts["notes"][-1] == "Ignored, as added by the host: sessionId, _meta."
+    assert "sessionId, _meta" in found.text

@@ -128,3 +128,12 @@ async def test_a_bug_in_a_task_method_is_an_internal_error_in_words_of_ours(
         answer = await host.ask(method, taskId="g_x", inputResponses={})
     assert answer["error"]["code"] == -32603
     assert answer["error"]["message"].startswith(f"{method} failed because of a bug in runapi-mcp.")
+
+
+@pytest.mark.parametrize("declares", [True, False])
+async def test_a_call_is_handed_over_early_only_where_the_host_declares_tasks(
+    sim: Simulator, *, declares: bool
+) -> None:
+    async with beside(sim.base_url, name="claude-code", RUNAPI_MCP_TASK_AFTER="0") as host:
+        result = await host.call("ask_gemini", declares=declares, prompt="Early [[sim:slow seconds=0.3]]")
+    assert (result["resultType"] == "task") is declares

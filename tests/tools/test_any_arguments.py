@@ -20,13 +20,7 @@ EXAMPLES: Final = settings(
     max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 LONG: Final = "a" * 2_100
-FINE: Final[dict[str, dict[str, Any]]] = {
-    "ask_gemini": {"prompt": "Why?"},
-    "search_web": {"query": "Why?"},
-    "extract_json": {"schema": {"type": "object"}, "text": "A is 1."},
-    "list_models": {},
-    "get_result": {"handle": "g_nobody"},
-}
+FINE: Final[dict[str, dict[str, Any]]] = {tool.name: tool.example for tool in TOOLS.values()}
 NAMES = st.sampled_from(
     ["role", "content", "name", "id", "function_calls", "arguments", "signature", "description", "parameters",
      "uri", "mimeType", "type", "properties", "items", "prefixItems", "$defs", "$ref", "$id", "$schema",

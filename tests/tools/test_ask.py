@@ -14,7 +14,7 @@ from runapi_mcp.tools import taught
 from runapi_mcp.tools.ask import AskArgs
 from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import Call, Function, FunctionCall, Inline, Linked, Returned, Text, Turn
-from tools.calling import Desk, desk
+from tools.calling import Desk, desk, facts
 
 FLASH = "gemini-3-flash-preview"
 ASKED = (Turn("user", (Text("Hello?"),)),)
@@ -303,6 +303,10 @@ async def test_a_function_call_is_named_and_its_result_carries_on(at: Desk, sim:
     line = next(line for line in first.text.splitlines() if line.startswith("["))
     (asked,) = json.loads(line)
     assert (asked["name"], asked["arguments"], asked["signature"]) == ("lookup", {"q": "x"}, "QUJD")
+    # A program gets the calls as they are; a host that gives its model this half alone learns the way on too.
+    assert facts(first)["calls"] == [asked]
+    assert facts(first)["text"] in first.text
+    assert any("To go on" in note for note in facts(first)["notes"])
     messages = [
         {"role": "user", "content": "What is x?"},
         {"role": "assistant", "function_calls": [asked]},
@@ -371,10 +375,10 @@ async def test_a_conversation_that_cannot_be_is_refused_before_any_request(
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"properties": []}, "not a valid JSON Schema at /properties: [] is not of type 'object'"),
-        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not of type 'object'"),
-        ({"$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not of type 'object'"),
-        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not of type 'array'"),
+        ({"properties": []}, "not a valid JSON Schema at /properties: [] is not of type object"),
+        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not of type object"),
+        ({"$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not of type object"),
+        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not of type array"),
         ({"$ref": "https://e.org"}, "$ref 'https://e.org' points outside the schema"),
         ({"properties": {"a": {"$ref": "#/$defs/a"}}}, "$ref '#/$defs/a' points outside the schema"),
         ({"type": "string"}, "must be the JSON Schema of an object"),
@@ -412,11 +416,11 @@ async def test_null_is_the_same_as_nothing(at: Desk, sim: Simulator) -> None:
     ("arguments", "said"),
     [
         ({}, "prompt: required, unless"),
-        ({"prompt": "  "}, "prompt: must not be empty"),
+        ({"prompt": "  "}, "prompt: required, unless"),
         ({"prompt": "x", "stop": ["a"] * 5}, "stop: must be at most 4"),
         ({"prompt": "x", "seed": 2**31}, "seed: must be less than"),
         ({"prompt": "x", "temperature": 2.5}, "temperature: must be at most 2, not 2.5"),
-        ({"prompt": "x", "messages": [{"role": "system", "content": "y"}]}, "messages[0].role: must be"),
+        ({"prompt": "x", "messages": [{"role": "boss", "content": "y"}]}, "messages[0].role: must be"),
         ({"prompt": "x", "functions": [{"name": "1 f"}]}, "functions[0].name: must begin with a letter"),
         ({"messages": [U], "files": ["a.png"]}, "files: they go with a prompt"),
         ({"prompt": "x", "tempreature": 1}, "did you mean temperature?"),

@@ -1,6 +1,6 @@
 """YAML: ruamel.yaml says where things are; lines go in and come out.
 
-Imported only where a host writes YAML: of eleven one does, and the server never.
+Imported only where a host writes YAML: few do, and the server never.
 """
 
 import json
