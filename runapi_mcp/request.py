@@ -14,7 +14,7 @@ from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
-from runapi_mcp.own_key import OwnKey, found
+from runapi_mcp.key import OwnKey
 from runapi_mcp.progress import PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -157,7 +157,7 @@ class Run:
             return self._caller.key
         if self._own_key is None or not self.settings.key_is_in_keyring:
             return self.settings.need_key()
-        return await found(self._own_key, seconds, self._say)
+        return await self._own_key.find(seconds, self._say)
 
     def _watch(self, job: Job, *, fresh: bool) -> AbstractContextManager[bool]:
         """Watch whether this client gives up, where that must be learned; the value says that it just did."""

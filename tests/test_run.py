@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store import MemoryStore
 from runapi_mcp.generations.values import Job
+from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -51,9 +52,10 @@ async def test_what_is_left_of_the_window_is_the_patience_for_waits_that_runapi_
 async def test_a_keyring_that_answers_late_takes_its_time_from_the_hold_window() -> None:
     clock = Clock()
 
-    async def own_key() -> SecretStr:
-        clock.now += 15
-        return KEY
+    class Slow:
+        async def key(self) -> SecretStr:
+            clock.now += 15
+            return KEY
 
     async with bench(WHOLE, clock=clock) as made:
         run = Run(
@@ -62,7 +64,7 @@ async def test_a_keyring_that_answers_late_takes_its_time_from_the_hold_window()
             made.generations,
             Caller(owner="ann"),
             _untold,
-            own_key=own_key,
+            own_key=OwnKey(Slow()),
             clock=clock,
         )
         await run.generate(job())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import KeyMissing, SettingsError
-from runapi_mcp.settings import Settings, from_env, options
+from runapi_mcp.settings import Settings, for_host, from_env, options
 
 CANARY = "sk-canary-0123456789"
 
@@ -44,6 +44,23 @@ def test_the_key_is_read_from_its_name_before_its_alias() -> None:
         (f"{CANARY}\x00", "a control character"),
         ("${RUNAPI_TOKEN}", "did not fill in"),
         ("$(cat key)", "did not fill in"),
+        ("$RUNAPI_TOKEN", "did not fill in"),
+        ("$env:RUNAPI_TOKEN", "did not fill in"),
+        ("%RUNAPI_TOKEN%", "did not fill in"),
+        ("{env:RUNAPI_TOKEN}", "did not fill in"),
+        ("${env:RUNAPI_TOKEN}", "did not fill in"),
+        ("${input:key}", "did not fill in"),
+        ("{{RUNAPI_TOKEN}}", "did not fill in"),
+        ("<your key>", "did not fill in"),
+        ("YOUR_RUNAPI_TOKEN", "a placeholder"),
+        ("your-api-key-here", "a placeholder"),
+        ("my-api-key", "a placeholder"),
+        ("xxxxxxxx", "a placeholder"),
+        ("sk-...", "a placeholder"),
+        ('"$RUNAPI_TOKEN"', "did not fill in"),
+        (f'"{CANARY}"', "in quotes"),
+        (f"“{CANARY}”", "in quotes"),
+        (f"AIza{CANARY}", "a key of Google's"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_told_at_the_first_call_without_being_shown(
@@ -53,6 +70,80 @@ def test_a_key_that_cannot_be_used_is_told_at_the_first_call_without_being_shown
     with pytest.raises(KeyMissing, match=problem) as raised:
         settings.need_key()
     assert CANARY not in f"{raised.value} {settings!r}"
+
+
+def test_a_reference_under_one_name_does_not_hide_a_key_under_the_other() -> None:
+    assert key_of({"RUNAPI_TOKEN": "${RUNAPI_TOKEN}", "RUNAPI_API_KEY": CANARY}) == CANARY
+
+
+def test_a_long_key_is_judged_at_once() -> None:
+    assert from_env({"RUNAPI_TOKEN": "my_" + "a_" * 5_000}).key is not None
+
+
+REFERENCES = ("${X}", "$X", "%X%", "{env:X}", "${env:X}", "${user_config.x}", "{{X}}", "<fill in>", '"${X}"')
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize(
+    "name", ["MODEL", "SEARCH_MODEL", "DIALECT", "HOLD", "LOG", "LOG_CONTENT", "KEYRING"]
+)
+def test_a_reference_in_a_setting_of_taste_counts_as_not_set_where_a_host_starts_the_server(
+    name: str, reference: str
+) -> None:
+    env = {f"RUNAPI_MCP_{name}": reference, "RUNAPI_MCP_MAX_RUNNING": "3"}
+    assert for_host(env) == Settings(max_running=3)
+    with pytest.raises(SettingsError, match=f"RUNAPI_MCP_{name}"):
+        from_env(env)
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("RUNAPI_MCP_MAX_RUNNING", "RUNAPI_MCP_DEADLINE", "RUNAPI_MCP_ALLOW_DIR", "RUNAPI_BASE_URL"),
+        *("RUNAPI_MCP_STORE", "RUNAPI_CHAT_PATH", "RUNAPI_MCP_MAX_TOKENS_PER_DAY"),
+    ],
+)
+def test_a_reference_in_a_limit_or_a_place_is_told_by_a_server_that_came_up(
+    name: str, reference: str
+) -> None:
+    settings = for_host({name: reference, "RUNAPI_MCP_HOLD": "5"})
+    assert settings.hold == 5
+    assert settings.problem.startswith(f"{name} is ")
+    with pytest.raises(SettingsError, match=name):
+        from_env({name: reference})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RUNAPI_MCP_ALLOW_DIR", "${HOME}/docs"),
+        ("RUNAPI_MCP_ALLOW_DIR", "/srv,$HOME/docs"),
+        ("RUNAPI_MCP_ALLOW_DIR", "%USERPROFILE%\\docs"),
+        ("RUNAPI_MCP_ALLOW_DIR", "/srv/{env:PROJECT}"),
+        ("RUNAPI_BASE_URL", "https://${RUNAPI_HOST}"),
+        ("RUNAPI_MCP_STORE", "redis://:${REDIS_PASSWORD}@cache:6379"),
+    ],
+)
+def test_a_reference_inside_a_place_is_one_too(name: str, value: str) -> None:
+    assert "did not fill in" in for_host({name: value}).problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RUNAPI_MCP_ALLOW_DIR", "~/a $5 note,C:\\100%"),
+        ("RUNAPI_MCP_STORE", "redis://:$ecret%ABCD%21@cache:6379"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai/a%20b"),
+    ],
+)
+def test_a_dollar_or_a_percent_sign_alone_is_no_reference(name: str, value: str) -> None:
+    assert for_host({name: value}).problem == ""
+
+
+def test_every_bad_value_is_told_at_once() -> None:
+    problem = for_host({"RUNAPI_MCP_HOLD": "soon", "RUNAPI_MCP_LOG": "loud"}).problem
+    assert [line.split(" is ")[0] for line in problem.splitlines()] == ["RUNAPI_MCP_HOLD", "RUNAPI_MCP_LOG"]
 
 
 @given(st.text(max_size=30))
@@ -200,7 +291,7 @@ def test_the_hosts_output_limit_lowers_a_configured_page() -> None:
 
 def test_every_setting_has_one_variable_one_flag_and_a_sentence() -> None:
     found = options()
-    named = {option.name for option in found} | {"key", "key_problem", "working_dir_files"}
+    named = {option.name for option in found} | {"key", "key_problem", "problem", "working_dir_files"}
     assert named == {field.name for field in dataclasses.fields(Settings)}
     assert len({option.env for option in found}) == len({option.flag for option in found}) == len(found)
     assert all(option.about.endswith(".") and option.flag.startswith("--") for option in found)

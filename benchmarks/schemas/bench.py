@@ -28,7 +28,7 @@ from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  
 from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, RunapiError
-from runapi_mcp.extraction.judge import Judge, read_schema
+from runapi_mcp.extraction.check import Judge, read_schema
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings

@@ -1,19 +1,26 @@
 """An answer with its markers, the claims in it, and the sources that each rests on."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypedDict
 
-from runapi_mcp.citations.markers import Placed, marked, marker_place, placed, whole_spans
-from runapi_mcp.citations.sentences import uncited
+from runapi_mcp.citations.markdown import Layout, read_layout
+from runapi_mcp.citations.markers import Span, find_places, find_spans, write_markers
+from runapi_mcp.citations.sentences import find_uncited
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered
 from runapi_mcp.errors import one_line
 from runapi_mcp.wire.types import Answer, Source
 
 _CARD: Final = re.compile(r"\Ahttps?://googleusercontent\.com/card_content/\S*\s*")
 _LINK: Final = re.compile(r"(?:\[([^\]\n]{1,300})\]\()?(https?://[^\s<>\"'\])]+)")
-_OWN_MARK: Final = re.compile(r"\[\d{1,3}\](?!\()")
+_CITE: Final = re.compile(r"[ \t]?\[cite_(?:start|end)\]|[ \t]?\[cite: ?[\d, ]{1,60}\]", re.IGNORECASE)
+"""Marks of Gemini's own apps, which count sources that nobody else has (HanaokaYuzu/Gemini-API#148)."""
+_OWN_MARK: Final = re.compile(
+    r"\[\^?\d{1,3}(?:, ?\d{1,3}){0,9}\](?![(:])|\[\^[\w-]{1,20}\](?!:)"
+    r"|［\d{1,3}］|【\d{1,3}(?:[:†][^【】\n]{0,60})?】"
+)
+"""Marks that models write by themselves: numbers, footnotes, 【3†source】."""
 _MOST_CLAIMS: Final = 100
 _MOST_UNCITED: Final = 30
 
@@ -57,7 +64,9 @@ def _all(_host: str) -> bool:
     return True
 
 
-def cited(answer: Answer, most: int, allows: Allows = _all, links: Mapping[str, str] | None = None) -> Cited:
+def annotate(
+    answer: Answer, most: int, allows: Allows = _all, links: Mapping[str, str] | None = None
+) -> Cited:
     """Return the answer with `[n]` markers, its first `most` sources of hosts it `allows`, and its claims.
 
     `links` names the pages that redirect links lead to.
@@ -66,17 +75,20 @@ def cited(answer: Answer, most: int, allows: Allows = _all, links: Mapping[str, 
     card = _CARD.match(answer.text)
     cut = card.end() if card else 0
     text = answer.text[cut:]
+    layout = read_layout(text)
     found = answer.grounding.sources or _links_in(text)
+    certain = find_spans(answer.text, answer.grounding.supports)
+    spans = [Span(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain if p.end > cut]
     shown = Numbered(most, allows, links or {})
-    numbers = {index: number for index, source in enumerate(found) if (number := shown.number(source))}
-    certain = placed(answer.text, answer.grounding.supports)
-    spans = [Placed(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain]
-    known = [p for p in spans if p.end > 0 and any(index in numbers for index in p.sources)]
+    numbers = _number(found, spans, shown, most)
+    known = [p for p in spans if any(index in numbers for index in p.sources)]
+    # What rests on a source that there was no room for does rest on one.
+    resting = [p for p in spans if any(index in numbers or shown.has_no_room(index) for index in p.sources)]
     claims = _claims(text, known, numbers, shown.sources)
-    without, count = uncited(text, [(p.start, p.end) for p in known])
+    without, count = find_uncited(text, [(p.start, p.end) for p in resting], layout)
     sources = shown.sources
     return Cited(
-        text=_with_marks(text, known, numbers),
+        text=_with_marks(text, known, numbers, layout),
         sources=sources,
         claims=claims,
         grounded=_grounded(sources, known, without),
@@ -85,8 +97,18 @@ def cited(answer: Answer, most: int, allows: Allows = _all, links: Mapping[str, 
         sentences=count,
         removed=len(shown.removed),
         beyond=len(shown.beyond),
-        own_marks=bool(sources) and bool(_OWN_MARK.search(text)),
+        own_marks=bool(sources) and _has_own_marks(text, layout),
     )
+
+
+def _number(found: Sequence[Source], spans: Iterable[Span], shown: Numbered, most: int) -> dict[int, int]:
+    """Number the sources, in their order; those that are cited first where there is no room for all."""
+    order = list(range(len(found)))
+    if len(found) > most:
+        behind = {index for span in spans for index in span.sources}
+        order.sort(key=lambda index: index not in behind)
+    numbers = {index: shown.number(index, found[index]) for index in order}
+    return {index: number for index, number in numbers.items() if number}
 
 
 def _links_in(text: str) -> tuple[Source, ...]:
@@ -96,17 +118,23 @@ def _links_in(text: str) -> tuple[Source, ...]:
     return tuple(Source(url, title, "link") for url, title in found.items())
 
 
-def _with_marks(text: str, spans: list[Placed], numbers: Mapping[int, int]) -> str:
-    whole = whole_spans(text)
-    marks: dict[int, set[int]] = {}
-    for span in spans:
-        at = marker_place(text, span.end, whole)
-        marks.setdefault(at, set()).update(numbers[index] for index in span.sources if index in numbers)
-    return marked(text, marks)
+def _with_marks(text: str, spans: list[Span], numbers: Mapping[int, int], layout: Layout) -> str:
+    marks = {
+        place: {numbers[index] for index in behind if index in numbers}
+        for place, behind in find_places(text, spans, layout).items()
+    }
+    cites = [found.span() for found in _CITE.finditer(text) if not layout.in_code(found.start())]
+    return write_markers(text, marks, layout, cites)
+
+
+def _has_own_marks(text: str, layout: Layout) -> bool:
+    """Whether the model wrote marks of its own; `a[0]` in code is none."""
+    found = (mark for mark in _OWN_MARK.finditer(text) if not layout.in_code(mark.start()))
+    return next(found, None) is not None
 
 
 def _claims(
-    text: str, spans: list[Placed], numbers: Mapping[int, int], sources: Sequence[CitedSource]
+    text: str, spans: list[Span], numbers: Mapping[int, int], sources: Sequence[CitedSource]
 ) -> tuple[Claim, ...]:
     claims: dict[str, Claim] = {}
     for span in spans:
@@ -124,7 +152,7 @@ def _claims(
 
 
 def _grounded(
-    sources: tuple[CitedSource, ...], known: list[Placed], without: list[str]
+    sources: tuple[CitedSource, ...], known: list[Span], without: list[str]
 ) -> Literal[True, False, "partly"]:
     if all(source["origin"] == "link" for source in sources):
         return False

@@ -19,6 +19,11 @@ Allows: TypeAlias = Callable[[str], bool]
 _HOST: Final = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+")
 _MARKDOWN: Final = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#"})
 _UNSAFE: Final = {ord(c): f"%{ord(c):02X}" for c in '<>"\\`^{|}'}
+_TRACKING: Final = re.compile(
+    r"(?:utm_\w*|gclid|gbraid|wbraid|dclid|fbclid|msclkid|yclid|twclid|igshid|mc_[ce]id|_hs\w*|srsltid|ref_src)(?:=|\Z)",
+    re.IGNORECASE,
+)
+"""Parameters that say how somebody came to a page, not which it is."""
 _TIED_TO_NOTHING: Final[dict[Origin, str]] = {
     "link": " (a link in the text, not a citation)",
     "relay": " (listed with the answer, tied to no sentence)",
@@ -58,14 +63,19 @@ class Numbered:
         self._kept: dict[str, CitedSource] = {}
         self.removed: set[str] = set()
         self.beyond: set[str] = set()
+        self._no_room: set[int] = set()
 
     @property
     def sources(self) -> tuple[CitedSource, ...]:
         """The sources that are kept, by number."""
         return tuple(self._kept.values())
 
-    def number(self, source: Source) -> int | None:
-        """Return the source's number; `None` if it is not shown."""
+    def has_no_room(self, index: int) -> bool:
+        """Whether a source was left out only because there were too many."""
+        return index in self._no_room
+
+    def number(self, index: int, source: Source) -> int | None:
+        """Return the number of the source with this index; `None` if it is not shown."""
         url = safe_url(self._links.get(source.url, source.url))
         if not url:
             return None
@@ -77,6 +87,7 @@ class Numbered:
             self.removed.add(same)
         elif len(self._kept) >= self._most:
             self.beyond.add(same)
+            self._no_room.add(index)
         else:
             self._kept[same] = made
             return made["number"]
@@ -127,7 +138,12 @@ def _same_as(url: str) -> str:
     """Return what two spellings of one page's address share."""
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
-    return f"{host_of(url)}:{parts.port or ''}{path}?{parts.query}"
+    query = "&".join(part for part in parts.query.split("&") if not _TRACKING.match(part))
+    try:
+        port = parts.port or ""
+    except ValueError:
+        port = ""
+    return f"{host_of(url)}:{port}{path}?{query}"
 
 
 def _cited_source(number: int, url: str, source: Source) -> CitedSource:

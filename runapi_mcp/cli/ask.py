@@ -145,13 +145,13 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp.cli.client import perform
     from runapi_mcp.cli.questions import question_of
     from runapi_mcp.cli.view import EXIT_CODES, Paper, as_json, printed
-    from runapi_mcp.keychain import Keychain, OwnKey
+    from runapi_mcp.key import PERSON_SECONDS, own_key
 
     question = question_of(given, around)
     settings = around.settings()
     logs.configure(settings, around.err)
-    own_key = OwnKey(Keychain(settings.base_url, around.env)) if settings.key_is_in_keyring else None
-    outcome = anyio.run(perform, question, settings, _screen(given, around), own_key)
+    keyring = own_key(settings, around.env, PERSON_SECONDS)
+    outcome = anyio.run(perform, question, settings, _screen(given, around), keyring)
     if given.json:
         around.say_json(json.dumps(as_json(outcome), ensure_ascii=False, indent=2))
         return EXIT_CODES[outcome.ending]

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 
 from runapi_mcp.cli.screen import Screen
 from runapi_mcp.errors import InputError, RunapiError, SettingsError
+from runapi_mcp.files.folders import is_pattern, split_pattern
+from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import View
-from runapi_mcp.own_key import OwnKey
+from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, taught
@@ -114,15 +116,20 @@ async def _untold(_seconds: float, _line: str) -> None:
 
 def _roomy(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
-    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_folders(files)))
+    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_named(files)))
 
 
-def _folders(files: Sequence[str]) -> Iterator[str]:
+def _named(files: Sequence[str]) -> Iterator[str]:
+    """Yield what a person named, and nothing beside it; of a pattern the folder that it starts from."""
+    everywhere = Reach((Path("/"),))
     for file in files:
-        if "://" not in file and not file.startswith("data:"):
-            # Without a working directory, or somebody of that name, reading the file fails and says why.
-            with suppress(OSError, RuntimeError):
-                yield str(Path(file).expanduser().absolute().parent)
+        if "://" in file or file.startswith(("data:", "git:")):
+            continue
+        # Without a working directory, or somebody of that name, reading the file fails and says why.
+        with suppress(OSError, RuntimeError, InputError):
+            path = everywhere.find(file)
+            start = split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
+            yield from resolve_folders([start])
 
 
 def _ending(reply: Reply) -> Ending:

@@ -134,7 +134,7 @@ def _check_keyring(around: Surroundings) -> None:
     import anyio
 
     from runapi_mcp.errors import KeyMissing
-    from runapi_mcp.keychain import Keychain, check_installed
+    from runapi_mcp.key import Keychain, check_installed
 
     check_installed()
     try:

@@ -12,7 +12,7 @@ from runapi_mcp.settings import KEY_NAMES, key_problem
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from runapi_mcp.keychain import Entry, Keychain
+    from runapi_mcp.key import Entry, Keychain
 
 DEEDS: Final = ("set", "forget", "where")
 _MOST_STDIN: Final = 8192
@@ -36,7 +36,7 @@ def add_key(commands: Subparsers) -> None:
 def _key(given: argparse.Namespace, around: Surroundings) -> int:
     import anyio
 
-    from runapi_mcp.keychain import Keychain
+    from runapi_mcp.key import Keychain
 
     keychain = Keychain(around.settings().base_url, around.env)
     match given.deed:

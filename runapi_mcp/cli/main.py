@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import argparse
 
     from runapi_mcp.cli.parser import Parser, Surroundings
-    from runapi_mcp.keychain import OwnKey
     from runapi_mcp.settings import Settings
     from runapi_mcp.transports.http.auth import Auth
     from runapi_mcp.transports.http.options import HttpOptions
@@ -123,7 +122,18 @@ def _settings(given: "argparse.Namespace") -> "Settings":
     """Return the settings: flags first, then the environment."""
     from runapi_mcp.settings import from_env
 
-    return from_env({**os.environ, **_flags(given)})
+    return _with_folders(from_env({**os.environ, **_flags(given)}))
+
+
+def _with_folders(settings: "Settings") -> "Settings":
+    """Return settings whose folders are those of now: what takes the place of one later may not be read."""
+    if not settings.allow_dirs:
+        return settings
+    from dataclasses import replace
+
+    from runapi_mcp.files.paths import resolve_folders
+
+    return replace(settings, allow_dirs=resolve_folders(settings.allow_dirs))
 
 
 def _flags(given: "argparse.Namespace") -> dict[str, str]:
@@ -172,56 +182,40 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     with quick_imports():
         import warnings
 
-        from runapi_mcp.settings import from_env
+        from runapi_mcp.settings import for_host
 
-        settings = from_env(env)
-        if settings.key_problem:
-            print(f"runapi-mcp: {settings.key_problem}", file=sys.stderr)
+        settings = _with_folders(for_host(env))
+        if problem := settings.problem or settings.key_problem:
+            print(f"runapi-mcp: {problem}", file=sys.stderr)
 
         from runapi_mcp.upstream.http import warm
 
         warm(settings)
-        own_key = _own_key(settings)
 
         import anyio
 
         from runapi_mcp import logs
+        from runapi_mcp.key import own_key
         from runapi_mcp.transports.stdio.serve import serve_local
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key)
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ))
     return 0
 
 
-def _own_key(settings: "Settings") -> "OwnKey | None":
-    """Return what finds the key in the keyring, if it is to be found there; nothing is asked yet."""
-    if not settings.key_is_in_keyring:
-        return None
-    from runapi_mcp.keychain import SERVER_SECONDS, Keychain, OwnKey
-
-    return OwnKey(Keychain(settings.base_url, os.environ, seconds=SERVER_SECONDS))
-
-
 def _boots_fast(env: Mapping[str, str]) -> bool:
-    """Whether to answer before the server is there.
-
-    Settings are read first if there are any: a host must not be answered by a server that then
-    leaves because of a bad one.
-
-    Raises:
-        SettingsError: A value is not what its setting takes.
-    """
+    """Whether to answer before the server is there."""
     known = {"RUNAPI_TOKEN"}
     if env.get(_KEYRING) == "1":  # as install writes it
         known.add(_KEYRING)
     if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
         return True
-    from runapi_mcp.settings import values_from
+    from runapi_mcp.settings import for_host
 
-    values = values_from(env)
+    settings = for_host(env)
     # What is answered at once is the same for all: tools that are always loaded say so.
-    return values.get("fast_boot", True) is True and not values.get("always_load")
+    return settings.fast_boot and not settings.always_load
 
 
 def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:
@@ -230,6 +224,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     import anyio
 
     from runapi_mcp import logs
+    from runapi_mcp.key import own_key
     from runapi_mcp.transports.http.serve import serve_http
 
     settings = _settings(given)
@@ -237,7 +232,9 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     warnings.simplefilter("ignore")
 
     async def run() -> None:
-        await serve_http(settings, options, auth, announce=_announce_http, own_key=_own_key(settings))
+        await serve_http(
+            settings, options, auth, announce=_announce_http, own_key=own_key(settings, os.environ)
+        )
 
     anyio.run(run)
     return 0

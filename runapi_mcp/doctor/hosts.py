@@ -15,9 +15,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from runapi_mcp import __version__
 from runapi_mcp.doctor.findings import Finding, Status, ok
 from runapi_mcp.doctor.local import Which, key_from_keyring
-from runapi_mcp.errors import KeyMissing, SettingsError, quoted
+from runapi_mcp.errors import KeyMissing, quoted
 from runapi_mcp.hosts import ConfigError, Host, Machine, Wiring, configs, entries_naming_us, mentions_us
-from runapi_mcp.settings import KEY_NAMES, Settings, from_env, options
+from runapi_mcp.settings import KEY_NAMES, Settings, for_host, options
 
 _LINE: Final = 4 * 1024 * 1024
 _LAST_WORDS: Final = 2000
@@ -337,11 +337,10 @@ def _command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding
 
 async def _key(entry: Entry, env: dict[str, str]) -> Finding:
     host = entry.host
-    try:
-        settings = from_env(env | flagged(entry.wiring.launch.args))
-    except SettingsError as error:
-        mend = f"{error.advice} It stands in the config's env, or in the environment."
-        return entry.found("fail", error.what, mend, check="host-key")
+    settings = for_host(env | flagged(entry.wiring.launch.args))
+    if settings.problem:
+        mend = "Correct it in the config's env, or in the environment: until then every call is refused."
+        return entry.found("fail", settings.problem, mend, check="host-key")
     if settings.key is not None:
         return ok("host-key", "the server would have a key", host=host.id)
     if settings.key_is_in_keyring:

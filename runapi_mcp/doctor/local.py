@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from runapi_mcp.doctor.findings import Finding, ok
 from runapi_mcp.errors import KeyMissing
 from runapi_mcp.hosts import Launch, Machine
-from runapi_mcp.keychain import SERVER_SECONDS, Keychain
+from runapi_mcp.key import SERVER_SECONDS, Keychain
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
 
 _LEAST_PYTHON: Final = (3, 11)

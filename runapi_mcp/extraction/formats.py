@@ -1,13 +1,22 @@
-"""The formats of JSON Schema, judged without further packages; a format not named here is not judged."""
+r"""Formats and regular expressions of JSON Schema; a format not named here is not judged.
+
+Regular expressions are ECMA-262's (JSON Schema core, section 6.4): `$` is the end and no place before a
+line end, `\d` is 0 to 9, `\p{…}` and `(?<name>…)` are known. They are read as `ajv` and zod read them, with
+the flag u; if that cannot be, with v, as Python's, or as browsers read old ones.
+"""
 
 import ipaddress
 import re
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from jsonschema import FormatChecker
+from regress import Regex, RegressError
+
+from runapi_mcp.wire.json_text import without_surrogates
 
 _TIME: Final = re.compile(
     r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.IGNORECASE
@@ -77,9 +86,49 @@ def _ipv6(text: str) -> bool:
 def _made(make: Callable[[str], object], text: str) -> bool:
     try:
         make(text)
-    except (ValueError, re.error, OverflowError):
+    except (ValueError, OverflowError):
         return False
     return True
+
+
+_PYTHONS: Final = re.compile(r"\(\?(?:P[<=>]|[aiLmsux]+\)|>)|\\[AZz]|[*+?}]\+")
+"""What only Python's expressions have; others read some of it as something else."""
+
+
+class NoPattern(ValueError):
+    """A text that is no regular expression; the message says why."""
+
+
+@lru_cache(maxsize=256)
+def read_pattern(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a regular expression matches somewhere in a text.
+
+    It may take for ever: only where it can be stopped.
+
+    Raises:
+        NoPattern: It is none.
+    """
+    wanted = without_surrogates(pattern)
+    try:
+        return _searching(Regex(wanted, "u"))
+    except RegressError as error:
+        why = str(error)
+    if _PYTHONS.search(pattern):
+        try:
+            python = re.compile(pattern.replace(r"\z", r"\Z"))
+        except (re.error, OverflowError, RecursionError):
+            raise NoPattern(why) from None
+        return lambda text: python.search(text) is not None
+    for flags in ("v", ""):
+        try:
+            return _searching(Regex(wanted, flags))
+        except RegressError:
+            continue
+    raise NoPattern(why)
+
+
+def _searching(regex: Regex) -> Callable[[str], bool]:
+    return lambda text: regex.find(without_surrogates(text)) is not None
 
 
 _CHECKS: Final[dict[str, Callable[[str], bool]]] = {
@@ -101,8 +150,32 @@ _CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "uuid": _uuid,
     "json-pointer": lambda text: bool(_POINTER.fullmatch(text)),
     "relative-json-pointer": lambda text: bool(_RELATIVE_POINTER.fullmatch(text)),
-    "regex": lambda text: _made(re.compile, text),
+    "regex": lambda text: _made(read_pattern, text),
 }
+
+
+FORMS: Final = {
+    "date": "a date as YYYY-MM-DD, for example 2026-01-31",
+    "time": "a time with its offset, for example 09:30:00Z",
+    "date-time": "a date and time with its offset, for example 2026-01-31T09:30:00Z",
+    "duration": "a duration of ISO 8601, for example P3DT12H",
+    "email": "an email address alone, for example ada@example.org",
+    "idn-email": "an email address alone, for example ada@example.org",
+    "hostname": "a host name alone, for example www.example.org",
+    "idn-hostname": "a host name alone, for example www.example.org",
+    "ipv4": "an IPv4 address, for example 192.0.2.1",
+    "ipv6": "an IPv6 address, for example 2001:db8::1",
+    "uri": "a whole URI, for example https://example.org/a",
+    "uri-reference": "a URI or a path, for example /a/b",
+    "iri": "a whole IRI, for example https://example.org/a",
+    "iri-reference": "an IRI or a path, for example /a/b",
+    "uri-template": "a URI template, for example https://example.org/{id}",
+    "uuid": "a UUID, for example 3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+    "json-pointer": "a JSON Pointer, for example /a/0",
+    "relative-json-pointer": "a relative JSON Pointer, for example 1/a",
+    "regex": "a regular expression",
+}
+"""What each format wants, as it is said to a model: the name alone tells it nothing."""
 
 
 def format_checker() -> FormatChecker:

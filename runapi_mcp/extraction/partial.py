@@ -1,6 +1,7 @@
 """What a JSON answer amounts to while it is still being written."""
 
-from typing import Final
+import re
+from typing import Final, cast
 
 from pydantic_core import from_json
 
@@ -8,8 +9,9 @@ from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _MOST_FIELDS: Final = 200
 _DEEPEST: Final = 6
-_PROSE: Final = 200
-"""Characters without a bracket after which an answer is prose."""
+_PROSE: Final = 1_500
+"""Characters without a bracket after which an answer is prose; a preface is shorter."""
+_THOUGHTS: Final = re.compile(r"<(?:think|thinking|thought|reasoning)>")
 _ALL_KINDS: Final = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 Path = tuple[str | int, ...]
 
@@ -72,18 +74,13 @@ def kinds_of(schema: JsonObject, depth: int = 0) -> frozenset[str]:
 def hopeless(text: str, kinds: frozenset[str]) -> str | None:
     """Return why an answer that begins with `text` cannot become JSON of one of `kinds`, or `None`."""
     bare = text.lstrip("\ufeff \t\r\n")
-    if bare.startswith("```"):
-        _, newline, bare = bare.partition("\n")
-        bare = bare.lstrip()
-        if not newline:
-            return None
-    if not bare:
+    if kinds - {"object", "array"} or _THOUGHTS.match(bare):
         return None
-    begun = {"{": "object", "[": "array"}.get(bare[0])
-    if begun is not None:
-        wanted = " or ".join(sorted(kinds))
-        return None if begun in kinds else f"it begins as an {begun} where the schema wants {wanted}"
-    if kinds - {"object", "array"} or any(sign in bare for sign in ("{", "[", "```")):
+    if bare.startswith("["):
+        # A list of one may be read as its item.
+        several = "array" not in kinds and len(cast("list[JsonValue]", read_partial(bare) or [])) > 1
+        return "it is a list of several where the schema wants one object" if several else None
+    if any(sign in bare for sign in ("{", "[", "```")):
         return None
     return "it is prose where JSON was asked for" if len(bare) > _PROSE else None
 

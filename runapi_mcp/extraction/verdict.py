@@ -1,12 +1,11 @@
-"""What a generation keeps of its check: all that its result needs, so that nothing is judged twice."""
+"""What came of an extraction: all that its result needs, so that nothing is judged twice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from runapi_mcp.extraction.exact import NotJson, inexact, items, loaded, parse, written
-from runapi_mcp.extraction.judge import Judge
-from runapi_mcp.extraction.outcome import Outcome, of_many, of_one
+from runapi_mcp.extraction.exact_json import list_inexact, write_json
+from runapi_mcp.extraction.find_json import Scan, scan_answer
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 MOST_REJECTED: Final = 50
@@ -26,6 +25,7 @@ class Verdict:
         count: Of many, how many items the document has.
         exact: The numbers of the document that a double does not hold, as written, by JSON Pointer.
         unchecked: Why it was not checked in full; empty if it was.
+        unwrapped: How the value was wrapped, if it did not conform as it came; a sentence.
     """
 
     document: str
@@ -35,6 +35,7 @@ class Verdict:
     count: int = 0
     exact: JsonObject = field(default_factory=dict)
     unchecked: str = ""
+    unwrapped: str = ""
 
     def kept(self) -> JsonObject:
         """Return it as JSON."""
@@ -46,11 +47,12 @@ class Verdict:
             "count": self.count,
             "exact": self.exact,
             "unchecked": self.unchecked,
+            "unwrapped": self.unwrapped,
         }
 
 
 def verdict_of(kept: JsonObject) -> Verdict:
-    """Return the verdict that :meth:`Verdict.kept` wrote."""
+    """Return the verdict that :meth:`Verdict.kept` wrote, maybe that of an older version."""
     rejected = cast("dict[str, list[str]]", kept["rejected"])
     return Verdict(
         str(kept["document"]),
@@ -60,46 +62,35 @@ def verdict_of(kept: JsonObject) -> Verdict:
         int(cast("int", kept["count"])),
         cast("JsonObject", kept["exact"]),
         str(kept["unchecked"]),
+        str(kept.get("unwrapped", "")),
     )
 
 
-def judged(judge: Judge, texts: Sequence[str], begin: str, *, many: bool) -> Verdict:
-    """Return what came of the texts of all rounds, oldest first; `begin` is what the first continues.
-
-    Raises:
-        TooDear: It takes more than the judge may.
-    """
-    if many:
-        return _concluded(of_many(texts, begin, judge))
-    return _concluded(of_one(texts[-1] if texts else "", begin, judge))
-
-
-def read(texts: Sequence[str], *, many: bool) -> Verdict:
+def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:
     """Return what the last of the texts is as JSON, without judging it."""
-    last = texts[-1] if texts else ""
-    try:
-        value, closed = items(last) if many else (parse(last), True)
-    except NotJson:
-        return Verdict("")
-    return _concluded(Outcome(value, closed=closed))
+    scan = scan_answer(texts[-1]) if texts else Scan()
+    whole = [found.value for found in scan.values if not found.flaw]
+    if many:
+        listed = next((value for value in whole if isinstance(value, list)), None)
+        rest = scan.rest[: scan.items] if isinstance(scan.rest, list) else None
+        return conclude(listed) if listed is not None else conclude(rest, closed=False)
+    return conclude(whole[0]) if len(whole) == 1 else Verdict("")
 
 
-def value_of(document: str) -> JsonValue:
-    """Return the value of a verdict's document."""
-    return loaded(document) if document else None
-
-
-def _concluded(found: Outcome) -> Verdict:
-    nothing = bool(found.violations) and found.value in (None, {}, [])
+def conclude(
+    value: JsonValue,
+    violations: Sequence[str] = (),
+    rejected: Mapping[int, Sequence[str]] | None = None,
+    *,
+    closed: bool = True,
+    unwrapped: str = "",
+) -> Verdict:
+    """Return the verdict on a value, or on the part of it that conforms."""
+    nothing = (value is None and not closed) or (violations and value in (None, {}, []))
     told = {
         place: lines if at < MOST_REJECTED else lines[:1]
-        for at, (place, lines) in enumerate(found.rejected.items())
+        for at, (place, lines) in enumerate((rejected or {}).items())
     }
-    return Verdict(
-        "" if nothing else written(found.value),
-        found.violations,
-        told,
-        found.closed,
-        len(found.value) if isinstance(found.value, list) else 0,
-        inexact(found.value),
-    )
+    count = len(value) if isinstance(value, list) else 0
+    document = "" if nothing else write_json(value)
+    return Verdict(document, tuple(violations), told, closed, count, list_inexact(value), "", unwrapped)

@@ -12,14 +12,16 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.files import folders, git
 from runapi_mcp.files.kinds import KINDS, as_text, binary_kind, is_meant_as_text, is_taken, kind_of_url
-from runapi_mcp.files.paths import local_path, read_allowed, roots
+from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.wire.types import Inline, Linked, Part, Text
 
 _DATA_URL: Final = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?(?:;[a-z-]+=[^;,]*)*(;base64)?,", re.IGNORECASE)
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]")
+_URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
+_DATA: Final = re.compile(r"\s*data:[^\s,]*,", re.IGNORECASE)
+_DIFF: Final = re.compile(r"\s*git:(\S*\.\.\S*)\s*")
 _MOST_URL_CHARS: Final = 8192
 MOST_TOGETHER: Final = 64 * MIB
 """Bytes of all files of one call; a request is a third larger than what it carries."""
@@ -37,10 +39,17 @@ class ResourceLink(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The parts that stand for a call's files, and whether one needs more than images and text."""
+    """The parts that stand for a call's files.
+
+    Attributes:
+        parts: The parts.
+        binary: Whether one needs more than images and text.
+        notices: What must be said of what was sent and what was left out, a sentence or two each.
+    """
 
     parts: tuple[Part, ...] = ()
     binary: bool = False
+    notices: tuple[str, ...] = ()
 
 
 async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
@@ -49,37 +58,47 @@ async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Att
     Raises:
         InputError: One line for each file that cannot be used, saying why and what would be right.
     """
-    return await anyio.to_thread.run_sync(_attach, files, settings) if files else Attached()
+    if not files:
+        return Attached()
+    return await anyio.to_thread.run_sync(_attach, files, settings, abandon_on_cancel=True)
 
 
 def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
+    allowed = reach(settings.allow_dirs, working_dir=settings.working_dir_files)
     parts: list[Part] = []
     problems: list[str] = []
+    notices: list[str] = []
     room = MOST_TOGETHER
     for position, file in enumerate(files):
         try:
-            part = _part(ResourceLink(uri=file) if isinstance(file, str) else file, settings)
+            link = ResourceLink(uri=file) if isinstance(file, str) else file
+            part, notice = _part(link, settings, allowed)
         except InputError as error:
             problems.append(f"files[{position}]: {error}")
             continue
         room -= _weight(part)
         parts.append(part)
+        if notice:
+            notices.append(notice)
         if room < 0:
             problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together.")
             break
     if problems:
         raise InputError("\n".join(problems), advice="")
-    return Attached(tuple(parts), any(is_binary(part) for part in parts))
+    return Attached(tuple(parts), any(is_binary(part) for part in parts), tuple(notices))
 
 
-def _part(link: ResourceLink, settings: Settings) -> Part:
+def _part(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part, str]:
+    """Return the part for a file, and what must be said of it."""
     match _scheme(link.uri):
         case "data":
-            return _from_data_url(link.uri, link.name or "data", settings.max_file_bytes)
+            return _from_data_url(link.uri, link.name or "data", settings.max_file_bytes), ""
         case "https":
-            return _linked(link)
+            return _linked(link), ""
+        case "git":
+            return _from_diff(link.uri, allowed, settings)
         case "" | "file":
-            return _from_path(link, settings)
+            return _from_path(link, settings, allowed)
         case scheme:
             raise InputError(
                 f"{one_line(scheme, 40)}: URLs are not taken.",
@@ -88,7 +107,12 @@ def _part(link: ResourceLink, settings: Settings) -> Part:
 
 
 def _scheme(uri: str) -> str:
-    found = None if _WINDOWS_PATH.match(uri) else _SCHEME.match(uri)
+    """Return what kind of address it is; empty for a path, which may hold a colon too."""
+    if _DATA.match(uri):
+        return "data"
+    if _DIFF.fullmatch(uri):
+        return "git"
+    found = _URL.match(uri)
     return found[1].lower() if found else ""
 
 
@@ -127,11 +151,36 @@ def _split(url: str) -> SplitResult | None:
         return None
 
 
-def _from_path(link: ResourceLink, settings: Settings) -> Part:
-    path = local_path(link.uri)
-    folders = roots(settings.allow_dirs, working_dir=settings.working_dir_files)
-    content = read_allowed(path, folders, settings.max_file_bytes + 1)
-    return _from_bytes(content, link.name or path.name, settings.max_file_bytes)
+def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part, str]:
+    path = allowed.find(link.uri)
+    shown = one_line(link.name or link.uri.strip(), 200)
+    if allowed.local:
+        if folders.is_pattern(link.uri) and not allowed.is_there(path):
+            start, pattern = folders.split_pattern(str(path))
+            folder = allowed.judge(allowed.find(start))
+            return _gathered(folders.gather(folder, pattern, shown, allowed))
+        if allowed.is_there(path) and path.is_dir():
+            return _gathered(folders.gather(allowed.judge(path), "", shown, allowed))
+    content = allowed.read(path, settings.max_file_bytes + 1)
+    return _from_bytes(content, link.name or path.name, settings.max_file_bytes), ""
+
+
+def _gathered(found: folders.Gathered) -> tuple[Part, str]:
+    return Text(found.text), found.plan
+
+
+def _from_diff(name: str, allowed: Reach, settings: Settings) -> tuple[Part, str]:
+    if not allowed.local:
+        raise InputError("a diff is taken over stdio alone.", advice="Attach it as a file, or in the prompt.")
+    refs = name.strip().removeprefix("git:")
+    patch, secret = git.diff(refs, allowed.folders, settings.max_file_bytes)
+    if not patch.strip():
+        raise InputError(f"{one_line(refs, 80)} changes nothing.", advice="Name two commits that differ.")
+    left = (
+        f" Left out, as it may hold secrets: {', '.join(one_line(n, 80) for n in secret)}." if secret else ""
+    )
+    tokens = f"{len(patch) // 4:,}"
+    return Text(f"Diff {refs}:\n\n{patch}"), f"Diff {one_line(refs, 80)}: about {tokens} tokens.{left}"
 
 
 def _from_data_url(url: str, name: str, limit: int) -> Part:

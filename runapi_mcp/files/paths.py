@@ -2,18 +2,26 @@
 
 A path is judged after every link in it is resolved, and what was judged is opened from the top down
 without following any: a link put in place meanwhile, of the file or of a folder above it, leads
-nowhere. Whether a path outside the allowed folders exists is not told.
+nowhere. Whether a path outside the allowed folders exists is not told. A file that holds secrets by its
+name is not read because a folder around it may be.
 """
 
+import difflib
 import os
+import platform
+import re
 import stat
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.files.secrets import is_secret
 
 _NEVER: Final = tuple(Path(folder) for folder in ("/proc", "/sys", "/dev"))
 """Folders whose files show the machine and this process, its key included; never read."""
@@ -26,24 +34,199 @@ _NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 _FOLDER: Final = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
 
 
-def local_path(name: str) -> Path:
-    """Return the path that a name or a `file://` URL means.
+_QUOTES: Final = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "<": ">"}
+_DRIVE: Final = re.compile(r"/?([A-Za-z]):[\\/](.*)", re.DOTALL)
+_MOUNTED: Final = re.compile(r"/(?:mnt/|cygdrive/)?([A-Za-z])/(.*)", re.DOTALL)
+_DISTRIBUTION: Final = re.compile(r"[\\/]{2}wsl(?:\.localhost|\$)[\\/][^\\/]+(.*)", re.DOTALL | re.IGNORECASE)
+_MOST_SIBLINGS: Final = 10_000
+_UNSEEN_ALLOWED: Final = "\u200d"
+"""Joins emoji, in names as elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What of this machine may be read.
+
+    Attributes:
+        folders: The folders that files may come from, links resolved.
+        local: Whether the one who asks sits at this machine: their ~ is its, and whole folders may be named.
+    """
+
+    folders: tuple[Path, ...]
+    local: bool = True
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path, links resolved, is in one of the folders."""
+        return any(path.is_relative_to(folder) for folder in self.folders)
+
+    def find(self, name: str) -> Path:
+        """Return the path that a name or a `file://` URL means: the first reading of it that is there.
+
+        People and models write names as other programs show them: in quotes, with blanks escaped for a
+        shell, with ~ for the home folder, from the project's folder, with a space that is another space.
+        If no reading is there, the plainest one is returned, for reading it to say so.
+
+        Raises:
+            InputError: It is no path of this machine.
+        """
+        plainest = next(readings(name, local=self.local, windows=os.name == "nt", wsl=_in_wsl()))
+        _check_name(plainest)
+        for reading in readings(name, local=self.local, windows=os.name == "nt", wsl=_in_wsl()):
+            if reading.startswith(("\\\\", "//")) or not _is_seen(reading) or not reading.strip():
+                continue
+            for path in self._from_folders(_at_home(reading) if self.local else Path(reading)):
+                if self.is_there(path):
+                    return path
+                if (alike := self._alike(path)) is not None:
+                    return alike
+        if os.name != "nt" and (drive := _DRIVE.match(plainest)):
+            where = one_line(f"/mnt/{drive[1].lower()}/{drive[2].replace(chr(92), '/')}", 200)
+            raise InputError(
+                f"{one_line(plainest, 200)} is a path of Windows; this server runs on {platform.system()}.",
+                advice=f"Under WSL that is {where}; in a container, give the path where it is mounted.",
+            )
+        return _at_home(plainest) if self.local else Path(plainest)
+
+    def read(self, path: Path, most: int) -> bytes:
+        """Return up to `most` bytes of a regular file.
+
+        Raises:
+            InputError: It is outside the folders, holds secrets by its name, is not there, cannot be
+                read, or is no regular file.
+        """
+        with _opened(path, self.judge(path), self) as file:
+            opened = os.fstat(file.fileno())
+            if not stat.S_ISREG(opened.st_mode):
+                raise InputError(f"{_shown(path)} is not a regular file.")
+            if not _WALKS and not _is_still(self.judge(path), opened):
+                raise InputError(f"{_shown(path)} changed while it was being opened.")
+            return file.read(most)
+
+    def judge(self, path: Path) -> Path:
+        """Return what a path leads to, if that may be read.
+
+        Raises:
+            InputError: It is outside the folders, or holds secrets by its name.
+        """
+        resolved = self._resolve(path)
+        around = [folder for folder in self.folders if resolved.is_relative_to(folder)]
+        named = any(is_secret(folder) for folder in around)
+        if not named and (
+            is_secret(PurePath(path.name)) or any(is_secret(resolved.relative_to(f)) for f in around)
+        ):
+            raise InputError(
+                f"{_shown(path)} may hold secrets, going by its name, and is not sent to a model.",
+                advice=f"Whoever set this server up can allow it by name: --allow-dir {_shown(resolved)}",
+            )
+        return resolved
+
+    def _resolve(self, path: Path) -> Path:
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError, ValueError):
+            raise InputError(f"{_shown(path)} cannot be resolved.") from None
+        if any(resolved.is_relative_to(folder) for folder in _NEVER):
+            raise InputError(f"{_shown(path)} is not a file to read.")
+        if not self.holds(resolved):
+            shown = ", ".join(map(str, self.folders)) or _no_folder(self)
+            raise InputError(
+                f"{_shown(path)} is outside the folders this server may read ({shown}).",
+                advice="Whoever set it up can allow more with --allow-dir or RUNAPI_MCP_ALLOW_DIR"
+                + ("." if self.folders else ": runapi-mcp --allow-dir ~/projects install HOST writes it."),
+            )
+        return resolved
+
+    def _from_folders(self, path: Path) -> Iterator[Path]:
+        """Yield a path; a relative one from each of the folders too: a host may start a server anywhere."""
+        yield path
+        if not path.is_absolute():
+            yield from (folder / path for folder in self.folders)
+
+    def is_there(self, path: Path) -> bool:
+        """Whether something is at a path that may be read; of other places nothing is told."""
+        try:
+            return os.path.lexists(self._resolve(path))
+        except (InputError, OSError, ValueError):
+            return False
+
+    def _alike(self, path: Path) -> Path | None:
+        """Return the one file whose name differs in nothing that is seen, as in its kind of space."""
+        same = [path.with_name(name) for name in self._siblings(path) if _plain(name) == _plain(path.name)]
+        return same[0] if len(same) == 1 else None
+
+    def _siblings(self, path: Path) -> list[str]:
+        """Return the names in a path's folder, if that may be read."""
+        if not path.name or not self.is_there(path.parent):
+            return []
+        with suppress(OSError), os.scandir(path.parent) as entries:
+            return [entry.name for entry in islice(entries, _MOST_SIBLINGS)]
+        return []
+
+    def meant(self, path: Path) -> str:
+        """Return a sentence that names the file that may have been meant; empty if none is like it."""
+        close = difflib.get_close_matches(path.name, self._siblings(path), n=1, cutoff=0.75)
+        return f"Did you mean {one_line(close[0], 100)}?" if close else ""
+
+
+def readings(name: str, *, local: bool, windows: bool, wsl: bool) -> Iterator[str]:
+    """Yield what a name may mean as a path, the plainest reading first.
+
+    Args:
+        name: What was written.
+        local: Whether it was written by somebody at this machine.
+        windows: Whether this is Windows.
+        wsl: Whether this is Linux inside Windows.
 
     Raises:
-        InputError: It is no path of this machine.
+        InputError: It is a broken `file://` URL, or one of another machine.
     """
-    if name[:5].lower() == "file:":
-        name = _path_of(name)
-    if name.startswith(("\\\\", "//")):
+    bare = name.strip(" \t")
+    if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]:
+        bare = bare[1:-1].strip(" \t")
+    url = bare[:5].lower() == "file:"
+    plain = _path_of(bare, windows=windows) if url else bare
+    yield plain
+    yield name
+    if bare.startswith("@"):  # as hosts mark a file in a prompt
+        yield bare[1:]
+    if not windows and "\\" in plain:  # as shells and terminals escape blanks
+        yield re.sub(r"\\(.)", r"\1", plain)
+    if windows and (mounted := _MOUNTED.fullmatch(plain)):
+        yield f"{mounted[1].upper()}:/{mounted[2]}"
+    if wsl and (drive := _DRIVE.fullmatch(plain)):
+        yield f"/mnt/{drive[1].lower()}/{drive[2].replace(chr(92), '/')}"
+    if wsl and (inside := _DISTRIBUTION.fullmatch(plain)):
+        yield inside[1].replace("\\", "/")
+
+
+def _check_name(name: str) -> None:
+    """See that a name can be one of this machine's.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if name.startswith(("\\\\", "//")) and not _DISTRIBUTION.fullmatch(name):
         raise InputError("a network path is not taken.", advice="Copy the file into an allowed folder.")
     if not name.strip():
         raise InputError("empty.", advice="Give a path, or a file://, https:// or data: URL.")
-    if not name.isprintable():
+    if not _is_seen(name):
         raise InputError("this path holds a line break or another character that is not seen.")
-    return Path(name)
 
 
-def _path_of(url: str) -> str:
+def _is_seen(name: str) -> bool:
+    """Whether all of a name is seen; blanks of every kind are, macOS writes some in names of screenshots."""
+    return all(c.isprintable() or unicodedata.category(c) == "Zs" or c in _UNSEEN_ALLOWED for c in name)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name)
+
+
+def _in_wsl() -> bool:
+    return "microsoft" in platform.release().lower()
+
+
+def _path_of(url: str, *, windows: bool) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -53,11 +236,19 @@ def _path_of(url: str) -> str:
             "a file:// URL of another machine is not taken.", advice="Write file:///PATH, with three slashes."
         )
     path = unquote(parts.path)
-    return path.lstrip("/") if os.name == "nt" else path
+    return path.lstrip("/") if windows else path
 
 
-def roots(allow_dirs: Sequence[str], *, working_dir: bool) -> tuple[Path, ...]:
-    """Return the folders that files may come from: the working directory and those allowed by setting.
+def resolve_folders(folders: Iterable[str]) -> tuple[str, ...]:
+    """Return folders that may be read as they are now: ~ replaced, relative ones from here, links followed.
+
+    Done once, when a server starts: a link that is put in the place of one later leads nowhere.
+    """
+    return tuple(str(_at_home(folder).resolve()) for folder in folders)
+
+
+def reach(allow_dirs: Sequence[str], *, working_dir: bool) -> Reach:
+    """Return what may be read: the working directory, and the folders allowed by setting.
 
     A working directory that is the user's home or holds it, the top of the file system above all, is
     none: hosts start servers there when they know of no project, and everything of the user's is under
@@ -65,7 +256,13 @@ def roots(allow_dirs: Sequence[str], *, working_dir: bool) -> tuple[Path, ...]:
     """
     here = _here() if working_dir else None
     own = () if here is None or _holds_home(here) else (here,)
-    return (*own, *(_at_home(folder).resolve() for folder in allow_dirs))
+    return Reach((*own, *map(Path, allow_dirs)), working_dir)
+
+
+def _no_folder(reach: Reach) -> str:
+    return (
+        f"there is none: it was started in {_here()}, which is no project" if reach.local else "there is none"
+    )
 
 
 def _holds_home(folder: Path) -> bool:
@@ -89,28 +286,13 @@ def _here() -> Path | None:
     return None
 
 
-def read_allowed(path: Path, folders: Sequence[Path], most: int) -> bytes:
-    """Return up to `most` bytes of a regular file under one of `folders`.
-
-    Raises:
-        InputError: It is outside of them, is not there, cannot be read, or is no regular file.
-    """
-    with _opened(path, _allowed(path, folders)) as file:
-        opened = os.fstat(file.fileno())
-        if not stat.S_ISREG(opened.st_mode):
-            raise InputError(f"{_shown(path)} is not a regular file.")
-        if not _WALKS and not _is_still(_allowed(path, folders), opened):
-            raise InputError(f"{_shown(path)} changed while it was being opened.")
-        return file.read(most)
-
-
-def _opened(path: Path, resolved: Path) -> BinaryIO:
+def _opened(path: Path, resolved: Path, reach: Reach) -> BinaryIO:
     try:
         # One step: a directory can be opened, but not as a file, and is closed again.
         return open(resolved, "rb", opener=_open_without_links)
     except FileNotFoundError:
         start = "" if path.is_absolute() else f"A relative path starts at {_here()}; give the whole one."
-        raise InputError(f"{_shown(path)} does not exist.", advice=start) from None
+        raise InputError(f"{_shown(path)} does not exist.", advice=reach.meant(path) or start) from None
     except OSError as error:
         raise InputError(f"{_shown(path)} cannot be read ({error.strerror}).") from None
 
@@ -135,22 +317,6 @@ def _open_without_links(path: str, flags: int) -> int:
         return os.open(last, flags, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def _allowed(path: Path, folders: Sequence[Path]) -> Path:
-    try:
-        resolved = path.resolve()
-    except (OSError, RuntimeError, ValueError):
-        raise InputError(f"{_shown(path)} cannot be resolved.") from None
-    if any(resolved.is_relative_to(folder) for folder in _NEVER):
-        raise InputError(f"{_shown(path)} is not a file to read.")
-    if not any(resolved.is_relative_to(folder) for folder in folders):
-        shown = ", ".join(map(str, folders)) or "there is none"
-        raise InputError(
-            f"{_shown(path)} is outside the folders this server may read ({shown}).",
-            advice="Whoever set it up can allow more with --allow-dir or RUNAPI_MCP_ALLOW_DIR.",
-        )
-    return resolved
 
 
 def _is_still(path: Path, opened: os.stat_result) -> bool:

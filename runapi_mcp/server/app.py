@@ -20,7 +20,7 @@ from runapi_mcp import logs
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.host_limits import Sessions
-from runapi_mcp.own_key import OwnKey
+from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import Context, caller_of, session_of
 from runapi_mcp.settings import Settings
@@ -83,7 +83,15 @@ class App:
     sessions: Sessions = field(default_factory=Sessions)
 
     def run(self, ctx: Context) -> Run:
-        """Return a request's way to generations."""
+        """Return a request's way to generations.
+
+        Raises:
+            SettingsError: The environment holds what cannot be used; nothing is asked until it is corrected.
+        """
+        if self.settings.problem:
+            raise SettingsError(
+                self.settings.problem, advice="Correct it in the host's config, then restart it."
+            )
 
         async def report(seconds: float, line: str) -> None:
             await ctx.session.report_progress(seconds, None, line)

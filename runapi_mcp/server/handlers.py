@@ -77,8 +77,8 @@ class Handlers:
     async def _called(
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
+        run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
         args, ignored = _read(tool, arguments)
-        run = self._app.run(ctx)
         await run.begin(tool.opening)
         reply = (await tool.perform(args, run)).saying(ignored)
         entry.replied(reply)

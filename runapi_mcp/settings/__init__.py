@@ -4,8 +4,15 @@ The command line's flags and the table of settings come from the same metadata. 
 only, and no more of it than must be: a host waits for this.
 """
 
-from runapi_mcp.settings.env import KEY_NAMES, Option, from_env, options, values_from
-from runapi_mcp.settings.reading import LOOPBACK, Hold, key_problem, read_base_url, read_model_id
+from runapi_mcp.settings.env import KEY_NAMES, Option, for_host, from_env, options
+from runapi_mcp.settings.reading import (
+    LOOPBACK,
+    Hold,
+    is_reference,
+    key_problem,
+    read_base_url,
+    read_model_id,
+)
 from runapi_mcp.settings.value import DEFAULT_BASE_URL, MIB, PAGE_CHARS, LogLevel, Settings
 
 __all__ = [
@@ -18,10 +25,11 @@ __all__ = [
     "LogLevel",
     "Option",
     "Settings",
+    "for_host",
     "from_env",
+    "is_reference",
     "key_problem",
     "options",
     "read_base_url",
     "read_model_id",
-    "values_from",
 ]

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.settings.reading import OneOf, key_problem, read_base_url, secret
-from runapi_mcp.settings.value import PAGE_CHARS, Settings
+from runapi_mcp.settings.reading import OneOf, is_reference, key_problem, read_base_url, secret
+from runapi_mcp.settings.value import PAGE_CHARS, TASTE, Settings
 
 KEY_NAMES: Final = ("RUNAPI_TOKEN", "RUNAPI_API_KEY")
 _GOOGLE = ("googleapis.com", "google.com")
@@ -23,29 +23,58 @@ def from_env(env: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: A value is not what its setting takes; the message names both.
     """
+    values, wrong = _read(env)
+    if wrong:
+        raise wrong[0]
+    return _with_key(env, values)
+
+
+def for_host(env: Mapping[str, str]) -> Settings:
+    """Read the settings of a server that a host starts, and that must come up to say what is wrong.
+
+    A value that cannot be used becomes the settings' `problem`, by which every call is refused. A reference
+    that the host did not fill in counts as not set where the setting is one of taste: hosts write such for
+    what a person left empty. Elsewhere it would be a limit or a folder that somebody believes to be set.
+    """
+    taste = {option.env for option in options() if option.taste}
+    left_empty = {name for name, value in _given(env).items() if name in taste and is_reference(value)}
+    meant = {name: value for name, value in env.items() if name not in left_empty}
+    values, wrong = _read(meant)
+    settings = _with_key(meant, values)
+    return replace(settings, problem="\n".join(map(str, wrong))) if wrong else settings
+
+
+def _with_key(env: Mapping[str, str], values: Mapping[str, object]) -> Settings:
     given = _given(env)
-    values = values_from(env)
-    key_name: str | None = next((name for name in KEY_NAMES if name in given), None)
-    if key_name is None and values.get("base_url") and "RUNAPI_BASE_URL" not in given:
-        key_name = "GOOGLE_API_KEY"
-    problem = key_problem(key_name, given[key_name]) if key_name else ""
-    key = secret(given[key_name]) if key_name and not problem else None
+    names: list[str] = [name for name in KEY_NAMES if name in given]
+    if not names and values.get("base_url") and "RUNAPI_BASE_URL" not in given:
+        names = ["GOOGLE_API_KEY"]
+    # A reference that was not filled in under one name does not hide a key under the other.
+    name = next((name for name in names if not is_reference(given.get(name, ""))), next(iter(names), None))
+    problem = key_problem(name, given[name]) if name else ""
+    key = secret(given[name]) if name and not problem else None
     return Settings(key=key, key_problem=problem, **cast("dict[str, Any]", values))
 
 
-def values_from(env: Mapping[str, str]) -> dict[str, object]:
-    """Return what `env` sets, by the names of :class:`Settings`; the key is left out.
-
-    Raises:
-        SettingsError: A value is not what its setting takes; the message names both.
-    """
+def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError]]:
+    """Return what `env` sets, by the names of :class:`Settings`, without the key; and what cannot be used."""
     given = _given(env)
-    values = {option.name: option.parsed(given[option.env]) for option in options() if option.env in given}
-    if "base_url" not in values and not given.keys() & set(KEY_NAMES) and (pair := _google_pair(given)):
-        values["base_url"] = pair
+    values: dict[str, object] = {}
+    wrong: list[SettingsError] = []
+    for option in options():
+        if option.env in given:
+            try:
+                values[option.name] = option.parsed(given[option.env])
+            except SettingsError as error:
+                wrong.append(error)
+    if "RUNAPI_BASE_URL" not in given and not given.keys() & set(KEY_NAMES):
+        try:
+            values |= {"base_url": pair} if (pair := _google_pair(given)) else {}
+        except SettingsError as error:
+            wrong.append(error)
     if host_tokens := given.get("MAX_MCP_OUTPUT_TOKENS"):
         values["max_result_chars"] = _within_host_budget(host_tokens, values.get("max_result_chars"))
-    return values
+    return values, wrong
 
 
 def _given(env: Mapping[str, str]) -> dict[str, str]:
@@ -61,6 +90,8 @@ class Option:
     about: str
     default: object
     read: Callable[[str], object] = field(repr=False)
+    taste: bool = False
+    """Whether it does no harm if a host's reference to it stays unfilled: the default will do."""
 
     @property
     def flag(self) -> str:
@@ -115,6 +146,7 @@ def options() -> list[Option]:
             f.metadata["about"],
             "" if f.default is None else f.default,
             f.metadata["read"],
+            f.name in TASTE,
         )
         for f in fields(Settings)
         if f.metadata and f.default is not MISSING

@@ -61,6 +61,8 @@ def read_base_url(text: str) -> str:
     Raises:
         ValueError: It is not https (or http to this machine), or carries more than host and path.
     """
+    if holds_reference(text):
+        raise ValueError("an https:// URL; the host did not fill in a reference in it")
     try:
         url = urlsplit(text)
         port = url.port
@@ -104,6 +106,8 @@ def read_model_id(text: str) -> str:
 
 def read_store(text: str) -> "SecretStr":
     """Read where the shared store is; a secret, for it may hold a password."""
+    if holds_reference(text):
+        raise ValueError("a redis:// URL; the host did not fill in a reference in it")
     url = urlsplit(text)
     where = url.path if url.scheme == "unix" else url.hostname
     if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
@@ -120,6 +124,8 @@ def secret(text: str) -> "SecretStr":
 
 def read_folders(text: str) -> tuple[str, ...]:
     """Return the folders of a list separated by commas or line breaks."""
+    if holds_reference(text):
+        raise ValueError("folders; the host did not fill in a reference in it")
     return tuple(part.strip() for part in re.split(r"[\n,]", text) if part.strip())
 
 
@@ -130,10 +136,50 @@ def read_switch(text: str) -> bool:
     return text.lower() in ("1", "true", "yes", "on")
 
 
+_WHOLE_REFERENCE = re.compile(
+    r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>",
+    re.IGNORECASE | re.DOTALL,
+)
+_PLACEHOLDER = re.compile(
+    r"your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)|\[.*\]"
+    r"|changeme|replace[-_ ]?me|placeholder",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFERENCE = re.compile(
+    r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>|\[.*\]"
+    r"|your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)"
+    r"|changeme|replace[-_ ]?me|placeholder",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFERENCE = re.compile(
+    r"\$\{[^}]*\}|\{env:[^}]*\}|\{\{[^}]*\}\}|(?:^|[/\\,])(?:%[A-Za-z_]\w*%|\$[A-Za-z_]\w*)|:\$[A-Z][A-Z0-9_]{2,}@"
+)
+_QUOTES = "\"'`“”‘’"
+
+
+def is_reference(text: str) -> bool:
+    """Whether a value is nothing but a reference, in the spelling of one host or another.
+
+    Hosts hand on as it stands what they cannot fill in, or what is written as another host would have it.
+    """
+    return _WHOLE_REFERENCE.fullmatch(text.strip(_QUOTES)) is not None
+
+
+def holds_reference(text: str) -> bool:
+    """Whether a part of a value is a reference that nobody filled in."""
+    return is_reference(text) or _REFERENCE.search(text) is not None
+
+
 def key_problem(name: str, key: str) -> str:
     """Return why `key` cannot be used, without showing any of it; empty if it can."""
-    if key.startswith(("${", "$(")):
+    if is_reference(key):
         return f"{name} holds a reference that the host did not fill in, not a key."
+    if _PLACEHOLDER.fullmatch(key.strip(_QUOTES)):
+        return f"{name} holds a placeholder, not a key."
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        return f"{name} holds a key in quotes; take the quotes out."
+    if key.startswith("AIza"):
+        return f"{name} holds a key of Google's, which RunAPI does not know; it was not sent there."
     if not key.isascii():
         return f"{name} holds a character that is not ASCII; a RunAPI key has none."
     if any(c.isspace() for c in key):

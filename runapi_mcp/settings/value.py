@@ -32,6 +32,11 @@ MIB: Final = 1024 * 1024
 PAGE_CHARS: Final = 40_000
 """Characters of one result page, unless a setting or the host says otherwise."""
 
+TASTE: Final = frozenset(
+    {"model", "search_model", "dialect", "hold", "log", "log_content", "fast_boot", "keyring"}
+)
+"""Of these the default will do where a host left a reference unfilled; the others are limits and places."""
+
 
 def _option(env: str, read: Callable[[str], T], default: T, about: str) -> T:
     """Declare a setting: its variable, how to read its text, its default, what it is for."""
@@ -46,6 +51,8 @@ class Settings:
     """The RunAPI key; `None` if there is none that could be used."""
     key_problem: str = ""
     """Why a key that was given cannot be used; never holds the key."""
+    problem: str = ""
+    """What cannot be used, in a server that came up all the same: it refuses every call with it."""
     working_dir_files: bool = True
     """Whether files may come from the working directory and a host's roots: over stdio alone."""
     keyring: bool = _option(

@@ -373,7 +373,7 @@ def _written(parameters: JsonObject, dialect: DialectName, position: int) -> Jso
 
 def _flaw(parameters: JsonObject) -> str:
     """Return why a schema cannot be followed."""
-    from runapi_mcp.extraction.judge import check_schema
+    from runapi_mcp.extraction.check import check_schema
 
     try:
         check_schema(parameters)
@@ -445,6 +445,7 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
     model, notices = model_for(args.model, run.settings.model, needs)
+    notices += attached.notices
     call = _call(args, model, attached.parts)
     if args.temperature is not None and _ignores_temperature(model):
         notices += (f"{model} ignores temperature.",)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import attach
 from runapi_mcp.generations.policy import Course
 from runapi_mcp.generations.values import Job, View
@@ -20,9 +19,9 @@ from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
-    # What knows JSON Schema takes a twentieth of the whole import: it waits for the first extraction.
+    # What an extraction needs is loaded with the first one.
+    from runapi_mcp.extraction.repair import Extraction
     from runapi_mcp.extraction.verdict import Verdict
-    from runapi_mcp.extraction.wanted import Extraction
 
 _SYSTEM: Final = (
     "Extract what the schema asks for from the material you are given. Use only what is in it; leave out "
@@ -33,6 +32,10 @@ _REFUSED: Final = (
     "The model's answer does not conform to the schema. Simplify the schema, or use another model."
 )
 _MOST_REJECTED: Final = 50
+_MOST_READ: Final = 20_000
+"""Characters of a list that are read while it is being written; it takes some milliseconds."""
+_GROWING: Final = "the list is still being written"
+_NEVER: Final = "it ended before it could be"
 _KINDS: Final = ("object", "array", "string", "number", "boolean", "null")
 
 
@@ -70,51 +73,27 @@ class ExtractArgs(Args):
     @property
     def extraction(self) -> "Extraction":
         """What is wanted."""
-        from runapi_mcp.extraction.judge import schema_of
-        from runapi_mcp.extraction.wanted import Extraction
+        from runapi_mcp.extraction.exact_json import schema_of
+        from runapi_mcp.extraction.repair import Extraction
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs)
 
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
     extraction = args.extraction
-    _check_keywords(extraction.schema)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     model, notices = model_for(args.model, run.settings.model, needs)
+    notices += attached.notices
     call = Call(
         model=model,
         turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
         system=_SYSTEM + (" Answer with a JSON array of all items there are, in order." if args.many else ""),
     )
-    job = await extraction.prepared(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
+    job = await extraction.prepare(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
     course = extraction.course(job)
     view, joined = await run.generate(job, course=course, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
-
-
-def _check_keywords(schema: JsonObject) -> None:
-    """See that a schema is not an example of the result, which as a schema allows everything.
-
-    Raises:
-        InputError: It holds something else and none of the keywords that ask for anything, or asks for
-            nothing at all: strict hosts empty a free-form object (openai/openai-agents-python#4310).
-    """
-    if not schema or schema.items() >= {"additionalProperties": False, "properties": {}}.items():
-        raise InputError(
-            "schema: it asks for nothing; the host may have emptied it on the way.",
-            advice="Give it as JSON text: a string.",
-        )
-    from jsonschema.validators import Draft7Validator, Draft202012Validator
-
-    asking = Draft202012Validator.VALIDATORS.keys() | Draft7Validator.VALIDATORS.keys()
-    known = asking | Draft7Validator.META_SCHEMA["properties"].keys()
-    other = next((key for key in schema if key not in known and not key.startswith("$")), None)
-    if other is not None and not asking & schema.keys():
-        raise InputError(
-            f"schema: {one_line(other, 60)!r} is no keyword of JSON Schema, and there is none beside it.",
-            advice='Write {"type": "object", "properties": {"NAME": {"type": "string"}}}.',
-        )
 
 
 def _material(args: ExtractArgs) -> str:
@@ -132,13 +111,13 @@ def _render(view: View, page: Page) -> Reply:
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if view.status == "running" and not extraction.many:
         return _written(view, "", page)
-    found = extraction.verdict(view)
+    found = _verdict(view)
     if found.unchecked and not (found.document and (extraction.many or view.status == "complete")):
         return _written(view, found.unchecked if view.status != "running" else "", page)
     if extraction.many:
         return _listed(view, found, page)
     if view.status == "complete" and not found.violations:
-        return _conforming(view, found, [], {}, page)
+        return _conforming(view, found, [*_unwrapped(found)], {}, page)
     return _refused(view, found, page)
 
 
@@ -157,7 +136,7 @@ def _listed(view: View, found: "Verdict", page: Page) -> Reply:
     ended = view.status != "running"
     if ended and found.violations:
         return _refused(view, found, page)
-    said = list(_left_out(found)) if ended else []
+    said = [*_left_out(found), *_unwrapped(found)] if ended else []
     facts: JsonObject = {}
     if found.rejected and ended:
         facts["rejected"] = [
@@ -168,6 +147,21 @@ def _listed(view: View, found: "Verdict", page: Page) -> Reply:
         said.append("The list stops in the middle of an item; the items before it are kept.")
     # A list that has only just begun has no items yet.
     return _conforming(view, found if found.document else replace(found, document="[]"), said, facts, page)
+
+
+def _verdict(view: View) -> "Verdict":
+    """Return what came of it so far; while a list is being written, its items unjudged."""
+    from runapi_mcp.extraction.verdict import Verdict, read_unjudged, verdict_of
+
+    if view.verdict is not None:
+        return verdict_of(view.verdict)
+    if view.status == "running" and len(view.answer.text) <= _MOST_READ:
+        return replace(read_unjudged([view.answer.text], many=True), unchecked=_GROWING)
+    return Verdict("", unchecked=_NEVER if view.status != "running" else _GROWING)
+
+
+def _unwrapped(found: "Verdict") -> list[str]:
+    return [found.unwrapped] if found.unwrapped else []
 
 
 def _left_out(found: "Verdict") -> Iterator[str]:
@@ -196,10 +190,13 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
         why = f" ({view.hopeless}.)" if view.hopeless else ""
         blocks += [f"{_REFUSED}{why}", "\n".join(f"- {line}" for line in found.violations)]
         content["violations"] = list(found.violations)
-    if found.document:
+    # A number alone may have been cut short.
+    if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
         blocks.append(f"The part that conforms:\n{found.document}")
         content["valid_part"] = _value(found)
-    blocks.append(f"What it wrote:\n{paged.shown}" if wrong or found.document else paged.shown)
+    # What was cut ends with a mark, lest its last number be taken for a whole one.
+    cut = "…" if view.status == "partial" else ""
+    blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)
     return paged.reply(*blocks, content=content, is_error=wrong)
 
 

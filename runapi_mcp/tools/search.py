@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from runapi_mcp.citations.annotate import Cited, cited
+from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.sources import host_of, is_host, source_lines
 from runapi_mcp.generations.policy import Plain
 from runapi_mcp.generations.values import View
@@ -172,7 +172,7 @@ def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return failed(view)
     args = SearchArgs.model_validate(view.job.arguments)
-    answer = cited(view.answer, args.max_sources, args.filters.allows, view.links)
+    answer = annotate(view.answer, args.max_sources, args.filters.allows, view.links)
     paged = Paged(view, answer.text, page)
     content: JsonObject = {
         "answer": paged.shown,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from runapi_mcp.citations.annotate import cited
-from runapi_mcp.citations.sentences import sentences
+from runapi_mcp.citations.annotate import annotate
+from runapi_mcp.citations.sentences import find_sentences
 from runapi_mcp.citations.sources import plain_title, safe_url, source_lines
 from runapi_mcp.tools.search import Filters
 from runapi_mcp.wire.types import Answer, Grounding, Source, Support
@@ -33,12 +33,12 @@ TWO = "The tower was built in 1889. It is very tall indeed."
 def test_grounded_means_that_every_sentence_has_a_source(
     claims: dict[str, tuple[int, ...]], grounded: object, uncited: tuple[str, ...]
 ) -> None:
-    found = cited(answer(TWO, "https://a.org/", claims=claims), 10)
+    found = annotate(answer(TWO, "https://a.org/", claims=claims), 10)
     assert (found.grounded, found.uncited) == (grounded, uncited)
 
 
 def test_links_in_the_text_are_listed_and_do_not_ground_it() -> None:
-    found = cited(answer("It is so ([A page](https://a.org/x)). See https://b.org/y."), 10)
+    found = annotate(answer("It is so ([A page](https://a.org/x)). See https://b.org/y."), 10)
     assert [(s["url"], s["title"], s["origin"]) for s in found.sources] == [
         ("https://a.org/x", "A page", "link"),
         ("https://b.org/y", "b.org", "link"),
@@ -49,7 +49,7 @@ def test_links_in_the_text_are_listed_and_do_not_ground_it() -> None:
 
 def test_sources_know_their_claims_and_claims_their_sources() -> None:
     claims = {"The tower was built in 1889.": (0, 1), "It is very tall indeed.": (1,)}
-    found = cited(answer(TWO, "https://a.org/", "https://b.org/", claims=claims), 10)
+    found = annotate(answer(TWO, "https://a.org/", "https://b.org/", claims=claims), 10)
     assert [s["claims"] for s in found.sources] == [[0], [0, 1]]
     assert [c["sources"] for c in found.claims] == [[1, 2], [2]]
     assert found.text == "The tower was built in 1889.[1][2] It is very tall indeed.[2]"
@@ -58,14 +58,14 @@ def test_sources_know_their_claims_and_claims_their_sources() -> None:
 def test_sources_that_lead_to_the_same_page_are_one() -> None:
     urls = (REDIRECT + "A", REDIRECT + "B", "https://www.a.org/x/", "https://a.org/x#part")
     links = {REDIRECT + "A": "https://a.org/x", REDIRECT + "B": "https://b.org/"}
-    found = cited(answer("So.", *urls), 10, links=links)
+    found = annotate(answer("So.", *urls), 10, links=links)
     assert [s["url"] for s in found.sources] == ["https://a.org/x", "https://b.org/"]
     assert not any(s["redirect"] for s in found.sources)
 
 
 def test_a_redirect_that_was_not_resolved_is_kept_and_labelled() -> None:
     grounding = Grounding((Source(REDIRECT + "A", "example.org"),))
-    found = cited(Answer(text="So.", grounding=grounding), 10)
+    found = annotate(Answer(text="So.", grounding=grounding), 10)
     assert (found.sources[0]["domain"], found.sources[0]["redirect"]) == ("example.org", True)
     assert "redirect" in source_lines(found.sources)
 
@@ -89,7 +89,7 @@ def test_a_redirect_that_was_not_resolved_is_kept_and_labelled() -> None:
 )
 def test_urls_that_are_not_plain_http_are_not_shown(url: str) -> None:
     assert safe_url(url) == ""
-    assert cited(answer("So.", url), 10).sources == ()
+    assert annotate(answer("So.", url), 10).sources == ()
 
 
 def test_what_markdown_or_html_would_take_for_its_own_is_encoded_in_urls() -> None:
@@ -112,7 +112,7 @@ def test_titles_are_one_harmless_line(title: str, shown: str) -> None:
 
 def test_titles_are_escaped_where_they_stand_in_text() -> None:
     grounding = Grounding((Source("https://a.org/", "*bold* <b>`x`</b> [y](z)"),))
-    line = source_lines(cited(Answer(text="So.", grounding=grounding), 10).sources)
+    line = source_lines(annotate(Answer(text="So.", grounding=grounding), 10).sources)
     assert line == r"[1] \*bold\* \<b\>\`x\`\</b\> \[y\] (z) - https://a.org/"
 
 
@@ -130,7 +130,7 @@ def test_domain_filters_are_enforced_on_the_sources(filters: Filters, kept: list
     urls = ["https://a.org/1", "https://sub.a.org/2", "https://b.org/3", "https://nota.org/4", naxos]
     if filters.exclude and not filters.include:
         urls.pop()
-    found = cited(answer(TWO, *urls, claims={"It is very tall indeed.": (0, 1, 2, 3)}), 10, filters.allows)
+    found = annotate(answer(TWO, *urls, claims={"It is very tall indeed.": (0, 1, 2, 3)}), 10, filters.allows)
     kept = [naxos if "xn--" in url else url for url in kept]
     assert [s["url"] for s in found.sources] == kept
     assert found.removed == len(urls) - len(kept)
@@ -139,12 +139,12 @@ def test_domain_filters_are_enforced_on_the_sources(filters: Filters, kept: list
 
 
 def test_an_unresolved_redirect_without_a_known_site_does_not_pass_an_include_filter() -> None:
-    found = cited(answer("So.", REDIRECT + "A"), 10, Filters(include=("a.org",)).allows)
+    found = annotate(answer("So.", REDIRECT + "A"), 10, Filters(include=("a.org",)).allows)
     assert (found.sources, found.removed, found.grounded) == ((), 1, False)
 
 
 def test_sources_beyond_the_limit_are_counted_and_their_markers_left_out() -> None:
-    found = cited(
+    found = annotate(
         answer(TWO, "https://a.org/", "https://b.org/", claims={"It is very tall indeed.": (0, 1)}), 1
     )
     assert (len(found.sources), found.beyond) == (1, 1)
@@ -153,15 +153,15 @@ def test_sources_beyond_the_limit_are_counted_and_their_markers_left_out() -> No
 
 def test_the_models_own_numbers_in_brackets_are_told_from_ours() -> None:
     grounded = answer("It is tall [1].", "https://a.org/")
-    assert cited(grounded, 10).own_marks
-    assert not cited(replace(grounded, text="It is [tall](https://a.org)."), 10).own_marks
+    assert annotate(grounded, 10).own_marks
+    assert not annotate(replace(grounded, text="It is [tall](https://a.org)."), 10).own_marks
 
 
 def test_a_relays_card_is_cut_without_moving_the_markers() -> None:
     text = "http://googleusercontent.com/card_content/0\n" + TWO
     end = len("http://googleusercontent.com/card_content/0\nThe tower was built in 1889.")
     grounding = Grounding((Source("https://a.org/"),), (Support(44, end, "", (0,)),))
-    assert cited(Answer(text=text, grounding=grounding), 10).text == TWO.replace("1889.", "1889.[1]")
+    assert annotate(Answer(text=text, grounding=grounding), 10).text == TWO.replace("1889.", "1889.[1]")
 
 
 @pytest.mark.parametrize(
@@ -178,4 +178,4 @@ def test_a_relays_card_is_cut_without_moving_the_markers() -> None:
     ],
 )
 def test_sentences_are_claims_not_headings_questions_or_code(text: str, claims: int) -> None:
-    assert len(list(sentences(text))) == claims
+    assert len(list(find_sentences(text))) == claims

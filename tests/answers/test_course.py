@@ -1,10 +1,14 @@
 """The course of an extraction: what it says to a wrong answer depends on the answers alone."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from runapi_mcp.extraction.wanted import Extraction
+from runapi_mcp.extraction.answers import judge_answers
+from runapi_mcp.extraction.check import Judge
+from runapi_mcp.extraction.repair import Extraction
 from runapi_mcp.generations.policy import Course
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, Finish, JsonObject, Text, Turn
@@ -15,8 +19,16 @@ ASKED = Job("extract_json", {}, Call("gemini-2.5-flash", (Turn("user", (Text("Co
 
 
 def course(*, many: bool = False, max_repairs: int = 2) -> Course:
-    extraction = Extraction(SCHEMA, many, max_repairs)
-    return extraction.course(extraction.asked(ASKED))
+    return Extraction(SCHEMA, many, max_repairs).course(
+        replace(ASKED, call=replace(ASKED.call, schema=SCHEMA))
+    )
+
+
+def follow_up(asked: Course, last: Answer, earlier: Sequence[str] = (), *, many: bool = False) -> Call | None:
+    """What follows an answer, judged as it is in the course of a generation."""
+    texts = [*earlier, last.text] if last.text else [*earlier]
+    verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).kept() if texts else None
+    return asked.follow_up(last, earlier, verdict)
 
 
 def told(call: Call | None) -> str:
@@ -32,11 +44,11 @@ def answer(value: object, finish: Finish = STOP) -> Answer:
 
 
 def test_a_right_answer_is_the_last() -> None:
-    assert course().follow_up(answer({"n": 1}), ()) is None
+    assert follow_up(course(), answer({"n": 1})) is None
 
 
 def test_a_wrong_answer_is_sent_back_with_what_is_wrong_and_the_schema() -> None:
-    repair = course().follow_up(answer({"n": "one"}), ())
+    repair = follow_up(course(), answer({"n": "one"}))
     assert "/n" in told(repair) or "n:" in told(repair)
     assert repair is not None
     assert repair.turns[0] == ASKED.call.turns[0]
@@ -48,27 +60,27 @@ def test_a_wrong_answer_is_sent_back_with_what_is_wrong_and_the_schema() -> None
 def test_it_is_sent_back_no_more_often_than_was_asked(repairs: int) -> None:
     wrong = course(max_repairs=repairs)
     earlier = ['{"n": "one"}'] * repairs
-    assert wrong.follow_up(answer({"n": "two"}), earlier) is None
+    assert follow_up(wrong, answer({"n": "two"}), earlier) is None
     if repairs:
-        assert wrong.follow_up(answer({"n": "two"}), earlier[1:]) is not None
+        assert follow_up(wrong, answer({"n": "two"}), earlier[1:]) is not None
 
 
 def test_a_cut_answer_is_not_sent_back() -> None:
-    assert course().follow_up(answer({"n": "one"}, Finish("MAX_TOKENS", "length")), ()) is None
-    assert course().follow_up(Answer(finish=STOP), ()) is None
+    assert follow_up(course(), answer({"n": "one"}, Finish("MAX_TOKENS", "length"))) is None
+    assert follow_up(course(), Answer(finish=STOP)) is None
 
 
 def test_one_course_serves_two_generations_side_by_side() -> None:
     shared = course(many=True)
-    first = shared.follow_up(answer([{"n": 1}, {"n": "two"}]), ())
-    other = shared.follow_up(answer([{"n": "one"}]), ())
+    first = follow_up(shared, answer([{"n": 1}, {"n": "two"}]), many=True)
+    other = follow_up(shared, answer([{"n": "one"}]), many=True)
     assert "item 1:" in told(first)
     assert "item 0:" in told(other)
-    assert shared.follow_up(answer([{"n": 2}]), ['[{"n": 1}, {"n": "two"}]']) is None
+    assert follow_up(shared, answer([{"n": 2}]), ['[{"n": 1}, {"n": "two"}]']) is None
 
 
 def test_prose_is_hopeless_and_json_is_not() -> None:
-    assert "prose" in course().hopeless("I would rather talk about something else. " * 10)
+    assert "prose" in course().hopeless("I would rather talk about something else. " * 60)
     assert course().hopeless('{"n": ') == ""
 
 

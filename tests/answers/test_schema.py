@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from runapi_mcp.extraction.judge import Judge
+from runapi_mcp.extraction.check import Judge
 from runapi_mcp.sim.examples import conforms, example
 from runapi_mcp.wire.schema import TAKEN, rewritten
 from runapi_mcp.wire.schema.references import Dangling

@@ -36,8 +36,8 @@ COMMON = {
     ),
     "setting": Common(
         "RUNAPI_MCP_HOLD is '…'. It takes auto, or a number from 0 to 3600.",
-        "A setting has a value that it does not take; the server does not start. Other settings say it the "
-        "same way.",
+        "A setting has a value that it does not take; it refuses every call, and over HTTP does not start. "
+        "Other settings say it the same way.",
         "Correct it in the host's config.",
     ),
     "bad key": Common(

@@ -286,10 +286,10 @@ EXTRACTED = [
     _json("prose-instead-of-json", requests=2),
     _json("duplicate-keys-json", requests=2),
     _json("nan-json", requests=2),
-    _json("wrong-json", "- (root): 'name' is a required property", requests=2, again=True),
+    _json("wrong-json", '- (root): the member "name" is missing', requests=2, again=True),
     _json("broken-json", "- (root): not JSON: Unterminated string", requests=2, again=True),
     _json("prose-instead-of-json", "- (root): not JSON", requests=2, again=True),
-    _json("duplicate-keys-json", "- (root): not JSON: the key 'name' stands twice", requests=2, again=True),
+    _json("duplicate-keys-json", '- (root): not JSON: the key "name" stands twice', requests=2, again=True),
     _json("nan-json", "- (root): not JSON: NaN is not JSON", requests=2, again=True),
 ]
 

@@ -14,7 +14,7 @@ from sockets import refused_url
 from faults.common import COMMON
 from faults.matrix import SCHEMA
 from runapi_mcp.errors import KeyMissing, SettingsError
-from runapi_mcp.keychain import Keychain
+from runapi_mcp.key import Keychain
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 

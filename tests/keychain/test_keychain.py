@@ -15,14 +15,24 @@ from logged import logged
 from pydantic import SecretStr
 
 from keychain.rings import PATIENCE, Ring, lives, took, without_package
-from runapi_mcp import logs
+from runapi_mcp import key_helper, logs
 from runapi_mcp.errors import KeyMissing, KeyringFailed
-from runapi_mcp.keychain import Keychain, OwnKey, asking
+from runapi_mcp.key import Keychain, OwnKey, with_session_bus
 from runapi_mcp.settings import Settings
 
 KEY = "sk-canary-0123456789"
 URL = "https://runapi.ai"
-HELPER = Path(asking.__file__).with_name("helper.py")
+HELPER = Path(key_helper.__file__)
+
+
+async def find(own: OwnKey) -> SecretStr | KeyMissing:
+    async def unheard(_line: str) -> None:
+        pass
+
+    try:
+        return await own.find(PATIENCE, unheard)
+    except KeyMissing as missing:
+        return missing
 
 
 def keychain(ring: Ring, url: str = URL, seconds: float = PATIENCE, **env: str) -> Keychain:
@@ -150,7 +160,7 @@ async def test_nothing_in_the_working_folder_is_imported(ring: Ring, tmp_path: P
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('from the working folder')")
     ring.holds(URL, KEY)
     code = (
-        "import anyio, json, os, sys; from runapi_mcp.keychain import Keychain\n"
+        "import anyio, json, os, sys; from runapi_mcp.key import Keychain\n"
         f"os.chdir({str(tmp_path)!r})\n"
         f"assert anyio.run(Keychain({URL!r}, os.environ).key).get_secret_value() == {KEY!r}"
     )
@@ -164,7 +174,7 @@ async def test_calls_that_wait_at_the_same_time_share_one_question(tmp_path: Pat
     own, found = OwnKey(keychain(ring)), list[SecretStr | KeyMissing]()
 
     async def ask() -> None:
-        found.append(await own())
+        found.append(await find(own))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
@@ -172,7 +182,7 @@ async def test_calls_that_wait_at_the_same_time_share_one_question(tmp_path: Pat
         await ring.asks()
         ring.unlock()
     assert found == [SecretStr(KEY)] * 5
-    assert await own() == SecretStr(KEY)
+    assert await find(own) == SecretStr(KEY)
     assert len([line for line in ring.asked if line.startswith("asks")]) == 1
 
 
@@ -180,7 +190,7 @@ async def test_a_failure_is_shared_by_those_who_waited_and_forgotten_for_the_nex
     own, found = OwnKey(keychain(ring)), list[SecretStr | KeyMissing]()
 
     async def ask() -> None:
-        found.append(await own())
+        found.append(await find(own))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
@@ -188,7 +198,7 @@ async def test_a_failure_is_shared_by_those_who_waited_and_forgotten_for_the_nex
     assert len(ring.asked) == 1
     assert [type(one) for one in found] == [KeyMissing] * 3
     ring.holds(URL, KEY)
-    assert await own() == SecretStr(KEY)
+    assert await find(own) == SecretStr(KEY)
 
 
 @pytest.fixture
@@ -200,7 +210,7 @@ def log() -> Iterator[io.StringIO]:
 
 async def test_a_key_that_became_known_later_is_kept_out_of_the_log(ring: Ring, log: io.StringIO) -> None:
     ring.holds(URL, KEY)
-    await OwnKey(keychain(ring))()
+    await find(OwnKey(keychain(ring)))
     logs.info("quoted", text=f"they sent {KEY} back")
     assert "they sent [key] back" in log.getvalue()
     assert KEY not in log.getvalue()
@@ -214,11 +224,11 @@ def test_the_session_bus_is_found_where_systemd_has_it() -> None:
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         bus = Path(folder) / str(os.getuid()) / "bus"
         bus.parent.mkdir()
-        assert asking.with_session_bus({"A": "b"}, Path(folder)) == {"A": "b"}
+        assert with_session_bus({"A": "b"}, Path(folder)) == {"A": "b"}
         listener.bind(str(bus))
-        assert asking.with_session_bus({}, Path(folder)) == {name: f"unix:path={bus}"}
+        assert with_session_bus({}, Path(folder)) == {name: f"unix:path={bus}"}
         given = {name: "unix:path=/mine"}
-        assert asking.with_session_bus(given, Path(folder)) == given
+        assert with_session_bus(given, Path(folder)) == given
 
 
 async def test_a_helper_that_cannot_be_started_is_told(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,12 +22,16 @@ AT_ONCE = 0.5  # seconds; what is promised is a few milliseconds
 
 
 def checks_of(raw: RawHost) -> set[int]:
-    """The processes in which the server checks something."""
+    """The processes in which the server checks something now; one that waits for work sleeps."""
     listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,state=,args="], capture_output=True, text=True, check=True
     )
-    rows = (line.split(None, 2) for line in listed.stdout.splitlines())
-    return {int(pid) for pid, parent, what in rows if int(parent) == raw.process.pid and "helper.py" in what}
+    rows = (line.split(None, 3) for line in listed.stdout.splitlines())
+    return {
+        int(pid)
+        for pid, parent, state, what in rows
+        if int(parent) == raw.process.pid and state.startswith("R") and "extraction.worker" in what
+    }
 
 
 def alive() -> set[int]:
@@ -45,6 +49,7 @@ async def checking(raw: RawHost, sim: Simulator, schema: Message) -> set[int]:
     """Have an answer checked that takes for ever; return the processes that do it."""
     sim.play(f"default text={shlex.quote(json.dumps({'a': 'a' * 40 + '!'}))}")
     await raw.call(71, "extract_json", schema=schema, text="A", max_repairs=0)
+    await until(lambda: any(call.ended for call in sim.calls), PATIENCE)
     await until(lambda: bool(checks_of(raw)), PATIENCE)
     return checks_of(raw)
 

@@ -372,10 +372,10 @@ async def test_a_conversation_that_cannot_be_is_refused_before_any_request(
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"properties": []}, "not a valid JSON Schema at /properties: [] is not of type 'object'"),
-        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not of type 'object'"),
-        ({"$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not of type 'object'"),
-        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not of type 'array'"),
+        ({"properties": []}, "not a valid JSON Schema at /properties: [] is not of type object"),
+        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not of type object"),
+        ({"$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not of type object"),
+        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not of type array"),
         ({"$ref": "https://e.org"}, "$ref 'https://e.org' points outside the schema"),
         ({"properties": {"a": {"$ref": "#/$defs/a"}}}, "$ref '#/$defs/a' points outside the schema"),
         ({"type": "string"}, "must be the JSON Schema of an object"),

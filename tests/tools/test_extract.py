@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.checking import Check
+from runapi_mcp.extraction import repair, worker
+from runapi_mcp.extraction.repair import Extraction
 from runapi_mcp.extraction.verdict import Verdict
+from runapi_mcp.extraction.worker import Checked
 from runapi_mcp.sim import Simulator
-from runapi_mcp.wire.schema import Rewritten, rewritten
-from runapi_mcp.wire.types import DialectName, JsonObject
+from runapi_mcp.wire.types import JsonObject
 from tools.calling import Desk, desk, facts
 
 SCHEMA: dict[str, Any] = {
@@ -59,18 +60,18 @@ async def test_both_halves_hold_the_json(at: Desk) -> None:
 async def test_a_schema_is_rewritten_once_however_often_its_result_is_read(
     at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[JsonObject] = []
+    asked: list[JsonObject] = []
 
-    def counted(schema: JsonObject, dialect: DialectName) -> Rewritten:
-        made.append(schema)
-        return rewritten(schema, dialect)
+    async def counted(request: JsonObject, owner: str) -> Checked:
+        asked.append(request)
+        return await worker.check_elsewhere(request, owner)
 
-    monkeypatch.setattr("runapi_mcp.wire.schema.rewritten", counted)
+    monkeypatch.setattr(repair, "check_elsewhere", counted)
     reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
     again = await at.call("get_result", handle=reply.handle)
     assert facts(again)["receipt"] == facts(reply)["receipt"]
     assert facts(again)["receipt"]["checked_here"]
-    assert len(made) == 1
+    assert ["dialect" in request for request in asked] == [True, False]
 
 
 async def test_a_schema_may_be_json_text(at: Desk) -> None:
@@ -90,7 +91,11 @@ async def test_numbers_keep_their_precision(at: Desk, sim: Simulator) -> None:
         assert f": {digit}" in reply.text
     found = facts(reply)
     assert found["data"] == {"a": 0.1, "b": 12345678901234567890.123, "c": 12345678901234567890, "d": 2.5}
-    assert found["exact_numbers"] == {"/a": "0.1000000000000000055", "/b": "12345678901234567890.123"}
+    assert found["exact_numbers"] == {
+        "/a": "0.1000000000000000055",
+        "/b": "12345678901234567890.123",
+        "/c": "12345678901234567890",
+    }
     assert type(found["data"]["a"]) is float
 
 
@@ -158,7 +163,7 @@ async def test_json_in_a_fence_is_read(at: Desk, sim: Simulator) -> None:
     ("answer", "why"),
     [
         ("I would rather talk about the invoice at length. " * 100, "prose"),
-        ([GOOD] * 100, "begins as an array"),
+        ([GOOD] * 100, "a list of several"),
     ],
 )
 async def test_an_answer_that_can_no_longer_be_right_is_stopped_early_and_repaired(
@@ -220,7 +225,7 @@ async def test_good_items_are_kept_when_others_stay_bad(at: Desk, sim: Simulator
     assert found["data"] == [{"n": 1}, {"n": 3}]
     assert [row["index"] for row in found["rejected"]] == [1]
     assert "1 of 3 items did not conform" in reply.text
-    assert "Item 1, counted from 0: /n: 'still'" in reply.text
+    assert 'Item 1, counted from 0: /n: "still"' in reply.text
 
 
 @pytest.mark.parametrize("scenario", ["cut-clean", "cut-rst", "length"])
@@ -333,7 +338,7 @@ LONG = {"a": "a" * 40 + "!"}
 async def test_what_could_not_be_checked_in_time_is_given_and_says_so(
     at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runapi_mcp.extraction.elsewhere.SECONDS", 0.3)
+    monkeypatch.setattr("runapi_mcp.extraction.worker.SECONDS", 0.3)
     sim.play(saying(LONG))
     reply = await at.call("extract_json", schema=ENDLESS, text=TEXT)
     again = await at.call("get_result", handle=reply.handle)
@@ -351,12 +356,12 @@ async def test_what_could_not_be_checked_in_time_is_given_and_says_so(
 async def test_what_is_no_json_and_could_not_be_checked_is_given_as_it_is(
     at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.executable", "/nowhere/python")
-    sim.play(saying("x" * 60_000))
-    reply = await at.call("extract_json", schema={"type": "string"}, text=TEXT, max_repairs=0)
+    monkeypatch.setattr("runapi_mcp.extraction.worker.SECONDS", 0.3)
+    sim.play(saying(json.dumps(LONG)[:-1] + ', "b": '))
+    reply = await at.call("extract_json", schema=ENDLESS, text=TEXT, max_repairs=0)
     found = facts(reply)
     assert found["raw"] == reply.text[: len(found["raw"])]
-    assert found["unchecked"] == "no process could be started to check it with"
+    assert found["unchecked"] == "it took more than 0.3 s and was stopped"
     assert "data" not in found
     assert not reply.is_error
 
@@ -374,14 +379,13 @@ async def test_a_verdict_is_reached_once_however_often_its_result_is_read(
     at: Desk, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds: list[list[str]] = []
-    verdict = Check.verdict
+    judge = Extraction.judge
 
-    async def counted(self: Check, texts: list[str], begin: str) -> Verdict:
+    async def counted(self: Extraction, texts: list[str], begin: str, owner: str) -> Verdict:
         rounds.append(texts)
-        return await verdict(self, texts, begin)
+        return await judge(self, texts, begin, owner)
 
-    monkeypatch.setattr(Check, "verdict", counted)
-    monkeypatch.setattr(Check, "at_once", lambda *_: pytest.fail("it was judged once more"))
+    monkeypatch.setattr(Extraction, "judge", counted)
     sim.play(saying({"name": "x"}), saying(GOOD))
     reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
     for _ in range(3):
@@ -390,8 +394,8 @@ async def test_a_verdict_is_reached_once_however_often_its_result_is_read(
     assert [len(texts) for texts in rounds] == [1, 2]
 
 
-async def test_a_list_that_still_grows_past_what_can_be_checked_at_once_is_given_as_it_is(
-    sim: Simulator,
+async def test_a_list_that_still_grows_is_given_unjudged_and_says_so(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"n": n} for n in range(9_000)]
     sim.play(f"slow seconds=20 text={shlex.quote(json.dumps(rows))}")
@@ -399,5 +403,11 @@ async def test_a_list_that_still_grows_past_what_can_be_checked_at_once_is_given
         reply = await at.call("extract_json", schema=ENDLESS, text=TEXT, many=True, wait_seconds=1)
         found = facts(reply)
         assert found["status"] == "running"
-        assert "unchecked" not in found
+        assert found["data"] == rows[: len(found["data"])]
+        assert found["unchecked"] == "the list is still being written"
+        monkeypatch.setattr("runapi_mcp.tools.extract._MOST_READ", 10)
+        found = facts(await at.call("get_result", handle=reply.handle, wait_seconds=0))
+        assert found["status"] == "running"
+        assert json.dumps(rows).startswith(found["raw"])
+        assert "data" not in found, "what is long is not read while others wait"
         await at.call("get_result", handle=reply.handle, cancel=True)

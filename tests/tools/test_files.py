@@ -20,7 +20,7 @@ import pytest
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import ResourceLink, attach
-from runapi_mcp.files.paths import read_allowed, roots
+from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.wire.types import Inline, Linked, Text
@@ -162,7 +162,12 @@ ESCAPES: dict[str, Callable[[Path, Path], str]] = {
     "the same in other words": lambda _here, _secret: "/proc/../proc/self//environ",
     "a device": lambda _here, _secret: "/dev/zero",
     "a pipe": lambda _here, _secret: "pipe",
-    "a folder": lambda here, _secret: str(here),
+    "a folder outside": lambda _here, secret: str(secret.parent),
+    "a linked folder": lambda _here, _secret: "linked",
+    "a pattern that leads out": lambda _here, secret: f"../{secret.parent.name}/*.txt",
+    "a pattern through a link": lambda _here, _secret: "linked/*.txt",
+    "a diff": lambda _here, _secret: "git:HEAD~1..HEAD",
+    "a diff of an option": lambda _here, _secret: "git:--output=/tmp/x..HEAD",
     "a folder that begins alike": lambda here, _secret: f"{here}-secret/secret.txt",
     "capitals": lambda here, secret: str(secret).upper(),
     "a NUL": lambda _here, secret: f"note.txt\0{secret}",
@@ -293,7 +298,7 @@ def test_no_link_that_is_swapped_in_time_leads_out(
     with Swapping(*steps) as swapping:
         while len(read) < 3_000 or swapping.rounds < 100:
             try:
-                read.append(read_allowed(path, [here], 100))
+                read.append(Reach((here,)).read(path, 100))
             except InputError as refused:
                 read.append(str(refused).encode())
     assert not [content for content in read if b"canary" in content]
@@ -320,7 +325,7 @@ def test_a_link_on_the_way_that_was_put_in_place_after_the_check_is_not_followed
 
     monkeypatch.setattr(Path, "resolve", resolved_and_swapped)
     with pytest.raises(InputError, match="cannot be read"):
-        read_allowed(folder / "a.txt", [here], 100)
+        Reach((here,)).read(folder / "a.txt", 100)
 
 
 def test_reading_leaves_no_descriptor_open(here: Path) -> None:
@@ -330,7 +335,7 @@ def test_reading_leaves_no_descriptor_open(here: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for name in ("sub/a.txt", "sub/none.txt", "sub/pipe", "sub", "none/a.txt", "sub/a.txt/b"):
         with suppress(InputError):
-            read_allowed(here / name, [here], 100)
+            Reach((here,)).read(here / name, 100)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -383,7 +388,7 @@ async def test_a_server_started_in_the_home_folder_or_above_it_reads_nothing_the
     monkeypatch.chdir(tmp_path / started_in)
     with pytest.raises(InputError, match="outside the folders"):
         await attach([str(home / "a.txt")], Settings())
-    assert (await attach([str(home / "a.txt")], Settings(allow_dirs=("~",)))).parts
+    assert (await attach([str(home / "a.txt")], Settings(allow_dirs=resolve_folders(["~"])))).parts
 
 
 async def test_a_project_below_the_home_folder_can_be_read(
@@ -527,5 +532,5 @@ async def test_an_open_model_is_chosen_for_the_file_and_a_named_one_refused(
 
 
 def test_a_folder_of_a_user_who_is_not_there_holds_no_file() -> None:
-    (folder,) = roots(("~nobody-of-this-name/reports",), working_dir=False)
-    assert not folder.exists()
+    (folder,) = resolve_folders(["~nobody-of-this-name/reports"])
+    assert not Path(folder).exists()

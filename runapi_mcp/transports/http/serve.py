@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.own_key import OwnKey
+from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings

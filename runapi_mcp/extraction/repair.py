@@ -1,20 +1,23 @@
 """What one extraction wants: the schema that is sent, what follows a wrong answer, what came of it all."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.checking import Check
+from runapi_mcp.extraction.exact_json import write_json
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
+from runapi_mcp.extraction.worker import Checked, check_elsewhere
 from runapi_mcp.generations.policy import Course, Plain
-from runapi_mcp.generations.values import Job, View
-from runapi_mcp.wire.schema import Rewritten, rewritten
-from runapi_mcp.wire.types import Answer, Call, DialectName, JsonObject, Text, Turn
+from runapi_mcp.generations.values import Job
+from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 
 _SHOWN_BACK: Final = 400_000
 """Characters of a wrong answer that a repair shows to the model."""
+_BLANKS: Final = re.compile(r"\s{200,}")
+_MOST_TOLD: Final = 40
 _MOST_CHECKED: Final = 50
 
 
@@ -32,51 +35,45 @@ class Extraction:
     many: bool
     max_repairs: int
 
+    async def prepare(self, job: Job) -> Job:
+        """Return a job with the schema in its call, and what of it cannot be sent.
+
+        Raises:
+            InputError: It is no schema that answers can be judged by, or too intricate to be checked.
+        """
+        checked = await check_elsewhere({"schema": self._written, "dialect": job.dialect}, job.owner)
+        if refused := _refused(checked):
+            raise refused
+        if checked.why:
+            raise InputError(
+                f"schema: it could not be checked: {checked.why}.",
+                advice="Make it smaller: fewer subschemas, references and regular expressions.",
+            )
+        made = checked.answers[-1]
+        wire, left_out = cast("JsonObject", made["schema"]), cast("list[str]", made["checked_here"])
+        call = replace(job.call, schema=_of_many(wire) if self.many else wire)
+        return replace(job, call=call, checked_here=tuple(left_out[:_MOST_CHECKED]))
+
+    async def judge(self, texts: Sequence[str], begin: str, owner: str) -> Verdict:
+        """Return the verdict on the texts of all rounds, oldest first; `begin` is what the first continues.
+
+        What takes too long is told as not checked.
+        """
+        about: JsonObject = {"texts": list(texts), "begin": begin, "many": self.many}
+        checked = await check_elsewhere({"schema": self._written, **about}, owner)
+        if refused := _refused(checked):
+            return Verdict("", unchecked=refused.what)
+        verdict = verdict_of(checked.answers[-1]) if checked.answers else Verdict("")
+        return replace(verdict, unchecked=checked.why)
+
     @property
-    def check(self) -> Check:
-        """What answers are checked by."""
-        return Check(self.schema, self.many)
-
-    def on_wire(self, dialect: DialectName) -> Rewritten:
-        """Return the schema to send.
-
-        Raises:
-            InputError: It is nested too deeply.
-        """
-        try:
-            made = rewritten(self.schema, dialect)
-        except RecursionError:
-            raise InputError("schema: nested too deeply.") from None
-        return made
-
-    def verdict(self, view: View) -> Verdict:
-        """Return what came of it so far, whatever the state the generation is in."""
-        if view.verdict is not None:
-            return verdict_of(view.verdict)
-        texts = [*view.earlier, view.answer.text] if view.answer.text else [*view.earlier]
-        return self.check.at_once(texts, view.job.begin)
-
-    def asked(self, job: Job) -> Job:
-        """Return a job with the schema in its call, and what of it cannot be sent."""
-        return self._with(job, self.on_wire(job.dialect))
-
-    async def prepared(self, job: Job) -> Job:
-        """Return the same, with the schema checked first.
-
-        Raises:
-            InputError: It is no schema that answers can be judged by.
-        """
-        made = await self.check.rewritten(job.dialect)
-        return self.asked(job) if made is None else self._with(job, made)
-
-    def _with(self, job: Job, made: Rewritten) -> Job:
-        call = replace(job.call, schema=_of_many(made.schema) if self.many else made.schema)
-        return replace(job, call=call, checked_here=made.checked_here[:_MOST_CHECKED])
+    def _written(self) -> str:
+        return write_json(self.schema, indent=0)
 
     def course(self, job: Job) -> Course:
-        """Return the course of a job that :meth:`asked` returned."""
+        """Return the course of a job that :meth:`prepare` returned."""
         wire = job.call.schema or {}
-        return _Course(self, job.call, () if self.many else fields_of(wire), kinds_of(wire))
+        return _Course(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
 
 
 @dataclass(frozen=True)
@@ -84,26 +81,27 @@ class _Course(Plain):
     """Repairs of wrong answers, progress by fields, and an early end where no JSON can come of it."""
 
     extraction: Extraction
+    owner: str
     call: Call
     fields: tuple[Path, ...]
     kinds: frozenset[str]
 
     async def judged(self, texts: Sequence[str], begin: str) -> JsonObject:
         """Return the verdict on the texts."""
-        return (await self.extraction.check.verdict(texts, begin)).kept()
+        return (await self.extraction.judge(texts, begin, self.owner)).kept()
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
     ) -> Call | None:
         """Return the same question with a wrong answer, and what is wrong with it."""
         cut = answer.finish is not None and answer.finish.reason not in ("stop", "unknown")
-        if len(earlier) >= self.extraction.max_repairs or cut or not answer.text:
+        if len(earlier) >= self.extraction.max_repairs or cut or not answer.text or not verdict:
             return None
-        texts = [*earlier, answer.text]
-        wrong = self._wrong(verdict_of(verdict) if verdict else self.extraction.check.at_once(texts, ""))
+        wrong = self._wrong(verdict_of(verdict))
         if not wrong:
             return None
-        shown = answer.text[:_SHOWN_BACK]
+        # A run of blanks sent to a model is answered with another.
+        shown = _BLANKS.sub(" ", answer.text[:_SHOWN_BACK])
         turns = (*self.call.turns, Turn("model", (Text(shown),)), Turn("user", (Text(wrong),)))
         return replace(self.call, turns=turns)
 
@@ -123,7 +121,7 @@ class _Course(Plain):
             return _told(found.violations, "Answer again with the whole list as a JSON array.")
         lines = [f"item {place}: {line}" for place, wrong in found.rejected.items() for line in wrong]
         how = "Answer with a JSON array of these items alone, corrected, in this order."
-        return _told(lines[:40], how)
+        return _told(lines[:_MOST_TOLD], how)
 
 
 def _of_many(schema: JsonObject) -> JsonObject:
@@ -131,6 +129,12 @@ def _of_many(schema: JsonObject) -> JsonObject:
     item = {key: value for key, value in schema.items() if key != "$defs"}
     whole: JsonObject = {"type": "array", "items": item}
     return whole | {"$defs": schema["$defs"]} if "$defs" in schema else whole
+
+
+def _refused(checked: Checked) -> InputError | None:
+    """Return what is wrong with the schema, if that is the answer."""
+    last = checked.answers[-1] if checked.answers else {}
+    return InputError(str(last["refused"]), advice=str(last["advice"])) if "refused" in last else None
 
 
 def _told(wrong: Sequence[str], how: str) -> str:

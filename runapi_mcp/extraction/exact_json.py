@@ -2,21 +2,22 @@
 
 A number with a fraction or an exponent is a float that remembers its digits. Text is written from
 those digits; a structured result carries the nearest float, which is all that a JSON reader with
-doubles would make of them, and names the numbers of which that is not the whole truth.
+doubles would make of them, and names the numbers of which that is not the whole truth. So it does with
+the integers beyond 2**53, which hosts in JavaScript show as their neighbours.
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, NoReturn
 
+from runapi_mcp.errors import InputError
 from runapi_mcp.wire.json_text import escaped
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
-_FENCE: Final = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_SPACE: Final = re.compile(r"[\s,]*")
+_MOST_SAFE: Final = 2**53 - 1
+"""The integers up to here are told apart by readers of JSON that have doubles only (RFC 8259, section 6)."""
 MOST_DEPTH: Final = 200
 
 
@@ -48,24 +49,7 @@ class Exact(float):
         return Decimal(self.digits) == Decimal(float.__repr__(self))
 
 
-def parse(text: str) -> JsonValue:
-    """Return the JSON in an answer: all of it, or what stands in its code fence.
-
-    Raises:
-        NotJson: Neither is JSON, or it repeats a key or holds NaN.
-    """
-    try:
-        return loaded(text.strip())
-    except NotJson as error:
-        for block in _FENCE.findall(text):
-            try:
-                return loaded(block.strip())
-            except NotJson:
-                continue
-        raise error from None
-
-
-def loaded(text: str) -> JsonValue:
+def read_json(text: str) -> JsonValue:
     """Return the JSON that `text` is.
 
     Raises:
@@ -86,45 +70,29 @@ def loaded(text: str) -> JsonValue:
     return value
 
 
-def items(text: str) -> tuple[list[JsonValue], bool]:
-    """Return the items of the JSON array in `text`, as far as they are whole, and whether it is closed.
-
-    It may stand in a code fence; text after it is not looked at.
+def schema_of(given: JsonObject | str) -> JsonObject:
+    """Return what an argument gives, as an object or as JSON text.
 
     Raises:
-        NotJson: There is no array, or an item repeats a key or holds NaN.
+        InputError: It is not JSON, or not an object.
     """
-    start = text.find("[")
-    lead = text[:start].strip() if start >= 0 else text
-    if start < 0 or (lead and "```" not in lead):
-        raise NotJson("it is not an array")
-    found: list[JsonValue] = []
-    at = _past(text, start + 1)
-    while at < len(text) and text[at] != "]":
-        try:
-            value, end = _DECODER.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError):
-            return found, False
-        # A number or a literal at the very end may go on in what has not come.
-        if end >= len(text) and not isinstance(value, dict | list | str):
-            return found, False
-        found.append(value)
-        at = _past(text, end)
-    return found, at < len(text)
+    if not isinstance(given, str):
+        return given
+    try:
+        schema = read_json(given)
+    except NotJson as error:
+        raise InputError(f"schema: not JSON: {error}.") from None
+    if not isinstance(schema, dict):
+        raise InputError("schema: must be a JSON object.")
+    return schema
 
 
-def _past(text: str, at: int) -> int:
-    """Return the next position that holds no space or comma."""
-    space = _SPACE.match(text, at)
-    return space.end() if space else at
-
-
-def written(value: JsonValue, *, indent: int = 2) -> str:
+def write_json(value: JsonValue, *, indent: int = 2) -> str:
     """Return `value` as JSON text, with the digits its numbers came in."""
-    return "".join(_written(value, "\n", " " * indent))
+    return "".join(_pieces(value, "\n", " " * indent))
 
 
-def inexact(value: JsonValue) -> JsonObject:
+def list_inexact(value: JsonValue) -> JsonObject:
     """Return the numbers that a double does not hold, as written, by JSON Pointer; at most 100."""
     found: JsonObject = {}
     todo: list[tuple[str, JsonValue]] = [("", value)]
@@ -134,6 +102,8 @@ def inexact(value: JsonValue) -> JsonObject:
             case Exact():
                 if not item.whole_truth:
                     found[at or "(root)"] = item.digits
+            case int() if abs(item) > _MOST_SAFE:
+                found[at or "(root)"] = str(item)
             case dict():
                 todo += [(f"{at}/{escaped(key)}", member) for key, member in item.items()]
             case list():
@@ -141,19 +111,19 @@ def inexact(value: JsonValue) -> JsonObject:
     return dict(sorted(found.items()))
 
 
-def _written(value: JsonValue, line: str, step: str) -> Iterator[str]:
+def _pieces(value: JsonValue, line: str, step: str) -> Iterator[str]:
     match value:
         case Exact():
             yield value.digits
         case dict() if value:
             for count, (key, member) in enumerate(value.items()):
                 yield f"{',' if count else '{'}{line}{step}{json.dumps(key, ensure_ascii=False)}: "
-                yield from _written(member, line + step, step)
+                yield from _pieces(member, line + step, step)
             yield f"{line}}}"
         case list() if value:
             for count, member in enumerate(value):
                 yield f"{',' if count else '['}{line}{step}"
-                yield from _written(member, line + step, step)
+                yield from _pieces(member, line + step, step)
             yield f"{line}]"
         case _:
             yield json.dumps(value, ensure_ascii=False)
@@ -174,7 +144,7 @@ def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     found = dict(pairs)
     if len(found) != len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise NotJson(f"the key {twice[:60]!r} stands twice")
+        raise NotJson(f"the key {json.dumps(twice[:60], ensure_ascii=False)} stands twice")
     return found
 
 

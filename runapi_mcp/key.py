@@ -1,16 +1,22 @@
-"""The RunAPI key in the operating system's keyring, for those who ask for it.
+"""The server's own key: where it is read, and how it is kept in the operating system's keyring.
 
-    Keychain ── asking ── helper (a process) ── keyring ── Secret Service, Keychain, Credential Locker
+A variable goes first (`settings.env` reads those); else, for those who ask for it, this machine's keyring:
+
+    OwnKey ── Keychain ── key_helper (a process) ── keyring ── Secret Service, Keychain, Credential Locker
 
 What is kept belongs to one RunAPI: the entry is named by the origin of the base URL, so a key is never
-sent to another one. Nothing here is imported or asked before somebody wants the key, and no question
-takes longer than a bounded time, whatever the keyring waits for.
+sent to another one. Nothing is asked before somebody wants the key, and no question takes longer than a
+bounded time, whatever the keyring waits for.
 """
 
-from collections.abc import Mapping
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, Literal, NoReturn
+from pathlib import Path
+from typing import Any, Final, Literal, NoReturn, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,16 +24,26 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import KeyMissing, KeyringFailed, one_line
-from runapi_mcp.keychain.asking import asked
-from runapi_mcp.settings import KEY_NAMES, key_problem
+from runapi_mcp.progress import HEARTBEAT
+from runapi_mcp.settings import KEY_NAMES, Settings, key_problem
+from runapi_mcp.subprocess import beside, talk
 
-__all__ = ["SERVER_SECONDS", "Entry", "Keychain", "OwnKey", "check_installed"]
+Say: TypeAlias = Callable[[str], Awaitable[None]]
+"""Reports a line of progress."""
 
 SERVICE: Final = "runapi-mcp"
 SERVER_SECONDS: Final = 20.0
 """How long a call waits for the keyring; a person may have to unlock it, and hosts give up after 60 s."""
 PERSON_SECONDS: Final = 120.0
 """The same for a command that a person has just typed."""
+_LEAST: Final = 3.0
+"""Seconds that a keyring is given however short the hold window is; it answers in far less by itself."""
+_PROMPT: Final = 1.0
+"""Seconds after which a keyring is waiting for a person."""
+_HELPER: Final = Path(__file__).with_name("key_helper.py")
+_USERS: Final = Path("/run/user")
+_LEAVING: Final = 2.0
+_MOST_BYTES: Final = 65_536
 
 _INSTEAD: Final = f"set {KEY_NAMES[0]} instead"
 _NOT_INSTALLED: Final = "The keyring package is not installed beside runapi-mcp."
@@ -124,7 +140,7 @@ class Keychain:
 
     async def _ask(self, do: Literal["get", "set", "forget"], **more: str) -> Entry:
         request = {"do": do, "service": SERVICE, "account": self.account, **more}
-        answer = await asked(request, self._env, self._seconds)
+        answer = await _answer(request, self._env, self._seconds)
         if "failed" in answer:
             self._raise(answer)
         key = answer.get("key")
@@ -162,6 +178,55 @@ class Keychain:
                 )
 
 
+async def _answer(request: Mapping[str, str], env: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    """Return the helper's answer, or `{"failed": "slow"}` when `seconds` are over and it has been ended."""
+    said = bytearray()
+    try:
+        async with beside(_HELPER, with_session_bus(env)) as process:
+            with anyio.move_on_after(seconds):
+                await talk(process, request, said, _MOST_BYTES)
+                # To kill a process that is just leaving is to wait for it twice, and asyncio then complains
+                # on stderr of a child it does not know.
+                with anyio.move_on_after(_LEAVING):
+                    await process.wait()
+                answer = json.loads(said)
+                return answer if isinstance(answer, dict) else {"failed": "broken", "with": "no answer"}
+        return {"failed": "slow"}
+    except ValueError:
+        return {"failed": "broken", "with": "no answer"}
+    except (OSError, NotImplementedError) as error:
+        return {"failed": "broken", "with": getattr(error, "strerror", None) or type(error).__name__}
+
+
+def with_session_bus(env: Mapping[str, str], users: Path = _USERS) -> dict[str, str]:
+    """Return the environment with the way to the session's D-Bus, behind which Linux has its keyrings.
+
+    Hosts that hand on few variables leave it out; systemd has the socket at one place for every user, and
+    other D-Bus libraries than the one `keyring` uses look there by themselves.
+    """
+    if sys.platform == "linux" and "DBUS_SESSION_BUS_ADDRESS" not in env:
+        bus = users / str(os.getuid()) / "bus"
+        if bus.is_socket():
+            return {**env, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}"}
+    return dict(env)
+
+
+def own_key(settings: Settings, env: Mapping[str, str], seconds: float = SERVER_SECONDS) -> "OwnKey | None":
+    """Return what finds the key in the keyring, if it is to be found there; nothing is asked yet."""
+    return OwnKey(Keychain(settings.base_url, env, seconds=seconds)) if settings.key_is_in_keyring else None
+
+
+class Keeper(Protocol):
+    """What has the key, such as a :class:`Keychain`."""
+
+    async def key(self) -> SecretStr:
+        """Return the key.
+
+        Raises:
+            KeyMissing: None is there, or it could not be had.
+        """
+
+
 class OwnKey:
     """The server's own key: read from the keyring when a call first needs it, and kept from then on.
 
@@ -169,25 +234,48 @@ class OwnKey:
     is unlocked or the key is in it. Calls that wait at the same time share one question.
     """
 
-    def __init__(self, keychain: Keychain) -> None:
-        self._keychain = keychain
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._lock = anyio.Lock()
         self._found: SecretStr | KeyMissing | None = None
         self._questions = 0
 
-    async def __call__(self) -> SecretStr | KeyMissing:
-        """Return the key, or why there is none."""
+    async def find(self, seconds: float, say: Say) -> SecretStr:
+        """Return the key, and say that it takes a while if it does.
+
+        Raises:
+            KeyMissing: There is none.
+            KeyringFailed: It was not found within `seconds`.
+        """
+        answer: SecretStr | KeyMissing = KeyringFailed(
+            "The keyring has not answered yet; it may be asking to be unlocked.",
+            advice="Unlock it, then call again.",
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tell, say)
+            with anyio.move_on_after(max(seconds, _LEAST)):
+                answer = await self._ask()
+            tasks.cancel_scope.cancel()
+        if isinstance(answer, KeyMissing):
+            # Anew: several calls may have been told the same.
+            raise type(answer)(answer.what, advice=answer.advice)
+        return answer
+
+    async def _ask(self) -> SecretStr | KeyMissing:
         before = self._questions
         async with self._lock:
             if self._found is None or (isinstance(self._found, KeyMissing) and self._questions == before):
-                self._found = await self._look()
+                try:
+                    self._found = await self._keeper.key()
+                    logs.hide(self._found.get_secret_value())
+                except KeyMissing as missing:
+                    self._found = missing
                 self._questions += 1
             return self._found
 
-    async def _look(self) -> SecretStr | KeyMissing:
-        try:
-            key = await self._keychain.key()
-        except KeyMissing as missing:
-            return missing
-        logs.hide(key.get_secret_value())
-        return key
+
+async def _tell(say: Say) -> None:
+    await anyio.sleep(_PROMPT)
+    while True:
+        await say("waiting for the keyring, which may be asking to be unlocked")
+        await anyio.sleep(HEARTBEAT)

@@ -1,0 +1,216 @@
+"""Judging a model's answers: what in them conforms, what is wrong, and the part that does.
+
+An answer is read as it was meant: whatever stands around the value, and in whatever it was wrapped, as long
+as only one reading conforms. Another request is paid for, and its like comes back the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, cast
+
+from runapi_mcp.extraction.check import Judge, identity
+from runapi_mcp.extraction.exact_json import NotJson, read_json
+from runapi_mcp.extraction.find_json import Found, Scan, is_prefaced, scan_answer
+from runapi_mcp.extraction.kept_part import keep_asked, keep_part
+from runapi_mcp.extraction.verdict import Verdict, conclude
+from runapi_mcp.wire.types import JsonValue
+
+_MOST_CANDIDATES: Final = 200
+_MOST_WRAPPINGS: Final = 3
+_LISTS: Final = ("items", "data", "results", "result", "list", "values", "rows", "records", "entries")
+"""What a list is called that stands beside a count or the like, and is nothing that was extracted."""
+_TWO: Final = "(root): it holds two different values that conform; write one"
+
+
+def judge_answers(judge: Judge, texts: Sequence[str], begin: str, *, many: bool) -> Verdict:
+    """Return what came of the texts of all rounds, oldest first; `begin` is what the first continues.
+
+    Raises:
+        InputError: The schema refers to itself without end.
+    """
+    return _judge_many(judge, texts, begin) if many else _judge_one(judge, texts[-1] if texts else "", begin)
+
+
+# ---------------------------------------------------------------- one value
+
+
+def _judge_one(judge: Judge, text: str, begin: str) -> Verdict:
+    scans = [scan_answer(text)]
+    if begin and text.startswith(begin):
+        # A model asked to go on may have begun anew, instead of where it had stopped.
+        scans.append(scan_answer(text[len(begin) :]))
+    for scan in scans:
+        texts = text if scan is scans[0] else text[len(begin) :]
+        good = [found for found in _candidates(scan) if judge.conforms(found.value)]
+        chosen, clear = _choose(good, texts)
+        if chosen is not None:
+            return conclude(chosen.value) if clear else conclude(None, (_TWO,))
+    for scan in scans:
+        opened = {
+            identity(value): (value, how)
+            for found in _candidates(scan)
+            for value, how in _unwrap(found.value)
+            if judge.conforms(value)
+        }
+        if len(opened) == 1:
+            [(value, how)] = opened.values()
+            return conclude(value, unwrapped=how)
+    return _tell_wrong(judge, text, scans)
+
+
+def _candidates(scan: Scan) -> list[Found]:
+    return [found for found in scan.values if not found.flaw][:_MOST_CANDIDATES]
+
+
+def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
+    """Return the value that counts, and whether no other may be meant."""
+    different = [*{identity(found.value): found for found in good}.values()]
+    for lesser in (lambda one: one.thought, lambda one: one.value in ({}, [])):
+        different = [one for one in different if not lesser(one)] or different
+    if len(different) < 2:
+        return (different[0] if different else None), True
+    *before, last = different
+    return last, last.last and all(is_prefaced(text, one, last) for one in before)
+
+
+def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]:
+    """Yield what a value may be wrapped around, and how."""
+    if depth >= _MOST_WRAPPINGS:
+        return
+    inner: list[tuple[JsonValue, str]] = []
+    match value:
+        case [one]:
+            inner.append((one, "in a list of one"))
+        case dict() if len(value) == 1 and "error" not in value:
+            [(name, one)] = value.items()
+            inner.append((one, f'under the name "{name[:60]}"'))
+        case dict():
+            lists = [
+                (name, member) for name in _LISTS if isinstance(member := value.get(name), list) and member
+            ]
+            inner += [(member, f'under the name "{name}"') for name, member in lists]
+        case str():
+            try:
+                inner.append((read_json(value), "as JSON text in a string"))
+            except NotJson:
+                return
+        case _:
+            return
+    for one, how in inner:
+        yield one, f"The model wrote the value {how}; it conforms without."
+        yield from _unwrap(one, depth + 1)
+    if depth == 0 and isinstance(value, dict):
+        yield [value], "The model wrote one item where a list was wanted; it is a list of one."
+
+
+def _tell_wrong(judge: Judge, text: str, scans: list[Scan]) -> Verdict:
+    """Return what is wrong with an answer that does not conform however it is read."""
+    candidates = [found for scan in scans for found in _candidates(scan)]
+    weigh = max(candidates, key=lambda found: (not found.thought, found.end - found.start), default=None)
+    if weigh and weigh.end - weigh.start >= scans[0].length:
+        wrong = judge.violations(weigh.value)
+        return conclude(keep_part(judge, weigh.value), wrong)
+    flawed = next((found for scan in scans for found in scan.values), None)
+    part = flawed.value if flawed else scans[0].rest
+    return conclude(None if part is None else keep_part(judge, part), (f"(root): {_not_json(text, flawed)}",))
+
+
+def _not_json(text: str, flawed: Found | None) -> str:
+    if flawed is not None:
+        return f"not JSON: {flawed.flaw}"
+    if not text:
+        return "not JSON: nothing was written"
+    try:
+        read_json(text.strip())
+    except NotJson as error:
+        return f"not JSON: {error}"
+    return "not JSON"
+
+
+# ---------------------------------------------------------------- many values
+
+
+def _judge_many(judge: Judge, texts: Sequence[str], begin: str) -> Verdict:
+    """Return what came of answers that should be a list, each round's after the one before.
+
+    A later round is the whole list anew, or the items alone that were wrong until then.
+    """
+    values: list[JsonValue] = []
+    closed = False
+    problem, unwrapped = "not a JSON array: nothing was written", ""
+    for text in texts:
+        read = _read_list(judge, text, begin)
+        if isinstance(read, str):
+            problem = read
+            continue
+        found, ended, how = read
+        problem = ""
+        wrong = [place for place, value in enumerate(values) if not judge.conforms(value)]
+        if values and ended and len(found) == len(wrong) != len(values):
+            for place, value in zip(wrong, found, strict=True):
+                values[place] = value
+        elif ended or len(found) >= len(values):
+            values, closed, unwrapped = found, ended, how
+    judged = ((place, judge.violations(value)) for place, value in enumerate(values))
+    rejected = {place: lines for place, lines in judged if lines}
+    good: list[JsonValue] = [value for place, value in enumerate(values) if place not in rejected]
+    said = (f"(root): {problem}",) if problem and not values else ()
+    return conclude(good, said, rejected, closed=closed, unwrapped=unwrapped)
+
+
+def _read_list(judge: Judge, text: str, begin: str) -> tuple[list[JsonValue], bool, str] | str:
+    """Return the items of an answer, whether it is closed, and how it was wrapped; or what is wrong."""
+    scan = scan_answer(text)
+    rest = text[len(begin) :].lstrip() if begin and text.startswith(begin) else ""
+    candidates = _candidates(scan)
+    lists = [found for found in candidates if isinstance(found.value, list)]
+    good = [found for found in lists if _suits(judge, cast("list[JsonValue]", found.value))]
+    chosen, clear = _choose(good, text)
+    if chosen is not None and not clear:
+        return _TWO.removeprefix("(root): ")
+    if chosen is not None and not (rest and scan.rest):
+        return cast("list[JsonValue]", chosen.value), True, ""
+    if rest.startswith("[") and isinstance(scan_answer(begin).rest, list):
+        # A model asked to go on may have written the rest as a list of its own.
+        known, more = scan_answer(begin), scan_answer(rest)
+        if more.values and isinstance(more.values[0].value, list):
+            return [*_whole_items(known), *more.values[0].value], True, ""
+        return [*_whole_items(known), *_whole_items(more)], False, ""
+    bare = _bare_items(judge, candidates)
+    wrapped = {
+        identity(value): (value, how) for found in candidates for value, how in _lists_in(judge, found)
+    }
+    if len(wrapped) == 1 and not any(keep_asked(one, judge.schema) for one in bare):
+        [(value, how)] = wrapped.values()
+        return value, True, how
+    if isinstance(scan.rest, list):
+        return _whole_items(scan), False, ""
+    if bare:
+        return bare, True, "The model wrote no list around its items."
+    if lists:
+        return cast("list[JsonValue]", lists[0].value), True, ""
+    flaw = next((found.flaw for found in scan.values if found.flaw), "") or "it is not an array"
+    return f"not a JSON array: {flaw}"
+
+
+def _suits(judge: Judge, items: list[JsonValue]) -> bool:
+    return not items or any(judge.conforms(item) for item in items)
+
+
+def _bare_items(judge: Judge, candidates: list[Found]) -> list[JsonValue]:
+    """Return the values of an answer, if all of them are items."""
+    said = [found for found in candidates if not found.thought]
+    if not all(judge.conforms(found.value) for found in said):
+        return []
+    # One value said again is one; different ones are as many as they are.
+    alike = len({identity(found.value) for found in said}) == 1
+    return [found.value for found in (said[:1] if alike else said)]
+
+
+def _lists_in(judge: Judge, found: Found) -> Iterator[tuple[list[JsonValue], str]]:
+    for value, how in _unwrap(found.value):
+        if isinstance(value, list) and value != [found.value] and _suits(judge, value):
+            yield value, how
+
+
+def _whole_items(scan: Scan) -> list[JsonValue]:
+    return scan.rest[: scan.items] if isinstance(scan.rest, list) else []

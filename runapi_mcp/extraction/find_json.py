@@ -1,0 +1,303 @@
+"""JSON in an answer, whatever stands around it: found in one pass that knows strings.
+
+Models put prose, thinking tags and fences around a value, write line breaks into its strings as they are,
+say it twice, and stop in the middle. A value is looked for at each bracket outside another value; where
+reading stumbles, all that was open is given up at once and the pass goes on from there, so that no text is
+gone through more than twice. What lies inside a value that was given up is a part of it, never an answer.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from runapi_mcp.extraction.exact_json import MOST_DEPTH, Exact, NotJson, read_json
+from runapi_mcp.wire.types import JsonObject, JsonValue
+
+_TOKEN: Final = re.compile(
+    r"""[ \t\r\n]*+(?:
+        (?P<open>[{\[]) | (?P<close>[}\]]) | (?P<sign>[,:])
+      | (?P<string>"[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+")
+      | (?P<number>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+)
+      | (?P<word>true|false|null) | (?P<odd>NaN|-?Infinity)
+    )""",
+    re.VERBOSE,
+)
+_NEXT: Final = re.compile(r"[{\[}\]]|```|</(?:think|thinking|thought|reasoning)>")
+_PROSE: Final = re.compile(r"\w")
+_MARKS: Final = re.compile(r"```[a-zA-Z0-9]*|</?[a-zA-Z]+>")
+_AFTER: Final = " \t\r\n`~}]).,;\"'*"
+"""What may follow the value that ends an answer: a fence, a stray bracket or quote."""
+_INFO: Final = re.compile(r"[`~]{3,}+[ \t]*+(?:json\w*+)?\s*+", re.IGNORECASE)
+_ENDS: Final = (*" \t\r\n", ",", "]", "}")
+"""What ends a number."""
+_LONGEST_TAG: Final = 24
+_LENIENT: Final = json.JSONDecoder(strict=False)
+_WORDS: Final[dict[str, JsonValue]] = {"true": True, "false": False, "null": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value in an answer.
+
+    Attributes:
+        value: What is whole of it.
+        start: Where it begins.
+        end: Where it ends.
+        flaw: Why it is no JSON, although its brackets close; empty if it is.
+        last: Whether it ends the answer.
+        thought: Whether it stands among the model's thoughts.
+    """
+
+    value: JsonValue
+    start: int
+    end: int
+    flaw: str = ""
+    last: bool = False
+    thought: bool = False
+
+
+@dataclass(slots=True)
+class Scan:
+    """The values of one answer.
+
+    Attributes:
+        values: Those that are closed, in order; none is inside another.
+        rest: What is whole of the longest that is not closed; `None` if there is none.
+        items: If that is a list, how many of its items are whole.
+        length: How long it is.
+    """
+
+    values: list[Found] = field(default_factory=list)
+    rest: JsonValue = None
+    items: int = 0
+    length: int = 0
+
+
+def scan_answer(text: str) -> Scan:
+    """Return the values in an answer: objects and lists anywhere, another value if it stands alone."""
+    whole = _read_alone(text)
+    if whole is not None:
+        return Scan([whole])
+    scan, found, thoughts = Scan(), list[Found](), 0
+    at, depth = 0, 0
+    while mark := _NEXT.search(text, at):
+        at = mark.end()
+        match mark[0]:
+            case "{" | "[":
+                attempt = _Attempt(text, mark.start())
+                at = attempt.resume
+                if attempt.closed and not depth:
+                    found.append(Found(attempt.value, mark.start(), at, attempt.flaw))
+                elif not attempt.closed:
+                    depth += attempt.depth
+                    length = attempt.reached - mark.start()
+                    if attempt.depth and length > scan.length:
+                        scan.rest, scan.items, scan.length = attempt.value, attempt.items, length
+            case "}" | "]":
+                depth = max(depth - 1, 0)
+            case "```":
+                # Whatever was open, a fence begins anew.
+                depth = 0
+            case _:
+                depth, thoughts = 0, at
+    end = _end_of(text)
+    scan.values = [
+        Found(one.value, one.start, one.end, one.flaw, one.end >= end, one.start < thoughts) for one in found
+    ]
+    return scan
+
+
+def _end_of(text: str) -> int:
+    """Return where an answer ends, fences, closing tags and stray signs apart."""
+    bare = text.rstrip(_AFTER)
+    while bare.endswith(">") and (tag := bare.rfind("</", -_LONGEST_TAG)) >= 0:
+        bare = bare[:tag].rstrip(_AFTER)
+    return len(bare)
+
+
+def read_whole(text: str) -> JsonValue:
+    """Return the only value that there is in an answer.
+
+    Raises:
+        NotJson: There is none, there are several, or it is flawed; the message says where.
+    """
+    values = scan_answer(text).values
+    if len(values) != 1:
+        return read_json(text.strip())
+    if values[0].flaw:
+        raise NotJson(values[0].flaw)
+    return values[0].value
+
+
+def is_prefaced(text: str, found: Found, later: Found) -> bool:
+    """Whether a value lies inside the prose that leads up to a later one."""
+    before, between = text[: found.start], text[found.end : later.start]
+    return all(_PROSE.search(_MARKS.sub("", part)) for part in (before, between))
+
+
+def _read_alone(text: str) -> Found | None:
+    """Return the value that is all of an answer, or all that its one fence holds."""
+    bare = text.strip("\ufeff \t\r\n")
+    fence = _INFO.match(bare)
+    for candidate in (bare, bare[fence.end() :].rstrip("`~ \t\r\n") if fence else ""):
+        try:
+            return Found(read_json(candidate), 0, len(text), last=True)
+        except NotJson:
+            continue
+    return None
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An object or a list that is being read."""
+
+    value: JsonObject | list[JsonValue]
+    wants: Literal["first", "next", "colon", "value", "after"] = "first"
+    key: str = ""
+    doubtful: set[str] = field(default_factory=set)
+    stopped: bool = False
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.value) or self.wants not in ("first", "colon")
+
+    def put(self, value: JsonValue) -> None:
+        """Take in a member or an item; nothing after an item that had to be left out."""
+        self.wants = "after"
+        if isinstance(self.value, list):
+            if not self.stopped:
+                self.value.append(value)
+        elif self.key in self.value or self.key in self.doubtful:
+            self.doubtful.add(self.key)
+            self.value.pop(self.key, None)
+        else:
+            self.value[self.key] = value
+
+    def leave_out(self) -> None:
+        """Pass over a member or an item that is no JSON."""
+        self.wants = "after"
+        self.stopped = isinstance(self.value, list)
+
+
+class _Attempt:
+    """One value, read from its bracket to its end or to where reading stumbles.
+
+    Attributes:
+        value: What is whole of it.
+        closed: Whether it came to its end.
+        flaw: What in it is no JSON, if the rest is.
+        reached: Where reading ended.
+        resume: Where to look for the next value.
+        depth: Of one that is not closed, how many objects and lists are open that hold something.
+        items: Of a list that is not closed, how many items are whole.
+    """
+
+    def __init__(self, text: str, start: int) -> None:
+        self.flaw = ""
+        self._open: list[_Frame] = []
+        self._at = start
+        self._text = text
+        self.closed = self._read()
+        self.reached = self._at
+        self.resume = max(self._at, start + 1)
+        self.value: JsonValue = self._root.value
+        if not self.closed:
+            self.depth = sum(frame.begun for frame in self._open)
+            self.items = len(self._root.value) - (len(self._open) > 1)
+            self.resume = max(self._resume, start + 1)
+
+    def _read(self) -> bool:
+        self._resume = self._at
+        for token in self._tokens():
+            kind = token.lastgroup or ""
+            end = token.end()
+            if kind in ("number", "word") and self._text[end : end + 1] not in _ENDS:
+                return False  # more digits may have been to come
+            if not self._take(kind, token[kind]):
+                return False
+            # What begins in a string that reading stumbled over is looked at again.
+            self._resume = token.start(kind) + 1 if kind == "string" else end
+            self._at = end
+            if not self._open:
+                return True
+        return False
+
+    def _tokens(self) -> Iterator[re.Match[str]]:
+        while token := _TOKEN.match(self._text, self._at):
+            yield token
+
+    def _take(self, kind: str, written: str) -> bool:
+        """Take one token; whether it may stand here."""
+        if not self._open:
+            self._root = _Frame({} if written == "{" else [])
+            self._open.append(self._root)
+            return True
+        top = self._open[-1]
+        listed = isinstance(top.value, list)
+        if kind == "close":
+            # A comma before it is one too many, and leaves nothing in doubt.
+            if top.wants not in ("first", "after", "next") or (written == "]") is not listed:
+                return False
+            self._open.pop()
+            return True
+        if kind == "sign":
+            wanted, then = ("after", "next") if written == "," else ("colon", "value")
+            if top.wants != wanted:
+                return False
+            top.wants = then  # type: ignore[assignment]  # one of its words
+            return True
+        if not listed and top.wants in ("first", "next"):
+            if kind == "string":
+                top.key, top.wants = _LENIENT.decode(written), "colon"
+            return kind == "string"
+        if top.wants not in (("first", "next") if listed else ("value",)):
+            return False
+        self._put(top, kind, written)
+        return True
+
+    def _put(self, top: _Frame, kind: str, written: str) -> None:
+        if kind == "open":
+            frame = _Frame({} if written == "{" else [])
+            if len(self._open) >= MOST_DEPTH:
+                self.flaw = "nested too deeply"
+                top.leave_out()
+            else:
+                top.put(frame.value)
+                self._note_double(top)
+            self._open.append(frame)
+            return
+        try:
+            top.put(_read_scalar(kind, written))
+        except NotJson as error:
+            self.flaw = str(error)
+            top.leave_out()
+        self._note_double(top)
+
+    def _note_double(self, top: _Frame) -> None:
+        if top.key in top.doubtful:
+            self.flaw = f"the key {json.dumps(top.key[:60], ensure_ascii=False)} stands twice"
+
+
+def _read_scalar(kind: str, written: str) -> JsonValue:
+    """Return what a token means.
+
+    Raises:
+        NotJson: JSON has no such value, or its readers do not.
+    """
+    match kind:
+        case "string":
+            value: JsonValue = _LENIENT.decode(written)
+            return value
+        case "word":
+            return _WORDS[written]
+        case "number" if written.lstrip("-").isdigit():
+            try:
+                return int(written)
+            except ValueError:
+                raise NotJson("it holds a number of too many digits") from None
+        case "number":
+            return Exact(written)
+        case _:
+            raise NotJson(f"{written} is not JSON")
