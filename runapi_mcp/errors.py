@@ -11,6 +11,7 @@
     │       └── KeyringFailed     the keyring that is to hold it cannot be asked, or does not answer
     ├── Bug                       a fault of this server's own; its log has the details
     ├── BusyError                 this server has no room for another generation
+    │   └── MemoryFull            what is asked would not fit into the caller's share of memory
     ├── TooManyCalls              as many of the caller's calls run as may
     ├── BudgetSpent               the principal has used up the tokens of the day
     └── UpstreamError             RunAPI, or the way there
@@ -33,6 +34,7 @@
             ├── Stalled           nothing came for the idle time-out
             ├── DeadlinePassed    the total time ran out
             ├── ServerLeft        the server that ran it was stopped
+            ├── AnswerTooLong     there was more of it than may be kept
             └── FailedMidway      RunAPI reported an error inside the stream
 
 Foreign exceptions become these at one border (``upstream``), and these become MCP
@@ -141,6 +143,16 @@ class BusyError(RunapiError):
 
     code = "busy"
     default_advice = "Try again when some have finished, or raise RUNAPI_MCP_MAX_RUNNING."
+
+
+class MemoryFull(BusyError):
+    """What is asked does not fit into the memory that one caller is given. The caller can fix it."""
+
+    code = "memory_full"
+    default_advice = (
+        "Fetch the answers that wait for you (get_result), stop what you do not need (cancel true), or send "
+        "less; RUNAPI_MCP_MEMORY_BYTES sets the limit."
+    )
 
 
 class TooManyCalls(RunapiError):
@@ -345,6 +357,13 @@ class ServerLeft(Interrupted):
 
     code = "server_left"
     default_advice = "Continue from the partial text or ask again, when it is back."
+
+
+class AnswerTooLong(Interrupted):
+    """There was more of an answer than this server keeps of one, or for one caller."""
+
+    code = "answer_too_long"
+    default_advice = "Ask for less at once; RUNAPI_MCP_MAX_ANSWER_BYTES sets the limit."
 
 
 class FailedMidway(Interrupted):

@@ -83,6 +83,7 @@ class Run:
         self._began = clock()
         self._cadence = Cadence()
         self._told: tuple[str, int, int] | None = None
+        self._followed: Followable | None = None
 
     @property
     def owner(self) -> str:
@@ -151,6 +152,14 @@ class Run:
         """Follow a generation to its end or the hold window's."""
         return await self._follow(generation, self._clock() + self._hold(wait))
 
+    async def note_delivery(self, *, to_the_end: bool) -> None:
+        """Note that the caller is given what was followed: to its end, or a page that has the handle."""
+        generation = self._followed
+        if generation is None or generation.status == "running" or generation.delivered:
+            return
+        if to_the_end:
+            await generation.deliver()
+
     async def _key(self, seconds: float) -> SecretStr:
         """Return the caller's key, or the server's, which may take up to `seconds` to be found."""
         if self._caller.key is not None:
@@ -180,17 +189,15 @@ class Run:
         return max(until - self._clock(), 0.0)
 
     async def _follow(self, generation: Followable, until: float) -> View:
-        async with generation.followed():
+        self._followed = generation
+        async with generation.follow():
             while generation.status == "running" and (left := until - self._clock()) > 0:
                 pause = await self._tell(generation)
                 with anyio.move_on_after(min(pause, left)):
                     await generation.changed()
-            if generation.status == "running":
-                await self._generations.hand_over(generation)
-        view = generation.view()
-        if view.status != "running" and not generation.delivered:
-            await generation.deliver()
-        return view
+            # Whatever its result is, it names the handle: it is owed until all of it was given.
+            await self._generations.hand_over(generation)
+        return generation.view()
 
     async def _tell(self, generation: Followable) -> float:
         """Report if it is time; return the seconds until the next look."""

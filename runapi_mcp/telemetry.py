@@ -6,7 +6,6 @@ span of a tool call is the MCP SDK's own; that of a generation is a child of it,
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.wire.types import Answer, Call, DialectName, Usage
+from runapi_mcp.wire.types import Call, DialectName, Usage
 
 _PROVIDER: Final = "gcp.gemini"
 _OPERATIONS: Final[Mapping[DialectName, str]] = {"native": "generate_content"}
@@ -49,27 +48,6 @@ _tokens = _meter.create_histogram(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a generation. Times are seconds since it began.
-
-    Attributes:
-        status: How it stands.
-        answer: Where the model and the finish are read; its text is not.
-        tokens: What all its rounds cost.
-        seconds: How long it took.
-        first_chunk: When the first event of the stream came, if one did.
-        error: What ended it, if something did; only its kind is recorded.
-    """
-
-    status: str
-    answer: Answer
-    tokens: Usage | None
-    seconds: float
-    first_chunk: float | None
-    error: Exception | None
-
-
 class Operation:
     """One generation while it runs: tell it what became of it."""
 
@@ -77,27 +55,50 @@ class Operation:
         self._span = span
         self._asked = asked
 
-    def ended(self, outcome: Outcome) -> None:
-        """Record how it went."""
-        model = outcome.answer.model
-        about = self._asked | ({"gen_ai.response.model": model} if model else {})
-        if kind := _error_type(outcome.status, outcome.error):
-            about["error.type"] = kind
-        _measure(about, outcome)
-        if self._span.is_recording():
-            self._describe(about, outcome)
+    def end(
+        self,
+        *,
+        status: str,
+        model: str | None,
+        finish: str | None,
+        tokens: Usage | None,
+        seconds: float,
+        first_chunk: float | None,
+        error: RunapiError | None,
+    ) -> None:
+        """Record how it went.
 
-    def _describe(self, about: Attributes, outcome: Outcome) -> None:
-        span, finish = self._span, outcome.answer.finish
+        Args:
+            status: How it stands.
+            model: Which model answered, if RunAPI said.
+            finish: Why the model stopped, if it did.
+            tokens: What all its rounds cost.
+            seconds: How long it took.
+            first_chunk: Seconds until the first event of the stream came, if one did.
+            error: What ended it, if something did; only its kind is recorded.
+        """
+        about = self._asked | ({"gen_ai.response.model": model} if model else {})
+        if error is not None or status == "cancelled":
+            about["error.type"] = error.code if error is not None else "cancelled"
+        _duration.record(seconds, about)
+        if first_chunk is not None:
+            _first_chunk.record(first_chunk, about)
+        used = tokens or Usage()
+        for kind, count in (("input", used.input), ("output", _written(used))):
+            if count is not None:
+                _tokens.record(count, about | {"gen_ai.token.type": kind})
+        span = self._span
+        if not span.is_recording():
+            return
         span.set_attributes(about)
-        span.set_attribute("runapi.status", outcome.status)
+        span.set_attribute("runapi.status", status)
         if finish is not None:
-            span.set_attribute("gen_ai.response.finish_reasons", [finish.reason])
-        if outcome.first_chunk is not None:
-            span.set_attribute("gen_ai.response.time_to_first_chunk", outcome.first_chunk)
-        for name, count in _counts(outcome.tokens):
+            span.set_attribute("gen_ai.response.finish_reasons", [finish])
+        if first_chunk is not None:
+            span.set_attribute("gen_ai.response.time_to_first_chunk", first_chunk)
+        for name, count in _counts(tokens):
             span.set_attribute(f"gen_ai.usage.{name}", count)
-        if "error.type" in about and outcome.status != "cancelled":
+        if "error.type" in about and status != "cancelled":
             span.set_status(StatusCode.ERROR)
 
 
@@ -126,16 +127,6 @@ def trace_header() -> dict[str, str]:
     carrier: dict[str, str] = {}
     _traceparent.inject(carrier)
     return {"traceparent": carrier["traceparent"]} if "traceparent" in carrier else {}
-
-
-def _measure(about: Attributes, outcome: Outcome) -> None:
-    _duration.record(outcome.seconds, about)
-    if outcome.first_chunk is not None:
-        _first_chunk.record(outcome.first_chunk, about)
-    used = outcome.tokens or Usage()
-    for kind, count in (("input", used.input), ("output", _written(used))):
-        if count is not None:
-            _tokens.record(count, about | {"gen_ai.token.type": kind})
 
 
 def _request(call: Call) -> Attributes:
@@ -172,11 +163,3 @@ def _counts(tokens: Usage | None) -> Iterator[tuple[str, int]]:
 def _written(tokens: Usage) -> int | None:
     """Return the output as the conventions count it: with the thinking."""
     return tokens.output if tokens.output is None else tokens.output + (tokens.thinking or 0)
-
-
-def _error_type(status: str, error: Exception | None) -> str:
-    if isinstance(error, RunapiError):
-        return error.code
-    if error is not None:
-        return type(error).__qualname__
-    return "cancelled" if status == "cancelled" else ""

@@ -23,6 +23,6 @@ async def became(happened: Callable[[], bool | Awaitable[bool]], seconds: float 
 async def ended(generation: Followable, seconds: float = PATIENCE) -> None:
     """Follow a generation to its end."""
     with anyio.fail_after(seconds):
-        async with generation.followed():
+        async with generation.follow():
             while generation.status == "running":
                 await generation.changed()

@@ -1,22 +1,22 @@
 """What one extraction wants: the schema that is sent, what follows a wrong answer, what came of it all."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.exact_json import write_json
+from runapi_mcp.extraction.exact_json import NotJson, write_json
+from runapi_mcp.extraction.find_json import read_whole
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
+from runapi_mcp.generations.loops import find_loop, shorten_loops
 from runapi_mcp.generations.policy import Course, Plain
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 
 _SHOWN_BACK: Final = 400_000
 """Characters of a wrong answer that a repair shows to the model."""
-_BLANKS: Final = re.compile(r"\s{200,}")
 _MOST_TOLD: Final = 40
 _MOST_CHECKED: Final = 50
 
@@ -100,8 +100,7 @@ class _Course(Plain):
         wrong = self._wrong(verdict_of(verdict))
         if not wrong:
             return None
-        # A run of blanks sent to a model is answered with another.
-        shown = _BLANKS.sub(" ", answer.text[:_SHOWN_BACK])
+        shown = shorten_loops(answer.text)[:_SHOWN_BACK]
         turns = (*self.call.turns, Turn("model", (Text(shown),)), Turn("user", (Text(wrong),)))
         return replace(self.call, turns=turns)
 
@@ -111,7 +110,15 @@ class _Course(Plain):
 
     def hopeless(self, text: str) -> str:
         """Return why no JSON of the right kind can come of the text."""
-        return hopeless(text, self.kinds) or ""
+        return hopeless(text, self.kinds) or find_loop(text)
+
+    def is_whole(self, text: str) -> bool:
+        """Whether the text holds JSON that is closed."""
+        try:
+            read_whole(text)
+        except NotJson:
+            return False
+        return True
 
     def _wrong(self, found: Verdict) -> str:
         """Return what to tell the model of its answers; empty if nothing is known to be wrong."""

@@ -1,7 +1,6 @@
 """Files that a caller names → parts of a turn. Local ones are read here, URLs only passed on."""
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +12,24 @@ from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files import folders, git
-from runapi_mcp.files.kinds import KINDS, as_text, binary_kind, is_meant_as_text, is_taken, kind_of_url
+from runapi_mcp.files.data_urls import read_data_url
+from runapi_mcp.files.kinds import (
+    KINDS,
+    as_text,
+    binary_kind,
+    is_meant_as_text,
+    is_taken,
+    kind_of_url,
+    plain_kind,
+)
 from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.wire.types import Inline, Linked, Part, Text
 
-_DATA_URL: Final = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?(?:;[a-z-]+=[^;,]*)*(;base64)?,", re.IGNORECASE)
+_TYPED: Final = re.compile(r"(.+);type=([A-Za-z]+/[A-Za-z0-9.+-]{1,100})\s*", re.DOTALL)
+"""curl's way to say what a file is, for an address that does not."""
 _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
-_DATA: Final = re.compile(r"\s*data:[^\s,]*,", re.IGNORECASE)
+_DATA: Final = re.compile(r"\s*data:(?:[^,]*,|[\w.+-]+/[\w.+-]+)", re.IGNORECASE)
 _DIFF: Final = re.compile(r"\s*git:(\S*\.\.\S*)\s*")
 _MOST_URL_CHARS: Final = 8192
 MOST_TOGETHER: Final = 64 * MIB
@@ -71,7 +80,7 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
     room = MOST_TOGETHER
     for position, file in enumerate(files):
         try:
-            link = ResourceLink(uri=file) if isinstance(file, str) else file
+            link = _link(file) if isinstance(file, str) else file
             part, notice = _part(link, settings, allowed)
         except InputError as error:
             problems.append(f"files[{position}]: {error}")
@@ -86,6 +95,12 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
     if problems:
         raise InputError("\n".join(problems), advice="")
     return Attached(tuple(parts), any(is_binary(part) for part in parts), tuple(notices))
+
+
+def _link(file: str) -> ResourceLink:
+    """Return the link that a text is: a path or an address, with its type behind it where one was given."""
+    typed = None if file.lstrip()[:5].lower() == "data:" else _TYPED.fullmatch(file)
+    return ResourceLink(uri=typed[1], mimeType=typed[2]) if typed else ResourceLink(uri=file)
 
 
 def _part(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part, str]:
@@ -117,15 +132,21 @@ def _scheme(uri: str) -> str:
 
 
 def _linked(link: ResourceLink) -> Linked:
-    host, path = _parts_of(link.uri)
-    kind = (link.mimeType or "").partition(";")[0].strip().lower() or kind_of_url(host, path)
-    if kind is None or not is_taken(kind):
+    parts = _parts_of(link.uri)
+    kind = plain_kind(link.mimeType or "") or kind_of_url(parts.hostname or "", parts.path, parts.query)
+    if not kind:
+        raise InputError(
+            f"{one_line(link.uri, 120)} does not say what it leads to.",
+            advice="Say it behind the address, as in https://…;type=application/pdf (or image/png, "
+            "text/plain, video/mp4), or save it and give its path.",
+        )
+    if not is_taken(kind):
         raise _unsupported(one_line(link.uri, 120))
     return Linked(kind, link.uri)
 
 
-def _parts_of(url: str) -> tuple[str, str]:
-    """Return a URL's host and path.
+def _parts_of(url: str) -> SplitResult:
+    """Return a URL's parts.
 
     Raises:
         InputError: It is none that can be passed on.
@@ -139,7 +160,7 @@ def _parts_of(url: str) -> tuple[str, str]:
         raise InputError("this is not a URL that can be passed on.", advice="It takes https://HOST/PATH.")
     if parts.username is not None:
         raise InputError("a URL with a user name or password in it is not passed on.")
-    return parts.hostname, parts.path
+    return parts
 
 
 def _split(url: str) -> SplitResult | None:
@@ -162,7 +183,8 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
         if allowed.is_there(path) and path.is_dir():
             return _gathered(folders.gather(allowed.judge(path), "", shown, allowed))
     content = allowed.read(path, settings.max_file_bytes + 1)
-    return _from_bytes(content, link.name or path.name, settings.max_file_bytes), ""
+    said = plain_kind(link.mimeType or "")
+    return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""
 
 
 def _gathered(found: folders.Gathered) -> tuple[Part, str]:
@@ -184,19 +206,14 @@ def _from_diff(name: str, allowed: Reach, settings: Settings) -> tuple[Part, str
 
 
 def _from_data_url(url: str, name: str, limit: int) -> Part:
-    found = _DATA_URL.match(url)
-    if not found or not found[2]:
-        raise InputError("this data: URL is not base64.", advice="Write data:TYPE;base64,DATA.")
-    if len(url) - found.end() > limit * 4 // 3 + 4:
+    content = read_data_url(url, limit)
+    if content is None:
         raise _too_large(name, limit)
-    try:
-        content = base64.b64decode(url[found.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        raise InputError("the data: URL's base64 is broken.") from None
     return _from_bytes(content, name, limit)
 
 
-def _from_bytes(content: bytes, name: str, limit: int) -> Part:
+def _from_bytes(content: bytes, name: str, limit: int, said: str = "") -> Part:
+    """Return the part for a file's content; `said` is its type where the caller named one."""
     shown = one_line(name, 120)
     if len(content) > limit:
         raise _too_large(shown, limit)
@@ -205,6 +222,8 @@ def _from_bytes(content: bytes, name: str, limit: int) -> Part:
     if kind := binary_kind(content):
         return Inline(kind, base64.b64encode(content).decode())
     text = as_text(content)
+    if text is None and said.startswith(("image/", "audio/", "video/")) and is_taken(said):
+        return Inline(said, base64.b64encode(content).decode())
     if text is None:
         raise _not_utf8(shown) if is_meant_as_text(content) else _unsupported(shown)
     return Text(f"File {shown}:\n\n{text}\n")

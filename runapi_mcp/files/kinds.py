@@ -1,7 +1,8 @@
-"""What a file is: by its content, and by the suffix only where its content is not here."""
+"""What a file is: by its content, and by its name or address only where the content is not here."""
 
 import mimetypes
 from typing import Final
+from urllib.parse import parse_qsl
 
 _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -33,7 +34,35 @@ KINDS: Final = (
     "video (MP4, MOV, WebM), text and code"
 )
 _TAKEN: Final = ("image/", "audio/", "video/", "text/", "application/pdf", "application/json")
-_NOT_TAKEN: Final = ("image/svg+xml", "image/gif", "image/tiff", "image/bmp")
+_NOT_TAKEN: Final = ("image/svg+xml", "image/gif", "image/tiff", "image/bmp", "image/avif")
+_ALIASES: Final = {
+    **dict.fromkeys(("image/jpg", "image/pjpeg"), "image/jpeg"),
+    **dict.fromkeys(("audio/x-wav", "audio/wave", "audio/vnd.wave"), "audio/wav"),
+    **dict.fromkeys(("audio/mp3", "audio/x-mp3"), "audio/mpeg"),
+    **dict.fromkeys(("audio/x-m4a", "audio/m4a"), "audio/mp4"),
+    "audio/x-flac": "audio/flac", "audio/x-aiff": "audio/aiff", "image/x-png": "image/png",
+    "application/x-pdf": "application/pdf", "text/json": "application/json", "video/mov": "video/quicktime",
+}  # fmt: skip
+"""What programs write and Gemini does not take (CherryHQ/cherry-studio#3088), and what it takes."""
+_SUFFIXES: Final = {
+    "webp": "image/webp", "heic": "image/heic", "heif": "image/heif", "avif": "image/avif",
+    "m4a": "audio/mp4", "aac": "audio/aac", "flac": "audio/flac", "ogg": "audio/ogg", "oga": "audio/ogg",
+    "opus": "audio/ogg", "webm": "video/webm", "mov": "video/quicktime",
+    **dict.fromkeys(("docx", "xlsx", "pptx", "odt", "ods", "odp", "epub"), "application/x-office"),
+}  # fmt: skip
+"""Suffixes that Python's own table lacks, or has in newer versions only."""
+_TEXT_NAMES: Final = (
+    "txt text log md markdown rst adoc tex bib yaml yml toml ini cfg conf properties env csv tsv jsonl "
+    "ndjson json5 xml xsd rss diff patch srt vtt proto graphql sql sh bash zsh ps1 bat py pyi rb rs go java "
+    "kt scala c h cc cpp hpp cs m swift js mjs cjs ts tsx jsx vue svelte php pl lua r jl ex exs erl hs clj "
+    "dart tf gradle cmake dockerfile ipynb css scss"
+)
+_TEXT_SUFFIXES: Final = frozenset(_TEXT_NAMES.split())
+_STANDARD: Final = mimetypes.MimeTypes()
+"""Python's own table, without what a machine adds to it: a URL is of one kind everywhere."""
+_TYPE_FIELDS: Final = frozenset({"response-content-type", "content-type", "mimetype", "mime"})
+_SUFFIX_FIELDS: Final = frozenset({"format", "fm", "ext", "filename", "file"})
+_MOST_FIELDS: Final = 50
 _CONTROL: Final = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 _LOOKED_AT: Final = 65_536
 _ENCODINGS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -67,15 +96,44 @@ def is_meant_as_text(content: bytes) -> bool:
     return not any(byte in _CONTROL for byte in content[:_LOOKED_AT])
 
 
-def kind_of_url(host: str, path: str) -> str | None:
-    """Return the media type of what a URL leads to, by its suffix; `None` if it is one that is not taken.
+def kind_of_url(host: str, path: str, query: str = "") -> str:
+    """Return the media type of what a URL leads to, as far as its address says; empty if it does not.
 
-    Without a suffix that says more it is taken for an image, which both dialects carry.
+    It may be one that is not taken. Nothing is guessed: a page that went out as a JPEG is refused by
+    Gemini, or read as noise (langchain-ai/langchain-google#616, BerriAI/litellm#4441).
     """
-    if host.removeprefix("www.") in ("youtube.com", "youtu.be", "m.youtube.com"):
+    host = host.removeprefix("www.")
+    if host in ("youtube.com", "youtu.be", "m.youtube.com"):
         return "video/mp4"
-    guessed, _ = mimetypes.guess_type(path)
-    return "image/jpeg" if guessed is None else guessed if is_taken(guessed) else None
+    if kind := kind_of_name(path):
+        return kind
+    # arXiv's and OpenReview's papers end in a number, or in nothing.
+    if host in ("arxiv.org", "export.arxiv.org", "openreview.net") and path.startswith("/pdf"):
+        return "application/pdf"
+    for key, value in parse_qsl(query)[:_MOST_FIELDS]:
+        if key.lower() in _TYPE_FIELDS and "/" in value:
+            return plain_kind(value)
+        if key.lower() in _SUFFIX_FIELDS and (kind := kind_of_name(f"x.{value}")):
+            return kind
+    return ""
+
+
+def kind_of_name(name: str) -> str:
+    """Return the media type that a name's suffix says, taken or not; empty if it says none."""
+    _, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    suffix = suffix.lower()
+    if not dot or not suffix.isascii():
+        return ""
+    if suffix in _TEXT_SUFFIXES:
+        return "text/plain"
+    guessed, encoding = _STANDARD.guess_type(f"x.{suffix}")
+    return _SUFFIXES.get(suffix) or ("application/gzip" if encoding else plain_kind(guessed or ""))
+
+
+def plain_kind(kind: str) -> str:
+    """Return a media type without parameters, under the name that Gemini takes it by."""
+    bare = kind.partition(";")[0].strip().lower()
+    return _ALIASES.get(bare, bare)
 
 
 def is_taken(kind: str) -> bool:

@@ -1,21 +1,23 @@
-"""What each principal's generations cost, added up, and how many tokens a day each may use (UTC)."""
+"""What each principal may take, tokens of a day (UTC) and bytes of memory, and what each has spent."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Final, Protocol, Self
 
-from runapi_mcp.errors import BudgetSpent
+from runapi_mcp.errors import BudgetSpent, MemoryFull
 from runapi_mcp.generations.values import Receipt, Status
+from runapi_mcp.settings import MIB
 from runapi_mcp.wire.types import Usage
 from runapi_mcp.wire.usage import added
 
 _MOST_OWNERS: Final = 10_000
 
 
-class Budget(Protocol):
-    """Counts what principals use in a day."""
+class TokenBudget(Protocol):
+    """Counts the tokens that principals use in a day."""
 
     async def used(self, owner: str) -> int:
         """Return the tokens that `owner` has used today."""
@@ -32,8 +34,8 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
-class MemoryBudget:
-    """What principals used of this process."""
+class LocalTokenBudget:
+    """Counts the tokens that principals use in a day of this process."""
 
     def __init__(self, today: Callable[[], date] = utc_today) -> None:
         self._today = today
@@ -41,12 +43,12 @@ class MemoryBudget:
         self._used: dict[str, int] = {}
 
     async def used(self, owner: str) -> int:
-        """Return today's tokens; see :meth:`Budget.used`."""
+        """Return today's tokens; see :meth:`TokenBudget.used`."""
         self._turn_the_day()
         return self._used.get(owner, 0)
 
     def use(self, owner: str, tokens: int) -> None:
-        """Note tokens; see :meth:`Budget.use`. Beyond 10,000 principals a day, the first is forgotten."""
+        """Note tokens; see :meth:`TokenBudget.use`. Beyond 10,000 principals, the first is forgotten."""
         self._turn_the_day()
         self._used[owner] = self._used.get(owner, 0) + tokens
         if len(self._used) > _MOST_OWNERS:
@@ -60,7 +62,7 @@ class MemoryBudget:
             self._day, self._used = self._today(), {}
 
 
-async def check_budget(budget: Budget, owner: str, limit: int) -> None:
+async def check_budget(budget: TokenBudget, owner: str, limit: int) -> None:
     """Let `owner` go on if today's tokens are below `limit`; 0 is no limit.
 
     What is running is not counted before it has ended, so a principal may end a day above the limit.
@@ -70,6 +72,156 @@ async def check_budget(budget: Budget, owner: str, limit: int) -> None:
     """
     if limit and (used := await budget.used(owner)) >= limit:
         raise BudgetSpent(f"Today's {limit:,} tokens are used up ({used:,} were used).")
+
+
+class Reservation:
+    """Bytes that a caller holds of a :class:`MemoryBudget`, until they are released.
+
+    As a context manager it releases them at the end of the block.
+
+    Attributes:
+        owner: Whose they are.
+        size: How many.
+        spare: Whether whoever holds them would give them up for others; see :attr:`MemoryBudget.reclaim`.
+    """
+
+    __slots__ = ("_budget", "_released", "owner", "size", "spare")
+
+    def __init__(self, budget: "MemoryBudget", owner: str, size: int) -> None:
+        self._budget = budget
+        self.owner = owner
+        self.size = size
+        self.spare = False
+        self._released = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.release()
+
+    @property
+    def room(self) -> int:
+        """How many bytes more its owner may hold."""
+        return self._budget.room(self.owner)
+
+    def resize(self, size: int) -> None:
+        """Make it another size, and no longer spare.
+
+        Raises:
+            MemoryFull: It would be larger, and there is no room; it stays as it was.
+        """
+        more = size if self.spare else size - self.size
+        if more > 0:
+            self._budget.check(self.owner, more)
+        self._budget.count(self, size)
+
+    def settle(self, size: int, *, spare: bool) -> None:
+        """Make it what has come of it, whatever room there is, and spare or not; nothing once released."""
+        if not self._released:
+            self._budget.count(self, size, spare=spare)
+
+    def release(self) -> None:
+        """Give all of it back, for good."""
+        self._budget.count(self, 0)
+        self._released = True
+
+
+class MemoryBudget:
+    """One budget in bytes over all that callers make the server hold.
+
+    That is bodies being read, questions and answers that run or wait, and those that are kept. What
+    is kept and owed to nobody is spare: it counts, and is dropped when the room is needed.
+
+    No caller may hold more than would still be free for others. One alone can have half of it, two a
+    third each: however much some hold, a newcomer gets something.
+
+    Attributes:
+        most: Bytes in all.
+        reclaim: Called when there is too much, to have spare bytes released until there is not.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.reclaim: Callable[[], None] = lambda: None
+        self._held: Counter[str] = Counter()
+        self._firm = 0
+        self._spare = 0
+
+    @property
+    def used(self) -> int:
+        """Bytes in use, spare ones included."""
+        return self._firm + self._spare
+
+    @property
+    def spare(self) -> int:
+        """Bytes that can be taken back."""
+        return self._spare
+
+    @property
+    def firm(self) -> int:
+        """Bytes that cannot."""
+        return self._firm
+
+    def held(self, owner: str) -> int:
+        """Return the bytes that `owner` holds, without what is spare."""
+        return self._held[owner]
+
+    def room(self, owner: str) -> int:
+        """Return how many bytes more `owner` may hold."""
+        return max((self.most - self._firm - self._held[owner]) // 2, 0)
+
+    def reserve(self, owner: str, size: int) -> Reservation:
+        """Hold `size` bytes for `owner`.
+
+        Raises:
+            MemoryFull: There is no room, or the caller's share is used up.
+        """
+        self.check(owner, size)
+        reservation = Reservation(self, owner, 0)
+        self.count(reservation, size)
+        return reservation
+
+    def check(self, owner: str, size: int) -> None:
+        """See that `owner` may hold so many bytes more.
+
+        Raises:
+            MemoryFull: There is no room, or the caller's share is used up.
+        """
+        if size <= self.room(owner):
+            return
+        self.reclaim()  # what was firm may have become spare since
+        if size > self.room(owner):
+            held = self._held[owner]
+            raise MemoryFull(
+                f"It would take {_mib(size)} MiB more of this server's memory; your calls and answers that "
+                f"are not fetched yet hold {_mib(held)} MiB, and {_mib(self.room(owner))} MiB are left."
+            )
+
+    def count(self, reservation: Reservation, size: int, *, spare: bool = False) -> None:
+        """Note that a reservation is of this size now, and whether it is spare."""
+        grown = size > reservation.size
+        if reservation.spare:
+            self._spare -= reservation.size
+        else:
+            self._firm -= reservation.size
+            self._held[reservation.owner] -= reservation.size
+        reservation.size, reservation.spare = size, spare
+        if spare:
+            self._spare += size
+        else:
+            self._firm += size
+            self._held[reservation.owner] += size
+        if not self._held[reservation.owner]:
+            del self._held[reservation.owner]
+        if grown and self.used > self.most:
+            self.reclaim()
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:,.1f}"
 
 
 MOST_OWNERS: Final = 10_000

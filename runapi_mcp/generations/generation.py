@@ -1,318 +1,53 @@
-"""One generation: an upstream stream as a value that can be followed, left and cancelled."""
+"""One generation: an upstream stream as a value that can be followed, left and cancelled.
 
+Its one loop stands in :meth:`Generation.run`: round after round a stream is opened, its events are
+folded, the answer is judged, and what the tool's policy asks for next is asked.
+"""
+
+import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Any, Final
 
 import anyio
+from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
-from runapi_mcp.generations.codec import dumped
-from runapi_mcp.generations.policy import PLAIN, Course
-from runapi_mcp.generations.queue import Turns
+from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RunapiError
+from runapi_mcp.generations.budget import MemoryBudget
+from runapi_mcp.generations.policy import PLAIN, Course, Round
+from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
-from runapi_mcp.signalling import Signal
-from runapi_mcp.telemetry import Outcome, operation
+from runapi_mcp.settings import MIB
+from runapi_mcp.telemetry import Operation, operation
+from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.fold import Fold
-from runapi_mcp.wire.types import Answer, Call, Event, JsonObject, TextDelta, Usage
+from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import added
 
-
-class Looks:
-    """Looks at lengths that grow by a quarter, so that all of them together cost little."""
-
-    def __init__(self) -> None:
-        self._next = 1
-
-    def due(self, length: int) -> bool:
-        """Whether a text of this length is to be looked at."""
-        if length < self._next:
-            return False
-        self._next = max(length + 16, length + length // 4)
-        return True
-
-
-class Rounds:
-    """The calls of one generation, one after the other.
-
-    Attributes:
-        fold: The sum of this round's events.
-        number: Which round this is, from 1.
-        hopeless: Why this round was ended early, if it was.
-        verdict: What the texts come to, once this round was judged; see :meth:`Course.judged`.
-    """
-
-    def __init__(self, job: Job, course: Course) -> None:
-        self.fold = Fold()
-        self.number = 1
-        self.hopeless = ""
-        self.verdict: JsonObject | None = None
-        self._job = job
-        self._course = course
-        self._earlier: list[str] = []
-        self._spent: Usage | None = None
-        self._verdict_size = 0
-        self._given = len(job.begin)
-        self._looks, self._described, self._description = Looks(), Looks(), ""
-        if job.begin:
-            self.fold.feed(TextDelta(job.begin))
-
-    @property
-    def earlier(self) -> tuple[str, ...]:
-        """The texts of the rounds before this one, oldest first."""
-        return tuple(self._earlier)
-
-    @property
-    def writing(self) -> bool:
-        """Whether the model has written something of this round's text."""
-        return self.fold.characters > self._given
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to give; a call of a function that was not offered is nothing."""
-        return self.fold.empty or not (self.fold.characters or self._job.call.functions)
-
-    @property
-    def tokens(self) -> Usage | None:
-        """What all rounds took so far, as far as upstream has said."""
-        return added(self._spent, self.fold.usage)
-
-    @property
-    def size(self) -> int:
-        """Characters of all that is kept."""
-        return self.fold.size + sum(map(len, self._earlier)) + self._verdict_size
-
-    @property
-    def first_call(self) -> Call:
-        """What the first round asks."""
-        return self._job.call
-
-    def feed(self, event: Event) -> None:
-        """Add an event of this round, and look at the text now and then for whether there is hope."""
-        self.fold.feed(event)
-        if self._looks.due(self.fold.characters):
-            self.hopeless = self._course.hopeless(self.fold.partial().text)
-
-    def answer(self) -> Answer:
-        """Return the answer of this round, now that its stream is over or was given up.
-
-        Raises:
-            EmptyAnswer: All it holds is a call of a function that was never offered.
-            UpstreamError: It is no whole answer; see :meth:`Fold.answer`.
-        """
-        if self.hopeless:
-            return self.fold.partial()
-        answer = self.fold.answer()
-        if self.empty:
-            raise EmptyAnswer(
-                "The model asked for a function to be run, which was not offered to it, and wrote no answer."
-            )
-        return answer
-
-    async def judge(self) -> None:
-        """Have this round judged, now that it is over, unless it was."""
-        text = self.fold.partial().text
-        texts = [*self._earlier, text] if text else self._earlier
-        if self.verdict is None and texts:
-            self.verdict = await self._course.judged(texts, self._job.begin)
-            self._verdict_size = len(dumped(self.verdict)) if self.verdict else 0
-
-    def follow_up(self, answer: Answer) -> Call | None:
-        """Return the call of the next round, or `None` if this one, which was judged, was the last."""
-        return self._course.follow_up(answer, self.earlier, self.verdict)
-
-    def links(self) -> Sequence[str]:
-        """Return the links of the present answer that are to be resolved."""
-        return self._course.links(self.fold.partial())
-
-    def next(self) -> None:
-        """Begin the next round."""
-        self._earlier.append(self.fold.partial().text)
-        self._spent = self.tokens
-        self.number += 1
-        # What a resumed answer starts with belongs to its first round only.
-        self.fold, self._given = Fold(), 0
-        self.verdict, self._verdict_size = None, 0
-        self._looks, self._described, self._description, self.hopeless = Looks(), Looks(), "", ""
-
-    def release(self, job: Job) -> None:
-        """Let go of the question, now that no round will follow; `job` is what is left of it."""
-        self._job, self._course = job, PLAIN
-
-    def described(self) -> str:
-        """Return what the text amounts to, in the words of its tool; it may be a little behind."""
-        if self.writing and self._described.due(self.fold.characters):
-            self._description = self._course.describe(self.fold.partial().text)
-        return self._description
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a generation ended.
-
-    Attributes:
-        status: What it came to.
-        error: What ended it, if something did and the answer was not whole before.
-        crash: The bug of ours that ended it, if one did.
-    """
-
-    status: Status
-    error: RunapiError | None = None
-    crash: Exception | None = None
-
-
-CANCELLED: Final = Ended("cancelled")
-
-
-def crashed(bug: Exception) -> Ended:
-    """Return the end that a bug of ours makes."""
-    return Ended("failed", crash=bug)
-
-
-def ended(rounds: Rounds, error: RunapiError | None = None) -> Ended:
-    """Return the end of a generation whose rounds are over, or were ended by `error`."""
-    if isinstance(error, Interrupted):
-        if rounds.fold.finished and not rounds.empty:
-            error = None  # the answer was whole before it came
-        else:
-            error.partial = rounds.fold.partial().text
-    if error is not None:
-        return Ended("failed" if rounds.empty else "partial", error)
-    finish = rounds.fold.partial().finish
-    whole = finish is not None and finish.reason in ("stop", "tool", "unknown")
-    return Ended("complete" if whole else "partial")
-
-
-Ask: TypeAlias = Callable[[Call], AbstractAsyncContextManager[AsyncGenerator[Event, None]]]
-Resolve: TypeAlias = Callable[[Sequence[str]], Awaitable[dict[str, str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One generation's line to RunAPI.
-
-    Attributes:
-        base_url: Where it leads.
-        ask: Opens the stream that answers a call; see :meth:`Upstream.stream`.
-        resolve: Finds where links of an answer lead; see :meth:`Upstream.redirects`.
-    """
-
-    base_url: str
-    ask: Ask = field(repr=False)
-    resolve: Resolve = field(repr=False)
-
-
-async def end_of(
-    rounds: Rounds, ask: Ask, *, fed: Callable[[], None], whole: Callable[[Ended], object]
-) -> Ended:
-    """Go through all rounds and return what they came to.
-
-    Args:
-        rounds: The rounds of a generation, none of them begun.
-        ask: Opens the stream that answers a call.
-        fed: Called after each event.
-        whole: Called with the end as soon as it is certain; the connections' farewells come after it.
-    """
-    try:
-        await _all(rounds, ask, fed, whole)
-        return ended(rounds)
-    except RunapiError as error:
-        await rounds.judge()
-        return ended(rounds, error)
-
-
-async def _all(rounds: Rounds, ask: Ask, fed: Callable[[], None], whole: Callable[[Ended], object]) -> None:
-    call: Call | None = rounds.first_call
-    while call is not None:
-        async with ask(call) as events:
-            answer = await _one(rounds, events, fed)
-            await rounds.judge()
-            call = rounds.follow_up(answer)
-            if call is None and not rounds.hopeless and not rounds.links():
-                whole(ended(rounds))
-        if call is not None:
-            rounds.next()
-    if rounds.hopeless:
-        raise Interrupted(f"The answer was stopped early: {rounds.hopeless}.")
-
-
-async def _one(rounds: Rounds, events: AsyncGenerator[Event, None], fed: Callable[[], None]) -> Answer:
-    """Read one round's events, as long as there is hope, and return its answer."""
-    async for event in events:
-        rounds.feed(event)
-        fed()
-        if rounds.hopeless:
-            break
-    return rounds.answer()
-
-
-def receipt_of(
-    job: Job, status: Status, rounds: Rounds, trace: Trace, *, began: float, until: float
-) -> Receipt:
-    """Return the receipt of a generation that began at `began` and has gone on until `until`."""
-    answer, first = rounds.fold.partial(), trace.first_byte_at
-    finish = answer.finish
-    return Receipt(
-        model=answer.model or job.call.model,
-        dialect=job.dialect,
-        status=status,
-        complete=status == "complete",
-        finish_reason=finish.reason if finish else None,
-        finish_reason_raw=finish.raw[:60] if finish else None,
-        tokens=rounds.tokens,
-        seconds_to_first_byte=None if first is None else round(first - began, 3),
-        seconds=round(until - began, 3),
-        seconds_waited=round(trace.waited, 3),
-        requests=trace.requests,
-        rounds=rounds.number,
-        client_request_id=trace.request_id,
-    )
-
-
-def outcome_of(end: Ended, rounds: Rounds, seconds: float, first_chunk: float | None) -> Outcome:
-    """Return what became of a generation whose turn took `seconds`; see :class:`Outcome`."""
-    error = end.crash or end.error
-    return Outcome(end.status, rounds.fold.partial(), rounds.tokens, seconds, first_chunk, error)
-
-
-def log_phase(handle: str, trace: Trace, ahead: int | None) -> None:
-    """Log where a generation stands now."""
-    logs.debug(
-        "phase",
-        generation=logs.shortened(handle),
-        phase="queued" if ahead is not None else trace.phase,
-        ahead=ahead,
-        requests=trace.requests,
-        client_request_id=trace.request_id,
-        bytes=trace.received,
-    )
-
-
-def log_end(view: View) -> None:
-    """Log what a generation came to and what it cost; and its answer, if that is asked for."""
-    facts = asdict(view.receipt)
-    tokens = facts.pop("tokens") or {}
-    logs.info(
-        "generation",
-        generation=logs.shortened(view.handle),
-        tool=view.job.tool,
-        error=view.error.code if view.error else None,
-        **facts,
-        **{f"tokens_{name}": count for name, count in tokens.items()},
-    )
-    logs.content("answer", generation=logs.shortened(view.handle), answer=view.answer.text)
-
-
+ANSWER_ROOM: Final = 256 * 1024
+"""Bytes reserved for an answer before it comes, and again whenever those are used up."""
+_OVERHEAD: Final = 4096
+_CHARACTER: Final = 2
+"""Bytes of a character: Python takes one to four, and what is made of a text is as long again."""
+_TEXTS: Final = (TextDelta, ThoughtDelta)
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400
+_ENDLESS: Final = 2**62
+
+_logger = logging.getLogger(__name__)
 
 
-def _nobody(_generation: "Generation") -> None:
+def _ignore() -> None:
+    """Let a change of phase go by."""
+
+
+def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
 
 
@@ -320,11 +55,21 @@ class Generation:
     """One generation of this process.
 
     Attributes:
+        handle: What its caller holds.
+        job: What was asked; without the question once that cannot be asked again.
         done: Set once it has ended.
-        ended: How it ended, once it has; `ended_at` is when, by the clock.
+        status: How it stands.
+        error: What ended it, if something did and the answer was not whole before.
+        ended_at: When it ended, by the clock.
         turn_at: When its turn came, by the clock; before that, when it last moved up the queue.
+        handed_over: Whether its handle is out, so that it goes on without followers.
+        delivered: Whether its answer was given to a caller, to the end.
         note: What a store has to say to whoever gets the handle; see :attr:`View.note`.
         shared: Called when it has ended and when it was delivered; set by a store that shares it.
+        memory: What it holds of the budget in bytes.
+
+    Raises:
+        MemoryFull: Its question does not fit into its owner's share of `memory`.
     """
 
     def __init__(
@@ -333,58 +78,82 @@ class Generation:
         clock: Callable[[], float],
         *,
         course: Course = PLAIN,
-        on_end: Callable[["Generation"], None] = _nobody,
+        memory: MemoryBudget | None = None,
+        most: int = _ENDLESS,
+        on_end: Callable[["Generation"], None] = _tell_nobody,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
         self.done = anyio.Event()
-        self.ended: Ended | None = None
+        self.status: Status = "running"
+        self.error: RunapiError | None = None
         self.ended_at: float | None = None
         self.handed_over = False
         self.delivered = False
         self.note = ""
-        self.shared: Callable[[Generation], None] = _nobody
+        self.shared: Callable[[Generation], None] = _tell_nobody
         self.trace = Trace(on_phase=self._wake)
         self.ahead: int | None = None
         self.created = self.updated = datetime.now(UTC)
         self.turn_at = self._started_at = clock()
         self._clock = clock
+        self._course = course
+        self._most = most
         self._on_end = on_end
-        self._rounds = Rounds(job, course)
+        self._round = Round(offering=bool(job.call.functions), begin=job.begin)
+        self._earlier: list[str] = []
+        self._spent: Usage | None = None
+        self._links: dict[str, str] = {}
         self._told: Phase | None = None
         self._first_event_at: float | None = None
-        self._links: dict[str, str] = {}
         self._followers = 0
         self._interruption: RunapiError | None = None
-        self._changed = Signal()
+        self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
+        self._made: dict[str, Any] = {}
+        self._made_of: tuple[int, int, Status] = (0, 0, "running")
+        # Once more than it is: a request is written out of it.
+        self._question = 2 * job.size
+        self.memory = (memory or MemoryBudget(_ENDLESS)).reserve(job.owner, self.size + ANSWER_ROOM)
 
     # ------------------------------------------------------------ followed
 
     @asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
+    async def follow(self) -> AsyncIterator[None]:
         """Count one follower; when the last leaves early and no handle is out, cancel."""
         self._followers += 1
+        self._settle()
         try:
             yield
         finally:
             self._followers -= 1
             if not self._followers and not self.handed_over:
                 self.cancel()
+            self._settle()
 
     async def changed(self) -> None:
         """Wait for the next change of phase, or the end."""
         await self._changed.wait()
 
-    def cancel(self) -> None:
-        """End the generation now; its connection closes, its text is kept. Does nothing once done."""
-        if self.ended is None:
-            self._scope.cancel()
+    def hand_over(self) -> None:
+        """Let it go on without followers: its handle is out."""
+        self.handed_over = True
+        self._settle()
+
+    def note_delivery(self) -> None:
+        """Take note that its answer was given to a caller, by whichever server."""
+        self.delivered = True
+        self._settle()
 
     async def deliver(self) -> None:
-        """Note that its ended answer was given to a caller."""
-        self.delivered = True
+        """Note that its ended answer was given to a caller, to the end."""
+        self.note_delivery()
         self.shared(self)
+
+    def cancel(self) -> None:
+        """End it now; its connection closes, its text is kept. Does nothing once done."""
+        if self.ended_at is None:
+            self._scope.cancel()
 
     async def stop(self) -> None:
         """Cancel it and wait until it has ended."""
@@ -393,20 +162,11 @@ class Generation:
 
     def interrupt(self, error: RunapiError) -> None:
         """End it now, as `error` would have; its connection closes, its text is kept."""
-        if self.ended is None:
+        if self.ended_at is None:
             self._interruption = error
             self._scope.cancel()
 
-    def abandon(self) -> None:
-        """End it before it ran."""
-        self._end(CANCELLED)
-
     # ------------------------------------------------------------ seen
-
-    @property
-    def status(self) -> Status:
-        """How it stands."""
-        return "running" if self.ended is None else self.ended.status
 
     @property
     def leaving(self) -> bool:
@@ -421,58 +181,93 @@ class Generation:
     @property
     def fold(self) -> Fold:
         """The sum of what its present round has brought."""
-        return self._rounds.fold
+        return self._round.fold
 
     def view(self) -> View:
-        """Return it as it stands."""
-        if self.ended is not None and self.ended.crash is not None:
-            raise self.ended.crash
+        """Return it as it stands.
+
+        Raises:
+            Bug: A bug of ours ended it.
+        """
+        if isinstance(self.error, Bug):
+            raise Bug(self.error.what)  # a new one: its traceback would hold the generation
         return self.known()
 
     def known(self) -> View:
         """Return what is known of it, even after a bug of ours ended it."""
+        mark = (self._rounds, self.fold.size, self.status)
+        if mark != self._made_of:
+            self._made, self._made_of = {}, mark
         return View(
             self.handle,
             self.job,
             self.status,
             self.fold.partial(),
             self.receipt,
-            self.ended.error if self.ended else None,
-            earlier=self._rounds.earlier,
+            self.error,
+            earlier=tuple(self._earlier),
             links=self._links,
-            hopeless=self._rounds.hopeless,
-            verdict=self._rounds.verdict,
+            hopeless=self._round.hopeless,
+            verdict=self._round.verdict,
             note=self.note,
+            made=self._made,
         )
 
     @property
     def receipt(self) -> Receipt:
         """What it cost so far, even where a bug ended it."""
-        began, until = self._started_at, self._until
-        return receipt_of(self.job, self.status, self._rounds, self.trace, began=began, until=until)
+        answer, trace = self.fold.partial(), self.trace
+        finish, first = answer.finish, trace.first_byte_at
+        until = self._clock() if self.ended_at is None else self.ended_at
+        return Receipt(
+            model=answer.model or self.job.call.model,
+            dialect=self.job.dialect,
+            status=self.status,
+            complete=self.status == "complete",
+            finish_reason=finish.reason if finish else None,
+            finish_reason_raw=finish.raw[:60] if finish else None,
+            tokens=added(self._spent, answer.usage),
+            seconds_to_first_byte=None if first is None else round(first - self._started_at, 3),
+            seconds=round(until - self._started_at, 3),
+            seconds_waited=round(trace.waited, 3),
+            requests=trace.requests,
+            rounds=self._rounds,
+            client_request_id=trace.request_id,
+        )
 
     def evidence(self) -> Evidence:
         """Return the signs of life."""
-        now, trace, rounds, fold = self._clock(), self.trace, self._rounds, self.fold
+        now, trace, fold = self._clock(), self.trace, self.fold
         # Neither its place in the queue nor a wait that RunAPI asked for is RunAPI's silence.
         signs = (self._started_at, self.turn_at, trace.heard_at, trace.waiting_until)
         return Evidence(
             phase=self._phase,
             searching=self.job.call.search,
-            round=rounds.number,
+            round=self._rounds,
             ahead=self.ahead or 0,
             wait_left=max((trace.waiting_until or now) - now, 0.0),
             characters=fold.characters or fold.thought_characters,
             tokens=fold.usage.output if fold.usage else None,
             silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=rounds.described(),
+            described=self._round.describe(self._course),
         )
 
     @property
     def size(self) -> int:
         """About how many bytes keeping it takes; its question's too while that may be asked again."""
-        return 2 * self._rounds.size + self.job.size + 4096
+        return self._answer_size + self._question + _OVERHEAD
+
+    @property
+    def _answer_size(self) -> int:
+        verdict = self._round.verdict
+        return _CHARACTER * (
+            self.fold.size + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
+        )
+
+    @property
+    def _rounds(self) -> int:
+        return len(self._earlier) + 1
 
     @property
     def _phase(self) -> Phase:
@@ -480,77 +275,189 @@ class Generation:
             return "queued"
         if self.trace.phase != "open":
             return self.trace.phase
-        return "writing" if self._rounds.writing else "thinking" if self.fold.thought_characters else "open"
-
-    @property
-    def _until(self) -> float:
-        """When it ended, or now."""
-        return self._clock() if self.ended_at is None else self.ended_at
+        return "writing" if self._round.writing else "thinking" if self.fold.thought_characters else "open"
 
     # ------------------------------------------------------------ run, by Generations
 
-    async def run(self, turns: Turns, line: Line) -> None:
-        """Wait for a turn and generate to the end, whatever the end is."""
+    async def run(
+        self, upstream: Upstream, queue: Queue, *, key: SecretStr, patient_until: float, deadline: float
+    ) -> None:
+        """Wait for a turn and generate to the end, whatever the end is.
+
+        Args:
+            upstream: RunAPI.
+            queue: Where it waits for its turn.
+            key: Whose key pays.
+            patient_until: Until when waits that RunAPI asks for may last, by the clock.
+            deadline: Seconds that all rounds may take together, from its turn.
+        """
         try:
             with self._scope:
-                async with turns.turn(self._placed):
+                async with queue.turn(self.job.owner, self._take_place):
                     self.turn_at = self._clock()
-                    await self._measured(line)
-        except Exception as bug:  # noqa: BLE001  # its task is the process's: whatever it is must not get there
-            self._end(crashed(bug))
+                    with operation(self.job.call, self.job.dialect, upstream.base_url) as span:
+                        try:
+                            await self._generate(upstream, key, patient_until, self.turn_at + deadline)
+                        except Exception:  # noqa: BLE001  # a bug ends this generation, not all
+                            self._crash()
+                        finally:
+                            self._cut()
+                            self._measure(span)
+        except Exception:  # noqa: BLE001  # its task is the process's: whatever it is must not get there
+            self._crash()
         finally:
             self._cut()
 
-    async def _measured(self, line: Line) -> None:
-        with operation(self.job.call, self.job.dialect, line.base_url) as measured:
-            try:
-                await self._generate(line)
-            except Exception as bug:  # noqa: BLE001  # a bug ends this generation, not all; view() raises it again
-                self._end(crashed(bug))
-            finally:
-                end, first = self._cut(), self._first_event_at
-                times = (self._until - self.turn_at, None if first is None else first - self.turn_at)
-                measured.ended(outcome_of(end, self._rounds, *times))
+    async def _generate(self, upstream: Upstream, key: SecretStr, patient_until: float, until: float) -> None:
+        """Ask round after round, and end with what the last came to."""
+        call = self.job.call
+        error: RunapiError | None = None
+        try:
+            while True:
+                now = self._clock()
+                async with upstream.stream(
+                    call,
+                    self.job.dialect,
+                    key=key,
+                    trace=self.trace,
+                    patience=patient_until - now,
+                    within=until - now,
+                ) as events:
+                    async for event in events:
+                        self._feed(event)
+                        if self._round.hopeless or self._round.closed:
+                            break
+                    answer = self._round.answer()
+                    await self._round.judge(self._course, self._earlier, self.job.begin)
+                    next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
+                    if not (next_call or self._round.hopeless or self._course.links(answer)):
+                        # Before the connection's farewell, which may take a moment.
+                        self._end(*self._round.come_to(self._course))
+                if next_call is None:
+                    break
+                call = next_call
+                self._earlier.append(answer.text)
+                self._spent = added(self._spent, answer.usage)
+                # What a resumed answer starts with belongs to its first round only.
+                self._round = Round(offering=bool(self.job.call.functions))
+            if self._round.hopeless:
+                error = Interrupted(f"The answer was stopped early: {self._round.hopeless}.")
+        except RunapiError as caught:
+            error = caught if self.ended_at is None else None
+        if self.ended_at is not None:
+            return
+        await self._round.judge(self._course, self._earlier, self.job.begin)
+        if links := self._course.links(self.fold.partial()):
+            self._links = await upstream.redirects(links)
+        self._end(*self._round.come_to(self._course, error))
 
-    async def _generate(self, line: Line) -> None:
-        end = await end_of(self._rounds, line.ask, fed=self._fed, whole=self._end)
-        if self.ended is None and (links := self._rounds.links()):
-            self._links = await line.resolve(links)
-        self._end(end)
+    def _feed(self, event: Event) -> None:
+        """Add an event, as much of it as there is room for.
 
-    def _fed(self) -> None:
+        Raises:
+            AnswerTooLong: There is more of the answer than may be kept.
+        """
+        fits, too_long = (
+            self._reserve(_CHARACTER * len(event.text)) if isinstance(event, _TEXTS) else (0, None)
+        )
+        if too_long is not None and isinstance(event, _TEXTS):
+            event = replace(event, text=event.text[: fits // _CHARACTER])
+        self._round.feed(event, self._course, self._clock())
         if self._first_event_at is None:
             self._first_event_at = self._clock()
         if self._phase != self._told:
             self._wake()
+        if too_long is None:
+            _, too_long = self._reserve(0)  # for what is no text
+        if too_long is not None:
+            raise too_long
 
-    def _cut(self) -> Ended:
+    def _reserve(self, more: int) -> tuple[int, AnswerTooLong | None]:
+        """Reserve room for so many bytes more; return how many fit, and why it is not all of them."""
+        left, memory, want = self._most - self._answer_size, self.memory, self.size + more
+        if more > left:
+            what = f"The answer was stopped at {self._most / MIB:g} MiB, as much as this server keeps of one."
+            return max(left, 0), AnswerTooLong(what)
+        if want > memory.size:
+            memory.resize(max(min(want + ANSWER_ROOM, memory.size + memory.room), memory.size))
+        if want > memory.size:
+            what = (
+                "The answer was stopped: no more of this server's memory is left for your calls and answers."
+            )
+            return max(memory.size - self.size, 0), AnswerTooLong(what, advice=MemoryFull.default_advice)
+        return more, None
+
+    def _crash(self) -> None:
+        """End it with the bug of ours that is being handled; :meth:`view` tells of it."""
+        _logger.exception("%s failed", self.job.tool)
+        self._end("failed", Bug(f"{self.job.tool} failed because of a bug in runapi-mcp."))
+
+    def abandon(self) -> None:
+        """End it before it ran; nobody keeps it."""
+        self._end("cancelled")
+        self.memory.release()
+
+    def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
-        if self.ended is not None:
-            return self.ended
-        error = self._interruption
-        return self._end(CANCELLED if error is None else ended(self._rounds, error))
+        if self.ended_at is None and self._interruption is not None:
+            self._end(*self._round.come_to(self._course, self._interruption))
+        self._end("cancelled")
 
-    def _end(self, how: Ended) -> Ended:
-        """End it, unless it has ended; return how it did."""
-        if self.ended is not None:
-            return self.ended
-        self.ended, self.ended_at, self.updated = how, self._clock(), datetime.now(UTC)
-        if how.status in ("complete", "failed"):  # whatever else there is can be resumed
+    def _end(self, status: Status, error: RunapiError | None = None) -> None:
+        """End it, unless it has ended."""
+        if self.ended_at is not None:
+            return
+        self.status, self.error = status, error
+        if error is not None:
+            # Its frames hold this generation, which would stay until the collector comes.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+        self.ended_at, self.updated = self._clock(), datetime.now(UTC)
+        if status in ("complete", "failed"):  # whatever else there is can be resumed
             self.job = self.job.answered()
-            self._rounds.release(self.job)
+        self._question = self.job.size
+        self._course = PLAIN
+        self.trace.on_phase = _ignore
         self.done.set()
+        self._settle()
         self._on_end(self)
         self._wake()
         self.shared(self)
-        return how
 
-    def _placed(self, ahead: int | None) -> None:
+    def _settle(self) -> None:
+        """Count what it holds now that it has ended: what is owed to nobody may be dropped for others."""
+        if self.ended_at is not None:
+            self.memory.settle(self.size, spare=not self.owed)
+
+    def _measure(self, span: Operation) -> None:
+        answer, began, ended = self.fold.partial(), self.turn_at, self.ended_at
+        assert ended is not None, "it is measured at its end"
+        span.end(
+            status=self.status,
+            model=answer.model,
+            finish=answer.finish.reason if answer.finish else None,
+            tokens=self.receipt.tokens,
+            seconds=ended - began,
+            first_chunk=None if self._first_event_at is None else self._first_event_at - began,
+            error=self.error,
+        )
+
+    def _take_place(self, ahead: int | None) -> None:
+        """Note its place in the queue; `None` is its turn."""
         self.ahead = ahead
         self.turn_at = self._clock()
         self._wake()
 
     def _wake(self) -> None:
-        log_phase(self.handle, self.trace, self.ahead)
+        """Wake those who wait for a change."""
+        logs.debug(
+            "phase",
+            generation=logs.shortened(self.handle),
+            phase="queued" if self.ahead is not None else self.trace.phase,
+            ahead=self.ahead,
+            requests=self.trace.requests,
+            client_request_id=self.trace.request_id,
+            bytes=self.trace.received,
+        )
         self._told = self._phase
-        self._changed.send()
+        self._changed.set()
+        self._changed = anyio.Event()

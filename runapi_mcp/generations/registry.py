@@ -9,28 +9,37 @@ and no handle to it was given out.
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from typing import Final
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
-from runapi_mcp.errors import BusyError, ServerLeft, TooManyCalls
-from runapi_mcp.generations.budget import Budget, Ledger, MemoryBudget, Spent, check_budget
-from runapi_mcp.generations.generation import Generation, Line, log_end
+from runapi_mcp import logs
+from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
+from runapi_mcp.generations.budget import (
+    Ledger,
+    LocalTokenBudget,
+    MemoryBudget,
+    Spent,
+    TokenBudget,
+    check_budget,
+)
+from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.queue import Turns
+from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.store import Followable, MemoryStore, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.wire.types import Call, Event
 from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
-    "Budget",
     "Course",
     "Evidence",
     "Followable",
@@ -38,18 +47,29 @@ __all__ = [
     "Generations",
     "Job",
     "Ledger",
+    "MemoryBudget",
     "MemoryStore",
     "Plain",
     "Receipt",
     "Spent",
     "Status",
     "Store",
+    "TokenBudget",
     "View",
 ]
 
 
+_LARGE: Final = 65_536
+"""Bytes of a question that are too many to be read on the event loop."""
+_MOST_NAMED: Final = 5
+
+
 class Generations:
-    """Starts generations and finds them again; one for the process."""
+    """Starts generations and finds them again; one for the process.
+
+    Attributes:
+        memory: The bytes that callers hold; whoever reads what callers send may count it there, too.
+    """
 
     def __init__(
         self,
@@ -57,17 +77,19 @@ class Generations:
         settings: Settings,
         *,
         store: Store | None = None,
-        budget: Budget | None = None,
+        budget: TokenBudget | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
+        self.memory = MemoryBudget(settings.memory_bytes)
+        self.memory.reclaim = self._make_room
         self._on_begin = on_begin
         self._upstream = upstream
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
-        self._budget = budget or MemoryBudget()
-        self._turns = Turns(settings.max_running)
+        self._budget = budget or LocalTokenBudget()
+        self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
         self._live: set[Generation] = set()
@@ -92,23 +114,23 @@ class Generations:
 
         Raises:
             BusyError: As many wait already as may.
+            MemoryFull: The question does not fit into the principal's share of memory.
             BudgetSpent: The principal has used up the tokens of the day.
             TooManyCalls: As many of the principal's run as may.
         """
         patient_until = self._clock() + patience
+        job = await _digest(job)
         same = None if fresh else await self._store.same(job)
         if same is not None:
             return same, True
         await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = Generation(job, self._clock, course=course, on_end=self._ended)
-            kept = await self._kept(generation, fresh=fresh)
+            generation = self._admit(job, course)
+            kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
                 self._live.add(generation)
-                self._tasks.start_soon(
-                    generation.run, self._turns, self._line(generation, key, patient_until)
-                )
+                self._tasks.start_soon(self._run, generation, key, patient_until)
         if self._on_begin is not None:
             self._on_begin(kept)
         return kept, kept is not generation
@@ -128,41 +150,37 @@ class Generations:
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
-        await self._store.share(generation)
+        if generation.status == "running":
+            await self._store.share(generation)
         # Not before: who leaves while it is being shared has not been given the handle.
         if isinstance(generation, Generation):
-            generation.handed_over = True
+            generation.hand_over()
 
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
             generation.interrupt(ServerLeft("This server was stopped."))
 
-    def _line(self, generation: Generation, key: SecretStr, patient_until: float) -> Line:
-        """Return a generation's line to RunAPI, whose times do not begin anew with each of its calls."""
+    async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
+        deadline = self._settings.deadline
+        await generation.run(
+            self._upstream, self._queue, key=key, patient_until=patient_until, deadline=deadline
+        )
 
-        def ask(call: Call) -> AbstractAsyncContextManager[AsyncGenerator[Event, None]]:
-            now = self._clock()
-            return self._upstream.stream(
-                call,
-                generation.job.dialect,
-                key=key,
-                trace=generation.trace,
-                patience=patient_until - now,
-                within=generation.turn_at + self._settings.deadline - now,
-            )
-
-        return Line(self._upstream.base_url, ask, self._upstream.redirects)
-
-    def _ended(self, generation: Generation) -> None:
+    def _settle(self, generation: Generation) -> None:
+        """Write down what an ended generation cost, for everybody who counts."""
         self._live.discard(generation)
-        self._store.make_room()
-        log_end(generation.known())
-        if generation.trace.requests:  # else it was never begun, and cost nothing
-            self._ledger.add(generation.job.owner, generation.receipt)
-            self._budget.use(generation.job.owner, all_tokens(generation.receipt.tokens))
+        self._make_room()
+        receipt, owner = generation.receipt, generation.job.owner
+        _log_end(generation, receipt)
+        if receipt.requests:  # else it was never begun, and cost nothing
+            self._ledger.add(owner, receipt)
+            self._budget.use(owner, all_tokens(receipt.tokens))
             assert self._tasks is not None, "only an open one runs any"
             self._tasks.start_soon(self._budget.share)
+
+    def _make_room(self) -> None:
+        self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
 
     @contextmanager
     def _place(self, owner: str) -> Iterator[None]:
@@ -172,12 +190,18 @@ class Generations:
             BusyError: There is none.
             TooManyCalls: There is none for its owner.
         """
-        turns, settings = self._turns, self._settings
-        # Not those that turns count: one that was just started has not asked for its turn yet.
+        queue, settings = self._queue, self._settings
+        # Not those that the queue counts: one that was just started has not asked for its turn yet.
         taken = len(self._live) + self._beginning.total()
-        if taken >= settings.max_running + settings.max_waiting:
-            raise BusyError(f"{turns.running} generations run on this server and {turns.waiting} wait.")
         own = sum(generation.job.owner == owner for generation in self._live) + self._beginning[owner]
+        most = settings.max_running + settings.max_waiting
+        others = most // 4
+        if taken >= most:
+            raise BusyError(f"{queue.running} generations run on this server and {queue.waiting} wait.")
+        if taken >= most - others and own >= max(others, 1):
+            raise BusyError(
+                f"{own} of your calls run on this server or wait; its last {others} places are for others."
+            )
         if 0 < settings.max_calls_per_user <= own:
             raise TooManyCalls(f"{own} of your calls run on this server, as many as each caller may have.")
         self._beginning[owner] += 1
@@ -186,7 +210,28 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    async def _kept(self, generation: Generation, *, fresh: bool) -> Followable:
+    def _admit(self, job: Job, course: Course) -> Generation:
+        """Return a generation that has room for its question.
+
+        Raises:
+            MemoryFull: There is none; what the principal still has to fetch is named.
+        """
+        try:
+            return Generation(
+                job,
+                self._clock,
+                course=course,
+                memory=self.memory,
+                most=self._settings.max_answer_bytes,
+                on_end=self._settle,
+            )
+        except MemoryFull as full:
+            handles = self._store.owed(job.owner)
+            more = ", …" if len(handles) > _MOST_NAMED else ""
+            held = f" They are: {', '.join(handles[:_MOST_NAMED])}{more}." if handles else ""
+            raise MemoryFull(full.what + held) from None
+
+    async def _keep(self, generation: Generation, *, fresh: bool) -> Followable:
         """Have a generation kept; one that will not start, for whatever reason, is ended."""
         kept: Followable | None = None
         try:
@@ -195,3 +240,27 @@ class Generations:
             if kept is not generation:
                 generation.abandon()
         return kept
+
+
+async def _digest(job: Job) -> Job:
+    """Return a job with what tells its question apart; a large one is read in a worker thread."""
+    if job.size < _LARGE:
+        return job.digested()
+    return await to_thread.run_sync(job.digested, abandon_on_cancel=True)
+
+
+def _log_end(generation: Generation, receipt: Receipt) -> None:
+    """Log what a generation came to and what it cost; and its answer, if that is asked for."""
+    facts = asdict(receipt)
+    tokens = facts.pop("tokens") or {}
+    logs.info(
+        "generation",
+        generation=logs.shortened(generation.handle),
+        tool=generation.job.tool,
+        error=generation.error.code if generation.error else None,
+        **facts,
+        **{f"tokens_{name}": count for name, count in tokens.items()},
+    )
+    logs.content(
+        "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text
+    )

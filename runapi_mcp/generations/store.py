@@ -1,7 +1,7 @@
 """Where generations are kept to be found again, and what a request needs of one that was found."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Protocol
@@ -40,7 +40,7 @@ class Followable(Protocol):
 
     @property
     def delivered(self) -> bool:
-        """Whether its ended answer was given to a caller."""
+        """Whether its ended answer was given to a caller, to the end."""
 
     def view(self) -> View:
         """Return it as it stands."""
@@ -51,11 +51,11 @@ class Followable(Protocol):
     async def changed(self) -> None:
         """Wait for the next change of phase, or the end."""
 
-    def followed(self) -> AbstractAsyncContextManager[None]:
+    def follow(self) -> AbstractAsyncContextManager[None]:
         """Follow it for as long as the block lasts."""
 
     async def deliver(self) -> None:
-        """Note that its ended answer was given to a caller."""
+        """Note that its ended answer was given to a caller, to the end."""
 
     async def stop(self) -> None:
         """Cancel it and wait until it has ended; does nothing once it has."""
@@ -87,8 +87,14 @@ class Store(Protocol):
     async def share(self, generation: Followable) -> None:
         """Let others find a generation whose handle is about to be given out, as it stands now."""
 
-    def make_room(self) -> None:
-        """Let go of what need not be kept any longer; called whenever a generation has ended."""
+    def owed(self, owner: str) -> Sequence[str]:
+        """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
+
+    def make_room(self, most_bytes: int | None = None) -> None:
+        """Let go of what need not be kept any longer; called whenever a generation has ended.
+
+        Of what is owed to nobody at most so many bytes may stay; by default, what the settings say.
+        """
 
 
 class MemoryStore:
@@ -119,7 +125,7 @@ class MemoryStore:
             raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
 
-    def named(self, name: str, name_of: Callable[[str, str], str]) -> Generation | None:
+    def find_named(self, name: str, name_of: Callable[[str, str], str]) -> Generation | None:
         """Return the generation that `name_of` gives this name, from its owner and handle."""
         return next((g for g in self._kept.values() if name_of(g.job.owner, g.handle) == name), None)
 
@@ -135,24 +141,35 @@ class MemoryStore:
         self.make_room()
         return next((kept for kept in reversed(self._kept.values()) if _answers(kept, job)), None)
 
-    def make_room(self) -> None:
+    def owed(self, owner: str) -> list[str]:
+        """Return the handles of what is kept until it is fetched; see :meth:`Store.owed`."""
+        owed = [g for g in self._kept.values() if g.job.owner == owner and (g.owed or g.status == "running")]
+        return [g.handle for g in sorted(owed, key=lambda g: g.status == "running")]
+
+    def make_room(self, most_bytes: int | None = None) -> None:
         """Drop what has expired, then finished ones until the rest is within bounds.
 
         What was delivered goes first, the oldest before others. What is owed does not go before its
         time: its caller was told that it is kept, and would have to pay for it again.
         """
         oldest = self._clock() - self._settings.keep_seconds
-        finished = sorted((g.ended_at, g.handle) for g in self._kept.values() if g.ended_at is not None)
-        for ended_at, handle in finished:
+        most = self._settings.keep_bytes if most_bytes is None else most_bytes
+        ended = [(g.ended_at, g) for g in self._kept.values() if g.ended_at is not None]
+        for ended_at, generation in ended:
             if ended_at < oldest:
-                del self._kept[handle]
-        kept = [self._kept[handle] for _, handle in finished if handle in self._kept]
-        count, size = len(kept), sum(g.size for g in kept)
-        for generation in sorted((g for g in kept if not g.owed), key=lambda g: not g.delivered):
-            if count <= self._settings.keep_generations and size <= self._settings.keep_bytes:
+                self._drop(generation)
+        kept = [(ended_at, g) for ended_at, g in ended if ended_at >= oldest]
+        spare = [g for _, g in sorted(kept, key=lambda one: (not one[1].delivered, one[0])) if not g.owed]
+        count, size = len(kept), sum(g.memory.size for g in spare)
+        for generation in spare:
+            if count <= self._settings.keep_generations and size <= most:
                 return
-            count, size = count - 1, size - generation.size
-            del self._kept[generation.handle]
+            count, size = count - 1, size - generation.memory.size
+            self._drop(generation)
+
+    def _drop(self, generation: Generation) -> None:
+        del self._kept[generation.handle]
+        generation.memory.release()
 
 
 def _answers(generation: Generation, job: Job) -> bool:

@@ -2,28 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.wire.types import (
     Answer,
     Call,
     DialectName,
-    FunctionCall,
-    Inline,
     JsonObject,
     JsonValue,
-    Linked,
     Part,
-    Returned,
-    Text,
     Usage,
 )
 
 Status: TypeAlias = Literal["running", "complete", "partial", "failed", "cancelled"]
+T = TypeVar("T")
 Phase: TypeAlias = Literal["queued", "connecting", "waiting", "open", "thinking", "writing"]
 
 
@@ -41,6 +36,7 @@ class Job:
         begin: Text that the answer starts with: the partial answer that a resume continues.
         checked_here: Rules of the caller's schema that only we judge, by JSON Pointer.
         question: Names of those arguments that hold the question; no result is made of them.
+        digest: What tells the question apart from others, once it was computed.
     """
 
     tool: str
@@ -52,6 +48,17 @@ class Job:
     begin: str = ""
     checked_here: tuple[str, ...] = ()
     question: tuple[str, ...] = ()
+    digest: str = ""
+
+    def digested(self) -> "Job":
+        """Return the job with its digest, and without the arguments that the call says already.
+
+        That reads every byte of the question: megabytes are for a worker thread.
+        """
+        spent: JsonObject = {
+            name: _spend(self.arguments[name]) for name in self.question if name in self.arguments
+        }
+        return replace(self, arguments=self.arguments | spent, digest=_digest(self))
 
     def answered(self) -> "Job":
         """Return the job without its question, which may be many times as large as the answer.
@@ -59,58 +66,50 @@ class Job:
         What a result is made of stays, and so does the digest: the same question can still be joined.
         It cannot be asked again, so this is for what needs no resuming.
         """
-        call = replace(self.call, turns=(), system=None, schema=None)
-        spent: JsonObject = {
-            name: _spent(self.arguments[name]) for name in self.question if name in self.arguments
-        }
-        job = replace(self, call=call, arguments=self.arguments | spent)
-        vars(job)["same_as"] = self.same_as  # where cached_property looks
-        return job
+        return replace(self, call=replace(self.call, turns=(), system=None, schema=None))
 
-    @cached_property
+    @property
     def size(self) -> int:
         """About how many bytes the question takes, its files above all."""
-        # Texts and data: URLs stand in the arguments a second time.
-        return 2 * sum(_weight(part) for turn in self.call.turns for part in turn.parts)
+        texts = (
+            self.call.system or "",
+            *(t for turn in self.call.turns for p in turn.parts for t in _texts(p)),
+        )
+        # Python keeps a character of a text in one to four bytes; base64 takes one.
+        return sum(len(text) if text.isascii() else 3 * len(text) for text in texts)
 
-    @cached_property
+    @property
     def same_as(self) -> str:
-        """A digest that two jobs share when they ask the same for the same principal.
-
-        The arguments do not say all: of a file they have the name, the call has the content.
-        """
-        digest = hashlib.sha256()
-        about = json.dumps([self.owner, self.tool, self.arguments], sort_keys=True)
-        sent = (text for turn in self.call.turns for part in turn.parts for text in _texts(part))
-        for text in (about, self.begin, *sent):
-            told = text.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(told))
-            digest.update(told)
-        return digest.hexdigest()
+        """A digest that two jobs share when they ask the same for the same principal."""
+        return self.digest or _digest(self)
 
 
-def _spent(argument: JsonValue) -> JsonValue:
+def _digest(job: Job) -> str:
+    """Return what tells a question apart: what the call holds of it, and the other arguments."""
+    digest = hashlib.sha256()
+    options = {name: value for name, value in job.arguments.items() if name not in job.question}
+    about = json.dumps([job.owner, job.tool, options], sort_keys=True)
+    sent = (
+        text
+        for turn in job.call.turns
+        for part in turn.parts
+        for text in (turn.role, type(part).__name__, *_texts(part))
+    )
+    for text in (about, job.begin, job.call.system or "", *sent):
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(encoded))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def _spend(argument: JsonValue) -> JsonValue:
     """Return what stands for an argument that is not needed any more, and is still one of its kind."""
     return ["…"] if isinstance(argument, list) else "…"
 
 
-def _weight(part: Part) -> int:
-    match part:
-        case Inline(_, base64):
-            return len(base64)
-        case Text(text):
-            return 2 * len(text)
-        case FunctionCall(_, _, arguments):
-            return 2 * len(arguments)
-        case Returned(_, _, content):
-            return 2 * len(content)
-        case Linked():
-            return 0
-
-
 def _texts(part: Part) -> tuple[str, ...]:
-    """Return what a part is made of, and of which kind it is."""
-    return (type(part).__name__, *astuple(part))
+    """Return what a part is made of."""
+    return astuple(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,7 @@ class View:
         hopeless: Why the last round was ended early, if it was.
         verdict: What its tool made of the texts when they were written; see :meth:`Course.judged`.
         note: What must be said wherever the handle is: who knows it, if not everybody does.
+        made: What was made of this state already; see :meth:`once`.
     """
 
     handle: str
@@ -155,6 +155,18 @@ class View:
     hopeless: str = ""
     verdict: JsonObject | None = None
     note: str = ""
+    made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` makes of this state, made when it is asked for first.
+
+        It is kept under its name for as long as nothing is added to the answer, so it should be no
+        larger than that, and must depend on nothing else.
+        """
+        if name not in self.made:
+            self.made[name] = make()
+        made: T = self.made[name]
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Handlers:
         args, ignored = _read(tool, arguments)
         await run.begin(tool.opening)
         reply = (await tool.perform(args, run)).saying(ignored)
+        await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do

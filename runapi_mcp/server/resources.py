@@ -10,7 +10,6 @@ from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
 from runapi_mcp.generations.budget import Spent
-from runapi_mcp.generations.values import View
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
@@ -76,35 +75,35 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     if uri == USAGE:
         return _result(_document(uri, _usage(run.spent())))
     if uri.startswith(GENERATION):
-        return _result(_text(uri, await _found(uri, run)))
+        return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
     raise _none(uri, f"Unknown resource: {uri[:60]!r}. Resources: {known}.")
 
 
-async def _found(uri: str, run: Run) -> View:
-    """Return the caller's generation behind a URI, as it stands.
+async def _text(uri: str, run: Run) -> types.TextResourceContents:
+    """Return the whole text of the caller's generation behind a URI, as far as it has come.
 
     Raises:
         MCPError: There is none.
         StoreDown: It cannot be looked up now.
     """
     try:
-        return (await run.find(uri.removeprefix(GENERATION))).view()
+        generation = await run.find(uri.removeprefix(GENERATION))
     except StoreDown:
         raise
     except HandleError as error:
         raise _none(uri, str(error)) from None
+    view = generation.view()
+    text = view.once("text", lambda: without_surrogates(view.answer.text))
+    if view.status != "running":
+        await generation.deliver()
+    meta = {SIZE: len(text.encode()), STATUS: view.status}
+    return types.TextResourceContents(uri=uri, mime_type="text/plain", text=text, _meta=meta)
 
 
 def _none(uri: str, message: str) -> MCPError:
     """Return the error for a resource that is none, which names it as the MCP spec asks (SEP-2164)."""
     return MCPError(code=types.INVALID_PARAMS, message=message, data={"uri": without_surrogates(uri)})
-
-
-def _text(uri: str, view: View) -> types.TextResourceContents:
-    text = without_surrogates(view.answer.text)
-    meta = {SIZE: len(text.encode()), STATUS: view.status}
-    return types.TextResourceContents(uri=uri, mime_type="text/plain", text=text, _meta=meta)
 
 
 def _result(contents: types.TextResourceContents) -> types.ReadResourceResult:

@@ -33,7 +33,10 @@ Wire: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task as it stands. Times are the wall clock's; `ttl` and `poll` are milliseconds."""
+    """A task as it stands. Times are the wall clock's; `ttl` and `poll` are milliseconds.
+
+    `whole` is whether its result gives all there is, and not a first page.
+    """
 
     id: str
     status: TaskStatus
@@ -43,6 +46,7 @@ class TaskState:
     poll: int
     message: str = ""
     result: types.CallToolResult | None = None
+    whole: bool = True
     error: types.ErrorData | None = None
     input_requests: Mapping[str, Wire] = field(default_factory=dict)
 
@@ -127,7 +131,7 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     async def get(ctx: Context, params: TaskParams) -> Wire:
         state = await source.state(params.task_id, ctx)
         detailed = state.detailed()
-        if state.status == "completed":
+        if state.status == "completed" and state.whole:
             await source.delivered(params.task_id, ctx)
         return detailed
 
@@ -203,10 +207,11 @@ class GenerationTasks:
             return TaskState(task_id, "cancelled", *common)
         try:
             with bounded(ctx.method):
-                result = rendered(self._reply(generation, run.page_chars))
+                reply = self._render(generation, run.page_chars)
+                result = rendered(reply)
         except RunapiError as error:
             return TaskState(task_id, "failed", *common, error=error_data(error))
-        return TaskState(task_id, "completed", *common, result=result)
+        return TaskState(task_id, "completed", *common, result=result, whole=not reply.more)
 
     async def delivered(self, task_id: str, ctx: Context) -> None:
         """Note that the result was given to its caller; see :meth:`TaskSource.delivered`."""
@@ -221,7 +226,7 @@ class GenerationTasks:
         del responses
         await self._app.run(ctx).find(task_id)
 
-    def _reply(self, generation: Followable, limit: int) -> Reply:
+    def _render(self, generation: Followable, limit: int) -> Reply:
         """Return what the tool that began an ended generation says of it, in a page of `limit` characters."""
         view = generation.view()
         render = self._tools[view.job.tool].render

@@ -151,7 +151,22 @@ class Settings:
         "Finished generations kept, the oldest go first.",
     )
     keep_bytes: int = _option(
-        "RUNAPI_MCP_KEEP_BYTES", whole(MIB, 4096 * MIB), 128 * MIB, "Bytes of finished generations kept."
+        "RUNAPI_MCP_KEEP_BYTES",
+        whole(MIB, 4096 * MIB),
+        128 * MIB,
+        "Bytes of finished generations kept beyond those whose answer is still to be fetched.",
+    )
+    memory_bytes: int = _option(
+        "RUNAPI_MCP_MEMORY_BYTES",
+        whole(MIB, 65_536 * MIB),
+        512 * MIB,
+        "Bytes of all that is read, runs, waits or is kept; one caller may hold half at most.",
+    )
+    max_answer_bytes: int = _option(
+        "RUNAPI_MCP_MAX_ANSWER_BYTES",
+        whole(MIB, 1024 * MIB),
+        32 * MIB,
+        "Bytes that one answer may take, two a character; what is longer ends partial.",
     )
     allow_dirs: tuple[str, ...] = _option(
         "RUNAPI_MCP_ALLOW_DIR",

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import Ability, find
@@ -33,6 +33,8 @@ from runapi_mcp.tools.arguments import (
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.wire.function_results import pair_results
+from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -59,6 +61,7 @@ class GivenCall(Given):
     arguments: ObjectOrText = "{}"
     id: str = ""
     signature: str = ""
+    extra: ObjectOrText = ""
 
     @classmethod
     def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,6 +76,7 @@ class GivenCall(Given):
         google = google.get("google") if isinstance(google, Mapping) else None
         if isinstance(google, Mapping) and "thought_signature" in google:
             own.setdefault("signature", google["thought_signature"])
+            own.setdefault("extra", {"extra_content": given["extra_content"]})
         return {_CALL_NAMES.get(name, name): value for name, value in own.items()}
 
 
@@ -148,9 +152,9 @@ def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[T
         turns.append(("prompt", Turn("user", last)))
     if not turns or turns[0][1].role != "user" or _answered(turns[0][1]):
         raise InputError("messages[0]: must be the user's words.", advice="")
-    turns = [turns[0], *(_paired(before, after) for before, after in pairwise(turns))]
-    for before, after in pairwise(turns):
+    for place, (before, after) in enumerate(pairwise(turns)):
         _check_order(before, after)
+        turns[place + 1] = _paired(before, after)
     if turns[-1][1].role != "user":
         raise InputError(
             "messages: the last word must be yours.", advice="Give prompt, or a function's result."
@@ -164,41 +168,6 @@ def _instruction(messages: Sequence[Message]) -> str:
     return "\n\n".join(message.content for message in first if message.content)
 
 
-def _paired(before: _Placed, after: _Placed) -> _Placed:
-    """Return functions' results in the order of the calls they answer, each with its call's id.
-
-    Gemini pairs them by place alone.
-
-    Raises:
-        InputError: The id of one is no call's.
-    """
-    calls = [part for part in before[1].parts if isinstance(part, FunctionCall)]
-    results = [part for part in after[1].parts if isinstance(part, Returned)]
-    if not calls or not results:
-        return after
-    ids = {call.id for call in calls if call.id}
-    left, answered = [*range(len(calls))], dict[int, Returned]()
-    # Those that say by an id which call they answer have the first choice.
-    for result in sorted(results, key=lambda result: not result.id):
-        if ids and result.id and result.id not in ids:
-            raise InputError(
-                f"{after[0]}: id {one_line(result.id, 60)!r} is of no call in {before[0]}.",
-                advice=f"Its calls are {one_line(', '.join(sorted(ids)), 200)}.",
-            )
-        place = next((place for place in left if _answers(result, calls[place])), None)
-        if place is not None:
-            left.remove(place)
-            answered[place] = replace(result, id=calls[place].id or result.id)
-    if len(answered) < len(results):
-        return after  # what does not fit is told by its name
-    return after[0], replace(after[1], parts=tuple(answered[place] for place in sorted(answered)))
-
-
-def _answers(result: Returned, call: FunctionCall) -> bool:
-    same = not result.id or not call.id or result.id == call.id
-    return same and result.name == call.name
-
-
 def _check_order(before: _Placed, after: _Placed) -> None:
     """See that one turn may follow another."""
     (first, earlier), (second, later) = before, after
@@ -208,16 +177,18 @@ def _check_order(before: _Placed, after: _Placed) -> None:
             f"{second}: a second turn of the {who} after {first}.",
             advice=f"Put both into one, or the {other}'s between them.",
         )
-    asked, answered = _asked(earlier), _answered(later)
-    if asked != answered:
-        raise InputError(
-            f"{second}: must hold {_results(asked)}, as {first} calls for, and holds {_results(answered)}.",
-            advice='Give {"role": "function", "name": …, "content": …} for each.',
-        )
 
 
-def _results(names: Sequence[str]) -> str:
-    return f"the results of {one_line(', '.join(names), 120)}" if names else "no function's result"
+def _paired(before: _Placed, after: _Placed) -> _Placed:
+    """Return a turn with the results of functions in the order of the calls that the turn before made."""
+    where, turn = after
+    calls = [part for part in before[1].parts if isinstance(part, FunctionCall)]
+    results = [part for part in turn.parts if isinstance(part, Returned)]
+    try:
+        paired = pair_results(calls, results)
+    except InputError as error:
+        raise InputError(f"{where}: {error.what}", advice=error.advice) from None
+    return where, replace(turn, parts=(*paired, *(part for part in turn.parts if part not in results)))
 
 
 def asked_for(calls: Iterable[FunctionCall]) -> list[JsonObject]:
@@ -230,13 +201,15 @@ def _fields(call: FunctionCall) -> JsonObject:
         arguments: Any = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError):
         arguments = call.arguments
-    return {"name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature}
+    extra: Any = read_object(call.extra)
+    return {
+        "name": call.name, "arguments": arguments, "id": call.id, "signature": call.signature, "extra": extra,
+    }  # fmt: skip
 
 
 def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
     """Yield the turns; the results of several functions are one."""
     results: list[Part] = []
-    names: dict[str, str] = {}
     begun = False
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
@@ -246,10 +219,8 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
             continue
         begun = True
         if message.role == "function":
-            # OpenAI leaves a result's name to the call that has its id.
-            results.append(_returned(message, message.name or names.get(message.id, ""), where))
+            results.append(_returned(message, where))
             continue
-        names |= {call.id: call.name for call in message.function_calls if call.id}
         if results:
             yield f"messages[{position - len(results)}]", Turn("user", tuple(results))
             results = []
@@ -258,10 +229,10 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
 
 
-def _returned(message: Message, name: str, where: str) -> Returned:
-    if not name:
+def _returned(message: Message, where: str) -> Returned:
+    if not message.name and not message.id:
         raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
-    return Returned(message.id, name, message.content)
+    return Returned(message.id, message.name, message.content)
 
 
 def _said(message: Message, where: str) -> Turn:
@@ -277,16 +248,15 @@ def _parts(message: Message) -> Iterator[Part]:
     if message.content.strip():
         yield Text(message.content)
     for call in message.function_calls:
-        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
-        yield FunctionCall(call.id, call.name, arguments, call.signature)
+        yield FunctionCall(call.id, call.name, _as_text(call.arguments), call.signature, _as_text(call.extra))
 
 
-def _asked(turn: Turn) -> list[str]:
-    return sorted(part.name for part in turn.parts if isinstance(part, FunctionCall))
+def _as_text(given: JsonObject | str) -> str:
+    return given if isinstance(given, str) else json.dumps(given)
 
 
-def _answered(turn: Turn) -> list[str]:
-    return sorted(part.name for part in turn.parts if isinstance(part, Returned))
+def _answered(turn: Turn) -> bool:
+    return any(isinstance(part, Returned) for part in turn.parts)
 
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")

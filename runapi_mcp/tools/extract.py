@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.files.attach import attach
+from runapi_mcp.generations.loops import shorten_loops
 from runapi_mcp.generations.policy import Course
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
@@ -111,7 +112,7 @@ def _render(view: View, page: Page) -> Reply:
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if view.status == "running" and not extraction.many:
         return _written(view, "", page)
-    found = _verdict(view)
+    found = view.once("verdict", lambda: _verdict(view))
     if found.unchecked and not (found.document and (extraction.many or view.status == "complete")):
         return _written(view, found.unchecked if view.status != "running" else "", page)
     if extraction.many:
@@ -175,14 +176,14 @@ def _left_out(found: "Verdict") -> Iterator[str]:
 
 def _written(view: View, unchecked: str, page: Page) -> Reply:
     """Return what was written, as it was: it goes on, or could not be checked and is no whole JSON."""
-    paged = Paged(view, view.answer.text or (view.earlier[-1] if view.earlier else ""), page)
+    paged = Paged(view, _text(view), page)
     content: JsonObject = {"raw": paged.shown, **_checked(view, unchecked)}
     return paged.reply(paged.shown, also=[*_doubt(unchecked)], content=content)
 
 
 def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     """Return an extraction that ended without a conforming value: why, what it wrote, what conforms."""
-    paged = Paged(view, view.answer.text or (view.earlier[-1] if view.earlier else ""), page)
+    paged = Paged(view, _text(view), page)
     wrong = view.status == "complete" or bool(view.hopeless)
     content: JsonObject = {"raw": paged.shown, "receipt": _receipt(view)}
     blocks = []
@@ -198,6 +199,11 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     cut = "…" if view.status == "partial" else ""
     blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)
     return paged.reply(*blocks, content=content, is_error=wrong)
+
+
+def _text(view: View) -> str:
+    """Return what was written last, without the blanks and repeats of a model that could not stop."""
+    return shorten_loops(view.answer.text or (view.earlier[-1] if view.earlier else ""))
 
 
 def _doubt(unchecked: str) -> Iterator[str]:

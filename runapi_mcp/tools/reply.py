@@ -79,6 +79,7 @@ class Paged:
             is_error,
             receipt=self.view.receipt,
             handle=self.view.handle,
+            more=self.next_offset is not None,
             answer=self.text,
             notes=(*also, *self._asides()),
         )

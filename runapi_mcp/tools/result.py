@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
+from runapi_mcp.generations.loops import shorten_loops
 from runapi_mcp.generations.policy import Course
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
@@ -106,4 +107,5 @@ def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple
     # A resume of a resume continues the question itself, not the request to go on.
     asked = replace(call, turns=call.turns[:-2]) if view.job.begin else call
     course = starters[view.job.tool].course(replace(view.job, call=asked))
-    return replace(view.job, call=asked.continued(view.answer.text), begin=view.answer.text), course
+    begin = shorten_loops(view.answer.text, told=False)
+    return replace(view.job, call=asked.continued(begin), begin=begin), course

@@ -172,7 +172,9 @@ def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return failed(view)
     args = SearchArgs.model_validate(view.job.arguments)
-    answer = annotate(view.answer, args.max_sources, args.filters.allows, view.links)
+    answer = view.once(
+        "annotated", lambda: annotate(view.answer, args.max_sources, args.filters.allows, view.links)
+    )
     paged = Paged(view, answer.text, page)
     content: JsonObject = {
         "answer": paged.shown,

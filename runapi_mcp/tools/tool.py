@@ -34,6 +34,8 @@ class Reply:
     is_error: bool = False
     receipt: Receipt | None = None
     handle: str | None = None
+    more: bool = False
+    """Whether this is a page of a longer text, with more to come after it."""
     code: str = ""
     """The stable code of an error of ours, for programs."""
     answer: str = ""

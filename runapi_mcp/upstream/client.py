@@ -15,11 +15,11 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import DeadlinePassed
 from runapi_mcp.settings import LOOPBACK, Settings
-from runapi_mcp.upstream.faults import translated
+from runapi_mcp.upstream.faults import translate_errors
 from runapi_mcp.upstream.http import new_client
 from runapi_mcp.upstream.model_list import Lists
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
-from runapi_mcp.upstream.redirects import resolved
+from runapi_mcp.upstream.redirects import resolve_links
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
 from runapi_mcp.upstream.trace import Phase, Trace
 from runapi_mcp.wire.grounding import REDIRECT_HOST
@@ -96,13 +96,13 @@ class Upstream:
         """
         request = self._dialects[dialect].encode(call)
         with self._in_time(trace, self._settings.deadline if within is None else within):
-            with translated(self._host, answering=False, trace=trace):
+            with translate_errors(self._host, answering=False, trace=trace):
                 response = await self._opener.open(Asking(request, call.model, key, trace, patience))
             trace.enter("open")
             try:
-                body = Body(response, self._limits, trace, self._clock)
-                answering = Answering(body, self._dialects[dialect].decoder(), request, key)
-                with translated(self._host, answering=True, trace=trace):
+                with translate_errors(self._host, answering=True, trace=trace):
+                    body = Body(response, self._limits, trace, self._clock)
+                    answering = Answering(body, self._dialects[dialect].decoder(), request, key)
                     async with aclosing(body), aclosing(answering.events()) as events:
                         yield events
                         await answering.drain()
@@ -127,7 +127,7 @@ class Upstream:
         """
         if self._redirects_at is None:
             return {}
-        return await resolved(self._client, links, ask_at=self._redirects_at)
+        return await resolve_links(self._client, links, ask_at=self._redirects_at)
 
     @contextmanager
     def _in_time(self, trace: Trace, seconds: float) -> Iterator[None]:

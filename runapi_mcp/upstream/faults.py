@@ -6,7 +6,7 @@ messages are ours: httpx puts header values, the key among them, into some of it
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,19 +19,18 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import (
     ProtocolError,
-    RateLimited,
     RunapiError,
     SettingsError,
     Stalled,
     StreamCut,
-    Unavailable,
     Unreachable,
     UpstreamError,
 )
 from runapi_mcp.upstream.http import read_start
-from runapi_mcp.upstream.redact import redacted
+from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.wire.faults import read_failure_body, refusal
+from runapi_mcp.wire.faults import read_failure_body
+from runapi_mcp.wire.refusals import refusal
 
 SAFE_TO_REPEAT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What proves that nothing was sent."""
@@ -41,7 +40,7 @@ _AGAIN: Final = (
 
 
 @contextmanager
-def translated(host: str, *, answering: bool, trace: Trace | None = None) -> Iterator[None]:
+def translate_errors(host: str, *, answering: bool, trace: Trace | None = None) -> Iterator[None]:
     """Turn httpx's exceptions into ours, and name the request in the errors that can carry it.
 
     Args:
@@ -78,8 +77,6 @@ def _ours(error: Exception, host: str, *, answering: bool, begun: bool) -> Upstr
                 "The request could not be written; nothing was sent.",
                 advice="Check RUNAPI_TOKEN and RUNAPI_BASE_URL.",
             )
-        case httpx.DecodingError():
-            return ProtocolError("RunAPI's answer is compressed in a way it does not say.")
         case httpx.ReadTimeout():
             return Stalled("RunAPI fell silent.")
     if begun:
@@ -129,48 +126,48 @@ _BODY_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 86_400.0
 
 
-async def refused(response: httpx.Response, *, path: str, key: SecretStr, today: Today) -> UpstreamError:
+async def read_refusal(response: httpx.Response, *, path: str, key: SecretStr, today: Today) -> UpstreamError:
     """Return the error that a response with another status than 200 stands for, and close it."""
     text = await _text(response)
     status = response.status_code
     if status < 300:
         return ProtocolError(f"RunAPI answered {status}, without a stream.")
-    failure = read_failure_body(redacted(text, key))
-    told = retry_after(response.headers.get("retry-after"), today())
+    failure = read_failure_body(redact(text, key))
+    told = read_retry_after(response.headers, today())
     failure = replace(
         failure,
-        message=redacted(failure.message, key),
+        message=redact(failure.message, key),
         retry_after=failure.retry_after if told is None else told,
     )
     return refusal(failure, status, path=path)
 
 
-def asked_wait(error: UpstreamError) -> float | None:
-    """Return the wait that a refusal asks for, in seconds; `None` if waiting is not what it asks for."""
-    waits = isinstance(error, RateLimited) or (isinstance(error, Unavailable) and error.status == 503)
-    return error.retry_after if waits and not error.hopeless else None
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that a response's headers ask for, at most a day; `None` if they ask for no wait.
 
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, at most a day; `None` if it is no wait.
-
-    What is zero, negative or past asks for none: whoever took it for one would call again at once.
+    ``retry-after-ms`` is Azure's and LiteLLM's, ``Retry-After`` seconds or a date. What is zero, negative
+    or past asks for none: whoever took it for one would call again at once.
     """
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
+    exact, header = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
+    seconds = _number(exact) / 1000 or _number(header)
+    if not seconds and header:
+        with suppress(ValueError, OverflowError):
             until = parsedate_to_datetime(header)
-        except (ValueError, OverflowError):
-            return None
-        seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
+            seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
     return min(seconds, _LONGEST_WAIT) if seconds > 0 else None
+
+
+def _number(header: str) -> float:
+    """Return a header as a number above zero; 0 if it is none."""
+    try:
+        number = float(header)
+    except ValueError:
+        return 0.0
+    return number if number > 0 else 0.0
 
 
 async def _text(response: httpx.Response) -> str:
     """Return the start of an error's body; if that cannot be had, the status speaks alone."""
-    with anyio.move_on_after(_BODY_SECONDS), suppress(httpx.HTTPError):
+    with anyio.move_on_after(_BODY_SECONDS), suppress(httpx.HTTPError, ProtocolError):
         return (await read_start(response, _BODY_BYTES))[0]
     return ""

@@ -1,19 +1,22 @@
-"""The HTTP client, its headers, and the reading of short bodies."""
+"""The HTTP client, its connections, the headers that it sends, and the bytes of a body."""
 
+import socket
 import ssl
 import threading
 import uuid
-from contextlib import suppress
+import zlib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.errors import SettingsError
+from runapi_mcp.errors import ProtocolError, SettingsError, one_line
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.wire.types import Auth
 
@@ -28,6 +31,19 @@ _CERTIFICATES: Final = (
     "Correct or unset SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE, and restart the server.",
 )
 _TRUST: Final = threading.Lock()
+_IDLE_SECONDS: Final = 300.0
+"""Seconds after which an idle connection is closed from here. An agent's calls are 20 to 60 s apart, and
+upstreams close idle connections after 30 to 75 s themselves; a new one costs it two round trips."""
+_KEEP_ALIVE: Final = {
+    "TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20,  # the same: Linux and Windows, macOS
+    "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 50_000,  # milliseconds; Linux. Probes are not sent while something is unacknowledged.
+}  # fmt: skip
+"""By these a peer that is gone is found within a minute, and a NAT on the way keeps its entry, whatever
+a model thinks: the idle time-out is fifteen."""
+_PIECE: Final = 65_536
+_WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_UNREADABLE: Final = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 
 def new_client(settings: Settings) -> httpx.AsyncClient:
@@ -53,12 +69,16 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> h
         timeout=httpx.Timeout(
             connect=timeout, read=settings.idle_timeout, write=max(timeout, 60.0), pool=timeout
         ),
-        limits=httpx.Limits(max_connections=settings.max_running + 16, max_keepalive_connections=20),
+        limits=httpx.Limits(
+            max_connections=settings.max_running + 16,
+            max_keepalive_connections=20,
+            keepalive_expiry=_IDLE_SECONDS,
+        ),
         headers={"User-Agent": f"runapi-mcp/{__version__}", "Accept-Encoding": "identity"},
         # One client serves many keys; a cookie would tie their calls together.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
-        verify=_nobody() if transport or _plain(settings) else trusted(),
+        verify=_trust_nobody() if transport or _is_plain(settings) else tls_context(),
         trust_env=url.hostname not in LOOPBACK,
         transport=transport,
     )
@@ -76,32 +96,32 @@ class _Unusable(httpx.AsyncBaseTransport):
 
 def warm(settings: Settings) -> None:
     """Build in a thread what takes long to build and every client needs: which certificates to trust."""
-    if not _plain(settings):
+    if not _is_plain(settings):
         threading.Thread(target=_warm, name="trusted certificates", daemon=True).start()
 
 
 def _warm() -> None:
     with suppress(OSError):  # said by the first request instead
-        trusted()
+        tls_context()
 
 
-def trusted() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """Return the one TLS context of this process; waits if a thread is building it."""
     with _TRUST:
-        return _trusted()
+        return _build_tls_context()
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def _build_tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _nobody() -> ssl.SSLContext:
+def _trust_nobody() -> ssl.SSLContext:
     """Return a context for plain HTTP to this machine, which meets no certificate: it would accept none."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _plain(settings: Settings) -> bool:
+def _is_plain(settings: Settings) -> bool:
     return urlsplit(settings.base_url).scheme == "http"
 
 
@@ -117,14 +137,97 @@ def auth_header(auth: Auth, key: SecretStr) -> dict[str, str]:
     return {"x-goog-api-key": key.get_secret_value()}
 
 
+class Connection:
+    """What the transport tells of the connection that one request goes over: its `trace` extension.
+
+    Attributes:
+        is_new: Whether it was opened for this request, and not kept from another.
+    """
+
+    def __init__(self) -> None:
+        self.is_new = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note that a connection is opened, directly or to a proxy, and have it kept alive."""
+        if ".connect_tcp." in event:
+            self.is_new = True
+            if event.endswith(".complete"):
+                keep_alive(info["return_value"].get_extra_info("socket"))
+
+
+def keep_alive(raw: socket.socket) -> None:
+    """Have the system find out within a minute that a socket's peer is gone, as far as it can."""
+    with suppress(OSError, AttributeError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            with suppress(OSError, AttributeError):
+                raw.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+# ---------------------------------------------------------------- bodies
+
+
+def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield a body's bytes; those of a compressed one in pieces of 64 KiB at most.
+
+    We ask for no compression. Some proxies compress all the same, and httpx inflates whatever a piece
+    holds at once, as often as the header says: ``gzip, gzip`` made 4 GB of 14 kB.
+
+    Raises:
+        ProtocolError: It is compressed more than once, or in another way than gzip or deflate.
+    """
+    # httpx annotates it as an iterator; it is a generator, and wants to be closed as one.
+    raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    named = response.headers.get("content-encoding", "").lower().split(",")
+    codings = [coding for coding in map(str.strip, named) if coding in _WINDOWS or coding in _UNREADABLE]
+    if not codings:
+        return raw
+    if len(codings) > 1 or codings[0] not in _WINDOWS:
+        how = one_line(", ".join(codings), 60)
+        raise ProtocolError(f"The answer is compressed ({how}), which was not asked for.")
+    return _inflate(raw, _WINDOWS[codings[0]])
+
+
+async def _inflate(raw: AsyncGenerator[bytes, None], window: int) -> AsyncGenerator[bytes, None]:
+    inflater = zlib.decompressobj(window)
+    begun = ended = False
+    async with aclosing(raw):
+        async for piece in raw:
+            compressed, inflated = piece, b""
+            while compressed or len(inflated) == _PIECE:
+                if inflater.eof:  # gzip may be written in several members, one after the other
+                    inflater, ended = zlib.decompressobj(window), True
+                try:
+                    inflated = inflater.decompress(compressed, _PIECE)
+                except zlib.error:
+                    if ended:
+                        return  # what stands after a whole one is padding
+                    if begun or window != zlib.MAX_WBITS:
+                        raise ProtocolError("The answer is compressed in a way it does not say.") from None
+                    window = -zlib.MAX_WBITS  # deflate without its header, as some servers take the word
+                    inflater, begun = zlib.decompressobj(window), True
+                    continue
+                begun = True
+                compressed = inflater.unconsumed_tail or inflater.unused_data
+                if inflated:
+                    yield inflated
+
+
 async def read_start(response: httpx.Response, limit: int) -> tuple[str, bool]:
-    """Return up to `limit` bytes of a body as text and whether that is all of it; close the response."""
+    """Return up to `limit` bytes of a body as text and whether that is all of it; close the response.
+
+    Raises:
+        ProtocolError: It is compressed in a way that is not read; see :func:`read_pieces`.
+    """
     body = bytearray()
     try:
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > limit:
-                break
+        async with aclosing(read_pieces(response)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > limit:
+                    break
     finally:
         await response.aclose()
     return body[:limit].decode("utf-8-sig", errors="replace"), len(body) <= limit

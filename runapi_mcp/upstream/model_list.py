@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import NotFound, ProtocolError, Stalled
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream.faults import Today, refused, translated
+from runapi_mcp.upstream.faults import Today, read_refusal, translate_errors
 from runapi_mcp.upstream.http import REQUEST_ID, auth_header, new_request_id, read_start
-from runapi_mcp.upstream.redact import redacted
+from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.model_list import LiveModel, read_page
 from runapi_mcp.wire.types import Auth
@@ -60,18 +60,18 @@ class Lists:
         trace = Trace(request_id=new_request_id())
         headers = auth_header(auth, key) | {REQUEST_ID: trace.request_id or ""}
         get = self._client.build_request("GET", self._settings.base_url + path, headers=headers)
-        with translated(get.url.netloc.decode(), answering=False, trace=trace):
+        with translate_errors(get.url.netloc.decode(), answering=False, trace=trace):
             try:
                 with anyio.fail_after(_SECONDS):
                     text = await self._body_of(get, path, key)
             except TimeoutError:
                 raise Stalled(f"RunAPI did not send its list of models within {_SECONDS:g} s.") from None
-            return read_page(redacted(text, key))
+            return read_page(redact(text, key))
 
     async def _body_of(self, get: httpx.Request, path: str, key: SecretStr) -> str:
         response = await self._client.send(get, stream=True)
         if response.status_code != 200:
-            raise await refused(response, path=path, key=key, today=self._today)
+            raise await read_refusal(response, path=path, key=key, today=self._today)
         text, whole = await read_start(response, _BYTES)
         if not whole:
             raise ProtocolError(f"RunAPI sent more than {_BYTES} bytes as its list of models.")

@@ -12,7 +12,7 @@ import httpx
 
 from runapi_mcp.errors import UpstreamError
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream.faults import translated
+from runapi_mcp.upstream.faults import translate_errors
 from runapi_mcp.upstream.http import new_client, read_start
 
 _SECONDS: Final = 15.0
@@ -52,7 +52,7 @@ async def probe(settings: Settings) -> Probe:
     """
     url = f"{settings.base_url}{settings.chat_path}/models"
     began = perf_counter()
-    with translated(httpx.URL(url).host, answering=False):
+    with translate_errors(httpx.URL(url).host, answering=False):
         try:
             async with new_client(settings) as client:
                 with anyio.fail_after(_SECONDS):

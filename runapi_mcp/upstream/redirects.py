@@ -19,7 +19,7 @@ _MOST_AT_ONCE: Final = 16
 _MOST_CHARS: Final = 4_096
 
 
-async def resolved(client: httpx.AsyncClient, links: Sequence[str], *, ask_at: str) -> dict[str, str]:
+async def resolve_links(client: httpx.AsyncClient, links: Sequence[str], *, ask_at: str) -> dict[str, str]:
     """Return where `links` lead, for those that say so within two seconds in all.
 
     Args:

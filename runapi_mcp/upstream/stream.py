@@ -1,8 +1,8 @@
 """One call's stream, top to bottom: a request is sent, its body is read, its frames become events.
 
-Waits that RunAPI asks for happen while it is opened. httpx-sse parses; what it leaves open is mended
-here (wire notes §8): the content type's case, the charset, a byte-order mark, sizes, a last event
-without its blank line, and bodies that are not an event stream at all.
+httpx-sse parses; what it leaves open is mended here (wire notes §8): the content type's case, the
+charset, a byte-order mark, sizes, a last event without its blank line, and bodies that are not an event
+stream at all. What a 429 or 503 asks for is waited out in `pacing`.
 """
 
 import codecs
@@ -10,36 +10,43 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final
 
 import anyio
 import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
-from runapi_mcp.errors import (
-    InputError,
-    ProtocolError,
-    RateLimited,
-    Stalled,
-    StreamCut,
-    UpstreamError,
-    quoted,
-)
+from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError, quoted
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
-from runapi_mcp.upstream.faults import SAFE_TO_REPEAT, Today, asked_wait, refused
-from runapi_mcp.upstream.http import REQUEST_ID, auth_header, new_request_id
-from runapi_mcp.upstream.pacing import LONGEST, Pacing, paced_name
-from runapi_mcp.upstream.redact import Redacting, redacted
+from runapi_mcp.upstream.faults import SAFE_TO_REPEAT, Today, read_refusal
+from runapi_mcp.upstream.http import REQUEST_ID, Connection, auth_header, new_request_id, read_pieces
+from runapi_mcp.upstream.pacing import Pacing, Waits, paced_name
+from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
-from runapi_mcp.wire.faults import headline, refusal
+from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.refusals import refusal
 from runapi_mcp.wire.types import Decoder, Done, Event, Failure, Finish, Frame, Request
 
-_MOST_WAITS: Final = 2
+_STALE_SECONDS: Final = 2.0
+"""Seconds within which a kept connection shows that it was closed: the time of a round trip and more."""
+_TAIL_BYTES: Final = 65_536
+_LONGEST_BLANK: Final = 4_096
+"""Bytes of white space before the first of the body that are read to tell what it is."""
+_DRAIN_SECONDS: Final = 0.25
+_GRACE_SECONDS: Final = 2.0
+"""Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
+_LONG_GRACE_SECONDS: Final = 10.0
+"""The same after a finish alone: its usage, or text after an early finish, may still come."""
+_JSON_BYTES: Final = 64 * 1024 * 1024
+_PAGE_BYTES: Final = 65_536
+
+
+# ---------------------------------------------------------------- open
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,6 @@ class Asking:
     key: SecretStr
     trace: Trace
     patience: float
-
-    @property
-    def paced(self) -> str:
-        """Under which name it waits with others."""
-        return paced_name(self.key, self.model)
 
 
 class Opener:
@@ -91,48 +93,39 @@ class Opener:
             InputError: The request cannot be written as JSON.
             UpstreamError: RunAPI refused, or asks for a longer wait than there is patience for.
         """
-        content = _encoded(asking.request)
-        until = self._clock() + asking.patience
-        waits = 0
+        content = _encode(asking.request)
+        name = paced_name(asking.key, asking.model)
+        waits = Waits(self._pacing, name, asking.trace, asking.patience, self._clock)
         while True:
-            await self._keep_pace(asking, until)
+            await waits.keep_pace()
             asking.trace.enter("connecting")
             response = await self._send(asking, content)
             if response.status_code == 200:
                 return response
-            error = await refused(response, path=asking.request.path, key=asking.key, today=self._today)
-            seconds = asked_wait(error)
-            if seconds and isinstance(error, RateLimited):
-                await self._pacing.ask(asking.paced, min(seconds, LONGEST))
-            if seconds is None or waits == _MOST_WAITS or self._clock() + seconds > until:
-                raise error
-            waits += 1
-            await self._wait(seconds, asking.trace)
-
-    async def _keep_pace(self, asking: Asking, until: float) -> None:
-        """Wait out what RunAPI asked of another call with this key and model.
-
-        Raises:
-            RateLimited: That would take longer than there is patience for; nothing was sent.
-        """
-        seconds = await self._pacing.left(asking.paced)
-        if seconds and self._clock() + seconds > until:
-            raise RateLimited(
-                f"RunAPI asked calls of this key and model to wait, {seconds:.0f} s more; nothing was sent.",
-                advice="Call again after that.",
-                retry_after=seconds,
-            )
-        if seconds:
-            await self._wait(seconds, asking.trace)
+            path, key = asking.request.path, asking.key
+            await waits.wait_out(await read_refusal(response, path=path, key=key, today=self._today))
 
     async def _send(self, asking: Asking, content: bytes) -> httpx.Response:
-        """Send once, and once more where the first try proves that nothing was sent."""
-        try:
-            return await self._post(asking, content)
-        except SAFE_TO_REPEAT:
-            return await self._post(asking, content)
+        """Send once, and once more where the first try shows that nothing was sent, or that nobody read it.
 
-    async def _post(self, asking: Asking, content: bytes) -> httpx.Response:
+        A kept connection can be closed by the other side in the very moment in which it is used again:
+        upstreams close idle ones after 30 to 75 s. Then the request went to a socket that nobody read
+        any more, and what comes back is the end of the connection, or a reset, within a round trip and
+        without a byte. That is the one break after which it is sent again (RFC 9112 §9.3.1 has such
+        retries in mind). A request that broke a new connection is not: whoever accepted it read it. Nor
+        is one that broke a kept connection later: somebody had begun to work, and would be paid twice.
+        """
+        connection, sent = Connection(), self._clock()
+        try:
+            return await self._post(asking, content, connection)
+        except SAFE_TO_REPEAT:
+            pass
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if connection.is_new or self._clock() - sent > _STALE_SECONDS:
+                raise
+        return await self._post(asking, content, Connection())
+
+    async def _post(self, asking: Asking, content: bytes, connection: Connection) -> httpx.Response:
         trace = asking.trace
         trace.requests += 1
         trace.request_id = new_request_id()
@@ -144,27 +137,26 @@ class Opener:
             **trace_header(),
         }
         url = self._base_url + asking.request.path
-        post = self._client.build_request("POST", url, headers=headers, content=content)
+        post = self._client.build_request(
+            "POST", url, headers=headers, content=content, extensions={"trace": connection}
+        )
         try:
             with anyio.fail_after(self._silence):
                 return await self._client.send(post, stream=True)
         except TimeoutError:
             raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.") from None
 
-    async def _wait(self, seconds: float, trace: Trace) -> None:
-        trace.waiting_until = self._clock() + seconds
-        trace.enter("waiting")
-        await anyio.sleep(seconds)
-        trace.waited += seconds
 
-
-def _encoded(request: Request) -> bytes:
+def _encode(request: Request) -> bytes:
     try:
         return dumped(request.body)
     except (ValueError, RecursionError):
         raise InputError(
             "The request holds a number that JSON cannot carry, or is nested too deeply."
         ) from None
+
+
+# ---------------------------------------------------------------- body
 
 
 class Silence:
@@ -190,11 +182,11 @@ class Silence:
         """Seconds of it that are still allowed."""
         return max(self._allowed - self._waited, 0.0)
 
-    def waited(self, seconds: float) -> None:
+    def count(self, seconds: float) -> None:
         """Count seconds of waiting."""
         self._waited += seconds
 
-    def broken(self, now: float) -> None:
+    def restart(self, now: float) -> None:
         """Begin anew: an event has come."""
         self._waited = 0.0
         self.since = now
@@ -209,7 +201,7 @@ class Silence:
         self.means_end = False
         self._allowed = self.usual
 
-    def stalled(self, heard_at: float | None) -> Stalled:
+    def stall(self, heard_at: float | None) -> Stalled:
         """Return the error for one that took too long; `heard_at` is when the last byte came."""
         if heard_at is not None and heard_at - self.since > self._allowed / 2:
             return Stalled(f"RunAPI sent keep-alives but no content for {self._allowed:g} s.")
@@ -234,11 +226,6 @@ class Tail:
     def text(self) -> str:
         """Return the last `most` bytes as text."""
         return b"".join(self._pieces)[-self._most :].decode(errors="replace")
-
-
-_TAIL_BYTES: Final = 65_536
-_LONGEST_BLANK: Final = 4_096
-"""Bytes of white space before the first of the body that are read to tell what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +254,7 @@ class Body:
         self._limits = limits
         self._trace = trace
         self._clock = clock
-        # httpx annotates it as an iterator; it is a generator, and wants to be closed as one.
-        self._source = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+        self._source = read_pieces(response)
         self._content_type = response.headers.get("content-type", "")
         self._first = b""
         self._tail = Tail(_TAIL_BYTES)
@@ -302,17 +288,17 @@ class Body:
             async for sse in frames:
                 # A keep-alive can be an event too, one without data: no sign of the answer's life.
                 if sse.data or sse.event == "error":
-                    self._active()
+                    self._note_event()
                     if len(sse.data) > self._limits.event_bytes:
                         raise _too_large("one event", self._limits.event_bytes)
                     yield Frame(sse.data, sse.event)
 
     def aiter_text(self) -> AsyncGenerator[str, None]:
         """Return the body as UTF-8 text without a byte-order mark, closed by a blank line."""
-        self._texts = self._decoded()
+        self._texts = self._decode()
         return self._texts
 
-    async def _decoded(self) -> AsyncGenerator[str, None]:
+    async def _decode(self) -> AsyncGenerator[str, None]:
         decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         piece = self._first
         while piece:
@@ -327,7 +313,7 @@ class Body:
         """
         pieces, size = [self._first], len(self._first)
         while size < limit and (piece := await self._read()):
-            self._active()
+            self._note_event()
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
@@ -355,14 +341,14 @@ class Body:
 
     async def _read(self) -> bytes:
         """Return the next bytes; none at the end, or in a silence that means the end."""
-        piece = None if self.ended else await self._within_limits()
+        piece = None if self.ended else await self._read_in_time()
         if piece is None:
             self.ended = True
             return b""
         self._count(piece)
         return piece
 
-    async def _within_limits(self) -> bytes | None:
+    async def _read_in_time(self) -> bytes | None:
         """Return the next bytes; `None` at the end, or in a silence that means the end.
 
         Raises:
@@ -370,25 +356,25 @@ class Body:
         """
         silence, began = self.silence, self._clock()
         try:
-            return await self._heard_within(silence.left)
+            return await self._read_within(silence.left)
         except (TimeoutError, httpx.ReadTimeout):
             if silence.means_end:
                 return None
-            raise silence.stalled(self._trace.heard_at) from None
+            raise silence.stall(self._trace.heard_at) from None
         finally:
             self._now = self._clock()
-            silence.waited(self._now - began)
+            silence.count(self._now - began)
 
-    async def _heard_within(self, seconds: float) -> bytes | None:
+    async def _read_within(self, seconds: float) -> bytes | None:
         if seconds >= self._limits.silence:
             # The client's own read time-out says the same; a second scope would be half the cost of a read.
             return await anext(self._source, None)
         with anyio.fail_after(seconds):
             return await anext(self._source, None)
 
-    def _active(self) -> None:
+    def _note_event(self) -> None:
         self._event_bytes = 0
-        self.silence.broken(self._now)
+        self.silence.restart(self._now)
 
     def _count(self, piece: bytes) -> None:
         size = len(piece)
@@ -410,13 +396,7 @@ def _too_large(what: str, limit: int) -> ProtocolError:
     )
 
 
-_DRAIN_SECONDS: Final = 0.25
-_GRACE_SECONDS: Final = 2.0
-"""Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
-_LONG_GRACE_SECONDS: Final = 10.0
-"""The same after a finish alone: its usage, or text after an early finish, may still come."""
-_JSON_BYTES: Final = 64 * 1024 * 1024
-_PAGE_BYTES: Final = 65_536
+# ---------------------------------------------------------------- events
 
 
 class Answering:
@@ -441,17 +421,17 @@ class Answering:
         """
         async with aclosing(await self._frames()) as frames:
             async for frame in frames:
-                for event in self._decoded(frame):
+                for event in self._decode(frame):
                     for shown in self._redacting.feed(event):
-                        yield self._judged(shown)
+                        yield self._judge(shown)
                     if isinstance(event, Done):
                         return
-        for event in self._held_back():
-            yield self._judged(event)
-        for event in self._leftover():
-            yield self._judged(event)
+        for event in self._release():
+            yield self._judge(event)
+        for event in self._read_leftover():
+            yield self._judge(event)
 
-    def _held_back(self) -> Sequence[Event]:
+    def _release(self) -> Sequence[Event]:
         held = [shown for event in self._decoder.end() for shown in self._redacting.feed(event)]
         return [*held, *self._redacting.end()]
 
@@ -482,8 +462,8 @@ class Answering:
         for frame in json_frames(await self._text(_JSON_BYTES)):
             yield frame
 
-    def _decoded(self, frame: Frame) -> Sequence[Event]:
-        text = redacted(frame.text, self._key)
+    def _decode(self, frame: Frame) -> Sequence[Event]:
+        text = redact(frame.text, self._key)
         try:
             # Nothing to redact, and the frame is used as it is.
             return self._decoder.decode(frame if text is frame.text else Frame(text, frame.event))
@@ -493,16 +473,14 @@ class Answering:
                 return ()
             raise
 
-    def _judged(self, event: Event) -> Event:
+    def _judge(self, event: Event) -> Event:
         """Note what an event means for the end; raise it if it is a refusal in disguise."""
         if isinstance(event, Failure):
-            event = replace(event, message=redacted(event.message, self._key))
+            event = replace(event, message=redact(event.message, self._key))
             if not self._ending.begun:
                 raise self._refusal(event)
         if isinstance(event, Finish):
-            event = replace(
-                event, raw=redacted(event.raw, self._key), message=redacted(event.message, self._key)
-            )
+            event = replace(event, raw=redact(event.raw, self._key), message=redact(event.message, self._key))
         self._ending.feed(event)
         self._expect_end()
         return event
@@ -517,14 +495,12 @@ class Answering:
         elif silence.means_end:
             silence.go_on()
 
-    def _leftover(self) -> list[Event]:
-        """Return the failure that stood in the stream without being an event of it.
+    def _read_leftover(self) -> list[Event]:
+        """Return the failure that stood in the stream without being an event of it, after a finish too.
 
         Raises:
             StreamCut: The body was empty.
         """
-        if self._ending.finished or self._ending.done:
-            return []
         failure = stray_failure(self._body.tail())
         if failure:
             return [failure]
@@ -533,7 +509,7 @@ class Answering:
         return []
 
     def _nothing(self) -> UpstreamError:
-        tail = redacted(self._body.tail(), self._key).strip()
+        tail = redact(self._body.tail(), self._key).strip()
         if not tail:
             return StreamCut(
                 "RunAPI's answer was empty.", advice="Ask again; it is not caused by the arguments."
@@ -556,4 +532,4 @@ class Answering:
         return ProtocolError(f"What came is not a stream: {quoted(text)}.")
 
     async def _text(self, limit: int) -> str:
-        return redacted(await self._body.text(limit), self._key)
+        return redact(await self._body.text(limit), self._key)

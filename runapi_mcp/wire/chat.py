@@ -14,7 +14,7 @@ from runapi_mcp.wire.decoding import Followed, decoded
 from runapi_mcp.wire.faults import Report, read_failure
 from runapi_mcp.wire.function_calls import CallOrder, ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import Lax, Maybe
+from runapi_mcp.wire.json_text import Lax, Maybe, read_object
 from runapi_mcp.wire.plain import plain_chat
 from runapi_mcp.wire.thoughts import ThoughtTags
 from runapi_mcp.wire.types import (
@@ -25,6 +25,7 @@ from runapi_mcp.wire.types import (
     Finish,
     FinishReason,
     Frame,
+    Function,
     FunctionCall,
     Inline,
     JsonObject,
@@ -47,15 +48,33 @@ def messages(turns: Sequence[Turn]) -> list[JsonValue]:
     Raises:
         InputError: A file that is not an image, which this dialect cannot carry.
     """
-    return [message for turn in turns for message in _messages(turn)]
+    written: list[JsonValue] = []
+    ids: list[str] = []
+    for turn in turns:
+        results = [part for part in turn.parts if isinstance(part, Returned)]
+        for place, part in enumerate(results):
+            # Google's layer refuses a result without its function's name (wire notes §11 row 3).
+            call_id = ids[place] if place < len(ids) else part.id
+            written.append(
+                {"role": "tool", "tool_call_id": call_id, "name": part.name, "content": part.content}
+            )
+        calls = [part for part in turn.parts if isinstance(part, FunctionCall)]
+        ids = _call_ids(calls)
+        said = tuple(part for part in turn.parts if not isinstance(part, FunctionCall | Returned))
+        written += _said_by(turn, said, [_tool_call(*pair) for pair in zip(calls, ids, strict=True)])
+    return written
 
 
-def _messages(turn: Turn) -> Iterator[JsonValue]:
-    for part in turn.parts:
-        if isinstance(part, Returned):
-            yield {"role": "tool", "tool_call_id": _call_id(part), "content": part.content}
-    said = tuple(part for part in turn.parts if not isinstance(part, FunctionCall | Returned))
-    calls: list[JsonValue] = [_tool_call(part) for part in turn.parts if isinstance(part, FunctionCall)]
+def _call_ids(calls: Sequence[FunctionCall]) -> list[str]:
+    """Return an id of its own for each call: two of one function must not share one."""
+    ids: list[str] = []
+    for place, call in enumerate(calls):
+        taken = not call.id or call.id in ids
+        ids.append(f"{call.id or f'call_{call.name}'}_{place + 1}" if taken else call.id)
+    return ids
+
+
+def _said_by(turn: Turn, said: tuple[_Said, ...], calls: list[JsonValue]) -> Iterator[JsonValue]:
     role = "assistant" if turn.role == "model" else "user"
     if calls:
         yield {"role": role, "content": _message_content(said) if said else None, "tool_calls": calls}
@@ -86,20 +105,15 @@ def _part(part: _Said) -> JsonValue:
             )
 
 
-def _tool_call(call: FunctionCall) -> JsonObject:
-    made: JsonObject = {
-        "id": _call_id(call),
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    }
-    if call.signature:
+def _tool_call(call: FunctionCall, call_id: str) -> JsonObject:
+    extra = read_object(call.extra) or {}
+    inside = extra.pop("function", None)
+    function: JsonObject = inside if isinstance(inside, dict) else {}
+    function |= {"name": call.name, "arguments": call.arguments}
+    made: JsonObject = {**extra, "id": call_id, "type": "function", "function": function}
+    if call.signature and "extra_content" not in made:
         made["extra_content"] = {"google": {"thought_signature": call.signature}}
     return made
-
-
-def _call_id(part: FunctionCall | Returned) -> str:
-    """Return the id that ties a call to its result; a call that came without one goes by its name."""
-    return part.id or f"call_{part.name}"
 
 
 _REASONS: Final[dict[str, FinishReason]] = {
@@ -162,14 +176,13 @@ def _system(call: Call) -> list[JsonValue]:
 
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"type": "function", "function": {"name": "googleSearch"}}]
-    functions: list[JsonValue] = [
-        {
-            "type": "function",
-            "function": {"name": f.name, "description": f.description, "parameters": f.parameters},
-        }
-        for f in call.functions
-    ]
+    functions: list[JsonValue] = [{"type": "function", "function": _declared(f)} for f in call.functions]
     return (search if call.search else []) + functions
+
+
+def _declared(function: Function) -> JsonObject:
+    declared: JsonObject = {"name": function.name, "description": function.description}
+    return declared | ({"parameters": function.parameters} if function.takes_arguments else {})
 
 
 def _response_format(call: Call) -> JsonValue:

@@ -1,31 +1,19 @@
-"""Upstream's reports of errors, in every shape they come in → :class:`Failure` → our errors.
+"""Upstream's reports of errors, in every shape and wrapping they come in → :class:`Failure`.
 
 The shapes are those of the wire notes §3.2 (a–j): a string, an object with a string or an
 integer code, Google's with details, any of them in a one-element array, a bare ``message`` or
-``msg``, an HTML page, nothing at all.
+``msg``, an HTML page, nothing at all. Relays put one report into another, as an object or as JSON in
+a text, once or several times (§11 row 5); then the innermost says what was wrong.
 """
 
+import ast
 import json
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pydantic import Field
 
-from runapi_mcp.errors import (
-    FailedMidway,
-    KeyRefused,
-    ModelRefused,
-    ModelRetired,
-    NoCredit,
-    NotAllowed,
-    NotFound,
-    RateLimited,
-    Refused,
-    RequestRefused,
-    Unavailable,
-    quoted,
-)
 from runapi_mcp.wire.json_text import Lax, without_surrogates
 from runapi_mcp.wire.types import Failure, JsonObject
 
@@ -43,47 +31,20 @@ _CODED = {
     "continuation_unavailable": 503, "model_retired": 410, "model_not_found": 404,
 }  # fmt: skip
 """RunAPI's own codes as the HTTP statuses that they come with (wire notes §3.1, §11)."""
+_MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg", "error_description")
+_DEEPEST: Final = 5
+"""How many reports may stand in one another: a relay's, the next one's, Google's, each as text or not."""
+_MOST_REPORTS: Final = 10
+_MOST_STARTS: Final = 8
+_TEXT_HEAD: Final = 65_536
+"""Characters of a text that are searched for a report."""
+_WORDS_HEAD: Final = 8_192
+_LITERAL_HEAD: Final = 16_384
+_LONGEST_OUTER: Final = 100
+"""Characters of a relay's own words that may stand before the cause, which is what must not be cut."""
 
-_MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
-_MEANINGS: dict[int, str] = {
-    400: "the request was rejected", 401: "the key was refused", 402: "the account has no credit left",
-    403: "the key may not do this", 404: "there is no such model or path", 408: "the request timed out",
-    409: "the request conflicts with another", 410: "it was retired", 413: "the request is too large",
-    415: "the media type is not supported", 422: "the request failed validation",
-    429: "too many requests", 500: "it failed inside", 502: "a proxy got no good answer",
-    503: "it is not available now", 504: "a proxy waited too long",
-}  # fmt: skip
-_ERRORS: dict[int, type[Refused]] = {
-    401: KeyRefused, 402: NoCredit, 403: NotAllowed, 404: NotFound, 408: Unavailable, 429: RateLimited,
-}  # fmt: skip
-_ABOUT_THE_MODEL: dict[str, type[Refused]] = {
-    "model_retired": ModelRetired, "model_not_found": NotFound, "unsupported_model_capability": ModelRefused,
-}  # fmt: skip
-_RETIRED = re.compile(
-    r"\bmodels?\b.{0,120}?\b(?:is|was|been|are) "
-    r"(?:no longer (?:available|supported|served)|retired|decommissioned|discontinued|shut down)",
-    re.IGNORECASE | re.DOTALL,
-)
-_UNKNOWN = re.compile(
-    r"\b(?:no such|unknown|invalid|nonexistent|not a valid) model\b(?! output)"
-    r"|\bmodels?\b\S{0,100}(?: \S{1,100})? (?:(?:is |was )?not found|does(?: not|n't) exist)",
-    re.IGNORECASE,
-)
-_LACKS = re.compile(
-    r"\bnot (?:be )?(?:support|enabled|available)|n't support|\bunsupported\b|\bdoes not have\b",
-    re.IGNORECASE,
-)
-_ABILITY = re.compile(
-    r"\bmodels?\b|\bgemini|search|\bgrounding\b|response_format|structured output|function calling",
-    re.IGNORECASE,
-)
-_MODEL_STATUSES = (400, 404, 410, 422, None)
-_MODEL_HEAD = 1_000
-"""Characters of a message that are searched for such words."""
 _HEADLINE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
-_TOO_MANY_LEVELS = 4
-_MOST_REPORTS = 10
 _PAGE_HEAD = 8_192
 """Characters of a page that are searched; what the patterns cost grows with the square of it."""
 
@@ -118,101 +79,26 @@ def read_failure_body(body: str) -> Failure:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        return Failure(headline(body))
+        # A report after a relay's own words, or in the lines of a stream.
+        return _unwrap(body, levels=0) or _own(headline(body), {})
     failure = _read(value, levels=0)
     return failure if failure else Failure(without_surrogates(body.strip()))
 
 
-def refusal(failure: Failure, status: int, *, path: str) -> Refused:
-    """Return the error for an answer with `status` instead of a stream, or with an error at 200.
-
-    `status` is the response's own; at 200 the status that the body names counts. If it names none,
-    whose fault it is is not known, and it counts as RunAPI's.
-    """
-    known = _named_status(failure) if status == 200 else status
-    kind = _kind(failure, known, path)
-    said = quoted(failure.message) if failure.message else _MEANINGS.get(known or 200, "no reason was given")
-    verb = "RunAPI refused the key" if kind is KeyRefused else "RunAPI refused the call"
-    verb = "RunAPI no longer serves the model" if kind is ModelRetired else verb
-    verb = "RunAPI failed" if kind is Unavailable and known != 408 else verb
-    return kind(
-        f"{verb} ({known or 'an error at status 200'}): {said}{_stop(said)}",
-        advice=_advice(kind, failure, known, path),
-        status=known,
-        retry_after=failure.retry_after,
-        hopeless=failure.hopeless,
-    )
+def headline(body: str) -> str:
+    """Return the title or first heading of a page, or the text of a body that is no page."""
+    head = body[:_PAGE_HEAD]
+    found = _HEADLINE.search(head)
+    if found:
+        return _MARKUP.sub(" ", found[2]).strip()
+    return "" if "<html" in head.lower() else head.strip()
 
 
-def midway(failure: Failure, *, partial: str) -> FailedMidway:
-    """Return the error for a failure reported inside a stream."""
-    named = f" ({failure.status})" if failure.status else ""
-    said = quoted(failure.message) if failure.message else "no reason was given"
-    return FailedMidway(
-        f"RunAPI broke off its answer with an error{named}: {said}{_stop(said)}",
-        partial=partial,
-        status=failure.status,
-        retry_after=failure.retry_after,
-    )
-
-
-def _stop(sentence: str) -> str:
-    return "" if sentence.endswith((".", ".”")) else "."
-
-
-def _named_status(failure: Failure) -> int | None:
-    return failure.status if failure.status and failure.status >= 400 else None
-
-
-def _kind(failure: Failure, status: int | None, path: str) -> type[Refused]:
-    # Google says 400 INVALID_ARGUMENT for a wrong key and names it only in the details.
-    if failure.code == "API_KEY_INVALID":
-        return KeyRefused
-    if about := _about_the_model(failure, status, path):
-        return about
-    if status is None:
-        return Unavailable
-    return _ERRORS.get(status, Unavailable if status >= 500 else RequestRefused)
-
-
-def _about_the_model(failure: Failure, status: int | None, path: str) -> type[Refused] | None:
-    """Return the error of a refusal that another model may not meet; `None` if it is none.
-
-    A 503 that says so is none: relays have it for a model without a free channel, which passes.
-    """
-    lists = path.partition("?")[0].endswith("/models")
-    if lists or status not in _MODEL_STATUSES:
-        return None
-    head = failure.message[:_MODEL_HEAD]
-    coded = _ABOUT_THE_MODEL.get((failure.code or "").lower())
-    if coded or status == 410:
-        return coded or ModelRetired
-    # Relays have no code for it, or one of their own.
-    if _RETIRED.search(head):
-        return ModelRetired
-    if _UNKNOWN.search(head):
-        return NotFound
-    return ModelRefused if _LACKS.search(head) and _ABILITY.search(head) else None
-
-
-def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str) -> str | None:
-    if status is not None and status < 400:
-        return "It was redirected, and a key is never sent after a redirect. Check RUNAPI_BASE_URL."
-    if kind is NotFound and status == 404 and path.endswith("/chat/completions"):
-        other = "/v1" if "/v1beta/openai" in path else "/v1beta/openai"
-        return (
-            f"list_models shows the models that exist. If every model fails, RunAPI may serve chat at "
-            f"{other}: set RUNAPI_CHAT_PATH={other}."
-        )
-    if kind in (RateLimited, Unavailable) and failure.hopeless:
-        return "It is a daily quota: waiting a little will not help; another model may."
-    if kind in (RateLimited, Unavailable) and failure.retry_after is not None:
-        return f"It asked for {math.ceil(failure.retry_after)} s; call again after that."
-    return None
+# ---------------------------------------------------------------- one report
 
 
 def _read(value: object, *, levels: int) -> Failure | None:
-    if levels > _TOO_MANY_LEVELS:
+    if levels > _DEEPEST:
         return None
     match value:
         case [single]:
@@ -226,46 +112,61 @@ def _read(value: object, *, levels: int) -> Failure | None:
 def _from_report(report: JsonObject, *, levels: int) -> Failure | None:
     match report.get("error"):
         case dict(error) if error:
-            return _from_object(error)
+            # A wait may stand beside the error instead of in it.
+            return _from_object({**_waits_beside(report), **error}, levels=levels)
         case str(message) if message:
-            return Failure(_with_fields(message, report), _status(report), _code(report))
+            return _from_object({**report, "error": None, "message": message}, levels=levels)
         case [_, *_] as items:
             found = (_from_item(item, report, levels=levels + 1) for item in items[:_MOST_REPORTS])
             return next((failure for failure in found if failure), Failure(""))
         case _:
-            return _from_top_level(report)
+            return _from_top_level(report, levels=levels)
 
 
 def _from_item(item: object, report: JsonObject, *, levels: int) -> Failure | None:
     """Read one of several errors in a list: a report of its own, or a message."""
     if isinstance(item, str) and item:
-        return Failure(_with_fields(item, report), _status(report), _code(report))
+        return _own(_with_fields(item, report), report)
     return _read(item, levels=levels)
 
 
-def _from_object(error: JsonObject) -> Failure:
+def _from_object(error: JsonObject, *, levels: int) -> Failure:
+    own = _own(_with_fields(_message(error) or "", error), error)
+    if inside := _unwrap(own.message, levels=levels + 1):
+        return _caused(own, inside, inside.message or own.message)
+    around = (value for key, value in error.items() if key not in _MESSAGE_KEYS or not isinstance(value, str))
+    if beside := _first(around, levels=levels + 1):
+        return _caused(own, beside, _joined(own.message, beside.message))
+    return own
+
+
+def _from_top_level(value: JsonObject, *, levels: int) -> Failure | None:
+    """Read ``{"code": 400, "msg": …}`` and its kin; a code of 0 or 2xx is a success."""
+    status = _status(value)
+    if status is None and "code" in value and not _code(value):
+        return None
+    if status is not None and status < 300:
+        return None
+    if _message(value) is None:
+        # FastAPI has a list or an object where others have a text.
+        told = next((value[key] for key in _MESSAGE_KEYS if isinstance(value.get(key), dict | list)), None)
+        inner = _first(told if isinstance(told, list) else [told], levels=levels + 1)
+        return _caused(_own("", value), inner, inner.message) if inner else None
+    return _from_object(value, levels=levels)
+
+
+def _own(message: str, error: JsonObject) -> Failure:
+    """Return what a report says itself, whatever others may stand in it."""
     details = _details(error)
-    message = _message(error) or ""
     violations = [text for text in _field_violations(details) if text not in message]
     reason = next((str(d["reason"]) for d in details if isinstance(d.get("reason"), str)), None)
     return Failure(
         message=" ".join([message, *violations]).strip(),
         status=_status(error),
         code=reason or _code(error),
-        retry_after=next((s for s in map(_retry_delay, details) if s is not None), None),
-        hopeless=any("PerDay" in quota for quota in _quota_ids(details)),
+        retry_after=_wait(message, error, details),
+        hopeless=_is_hopeless(message, error, details),
     )
-
-
-def _from_top_level(value: JsonObject) -> Failure | None:
-    """Read ``{"code": 400, "msg": …}`` and its kin; a code of 0 or 2xx is a success."""
-    message = _message(value)
-    status = _status(value)
-    if message is None or (status is None and "code" in value and not _code(value)):
-        return None
-    if status is not None and status < 300:
-        return None
-    return Failure(_with_fields(message, value), status, _code(value))
 
 
 def _message(value: JsonObject) -> str | None:
@@ -292,6 +193,8 @@ def _status(value: JsonObject) -> int | None:
             return None
         case int(code) if 100 <= code <= 599:
             return code
+        case str(code) if code.isascii() and code.isdigit() and 100 <= int(code[:4]) <= 599:
+            return int(code)
         case _:
             named = value.get("status")
             canonical = _CANONICAL.get(named) if isinstance(named, str) else None
@@ -300,7 +203,7 @@ def _status(value: JsonObject) -> int | None:
 
 def _code(value: JsonObject) -> str | None:
     code = value.get("code")
-    return code if isinstance(code, str) and code else None
+    return code if isinstance(code, str) and code and not code.isdigit() else None
 
 
 def _details(error: JsonObject) -> list[JsonObject]:
@@ -318,22 +221,229 @@ def _field_violations(details: list[JsonObject]) -> list[str]:
     return [without_surrogates(text) for text in found if isinstance(text, str)]
 
 
+# ---------------------------------------------------------------- a report inside another
+
+
+def _first(values: Iterable[object], *, levels: int) -> Failure | None:
+    """Return the first report with words among values."""
+    found = (_unwrap(value, levels=levels) for _, value in zip(range(_MOST_REPORTS), values, strict=False))
+    return next((failure for failure in found if failure and failure.message), None)
+
+
+def _unwrap(value: object, *, levels: int) -> Failure | None:
+    """Return the report that a value of another report is or holds, an object or a text."""
+    if levels > _DEEPEST:
+        return None
+    match value:
+        case str(text):
+            return _from_text(text[:_TEXT_HEAD], levels=levels)
+        case dict(held):
+            return _read(held, levels=levels) or _from_metadata(held, levels=levels)
+        case [_]:
+            return _read(value, levels=levels)
+        case _:
+            return None
+
+
+def _from_metadata(held: JsonObject, *, levels: int) -> Failure | None:
+    if found := _first(held.values(), levels=levels + 1):
+        return found
+    # OpenRouter's "Provider returned error" has the provider's words here, JSON or not.
+    raw = held.get("raw")
+    return _own(headline(without_surrogates(raw)), {}) if isinstance(raw, str) else None
+
+
+def _from_text(text: str, *, levels: int) -> Failure | None:
+    if "{" not in text:
+        return None
+    spellings = _spellings(text)
+    for spelled in spellings:
+        # JSON that is all of the text is the report; among words it may be what somebody sent.
+        alone = spelled.lstrip().startswith(("{", "["))
+        for document in _documents(spelled):
+            if (alone or _is_report(document)) and (found := _read(document, levels=levels)):
+                return found
+    return _from_torn(spellings) if '"error' in spellings[-1] else None
+
+
+def _spellings(text: str) -> list[str]:
+    """Return a text as it is, and without the escapes of one or two strings that it was printed in."""
+    spellings = [text]
+    while len(spellings) <= 2 and ('\\"' in spellings[-1] or "\\n" in spellings[-1]):
+        spellings.append(_ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), spellings[-1]))
+    return spellings
+
+
+_ESCAPE = re.compile(r"\\([\\\"'/nrt])")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def _documents(text: str) -> Iterator[object]:
+    """Yield the JSON objects and arrays in a text, or Python's spelling of one, which LiteLLM prints."""
+    decoder = json.JSONDecoder()
+    position = 0
+    for _ in range(_MOST_STARTS):
+        found = _OPENING.search(text, position)
+        if not found:
+            break
+        try:
+            document, position = decoder.raw_decode(text, found.start())
+        except (ValueError, RecursionError):
+            position = found.start() + 1
+            continue
+        yield document
+    start, end = text.find("{"), text.rfind("}") + 1
+    if "'" in text and 0 < end - start <= _LITERAL_HEAD:
+        try:
+            yield ast.literal_eval(text[start:end])
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return
+
+
+_OPENING = re.compile(r"[{\[]")
+
+
+def _is_report(document: object) -> bool:
+    """Whether JSON in a text is a report of an error, and not what somebody sent."""
+    match document:
+        case [single]:
+            return _is_report(single)
+        case dict():
+            told = any(key in document for key in _MESSAGE_KEYS)
+            return "error" in document or (
+                told and any(key in document for key in ("code", "status", "type"))
+            )
+        case _:
+            return False
+
+
+def _from_torn(spellings: list[str]) -> Failure | None:
+    """Read the words of a report whose JSON was cut short on the way."""
+    for spelled in reversed(spellings):
+        for found in _TORN.finditer(spelled):
+            if "{" not in found[1]:
+                return _own(without_surrogates(_ESCAPE.sub(r"\1", found[1])), {"message": spelled})
+    return None
+
+
+_TORN = re.compile(r'"(?:message|msg)"\s{0,9}:\s{0,9}"((?:[^"\\]|\\.){1,4000})')
+
+
+def _caused(own: Failure, cause: Failure, message: str) -> Failure:
+    """Return a report together with the one in it, which is nearer to what was wrong."""
+    return Failure(
+        message,
+        cause.status or own.status,
+        own.code if own.code in _CODED else cause.code or own.code,
+        own.retry_after if cause.retry_after is None else cause.retry_after,
+        own.hopeless or cause.hopeless,
+    )
+
+
+def _joined(outer: str, inner: str) -> str:
+    if inner in outer:
+        return outer
+    if not outer or outer in inner or len(outer) > _LONGEST_OUTER:
+        return inner
+    return f"{outer.rstrip(' .:')}: {inner}"
+
+
+# ---------------------------------------------------------------- waits
+
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
+_UNIT = r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)(?![A-Za-z])"
+_DURATION = re.compile(rf"({_NUMBER})\s?({_UNIT})", re.IGNORECASE)
+_WAIT_IN_WORDS = re.compile(
+    r"\b(?:retry|try again|retried|wait|resets?|available again|retry_?delay|retry_?after)\b[\"':{\s=]{0,8}"
+    r"(?:in |after |for |seconds[\"':\s=]{1,4})?(?:about |at least )?"
+    rf"((?:{_NUMBER}\s?{_UNIT}(?:,? (?:and )?)?){{1,4}}|{_NUMBER}(?!\s?[A-Za-z\d.]))",
+    re.IGNORECASE,
+)
+_SECONDS_KEYS = (
+    "retryDelay",
+    "retry_delay",
+    "retry_after",
+    "retryAfter",
+    "retry_after_seconds",
+    "retry-after",
+)
+_MILLISECONDS_KEYS = ("retry_after_ms", "retryAfterMs", "retry-after-ms")
+_DAILY = re.compile(r"per[ _-]?day\b|perday|\bdaily\b", re.IGNORECASE)
+_SHORTER = re.compile(r"per[ _-]?(?:minute|second|hour)", re.IGNORECASE)
+_NOTHING_ALLOWED = re.compile(r"\blimit: ?0(?![\d.]*\d)")
+
+
+def allows_nothing(message: str) -> bool:
+    """Whether Google's words say that the quota is zero: the key may not use the model at all."""
+    return _NOTHING_ALLOWED.search(message[:_WORDS_HEAD]) is not None
+
+
+def read_wait(told: object) -> float | None:
+    """Return seconds from a number, ``"1.2s"``, ``"1m30s"`` or protobuf's object; `None` if it is no wait."""
+    match told:
+        case bool():
+            return None
+        case int() | float():
+            # A wait of no length is none, as in Retry-After; NaN is above nothing.
+            return float(told) if 0 < told < 1e9 else None
+        case {"seconds": int() | float() | str() as seconds, **rest}:
+            nanos = rest.get("nanos")
+            whole = read_wait(seconds) or 0.0
+            return read_wait(whole + (nanos / 1e9 if isinstance(nanos, int) and 0 <= nanos < 10**9 else 0.0))
+        case str(text) if re.fullmatch(_NUMBER, text.strip()):
+            return float(text) or None
+        case str(text) if re.fullmatch(
+            rf"(?:{_NUMBER}\s?{_UNIT}(?:,? (?:and )?)?){{1,4}}", text.strip(), re.IGNORECASE
+        ):
+            return _summed(text)
+        case _:
+            return None
+
+
+def _summed(durations: str) -> float | None:
+    return sum(float(n) * _seconds_of(unit.lower()) for n, unit in _DURATION.findall(durations)) or None
+
+
+def _seconds_of(unit: str) -> float:
+    if unit.startswith(("ms", "milli")):
+        return 0.001
+    return {"s": 1.0, "m": 60.0, "h": 3600.0}[unit[0]]
+
+
+def _waits_beside(report: JsonObject) -> JsonObject:
+    return {key: report[key] for key in (*_SECONDS_KEYS, *_MILLISECONDS_KEYS) if key in report}
+
+
+def _wait(message: str, error: JsonObject, details: list[JsonObject]) -> float | None:
+    """Return the seconds that a report asks for, in its details, its fields or its words."""
+    metadata = error.get("metadata")
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    for place in (*details, error, metadata, headers):
+        if isinstance(place, dict) and (seconds := _wait_in(place)):
+            return seconds
+    words = _WAIT_IN_WORDS.search(message[:_WORDS_HEAD])
+    return (read_wait(words[1].strip(" ,")) or _summed(words[1])) if words else None
+
+
+def _wait_in(place: JsonObject) -> float | None:
+    spelled = {key.lower() if key.lower().startswith("retry-") else key: key for key in list(place)[:50]}
+    for key in _MILLISECONDS_KEYS:
+        if key in spelled and (told := read_wait(place[spelled[key]])):
+            return told / 1000
+    return next(
+        (s for key in _SECONDS_KEYS if key in spelled and (s := read_wait(place[spelled[key]]))), None
+    )
+
+
+def _is_hopeless(message: str, error: JsonObject, details: list[JsonObject]) -> bool:
+    """Whether no wait of minutes helps: a quota of the day, or one of nothing."""
+    if any("PerDay" in quota for quota in _quota_ids(details)) or error.get("code") == "insufficient_quota":
+        return True
+    words = message[:_WORDS_HEAD]
+    daily = _DAILY.search(words) is not None and not _SHORTER.search(words)
+    return daily or allows_nothing(words)
+
+
 def _quota_ids(details: list[JsonObject]) -> list[str]:
     found = [v.get("quotaId") for d in details for v in _objects(d, "violations")]
     return [quota for quota in found if isinstance(quota, str)]
-
-
-def _retry_delay(detail: JsonObject) -> float | None:
-    delay = detail.get("retryDelay")
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", delay) if isinstance(delay, str) else None
-    # A wait of no length is none, as in Retry-After.
-    return float(found[1]) or None if found else None
-
-
-def headline(body: str) -> str:
-    """Return the title or first heading of a page, or the text of a body that is no page."""
-    head = body[:_PAGE_HEAD]
-    found = _HEADLINE.search(head)
-    if found:
-        return _MARKUP.sub(" ", found[2]).strip()
-    return "" if "<html" in head.lower() else head.strip()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from runapi_mcp.errors import Blocked, EmptyAnswer, StreamCut, UpstreamError
-from runapi_mcp.wire.faults import midway
+from runapi_mcp.wire.refusals import midway
 from runapi_mcp.wire.types import (
     Answer,
     Done,

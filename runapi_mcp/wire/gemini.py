@@ -14,7 +14,7 @@ from pydantic import AliasChoices, Field
 from runapi_mcp.wire.decoding import Followed, decoded
 from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import Lax, Maybe
+from runapi_mcp.wire.json_text import Lax, Maybe, read_object
 from runapi_mcp.wire.plain import plain_native
 from runapi_mcp.wire.types import (
     Call,
@@ -108,7 +108,7 @@ def _part(part: Part) -> JsonValue:
 
 
 def _function_call(call: FunctionCall) -> JsonObject:
-    arguments = _object(call.arguments) or {}
+    arguments = read_object(call.arguments) or {}
     made: JsonObject = {"functionCall": _with_id(call.id, {"name": call.name, "args": arguments})}
     return made | ({"thoughtSignature": call.signature} if call.signature else {})
 
@@ -119,22 +119,15 @@ def _with_id(call_id: str, fields: JsonObject) -> JsonObject:
 
 def _response(returned: Returned) -> JsonObject:
     """Return what a function gave as an object, which this dialect wants."""
-    given = _object(returned.content)
+    given = read_object(returned.content)
     return {"result": returned.content} if given is None else given
-
-
-def _object(text: str) -> JsonObject | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"googleSearch": {}}] if call.search else []
     declarations: list[JsonValue] = [
-        {"name": f.name, "description": f.description, "parametersJsonSchema": f.parameters}
+        {"name": f.name, "description": f.description}
+        | ({"parametersJsonSchema": f.parameters} if f.takes_arguments else {})
         for f in call.functions
     ]
     return search + ([{"functionDeclarations": declarations}] if declarations else [])

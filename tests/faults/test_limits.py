@@ -158,7 +158,9 @@ async def test_the_oldest_finished_go_first_when_there_are_too_many(sim: Simulat
 
 
 async def test_the_oldest_finished_go_first_when_they_are_too_large(sim: Simulator) -> None:
-    async with in_process(sim.base_url, RUNAPI_MCP_KEEP_BYTES="1048576") as host:
+    async with in_process(
+        sim.base_url, RUNAPI_MCP_KEEP_BYTES="1048576", RUNAPI_MCP_MAX_RESULT_CHARS="2000000"
+    ) as host:
         cue = "[[sim:endless size=100000 seconds=0.005]]"
         handles = [(await host.call("ask_gemini", prompt=f"{number} {cue}")).handle for number in range(4)]
         there = [await _there(host, handle) for handle in handles]
@@ -169,7 +171,7 @@ async def test_the_oldest_finished_go_first_when_they_are_too_large(sim: Simulat
 
 async def test_the_size_of_a_question_that_may_be_asked_again_counts_too(sim: Simulator) -> None:
     async with in_process(sim.base_url, RUNAPI_MCP_KEEP_BYTES="1048576") as host:
-        cut = "[[sim:cut-clean]]" + "x" * 100_000
+        cut = "[[sim:cut-clean]]" + "x" * 400_000
         handles = [(await host.call("ask_gemini", prompt=f"{number} {cut}")).handle for number in range(4)]
         there = [await _there(host, handle) for handle in handles]
     assert there == [False, False, True, True]

@@ -69,7 +69,7 @@ async def replica(sim_url: str, store: str, **limits: Any) -> AsyncIterator[Repl
 async def grown(generation: Followable, characters: int, seconds: float = PATIENCE) -> None:
     """Follow until so much text has come; a follower looks at the evidence twice a second."""
     with anyio.fail_after(seconds):
-        async with generation.followed():
+        async with generation.follow():
             while len(generation.view().answer.text) < characters:
                 assert generation.status == "running", generation.view()
                 with anyio.move_on_after(0.1):

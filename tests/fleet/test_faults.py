@@ -152,7 +152,7 @@ async def test_a_follower_fails_with_its_own_error(sim: Simulator, redis: RedisS
         remote = await other.find(await one.handed(job(f"Follow {SLOW}")))
         mine = ValueError("mine")
         with pytest.raises(ValueError, match="mine") as raised:
-            async with remote.followed():
+            async with remote.follow():
                 raise mine from KeyError("its cause")
         assert raised.value is mine
         assert isinstance(mine.__cause__, KeyError)

@@ -149,7 +149,7 @@ async def test_the_server_that_ran_it_learns_that_another_delivered_it(pair: Pai
     one, other = pair
     local = await one.start(job("Who had it?"))
     assert isinstance(local, Generation)
-    async with local.followed():
+    async with local.follow():
         await one.generations.hand_over(local)
     await ended(local)
     assert local.owed
@@ -161,7 +161,7 @@ async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, 
     one, other = pair
     local = await one.start(job("Keep [[sim:slow seconds=1.5]]"))
     assert isinstance(local, Generation)
-    async with local.followed():
+    async with local.follow():
         remote, joined = await other.begin(job("Keep [[sim:slow seconds=1.5]]"))
         assert joined
         call = await sim.wait_for_call()
@@ -248,7 +248,7 @@ async def test_an_outage_leaves_running_calls_alone_and_says_what_it_means(
     assert (await one.find(handle)).view().note == AWAY
     with pytest.raises(StoreDown):
         await other.find(handle)
-    async with remote.followed():
+    async with remote.follow():
         with anyio.move_on_after(0.6):
             await remote.changed()
     assert "cannot be reached" in remote.view().note
@@ -374,6 +374,6 @@ async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair
     asked = replace(job("x"), tool="extract_json", arguments={"text": "x", "schema": {"type": "object"}})
     handle = await one.handed(asked)
     found = (await other.find(handle)).view().job
-    assert found == asked
+    assert found == asked.digested()
     course = TOOLS[found.tool].course(found)
     assert course.follow_up(Answer("[", finish=Finish("stop", "stop")), ()) is not None

@@ -8,7 +8,7 @@ from fleet.replicas import KEY, job
 from waiting import ended
 
 from runapi_mcp.errors import BudgetSpent
-from runapi_mcp.generations.budget import MemoryBudget
+from runapi_mcp.generations.budget import LocalTokenBudget
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
@@ -34,7 +34,7 @@ async def test_who_has_used_the_days_tokens_is_refused_and_others_are_not(sim: S
 
 async def test_a_new_day_begins_at_nothing() -> None:
     day = date(2026, 5, 4)
-    budget = MemoryBudget(lambda: day)
+    budget = LocalTokenBudget(lambda: day)
     budget.use("ann", 70)
     budget.use("ann", 30)
     assert await budget.used("ann") == 100
@@ -43,7 +43,7 @@ async def test_a_new_day_begins_at_nothing() -> None:
 
 
 async def test_principals_do_not_grow_without_a_bound() -> None:
-    budget = MemoryBudget(lambda: date(2026, 5, 4))
+    budget = LocalTokenBudget(lambda: date(2026, 5, 4))
     for number in range(10_001):
         budget.use(str(number), 1)
     assert await budget.used("0") == 0

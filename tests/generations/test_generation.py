@@ -9,7 +9,7 @@ import pytest
 from waiting import ended
 
 from generations.played import STOP, USED, WHOLE, Clock, Gate, Passing, Step, bench, job
-from runapi_mcp.errors import DeadlinePassed, EmptyAnswer, RateLimited, ServerLeft, StreamCut
+from runapi_mcp.errors import Bug, DeadlinePassed, EmptyAnswer, RateLimited, ServerLeft, StreamCut
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store import Followable, MemoryStore
 from runapi_mcp.generations.values import Job
@@ -33,7 +33,7 @@ async def test_when_its_only_follower_leaves_it_is_cancelled_and_keeps_its_text(
     gate = Gate()
     async with bench([TextDelta("Half"), gate]) as made:
         generation = await made.start(job())
-        async with generation.followed():
+        async with generation.follow():
             await gate.reached.wait()
         await ended(generation)
         view = generation.view()
@@ -44,8 +44,8 @@ async def test_while_somebody_else_follows_it_goes_on() -> None:
     gate = Gate()
     async with bench([gate, *WHOLE]) as made:
         generation = await made.start(job())
-        async with generation.followed():
-            async with generation.followed():
+        async with generation.follow():
+            async with generation.follow():
                 await gate.reached.wait()
             gate.open.set()
             await ended(generation)
@@ -56,7 +56,7 @@ async def test_once_its_handle_is_out_it_goes_on_without_followers() -> None:
     gate = Gate()
     async with bench([gate, *WHOLE]) as made:
         generation = await made.start(job())
-        async with generation.followed():
+        async with generation.follow():
             await gate.reached.wait()
             await made.generations.hand_over(generation)
         gate.open.set()
@@ -82,7 +82,7 @@ async def test_whoever_leaves_before_the_handle_is_shared_takes_the_generation_a
         generation = await made.start(job())
 
         async def hand_over() -> None:
-            async with generation.followed():
+            async with generation.follow():
                 await made.generations.hand_over(generation)
 
         async with anyio.create_task_group() as callers:
@@ -110,7 +110,7 @@ async def test_a_change_of_phase_wakes_who_waits_for_one() -> None:
     gate = Gate()
     async with bench([gate, ThoughtDelta("Hm."), Gate()]) as made:
         generation = await made.start(job())
-        async with generation.followed():
+        async with generation.follow():
             with anyio.fail_after(5):
                 await generation.changed()
             assert generation.evidence().phase == "open"
@@ -191,7 +191,7 @@ async def test_a_bug_ends_one_generation_and_is_raised_to_who_reads_it() -> None
         generation = await made.ended(job())
         assert generation.status == "failed"
         assert generation.known().answer.text == "Half"
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(Bug, match="because of a bug in runapi-mcp"):
             generation.view()
         assert (await made.ended(job("Other"))).status == "complete"
 

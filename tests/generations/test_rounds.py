@@ -9,8 +9,7 @@ from waiting import ended
 
 from generations.played import STOP, Gate, Passing, Step, bench, job
 from runapi_mcp.errors import Interrupted, StreamCut
-from runapi_mcp.generations.generation import Looks
-from runapi_mcp.generations.policy import Plain
+from runapi_mcp.generations.policy import Looks, Plain
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import (
     Answer,

@@ -1,4 +1,4 @@
-"""Turns: so many at once, the rest in order, each knowing its place."""
+"""The queue: so many at once, the rest in order, each knowing its place."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,26 +8,27 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from runapi_mcp.generations.queue import Turns
+from runapi_mcp.generations.queue import Queue
 
 
 @dataclass
 class One:
     """One who wants a turn, holds it until told to give it up, and notes the places it was told."""
 
+    owner: str = "ann"
     places: list[int | None] = field(default_factory=list)
     running: anyio.Event = field(default_factory=anyio.Event)
     enough: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
-    async def __call__(self, turns: Turns) -> None:
+    async def __call__(self, turns: Queue) -> None:
         with self.scope:
-            async with turns.turn(self.places.append):
+            async with turns.turn(self.owner, self.places.append):
                 self.running.set()
                 await self.enough.wait()
 
 
-async def lined_up(turns: Turns, tasks: TaskGroup, count: int) -> list[One]:
+async def lined_up(turns: Queue, tasks: TaskGroup, count: int) -> list[One]:
     """Start so many, one after the other."""
     found = [One() for _ in range(count)]
     for one in found:
@@ -37,8 +38,8 @@ async def lined_up(turns: Turns, tasks: TaskGroup, count: int) -> list[One]:
 
 
 @asynccontextmanager
-async def line(most: int, count: int) -> AsyncIterator[tuple[Turns, list[One]]]:
-    turns = Turns(most)
+async def line(most: int, count: int) -> AsyncIterator[tuple[Queue, list[One]]]:
+    turns = Queue(most)
     async with anyio.create_task_group() as tasks:
         yield turns, await lined_up(turns, tasks, count)
         tasks.cancel_scope.cancel()
@@ -87,13 +88,33 @@ async def test_when_all_have_gone_there_is_room_for_as_many_again() -> None:
         async with AsyncExitStack() as stack:
             with anyio.fail_after(5):
                 for _ in range(2):
-                    await stack.enter_async_context(turns.turn(lambda _place: None))
+                    await stack.enter_async_context(turns.turn("ann", lambda _place: None))
             assert turns.running == 2
 
 
 async def test_a_turn_that_fails_is_given_up() -> None:
-    turns = Turns(1)
+    turns = Queue(1)
     with pytest.raises(ZeroDivisionError):
-        async with turns.turn(lambda _place: None):
+        async with turns.turn("ann", lambda _place: None):
             raise ZeroDivisionError
     assert turns.running == 0
+
+
+async def test_a_caller_of_many_does_not_keep_another_waiting() -> None:
+    queue = Queue(1)
+    many, few = [One("ann") for _ in range(4)], One("bob")
+    async with anyio.create_task_group() as tasks:
+        for one in (*many, few):
+            tasks.start_soon(one, queue)
+            await anyio.wait_all_tasks_blocked()
+        assert few.places == [1]
+        assert [one.places for one in many] == [[], [0], [1, 2], [2, 3]]
+        many[0].enough.set()
+        with anyio.fail_after(5):
+            await many[1].running.wait()
+        many[1].enough.set()
+        with anyio.fail_after(5):
+            await few.running.wait()
+        assert not many[2].running.is_set()
+        tasks.cancel_scope.cancel()
+    assert (queue.running, queue.waiting) == (0, 0)

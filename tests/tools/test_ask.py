@@ -173,7 +173,7 @@ MEANINGS: dict[str, tuple[Call, dict[str, Any], dict[str, Any]]] = {
                         }
                     ],
                 },
-                {"role": "tool", "tool_call_id": "f1", "content": '{"a": 1}'},
+                {"role": "tool", "tool_call_id": "f1", "name": "lookup", "content": '{"a": 1}'},
             ]
         },
         {
@@ -212,13 +212,13 @@ MEANINGS: dict[str, tuple[Call, dict[str, Any], dict[str, Any]]] = {
                     "content": None,
                     "tool_calls": [
                         {
-                            "id": "call_lookup",
+                            "id": "call_lookup_1",
                             "type": "function",
                             "function": {"name": "lookup", "arguments": "{}"},
                         }
                     ],
                 },
-                {"role": "tool", "tool_call_id": "call_lookup", "content": "42"},
+                {"role": "tool", "tool_call_id": "call_lookup_1", "name": "lookup", "content": "42"},
             ]
         },
         {
@@ -340,10 +340,13 @@ RESULT = {"role": "function", "name": "f", "content": "1"}
         ({"messages": [U, A]}, "the last word must be yours"),
         (
             {"messages": [U, CALLS], "prompt": "x"},
-            "prompt: must hold the results of f, as messages[1] calls for, and holds no function's result",
+            "prompt: the results of f are missing.",
         ),
-        ({"messages": [U, CALLS, RESULT, RESULT]}, "messages[2]: must hold the results of f, as"),
-        ({"messages": [U, A, RESULT]}, "messages[2]: must hold no function's result"),
+        (
+            {"messages": [U, CALLS, RESULT, RESULT]},
+            "messages[2]: a function's result, and no call of f is open. No call is open any more.",
+        ),
+        ({"messages": [U, A, RESULT]}, "messages[2]: a function's result, and no function was called."),
         ({"messages": [U, CALLS, {"role": "function", "content": "1"}]}, "messages[2].name: required"),
         ({"messages": [U | CALLS | {"role": "user"}, A], "prompt": "x"}, "only an assistant's turn"),
         ({"messages": [{"role": "user", "content": " "}], "prompt": "x"}, "must not be empty"),

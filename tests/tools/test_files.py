@@ -406,13 +406,11 @@ async def test_each_problem_has_its_line(here: Path) -> None:
     (here / "big.txt").write_text("x" * 2000)
     (here / "empty.txt").touch()
     with pytest.raises(InputError) as caught:
-        await attach(
-            ["none.txt", "big.txt", "empty.txt", "data:text/plain,hi"], Settings(max_file_bytes=1024)
-        )
+        await attach(["none.txt", "big.txt", "empty.txt", "data:text/plain"], Settings(max_file_bytes=1024))
     lines = str(caught.value).splitlines()
     assert [line.split(": ")[0] for line in lines] == [f"files[{n}]" for n in range(4)]
     for line, said in zip(
-        lines, ("does not exist", "RUNAPI_MCP_MAX_FILE_BYTES", "is empty", "not base64"), strict=True
+        lines, ("does not exist", "RUNAPI_MCP_MAX_FILE_BYTES", "is empty", "no comma"), strict=True
     ):
         assert said in line
 
@@ -434,7 +432,7 @@ async def test_files_that_are_too_large_together_are_refused(
             Linked("application/pdf", "https://e.org/a"),
         ),
         (ResourceLink(uri="https://e.org/a.PNG?x=1"), Linked("image/png", "https://e.org/a.PNG?x=1")),
-        (ResourceLink(uri="https://e.org/photo"), Linked("image/jpeg", "https://e.org/photo")),
+        (ResourceLink(uri="https://e.org/photo.webp"), Linked("image/webp", "https://e.org/photo.webp")),
         (
             ResourceLink(uri="https://www.youtube.com/watch?v=x"),
             Linked("video/mp4", "https://www.youtube.com/watch?v=x"),

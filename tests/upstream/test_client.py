@@ -21,7 +21,7 @@ def no_context_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", *FILES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    client._trusted.cache_clear()
+    client._build_tls_context.cache_clear()
 
 
 async def refused() -> str:

@@ -1,10 +1,14 @@
 """The key never comes back in an answer, however upstream cuts it up."""
 
+import time
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from runapi_mcp.upstream.redact import Redacting
+from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.wire.types import Done, Event, TextDelta, ThoughtDelta
 
 SECRET = "sk-sk-abab"
@@ -48,3 +52,45 @@ def test_what_could_have_been_the_key_comes_out_before_what_follows_it() -> None
 
 def test_a_key_too_short_to_be_one_is_left_alone() -> None:
     assert shown([TextDelta("a b c")], secret="b") == [TextDelta("a b c")]
+
+
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "itself": lambda sign: sign,
+    "json": lambda sign: f"\\u{ord(sign):04x}",
+    "json, upper case": lambda sign: f"\\u{ord(sign):04X}",
+    "json in json": lambda sign: f"\\\\u{ord(sign):04x}",
+    "json in json in json": lambda sign: f"\\\\\\\\u{ord(sign):04x}",
+    "a url": lambda sign: f"%{ord(sign):02X}",
+    "a url in a url": lambda sign: f"%25{ord(sign):02x}",
+    "html": lambda sign: f"&#{ord(sign)};",
+    "html, hexadecimal": lambda sign: f"&#x{ord(sign):x};",
+    "python": lambda sign: f"\\x{ord(sign):02x}",
+}
+
+
+@given(
+    st.lists(st.sampled_from(sorted(ESCAPES)), min_size=20, max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=20),
+)
+def test_the_key_is_found_whatever_escapes_its_characters_are_in(
+    how: list[str], before: str, after: str
+) -> None:
+    key = "sk-canary-0123/456=9"
+    echoed = "".join(ESCAPES[name](sign) for name, sign in zip(how, key, strict=True))
+    shown = redact(f"{before}<{echoed}>{after}", SecretStr(key))
+    assert shown == f"{before}<[key]>{after}"
+
+
+@given(st.text(max_size=300))
+def test_text_without_the_key_is_left_as_it_is(text: str) -> None:
+    assert redact(text, SecretStr("sk-canary-0123456789")) is text
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\\u0073" * 150_000, "\\" * 1_000_000 + "u0073", "%73" * 300_000, "&#" * 500_000]
+)
+def test_looking_for_it_costs_little(hostile: str) -> None:
+    began = time.process_time()
+    redact(hostile, SecretStr("sk-canary-0123456789"))
+    assert time.process_time() - began < 2.0

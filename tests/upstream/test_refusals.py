@@ -28,8 +28,8 @@ from runapi_mcp.errors import (
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.faults import retry_after, translated
-from runapi_mcp.upstream.redact import redacted
+from runapi_mcp.upstream.faults import read_retry_after, translate_errors
+from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.names import DialectName
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
@@ -297,7 +297,7 @@ async def test_a_server_without_tls_is_told_apart_from_one_with_a_bad_certificat
 def test_an_unreachable_host_says_why_where_that_is_known(cause: Exception, words: str) -> None:
     error, attempts = httpx.ConnectError("x"), OSError("All connection attempts failed")
     error.__cause__, attempts.__cause__ = attempts, cause
-    with pytest.raises(Unreachable, match=words), translated("runapi.ai", answering=False):
+    with pytest.raises(Unreachable, match=words), translate_errors("runapi.ai", answering=False):
         raise error
 
 
@@ -315,7 +315,7 @@ def test_an_unreachable_host_says_why_where_that_is_known(cause: Exception, word
 def test_what_httpx_raises_is_told_in_our_words(
     error: Exception, answering: bool, expected: type[Exception]
 ) -> None:
-    with pytest.raises(expected), translated("runapi.ai", answering=answering):
+    with pytest.raises(expected), translate_errors("runapi.ai", answering=answering):
         raise error
 
 
@@ -473,9 +473,9 @@ async def test_a_finish_that_echoes_the_key_in_escapes_is_told_without_it(field:
 
 
 def test_what_is_too_short_for_a_key_is_left_in_the_text() -> None:
-    assert redacted("an apple", SecretStr("a")) == "an apple"
-    assert redacted("an apple", SecretStr("")) == "an apple"
-    assert redacted(f"an {CANARY}", KEY) == "an [key]"
+    assert redact("an apple", SecretStr("a")) == "an apple"
+    assert redact("an apple", SecretStr("")) == "an apple"
+    assert redact(f"an {CANARY}", KEY) == "an [key]"
 
 
 # ---------------------------------------------------------------- Retry-After
@@ -495,16 +495,22 @@ NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_wait_is_read_from_seconds_and_dates(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, NOW) == seconds
+    assert read_retry_after({"retry-after": header} if header is not None else {}, NOW) == seconds
 
 
 @given(st.text(max_size=40))
 def test_any_header_is_a_wait_within_a_day_or_none(header: str) -> None:
-    seconds = retry_after(header, NOW)
+    seconds = read_retry_after({"retry-after": header, "retry-after-ms": header[:9]}, NOW)
     assert seconds is None or 0 < seconds <= 86_400
 
 
 @given(st.integers(1, 80_000), st.integers(-12, 14))
 def test_a_date_in_any_zone_is_the_same_wait(seconds: int, hours: int) -> None:
     then = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=hours)))
-    assert retry_after(then.strftime("%a, %d %b %Y %H:%M:%S %z"), NOW) == seconds
+    header = then.strftime("%a, %d %b %Y %H:%M:%S %z")
+    assert read_retry_after({"retry-after": header}, NOW) == seconds
+
+
+@pytest.mark.parametrize(("exact", "seconds"), [("900", 0.9), ("0", 7.0), ("soon", 7.0), ("nan", 7.0)])
+def test_milliseconds_are_exacter_than_seconds_where_they_are_a_wait(exact: str, seconds: float) -> None:
+    assert read_retry_after({"retry-after-ms": exact, "retry-after": "7"}, NOW) == seconds

@@ -66,12 +66,16 @@ def test_a_plain_question_asks_for_a_stream_with_usage_and_nothing_more() -> Non
         ({"seed": 0}, "seed", 0),
         ({"search": True}, "tools", [{"type": "function", "function": {"name": "googleSearch"}}]),
         (
-            {"functions": (Function("f", "does f", {"type": "object"}),)},
+            {"functions": (Function("f", "does f", {"type": "object", "properties": {"a": {}}}),)},
             "tools",
             [
                 {
                     "type": "function",
-                    "function": {"name": "f", "description": "does f", "parameters": {"type": "object"}},
+                    "function": {
+                        "name": "f",
+                        "description": "does f",
+                        "parameters": {"type": "object", "properties": {"a": {}}},
+                    },
                 }
             ],
         ),

@@ -19,7 +19,8 @@ from runapi_mcp.errors import (
     RequestRefused,
     Unavailable,
 )
-from runapi_mcp.wire.faults import headline, midway, read_failure, read_failure_body, refusal
+from runapi_mcp.wire.faults import headline, read_failure, read_failure_body
+from runapi_mcp.wire.refusals import midway, refusal
 from runapi_mcp.wire.types import Failure
 
 numbers = st.integers() | st.floats()

@@ -45,7 +45,7 @@ def test_a_plain_question_is_its_contents_and_nothing_more() -> None:
         ({"system": "Be brief."}, {"systemInstruction": {"parts": [{"text": "Be brief."}]}}),
         ({"search": True}, {"tools": [{"googleSearch": {}}]}),
         (
-            {"functions": (Function("f", "does f", {"type": "object"}),)},
+            {"functions": (Function("f", "does f", {"type": "object", "properties": {"a": {}}}),)},
             {
                 "tools": [
                     {
@@ -53,7 +53,7 @@ def test_a_plain_question_is_its_contents_and_nothing_more() -> None:
                             {
                                 "name": "f",
                                 "description": "does f",
-                                "parametersJsonSchema": {"type": "object"},
+                                "parametersJsonSchema": {"type": "object", "properties": {"a": {}}},
                             }
                         ]
                     }

@@ -105,7 +105,7 @@ class RemoteGeneration:
         await self._changed.wait()
 
     @asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
+    async def follow(self) -> AsyncIterator[None]:
         """Look now and then for as long as the block lasts, however short its waits are.
 
         Leaving does not cancel it, for who else follows it is not known here.

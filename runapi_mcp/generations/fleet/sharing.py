@@ -6,7 +6,7 @@ from typing import Final
 
 from redis.asyncio.client import Pipeline
 
-from runapi_mcp.generations.budget import MemoryBudget, utc_today
+from runapi_mcp.generations.budget import LocalTokenBudget, utc_today
 from runapi_mcp.generations.fleet.keys import digest, pace_key, used_key
 from runapi_mcp.generations.fleet.link import Down, Link
 from runapi_mcp.generations.fleet.scripts import LONGER, RAISE
@@ -17,7 +17,7 @@ _MOST_UNSHARED: Final = 10_000
 
 
 class FleetBudget:
-    """What principals used of all servers; see :class:`Budget`.
+    """What principals used of all servers; see :class:`TokenBudget`.
 
     Each server writes its own count of the day, never what is to be added to one of all: so it can
     write it again whenever it is not sure that it got through.
@@ -27,7 +27,7 @@ class FleetBudget:
         self._link = link
         self._server = server
         self._today = today
-        self._own = MemoryBudget(today)
+        self._own = LocalTokenBudget(today)
         self._unshared: set[str] = set()
 
     async def used(self, owner: str) -> int:
@@ -42,7 +42,7 @@ class FleetBudget:
         return own + sum(map(int, counts.values()))
 
     def use(self, owner: str, tokens: int) -> None:
-        """Note tokens; see :meth:`Budget.use`."""
+        """Note tokens; see :meth:`TokenBudget.use`."""
         self._own.use(owner, tokens)
         self._note(owner)
 

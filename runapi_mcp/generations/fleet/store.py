@@ -3,7 +3,7 @@
 When Redis is away, everything goes on as with memory alone, and says so where a handle is given out.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -118,9 +118,13 @@ class FleetStore:
             with suppress(Down):
                 await self._publisher.flush()
 
-    def make_room(self) -> None:
+    def owed(self, owner: str) -> Sequence[str]:
+        """Return the handles of what this server keeps until it is fetched; see :meth:`Store.owed`."""
+        return self._memory.owed(owner)
+
+    def make_room(self, most_bytes: int | None = None) -> None:
         """Let go of what need not be kept here any longer; see :meth:`Store.make_room`."""
-        self._memory.make_room()
+        self._memory.make_room(most_bytes)
 
     # ------------------------------------------------------------ the same question
 
@@ -181,13 +185,13 @@ class FleetStore:
             self._places.leave(owner, name_of(owner, generation.handle))
 
     def _obey(self, order: Order) -> None:
-        generation = self._publisher.of(order.name) or self._memory.named(order.name, name_of)
+        generation = self._publisher.of(order.name) or self._memory.find_named(order.name, name_of)
         match order.do:
             case _ if generation is None:
                 pass  # it is not kept any more
             case "stop":
                 generation.cancel()
             case "keep":
-                generation.handed_over = True
+                generation.hand_over()
             case "delivered":
-                generation.delivered = True
+                generation.note_delivery()

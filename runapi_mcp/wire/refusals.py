@@ -1,0 +1,165 @@
+"""What a report of an error means: whose move it is, and what to do next, as one of our errors."""
+
+import math
+import re
+
+from runapi_mcp.errors import (
+    FailedMidway,
+    KeyRefused,
+    ModelRefused,
+    ModelRetired,
+    NoCredit,
+    NotAllowed,
+    NotFound,
+    RateLimited,
+    Refused,
+    RequestRefused,
+    Unavailable,
+    quoted,
+)
+from runapi_mcp.wire.faults import allows_nothing
+from runapi_mcp.wire.types import Failure
+
+_MEANINGS: dict[int, str] = {
+    400: "the request was rejected", 401: "the key was refused", 402: "the account has no credit left",
+    403: "the key may not do this", 404: "there is no such model or path", 408: "the request timed out",
+    409: "the request conflicts with another", 410: "it was retired", 413: "the request is too large",
+    415: "the media type is not supported", 422: "the request failed validation",
+    429: "too many requests", 500: "it failed inside", 502: "a proxy got no good answer",
+    503: "it is not available now", 504: "a proxy waited too long",
+}  # fmt: skip
+_ERRORS: dict[int, type[Refused]] = {
+    401: KeyRefused, 402: NoCredit, 403: NotAllowed, 404: NotFound, 408: Unavailable, 429: RateLimited,
+}  # fmt: skip
+_ABOUT_THE_MODEL: dict[str, type[Refused]] = {
+    "model_retired": ModelRetired, "model_not_found": NotFound, "unsupported_model_capability": ModelRefused,
+}  # fmt: skip
+_RETIRED = re.compile(
+    r"\bmodels?\b.{0,120}?\b(?:is|was|been|are) "
+    r"(?:no longer (?:available|supported|served)|retired|decommissioned|discontinued|shut down)",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNKNOWN = re.compile(
+    r"\b(?:no such|unknown|invalid|nonexistent|not a valid) model\b(?! output)"
+    r"|\bmodels?\b\S{0,100}(?: \S{1,100})? (?:(?:is |was )?not found|does(?: not|n't) exist)",
+    re.IGNORECASE,
+)
+_LACKS = re.compile(
+    r"\bnot (?:be )?(?:support|enabled|available)|n't support|\bunsupported\b|\bdoes not have\b",
+    re.IGNORECASE,
+)
+_ABILITY = re.compile(
+    r"\bmodels?\b|\bgemini|search|\bgrounding\b|response_format|structured output|function calling",
+    re.IGNORECASE,
+)
+_MODEL_STATUSES = (400, 404, 410, 422, None)
+_MODEL_HEAD = 1_000
+"""Characters of a message that are searched for such words."""
+_SIGNATURE = re.compile(r"thought[_ ]?signature", re.IGNORECASE)
+
+
+def refusal(failure: Failure, status: int, *, path: str) -> Refused:
+    """Return the error for an answer with `status` instead of a stream, or with an error at 200.
+
+    `status` is the response's own; at 200 the status that the body names counts. If it names none,
+    whose fault it is is not known, and it counts as RunAPI's.
+    """
+    known = _status(failure, status)
+    kind = _kind(failure, known, path)
+    said = quoted(failure.message) if failure.message else _MEANINGS.get(known or 200, "no reason was given")
+    verb = "RunAPI refused the key" if kind is KeyRefused else "RunAPI refused the call"
+    verb = "RunAPI no longer serves the model" if kind is ModelRetired else verb
+    verb = "RunAPI failed" if kind is Unavailable and known != 408 else verb
+    return kind(
+        f"{verb} ({known or 'an error at status 200'}): {said}{_stop(said)}",
+        advice=_advice(kind, failure, known, path),
+        status=known,
+        retry_after=failure.retry_after,
+        hopeless=failure.hopeless,
+    )
+
+
+def midway(failure: Failure, *, partial: str) -> FailedMidway:
+    """Return the error for a failure reported inside a stream."""
+    named = f" ({failure.status})" if failure.status else ""
+    said = quoted(failure.message) if failure.message else "no reason was given"
+    return FailedMidway(
+        f"RunAPI broke off its answer with an error{named}: {said}{_stop(said)}",
+        partial=partial,
+        status=failure.status,
+        retry_after=failure.retry_after,
+    )
+
+
+def _stop(sentence: str) -> str:
+    return "" if sentence.endswith((".", ".”")) else "."
+
+
+def _status(failure: Failure, status: int) -> int | None:
+    """Return the status that counts.
+
+    Relays answer 400, 500 or 502 of their own and put Google's 429 or 404 into the body (new-api,
+    one-api and OpenRouter do): whoever refused the request knows better than who passed it on. The
+    other way round it is not so: a 401 or 402 is the relay's own affair.
+    """
+    named = failure.status if failure.status and failure.status >= 400 else None
+    if status == 200 or named is None:
+        return named if status == 200 else status
+    vague = status == 400 or status >= 500
+    return named if vague and (named < 500 or (named == 503 and status >= 500)) else status
+
+
+def _kind(failure: Failure, status: int | None, path: str) -> type[Refused]:
+    # Google says 400 INVALID_ARGUMENT for a wrong key and names it only in the details.
+    if failure.code == "API_KEY_INVALID":
+        return KeyRefused
+    if about := _about_the_model(failure, status, path):
+        return about
+    if status is None:
+        return Unavailable
+    return _ERRORS.get(status, Unavailable if status >= 500 else RequestRefused)
+
+
+def _about_the_model(failure: Failure, status: int | None, path: str) -> type[Refused] | None:
+    """Return the error of a refusal that another model may not meet; `None` if it is none.
+
+    A 503 that says so is none: relays have it for a model without a free channel, which passes.
+    """
+    lists = path.partition("?")[0].endswith("/models")
+    if lists or status not in _MODEL_STATUSES:
+        return None
+    head = failure.message[:_MODEL_HEAD]
+    coded = _ABOUT_THE_MODEL.get((failure.code or "").lower())
+    if coded or status == 410:
+        return coded or ModelRetired
+    # Relays have no code for it, or one of their own.
+    if _RETIRED.search(head):
+        return ModelRetired
+    if _UNKNOWN.search(head):
+        return NotFound
+    return ModelRefused if _LACKS.search(head) and _ABILITY.search(head) else None
+
+
+def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str) -> str | None:
+    if status is not None and status < 400:
+        return "It was redirected, and a key is never sent after a redirect. Check RUNAPI_BASE_URL."
+    if kind is NotFound and status == 404 and path.endswith("/chat/completions"):
+        other = "/v1" if "/v1beta/openai" in path else "/v1beta/openai"
+        return (
+            f"list_models shows the models that exist. If every model fails, RunAPI may serve chat at "
+            f"{other}: set RUNAPI_CHAT_PATH={other}."
+        )
+    if kind is RequestRefused and _SIGNATURE.search(failure.message[:_MODEL_HEAD]):
+        # Gemini 3 refuses a call that comes back without what was sent with it.
+        return (
+            "Give each function call back as it came: in messages, the assistant's turn takes the list of "
+            "function_calls of that answer whole, each with its signature. Calls of another model are told "
+            "as text instead."
+        )
+    if kind in (RateLimited, Unavailable) and allows_nothing(failure.message):
+        return "The key has no quota at all for this model: waiting will not help; another model may."
+    if kind in (RateLimited, Unavailable) and failure.hopeless:
+        return "It is a daily quota: waiting a little will not help; another model may."
+    if kind in (RateLimited, Unavailable) and failure.retry_after is not None:
+        return f"It asked for {math.ceil(failure.retry_after)} s; call again after that."
+    return None
