@@ -7,6 +7,7 @@ below warnings.
 
 import json
 import logging
+import re
 import time
 from typing import Any, Final, TextIO
 
@@ -20,6 +21,8 @@ _VALUE_CHARS: Final = 500
 _CONTENT_CHARS: Final = 4_000
 _MOST_FACTS: Final = 24
 _SHORTEST_KEY: Final = 8
+# The SDK logs ids of sessions, and who has a whole one can speak in that session.
+_SESSION_ID: Final = re.compile(r"\b([0-9a-f]{8})(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b", re.IGNORECASE)
 
 _logger = logging.getLogger(_OURS)
 _content = logging.getLogger(_CONTENT)
@@ -82,8 +85,8 @@ class JsonLines(logging.Formatter):
     def _plain(self, value: object, bound: int) -> object:
         if isinstance(value, bool | int | float):
             return value
-        text = str(value)
-        return one_line(text.replace(self._secret, "[key]") if self._secret else text, bound)
+        text = one_line(str(value).replace(self._secret, "[key]") if self._secret else str(value), bound)
+        return _SESSION_ID.sub(r"\1…", text)
 
 
 def configure(settings: Settings, stream: TextIO) -> None:

@@ -26,7 +26,7 @@ def request(number: int | str, method: str, params: Message | None = None) -> Me
     return message if params is None else message | {"params": params}
 
 
-def tool_call(number: int, tool: str, *, modern: bool, **arguments: Any) -> Message:
+def tool_call(number: int | str, tool: str, *, modern: bool, **arguments: Any) -> Message:
     """A `tools/call` that wants progress, under `p{number}`."""
     meta = {"progressToken": f"p{number}", **(ENVELOPE if modern else {})}
     return request(number, "tools/call", {"name": tool, "arguments": arguments, "_meta": meta})

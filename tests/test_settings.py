@@ -141,6 +141,12 @@ def test_a_dollar_or_a_percent_sign_alone_is_no_reference(name: str, value: str)
     assert for_host({name: value}).problem == ""
 
 
+@pytest.mark.parametrize("url", ["redis://cache:99999", "redis://cache:port/0", "redis://[::1/0", "redis://"])
+def test_a_store_that_cannot_be_reached_by_its_url_is_told_at_the_start(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"RUNAPI_MCP_STORE.*redis://"):
+        from_env({"RUNAPI_MCP_STORE": url})
+
+
 def test_every_bad_value_is_told_at_once() -> None:
     problem = for_host({"RUNAPI_MCP_HOLD": "soon", "RUNAPI_MCP_LOG": "loud"}).problem
     assert [line.split(" is ")[0] for line in problem.splitlines()] == ["RUNAPI_MCP_HOLD", "RUNAPI_MCP_LOG"]

@@ -213,9 +213,9 @@ def _boots_fast(env: Mapping[str, str]) -> bool:
         return True
     from runapi_mcp.settings import for_host
 
-    settings = for_host(env)
+    values = for_host(env)
     # What is answered at once is the same for all: tools that are always loaded say so.
-    return settings.fast_boot and not settings.always_load
+    return values.fast_boot and not values.always_load
 
 
 def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:

@@ -108,8 +108,12 @@ def read_store(text: str) -> "SecretStr":
     """Read where the shared store is; a secret, for it may hold a password."""
     if holds_reference(text):
         raise ValueError("a redis:// URL; the host did not fill in a reference in it")
-    url = urlsplit(text)
-    where = url.path if url.scheme == "unix" else url.hostname
+    try:
+        url = urlsplit(text)
+        where = url.path if url.scheme == "unix" else url.hostname
+        url.port  # noqa: B018  # judged only when it is asked for
+    except ValueError:
+        raise ValueError("a redis://, rediss:// or unix:// URL, with a port from 0 to 65535") from None
     if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
         raise ValueError("a redis://, rediss:// or unix:// URL")
     return secret(text)

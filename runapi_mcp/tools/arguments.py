@@ -261,8 +261,8 @@ Files: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Paths of files or folders (relative to where the server runs, or ~/), globs, "
-            "git:REF..REF, https:// or data: URLs of files; no web pages.",
+            "description": "Paths (relative to the folder the server runs in, or ~/), folders, globs, "
+            "git:REF..REF, https:// or data: URLs. Code and text files too; no web pages.",
         }
     ),
 ]

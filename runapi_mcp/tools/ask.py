@@ -66,7 +66,7 @@ class GivenCall(Given):
     @classmethod
     def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a call by our names; what else OpenAI says of it only says that it is one."""
-        own = {name: value for name, value in given.items() if name not in ("index", "extra_content")}
+        own = {name: value for name, value in given.items() if name != "index"}
         if own.get("type") in ("function", "function_call", "tool_call"):
             del own["type"]
         if isinstance(function := own.get("function"), Mapping):
@@ -74,10 +74,13 @@ class GivenCall(Given):
         # Where RunAPI's chat dialect has a signature: under Google's own name in what OpenAI leaves free.
         google = given.get("extra_content")
         google = google.get("google") if isinstance(google, Mapping) else None
-        if isinstance(google, Mapping) and "thought_signature" in google:
+        if isinstance(google, Mapping) and set(google) == {"thought_signature"}:
             own.setdefault("signature", google["thought_signature"])
-            own.setdefault("extra", {"extra_content": given["extra_content"]})
-        return {_CALL_NAMES.get(name, name): value for name, value in own.items()}
+            del own["extra_content"]
+        own = {_CALL_NAMES.get(name, name): value for name, value in own.items()}
+        # What else a relay put there, a signature under another name say, goes back unread.
+        unread = {name: own.pop(name) for name in [*own] if name not in cls.model_fields}
+        return own | ({"extra": unread} if unread and "extra" not in own else {})
 
 
 _CALL_NAMES: Final = {"args": "arguments", "call_id": "id", "thought_signature": "signature"}
@@ -210,6 +213,7 @@ def _fields(call: FunctionCall) -> JsonObject:
 def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
     """Yield the turns; the results of several functions are one."""
     results: list[Part] = []
+    names: dict[str, str] = {}
     begun = False
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
@@ -219,8 +223,10 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
             continue
         begun = True
         if message.role == "function":
-            results.append(_returned(message, where))
+            # OpenAI leaves a result's name to the call that has its id.
+            results.append(_returned(message, message.name or names.get(message.id, ""), where))
             continue
+        names |= {call.id: call.name for call in message.function_calls if call.id}
         if results:
             yield f"messages[{position - len(results)}]", Turn("user", tuple(results))
             results = []
@@ -229,10 +235,10 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
 
 
-def _returned(message: Message, where: str) -> Returned:
-    if not message.name and not message.id:
+def _returned(message: Message, name: str, where: str) -> Returned:
+    if not name and not message.id:
         raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
-    return Returned(message.id, message.name, message.content)
+    return Returned(message.id, name, message.content)
 
 
 def _said(message: Message, where: str) -> Turn:

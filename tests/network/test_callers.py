@@ -273,6 +273,7 @@ async def test_a_callers_key_shows_in_no_repr() -> None:
 AUDIENCE = "https://mcp.example.com/mcp"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SHORT_RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # to be refused
 EC = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -286,6 +287,7 @@ class Provider:
         self.keys: list[dict[str, Any]] = [
             {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "r1", "use": "sig"},
             {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(EC.public_key())), "kid": "e1"},
+            {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(SHORT_RSA.public_key())), "kid": "r0"},
         ]
 
     async def answer(self, peer: Peer, asked: bytes) -> None:
@@ -352,6 +354,9 @@ def _bad(idp: Provider) -> Iterator[tuple[str, str]]:
     yield "for another audience", idp.token(aud="https://elsewhere.example.com/mcp")
     yield "without an expiry", idp.token(exp=None)
     yield "without a subject", idp.token(sub=None)
+    yield "with an empty subject", idp.token(sub="")
+    yield "with a blank subject", idp.token(sub=" ")
+    yield "signed by a key that is too short", idp.token(key=SHORT_RSA, kid="r0")
     yield "without an audience", idp.token(aud=None)
     yield "signed by another key", idp.token(key=OTHER_RSA)
     yield "of an unknown key", idp.token(kid="r9")
@@ -362,6 +367,7 @@ def _bad(idp: Provider) -> Iterator[tuple[str, str]]:
     yield "not a token", "abc.def.ghi"
 
 
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")  # of making one
 async def test_a_bad_token_stays_outside(resource: str, idp: Provider) -> None:
     for why, token in _bad(idp):
         assert await _status(resource, token) == 401, f"a token {why} got in"

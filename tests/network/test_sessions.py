@@ -6,16 +6,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
-from messages import Message, tool_call
+from messages import INITIALIZE, Message, tool_call
 from server.hosting import PATIENCE, server_env
+from waiting import became
 
 from network.raw_web import ACCEPT, Web, events, modern_headers, web
-from network.web_host import served
+from network.web_host import served, web_server
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.messages import MAX_LEVELS
 
@@ -168,6 +170,81 @@ async def test_a_stream_that_is_to_be_resumed_begins_anew(http: Web) -> None:
             assert stream.status_code == 200
             assert stream.headers["content-type"].startswith("text/event-stream")
     assert "result" in events(await http.call(1, "list_models"))[-1]
+
+
+class OlderClient:
+    """A client of the older transport: what it posts, and what comes on its stream."""
+
+    def __init__(self, http: Web, lines: AsyncIterator[str], endpoint: str) -> None:
+        self._http = http
+        self._lines = lines
+        self._endpoint = endpoint
+
+    async def post(self, message: Message) -> None:
+        answer = await self._http.http.post(self._endpoint, json=message, headers=ACCEPT)
+        assert answer.status_code == 202, answer.text
+
+    async def answer(self, request_id: object) -> Message:
+        """Return the answer to a request, past what comes before it."""
+        with anyio.fail_after(PATIENCE):
+            async for line in self._lines:
+                message: Message = json.loads(line[5:]) if line.startswith("data:") else {}
+                if "method" not in message and message.get("id") == request_id:
+                    assert type(message["id"]) is type(request_id)
+                    return message
+        raise AssertionError("the stream ended")
+
+
+@asynccontextmanager
+async def older_client(http: Web) -> AsyncIterator[OlderClient]:
+    async with http.http.stream("GET", "/sse") as stream:
+        lines = stream.aiter_lines()
+        endpoint = ""
+        while not endpoint.startswith("data:"):
+            endpoint = await anext(lines)
+        client = OlderClient(http, lines, endpoint.removeprefix("data:").strip())
+        await client.post(INITIALIZE)
+        await client.answer(INITIALIZE["id"])
+        await client.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        yield client
+
+
+async def test_over_the_older_transport_a_cancellation_stops_no_request_but_the_one_it_names(
+    http: Web, sim: Simulator
+) -> None:
+    sim.play("slow seconds=1", "slow seconds=20")
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+    async with older_client(http) as client:
+        await client.post(tool_call(7, "ask_gemini", modern=False, prompt="Is 7 its text, over SSE?"))
+        await sim.wait_for_call()
+        for other in ("7", " 7", 8, 7.0, True, None):
+            await client.post({**cancel, "params": {"requestId": other}})
+        await client.post(tool_call("7", "list_models", modern=False))
+        assert "in progress" in (await client.answer("7"))["error"]["message"]
+        assert "simulated" in (await client.answer(7))["result"]["content"][0]["text"]
+        await client.post(tool_call("7", "ask_gemini", modern=False, prompt="Stop me by my own id."))
+        call = await sim.wait_for_call(2)
+        await client.post({**cancel, "params": {"requestId": "7"}})
+        await call.wait_closed()
+    assert call.ended == "client left"
+
+
+async def test_no_id_of_a_session_is_logged_whole(sim: Simulator) -> None:
+    tokens = "ada:token-of-ada-0123456789\nbob:token-of-bob-0123456789"
+    async with web_server(
+        sim.base_url, "--auth", "token", RUNAPI_MCP_TOKENS=tokens, RUNAPI_MCP_LOG="info"
+    ) as server:
+        async with (
+            web(server.base_url, Authorization="Bearer token-of-ada-0123456789") as ada,
+            web(server.base_url, Authorization="Bearer token-of-bob-0123456789") as bob,
+        ):
+            await ada.open_session()
+            session_id = ada.session["Mcp-Session-Id"]
+            listed = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            theft = await bob.http.post("/mcp", json=listed, headers=ACCEPT | ada.session)
+            assert theft.status_code == 404
+        await became(lambda: session_id[:8] in server.log)
+    assert session_id not in server.log
 
 
 # Starting

@@ -37,7 +37,9 @@ class Desk:
         args = TOOLS[tool].args.model_validate(arguments)
         run = self.run()
         await run.begin(TOOLS[tool].opening)
-        return await TOOLS[tool].perform(args, run)
+        reply = await TOOLS[tool].perform(args, run)
+        await run.note_delivery(to_the_end=not reply.more)
+        return reply
 
 
 @asynccontextmanager

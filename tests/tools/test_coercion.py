@@ -238,6 +238,15 @@ async def test_results_go_in_the_order_of_the_calls_that_they_answer(at: Desk, s
     assert sent.index("one") < sent.index("two") < sent.index("three")
 
 
+async def test_an_id_that_no_call_has_is_told_with_those_there_are(at: Desk, sim: Simulator) -> None:
+    messages = [*OURS[:2], {"role": "function", "name": "f", "id": "c9", "content": "5"}]
+    with pytest.raises(
+        InputError, match=r"messages\[2\]: a function's result, and no call has the id c9. Open are f \(c1\)"
+    ):
+        await at.call("ask_gemini", messages=messages)
+    assert sim.calls == []
+
+
 async def test_a_system_message_at_the_beginning_is_the_system_instruction(at: Desk, sim: Simulator) -> None:
     await at.call("ask_gemini", system="Be brief.", prompt="Why?")
     said = [{"role": "system", "content": "Be brief."}]

@@ -27,7 +27,7 @@ from mcp_types import (
 )
 from messages import INITIALIZE, INITIALIZED, Message, lines
 
-from runapi_mcp.transports.stdio.inbox import MAX_OPEN_CALLS
+from runapi_mcp.transports.open_calls import MAX_OPEN_CALLS
 from runapi_mcp.transports.stdio.serve import serve_stdio
 from transports.echo_server import server
 from transports.stdio_host import SERVER, Host, call, request, text_of, wait_for
@@ -140,6 +140,19 @@ def test_a_cancellation_stops_no_request_but_the_one_it_names(
     assert not (tmp_path / "cancelled").exists()
     host.send({**cancel, "params": {"requestId": 81}})
     wait_for(tmp_path / "cancelled")
+
+
+def test_an_id_that_the_sdk_takes_for_an_open_one_is_refused_and_the_open_one_goes_on(
+    host: Host, tmp_path: Path
+) -> None:
+    host.send(call(83, "slow", host.meta, trace=str(tmp_path)))
+    wait_for(tmp_path / "begun")
+    refused = host.ask(call("83", "echo", host.meta, text="mine"))
+    assert refused["error"]["code"] == -32600
+    assert "in progress" in refused["error"]["message"]
+    host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 83}})
+    wait_for(tmp_path / "cancelled")
+    assert text_of(host.ask(call("83", "echo", host.meta, text="free again"))) == "free again"
 
 
 def test_progress_arrives_in_order_and_before_its_answer(host: Host) -> None:

@@ -13,50 +13,53 @@ from mcp.server.auth.provider import AccessToken, TokenVerifier
 from pydantic import SecretStr
 from starlette.authentication import AuthCredentials
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.errors import SettingsError, UpstreamError
 from runapi_mcp.server.boundary import KEY_CLAIM
 from runapi_mcp.settings import key_problem
-from runapi_mcp.transports.http.jwt import opened_jwks
+from runapi_mcp.transports.http.front import refuse
 
 _MOST_TOKEN_CHARS: Final = 16_384
 _RETRY_SECONDS: Final = 10
 
 
-class Door:
+class BearerAuth:
     """Lets a request in as the principal its bearer token stands for; else 401 (RFC 6750).
 
     Args:
-        app: What is behind the door.
+        app: What is to be reached.
         verifier: Judges tokens.
         metadata: Where a client learns how to get a token, if there is such a place.
+        advice: The sentence that says what to send.
     """
 
-    def __init__(self, app: ASGIApp, verifier: TokenVerifier, metadata: str | None) -> None:
+    def __init__(self, app: ASGIApp, verifier: TokenVerifier, metadata: str | None, advice: str) -> None:
         self._app = app
         self._verifier = verifier
         self._metadata = metadata
+        self._advice = advice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its principal, or refuse it."""
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         if not given:
-            return await self._refusal(None)(scope, receive, send)
+            return await self._refuse(None)(scope, receive, send)
         try:
-            user = await self._user(given)
+            user = await self._verify(given)
         except UpstreamError:
-            text = "The keys of the identity provider cannot be had now."
-            return await _unavailable(text)(scope, receive, send)
+            text = "The keys of the identity provider cannot be had now. Try again later."
+            refusal = refuse(503, "temporarily_unavailable", text, {"Retry-After": str(_RETRY_SECONDS)})
+            return await refusal(scope, receive, send)
         if user is None:
-            return await self._refusal("invalid_token")(scope, receive, send)
+            return await self._refuse("invalid_token")(scope, receive, send)
         # The SDK binds sessions to this user: another's session is unknown.
         scope = {**scope, "user": user, "auth": AuthCredentials(user.scopes)}
         return await self._app(scope, receive, send)
 
-    async def _user(self, given: list[bytes]) -> AuthenticatedUser | None:
+    async def _verify(self, given: list[bytes]) -> AuthenticatedUser | None:
         scheme, _, token = given[0].decode("latin-1").partition(" ")
         token = token.strip()
         if len(given) > 1 or scheme.lower() != "bearer" or not 0 < len(token) <= _MOST_TOKEN_CHARS:
@@ -64,7 +67,7 @@ class Door:
         found = await self._verifier.verify_token(token)
         return AuthenticatedUser(found) if found else None
 
-    def _refusal(self, error: str | None) -> Response:
+    def _refuse(self, error: str | None) -> Response:
         """Return the challenge; only a token that was given can have an error (RFC 6750, section 3.1)."""
         about = {"realm": "runapi-mcp"}
         if error:
@@ -72,12 +75,9 @@ class Door:
         if self._metadata:
             about["resource_metadata"] = self._metadata
         challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in about.items())
-        body = {"error": error or "unauthorized", "error_description": "Send Authorization: Bearer TOKEN."}
-        return JSONResponse(body, 401, {"WWW-Authenticate": challenge})
-
-
-def _unavailable(text: str) -> Response:
-    return JSONResponse({"error": text}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+        said = "The token is not valid here, or has expired. " if error else ""
+        headers = {"WWW-Authenticate": challenge}
+        return refuse(401, error or "unauthorized", said + self._advice, headers)
 
 
 MIN_CHARS: Final = 16
@@ -167,36 +167,50 @@ class JwtAuth:
     jwks_url: str | None = None
 
 
+Auth: TypeAlias = TokenList | CallersKeys | JwtAuth
+
+
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How requests get in: the middleware in front of the MCP routes, and routes beside them."""
+class AuthParts:
+    """What tells callers apart: middleware before the MCP routes, and routes beside them."""
 
     middleware: list[Middleware] = field(default_factory=list)
     routes: list[BaseRoute] = field(default_factory=list)
 
 
-Auth: TypeAlias = TokenList | CallersKeys | JwtAuth
-
-
-@asynccontextmanager
-async def way_in(auth: Auth | None) -> AsyncIterator[Way]:
-    """Give the way in for as long as the block lasts; without `auth` everyone who gets here is let in."""
+def credentials_advice(auth: Auth | None) -> str:
+    """Return the sentence that says what a caller sends to be let in; "" where nothing is needed."""
     match auth:
         case None:
-            yield Way()
-        case JwtAuth():
-            async with _jwt_way(auth) as way:
-                yield way
-        case verifier:
-            yield Way([Middleware(Door, verifier, None)])
+            return ""
+        case CallersKeys():
+            return (
+                "Send the header Authorization: Bearer YOUR_RUNAPI_KEY, with a RunAPI key of your own. "
+                "There is no OAuth here, and nothing to register."
+            )
+        case TokenList():
+            return (
+                "Send the header Authorization: Bearer TOKEN, with the token that whoever runs this server "
+                "gave you. There is no OAuth here, and nothing to register."
+            )
+        case JwtAuth(issuer=issuer):
+            return f"Send the header Authorization: Bearer TOKEN, with an access token of {issuer}."
 
 
 @asynccontextmanager
-async def _jwt_way(auth: JwtAuth) -> AsyncIterator[Way]:
-    # PyJWT brings cryptography, which only this way in needs.
-    from runapi_mcp.transports.http.jwt import JwtVerifier, metadata_routes, metadata_url
+async def open_auth(auth: Auth | None) -> AsyncIterator[AuthParts]:
+    """Give what tells callers apart, for as long as the block lasts; without `auth` all are let in."""
+    advice = credentials_advice(auth)
+    match auth:
+        case None:
+            yield AuthParts()
+        case JwtAuth():
+            # PyJWT brings cryptography, which only this way in needs.
+            from runapi_mcp.transports.http.jwt import JwtVerifier, metadata_routes, metadata_url, open_jwks
 
-    async with opened_jwks(auth.issuer, url=auth.jwks_url) as keys:
-        verifier = JwtVerifier(keys, issuer=auth.issuer, audience=auth.audience)
-        door = Middleware(Door, verifier, metadata_url(auth.resource))
-        yield Way([door], [*metadata_routes(auth.resource, auth.issuer)])
+            async with open_jwks(auth.issuer, url=auth.jwks_url) as keys:
+                verifier = JwtVerifier(keys, issuer=auth.issuer, audience=auth.audience)
+                bearer = Middleware(BearerAuth, verifier, metadata_url(auth.resource), advice)
+                yield AuthParts([bearer], [*metadata_routes(auth.resource, auth.issuer)])
+        case verifier:
+            yield AuthParts([Middleware(BearerAuth, verifier, None, advice)])

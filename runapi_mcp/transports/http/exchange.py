@@ -1,238 +1,290 @@
-"""One POST from its envelope to its response: read within limits, opened early, watched for being closed."""
+"""One request to /mcp, from its envelope to its response: read, opened in time, watched for being closed.
+
+What the SDK's transports leave to us: a message that is none is refused as over stdio; a client that
+closes a response cancels its request, in 2025-era sessions too; a 2026-era response begins before a
+proxy in between gives it up; a session that is gone is no dead end for a client that initializes.
+"""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import anyio
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
-from mcp.server.transport_security import TransportSecurityMiddleware
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of
+from runapi_mcp.transports.http.connections import RETRY_SECONDS
+from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.sessions import Session, Sessions
+from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.messages import Refused, encode, read, refusal
 
-_KEY: Final = "runapi_mcp.envelope"
-_DISCARD_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """The method of a JSON-RPC message, its id if it is a request, and what it names if it cancels one."""
-
-    method: str
-    id: str | int | None = None
-    cancels: object = None
-
-
-def envelope_of(scope: Scope) -> Envelope | None:
-    """Return what :class:`Bodies` read; `None` if it is an answer, or no POST."""
-    return cast("Envelope | None", scope.get(_KEY))
-
-
-class Bodies:
-    """Reads a POST's body whole, within its size and its time, before anything else is done for it.
-
-    What is no message is refused as it is over stdio, and what can be repaired is passed on repaired.
-    """
-
-    def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
-        self._app = app
-        self._options = options
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; refuse one that is too large (413), too slow (408) or no message (400)."""
-        if scope["type"] != "http" or scope["method"] != "POST":
-            return await self._app(scope, receive, send)
-        try:
-            body = await self._read(scope, receive)
-        except TimeoutError:
-            return await _unread(408, "The request's body did not arrive in time.")(scope, receive, send)
-        except _TooLarge:
-            await _discard(scope, receive)
-            text = f"The request is larger than {self._options.max_body} bytes."
-            return await _unread(413, text)(scope, receive, send)
-        except _Left:
-            return None
-        message, body = read(body)
-        if isinstance(message, Refused):
-            return await refused(message)(scope, receive, send)
-        scope = {**scope, _KEY: _envelope(message)}
-        return await self._app(scope, replayed(body, receive), send)
-
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        limit = self._options.max_body
-        if _declared_length(scope) > limit:
-            raise _TooLarge
-        body = bytearray()
-        with anyio.fail_after(self._options.body_seconds):
-            while True:
-                with anyio.fail_after(self._options.body_silence):
-                    message = await receive()
-                if message["type"] != "http.request":
-                    raise _Left
-                body += message.get("body", b"")
-                if len(body) > limit:
-                    raise _TooLarge
-                if not message.get("more_body", False):
-                    return bytes(body)
-
-
-class _TooLarge(Exception):
-    pass
-
-
-class _Left(Exception):
-    pass
-
-
-async def _discard(scope: Scope, receive: Receive) -> None:
-    """Read on for a moment: a client that is still sending when the connection closes never sees why."""
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it asks before it sends
-    with anyio.move_on_after(_DISCARD_SECONDS):
-        while (await receive()).get("more_body", False):
-            pass
-
-
-def _declared_length(scope: Scope) -> int:
-    # h11 has checked that it is a number; a chunked body has none.
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
-
-
-def refused(message: Refused) -> Response:
-    """Return the HTTP response that says why a message is refused (400)."""
-    return Response(encode(message.reply), status_code=400, media_type="application/json")
-
-
-def _envelope(message: JSONRPCMessage) -> Envelope | None:
-    match message:
-        case JSONRPCRequest():
-            return Envelope(message.method, message.id)
-        case JSONRPCNotification():
-            return Envelope(message.method, cancels=(message.params or {}).get("requestId"))
-        case _:
-            return None
-
-
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return what receives `body` first, and then goes on with `receive`."""
-    unread = [body]
-
-    async def replay() -> Message:
-        if unread:
-            return {"type": "http.request", "body": unread.pop(), "more_body": False}
-        return await receive()
-
-    return replay
-
-
-def _unread(status: int, text: str) -> Response:
-    # The rest of the body is not read, so the connection cannot be used again.
-    return PlainTextResponse(text + "\n", status_code=status, headers={"Connection": "close"})
-
-
+CANCELLED: Final = "notifications/cancelled"
+_BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/listen"})
 _VERSION: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
 _SESSION: Final = MCP_SESSION_ID_HEADER.encode()
 _RESUMED: Final = LAST_EVENT_ID_HEADER.encode()
-_CANCELLED: Final = "notifications/cancelled"
-_CANCELS_NOTHING: Final = json.dumps(
-    {"jsonrpc": "2.0", "method": _CANCELLED, "params": {"requestId": "runapi-mcp: no request"}}
-).encode()
-
-
-def session_of(scope: Scope) -> bytes | None:
-    """Return the 2025-era session that a request says it belongs to."""
-    headers = dict(scope["headers"])
-    era = headers.get(_VERSION)
-    in_era = era is None or era.decode("latin-1") in HANDSHAKE_PROTOCOL_VERSIONS
-    return headers.get(_SESSION) if in_era else None
-
-
-class DistinctIds:
-    """Refuses an id that is in use in its session (400), and voids cancellations that name no request."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._open: dict[tuple[bytes, str], str | int] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on or answer it."""
-        session, envelope = session_of(scope), envelope_of(scope)
-        if session is None or envelope is None:
-            await self._app(scope, receive, send)
-        elif envelope.id is not None:
-            await self._only_one((session, str(envelope.id)), envelope.id)(scope, receive, send)
-        elif envelope.method == _CANCELLED and not self._names_one(session, envelope):
-            # The SDK is still to say whether there is such a session, and for this caller.
-            await self._app(scope, replayed(_CANCELS_NOTHING, receive), send)
-        else:
-            await self._app(scope, receive, send)
-
-    def _only_one(self, key: tuple[bytes, str], request_id: str | int) -> ASGIApp:
-        if key in self._open:
-            reason = "A request with this id is in progress: each request needs an id of its own."
-            return refused(refusal(INVALID_REQUEST, reason, request_id))
-
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            self._open[key] = request_id
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                del self._open[key]
-
-        return answer
-
-    def _names_one(self, session: bytes, envelope: Envelope) -> bool:
-        named = envelope.cancels
-        known = self._open.get((session, str(named)))
-        return known is not None and (type(known), known) == (type(named), named)
-
-
-class NoReplays:
-    """Begins the stream anew for a client that asks to resume one: nothing is kept to be sent again."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, without its Last-Event-ID."""
-        headers = [(name, value) for name, value in scope["headers"] if name != _RESUMED]
-        await self._app({**scope, "headers": headers}, receive, send)
-
-
-_OPENING_VERSION: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
 _STREAM: Final = b"text/event-stream"
-_HEADERS: Final = [
+_STREAM_HEADERS: Final = [
     (b"content-type", _STREAM),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
 
 
-class EarlyBytes:
-    """Begins the response of a 2026-era tool call in time."""
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message that was posted.
 
-    def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
+    Attributes:
+        body: Bytes in which anyone can read it.
+        method: What it is about; "" for an answer.
+        id: Its id, if it is a request.
+        cancels: The id that it names, if it cancels one.
+    """
+
+    body: bytes
+    method: str = ""
+    id: str | int | None = None
+    cancels: object = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins something that a server on its way out does not take on."""
+        return self.method in _BEGINNINGS
+
+    def replayed(self, receive: Receive) -> Receive:
+        """Return what receives the message first, and then goes on with `receive`."""
+        return _received(self.body, receive)
+
+
+@asynccontextmanager
+async def read_post(
+    bodies: Bodies, shutdown: Shutdown, scope: Scope, receive: Receive, send: Send
+) -> AsyncIterator[Post | None]:
+    """Give the message that a request brings, with its bytes reserved until the block ends.
+
+    `None` if there is none, or no room for it: then the request is answered.
+    """
+    with bodies.hold(scope) as body:
+        post: Post | Response | None
+        try:
+            post = _post(*read(await bodies.read(body, scope, receive)))
+        except Unreadable as unreadable:
+            post = unreadable.response
+        if isinstance(post, Post) and post.begins and shutdown.begun:
+            post = refuse_beginning(shutdown, post.id)
+        if isinstance(post, Response):
+            await post(scope, receive, send)
+        yield post if isinstance(post, Post) else None
+
+
+def refuse_beginning(shutdown: Shutdown, request_id: str | int | None = None) -> Response:
+    """Return the refusal of what would begin while the server is on its way out; the rest is answered.
+
+    A client may need the rest to take in the answer of a live call: some list the tools after it.
+    """
+    error = {"code": 503, "message": "This server is shutting down; call again, elsewhere or later."}
+    answer = {"jsonrpc": "2.0", "id": request_id, "error": error}
+    return JSONResponse(answer, 503, {"Retry-After": str(shutdown.retry_after)})
+
+
+class McpEndpoint:
+    """Answers /mcp, by the SDK's own app and with what it lacks.
+
+    Args:
+        app: The SDK's.
+        options: The limits.
+        bodies: All bodies of the server.
+        shutdown: The server's way out.
+    """
+
+    def __init__(self, app: ASGIApp, options: HttpOptions, bodies: Bodies, shutdown: Shutdown) -> None:
         self._app = app
-        self._seconds = options.first_byte
+        self._bodies = bodies
+        self._shutdown = shutdown
+        self._first_byte = options.first_byte
+        self._sessions = None if options.stateless else Sessions(options.max_sessions, self._end_session)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and begin its response if nobody else does."""
-        envelope = envelope_of(scope)
-        if envelope is None or envelope.method != "tools/call" or not _modern(scope):
-            return await self._app(scope, receive, send)
+        """Answer a request."""
+        # Nothing is kept to be sent again, so that a stream which is to be resumed begins anew.
+        scope = _without_header(scope, _RESUMED)
+        if scope["method"] == "POST":
+            async with read_post(self._bodies, self._shutdown, scope, receive, send) as post:
+                if post is not None:
+                    await self._answer(post, scope, receive, send)
+        elif scope["method"] == "HEAD":
+            headers = {"Allow": "GET, POST, DELETE"}
+            text = "This path is for GET, POST and DELETE."
+            await refuse(405, "method_not_allowed", text, headers)(scope, receive, send)
+        elif scope["method"] == "GET" and self._shutdown.begun:
+            await refuse_beginning(self._shutdown)(scope, receive, send)
+        else:
+            await self._answer_without_body(scope, receive, send)
+
+    async def _answer(self, post: Post, scope: Scope, receive: Receive, send: Send) -> None:
+        if _era(scope) not in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self._answer_2026(post, scope, receive, send)
+        elif self._sessions is None:
+            await self._app(scope, post.replayed(receive), send)
+        else:
+            session = self._sessions.find(_header(scope, _SESSION), principal_of(scope))
+            if session is not None:
+                await self._answer_in_session(session, self._sessions, post, scope, receive, send)
+            elif post.method == "initialize":  # whatever session it names: that one is gone
+                await self._open_session(
+                    self._sessions, post, _without_header(scope, _SESSION), receive, send
+                )
+            else:
+                await self._app(scope, post.replayed(receive), send)  # 400 or 404
+
+    async def _answer_2026(self, post: Post, scope: Scope, receive: Receive, send: Send) -> None:
+        if post.method != "tools/call" or _era(scope) not in MODERN_PROTOCOL_VERSIONS:
+            return await self._app(scope, post.replayed(receive), send)
         response = _EarlyResponse(send)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(response.begin_after, self._seconds)
-            await self._app(scope, receive, response.send)
+            tasks.start_soon(response.begin_after, self._first_byte)
+            await self._app(scope, post.replayed(receive), response.send)
             tasks.cancel_scope.cancel()
         return None
+
+    async def _open_session(
+        self, sessions: Sessions, post: Post, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if not await sessions.make_room(principal_of(scope)):
+            text = "As many sessions are in use as this server takes. Try again later."
+            headers = {"Retry-After": str(RETRY_SECONDS)}
+            return await refuse(503, "busy", text, headers)(scope, receive, send)
+
+        async def note_session(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                opened = dict(message["headers"]).get(_SESSION)
+                if opened is not None:
+                    sessions.add(opened, scope)
+            await send(message)
+
+        return await self._app(scope, post.replayed(receive), note_session)
+
+    async def _answer_in_session(
+        self, session: Session, sessions: Sessions, post: Post, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        with sessions.in_use(session):
+            if post.id is not None:
+                return await self._answer_request(session, post, post.id, scope, receive, send)
+            if post.method == CANCELLED and not _names_one(session, post.cancels):
+                # The SDK takes "7" for 7, and would stop the wrong one.
+                return await Response(status_code=202)(scope, receive, send)
+            return await self._app(scope, post.replayed(receive), send)
+
+    async def _answer_request(
+        self, session: Session, post: Post, request_id: str | int, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        # The SDK keeps streams by the text of an id, so that 7 and "7" would be given each other's answers.
+        key = str(request_id)
+        if key in session.requests:
+            reason = "A request with this id is in progress: each request needs an id of its own."
+            return await _refuse(refusal(INVALID_REQUEST, reason, request_id))(scope, receive, send)
+        session.requests[key] = request_id
+        response = _WatchedResponse(post.replayed(receive), send)
+        try:
+            await self._app(scope, response.receive, response.send)
+        finally:
+            del session.requests[key]
+        if response.abandoned:
+            await self._app(scope, _received(_cancellation(request_id), _gone), _nowhere)
+        return None
+
+    async def _answer_without_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sessions, session_id = self._sessions, _header(scope, _SESSION)
+        with ExitStack() as stack:
+            session = sessions.find(session_id, principal_of(scope)) if sessions else None
+            if sessions and session:
+                if scope["method"] == "DELETE":
+                    sessions.forget(session)
+                else:
+                    stack.enter_context(sessions.in_use(session, stream=True))
+            await self._app(scope, receive, send)
+
+    async def _end_session(self, session: Session) -> None:
+        headers = [(_SESSION, session.id), (b"accept", b"application/json")]
+        scope: Scope = {
+            "type": "http",
+            "method": "DELETE",
+            "path": "/mcp",
+            "query_string": b"",
+            "headers": headers,
+        }
+        if session.user is not None:
+            scope["user"] = session.user
+        await self._app(scope, _gone, _nowhere)
+
+
+def _post(message: JSONRPCMessage | Refused, body: bytes) -> Post | Response:
+    match message:
+        case Refused():
+            return _refuse(message)
+        case JSONRPCRequest():
+            return Post(body, message.method, message.id)
+        case JSONRPCNotification():
+            return Post(body, message.method, cancels=(message.params or {}).get("requestId"))
+        case _:
+            return Post(body)
+
+
+def _refuse(message: Refused) -> Response:
+    return Response(encode(message.reply), status_code=400, media_type="application/json")
+
+
+def _era(scope: Scope) -> str:
+    """Return the protocol version that a request names; one that names none is of the older era."""
+    version = _header(scope, _VERSION)
+    return HANDSHAKE_PROTOCOL_VERSIONS[-1] if version is None else version.decode("latin-1")
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == wanted), None)
+
+
+def _without_header(scope: Scope, unwanted: bytes) -> Scope:
+    return {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != unwanted]}
+
+
+def _names_one(session: Session, named: object) -> bool:
+    known = session.requests.get(str(named))
+    return known is not None and (type(known), known) == (type(named), named)
+
+
+def _cancellation(request_id: str | int) -> bytes:
+    params = {"requestId": request_id, "reason": "The response was closed."}
+    return json.dumps({"jsonrpc": "2.0", "method": CANCELLED, "params": params}).encode()
+
+
+def _received(body: bytes, then: Receive) -> Receive:
+    unread = [body]
+
+    async def receive() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await then()
+
+    return receive
+
+
+async def _gone() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _nowhere(_message: Message) -> None:
+    """Drop the response to a message that no client sent."""
 
 
 class _EarlyResponse:
@@ -248,7 +300,7 @@ class _EarlyResponse:
         await anyio.sleep(seconds)
         if not self._begun:
             self._begun = self._early = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
             await self._send({"type": "http.response.body", "body": b": open\r\n\r\n", "more_body": True})
 
     async def send(self, message: Message) -> None:
@@ -267,31 +319,8 @@ class _EarlyResponse:
                 await self._send({"type": "http.response.body", "body": event, "more_body": False})
 
 
-def _modern(scope: Scope) -> bool:
-    era = next((value for name, value in scope["headers"] if name == _OPENING_VERSION), b"")
-    return era.decode("latin-1") in MODERN_PROTOCOL_VERSIONS
-
-
-class CancelWhenClosed:
-    """Cancels the request of a 2025-era session when its response is closed before it is whole."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and a cancellation after it if the client has left."""
-        envelope = envelope_of(scope)
-        if envelope is None or envelope.id is None or session_of(scope) is None:
-            return await self._app(scope, receive, send)
-        response = _WatchedResponse(receive, send)
-        await self._app(scope, response.receive, response.send)
-        if response.abandoned:
-            await self._app(scope, _once(_cancellation(envelope.id)), _nowhere)
-        return None
-
-
 class _WatchedResponse:
-    """Watches whether the client leaves before the response is whole."""
+    """A response of which is known whether its client left before it was whole."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -309,44 +338,3 @@ class _WatchedResponse:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self._whole = True
         await self._send(message)
-
-
-def _cancellation(request_id: str | int) -> bytes:
-    params = {"requestId": request_id, "reason": "The response was closed."}
-    return json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode()
-
-
-def _once(body: bytes) -> Receive:
-    unread: list[Message] = [
-        {"type": "http.disconnect"},
-        {"type": "http.request", "body": body, "more_body": False},
-    ]
-
-    async def receive() -> Message:
-        return unread.pop() if len(unread) > 1 else unread[0]
-
-    return receive
-
-
-async def _nowhere(_message: Message) -> None:
-    """Drop the response to a message that no client sent."""
-
-
-PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Paths that are asked by address, and that tell nothing about anyone."""
-
-
-class NamedRight:
-    """Lets a request through whose Host (else 421) and Origin (else 403) are allowed."""
-
-    def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
-        self._app = app
-        self._check = TransportSecurityMiddleware(options.security)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on or refuse it, before its body is read."""
-        if scope["type"] == "http" and scope["path"] not in PROBES:
-            refusal = await self._check.validate_request(Request(scope), is_post=False)
-            if refusal is not None:
-                return await refusal(scope, receive, send)
-        return await self._app(scope, receive, send)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 TOKENS: Final = "RUNAPI_MCP_TOKENS"
 """The variable that may hold what the file of ``--tokens`` does."""
-_OPTIONS: Final = ("host", "port", "drain", "allowed_hosts", "allowed_origins", "stateless")
+_OPTIONS: Final = (
+    "host", "port", "drain", "allowed_hosts", "allowed_origins", "path_prefix", "trusted_proxies",
+    "stateless",
+)  # fmt: skip
 _AUTH: Final = ("auth", "tokens", "issuer", "audience", "jwks_url", "public_url")
 
 
@@ -38,6 +41,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="URL",
         help="a web page's origin that may call; may be given again",
+    )
+    add("--path-prefix", metavar="PATH", help="what a proxy takes away from paths, such as /runapi")
+    add(
+        "--trusted-proxy",
+        dest="trusted_proxies",
+        action="append",
+        metavar="NET",
+        help="a proxy's address or network, whose X-Forwarded-Prefix counts; may be given again",
     )
     add("--stateless", action="store_true", help="no sessions for 2025-era clients: any replica may answer")
     _add_auth_flags(parser)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 import jwt
+from anyio.abc import TaskGroup
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -24,7 +26,10 @@ from runapi_mcp.upstream.http import read_start
 KEEP_SECONDS: Final = 600.0
 AGAIN_SECONDS: Final = 30.0
 """How long after a fetch, whatever came of it, the next one may be made."""
+FAILED_SECONDS: Final = 5.0
+"""The same while there are no keys at all."""
 _FETCH_SECONDS: Final = 5.0
+"""What a fetch may take in all."""
 _MOST_BYTES: Final = 256 * 1024
 _MOST_KEYS: Final = 100
 
@@ -50,9 +55,13 @@ class _Provider(BaseModel):
 class Jwks:
     """An issuer's keys by their id.
 
+    Whoever waits for a fetch waits for the one that is under way, and who has a key that is known waits
+    for none: forged tokens cannot make a good one wait behind them.
+
     Args:
         client: Follows no redirect.
         issuer: Whose keys.
+        tasks: Where keys are fetched.
         url: Where they are; without it the issuer's documents are asked.
         clock: Seconds that only go forward.
     """
@@ -61,34 +70,41 @@ class Jwks:
         self,
         client: httpx.AsyncClient,
         issuer: str,
+        tasks: TaskGroup,
         *,
         url: str | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._client = client
         self._issuer = issuer
+        self._tasks = tasks
         self._url = url
         self._clock = clock
-        self._lock = anyio.Lock()
         self._keys: list[Jwk] = []
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
+        self._failure: UpstreamError | None = None
+        self._fetching: anyio.Event | None = None
 
     async def key(self, key_id: object) -> Jwk | None:
         """Return the key with an id, or the only one if no id is given; `None` if there is none.
 
         Keys are kept for ten minutes; an unknown id has them fetched again, at most twice a minute.
-        While they cannot be had, the old ones serve on.
+        While they cannot be had, the old ones serve on; that there are none is remembered for 5 s.
 
         Raises:
             UpstreamError: There are no keys at all.
         """
         found = self._known(key_id)
-        if found is None or self._old():
-            async with self._lock:
-                if self._may_try():
-                    await self._refresh()
+        if (found is None or self._old()) and self._fetching is None and self._may_try():
+            self._tried_at = self._clock()
+            self._fetching = anyio.Event()
+            self._tasks.start_soon(self._refresh, self._fetching)
+        if found is None and self._fetching is not None:
+            await self._fetching.wait()
             found = self._known(key_id)
+        if found is None and not self._keys and self._failure is not None:
+            raise type(self._failure)(str(self._failure), advice="")
         return found
 
     def _known(self, key_id: object) -> Jwk | None:
@@ -100,24 +116,29 @@ class Jwks:
         return self._fetched_at is None or self._clock() - self._fetched_at > KEEP_SECONDS
 
     def _may_try(self) -> bool:
-        return self._tried_at is None or self._clock() - self._tried_at > AGAIN_SECONDS
+        wait = AGAIN_SECONDS if self._keys else FAILED_SECONDS
+        return self._tried_at is None or self._clock() - self._tried_at > wait
 
-    async def _refresh(self) -> None:
-        self._tried_at = self._clock()
+    async def _refresh(self, done: anyio.Event) -> None:
         try:
-            self._keys = (await self._fetched_keys())[:_MOST_KEYS]
-        except UpstreamError:
-            if not self._keys:
-                self._tried_at = None
-                raise
+            with anyio.fail_after(_FETCH_SECONDS):
+                self._keys = (await self._fetch_keys())[:_MOST_KEYS]
+        except UpstreamError as failure:
+            self._failure = failure
+        except TimeoutError:
+            self._failure = Unreachable(f"{self._issuer} does not answer.", advice="")
         else:
             self._fetched_at = self._clock()
+            self._failure = None
+        finally:
+            self._fetching = None
+            done.set()
 
-    async def _fetched_keys(self) -> list[Jwk]:
-        url = self._url or await self._keys_url()
-        return (await self._document(url, TypeAdapter(_KeySet))).keys
+    async def _fetch_keys(self) -> list[Jwk]:
+        url = self._url or await self._find_url()
+        return (await self._fetch(url, TypeAdapter(_KeySet))).keys
 
-    async def _keys_url(self) -> str:
+    async def _find_url(self) -> str:
         """Return where the issuer says its keys are."""
         parts = urlsplit(self._issuer)
         base, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
@@ -128,7 +149,7 @@ class Jwks:
         refusal: UpstreamError | None = None
         for place in places:
             try:
-                provider = await self._document(place, TypeAdapter(_Provider))
+                provider = await self._fetch(place, TypeAdapter(_Provider))
             except UpstreamError as error:
                 refusal = error
                 continue
@@ -138,14 +159,13 @@ class Jwks:
         assert refusal is not None
         raise refusal
 
-    async def _document(self, url: str, kind: TypeAdapter[Document]) -> Document:
+    async def _fetch(self, url: str, kind: TypeAdapter[Document]) -> Document:
         try:
-            with anyio.fail_after(_FETCH_SECONDS):
-                async with self._client.stream("GET", url, headers={"Accept": "application/json"}) as answer:
-                    if answer.status_code != 200:
-                        raise ProtocolError(f"{url} answered {answer.status_code}.", advice="")
-                    text, whole = await read_start(answer, _MOST_BYTES)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            async with self._client.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+                if answer.status_code != 200:
+                    raise ProtocolError(f"{url} answered {answer.status_code}.", advice="")
+                text, whole = await read_start(answer, _MOST_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL):
             raise Unreachable(f"{url} cannot be had.", advice="") from None
         try:
             if whole:
@@ -168,12 +188,15 @@ def _fetchable(url: str) -> str:
 
 
 @asynccontextmanager
-async def opened_jwks(issuer: str, *, url: str | None = None) -> AsyncIterator[Jwks]:
+async def open_jwks(issuer: str, *, url: str | None = None) -> AsyncIterator[Jwks]:
     """Give an issuer's keys for as long as the block lasts; nothing is fetched before it is needed."""
-    async with httpx.AsyncClient(
-        timeout=_FETCH_SECONDS, headers={"User-Agent": f"runapi-mcp/{__version__}"}
-    ) as client:
-        yield Jwks(client, issuer, url=url)
+    headers = {"User-Agent": f"runapi-mcp/{__version__}"}
+    async with (
+        httpx.AsyncClient(timeout=_FETCH_SECONDS, headers=headers) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        yield Jwks(client, issuer, tasks, url=url)
+        tasks.cancel_scope.cancel()
 
 
 ALGORITHMS: Final = (
@@ -182,6 +205,8 @@ ALGORITHMS: Final = (
 """Asymmetric ones only: with any other, who can check a token could also make one."""
 _LEEWAY_SECONDS: Final = 30
 _REQUIRED: Final = ("exp", "iss", "aud", "sub")
+_LEAST_RSA_BITS: Final = 2048
+"""NIST SP 800-131A; RFC 7518, section 3.3, says the same."""
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 
 
@@ -213,9 +238,12 @@ class JwtVerifier:
             found = await self._keys.key(header.get("kid"))
             if found is None:
                 return None
+            key = jwt.PyJWK.from_dict(found, algorithm=algorithm)
+            if isinstance(key.key, RSAPublicKey) and key.key.key_size < _LEAST_RSA_BITS:
+                return None
             claims = jwt.decode(
                 token,
-                jwt.PyJWK.from_dict(found, algorithm=algorithm),
+                key,
                 algorithms=[algorithm],
                 audience=self._audience,
                 issuer=self._issuer,
@@ -224,7 +252,9 @@ class JwtVerifier:
             )
         except jwt.PyJWTError:
             return None
-        subject = str(claims["sub"])
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not subject.strip():
+            return None  # everyone without a name would be one caller
         return AccessToken(
             token="",
             client_id=f"jwt:{self._issuer}#{subject}",

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from runapi_mcp import __version__
 from runapi_mcp.tools import TOOLS
-from runapi_mcp.transports.http.shutdown import Leaving
+from runapi_mcp.transports.http.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -21,19 +21,19 @@ _SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _OTHER: Final = "other"
 
 
-def metrics_of(leaving: Leaving) -> "Metrics | None":
+def metrics_of(shutdown: Shutdown) -> "Metrics | None":
     """Return the metrics of one server; `None` where the extra is not installed."""
     try:
         from prometheus_client import CollectorRegistry
     except ImportError:
         return None
-    return Metrics(CollectorRegistry(), leaving)
+    return Metrics(CollectorRegistry(), shutdown)
 
 
 class Metrics:
     """Counts tool calls."""
 
-    def __init__(self, registry: "CollectorRegistry", leaving: Leaving) -> None:
+    def __init__(self, registry: "CollectorRegistry", shutdown: Shutdown) -> None:
         from prometheus_client import Counter, Gauge, Histogram
 
         self._registry = registry
@@ -44,9 +44,9 @@ class Metrics:
             "runapi_mcp_call_seconds", "How long calls took.", ["tool"], buckets=_SECONDS, registry=registry
         )
         in_flight = Gauge("runapi_mcp_calls_in_flight", "Tool calls in progress.", registry=registry)
-        in_flight.set_function(lambda: leaving.calls)
+        in_flight.set_function(lambda: shutdown.calls)
         ready = Gauge("runapi_mcp_ready", "1 until the server is on its way out.", registry=registry)
-        ready.set_function(lambda: not leaving.begun)
+        ready.set_function(lambda: not shutdown.begun)
 
     @property
     def media_type(self) -> str:
@@ -95,7 +95,7 @@ def _outcome(result: HandlerResult) -> str:
             return "answered"
 
 
-def probe_routes(leaving: Leaving, metrics: Metrics | None) -> list[BaseRoute]:
+def probe_routes(shutdown: Shutdown, metrics: Metrics | None) -> list[BaseRoute]:
     """Return the probes.
 
     ``/healthz`` says that the process lives, ``/readyz`` is 503 once it is on its way out, and
@@ -106,8 +106,8 @@ def probe_routes(leaving: Leaving, metrics: Metrics | None) -> list[BaseRoute]:
         return JSONResponse({"status": "ok", "version": __version__})
 
     async def readiness(_request: Request) -> Response:
-        status = "leaving" if leaving.begun else "ready"
-        return JSONResponse({"status": status, "calls": leaving.calls}, 503 if leaving.begun else 200)
+        status = "leaving" if shutdown.begun else "ready"
+        return JSONResponse({"status": status, "calls": shutdown.calls}, 503 if shutdown.begun else 200)
 
     async def numbers(_request: Request) -> Response:
         if metrics is None:

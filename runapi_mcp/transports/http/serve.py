@@ -1,22 +1,18 @@
 """uvicorn on a socket of ours, with the limits of connections and the ending left to us."""
 
-import asyncio
 import errno
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
 from starlette.types import ASGIApp
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
@@ -25,87 +21,13 @@ from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.app import web_app
 from runapi_mcp.transports.http.auth import Auth, CallersKeys
+from runapi_mcp.transports.http.connections import Connections
 from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.shutdown import Leaving
+from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.shutdown import ignore_signals, signals_received
 
 KEEP_ALIVE_SECONDS: Final = 30
 """How long a connection may stay unused between two requests."""
-
-
-class BoundedProtocol(H11Protocol):
-    """Closes a connection that sends no request in time, and the oldest unused ones if there are too many."""
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        head_seconds: float,
-        most: int,
-        unused: "dict[BoundedProtocol, None]",
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._head_seconds = head_seconds
-        self._most = most
-        self._unused = unused
-        self._head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
-        """Begin to wait for a request; make room if there is none."""
-        super().connection_made(transport)
-        self._unused[self] = None
-        self._await_head()
-        if len(self.connections) > self._most and self._unused:
-            oldest = next(iter(self._unused))
-            del self._unused[oldest]  # before it has closed, for the next one to take another
-            oldest.transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; the time for a head runs while there is a part of one."""
-        super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            self._unused.pop(self, None)
-            self._stop_timer()
-        elif self._head_timer is None:
-            self._await_head()
-
-    def on_response_complete(self) -> None:
-        """Count the connection as unused again, the youngest of them."""
-        self._unused.pop(self, None)
-        self._unused[self] = None
-        super().on_response_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._unused.pop(self, None)
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self._head_seconds, self._give_up)
-
-    def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _give_up(self) -> None:
-        self._head_timer = None
-        if self in self._unused:
-            self.transport.close()
-
-
-def bounded(*, head_seconds: float, most: int) -> type[asyncio.Protocol]:
-    """Return the protocol with these limits, for uvicorn's configuration."""
-    unused: dict[BoundedProtocol, None] = {}
-    # uvicorn calls it as it would call the class.
-    return partial(  # type: ignore[return-value]
-        BoundedProtocol, head_seconds=head_seconds, most=most, unused=unused
-    )
 
 
 _BACKLOG: Final = 1024
@@ -119,11 +41,11 @@ class Listening:
 
     Attributes:
         base_url: `http://HOST:PORT`, without a slash at the end.
-        leaving: What goes on in it, and its way out.
+        shutdown: What goes on in it, and its way out.
     """
 
     base_url: str
-    leaving: Leaving
+    shutdown: Shutdown
 
 
 async def serve_http(
@@ -155,7 +77,7 @@ async def serve_http(
                 announce(server.base_url)
                 await (anyio.sleep_forever() if signals is None else anext(signals))
                 if signals is not None:
-                    tasks.start_soon(_hurry_at_the_next, signals, server.leaving)
+                    tasks.start_soon(_hurry_at_the_next, signals, server.shutdown)
             tasks.cancel_scope.cancel()
     ignore_signals()
 
@@ -167,11 +89,16 @@ def room_for(connections: int) -> int:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHER_FILES
+    # A quarter more may be on their way out.
+    wanted = connections * 5 // 4 + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - _OTHER_FILES))
+    return (
+        connections
+        if soft == resource.RLIM_INFINITY
+        else max(1, min(connections, (soft - _OTHER_FILES) * 4 // 5))
+    )
 
 
 def shared_settings(settings: Settings, auth: Auth | None) -> Settings:
@@ -211,25 +138,34 @@ async def listening(
     Raises:
         SettingsError: The address cannot be had.
     """
-    leaving = Leaving()
+    shutdown = Shutdown()
+    connections = Connections(options.max_connections, options.head_seconds, options.trusts)
+    memory = app.generations.memory
     listener = listener or _listener(options.host, options.port)
     async with (
-        web_app(server or build_server(app), options, auth, leaving) as asgi,
+        web_app(
+            server or build_server(app),
+            options,
+            auth,
+            connections=connections,
+            memory=memory,
+            shutdown=shutdown,
+        ) as asgi,
         anyio.create_task_group() as tasks,
     ):
-        uvicorn_server = _Uvicorn(_config(asgi, options))
+        uvicorn_server = _Uvicorn(_config(asgi, connections))
         tasks.start_soon(uvicorn_server.until_told, listener)
         try:
-            yield Listening(_url(listener, options.host), leaving)
+            yield Listening(_url(listener, options.host), shutdown)
         finally:
             with anyio.CancelScope(shield=True):
-                await leaving.leave(options.drain, app.generations.interrupt)
+                await shutdown.leave(options.drain, app.generations.interrupt)
             uvicorn_server.should_exit = True
 
 
-async def _hurry_at_the_next(signals: AsyncIterator[object], leaving: Leaving) -> None:
+async def _hurry_at_the_next(signals: AsyncIterator[object], shutdown: Shutdown) -> None:
     await anext(signals)
-    leaving.hurry()
+    shutdown.hurry()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -244,10 +180,11 @@ class _Uvicorn(uvicorn.Server):
             await self.serve([listener])
 
 
-def _config(asgi: ASGIApp, options: HttpOptions) -> uvicorn.Config:
+def _config(asgi: ASGIApp, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         asgi,
-        http=bounded(head_seconds=options.head_seconds, most=options.max_connections),
+        # uvicorn calls it as it would call the class.
+        http=connections.protocol(H11Protocol),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

@@ -6,13 +6,10 @@ from typing import Any, Final
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.signalling import Signal
-from runapi_mcp.transports.http.exchange import envelope_of
 
-_BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/listen"})
 _ANSWER_SECONDS: Final = 2.0
 """What a call gets to turn its partial answer into a response."""
 _FLUSH_SECONDS: Final = 0.3
@@ -21,7 +18,7 @@ _LAST_WORDS_SECONDS: Final = 0.1
 """What streams get then: an answer over SSE is on its way through queues that do not say when it is out."""
 
 
-class Leaving:
+class Shutdown:
     """What is going on in the server, and whether it is on its way out."""
 
     def __init__(self) -> None:
@@ -98,42 +95,6 @@ class Leaving:
             return messages[0] if messages else {"type": "http.disconnect"}
 
         return receive_or_end
-
-
-class EndsWithServer:
-    """Every HTTP request, known to :class:`Leaving`."""
-
-    def __init__(self, app: ASGIApp, leaving: Leaving) -> None:
-        self._app = app
-        self._leaving = leaving
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        return await self._leaving.answer(self._app, scope, receive, send)
-
-
-class NoNewCalls:
-    """Refuses what would begin (503) while the server is on its way out; the rest is still answered.
-
-    A client may need the rest to take in the answer of a live call: some list the tools after it.
-    """
-
-    def __init__(self, app: ASGIApp, leaving: Leaving) -> None:
-        self._app = app
-        self._leaving = leaving
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on or refuse it."""
-        envelope = envelope_of(scope)
-        begins = scope["method"] == "GET" or (envelope is not None and envelope.method in _BEGINNINGS)
-        if not self._leaving.begun or not begins:
-            return await self._app(scope, receive, send)
-        error = {"code": 503, "message": "This server is shutting down; call again, elsewhere or later."}
-        answer = {"jsonrpc": "2.0", "id": envelope.id if envelope else None, "error": error}
-        headers = {"Retry-After": str(self._leaving.retry_after)}
-        return await JSONResponse(answer, 503, headers)(scope, receive, send)
 
 
 class _Ending:

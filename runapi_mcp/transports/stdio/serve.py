@@ -18,14 +18,15 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.messages import Refused, busy, encode, progress_key
+from runapi_mcp.transports.messages import Refused, encode, progress_key
+from runapi_mcp.transports.open_calls import OpenCalls
 from runapi_mcp.transports.shutdown import (
     ignore_signals,
     leave_at_the_latest,
     leaving_even_if_stuck,
     signals_received,
 )
-from runapi_mcp.transports.stdio.inbox import MAX_OPEN_CALLS, Inbound, Inbox, OpenCalls
+from runapi_mcp.transports.stdio.inbox import Inbound, Inbox
 from runapi_mcp.transports.stdio.outbox import Outbox
 from runapi_mcp.transports.stdio.pipes import claim_stdio, read_chunks
 
@@ -146,11 +147,11 @@ class _Session:
             case Refused(reply):
                 await self._outbox.send(encode(reply))
                 return
-            case JSONRPCRequest(id=request_id) if self._calls.full:
-                await self._outbox.send(encode(busy(request_id, MAX_OPEN_CALLS)))
-                return
             case JSONRPCRequest():
-                self._calls.open(arrival)
+                refused = self._calls.admit(arrival)
+                if refused is not None:
+                    await self._outbox.send(encode(refused))
+                    return
             case JSONRPCNotification(method="notifications/cancelled", params={"requestId": request_id}):
                 if not self._calls.close(request_id):
                     return  # the SDK would take "7" for 7, and stop the wrong one

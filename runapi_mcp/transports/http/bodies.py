@@ -1,0 +1,174 @@
+"""The bodies of requests: read within their size, their time and one budget for all of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from runapi_mcp.errors import MemoryFull
+from runapi_mcp.generations.budget import MemoryBudget, Reservation
+from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
+from runapi_mcp.transports.http.front import refuse
+from runapi_mcp.transports.http.options import HttpOptions
+
+_DISCARD_SECONDS: Final = 1.0
+_STEP_BYTES: Final = 64 * 1024
+_CLOSE: Final = {"Connection": "close"}
+"""The rest of a body that was refused is not read, so its connection cannot be used again."""
+_AGAIN: Final = _CLOSE | {"Retry-After": str(RETRY_SECONDS)}
+
+
+def principal_of(scope: Scope) -> str:
+    """Return whose share a request counts to: its caller's, or its address's where nobody says who calls."""
+    user = scope.get("user")
+    if isinstance(user, AuthenticatedUser):
+        return user.access_token.client_id
+    client = scope.get("client")
+    return f"address:{place_of(client[0])}" if client else "address:"
+
+
+class Unreadable(Exception):
+    """A body is not read to its end; `response` says why, and is `None` if the client left."""
+
+    def __init__(self, response: Response | None) -> None:
+        super().__init__()
+        self.response = response
+
+
+class Body:
+    """A body that is being read, or is read and still in use."""
+
+    def __init__(self, reservation: Reservation) -> None:
+        self.reservation = reservation
+        self.scope = anyio.CancelScope()
+        self.turned_away = False
+
+    def turn_away(self) -> None:
+        """Let its bytes go, for others."""
+        self.turned_away = True
+        self.reservation.release()
+        self.scope.cancel()
+
+
+class Bodies:
+    """All bodies of one server.
+
+    Args:
+        options: The limits.
+        budget: Bytes that callers may hold, these among them.
+    """
+
+    def __init__(self, options: HttpOptions, budget: MemoryBudget) -> None:
+        self._options = options
+        self._budget = budget
+        self._coming: dict[Body, None] = {}
+
+    @contextmanager
+    def hold(self, scope: Scope) -> Iterator[Body]:
+        """Give a body that counts to its sender's share until the block ends."""
+        with self._budget.reserve(principal_of(scope), 0) as reservation:
+            body = Body(reservation)
+            try:
+                yield body
+            finally:
+                self._coming.pop(body, None)
+
+    async def read(self, body: Body, scope: Scope, receive: Receive) -> bytes:
+        """Read a request's body whole.
+
+        Raises:
+            Unreadable: It is compressed (415), too large (413) or too slow (408), or there is no room (503).
+        """
+        encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
+        if any(value.strip().lower() not in {b"", b"identity"} for value in encodings):
+            text = "Send the request without a Content-Encoding: what is compressed here is not unpacked."
+            headers = _CLOSE | {"Accept-Encoding": "identity"}
+            raise Unreadable(refuse(415, "unsupported_encoding", text, headers))
+        limit = self._options.max_body
+        if _declared_length(scope) > limit:
+            await self._refuse_size(scope, receive)
+        read = bytearray()
+        try:
+            with body.scope, anyio.fail_after(self._options.body_seconds):
+                while True:
+                    self._wait_for_more(body)
+                    with anyio.fail_after(self._options.body_silence):
+                        message = await receive()
+                    if message["type"] != "http.request":
+                        raise Unreadable(None)
+                    read += message.get("body", b"")
+                    if len(read) > limit:
+                        await self._refuse_size(scope, receive)
+                    self._make_room(body, len(read))
+                    if not message.get("more_body", False):
+                        self._coming.pop(body, None)
+                        return bytes(read)
+        except TimeoutError:
+            text = "The request's body did not arrive in time."
+            raise Unreadable(refuse(408, "too_slow", text, _CLOSE)) from None
+        except MemoryFull as full:
+            body.reservation.release()
+            read.clear()
+            await _discard(scope, receive)
+            raise Unreadable(refuse(503, "busy", str(full), _AGAIN)) from None
+        # Only for others to have room is a body's scope cancelled.
+        read.clear()
+        await _discard(scope, receive)
+        text = "Too many requests are being sent at once, and this one paused the longest. Send it again."
+        raise Unreadable(refuse(503, "busy", text, _AGAIN))
+
+    async def _refuse_size(self, scope: Scope, receive: Receive) -> None:
+        await _discard(scope, receive)
+        text = f"The request is larger than {self._options.max_body} bytes."
+        raise Unreadable(refuse(413, "too_large", text, _CLOSE))
+
+    def _make_room(self, body: Body, size: int) -> None:
+        """Count bytes to their sender's share, at the cost of those that the same one left unfinished."""
+        size += -size % _STEP_BYTES
+        if size <= body.reservation.size:
+            return None
+        while True:
+            try:
+                return body.reservation.resize(size)
+            except MemoryFull:
+                owner = body.reservation.owner
+                slower = (b for b in self._coming if b.reservation.owner == owner and b is not body)
+                slowest = next(slower, None)
+                if slowest is None:
+                    raise
+                self._turn_away(slowest)
+
+    def _wait_for_more(self, body: Body) -> None:
+        """Put a body behind those that have been silent for longer; the first of too many goes."""
+        self._coming.pop(body, None)
+        self._coming[body] = None
+        if len(self._coming) > self._options.max_bodies:
+            self._turn_away(self._slowest_of_most())
+
+    def _slowest_of_most(self) -> Body:
+        held: dict[str, list[Body]] = {}
+        for body in self._coming:
+            held.setdefault(body.reservation.owner, []).append(body)
+        return max(held.values(), key=len)[0]
+
+    def _turn_away(self, body: Body) -> None:
+        self._coming.pop(body, None)
+        body.turn_away()
+
+
+async def _discard(scope: Scope, receive: Receive) -> None:
+    """Read on for a moment: a client that is still sending when the connection closes never sees why."""
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it asks before it sends
+    with anyio.move_on_after(_DISCARD_SECONDS):
+        while (await receive()).get("more_body", False):
+            pass
+
+
+def _declared_length(scope: Scope) -> int:
+    # h11 has checked that it is a number; a chunked body has none.
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)

@@ -1,0 +1,278 @@
+"""One caller cannot shut out the others: bodies, sessions, streams and connections are shared."""
+
+import gzip
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketStream
+from messages import INITIALIZE, Message
+from waiting import PATIENCE, became
+
+from network.raw_web import ACCEPT, Web, events, web
+from network.web_host import served
+from runapi_mcp.sim import Simulator
+from runapi_mcp.transports.http.auth import TokenList
+from runapi_mcp.transports.http.connections import Connections, place_of
+
+ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
+AUTH = TokenList.read(f"ada:{ADA}\nbob:{BOB}")
+LISTED: Message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+MIB = 1 << 20
+
+
+@asynccontextmanager
+async def two_callers(sim: Simulator, **options: Any) -> AsyncIterator[tuple[Web, Web]]:
+    async with (
+        served(sim, AUTH, **options) as url,
+        web(url, Authorization=f"Bearer {ADA}") as ada,
+        web(url, Authorization=f"Bearer {BOB}") as bob,
+    ):
+        yield ada, bob
+
+
+async def connect(url: str) -> SocketStream:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return await anyio.connect_tcp(host, int(port))
+
+
+async def half_send(stream: SocketStream, size: int, sent: int, token: str = "") -> None:
+    """Send the head of a POST and a part of its body."""
+    bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+    head = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{bearer}"
+    await stream.send(f"{head}Content-Length: {size}\r\n\r\n".encode())
+    piece = b" " * 65_536
+    for _ in range(sent // len(piece)):
+        await stream.send(piece)
+    await stream.send(b" " * (sent % len(piece)))
+
+
+async def said(stream: SocketStream) -> bytes:
+    heard = b""
+    with anyio.fail_after(PATIENCE):
+        try:
+            while True:
+                heard += await stream.receive()
+        except (anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
+            return heard
+
+
+# ------------------------------------------------------------ bodies
+
+
+async def test_half_sent_bodies_are_held_within_one_budget_and_others_have_theirs(sim: Simulator) -> None:
+    env = {"RUNAPI_MCP_MEMORY_BYTES": str(8 * MIB)}
+    async with (
+        served(sim, AUTH, env=env, max_body=8 * MIB) as url,
+        web(url, Authorization=f"Bearer {BOB}") as bob,
+        AsyncExitStack() as stack,
+    ):
+        streams = [await stack.enter_async_context(await connect(url)) for _ in range(6)]
+        for stream in streams:
+            await half_send(stream, 7 * MIB, 2 * MIB, ADA)
+        # The first made room for the last, and were told so.
+        answer = await said(streams[0])
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after" in answer.lower()
+        greeted = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        assert greeted.status_code == 200
+
+
+async def test_a_body_that_does_not_fit_into_its_senders_share_is_told_to_come_again(sim: Simulator) -> None:
+    env = {"RUNAPI_MCP_MEMORY_BYTES": str(2 * MIB)}
+    async with served(sim, AUTH, env=env) as url, await connect(url) as stream:
+        with anyio.move_on_after(PATIENCE):
+            with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
+                await half_send(stream, 4 * MIB, 4 * MIB, ADA)
+        answer = await said(stream)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"MiB" in answer
+
+
+async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_ones_are_read(
+    sim: Simulator,
+) -> None:
+    async with served(sim, max_bodies=4) as url, AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(await connect(url)) for _ in range(12)]
+        for number, stream in enumerate(slow):
+            await half_send(stream, 100, 10 * (number % 2))  # some send a head, and then nothing
+        turned_away: list[bytes] = []
+
+        async def hear(stream: SocketStream) -> None:
+            turned_away.append(await said(stream))
+
+        async with web(url) as http, anyio.create_task_group() as tasks:
+            for stream in slow:
+                tasks.start_soon(hear, stream)
+            await became(lambda: len(turned_away) == 8)
+            assert all(answer.startswith(b"HTTP/1.1 503") for answer in turned_away)
+            assert (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
+            assert (await http.http.get("/healthz")).status_code == 200
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "deflate", "zstd", "identity, gzip"])
+async def test_a_body_that_is_compressed_is_not_unpacked(sim: Simulator, encoding: str) -> None:
+    body = gzip.compress(json.dumps(INITIALIZE).encode())
+    async with served(sim) as url, web(url) as http:
+        for path in ("/mcp", "/messages/?session_id=0"):
+            answer = await http.http.post(path, content=body, headers=ACCEPT | {"Content-Encoding": encoding})
+            assert answer.status_code == 415
+        plain = ACCEPT | {"Content-Encoding": "identity"}
+        assert (await http.http.post("/mcp", json=INITIALIZE, headers=plain)).status_code == 200
+
+
+# ------------------------------------------------------------ sessions
+
+
+async def test_the_idle_session_of_whoever_has_most_goes_first(sim: Simulator) -> None:
+    async with two_callers(sim, max_sessions=4) as (ada, bob):
+        opened: list[dict[str, str]] = []
+        for _ in range(6):
+            await ada.open_session()
+            opened.append(ada.session)
+        await bob.open_session()
+        statuses = [
+            (await ada.http.post("/mcp", json=LISTED, headers=ACCEPT | session)).status_code
+            for session in opened
+        ]
+        # Six into four places, and one of those for another.
+        assert statuses == [404, 404, 404, 200, 200, 200]
+        for _ in range(5):
+            await ada.open_session()
+        assert (await bob.http.post("/mcp", json=LISTED, headers=ACCEPT | bob.session)).status_code == 200
+
+
+async def test_a_session_with_a_call_in_progress_does_not_go(sim: Simulator) -> None:
+    sim.play("slow seconds=1")
+    async with two_callers(sim, max_sessions=1) as (ada, bob):
+        await ada.open_session()
+        async with ada.calling(1, "ask_gemini", prompt="Mine, until it is answered.") as response:
+            await sim.wait_for_call()
+            refused = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) > 0
+            await response.aread()
+        assert "simulated" in events(response)[-1]["result"]["content"][0]["text"]
+        assert (await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
+
+
+async def test_a_session_that_is_gone_is_no_dead_end_for_a_client_that_initializes(sim: Simulator) -> None:
+    async with two_callers(sim) as (ada, bob):
+        await ada.open_session()
+        gone = {"Mcp-Session-Id": "0" * 32}
+        for session in (gone, {"Mcp-Session-Id": ada.session["Mcp-Session-Id"]}):
+            answer = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT | session)
+            assert answer.status_code == 200
+            assert answer.headers["mcp-session-id"] != session["Mcp-Session-Id"]
+        assert (await bob.http.post("/mcp", json=LISTED, headers=ACCEPT | gone)).status_code == 404
+
+
+async def test_a_post_that_opens_no_session_costs_nobody_theirs(sim: Simulator) -> None:
+    async with two_callers(sim, max_sessions=1) as (ada, bob):
+        await ada.open_session()
+        assert (await bob.http.post("/mcp", json=LISTED, headers=ACCEPT)).status_code == 400
+        assert (await ada.http.post("/mcp", json=LISTED, headers=ACCEPT | ada.session)).status_code == 200
+
+
+async def test_one_caller_does_not_take_all_places_for_event_streams(sim: Simulator) -> None:
+    async with two_callers(sim, max_sessions=4) as (ada, bob), AsyncExitStack() as stack:
+        answers = [await stack.enter_async_context(ada.http.stream("GET", "/sse")) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 503, 503]
+        mine = await stack.enter_async_context(bob.http.stream("GET", "/sse"))
+        assert mine.status_code == 200
+
+
+# ------------------------------------------------------------ connections
+
+
+async def test_beyond_the_limit_a_connection_is_answered_503_and_health_has_its_own_place(
+    sim: Simulator,
+) -> None:
+    sim.play("slow seconds=20", "slow seconds=20")
+    async with served(sim, max_connections=2) as url, web(url) as http, AsyncExitStack() as stack:
+        for number in range(2):
+            response = await stack.enter_async_context(
+                http.calling(number, "ask_gemini", prompt=f"Hold a connection, {number}.")
+            )
+            assert response.status_code == 200
+        async with web(url) as late:
+            for _ in range(3):
+                refused = await late.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+                assert refused.status_code == 503
+                assert int(refused.headers["retry-after"]) > 0
+                assert refused.json()["error"] == "busy"
+            assert (await late.http.get("/healthz")).status_code == 200
+            assert (await late.http.get("/metrics")).status_code == 200
+
+
+async def test_a_burst_beyond_the_limit_is_answered_to_the_last(sim: Simulator) -> None:
+    async with served(sim, max_connections=8) as url:
+        streams = [await connect(url) for _ in range(24)]
+        heard: list[bytes] = []
+
+        async def ask(stream: SocketStream) -> None:
+            async with stream:
+                with suppress(anyio.BrokenResourceError):
+                    await stream.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                heard.append(await said(stream))
+
+        async with anyio.create_task_group() as tasks:
+            for stream in streams:
+                tasks.start_soon(ask, stream)
+    assert len(heard) == 24
+    assert all(answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")) for answer in heard)
+    assert sum(answer.startswith(b"HTTP/1.1 200") for answer in heard) >= 8
+
+
+async def test_a_place_is_free_again_when_its_connection_is_closed(sim: Simulator) -> None:
+    async with served(sim, max_connections=2) as url:
+        for _ in range(6):
+            async with web(url) as http:
+                assert (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
+
+        async def free() -> bool:
+            async with web(url) as http:
+                return (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
+
+        await became(free)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_an_ipv6_network_is_one_place(address: str, place: str) -> None:
+    assert place_of(address) == place
+
+
+def test_connections_of_one_address_are_as_many_as_would_still_be_free() -> None:
+    class Fake:
+        def __init__(self, address: str, port: int) -> None:
+            self.peer, self.address, self.place = (address, port), address, address
+            self.away = False
+
+        def turn_away(self) -> None:
+            self.away = True
+            connections.forget(self)  # type: ignore[arg-type]
+
+    connections = Connections(10, 1.0, lambda address: address == "proxy")
+    admitted = []
+    for port in range(8):
+        each = Fake("ada", port)
+        admitted.append(connections.admit(each))  # type: ignore[arg-type]
+        connections.set_used(each)  # type: ignore[arg-type]
+    assert admitted == [True] * 5 + [False] * 3
+    assert connections.admit(Fake("bob", 1))  # type: ignore[arg-type]
+    proxied = [connections.admit(Fake("proxy", port)) for port in range(4)]  # type: ignore[arg-type]
+    assert proxied == [True] * 4
