@@ -18,7 +18,8 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.wire.types import Call, DialectName, Usage
 
 _PROVIDER: Final = "gcp.gemini"
-_OPERATIONS: Final[Mapping[DialectName, str]] = {"chat": "chat", "native": "generate_content"}
+_OPERATIONS: Final[Mapping[DialectName, str]] = {"native": "generate_content"}
+"""What OpenTelemetry calls a dialect's operation, where it is not a chat."""
 _PORTS: Final = {"http": 80, "https": 443}
 Attributes = dict[str, str | bool | int | float | list[str]]
 
@@ -105,13 +106,13 @@ class Operation:
 def operation(call: Call, dialect: DialectName, base_url: str) -> Iterator[Operation]:
     """Make a generation an operation, and its span the current one, for as long as the block lasts."""
     asked: Attributes = {
-        "gen_ai.operation.name": _OPERATIONS[dialect],
+        "gen_ai.operation.name": _OPERATIONS.get(dialect, "chat"),
         "gen_ai.provider.name": _PROVIDER,
         "gen_ai.request.model": call.model,
         **_server(base_url),
     }
     with _tracer.start_as_current_span(
-        f"{_OPERATIONS[dialect]} {call.model}",
+        f"{_OPERATIONS.get(dialect, 'chat')} {call.model}",
         kind=SpanKind.CLIENT,
         attributes=asked | _request(call),
         # An exception's text may quote the answer.

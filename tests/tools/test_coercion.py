@@ -222,7 +222,7 @@ async def test_a_conversation_in_the_names_of_openai_and_langchain_is_the_same_c
     at: Desk, sim: Simulator, messages: list[dict[str, Any]]
 ) -> None:
     await at.call("ask_gemini", messages=OURS)
-    await at.call("ask_gemini", messages=messages)
+    await at.call("ask_gemini", messages=messages, fresh=True)
     first, second = (call.body for call in sim.calls)
     assert first == second
 
@@ -249,7 +249,8 @@ async def test_an_id_that_no_call_has_is_told_with_those_there_are(at: Desk, sim
 
 async def test_a_system_message_at_the_beginning_is_the_system_instruction(at: Desk, sim: Simulator) -> None:
     await at.call("ask_gemini", system="Be brief.", prompt="Why?")
-    await at.call("ask_gemini", messages=[{"role": "system", "content": "Be brief."}], prompt="Why?")
+    said = [{"role": "system", "content": "Be brief."}]
+    await at.call("ask_gemini", messages=said, prompt="Why?", fresh=True)
     first, second = (call.body for call in sim.calls)
     assert first == second
     with pytest.raises(InputError, match="a system instruction comes first"):
