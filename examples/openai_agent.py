@@ -87,4 +87,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if not os.environ.get("RUNAPI_TOKEN"):
+        sys.exit("Set RUNAPI_TOKEN, or start `runapi-mcp sim` and set what it prints.")
     anyio.run(main)

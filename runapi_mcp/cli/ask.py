@@ -2,12 +2,20 @@
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Final
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
+from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decoded, text_of, with_stdin
+from runapi_mcp.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    from runapi_mcp.cli.screen import Screen
+    from runapi_mcp.cli.client import Question
+    from runapi_mcp.wire.types import JsonValue
+
+_CLASS: Final = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*")
 
 EFFORTS: Final = ("low", "medium", "high")
 DEPTHS: Final = ("quick", "thorough")
@@ -55,6 +63,7 @@ def _add_ask(commands: Subparsers) -> None:
         help="attach a file, URL or data: URL; - attaches stdin; may be given again",
     )
     _add_model(ask)
+    _add_no_stdin(ask)
     ask.add_argument("--effort", dest="reasoning_effort", choices=EFFORTS, help="how hard to think")
     ask.add_argument(
         "--thoughts", dest="include_thoughts", action="store_true", help="show a summary of the thinking too"
@@ -84,6 +93,7 @@ def _add_search(commands: Subparsers) -> None:
     search.set_defaults(person=_tool, tool="search_web")
     search.add_argument("query", nargs="*", metavar="QUERY", help="the question; - is where stdin goes")
     _add_model(search)
+    _add_no_stdin(search)
     search.add_argument("--depth", choices=DEPTHS, help="how hard to search")
     search.add_argument("--recency", choices=AGES, help="how old pages may be")
     for name, what in (("include", "only this site"), ("exclude", "not this site")):
@@ -117,7 +127,11 @@ def _add_extract(commands: Subparsers) -> None:
         "files", nargs="*", metavar="FILE", help="material: files or URLs; without any, or with -, stdin"
     )
     extract.add_argument(
-        "-s", "--schema", required=True, metavar="FILE", help="JSON Schema of the result, or the JSON itself"
+        "-s",
+        "--schema",
+        required=True,
+        metavar="FILE",
+        help="JSON Schema of the result: a file, - for stdin, the JSON itself, or pydantic's module:Class",
     )
     extract.add_argument("--instructions", metavar="TEXT", help="what to look for, units, what to skip")
     extract.add_argument("--many", action="store_true", help="extract a list of items of the schema")
@@ -125,12 +139,19 @@ def _add_extract(commands: Subparsers) -> None:
         "--max-repairs", type=int, metavar="N", help="tries after a wrong answer. Default: 1"
     )
     _add_model(extract)
+    _add_no_stdin(extract)
     _add_json(extract)
 
 
 def _add_model(parser: Parser) -> None:
     parser.add_argument(
         "-m", "--model", dest="which_model", metavar="ID", help="runapi-mcp models shows them"
+    )
+
+
+def _add_no_stdin(parser: Parser) -> None:
+    parser.add_argument(
+        "--no-stdin", action="store_true", help="leave a pipe on stdin alone, unless - is given"
     )
 
 
@@ -143,28 +164,178 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
 
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
-    from runapi_mcp.cli.questions import question_of
-    from runapi_mcp.cli.view import EXIT_CODES, Paper, as_json, printed
+    from runapi_mcp.cli.screen import screen_for
+    from runapi_mcp.cli.view import EXIT_CODES, as_json, printed
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
     question = question_of(given, around)
     settings = around.settings()
     logs.configure(settings, around.err)
+    screen = screen_for(around.out, around.err, around.env, quiet=given.json)
     keyring = own_key(settings, around.env, PERSON_SECONDS)
-    outcome = anyio.run(perform, question, settings, _screen(given, around), keyring)
+    outcome = anyio.run(perform, question, settings, screen.show, keyring)
     if given.json:
         around.say_json(json.dumps(as_json(outcome), ensure_ascii=False, indent=2))
         return EXIT_CODES[outcome.ending]
-    terminal = around.out.isatty()
-    return printed(outcome, Paper(around.out, around.say, around.say_json, around.note, terminal))
+    return printed(outcome, screen, around)
 
 
-def _screen(given: argparse.Namespace, around: Surroundings) -> "Screen":
-    """Return what shows the growing answer: all of it where it will be printed, else a line beside it."""
-    from runapi_mcp.cli.screen import live_screen, no_screen
+def question_of(given: argparse.Namespace, around: Surroundings) -> "Question":
+    """Return the question that a command line stands for.
 
-    if given.json:
-        return no_screen
-    if around.out.isatty():
-        return live_screen(around.out, with_text=True)
-    return live_screen(around.err, with_text=False) if around.err.isatty() else no_screen
+    Raises:
+        InputError: It cannot be asked; nothing was sent.
+        SystemExit: It asks nothing; how it is written was said.
+    """
+    match given.tool:
+        case "ask_gemini":
+            return _ask(given, around)
+        case "search_web":
+            return _search(given, around)
+        case "extract_json":
+            return _extract(given, around)
+        case _:
+            return _question(given)
+
+
+def _ask(given: argparse.Namespace, around: Surroundings) -> "Question":
+    stdin = Stdin(around.stdin, around.note, closed=given.no_stdin)
+    files: list[str] = given.files or []
+    if STDIN in files:
+        if STDIN in given.prompt or files.count(STDIN) > 1:
+            raise InputError("There is one stdin.", advice="Give - once.")
+        attached = data_url(stdin.wanted())
+        given.files = [attached if file == STDIN else file for file in files]
+        given.prompt = " ".join(given.prompt)
+    else:
+        given.prompt = with_stdin(given.prompt, stdin)
+    for name in ("messages", "functions"):
+        if (written := getattr(given, name)) is not None:
+            setattr(given, name, _json(written))
+    if not given.prompt and not given.messages:
+        given.parser.error("what is the question? Type it, or pipe it in.")
+    return _question(given, files)
+
+
+def _search(given: argparse.Namespace, around: Surroundings) -> "Question":
+    given.query = with_stdin(given.query, Stdin(around.stdin, around.note, closed=given.no_stdin))
+    if not given.query:
+        given.parser.error("what is the question? Type it, or pipe it in.")
+    return _question(given)
+
+
+def _extract(given: argparse.Namespace, around: Surroundings) -> "Question":
+    stdin = Stdin(around.stdin, around.note, closed=given.no_stdin)
+    if given.schema == STDIN:
+        if not given.files or STDIN in given.files:
+            raise InputError(
+                "There is one stdin, and the schema is to come from it.", advice="Name the material's files."
+            )
+        given.schema = _parsed(stdin.wanted(), "What came on stdin")
+        return _question(given, given.files)
+    named: list[str] = given.files or [STDIN]
+    if not given.files and not stdin.offers:
+        given.parser.error("what is to be read? Name files, or pipe it in.")
+    given.schema = _class_schema(given.schema) if _CLASS.fullmatch(given.schema) else _json(given.schema)
+    if named.count(STDIN) > 1:
+        raise InputError("There is one stdin.", advice="Give - once.")
+    if STDIN in named:
+        _take_stdin(given, named, stdin.wanted())
+    return _question(given, named)
+
+
+def _take_stdin(given: argparse.Namespace, named: Sequence[str], content: bytes) -> None:
+    """Make what was piped in the text to extract from; beside files, or if it is no text, a file."""
+    if not content.strip():
+        raise InputError("Nothing came on stdin.", advice="Name files, or pipe text in.")
+    if len(named) == 1:
+        try:
+            given.text, given.files = text_of(content), None
+        except InputError:
+            pass
+        else:
+            return
+    given.files = [data_url(content) if file == STDIN else file for file in named]
+
+
+def _question(given: argparse.Namespace, files: Sequence[str] = ()) -> "Question":
+    """Return the question that the flags stand for: those that are named as an argument of the tool."""
+    # Not at the top: what a tool takes need not be imported to show a command's help.
+    from runapi_mcp.cli.client import Question
+    from runapi_mcp.tools import TOOLS
+
+    # --model is a setting too, and given.model that setting.
+    chosen = vars(given) | {"model": getattr(given, "which_model", None)}
+    known = [field.alias or name for name, field in TOOLS[given.tool].args.model_fields.items()]
+    arguments = {name: value for name in known if _is_given(value := chosen.get(name))}
+    return Question(given.tool, arguments, [file for file in files if file != STDIN])
+
+
+def _is_given(value: object) -> bool:
+    """Whether a flag was given; 0 is a value."""
+    return value is not None and value is not False and value not in ([], "")
+
+
+def _json(named: str) -> "JsonValue":
+    """Return the JSON that is in a file, or that was typed itself.
+
+    Raises:
+        InputError: It is none.
+    """
+    if named.lstrip().startswith(("{", "[")):
+        return _parsed(named.encode(), "What was typed")
+    try:
+        return _parsed(_content(Path(named).expanduser()), named)
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{named} cannot be read ({why}).", advice="") from None
+
+
+def _parsed(content: bytes, what: str) -> "JsonValue":
+    try:
+        return cast("JsonValue", json.loads(decoded(content)))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} cannot be read as JSON ({error}).", advice="") from None
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file; what has no end, such as a device, is not read to it."""
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path} cannot be read as JSON (it has more than {MOST_BYTES // 1_000_000} MB).")
+    return content
+
+
+def _class_schema(named: str) -> "JsonValue":
+    """Return the JSON Schema of a class of pydantic's, or of a type that pydantic knows, by `module:Class`.
+
+    The module is imported, from the working directory too: a person named it.
+
+    Raises:
+        InputError: There is none, importing it fails, or it has no schema.
+    """
+    import importlib
+    import sys
+
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    module, _, name = named.partition(":")
+    sys.path.insert(0, ".")
+    try:
+        kind: Any = importlib.import_module(module)
+        for part in name.split("."):
+            kind = getattr(kind, part)
+        return cast("JsonValue", TypeAdapter(kind).json_schema())
+    except PydanticUserError as error:
+        raise InputError(
+            f"{named} has no JSON Schema ({error.message.splitlines()[0]}).", advice=""
+        ) from None
+    except Exception as error:  # noqa: BLE001  # importing runs a stranger's module
+        raise InputError(
+            f"{named} cannot be imported ({type(error).__name__}: {one_line(str(error), 200)}).",
+            advice="It takes module:Class, with the module in the working directory or installed.",
+        ) from None
+    finally:
+        sys.path.remove(".")

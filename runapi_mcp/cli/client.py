@@ -1,16 +1,16 @@
 """One call of a tool in this process, watched as it grows; Ctrl-C keeps what there is."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
 from pydantic import ValidationError
 
-from runapi_mcp.cli.screen import Screen
+from runapi_mcp.cli.screen import Watch
 from runapi_mcp.errors import InputError, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
@@ -25,6 +25,8 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import JsonObject
 
 Ending: TypeAlias = Literal["complete", "partial", "failed", "refused", "interrupted"]
+
+Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000
 _LONGEST: Final = 3600.0
@@ -71,14 +73,14 @@ class _Watched:
 
 
 async def perform(
-    question: Question, settings: Settings, screen: Screen, own_key: OwnKey | None = None
+    question: Question, settings: Settings, show: Show, own_key: OwnKey | None = None
 ) -> Outcome:
     """Carry a question out and return what came of it, however it ended.
 
     Args:
         question: What is asked.
         settings: What can be set.
-        screen: Shows what goes on.
+        show: Shows what goes on until it is cancelled.
         own_key: Finds the key, if a keyring has it.
     """
     watched = _Watched()
@@ -88,7 +90,7 @@ async def perform(
     interrupts = _Interrupts()
     reply = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.minded(watched), _shown(watched, screen):
+        async with generations.open(), interrupts.minded(watched), _shown(watched, show):
             try:
                 reply = await _reply(question, run)
             except RunapiError as error:
@@ -171,9 +173,9 @@ class _Interrupts:
 
 
 @asynccontextmanager
-async def _shown(watched: _Watched, screen: Screen) -> AsyncIterator[None]:
+async def _shown(watched: _Watched, show: Show) -> AsyncIterator[None]:
     """Show what is followed for as long as the block lasts."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(screen, lambda: watched.generation)
+        tasks.start_soon(show, lambda: watched.generation)
         yield
         tasks.cancel_scope.cancel()

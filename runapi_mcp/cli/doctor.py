@@ -2,22 +2,27 @@
 
 import argparse
 import json
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runapi_mcp.cli.install import launch_of, machine_of
 from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command
 from runapi_mcp.errors import SettingsError
+from runapi_mcp.settings import KEY_NAMES
 
 if TYPE_CHECKING:
     from runapi_mcp.doctor import Patient
     from runapi_mcp.settings import Settings
 
 
+_SHORT: Final = 7
+
+
 def add_doctor(commands: Subparsers) -> None:
-    """Add doctor."""
+    """Add doctor and report."""
     doctor = add_command(
         commands,
         "doctor",
@@ -28,6 +33,65 @@ def add_doctor(commands: Subparsers) -> None:
     doctor.set_defaults(person=_doctor)
     doctor.add_argument("--yes", action="store_true", help="make the tiny call that costs a few tokens")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+    report = add_command(
+        commands,
+        "report",
+        "write what a report of a fault needs, without key and content",
+        takes="[OPTIONS]",
+        description="Print versions, settings and what doctor finds. The key, passwords and the home "
+        "folder's path are taken out; questions, answers and files are not in it.",
+        examples=["runapi-mcp report > report.md"],
+    )
+    report.set_defaults(person=_report)
+
+
+def _report(_given: argparse.Namespace, around: Surroundings) -> int:
+    import anyio
+
+    return anyio.run(_write_report, around)
+
+
+async def _write_report(around: Surroundings) -> int:
+    import platform
+
+    from runapi_mcp import __version__
+    from runapi_mcp.doctor import examine, line
+    from runapi_mcp.settings import options
+
+    nobody = argparse.Namespace(yes=False, json=True)
+    lines = [
+        "# runapi-mcp report",
+        "",
+        f"- runapi-mcp {__version__}",
+        f"- Python {platform.python_version()}",
+    ]
+    lines += [f"- {platform.platform()}", "", "## Settings", ""]
+    given = {option.env: {**around.env, **around.variables}.get(option.env, "") for option in options()}
+    lines += [f"- {name}: {_without_password(value)}" for name, value in given.items() if value.strip()]
+    lines += [f"- {name}: set" for name in KEY_NAMES if around.env.get(name, "").strip()]
+    lines += ["", "## doctor", ""]
+    lines += [f"- {line(finding)}" async for finding in examine(_patient(nobody, around))]
+    around.say(_redacted("\n".join(lines), around))
+    return 0
+
+
+def _without_password(value: str) -> str:
+    return re.sub(r"(?<=://)[^/\s]*@", "…@", value)
+
+
+def _redacted(text: str, around: Surroundings) -> str:
+    """Return a text without the key, under whatever name it is set, and without the home folder's path."""
+    for name in (*KEY_NAMES, "GOOGLE_API_KEY"):
+        if len(secret := around.env.get(name, "").strip()) > _SHORT:
+            text = text.replace(secret, "[key]")
+    home = machine_of(around).home
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def examine_here(around: Surroundings) -> int:
+    """Print what doctor finds, without a call that costs anything; return its exit code."""
+    return _doctor(argparse.Namespace(yes=False, json=False), around)
 
 
 def _doctor(given: argparse.Namespace, around: Surroundings) -> int:

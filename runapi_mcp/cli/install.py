@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
 from runapi_mcp.errors import InputError
@@ -33,7 +33,22 @@ def add_install(commands: Subparsers) -> None:
     install.add_argument("host", nargs="?", metavar="HOST", help="such as codex or cursor; --list shows all")
     install.add_argument("--list", action="store_true", help="show every host, its config, and what is in it")
     install.add_argument("--json", action="store_true", help="with --list: as JSON")
+    install.add_argument(
+        "--no-always-load",
+        action="store_true",
+        help="Claude Code: have the tools looked up when they are needed",
+    )
     _add_key_flags(install)
+    setup = add_command(
+        commands,
+        "setup",
+        "find the hosts on this machine, and add this server to them",
+        takes="",
+        description="Find the hosts on this machine, ask for the key and for folders once, add this server "
+        "to the hosts you name, and examine what they would see.",
+        examples=["runapi-mcp setup"],
+    )
+    setup.set_defaults(person=_setup)
     uninstall = add_command(
         commands,
         "uninstall",
@@ -84,14 +99,110 @@ def _install(given: argparse.Namespace, around: Surroundings) -> int:
         return 0
     if given.json or not given.host:
         given.parser.error("--json goes with --list." if given.json else _which_host())
+    if given.host == "claude" and _can_ask(around):
+        given.host = _which_claude(around)
     host = hosts.host_named(given.host)
     wish = _wish(given, around)
+    if _is_undecided(host, wish, around):
+        wish = _with_key(wish, around)
+    _install_into(host, machine, wish, around)
+    return 0
+
+
+def _install_into(host: "Host", machine: "Machine", wish: "Wish", around: Surroundings) -> None:
+    from runapi_mcp import hosts
+
     if wish.from_keyring and not wish.only_print:
         _check_keyring(around)
     hosts.install(host, machine, wish, around.say)
     if not host.inherits and (lost := _not_handed_on(around)):
         around.note(_lost(host, lost))
-    return 0
+
+
+def _can_ask(around: Surroundings) -> bool:
+    return around.stdin.isatty() and around.err.isatty()
+
+
+def _ask(question: str, around: Surroundings) -> str:
+    around.err.write(question)
+    return around.stdin.readline().strip()
+
+
+def _which_claude(around: Surroundings) -> str:
+    """Return which of the two is meant; what is no answer is left for the refusal that names both."""
+    said = _ask("Which Claude: 1 the desktop app, 2 Claude Code in the terminal? [1/2] ", around)
+    return {"1": "claude-desktop", "2": "claude-code"}.get(said, "claude")
+
+
+def _is_undecided(host: "Host", wish: "Wish", around: Surroundings) -> bool:
+    """Whether it is open where a server would get its key, and somebody is there to ask."""
+    decided = wish.only_print or wish.without_key or wish.from_keyring or wish.stored or wish.key_variable
+    if decided or wish.project or not _can_ask(around):
+        return False
+    return host.key == "store" or around.settings().key is None
+
+
+def _with_key(wish: "Wish", around: Surroundings) -> "Wish":
+    """Return a wish with the key that is set or typed, kept where its owner says."""
+    import anyio
+
+    from runapi_mcp.cli.key import read_key
+    from runapi_mcp.errors import KeyringFailed
+    from runapi_mcp.key import Keychain, check_installed
+
+    try:
+        check_installed()
+    except KeyringFailed as missing:
+        around.note(f"{missing.what} The key will stand in the config's file. {missing.advice}")
+        return replace(wish, stored=around.settings().key or read_key(around))
+    key = around.settings().key or read_key(around)
+    if (
+        _ask("Keep it in this machine's keyring, or in the config's file? [K/f] ", around)
+        .lower()
+        .startswith("f")
+    ):
+        return replace(wish, stored=key)
+    anyio.run(Keychain(around.settings().base_url, around.env).keep, key)
+    return replace(wish, from_keyring=True, launch=launch_of(around, extra="keyring"))
+
+
+def _seems_used(config: Path, machine: "Machine") -> bool:
+    """Whether a host with this config seems to be on the machine: the config is there, or a folder for it."""
+    return config.exists() or (config.parent != Path(machine.home) and config.parent.is_dir())
+
+
+def _setup(_given: argparse.Namespace, around: Surroundings) -> int:
+    from runapi_mcp import hosts
+    from runapi_mcp.cli.doctor import examine_here
+    from runapi_mcp.errors import RunapiError
+
+    if not _can_ask(around):
+        raise InputError("setup asks, and nobody is here to answer.", advice="Use runapi-mcp install HOST.")
+    machine = machine_of(around)
+    found = [row for row in hosts.listed(machine) if _seems_used(row.path, machine)]
+    if not found:
+        raise InputError(
+            "No host was found on this machine.", advice="runapi-mcp install HOST makes its config."
+        )
+    for row in found:
+        around.say(f"{row.host.id:15} {row.state:14} {row.path}")
+    said = _ask(f"Add this server to which? [{' '.join(row.host.id for row in found)}] ", around)
+    chosen = [hosts.host_named(name) for name in said.replace(",", " ").split()] or [
+        row.host for row in found
+    ]
+    folders = _ask("Folders whose files may be sent to a model, separated by commas? [none] ", around)
+    wish = _with_key(hosts.Wish(launch_of(around)), around)
+    if folders:
+        allowed = ("--allow-dir", folders)
+        wish = replace(wish, launch=replace(wish.launch, args=(*wish.launch.args, *allowed)))
+    for host in chosen:
+        around.say(f"\n── {host.title}")
+        try:
+            _install_into(host, machine, wish, around)
+        except RunapiError as error:  # the others can be set up all the same
+            around.note(f"runapi-mcp: {error}")
+    around.say("\n── doctor")
+    return examine_here(around)
 
 
 def _lost(host: "Host", options: "Sequence[Option]") -> str:
@@ -186,13 +297,21 @@ def _wish(given: argparse.Namespace, around: Surroundings) -> "Wish":
         from_keyring=from_keyring,
         only_print=given.print,
         config=Path(given.config) if given.config else None,
-        project=_project() if given.project else None,
+        project=_project(around) if given.project else None,
+        always_load=not getattr(given, "no_always_load", False),
     )
 
 
-def _project() -> Path:
+_ROOT_MARKS: Final = (".git", ".hg", ".mcp.json", ".cursor", ".vscode", ".codex", ".gemini", "opencode.json")
+
+
+def _project(around: Surroundings) -> Path:
+    """Return the project's folder: the nearest one from here upwards that looks like one, below the home."""
     try:
-        return Path.cwd()
+        here, home = Path.cwd(), Path(machine_of(around).home)
+        above = [here, *(folder for folder in here.parents if folder != home and folder not in home.parents)]
+        marks = (folder for folder in above if any((folder / mark).exists() for mark in _ROOT_MARKS))
+        return next((folder for folder in above if (folder / ".git").exists()), None) or next(marks, here)
     except OSError:
         raise InputError(
             "The working directory is not there any more.", advice="Change to the project's folder."

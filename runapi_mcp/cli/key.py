@@ -42,14 +42,14 @@ def _key(given: argparse.Namespace, around: Surroundings) -> int:
     match given.deed:
         case "set":
             # Read here: what a person types is not waited for inside an event loop.
-            return anyio.run(_set, keychain, _typed(around), around)
+            return anyio.run(_set, keychain, read_key(around), around)
         case "forget":
             return anyio.run(_forget, keychain, around)
         case _:
             return anyio.run(_where, keychain, around)
 
 
-def _typed(around: Surroundings) -> "SecretStr":
+def read_key(around: Surroundings) -> "SecretStr":
     """Return a key from a prompt that does not show it, or from stdin.
 
     Raises:

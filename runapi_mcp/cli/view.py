@@ -1,22 +1,25 @@
-"""An outcome as it is printed: for a person, for a pipe, for a program."""
+"""An outcome as it is printed, while it grows and at its end: for a person, for a pipe, for a program."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, TextIO
+from textwrap import wrap
+from typing import Any, Final, Literal
 
 from runapi_mcp.cli.client import Ending, Outcome
 from runapi_mcp.cli.outlet import partial, told
-from runapi_mcp.cli.screen import console_on, printable
+from runapi_mcp.cli.parser import Surroundings
+from runapi_mcp.cli.screen import Growing, Screen, printable
 from runapi_mcp.tools import asked_for
 from runapi_mcp.wire.types import JsonObject
 
 _ABILITIES: Final = {
-    "search": "SEARCH",
+    "search": "search",
     "structured_output": "JSON",
-    "function_calling": "FUNCTIONS",
-    "files": "FILES",
+    "function_calling": "functions",
+    "files": "files",
 }
+_COLUMNS: Final = 79
 _REDIRECT: Final = " (a Google redirect link; it expires)"
 
 
@@ -43,13 +46,6 @@ class Sheet:
         """What follows the answer."""
         calls = json.dumps(self.calls, ensure_ascii=False, indent=2) if self.calls else ""
         return tuple(block for block in (f"Sources:\n{self.sources}" if self.sources else "", calls) if block)
-
-    @property
-    def plain(self) -> str:
-        """All of it, for a pipe."""
-        lead = f"Thinking:\n{self.thoughts}\n\nAnswer:" if self.thoughts else ""
-        text = f"{lead}\n{self.text}" if lead else self.text
-        return "\n\n".join(block for block in (text, *self.below) if block)
 
 
 def sheet_of(outcome: Outcome) -> Sheet:
@@ -80,23 +76,27 @@ def _sources(structured: JsonObject) -> str:
 
 
 def _table(structured: JsonObject) -> str:
-    """Return the models, a line each, and the defaults."""
+    """Return the models in 80 columns: a line each, what is said of it below, and the defaults."""
     models: Any = structured.get("models", [])
-    rows = [["MODEL", *_ABILITIES.values(), "EFFORT", "NOTE"], *map(_row, models)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    width = max((len(model["id"]) for model in models), default=0)
+    lines = [line for model in models for line in _rows(model, width)]
     default, search = structured.get("default"), structured.get("search_default")
     return "\n".join([*lines, "", f"Default: {default}; for search: {search}."])
 
 
-def _row(model: Mapping[str, Any]) -> list[str]:
-    if not model["known"]:
-        stands = f"stands for {model['stands_for']}" if "stands_for" in model else "abilities not known"
-        return [model["id"], *("?" for _ in _ABILITIES), "?", stands]
-    able = ["yes" if model[name] else "no" for name in _ABILITIES]
-    efforts = "/".join(model["reasoning_effort"]) or "no"
+def _rows(model: Mapping[str, Any], width: int) -> Iterator[str]:
+    """Yield a model's line and what is said of it."""
     stands = f"Stands for {model['stands_for']}." if "stands_for" in model else ""
-    return [model["id"], *able, efforts, " ".join(part for part in (stands, model.get("note", "")) if part)]
+    if not model["known"]:
+        yield f"{model['id']:{width}}  what it can do is not known"
+    else:
+        efforts = f"Effort: {'/'.join(model['reasoning_effort'])}." if model["reasoning_effort"] else ""
+        able = [short for name, short in _ABILITIES.items() if model[name]]
+        yield f"{model['id']:{width}}  {', '.join(['text', 'images', *able])}"
+        stands = " ".join(
+            part for part in (stands, model.get("note", ""), efforts and f"Takes {efforts}.") if part
+        )
+    yield from wrap(stands, _COLUMNS, initial_indent="    ", subsequent_indent="    ")
 
 
 EXIT_CODES: Final[dict[Ending, int]] = {
@@ -108,50 +108,28 @@ EXIT_CODES: Final[dict[Ending, int]] = {
 }
 """What a shell is told."""
 
-Say = Callable[[str], None]
-
 _OF_A_HANDLE: Final = ("handle", "next_offset", "notes", "note")
 """What a structured result says of a generation that ends with this process, or in words for models."""
 
 
-@dataclass(frozen=True)
-class Paper:
-    """Where an outcome is printed.
-
-    Attributes:
-        out: The terminal, if there is one.
-        say: Told the answer, for stdout.
-        say_json: The same, where it is JSON.
-        note: Told what is said about it, for stderr.
-        terminal: Whether a person reads `out` on a terminal.
-    """
-
-    out: TextIO
-    say: Say
-    say_json: Say
-    note: Say
-    terminal: bool
-
-
-def printed(outcome: Outcome, paper: Paper) -> int:
-    """Print an outcome and return the exit code it stands for.
+def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
+    """Print what the screen has not shown yet of an outcome, and return the exit code it stands for.
 
     The answer and its sources go to stdout, all that is said about them to stderr.
     """
     if outcome.reply.is_error:
-        paper.note(f"runapi-mcp: {printable(_failure(outcome))}")
+        screen.finish(None)
+        around.note(f"runapi-mcp: {printable(_failure(outcome))}")
         return EXIT_CODES[outcome.ending]
     sheet = sheet_of(outcome)
-    if paper.terminal:
-        _print_for_eyes(sheet, paper)
-    elif sheet.kind == "json":
-        paper.say_json(sheet.plain)
+    if sheet.kind == "json" and not around.out.isatty():
+        around.say_json(sheet.text)
     else:
-        paper.say(sheet.plain)
+        screen.finish(Growing(sheet.text, sheet.thoughts, sheet.below, sheet.kind))
     for note in _notes(outcome):
-        paper.note(printable(note))
-    if paper.terminal and (receipt := _receipt_line(outcome)):
-        paper.note(receipt)
+        around.note(printable(note))
+    if around.out.isatty() and (receipt := _receipt_line(outcome)):
+        around.note(receipt)
     return EXIT_CODES[outcome.ending]
 
 
@@ -193,25 +171,6 @@ def _code(outcome: Outcome) -> str:
     """Return the stable code of what went wrong, if anything did."""
     error = outcome.reply.error or (outcome.view.error if outcome.view else None)
     return error.code if error is not None else outcome.reply.code
-
-
-def _print_for_eyes(sheet: Sheet, paper: Paper) -> None:
-    """Print Markdown as it is meant to look, JSON in colours, and what has lines of its own as it is."""
-    from rich.markdown import Markdown
-    from rich.syntax import Syntax
-    from rich.text import Text
-
-    console = console_on(paper.out)
-    if sheet.thoughts:
-        console.print(Text(f"{printable(sheet.thoughts)}\n", style="dim"))
-    if sheet.kind == "json":
-        console.print(Syntax(printable(sheet.text), "json", background_color="default", word_wrap=True))
-    elif sheet.kind == "markdown":
-        console.print(Markdown(printable(sheet.text)))
-    else:
-        paper.say(printable(sheet.text))
-    for lines in sheet.below:
-        paper.say(f"\n{printable(lines)}")
 
 
 def _receipt_line(outcome: Outcome) -> str:

@@ -14,7 +14,7 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.doctor.findings import Finding, as_json, line, verdict
+from runapi_mcp.doctor.findings import Finding, as_json, line, merge_hosts, verdict
 from runapi_mcp.doctor.hosts import check_hosts
 from runapi_mcp.doctor.local import (
     Installed,
@@ -28,7 +28,7 @@ from runapi_mcp.doctor.local import (
 )
 from runapi_mcp.doctor.network import check_call, check_models, check_reach
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.hosts import Launch, Machine
+from runapi_mcp.hosts import HOSTS, Launch, Machine
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 
@@ -76,7 +76,14 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         yield check_proxy(patient.machine.env, settings.base_url)
         async for finding in _outwards(patient, settings):
             yield finding
+    held = []
     async for finding in check_hosts(patient.machine, patient.project, patient.which, perf_counter):
+        # One fault of this machine shows in every host, and is told once; what is well is told as it is seen.
+        if finding.status == "fail" or finding.check == "host-env":
+            held.append(finding)
+        else:
+            yield finding
+    for finding in merge_hosts(held, {host.id: host.title for host in HOSTS.values()}):
         yield finding
 
 

@@ -1,7 +1,7 @@
 """A finding: what one check saw, whose move it is, and what mends it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from runapi_mcp.wire.types import JsonObject
@@ -44,7 +44,7 @@ def line(finding: Finding) -> str:
     said = f"{_MARKS[finding.status]} {name}: {finding.what}"
     if not finding.mend:
         return said
-    whose = f"({finding.move} to mend) " if finding.move not in ("", "yours") else ""
+    whose = f"({finding.move} to fix) " if finding.move not in ("", "yours") else ""
     return f"{said}\n    → {whose}{finding.mend}"
 
 
@@ -56,7 +56,36 @@ def verdict(findings: Iterable[Finding]) -> str:
         return "Nothing is wrong."
     if not broken:
         return f"Nothing keeps the server from working; {doubtful} to look at."
-    return f"{broken} to mend, {doubtful} to look at."
+    return f"{broken} to fix, {doubtful} to look at."
+
+
+def merge_hosts(findings: Iterable[Finding], titles: Mapping[str, str]) -> list[Finding]:
+    """Return findings of which those that say the same of several hosts are one.
+
+    Args:
+        findings: What was found.
+        titles: What people call each host.
+    """
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.check, finding.status, _of_any(finding.what, finding, titles)), []).append(
+            finding
+        )
+    return [_merged(group, what, titles) for (_, _, what), group in alike.items()]
+
+
+def _merged(group: list[Finding], what: str, titles: Mapping[str, str]) -> Finding:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    mends = dict.fromkeys(_of_any(finding.mend, finding, titles) for finding in group)
+    return replace(first, what=what, mend=" ".join(mends), host=", ".join(finding.host for finding in group))
+
+
+def _of_any(text: str, finding: Finding, titles: Mapping[str, str]) -> str:
+    """Return a sentence about a host as one about any."""
+    text = text.replace(f"install {finding.host}", "install HOST")
+    return text.replace(titles.get(finding.host) or finding.host or "\0", "the host")
 
 
 def as_json(findings: Iterable[Finding]) -> JsonObject:

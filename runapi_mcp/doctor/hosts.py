@@ -16,7 +16,17 @@ from runapi_mcp import __version__
 from runapi_mcp.doctor.findings import Finding, Status, ok
 from runapi_mcp.doctor.local import Which, key_from_keyring
 from runapi_mcp.errors import KeyMissing, quoted
-from runapi_mcp.hosts import ConfigError, Host, Machine, Wiring, configs, entries_naming_us, mentions_us
+from runapi_mcp.hosts import (
+    KEYRING_VARIABLE,
+    ConfigError,
+    Host,
+    Machine,
+    Wiring,
+    configs,
+    entries_naming_us,
+    has_mark,
+    mentions_us,
+)
 from runapi_mcp.settings import KEY_NAMES, Settings, for_host, options
 
 _LINE: Final = 4 * 1024 * 1024
@@ -249,6 +259,10 @@ async def check_hosts(
             none = none and finding.status != "fail"
             yield finding
             continue
+        if entries and has_mark(host, path):
+            mend = f"runapi-mcp install {host.id} writes it without; or save it as UTF-8 without BOM."
+            what = f"{path} begins with a byte order mark, which {host.title} does not read."
+            yield Finding("host", "fail", what, "yours", mend, host.id)
         for name, wiring in entries.items():
             none = False
             entry = Entry(host, name, wiring, project if in_project else None)
@@ -289,6 +303,8 @@ async def _check_entry(
         if finding.status == "fail":
             return
     yield await _key(entry, env)
+    if (finding := _from_menu(entry, machine)) is not None:
+        yield finding
     command = which(wiring.launch.command, env.get("PATH", "")) or wiring.launch.command
     folder = str(entry.project or machine.home)
     spawn = Spawn((command, *wiring.launch.args), env, folder, host.modern)
@@ -351,6 +367,30 @@ async def _key(entry: Entry, env: dict[str, str]) -> Finding:
     else:
         mend = f"Set {KEY_NAMES[0]} in the environment that {host.title} is started from."
     return entry.found("fail", what, mend, check="host-key")
+
+
+def _from_menu(entry: Entry, machine: Machine) -> Finding | None:
+    """Return that a host started from a menu lacks a variable that its config goes by, if it does.
+
+    Such a host has what the session has, not what a shell's start-up files set.
+    """
+    host, wiring = entry.host, entry.wiring
+    if not host.menu or machine.platform == "windows":  # which has one environment for both
+        return None
+    named = [name for text in wiring.env.values() if host.reference for name in host.reference.names(text)]
+    if not named and host.inherits and not {*KEY_NAMES, KEYRING_VARIABLE} & wiring.env.keys():
+        named = [name for name in KEY_NAMES if name in machine.env][:1]
+    lacking = [
+        name for name in (*named, *wiring.forward) if name in machine.env and not machine.session_sets(name)
+    ]
+    if not lacking:
+        return None
+    what = f"{', '.join(lacking)} is set in this shell, and {host.title} lacks it when started from a menu."
+    mend = (
+        f"Start {host.title} from a shell, set it for the whole session, or run runapi-mcp install {host.id} "
+        "--keyring or --store-key."
+    )
+    return entry.found("warn", what, mend, check="host-env")
 
 
 async def _key_in_keyring(entry: Entry, settings: Settings, env: dict[str, str]) -> Finding:

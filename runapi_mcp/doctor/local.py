@@ -16,6 +16,8 @@ from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
 _LEAST_PYTHON: Final = (3, 11)
 _NEEDED: Final = ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema", "ruamel.yaml")
 _PROXIES: Final = ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY")
+_PROGRAM: Final = "runapi-mcp"
+_MOST_LAUNCHER: Final = 1 << 20
 _SHORT_KEY: Final = 16
 _AGAIN: Final = (
     "Install it again: uv tool install --force runapi-mcp, pipx reinstall runapi-mcp, or "
@@ -58,7 +60,7 @@ def check_versions(running: str, installed: Installed) -> Finding:
 
 
 def check_launcher(launch: Launch, machine: Machine, which: Which) -> Finding:
-    """The launcher is found on PATH, by a shell and by a host that was started from a menu."""
+    """The launcher is found on PATH, by a shell and by a host that was started from a menu, and is ours."""
     name = PurePath(launch.command).stem
     shell, bare = which(name, machine.env.get("PATH", "")), which(name, machine.bare_path())
     if not shell:
@@ -69,10 +71,25 @@ def check_launcher(launch: Launch, machine: Machine, which: Which) -> Finding:
             "yours",
             f"Add {Path(launch.command).parent} to PATH; runapi-mcp install HOST writes the whole path.",
         )
+    if (first := which(_PROGRAM, machine.env.get("PATH", ""))) and _is_another(first, launch):
+        what = f"{first}, the first runapi-mcp on PATH, is another program; RunAPI's npm package brings one."
+        folder = Path(launch.command).parent
+        mend = f"Put {folder} before it in PATH; runapi-mcp install HOST writes the whole path."
+        return Finding("launcher", "warn", what, "yours", mend)
     if not bare:
         said = f"{shell}; a host started from a menu would not find it by name, so install writes the path"
         return ok("launcher", said)
     return ok("launcher", shell)
+
+
+def _is_another(found: str, launch: Launch) -> bool:
+    """Whether a program of our name is not this one: pip's and uv's launchers name the module they start."""
+    try:
+        same = Path(found).resolve() == Path(launch.command).resolve()
+        with Path(found).open("rb") as file:
+            return not same and b"runapi_mcp" not in file.read(_MOST_LAUNCHER)
+    except OSError:
+        return False
 
 
 async def key_from_keyring(settings: Settings, env: Mapping[str, str]) -> SecretStr | KeyMissing | None:

@@ -77,14 +77,14 @@ def _clock(seen: Probe, now: datetime) -> Finding:
 
 
 async def check_models(settings: Settings, upstream: Upstream) -> AsyncIterator[Finding]:
-    """The key is taken, and the models that the tools use exist."""
+    """RunAPI accepts the key, and the models that the tools use exist."""
     try:
         live = await upstream.models(key=settings.need_key())
     except RunapiError as error:
         yield _refused("models", error)
         return
     ids = {model.id for model in live}
-    yield ok("models", f"the key is taken; {len(ids)} Gemini models")
+    yield ok("models", f"RunAPI accepts the key; {len(ids)} Gemini models")
     wanted = {"RUNAPI_MCP_MODEL": settings.model, "RUNAPI_MCP_SEARCH_MODEL": settings.search_model}
     for variable, model in wanted.items():
         if not {model, ALIASES.get(model, model)} & ids:

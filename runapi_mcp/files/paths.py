@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import stat
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -122,7 +123,7 @@ class Reach:
 
     def _resolve(self, path: Path) -> Path:
         try:
-            resolved = path.resolve()
+            resolved = _spelled_one_way(path.resolve())
         except (OSError, RuntimeError, ValueError):
             raise InputError(f"{_shown(path)} cannot be resolved.") from None
         if any(resolved.is_relative_to(folder) for folder in _NEVER):
@@ -150,9 +151,16 @@ class Reach:
             return False
 
     def _alike(self, path: Path) -> Path | None:
-        """Return the one file whose name differs in nothing that is seen, as in its kind of space."""
-        same = [path.with_name(name) for name in self._siblings(path) if _plain(name) == _plain(path.name)]
-        return same[0] if len(same) == 1 else None
+        """Return the one path that differs from this in nothing that is seen, as in its kind of space.
+
+        macOS writes accents apart from their letters, of folders too, and odd blanks in screenshots' names.
+        """
+        if self.is_there(path):
+            return path
+        if path == path.parent or (above := self._alike(path.parent)) is None:
+            return None
+        same = [name for name in self._siblings(above / path.name) if _plain(name) == _plain(path.name)]
+        return above / same[0] if len(same) == 1 else None
 
     def _siblings(self, path: Path) -> list[str]:
         """Return the names in a path's folder, if that may be read."""
@@ -218,6 +226,11 @@ def _is_seen(name: str) -> bool:
     return all(c.isprintable() or unicodedata.category(c) == "Zs" or c in _UNSEEN_ALLOWED for c in name)
 
 
+def _spelled_one_way(path: Path) -> Path:
+    """Return a path so that it can be compared: macOS opens a name however its accents are written."""
+    return Path(unicodedata.normalize("NFC", str(path))) if sys.platform == "darwin" else path
+
+
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
 
@@ -244,7 +257,7 @@ def resolve_folders(folders: Iterable[str]) -> tuple[str, ...]:
 
     Done once, when a server starts: a link that is put in the place of one later leads nowhere.
     """
-    return tuple(str(_at_home(folder).resolve()) for folder in folders)
+    return tuple(str(_spelled_one_way(_at_home(folder).resolve())) for folder in folders)
 
 
 def reach(allow_dirs: Sequence[str], *, working_dir: bool) -> Reach:
@@ -282,7 +295,7 @@ def _at_home(folder: str) -> Path:
 
 def _here() -> Path | None:
     with suppress(OSError):  # it may be gone
-        return Path.cwd().resolve()
+        return _spelled_one_way(Path.cwd().resolve())
     return None
 
 

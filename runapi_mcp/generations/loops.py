@@ -16,6 +16,8 @@ _STRING_LOOP: Final = (4_096, 16)
 """Characters and repeats that make a loop inside a JSON string, where nobody repeats himself so often."""
 _OTHER_LOOP: Final = (24_000, 64)
 """The same elsewhere: a long list of zeros or of equal rows can be what was asked for."""
+_LONGEST_NUMBER: Final = 1_000
+_DIGITS: Final = "0123456789.+-eE"
 _ENOUGH_BLANKS: Final = 2_048
 _ENOUGH_SECONDS: Final = 3.0
 _RUN = re.compile(r"(?:\\[nrt]|\s){3,}")
@@ -48,6 +50,9 @@ def find_loop(text: str) -> str:
     blanks = len(text) - len(text.rstrip())
     if blanks >= _BLANK_LOOP:
         return f"it went on with {blanks:,} characters of white space and nothing else"
+    digits = len(text) - len(text.rstrip(_DIGITS))
+    if digits > _LONGEST_NUMBER and not _is_in_string(text):
+        return f"it wrote a number of {digits:,} digits"
     start, period = _repeated_end(text)
     if not period:
         return ""
@@ -55,7 +60,8 @@ def find_loop(text: str) -> str:
     least, times = _STRING_LOOP if _is_in_string(text) else _OTHER_LOOP
     if length < least or length < times * period:
         return ""
-    return f"it repeated {quoted(text[start : start + period])} {length // period:,} times and got no further"
+    unit = text[start : start + period].strip(" .,;") or text[start : start + period]
+    return f"it repeated {quoted(unit)} {length // period:,} times and got no further"
 
 
 def shorten_loops(text: str, *, told: bool = True) -> str:
@@ -64,7 +70,10 @@ def shorten_loops(text: str, *, told: bool = True) -> str:
     `told` says so where it stood; a text that is to be gone on from has no place for that.
     """
     if find_loop(text):
-        start, period = _repeated_end(text)
+        digits = len(text) - len(text.rstrip(_DIGITS))
+        start, period = (0, 0) if digits > _LONGEST_NUMBER else _repeated_end(text)
+        if digits > _LONGEST_NUMBER:
+            text = text[: len(text) - digits + 20] + ("…" if told else "")
         if period:
             times = (len(text) - start) // period
             text = text[: start + period] + (f"… (repeated {times:,} times)" if told else "")
@@ -83,6 +92,8 @@ def _repeated_end(text: str) -> tuple[int, int]:
     if at < 0:
         return 0, 0
     period = len(tail) - _PROBE - at
+    while len(tail) < len(text) and tail[period:] == tail[:-period]:  # it began before what was looked at
+        tail = text[-2 * len(tail) :]
     low, high = period + _PROBE, len(tail)
     while low < high:  # the longest end that equals itself, moved by the period
         middle = (low + high + 1) // 2

@@ -1,11 +1,12 @@
 """Hosts: where each keeps its config, how it is written, and how this server gets in and out of it."""
 
-from runapi_mcp.hosts.entries import NAME, Wiring
+from runapi_mcp.hosts.entries import KEYRING_VARIABLE, NAME, Wiring
 from runapi_mcp.hosts.find import (
     Listed,
     config_path,
     configs,
     entries_naming_us,
+    has_mark,
     host_named,
     listed,
     mentions_us,
@@ -17,6 +18,7 @@ from runapi_mcp.hosts.rows import HOSTS, Host, Reference
 
 __all__ = [
     "HOSTS",
+    "KEYRING_VARIABLE",
     "NAME",
     "PLACEHOLDER",
     "ConfigError",
@@ -30,6 +32,7 @@ __all__ = [
     "config_path",
     "configs",
     "entries_naming_us",
+    "has_mark",
     "host_named",
     "install",
     "launcher",

@@ -14,6 +14,7 @@ NAME: Final = "runapi"
 """What our entry is called in every host."""
 KEY_VARIABLE: Final = KEY_NAMES[0]
 KEYRING_VARIABLE: Final = "RUNAPI_MCP_KEYRING"
+ALWAYS_LOAD: Final = "alwaysLoad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ def plain(wiring: Wiring) -> JsonObject:
 def typed(wiring: Wiring) -> JsonObject:
     """The same with `type`, for hosts that ask for it."""
     return {"type": "stdio"} | plain(wiring)
+
+
+def claude_code(wiring: Wiring) -> JsonObject:
+    """Claude Code's: without `alwaysLoad` its model sees the tools' names alone, to be looked up first."""
+    return typed(wiring) | {ALWAYS_LOAD: True}
 
 
 def custom(wiring: Wiring) -> JsonObject:

@@ -53,17 +53,27 @@ class ConfigFile:
         """Where its state is kept from before the last change that took a stored key out of it."""
         return self.path.with_name(self.path.name + _KEY_SUFFIX)
 
-    def write(self, text: str) -> None:
+    def write(self, text: str, *, shared: bool = False) -> None:
         """Replace the file at one stroke; its permissions stay. A new one is its owner's alone.
 
+        Args:
+            text: What it is to hold.
+            shared: Whether a new one is to be read by others too, as a file of a repository.
+
         Raises:
-            ConfigError: It changed since it was read, or cannot be written.
+            ConfigError: It changed since it was read, is read-only, or cannot be written.
         """
         with _told(self.path):
+            if self.content is not None and not self.path.stat().st_mode & 0o222:
+                raise ConfigError(
+                    f"{self.path} is read-only, and stays as it is.", advice="Make it writable first."
+                )
             if read(self.path).content != self.content:
                 raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _replace(self.path, text.encode(), like=self.path)
+            if shared and self.content is None:
+                self.path.chmod(0o644)
 
     def back_up(self, to: Path) -> None:
         """Keep the file's bytes in another file, with its permissions.

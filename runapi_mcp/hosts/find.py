@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from runapi_mcp.errors import InputError
 from runapi_mcp.hosts import files
 from runapi_mcp.hosts.entries import Wiring, names_us, wiring_of
-from runapi_mcp.hosts.formats import ConfigError, lookup
+from runapi_mcp.hosts.formats import JSON, ConfigError, lookup
 from runapi_mcp.hosts.machine import Machine
 from runapi_mcp.hosts.rows import HOSTS, Host
 
@@ -23,6 +23,11 @@ def host_named(name: str) -> Host:
     Raises:
         InputError: There is none; the message names all.
     """
+    if name == "claude":
+        raise InputError(
+            "There are two Claudes: claude-desktop, the app, and claude-code, in the terminal.",
+            advice="Name the one, or first the one and then the other.",
+        )
     try:
         return HOSTS[name]
     except KeyError:
@@ -110,6 +115,14 @@ def mentions_us(path: Path) -> bool:
     """Whether a config that cannot be read as one has our name in it all the same."""
     try:
         return b"runapi" in (files.read(path).content or b"")
+    except ConfigError:
+        return False
+
+
+def has_mark(host: Host, path: Path) -> bool:
+    """Whether a config begins with a byte order mark that its host takes for broken JSON."""
+    try:
+        return host.format is JSON and (files.read(path).content or b"").startswith(b"\xef\xbb\xbf")
     except ConfigError:
         return False
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from runapi_mcp.errors import InputError
 from runapi_mcp.hosts import files
 from runapi_mcp.hosts.entries import (
+    ALWAYS_LOAD,
     ENVS,
     FORWARDS,
     KEY_VARIABLE,
@@ -22,7 +23,7 @@ from runapi_mcp.hosts.entries import (
     updated,
 )
 from runapi_mcp.hosts.files import ConfigFile
-from runapi_mcp.hosts.find import config_path, of_file, project_path
+from runapi_mcp.hosts.find import config_path, has_mark, of_file, project_path
 from runapi_mcp.hosts.formats import ConfigError, lookup
 from runapi_mcp.hosts.machine import Launch, Machine
 from runapi_mcp.hosts.rows import Host
@@ -126,6 +127,7 @@ class Wish:
         only_print: Whether nothing is to be written.
         config: A config file other than the host's usual one.
         project: The folder of the project whose config is meant, if they meant a project's.
+        always_load: Whether a host that can put tools off is to load them at the start.
     """
 
     launch: Launch
@@ -136,6 +138,7 @@ class Wish:
     only_print: bool = False
     config: Path | None = None
     project: Path | None = None
+    always_load: bool = True
 
 
 def config_for(host: Host, machine: Machine, wish: Wish) -> Path:
@@ -210,6 +213,8 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
         RunapiError: It cannot be done; nothing was written.
     """
     entry = host.shape(wiring_for(host, wish, machine.env))
+    if not wish.always_load:
+        entry.pop(ALWAYS_LOAD, None)
     path = (*host.path, NAME)
     config = config_for(host, machine, wish)
     if wish.only_print:
@@ -219,14 +224,18 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     with of_file(file.path, _UNTOUCHED):
         old = lookup(host.format.read(file.text), path)
         new = updated(old, entry)
+        if not wish.always_load:
+            new = {name: value for name, value in new.items() if name != ALWAYS_LOAD}
         merged = host.format.merge(file.text, path, new)
-    if old == new:
+        if has_mark(host, file.path):
+            merged = merged.removeprefix("\ufeff")
+    if old == new and not has_mark(host, file.path):
         say(f"{host.title} has this entry already: {file.path}")
         return
     _show(change(host, old, new, file.path), say)
     key_goes = bool(stored_keys(old, host.is_reference) - stored_keys(new, host.is_reference))
     _keep(host, file, old, key_goes=key_goes)
-    file.write(merged)
+    file.write(merged, shared=wish.project is not None)
     _tell_installed(host, wish, file, say, key_goes=key_goes)
 
 
@@ -300,6 +309,8 @@ def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_g
     say(_where_the_key_is(host, wish, file))
     if wish.project:
         say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
+    if wish.always_load and ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
+        say("Every session loads its tools, about 2,000 tokens; --no-always-load has them looked up.")
     if host.then:
         say(host.then)
     say("runapi-mcp doctor starts the entry as the host does and says what the host would see.")

@@ -1,7 +1,7 @@
 """This machine as hosts see it: its folders, where configs live on it, and what a host is told to start."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, Literal, TypeAlias
@@ -12,6 +12,21 @@ from runapi_mcp.wire.types import JsonObject, JsonValue
 Platform: TypeAlias = Literal["linux", "macos", "windows"]
 
 
+def _names_in(folder: str) -> Sequence[str]:
+    try:
+        return sorted(entry.name for entry in Path(folder).iterdir())
+    except OSError:
+        return ()
+
+
+def _start_of(file: Path) -> str:
+    try:
+        with file.open(errors="replace") as opened:
+            return opened.read(65_536)
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True)
 class Machine:
     """One person's account on one machine.
@@ -20,11 +35,20 @@ class Machine:
         platform: Its kind.
         env: The environment.
         home: The home folder.
+        names_in: The names in a folder; none if it is not there.
     """
 
     platform: Platform
     env: Mapping[str, str]
     home: str
+    names_in: Callable[[str], Sequence[str]] = _names_in
+
+    def session_sets(self, variable: str) -> bool:
+        """Whether the session as a whole seems to have a variable: one of its start-up files names it."""
+        config = Path(self.env.get("XDG_CONFIG_HOME") or f"{self.home}/.config") / "environment.d"
+        started = [*(config / name for name in self.names_in(str(config))), Path("/etc/environment")]
+        started += [Path(self.home, name) for name in (".profile", ".pam_environment", ".xprofile")]
+        return any(variable in _start_of(file) for file in started) if self.platform == "linux" else False
 
     def at_home(self, *parts: str) -> PurePath:
         """Return a path under the home folder."""
@@ -139,8 +163,14 @@ def _kind(value: JsonValue) -> str:
 
 
 def claude_desktop(machine: Machine) -> tuple[PurePath, ...]:
-    """Claude Desktop's."""
-    return (machine.app("Claude", "claude_desktop_config.json"),)
+    """Claude Desktop's; that of the Windows package, which has a folder of its own, first."""
+    name = ("Claude", "claude_desktop_config.json")
+    if machine.platform != "windows":
+        return (machine.app(*name),)
+    local = machine.env.get("LOCALAPPDATA") or str(machine.at_home("AppData", "Local"))
+    packages = machine.path(local, "Packages")
+    ours = [each for each in machine.names_in(str(packages)) if each.lower().startswith("claude_")]
+    return (*(packages.joinpath(each, "LocalCache", "Roaming", *name) for each in ours), machine.app(*name))
 
 
 def claude_code(machine: Machine) -> tuple[PurePath, ...]:

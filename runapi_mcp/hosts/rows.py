@@ -30,6 +30,10 @@ class Reference:
         """Return a reference to a variable."""
         return self.written.replace("NAME", variable)
 
+    def names(self, text: str) -> list[str]:
+        """Return the variables that a text refers to."""
+        return [name for found in self.pattern.finditer(text) for name in found.groups() if name]
+
     def filled(self, text: str, env: Mapping[str, str]) -> str:
         """Return a text with its references filled in, as the host does it."""
 
@@ -108,7 +112,7 @@ _ROWS: Final = (
         JSON,
         _SERVERS,
         places.claude_code,
-        entries.typed,
+        entries.claude_code,
         project=".mcp.json",
         key="inherit",
         reference=_BRACES,

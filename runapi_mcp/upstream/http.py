@@ -43,6 +43,8 @@ _KEEP_ALIVE: Final = {
 a model thinks: the idle time-out is fifteen."""
 _PIECE: Final = 65_536
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_ZLIB_HEADER: Final = 2
+"""Bytes of zlib's header: they name the method, 8, and are a multiple of 31 as a number (RFC 1950)."""
 _UNREADABLE: Final = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 
@@ -191,11 +193,19 @@ def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 async def _inflate(raw: AsyncGenerator[bytes, None], window: int) -> AsyncGenerator[bytes, None]:
-    inflater = zlib.decompressobj(window)
-    begun = ended = False
+    inflater: Any = None
+    ended, compressed = False, b""
     async with aclosing(raw):
         async for piece in raw:
-            compressed, inflated = piece, b""
+            compressed += piece
+            if inflater is None:
+                if len(compressed) < _ZLIB_HEADER:
+                    continue
+                # Some servers take the word deflate for what it says, and leave out zlib's header.
+                headed = compressed[0] & 0x8F == 8 and int.from_bytes(compressed[:_ZLIB_HEADER]) % 31 == 0
+                bare = window == zlib.MAX_WBITS and not headed
+                inflater = zlib.decompressobj(-window if bare else window)
+            inflated = b""
             while compressed or len(inflated) == _PIECE:
                 if inflater.eof:  # gzip may be written in several members, one after the other
                     inflater, ended = zlib.decompressobj(window), True
@@ -204,12 +214,7 @@ async def _inflate(raw: AsyncGenerator[bytes, None], window: int) -> AsyncGenera
                 except zlib.error:
                     if ended:
                         return  # what stands after a whole one is padding
-                    if begun or window != zlib.MAX_WBITS:
-                        raise ProtocolError("The answer is compressed in a way it does not say.") from None
-                    window = -zlib.MAX_WBITS  # deflate without its header, as some servers take the word
-                    inflater, begun = zlib.decompressobj(window), True
-                    continue
-                begun = True
+                    raise ProtocolError("The answer is compressed in a way it does not say.") from None
                 compressed = inflater.unconsumed_tail or inflater.unused_data
                 if inflated:
                     yield inflated

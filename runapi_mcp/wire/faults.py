@@ -367,6 +367,8 @@ _SECONDS_KEYS = (
     "retry_after_seconds",
     "retry-after",
 )
+_RESET_KEYS = ("quotaResetDelay",)
+"""Where Code Assist has it, in its ErrorInfo, and no RetryInfo (router-for-me/CLIProxyAPI#449)."""
 _MILLISECONDS_KEYS = ("retry_after_ms", "retryAfterMs", "retry-after-ms")
 _DAILY = re.compile(r"per[ _-]?day\b|perday|\bdaily\b", re.IGNORECASE)
 _SHORTER = re.compile(r"per[ _-]?(?:minute|second|hour)", re.IGNORECASE)
@@ -415,14 +417,18 @@ def _waits_beside(report: JsonObject) -> JsonObject:
 
 
 def _wait(message: str, error: JsonObject, details: list[JsonObject]) -> float | None:
-    """Return the seconds that a report asks for, in its details, its fields or its words."""
+    """Return the seconds that a report asks for, in its details, its fields or its words: the longest.
+
+    Google's RetryInfo can be the wait in its words without its fraction, and then comes too early
+    (googleapis/python-genai#2114).
+    """
     metadata = error.get("metadata")
     headers = metadata.get("headers") if isinstance(metadata, dict) else None
-    for place in (*details, error, metadata, headers):
-        if isinstance(place, dict) and (seconds := _wait_in(place)):
-            return seconds
+    places = (*details, *(detail.get("metadata") for detail in details), error, metadata, headers)
+    told = [_wait_in(place) for place in places if isinstance(place, dict)]
     words = _WAIT_IN_WORDS.search(message[:_WORDS_HEAD])
-    return (read_wait(words[1].strip(" ,")) or _summed(words[1])) if words else None
+    told.append((read_wait(words[1].strip(" ,")) or _summed(words[1])) if words else None)
+    return max((seconds for seconds in told if seconds), default=None)
 
 
 def _wait_in(place: JsonObject) -> float | None:
@@ -431,7 +437,12 @@ def _wait_in(place: JsonObject) -> float | None:
         if key in spelled and (told := read_wait(place[spelled[key]])):
             return told / 1000
     return next(
-        (s for key in _SECONDS_KEYS if key in spelled and (s := read_wait(place[spelled[key]]))), None
+        (
+            s
+            for key in (*_SECONDS_KEYS, *_RESET_KEYS)
+            if key in spelled and (s := read_wait(place[spelled[key]]))
+        ),
+        None,
     )
 
 

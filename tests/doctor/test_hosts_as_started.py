@@ -77,7 +77,7 @@ async def test_a_broken_host_config_is_told_and_the_others_are_still_seen(
     assert (seen["cursor"].status, seen["zed"].status) == (status, "ok")
     assert "line 1" in seen["cursor"].what
     assert seen["cursor"].mend.startswith(mend)
-    wrong = "1 to mend, 0" if status == "fail" else "Nothing keeps the server from working; 1"
+    wrong = "1 to fix, 0" if status == "fail" else "Nothing keeps the server from working; 1"
     assert verdict(findings) == f"{wrong} to look at."
 
 
@@ -204,7 +204,7 @@ def test_the_command_says_it_as_json_and_by_its_exit_code(ward: Ward) -> None:
     ill = doctor(ward)
     assert ill.returncode == 1
     assert "✗ key" in ill.stdout
-    assert "to mend" in ill.stdout.splitlines()[-1]
+    assert "to fix" in ill.stdout.splitlines()[-1]
     assert KEY not in well.stdout + well.stderr
 
 

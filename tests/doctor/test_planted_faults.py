@@ -11,6 +11,7 @@ from sockets import Peer, raw_server, refused_url
 
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
+from runapi_mcp.hosts import Launch, Wish
 from runapi_mcp.sim import Simulator
 
 Admit = Callable[..., Ward]
@@ -226,3 +227,58 @@ async def test_no_call_is_made_without_consent(admit: Admit, sim: Simulator) -> 
     assert only(await ward.of("call")).status == "skipped"
     assert ward.asked == ["Make one tiny call to gemini-3-flash-preview? It costs a few tokens."]
     assert not sim.calls
+
+
+async def test_another_program_of_the_same_name_is_found(admit: Admit, tmp_path: Path) -> None:
+    ward = admit()
+    other = tmp_path / "npm" / "runapi-mcp"
+    other.parent.mkdir()
+    other.write_text("#!/usr/bin/env node\n")
+    other.chmod(0o755)
+    ward.env["PATH"] = f"{other.parent}:{ward.env['PATH']}"
+    found = only(await ward.of("launcher"))
+    assert (found.status, found.what.startswith(f"{other}, the first runapi-mcp on PATH")) == ("warn", True)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("YOUR_RUNAPI_TOKEN", "a placeholder"),
+        ("$RUNAPI_TOKEN", "did not fill in"),
+        ("%RUNAPI_TOKEN%", "did not fill in"),
+        ("{env:RUNAPI_TOKEN}", "did not fill in"),
+        ("'sk-real-0123456789'", "in quotes"),
+        ("AIzaSyA-0123456789", "a key of Google's"),
+    ],
+)
+async def test_what_is_no_key_is_found(admit: Admit, key: str, said: str) -> None:
+    found = only(await admit(RUNAPI_TOKEN=key).of("key"))
+    assert (found.status, said in found.what) == ("fail", True)
+
+
+async def test_hosts_with_one_fault_are_one_finding(admit: Admit, tmp_path: Path) -> None:
+    ward = admit()
+    for host in ("cursor", "windsurf", "cline"):
+        ward.starts(host, str(tmp_path / "gone" / "runapi-mcp"))
+    found = only([finding for finding in await ward.findings() if finding.status == "fail"])
+    assert found.host == "cursor, windsurf, cline"
+    assert found.mend.startswith("runapi-mcp install HOST writes")
+
+
+async def test_a_variable_that_a_host_lacks_when_started_from_a_menu_is_found(admit: Admit) -> None:
+    ward = admit()
+    command, *args = ward.fake_server()
+    ward.install("cursor", Wish(Launch(command, tuple(args))))
+    found = only(await ward.of("host-env", "cursor"))
+    assert (found.status, "RUNAPI_TOKEN is set in this shell" in found.what) == ("warn", True)
+    (ward.home / ".profile").write_text("export RUNAPI_TOKEN=…")
+    assert await ward.of("host-env", "cursor") == []
+
+
+async def test_a_mark_that_a_host_does_not_read_is_found(admit: Admit) -> None:
+    ward = admit()
+    ward.starts("claude-desktop", *ward.fake_server())
+    path = ward.config("claude-desktop")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    found = (await ward.of("host", "claude-desktop"))[-1]
+    assert (found.status, "byte order mark" in found.what) == ("fail", True)

@@ -129,6 +129,13 @@ REFUSED = [
     _refused("error-c", "request_refused", 409, "“Simulated conflict.”"),
     _refused("error-d", "request_refused", 400, "“Simulated: this request is invalid.”"),
     _refused("error-e", "request_refused", 400, "“Simulated: invalid argument."),
+    _refused(
+        "error-raw",
+        "request_refused",
+        400,
+        "“Provider returned error: Simulated: thinking cannot be switched off.”",
+    ),
+    _refused("error-nested", "request_refused", 400, "“Simulated: thinking cannot be switched off.”"),
     _refused("error-f", "request_refused", 400, "“Simulated: invalid argument, in a list.”"),
     _refused("error-g", "request_refused", 400, "“Simulated: something was wrong.”"),
     _refused("error-h", "unavailable", 502, "“502 Bad Gateway”"),
@@ -172,6 +179,21 @@ LIMITED = [
         requests=3,
         alone=True,
     ),
+    _refused(
+        "rate-limit-words seconds=0.1", "rate_limited", 429, "“Simulated: too many", requests=3, alone=True
+    ),
+    _refused(
+        "rate-limit-ms seconds=0.1", "rate_limited", 429, "“Simulated: too many", requests=3, alone=True
+    ),
+    _refused(
+        "rate-limit-wrapped seconds=0.1",
+        "rate_limited",
+        429,
+        "“Provider returned error: Simulated: too many",
+        requests=3,
+        alone=True,
+    ),
+    _refused("no-quota", "rate_limited", 429, "“Simulated: quota exceeded", alone=True),
     _refused("rate-limit-bare", "rate_limited", 429, "“Simulated: too many", alone=True),
     _refused("rate-limit-date seconds=90", "rate_limited", 429, "“Simulated: too many", alone=True),
     _refused("rate-limit-seconds seconds=90", "rate_limited", 429, "“Simulated: too many", alone=True),
@@ -193,6 +215,7 @@ NO_STREAM = [
     _failed("ok-html", "protocol", "A web page came instead of a stream: “Simulated portal”"),
     _failed("ok-empty", "cut", "RunAPI's answer was empty."),
     _failed("no-content-204", "protocol", "RunAPI answered 204, without a stream."),
+    _failed("double-gzip", "protocol", "The answer is compressed (gzip, gzip), which was not asked for."),
     _failed("false-gzip", "protocol", "compressed in a way it does not say"),
     _failed("cut-before-headers", "cut", "The connection broke before RunAPI answered"),
     *_whole("ok-wrong-type", "ok-json-completion"),
@@ -238,6 +261,14 @@ TOO_MUCH = [
 ENDED = [
     _partial("length", "the output limit was reached"),
     _partial("blocked-middle", "a safety rule stopped the answer"),
+    _partial("blocked-middle reason=RECITATION", "a safety rule stopped the answer (“RECITATION”)"),
+    _partial("blocked-middle reason=content_filter:SPII", "stopped the answer (“content_filter:SPII”)"),
+    _partial("blocked-middle reason=OTHER", "the model stopped before the end of its answer (“OTHER”)"),
+    _partial("blocked-middle reason=malformed_function_call", "stopped before the end of its answer"),
+    _failed("prompt-feedback", "blocked", "RunAPI blocked the prompt (PROHIBITED_CONTENT)."),
+    Row("finish", sees="RunAPI ended the answer with a word that is not known here (“SIMULATED_REASON”)."),
+    Row("late-error", sees="The answer came to its end; after that RunAPI reported an error"),
+    _partial("late-error part=half", "Partial: RunAPI reported an error"),
     _failed("length-thinking", "empty_answer", "Thinking used up the whole output limit"),
     _failed("empty-stop", "empty_answer", "without writing an answer"),
     _failed(
@@ -248,6 +279,7 @@ ENDED = [
     _failed(
         "tool-call", "empty_answer", "asked for a function to be run, which was not", tool="search_web"
     ),
+    _failed("calls-same-index", "empty_answer", "asked for a function to be run, which was not offered"),
     _partial("length", "the output limit was reached", tool="search_web"),
     _partial("length", "the output limit was reached", tool="extract_json"),
     _failed("empty-stop", "empty_answer", "without writing an answer", tool="extract_json"),
@@ -255,11 +287,12 @@ ENDED = [
 
 ODD = [
     *_whole(
-    "default", "thought-tags", "bare-thought-tags", "reasoning-content", "reasoning", "no-thoughts", "finish",
+    "default", "thought-tags", "bare-thought-tags", "reasoning-content", "reasoning", "no-thoughts",
     "double-finish", "early-stop", "unknown-fields", "null-fields", "usage-every-chunk", "usage-last-chunk",
     "usage-separate", "usage-early-partial", "no-done", "no-final-blank-line", "data-after-done", "bom", "lf",
     "crlf", "lone-cr", "split-bytes words=15", "split-utf8", "one-write", "two-objects", "id-and-comments",
-    "no-space", "upper-content-type", "latin1-charset", "gzip",
+    "no-space", "upper-content-type", "latin1-charset", "gzip", "think-tags", "think-tags tag=Thinking",
+    "reasoning-details", "whole-message", "last-chunk-twice", "usage-zero-last",
     ),
     Row("no-usage", sees="RunAPI sent no token counts."),
     Row("line-separators", sees="a\u2028b\u2029c\u0085d\u000ce"),
@@ -273,6 +306,10 @@ SEARCHED = [
     _search("grounding-on-chat", "Sources:\n[1]"),
     _search("search-reasoning-content", "Sources:\n[1]"),
     _search("offset-off-by-one", "Sources:\n[1]"),
+    _search("grounding-at-root", "Sources:\n[1]"),
+    _search("grounding-in-lots", "Sources:\n[1]"),
+    _search("links-beside", "(listed with the answer, tied to no sentence)"),
+    _search("odd-sources", "something that looks like sources and could not be read"),
     _search("links-in-text", "a link in the text, not a citation"),
     _search("no-sources", _UNGROUNDED),
     _search("grounding-no-chunks", _UNGROUNDED),
@@ -281,12 +318,15 @@ SEARCHED = [
 EXTRACTED = [
     _json("default"),
     _json("fenced-json"),
+    _json("blank-json"),
+    _json("looping-json", requests=2),
     _json("wrong-json", requests=2),
     _json("wrong-json-once", requests=2),
     _json("prose-instead-of-json", requests=2),
     _json("duplicate-keys-json", requests=2),
     _json("nan-json", requests=2),
     _json("wrong-json", '- (root): the member "name" is missing', requests=2, again=True),
+    _json("looping-json", "it repeated “", requests=2, again=True, status="partial"),
     _json("broken-json", "- (root): not JSON: Unterminated string", requests=2, again=True),
     _json("prose-instead-of-json", "- (root): not JSON", requests=2, again=True),
     _json("duplicate-keys-json", '- (root): not JSON: the key "name" stands twice', requests=2, again=True),

@@ -50,7 +50,7 @@ def test_an_uninstall_keeps_what_was_changed_since_the_install(desk: Desk, host:
 
 SHAPES = [
     ("claude-desktop", {"command": "/x", "args": []}),
-    ("claude-code", {"type": "stdio", "command": "/x", "args": []}),
+    ("claude-code", {"type": "stdio", "command": "/x", "args": [], "alwaysLoad": True}),
     ("cursor", {"command": "/x", "args": [], "env": {"RUNAPI_TOKEN": "${env:RUNAPI_TOKEN}"}}),
     ("vscode", {"type": "stdio", "command": "/x", "args": []}),
     ("windsurf", {"command": "/x", "args": [], "env": {"RUNAPI_TOKEN": "${env:RUNAPI_TOKEN}"}}),
@@ -321,3 +321,39 @@ def test_a_missing_yaml_library_is_told_with_what_mends_it_and_print_still_works
     assert desk.said[-1].startswith("extensions:")
     desk.install("codex")
     assert desk.config("codex").exists()
+
+
+def test_tools_that_are_not_to_be_loaded_at_once_are_not(desk: Desk) -> None:
+    desk.install("claude-code")
+    desk.install("claude-code", replace(WISH, always_load=False))
+    entry = json.loads(desk.config("claude-code").read_text())["mcpServers"]["runapi"]
+    assert "alwaysLoad" not in entry
+    assert "--no-always-load" in desk.heard
+
+
+def test_a_config_that_was_made_read_only_stays_as_it_is(desk: Desk) -> None:
+    path = desk.has("cursor")
+    path.chmod(0o444)
+    with pytest.raises(ConfigError, match="is read-only"):
+        desk.install("cursor")
+    assert path.read_bytes() == SAMPLES["cursor"].encode()
+
+
+def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(desk: Desk) -> None:
+    path = desk.has("claude-desktop", "\ufeff" + SAMPLES["claude-desktop"])
+    desk.install("claude-desktop")
+    assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
+    json.loads(path.read_bytes())
+
+
+def test_two_claudes_are_told_apart() -> None:
+    with pytest.raises(InputError, match=r"claude-desktop, the app, and claude-code"):
+        host_named("claude")
+
+
+@pytest.mark.parametrize("host", ["claude-desktop", "cursor"])
+def test_an_entry_that_is_null_is_replaced_and_not_doubled(desk: Desk, host: str) -> None:
+    path = desk.has(host, '{"mcpServers": {"runapi": null, "other": {}}}')
+    desk.install(host)
+    assert path.read_text().count('"runapi":') == 1
+    assert json.loads(path.read_text())["mcpServers"]["other"] == {}

@@ -150,3 +150,18 @@ def test_without_a_script_the_interpreter_itself_is_started() -> None:
 )
 def test_what_goes_to_other_machines_is_started_by_its_name(launch: Launch, by_name: Launch) -> None:
     assert launch.by_name() == by_name
+
+
+@pytest.mark.parametrize("packages", [("Other_1", "Claude_pzs8sxrjxfjjc"), ("Other_1",), ()])
+def test_the_windows_package_of_claude_desktop_has_its_config_first(packages: tuple[str, ...]) -> None:
+    env = {"APPDATA": r"C:\Users\ada\AppData\Roaming", "LOCALAPPDATA": r"C:\Users\ada\AppData\Local"}
+    looked = list[str]()
+
+    def names_in(folder: str) -> tuple[str, ...]:
+        looked.append(folder)
+        return packages
+
+    first = str(HOSTS["claude-desktop"].places(Machine("windows", env, r"C:\Users\ada", names_in))[0])
+    assert looked == [r"C:\Users\ada\AppData\Local\Packages"]
+    inside = r"\Packages\Claude_pzs8sxrjxfjjc\LocalCache\Roaming\Claude\claude_desktop_config.json"
+    assert first.endswith(inside) == (len(packages) == 2)

@@ -261,6 +261,6 @@ async def test_an_address_that_is_taken_is_named(url: str) -> None:
     port = int(url.rpartition(":")[2])
     settings = from_env({"RUNAPI_TOKEN": "sk-canary"})
     async with opened(settings) as app:
-        with pytest.raises(SettingsError, match=f"127.0.0.1:{port} is taken"):
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port} is in use"):
             async with listening(app, HttpOptions(port=port)):
                 pass

@@ -261,5 +261,5 @@ async def test_a_port_that_is_taken_is_said_in_a_line(sim: Simulator) -> None:
         ended = await anyio.to_thread.run_sync(serve, port)
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
-        f"runapi-mcp: 127.0.0.1:{port} is taken. Choose another with --host and --port."
+        f"runapi-mcp: 127.0.0.1:{port} is in use. Choose another with --host and --port."
     ]

@@ -55,9 +55,7 @@ def offered(bash_script: Path, tmp_path: Path) -> Offered:
         (["key", "s"], ["set"]),
         (["search", "--recency", ""], ["day", "week", "month", "year"]),
         (["sim", "--scenario", "cut-c"], ["cut-chunked", "cut-clean"]),
-        (["--m"], ["--model", *(f"--max-{what}" for what in (
-            "file-bytes", "result-chars", "running", "waiting", "calls-per-user", "tokens-per-day",
-            "event-bytes", "stream-bytes"))]),
+        (["--max-r"], ["--max-result-chars", "--max-running"]),
         (["--dialect", ""], ["chat", "native"]),
         (["--model", "x", "a"], ["ask"]),
         (["--model", "x", "ask", "--th"], ["--thoughts"]),

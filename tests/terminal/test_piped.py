@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.cli.questions import MOST_BYTES, Stdin, with_stdin
+from runapi_mcp.cli.stdin import MOST_BYTES, Stdin, with_stdin
+from runapi_mcp.cli.stdin import PATIENCE as PATIENCE_FOR_PARENTS
 from runapi_mcp.sim import Simulator
 from terminal.typed import PATIENCE, Screen, typed
 
@@ -106,6 +107,54 @@ def test_ctrl_c_ends_what_waits_for_stdin(sim: Simulator, env: dict[str, str]) -
         assert process.wait(PATIENCE) == 130
         assert process.stderr.read() == ""
     assert not sim.calls
+
+
+def test_a_slow_command_in_a_pipeline_is_waited_for(sim: Simulator, env: dict[str, str]) -> None:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("who writes to a pipe is told by /proc")
+    # More than a pipe that only its parent could write to is given.
+    words = f'(sleep {PATIENCE_FOR_PARENTS + 1}; echo late) | "{sys.executable}" -m runapi_mcp ask summarise'
+    done = subprocess.run(
+        ["bash", "-c", words], env=env, capture_output=True, timeout=2 * PATIENCE, check=True
+    )
+    assert b"going on without it" not in done.stderr
+    assert asked(sim) == "summarise\n\nlate"
+
+
+def test_stdin_is_left_alone_on_demand(sim: Simulator, env: dict[str, str]) -> None:
+    typed(["ask", "--no-stdin", "Hello?"], env, stdin=b"not this")
+    assert asked(sim) == "Hello?"
+    typed(["ask", "--no-stdin", "Hello?", "-"], env, stdin=b"but this")
+    assert asked(sim) == "Hello?\n\nbut this"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_schema_file_may_be_as_windows_writes_it(
+    sim: Simulator, env: dict[str, str], tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "s.json").write_bytes(SCHEMA.encode(encoding))
+    done = typed(["extract", "-s", str(tmp_path / "s.json"), "-"], env, stdin=b"name: Ada")
+    assert set(json.loads(done.stdout)) == {"name"}
+
+
+def test_a_schema_can_come_from_stdin_and_from_a_class(
+    sim: Simulator, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "note").write_text("name: Ada")
+    (tmp_path / "shop.py").write_text(
+        "from pydantic import BaseModel\nclass Person(BaseModel):\n    name: str\nclass Odd: ...\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for schema, stdin in (("-", SCHEMA.encode()), ("shop:Person", None)):
+        done = typed(["extract", "-s", schema, "note"], env, stdin=stdin)
+        assert set(json.loads(done.stdout)) == {"name"}
+    for schema, said in (
+        ("shop:Nobody", "cannot be imported"),
+        ("nowhere:A", "cannot be"),
+        ("shop:Odd", "no JSON"),
+    ):
+        assert said in typed(["extract", "-s", schema, "note"], env, code=2).stderr
+    assert "one stdin" in typed(["extract", "-s", "-"], env, stdin=b"{}", code=2).stderr
 
 
 @contextmanager

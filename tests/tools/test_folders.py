@@ -59,6 +59,12 @@ async def test_a_name_as_people_write_it_is_the_file(here: Path, file: str, name
     assert "heliotrope" in await text_of(name)
 
 
+async def test_accents_of_a_folder_may_be_written_in_another_way(here: Path) -> None:
+    (here / "Re\u0301ports" / "2026\u00a0Q1").mkdir(parents=True)
+    (here / "Re\u0301ports" / "2026\u00a0Q1" / "a.txt").write_text("heliotrope")
+    assert "heliotrope" in await text_of("R\u00e9ports/2026 Q1/a.txt")
+
+
 async def test_a_relative_name_is_looked_for_in_every_allowed_folder(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,7 +136,8 @@ def test_a_report_that_was_cut_on_the_way_still_tells_its_words() -> None:
         ({"message": "m", "metadata": {"retry_after_seconds": 8}}, 8.0),
         ({"message": "m", "details": [{"retryDelay": {"seconds": "2", "nanos": 500_000_000}}]}, 2.5),
         ({"message": "m", "details": [{"retryDelay": "1m0s"}]}, 60.0),
-        ({"message": "retry in 9s", "details": [{"retryDelay": "5s"}]}, 5.0),
+        ({"message": "retry in 9s", "details": [{"retryDelay": "5s"}]}, 9.0),
+        ({"message": "m", "details": [{"metadata": {"quotaResetDelay": "373.801628ms"}}]}, 0.373801628),
     ],
 )
 def test_a_wait_is_read_wherever_it_stands(fields: dict[str, Any], seconds: float | None) -> None:

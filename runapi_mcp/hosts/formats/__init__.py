@@ -68,7 +68,9 @@ class Format:
         """
         before = self.read(text)
         wanted = with_value(before, path, entry)
-        change = self.insert if lookup(before, path) is None else self.replace
+        above = lookup(before, path[:-1])
+        # A null is there, too: a second entry of the same name is what some hosts refuse the file for.
+        change = self.replace if isinstance(above, dict) and path[-1] in above else self.insert
         with _not_too_deep():
             return self._proved(change(text, path, entry), wanted, "Add the entry by hand; --print shows it.")
 

@@ -59,6 +59,23 @@ def error_e(scene: Scene) -> Play:
     return _json(scene, 400, _google(400, "Simulated: invalid argument.", "INVALID_ARGUMENT", detail))
 
 
+@scenario("error-raw", "Error 400 of a relay, with the cause as JSON text in its metadata.", "status")
+def error_raw(scene: Scene) -> Play:
+    """As OpenRouter wraps what a provider says (§11)."""
+    cause = _google(400, "Simulated: thinking cannot be switched off.", "INVALID_ARGUMENT")
+    metadata = {"raw": compact(cause), "provider_name": "simulated"}
+    error = {"message": "Provider returned error", "code": 400, "metadata": metadata}
+    return _json(scene, 400, {"error": error})
+
+
+@scenario("error-nested", "Error 400 with the cause as JSON text in the message, twice wrapped.", "status")
+def error_nested(scene: Scene) -> Play:
+    """As relays of relays do (§11)."""
+    cause = compact(_google(400, "Simulated: thinking cannot be switched off.", "INVALID_ARGUMENT"))
+    wrapped = compact({"error": {"message": f"upstream error: {cause}", "code": 400}})
+    return _json(scene, 400, {"error": {"message": wrapped, "type": "upstream_error"}})
+
+
 @scenario("error-f", "Error 400 in Google's shape, wrapped in a one-element array.", "status")
 def error_f(scene: Scene) -> Play:
     """Shape f."""

@@ -1,6 +1,7 @@
 """Streams that end otherwise than they should."""
 
 import zlib
+from gzip import compress
 
 from runapi_mcp.sim.play import HangUp, Pause, Play
 from runapi_mcp.sim.scenarios._registry import scenario
@@ -59,6 +60,14 @@ def gzip(scene: Scene) -> Play:
     frames = [*_frames(scene), *scene.done()]
     packed = [packer.compress(frame) + packer.flush(zlib.Z_SYNC_FLUSH) for frame in frames]
     return scene.event_stream([*packed, packer.flush()], headers={"content-encoding": "gzip"})
+
+
+@scenario("double-gzip", "A complete answer, compressed twice, as a bomb of 14 kB for 4 GB would be.")
+def double_gzip(scene: Scene) -> Play:
+    """`Content-Encoding: gzip, gzip` (§11)."""
+    plain = b"".join([*_frames(scene), *scene.done()])
+    twice = compress(compress(plain))
+    return scene.event_stream([twice], headers={"content-encoding": "gzip, gzip"})
 
 
 @scenario("false-gzip", "The header says gzip, the body is plain.")

@@ -1,12 +1,14 @@
 """Structured answers that are not what was asked for."""
 
 import json
+from dataclasses import replace
 
 from runapi_mcp.sim.compose import json_value, written
 from runapi_mcp.sim.examples import violation
 from runapi_mcp.sim.play import Play
 from runapi_mcp.sim.scenarios._registry import scenario
 from runapi_mcp.sim.scene import Scene
+from runapi_mcp.sim.script import Text
 
 
 def _text(scene: Scene) -> str:
@@ -69,6 +71,23 @@ def nan_json(scene: Scene) -> Play:
     if not replaced:
         value = {**value, "number": float("nan")} if isinstance(value, dict) else [float("nan")]
     return _say(scene, json.dumps(value, ensure_ascii=False))
+
+
+@scenario("blank-json", "The right JSON, then blank lines up to the output limit.")
+def blank_json(scene: Scene) -> Play:
+    """A model that cannot stop, after all was said (§11)."""
+    script = written(_text(scene), scene.asked)
+    blanks = (Text("\n" * 500),) * 40
+    return scene.tell(replace(script, beats=(*script.beats, *blanks), finish="length"))
+
+
+@scenario("looping-json", "JSON with a sentence in a string that is repeated up to the output limit.")
+def looping_json(scene: Scene) -> Play:
+    """A model that cannot stop, before all was said (§11)."""
+    begun = Text('{"name": "Simulated. ')
+    sentence = Text("The simulated model says this once more. " * 10)
+    script = written("{}", scene.asked)
+    return scene.tell(replace(script, beats=(begun, *(sentence,) * 40), finish="length"))
 
 
 def _first_number_lost(value: object) -> tuple[object, bool]:

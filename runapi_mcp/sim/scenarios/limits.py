@@ -52,6 +52,46 @@ def rate_limit_retryinfo(scene: Scene) -> Play:
     return _google(scene, _retry_info(scene))
 
 
+@scenario("rate-limit-words", "429 with the wait only in the words of the message.", "seconds")
+def rate_limit_words(scene: Scene) -> Play:
+    """As Google writes it, where a relay keeps the message alone (§11)."""
+    message = f"{_MESSAGE} Please retry in {_wait(scene)}s."
+    return body(429, JSON, compact(scene.error(429, message, "rate_limited")))
+
+
+@scenario("rate-limit-ms", "429 with the wait only in retry-after-ms.", "seconds")
+def rate_limit_ms(scene: Scene) -> Play:
+    """Azure's and LiteLLM's header (§11)."""
+    milliseconds = scene.cue.number("seconds", _WAIT) * 1000
+    return _limited(scene, {"retry-after-ms": f"{milliseconds:g}"})
+
+
+@scenario(
+    "rate-limit-wrapped", "Google's 429 with RetryInfo as text in the metadata of a relay's 502.", "seconds"
+)
+def rate_limit_wrapped(scene: Scene) -> Play:
+    """The relay's status says nothing of the wait (§11)."""
+    cause = {
+        "code": 429,
+        "message": _MESSAGE,
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [_retry_info(scene)],
+    }
+    wrapped = {"raw": compact({"error": cause}), "provider_name": "simulated"}
+    error = {"message": "Provider returned error", "code": 502, "metadata": wrapped}
+    return body(502, JSON, compact({"error": error}))
+
+
+@scenario("no-quota", "429 for a quota of nothing, with a retryDelay that misleads.", "seconds")
+def no_quota(scene: Scene) -> Play:
+    """`limit: 0`: the key may not use the model at all (§11)."""
+    message = "Simulated: quota exceeded for metric: free_tier_requests, limit: 0, model: simulated"
+    error = {
+        "code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": [_retry_info(scene)],
+    }  # fmt: skip
+    return body(429, JSON, compact({"error": error}))
+
+
 @scenario("rate-limit-bare", "429 that does not say how long to wait.")
 def rate_limit_bare(scene: Scene) -> Play:
     """No header, no detail."""

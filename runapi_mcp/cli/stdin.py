@@ -1,0 +1,229 @@
+"""What is piped in: read once, waited for as long as somebody may still write, and made text."""
+
+import base64
+import codecs
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final, TextIO
+
+from runapi_mcp.errors import InputError
+from runapi_mcp.transports.stdio.pipes import read_chunks
+
+STDIN: Final = "-"
+MOST_BYTES: Final = 16_000_000
+"""Of all that is piped in; about four times what a model takes."""
+SOON: Final = 1.0
+PATIENCE: Final = 5.0
+"""Seconds; agents leave the pipe open that they start commands with, and never write to it."""
+_MOST_LOOKED_AT: Final = 4_096
+
+Note = Callable[[str], None]
+
+
+class Stdin:
+    """A process's stdin, read once.
+
+    Args:
+        stream: The stream.
+        note: Told that it is being read, when that takes a while.
+        soon: Seconds after which that is said.
+        patience: Seconds of silence after which a pipe that need not be read is taken to be nobody's.
+        closed: Whether it is not to be read unless that is asked for by `-`.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        note: Note,
+        *,
+        soon: float = SOON,
+        patience: float = PATIENCE,
+        closed: bool = False,
+    ) -> None:
+        self._stream = stream
+        self._closed = closed
+        self._note = note
+        self._soon = soon
+        self._patience = patience
+
+    @property
+    def offers(self) -> bool:
+        """Whether it is a pipe or a regular file, as where something is piped in."""
+        if self._closed:
+            return False
+        try:
+            mode = os.fstat(self._stream.fileno()).st_mode
+        except (OSError, ValueError):
+            return False
+        return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+    def offered(self) -> bytes:
+        """Return what is piped in beside something else; nothing if nobody writes in time.
+
+        A command that stands before this one in a pipeline has all the time it takes.
+
+        Raises:
+            InputError: It is more than :data:`MOST_BYTES`.
+        """
+        return self._read(self._patience) if self.offers else b""
+
+    def _time_left(self, patience: float | None) -> float | None:
+        """Return how long silence is borne, once it is seen: without limit where somebody will write."""
+        if patience is None or _is_written_beside(self._stream.fileno()):
+            return None
+        return patience
+
+    def wanted(self) -> bytes:
+        """Return all of it, however long that takes.
+
+        Raises:
+            InputError: It is more than :data:`MOST_BYTES`.
+        """
+        return self._read(None)
+
+    def _read(self, patience: float | None) -> bytes:
+        if self._stream.isatty():
+            self._note("Reading from the terminal; Ctrl-D ends it.")
+        pieces = _arriving(self._stream.fileno())
+        read, told = bytearray(), self._stream.isatty()
+        while True:
+            try:
+                piece = pieces.get(timeout=self._pause(told=told, begun=bool(read), patience=patience))
+            except Empty:
+                if told:
+                    self._note("Nobody wrote to stdin: going on without it.")
+                    return b""
+                patience = self._time_left(patience)
+                self._note(_waits(None if read else patience))
+                told = True
+                continue
+            if not piece:
+                return bytes(read)
+            read += piece
+            if len(read) > MOST_BYTES:
+                raise InputError(f"More than {MOST_BYTES // 1_000_000} MB came on stdin.")
+
+    def _pause(self, *, told: bool, begun: bool, patience: float | None) -> float | None:
+        if not told:
+            return self._soon
+        return None if begun or patience is None else patience
+
+
+def _is_written_beside(descriptor: int) -> bool:
+    """Whether a pipe's other end is held by a program other than this one and those that started it.
+
+    Told by /proc where there is one; elsewhere nobody is known to.
+    """
+    processes = Path("/proc")
+    try:
+        pipe = (processes / "self" / "fd" / str(descriptor)).readlink()
+        others = {entry.name for entry in islice(processes.iterdir(), _MOST_LOOKED_AT)} - {*_ancestors()}
+    except OSError:
+        return False
+    return any(name.isdecimal() and _writes(processes / name / "fd", pipe) for name in others)
+
+
+def _ancestors() -> Iterator[str]:
+    process = str(os.getpid())
+    while process != "0":
+        yield process
+        try:
+            # The name, in parentheses, may hold anything; the parent is the second word after it.
+            process = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+        except (OSError, IndexError):
+            return
+
+
+def _writes(held: Path, pipe: Path) -> bool:
+    """Whether among what a process holds is an end of a pipe that can be written to."""
+    try:
+        ends = [end for end in islice(held.iterdir(), _MOST_LOOKED_AT) if end.readlink() == pipe]
+        return any(end.lstat().st_mode & stat.S_IWUSR for end in ends)
+    except OSError:  # it has ended, or belongs to somebody else
+        return False
+
+
+def decoded(content: bytes) -> str:
+    """Return bytes as text: UTF-8, or UTF-16 with its mark or, as PowerShell may leave it, without.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    if content[1:2] == b"\0" and content[:1] not in (b"", b"\0"):
+        return content.decode("utf-16-le")
+    return content.decode("utf-8-sig")
+
+
+def text_of(content: bytes) -> str:
+    """Return what was piped in as text: UTF-8, or UTF-16 with its mark.
+
+    Raises:
+        InputError: It is neither.
+    """
+    try:
+        text = decoded(content)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InputError("What came on stdin is not text.", advice="Attach it as a file: --file -")
+    return text
+
+
+def data_url(content: bytes) -> str:
+    """Return what was piped in as a file is attached that has no name; its kind is told by its content."""
+    return f"data:;base64,{base64.b64encode(content).decode()}"
+
+
+def with_stdin(words: Sequence[str], stdin: Stdin) -> str:
+    """Return a prompt of words and stdin: where `-` stands, else at the end of what was typed.
+
+    Raises:
+        InputError: There is more than one `-`, or what came is too much or not text.
+    """
+    if not words:
+        return joined(text_of(stdin.wanted() if stdin.offers else b""))
+    if STDIN not in words:
+        return joined(" ".join(words), text_of(stdin.offered()))
+    if words.count(STDIN) > 1:
+        raise InputError("There is one stdin.", advice="Give - once.")
+    at = words.index(STDIN)
+    return joined(" ".join(words[:at]), text_of(stdin.wanted()), " ".join(words[at + 1 :]))
+
+
+def joined(*parts: str) -> str:
+    """Return texts with a blank line between; those without anything in them are left out."""
+    return "\n\n".join(part.strip("\r\n") for part in parts if part.strip())
+
+
+def _arriving(descriptor: int) -> "SimpleQueue[bytes]":
+    """Return where the pieces of a file arrive, an empty one at its end.
+
+    A thread reads them, for no select() takes every kind of stdin on every system; it is left behind
+    when the process ends.
+    """
+    pieces: SimpleQueue[bytes] = SimpleQueue()
+
+    def read() -> None:
+        size = 0
+        for piece in read_chunks(descriptor):
+            pieces.put(piece)
+            size += len(piece)
+            if size > MOST_BYTES:
+                return
+        pieces.put(b"")
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    return pieces
+
+
+def _waits(patience: float | None) -> str:
+    if patience is None:
+        return "Reading stdin until it ends …"
+    return f"Reading stdin, a pipe that is silent; without a word in {patience:g} s it is left alone …"
