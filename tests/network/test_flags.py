@@ -30,7 +30,8 @@ def test_what_is_not_given_is_the_default() -> None:
 def test_every_option_has_its_flag() -> None:
     flags = (
         "--http --host ::1 --port 0 --drain 25 --stateless --allowed-host a.example.com "
-        "--allowed-host b.example.com:8443 --allowed-origin https://c.example.com --auth key"
+        "--allowed-host b.example.com:8443 --allowed-origin https://c.example.com --path-prefix /runapi "
+        "--trusted-proxy 10.0.0.0/8 --auth key"
     )
     found = options_from(given(flags), {})
     assert found is not None
@@ -41,6 +42,8 @@ def test_every_option_has_its_flag() -> None:
         stateless=True,
         allowed_hosts=("a.example.com", "b.example.com:8443"),
         allowed_origins=("https://c.example.com",),
+        path_prefix="/runapi",
+        trusted_proxies=("10.0.0.0/8",),
     )
 
 
