@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.names import DialectName, Effort
 
+DialectName: TypeAlias = Literal["chat", "native"]
+"""The two ways in which RunAPI serves Gemini: OpenAI's chat, and Google's own."""
+Effort: TypeAlias = Literal["low", "medium", "high"]
 Ability: TypeAlias = Literal["search", "structured", "functions", "files"]
 Dialects: TypeAlias = frozenset[DialectName]
 

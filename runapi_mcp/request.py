@@ -18,7 +18,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.progress import PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.wire.model_list import LiveModel
+from runapi_mcp.upstream.model_list import LiveModel
 
 Report: TypeAlias = Callable[[float, str], Awaitable[None]]
 """Sends one progress notification: seconds since the call began, and a line."""

@@ -35,11 +35,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """From the top: a layer may import those below it, and itself; never those beside or above it."""
 
-READABLE = {"settings": {"models", "errors", "wire.names"}, "models": {"errors", "wire.names"}}
+READABLE = {"settings": {"models", "errors"}, "models": {"errors"}}
 """What every layer may read (`wire` and `errors` apart), and what these may import themselves."""
 
 EXCEPTIONS = {
-    "wire": {"errors"},
+    "wire": {"errors", "models"},
     "errors": set[str](),
     "sim": set[str](),
     "hosts": {"errors", "settings", "wire.types"},

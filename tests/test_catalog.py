@@ -8,13 +8,13 @@ from runapi_mcp.models import (
     DEFAULT_SEARCH_MODEL,
     MODELS,
     Ability,
+    DialectName,
     check_effort,
     choose_dialect,
     find,
     models_with,
     pick,
 )
-from runapi_mcp.wire.names import DialectName
 from runapi_mcp.wire.types import Effort
 
 SEED_SEARCH = {"gemini-2.5-flash", "gemini-2.5-pro", "gemini-3.1-pro-preview", "gemini-3-pro-preview"}

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
 from runapi_mcp.generations.loops import Blanks
 from runapi_mcp.generations.values import Status
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Fold, is_whole
 from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta
 
 
@@ -184,6 +184,6 @@ class Round:
         if error is not None:
             return "failed" if self.empty else "partial", error
         answer = self.fold.partial()
-        reason = answer.finish.reason if answer.finish else None
-        whole = reason in ("stop", "tool", "unknown") or (reason == "length" and course.is_whole(answer.text))
+        cut = answer.finish is not None and answer.finish.reason == "length"
+        whole = is_whole(answer) or (cut and course.is_whole(answer.text))
         return "complete" if whole else "partial", None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import KeyMissing
-from runapi_mcp.models import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
+from runapi_mcp.models import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL, DialectName
 from runapi_mcp.settings.reading import (
     Hold,
     OneOf,
@@ -19,7 +19,6 @@ from runapi_mcp.settings.reading import (
     read_switch,
     whole,
 )
-from runapi_mcp.wire.names import DialectName
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -171,11 +171,13 @@ def _listed(view: View, found: "Verdict", page: Page) -> Reply:
 
 def _verdict(view: View) -> "Verdict":
     """Return what came of it so far; while a list is being written, its items unjudged."""
-    from runapi_mcp.extraction.verdict import Verdict, read_unjudged, verdict_of
+    from runapi_mcp.extraction.verdict import Verdict, verdict_of
 
     if view.verdict is not None:
         return verdict_of(view.verdict)
     if view.status == "running" and len(view.answer.text) <= _MOST_READ:
+        from runapi_mcp.extraction.find_json import read_unjudged
+
         return replace(read_unjudged([view.answer.text], many=True), unchecked=_GROWING)
     return Verdict("", unchecked=_NEVER if view.status != "running" else _GROWING)
 
@@ -214,6 +216,8 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
         blocks.append(f"The part that conforms:\n{found.document}")
         content["valid_part"] = _value(found)
+        if found.exact:
+            content["exact_numbers"] = found.exact
     # What was cut ends with a mark, lest its last number be taken for a whole one.
     cut = "…" if view.status == "partial" else ""
     blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)

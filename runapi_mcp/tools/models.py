@@ -10,7 +10,7 @@ from runapi_mcp.models import ALIASES, MODELS, Model, find
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.tool import Reply, Tool
-from runapi_mcp.wire.model_list import LiveModel
+from runapi_mcp.upstream.model_list import LiveModel
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 

@@ -11,7 +11,7 @@ from runapi_mcp.files.attach import is_binary
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability, others_than
 from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.wire.types import Finish, JsonObject
+from runapi_mcp.wire.types import Answer, Failure, Finish, JsonObject
 
 _SETTINGS: Final = {"search_web": "RUNAPI_MCP_SEARCH_MODEL"}
 """Which variable sets a tool's default model, where it is not RUNAPI_MCP_MODEL."""
@@ -102,6 +102,8 @@ class Paged:
         yield from view.job.notices
         if self.page.joined:
             yield "Joined the same question that was already being answered; it was asked once."
+        if view.status == "complete":
+            yield from _doubts(view.answer)
         if view.status == "complete" and view.answer.usage is None and self.metered:
             yield "RunAPI sent no token counts."
 
@@ -211,18 +213,40 @@ def _why_partial(view: View) -> str:
         case "partial" if finish is not None and finish.reason == "length":
             return "the output limit was reached (max_output_tokens, or the model's own)."
         case "partial" if finish is not None and finish.reason == "filtered":
-            return "a safety rule stopped the answer."
+            return f"a safety rule stopped the answer{_said(finish)}."
+        case "partial" if view.answer.failure is not None:
+            return _late(view.answer.failure)
+        case "partial" if finish is not None and finish.reason != "error":
+            return f"the answer breaks off, and RunAPI gave another reason than its end{_said(finish)}."
         case "partial":
-            return _stopped(finish)
+            return f"the model stopped before the end of its answer{_said(finish)}."
         case _:
             return ""
 
 
-def _stopped(finish: Finish | None) -> str:
-    """Return that the model stopped with an error, in RunAPI's words where it has any."""
-    said = (finish.message or finish.raw) if finish else ""
-    why = f": {quoted(said)}" if said.lower() not in ("", "error") else ""
-    return f"the model stopped with an error{why}."
+def _said(finish: Finish | None) -> str:
+    """Return upstream's own word for the end and its explanation, as an aside."""
+    told = [finish.raw, finish.message] if finish else []
+    said = [quoted(text) for text in told if text.lower() not in ("", "error")]
+    return f" ({': '.join(said)})" if said else ""
+
+
+def _doubts(answer: Answer) -> Iterator[str]:
+    """Yield what was said of a whole answer's end that may mean that it is none, a sentence each."""
+    finish = answer.finish
+    if answer.failure:
+        yield f"The answer came to its end; after that {_late(answer.failure)}"
+    if finish and finish.reason == "unknown":
+        yield f"RunAPI ended the answer with a word that is not known here{_said(finish)}."
+    if finish and finish.reason == "tool" and not answer.function_calls:
+        yield f"RunAPI says that the model asked for a function{_said(finish)}, but no call came."
+
+
+def _late(failure: Failure) -> str:
+    """Return that an error came after the finish, in upstream's words, to the end of the sentence."""
+    status = f" ({failure.status})" if failure.status else ""
+    said = quoted(failure.message or "no reason was given")
+    return f"RunAPI reported an error{status}: {said}{'' if said.endswith('.”') else '.'}"
 
 
 def _way_on(view: View) -> str:

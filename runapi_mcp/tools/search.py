@@ -189,12 +189,17 @@ def _render(view: View, page: Page) -> Reply:
     content |= {"answer_grounded": answer.grounded, "uncited_sentences": list(answer.uncited)}
     if enforced:
         content["filters"] = dict[str, JsonValue](enforced)
-    also = [*_found(answer), *(f"{name}: {how}." for name, how in enforced.items())]
+    also = [
+        *_found(answer, unread=view.answer.grounding.unread),
+        *(f"{name}: {how}." for name, how in enforced.items()),
+    ]
     return paged.reply(paged.shown, listed, also=also, content=content)
 
 
-def _found(answer: Cited) -> list[str]:
-    """Return what must be said of the sources."""
+def _found(answer: Cited, *, unread: bool) -> list[str]:
+    """Return what must be said of the sources; `unread` is whether something like them was not understood."""
+    if answer.grounded is False and unread:
+        return ["RunAPI sent something that looks like sources and could not be read: they are not shown."]
     if answer.grounded is False:
         return ["No sources came back: nothing shows that this answer rests on a search."]
     said = []

@@ -7,6 +7,7 @@ what becomes of the events the caller's. Every error that leaves is one of ours.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -17,14 +18,13 @@ from runapi_mcp.errors import DeadlinePassed
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.upstream.faults import translate_errors
 from runapi_mcp.upstream.http import new_client
-from runapi_mcp.upstream.model_list import Lists
+from runapi_mcp.upstream.model_list import Lists, LiveModel
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.redirects import resolve_links
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
 from runapi_mcp.upstream.trace import Phase, Trace
+from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.grounding import REDIRECT_HOST
-from runapi_mcp.wire.model_list import LiveModel
-from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import Call, DialectName, Event
 
 __all__ = ["Phase", "Trace", "Upstream"]
@@ -98,6 +98,7 @@ class Upstream:
         with self._in_time(trace, self._settings.deadline if within is None else within):
             with translate_errors(self._host, answering=False, trace=trace):
                 response = await self._opener.open(Asking(request, call.model, key, trace, patience))
+            request = replace(request, body={})  # it was sent, and its files are large
             trace.enter("open")
             try:
                 with translate_errors(self._host, answering=True, trace=trace):

@@ -4,26 +4,24 @@ Chunk shapes are the wire notes' §5.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from pydantic import AliasChoices, Field, OnErrorOmit
+from pydantic import AliasChoices, ConfigDict, Field, OnErrorOmit
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.decoding import Followed, decoded
+from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
 from runapi_mcp.wire.faults import Report, read_failure
-from runapi_mcp.wire.function_calls import CallOrder, ToolCall, google_extra
+from runapi_mcp.wire.finish import explain_block, read_finish
+from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import Lax, Maybe, read_object
-from runapi_mcp.wire.plain import plain_chat
-from runapi_mcp.wire.thoughts import ThoughtTags
+from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
     Event,
     Failure,
     Finish,
-    FinishReason,
     Frame,
     Function,
     FunctionCall,
@@ -35,6 +33,7 @@ from runapi_mcp.wire.types import (
     Returned,
     Served,
     Text,
+    ThoughtDelta,
     Turn,
 )
 from runapi_mcp.wire.usage import ChatUsage
@@ -116,17 +115,6 @@ def _tool_call(call: FunctionCall, call_id: str) -> JsonObject:
     return made
 
 
-_REASONS: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "filtered",
-    "tool_calls": "tool",
-    "function_call": "tool",
-    "error": "error",
-}
-
-
 # ---------------------------------------------------------------- encode
 
 
@@ -194,92 +182,194 @@ def _response_format(call: Call) -> JsonValue:
 # ---------------------------------------------------------------- decode
 
 
+class _Open(Lax):
+    """A part of a chunk in which sources may stand under a name of whoever relays it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class _ContentPart(Lax):
+    type: Maybe[str] = None
     text: str | None = None
+    thinking: object = None
 
 
-class _Delta(Lax):
+class _Detail(Lax):
+    text: Maybe[str] = None
+    summary: Maybe[str] = None
+    thinking: Maybe[str] = None
+
+
+class _Delta(_Open):
     content: str | list[_ContentPart | None] | None = None
-    reasoning: Maybe[str] = Field(None, validation_alias=AliasChoices("reasoning_content", "reasoning"))
+    reasoning_content: object = None
+    reasoning: object = None
+    reasoning_details: object = None
+    thinking: object = None
+    thinking_blocks: object = None
+    refusal: Maybe[str] = None
     tool_calls: Maybe[list[OnErrorOmit[ToolCall]]] = None
     extra_content: object = None
-    annotations: object = None
+
+    def text(self) -> str:
+        """Return its part of the answer."""
+        if not isinstance(self.content, list):
+            return self.content or ""
+        parts = [part for part in self.content if part and part.type not in _THINKING]
+        return "".join(part.text or "" for part in parts)
+
+    def thought(self) -> str:
+        """Return its part of the thinking: relays have it in one place, or the same in several."""
+        fields = (
+            self.reasoning_content,
+            self.reasoning,
+            self.thinking,
+            self.reasoning_details,
+            self.thinking_blocks,
+        )
+        told = [text for field in fields if field is not None and (text := _thought_in(field))]
+        if isinstance(self.content, list):
+            parts = [part for part in self.content if part and part.type in _THINKING]
+            told.append("".join(part.text or _thought_in(part.thinking) for part in parts))
+        # An empty field, or a line break, may stand beside the one that is full.
+        return next((text for text in told if text.strip()), told[0] if told else "")
 
 
-class _Choice(Lax):
+class _Choice(_Open):
     index: Maybe[int] = None
-    delta: _Delta | None = Field(None, validation_alias=AliasChoices("delta", "message"))
+    delta: _Delta | None = None
+    message: _Delta | None = None
     finish_reason: Maybe[str] = None
+    finish_reason_too: Maybe[str] = Field(None, alias="finishReason")
+    native_finish_reason: Maybe[str] = None
+    finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finish_message", "finishMessage"))
+    ratings: object = Field(None, validation_alias=AliasChoices("safety_ratings", "safetyRatings"))
+    filters: object = Field(None, alias="content_filter_results")
+    usage: Maybe[ChatUsage] = None
     error: object = None
-    grounding: object = Field(None, validation_alias=AliasChoices("groundingMetadata", "grounding_metadata"))
+
+    def finish(self) -> Finish | None:
+        """Return why the model stopped, if it did."""
+        # Google's layer has sent both at once, a null in OpenAI's place.
+        finish = read_finish(self.finish_reason or self.finish_reason_too, self.native_finish_reason)
+        said = self.finish_message or (self.delta.refusal if self.delta else None)
+        if finish is None or not (said or self.ratings or self.filters):
+            return finish
+        return replace(finish, message=explain_block(said, self.ratings, self.filters))
 
 
 class _Chunk(Report):
+    model_config = ConfigDict(extra="allow")
+
     choices: list[_Choice | None] | None = None
     usage: Maybe[ChatUsage] = None
     model: Maybe[str] = None
-    grounding: object = Field(None, validation_alias=AliasChoices("groundingMetadata", "grounding_metadata"))
+    kind: Maybe[str] = Field(None, alias="object")
+    feedback: Maybe[PromptFeedback] = Field(
+        None, validation_alias=AliasChoices("prompt_feedback", "promptFeedback")
+    )
+
+
+_THINKING: Final = frozenset({"thinking", "reasoning", "thought"})
 
 
 class ChatDecoder:
     """Decodes one chat stream."""
 
     def __init__(self) -> None:
-        self._thoughts = ThoughtTags()
+        self._written = Written()
         self._citations = Citations()
-        self._calls = CallOrder()
         self._followed = Followed()
         self._served: str | None = None
+        self._called = False
+        self._pieces = False
+        self._last: _Choice | None = None
 
     def decode(self, frame: Frame) -> Sequence[Event]:
-        """Return the events of one frame; see :class:`~runapi_mcp.wire.types.Decoder`."""
-        return decoded(frame, self._plainly, _Chunk, self._chunk)
+        """Return the events of one frame; see :class:`~runapi_mcp.wire.dialects.Decoder`."""
+        return decode_frame(frame, _Chunk, self._chunk, self.end)
 
     def end(self) -> Sequence[Event]:
         """Return what was held back."""
-        return [*self._thoughts.end(), *self._citations.end()]
-
-    def _plainly(self, text: str) -> Sequence[Event] | None:
-        plain = plain_chat(text, self._served, self._followed.index)
-        if plain is None:
-            return None
-        return [*plain.usage, *self._thoughts.feed(plain.text, flagged=False)]
+        return [*self._written.end(followed=self._called), *self._citations.end()]
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             yield Served(chunk.model)
+        if chunk.feedback:
+            yield from chunk.feedback.read()
+        choice = self._followed.choose(chunk.choices)
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
-        if chunk.usage:
-            yield from chunk.usage.read()
-        choice = self._followed.among(chunk.choices)
-        if choice:
-            yield from self._choice(choice)
-        yield from self._citations.metadata(chunk.grounding)
+        if usage := chunk.usage or (choice and choice.usage):
+            yield from usage.read()
+        finish = choice.finish() if choice else None
+        if choice and not self._is_again(choice, finish):
+            yield from self._choice(choice, last=finish is not None, whole=chunk.kind == "chat.completion")
+        if extra := chunk.model_extra:
+            yield from self._citations.search(extra)
         # Before the finish: an error beside one says that it is none.
         if failure := _failure(chunk, choice):
             yield failure
-        if choice:
-            yield from self._finish(choice)
+        if finish:
+            yield from self._written.flush()
+            yield from self._citations.flush()
+            yield finish
 
-    def _choice(self, choice: _Choice) -> Iterator[Event]:
-        delta = choice.delta
-        yield from self._citations.metadata(choice.grounding)
-        if delta is None:
-            return
-        extra = google_extra(delta.extra_content)
-        if delta.reasoning:
-            yield from self._citations.reasoning(delta.reasoning)
-        if content := _content(delta):
-            yield from self._thoughts.feed(content, flagged=extra.get("thought") is True)
-        yield from self._calls.deltas(delta.tool_calls or [])
-        yield from self._citations.annotations(delta.annotations)
-        yield from self._citations.metadata(extra.get("grounding_metadata") or extra.get("groundingMetadata"))
+    def _is_again(self, choice: _Choice, finish: Finish | None) -> bool:
+        """Whether a choice is the last one once more, as some relays send it."""
+        last, self._last = self._last, choice if finish else None
+        if last is None or choice != last:
+            return False
+        return self._written.could_repeat(choice.delta.text() if choice.delta else "")
 
-    def _finish(self, choice: _Choice) -> Iterator[Event]:
-        if choice.finish_reason:
-            yield from self.end()
-            yield Finish(choice.finish_reason, _REASONS.get(choice.finish_reason.lower(), "unknown"))
+    def _choice(self, choice: _Choice, *, last: bool, whole: bool) -> Iterator[Event]:
+        delta, message = choice.delta, choice.message
+        if delta and (message is None or delta.text() or delta.thought() or delta.tool_calls):
+            self._pieces = self._pieces or bool(delta.text())
+            yield from self._delta(delta, last=last)
+        elif message and (whole or self._pieces or (last and self._written.begins(message.text()))):
+            yield from self._message(message)
+        elif message:
+            # Some relays call every piece a message.
+            yield from self._delta(message, last=last)
+        if extra := choice.model_extra:
+            yield from self._citations.search(extra)
+        if delta and message:
+            yield from self._sources(message)
+
+    def _delta(self, delta: _Delta, *, last: bool) -> Iterator[Event]:
+        flagged = delta.extra_content is not None and google_extra(delta.extra_content).get("thought") is True
+        if thought := delta.thought():
+            yield from self._reasoning(thought)
+        if text := delta.text():
+            yield from self._written.add_text(text, flagged=flagged, last=last)
+        for call in delta.tool_calls or ():
+            self._called = True
+            yield call.read()
+        yield from self._sources(delta)
+
+    def _message(self, message: _Delta) -> Iterator[Event]:
+        """Read a message that holds the whole answer, of which some or all may have come in pieces."""
+        yield from self._written.add_message(message.text(), message.thought())
+        for place, call in enumerate(message.tool_calls or ()):
+            self._called = True
+            piece = call.read()
+            yield piece if piece.index is not None else replace(piece, index=place)
+        yield from self._sources(message)
+
+    def _sources(self, delta: _Delta) -> Iterator[Event]:
+        if extra := delta.model_extra:
+            yield from self._citations.search(extra)
+        if delta.extra_content is not None:
+            yield from self._citations.search(delta.extra_content)
+
+    def _reasoning(self, thought: str) -> Iterator[Event]:
+        for told in self._citations.reasoning(thought):
+            if isinstance(told, ThoughtDelta):
+                yield from self._written.add_thought(told.text)
+            else:
+                yield told
 
 
 def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
@@ -290,7 +380,10 @@ def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
     return chunk.failure(alone=not chunk.choices or ended)
 
 
-def _content(delta: _Delta) -> str:
-    if isinstance(delta.content, list):
-        return "".join(part.text or "" for part in delta.content if part)
-    return delta.content or ""
+def _thought_in(field: object) -> str:
+    """Return the text of a field of thinking: a text, or OpenRouter's and LiteLLM's list of blocks."""
+    if isinstance(field, str):
+        return field
+    items = field if isinstance(field, list) else [field]
+    details = [detail for item in items if (detail := lenient(_Detail, item))]
+    return "".join(detail.text or detail.summary or detail.thinking or "" for detail in details)

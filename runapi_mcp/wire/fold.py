@@ -3,10 +3,13 @@
 This is also the one place that judges whether a stream has said that it is over.
 """
 
+import json
+import re
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from runapi_mcp.errors import Blocked, EmptyAnswer, StreamCut, UpstreamError
+from runapi_mcp.wire.function_calls import GrowingCalls
 from runapi_mcp.wire.refusals import midway
 from runapi_mcp.wire.types import (
     Answer,
@@ -14,15 +17,17 @@ from runapi_mcp.wire.types import (
     Event,
     Failure,
     Finish,
-    FunctionCall,
     FunctionCallDelta,
     Grounding,
     PromptBlocked,
     Served,
+    TagOpened,
+    TagUnclosed,
     TextDelta,
     ThoughtDelta,
     Usage,
 )
+from runapi_mcp.wire.usage import update
 
 
 class Ending:
@@ -63,7 +68,7 @@ class Ending:
         match event:
             case TextDelta():
                 self.begun, self._wrote, self._gone_on = True, True, self._said
-            case FunctionCallDelta():
+            case FunctionCallDelta() | TagUnclosed():
                 self.begun, self._wrote = True, True
             case Finish() | PromptBlocked():
                 self.begun, self._said, self._gone_on = True, True, False
@@ -94,6 +99,12 @@ class _Pieces:
         self._pieces = ["".join(self._pieces)]
         return self._pieces[0]
 
+    def cut(self, length: int) -> str:
+        """Take away what is beyond a length, and return it."""
+        whole = self.joined()
+        self._pieces, self.length = [whole[:length]], min(length, self.length)
+        return whole[length:]
+
     def tail(self, characters: int) -> str:
         found: list[str] = []
         missing = characters
@@ -105,29 +116,6 @@ class _Pieces:
         return "".join(reversed(found))
 
 
-class _GrowingCall:
-    """A function call whose arguments grow at their end."""
-
-    def __init__(self) -> None:
-        self._id = ""
-        self._name = ""
-        self._arguments = _Pieces()
-        self._signature = ""
-
-    @property
-    def size(self) -> int:
-        return len(self._id) + len(self._name) + self._arguments.length + len(self._signature)
-
-    def add(self, delta: FunctionCallDelta) -> None:
-        self._id = delta.id or self._id
-        self._name = delta.name or self._name
-        self._arguments.add(delta.arguments)
-        self._signature = delta.signature or self._signature
-
-    def joined(self) -> FunctionCall:
-        return FunctionCall(self._id, self._name, self._arguments.joined(), self._signature)
-
-
 class Fold:
     """The sum of the events fed so far."""
 
@@ -136,12 +124,12 @@ class Fold:
         self._thoughts = _Pieces()
         self._grounding = Grounding()
         self._grounding_size = 0
-        self._calls: dict[int, _GrowingCall] = {}
-        self._calls_size = 0
+        self._calls = GrowingCalls()
+        self._tag: tuple[str, int] | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
         self._ending = Ending()
-        self._blocked: str | None = None
+        self._blocked: PromptBlocked | None = None
         self._failure: Failure | None = None
         self._model: str | None = None
 
@@ -158,7 +146,7 @@ class Fold:
     @property
     def size(self) -> int:
         """Characters of all it holds: text, thoughts, function calls and grounding."""
-        return self._text.length + self._thoughts.length + self._calls_size + self._grounding_size
+        return self._text.length + self._thoughts.length + self._calls.size + self._grounding_size
 
     @property
     def empty(self) -> bool:
@@ -187,19 +175,23 @@ class Fold:
                 self._text.add(text)
             case ThoughtDelta(text):
                 self._thoughts.add(text)
+            case TagOpened(tag):
+                self._tag = tag, self._thoughts.length
+            case TagUnclosed(closing):
+                self._take_back(closing)
             case Grounding():
-                self._grounding = _richer(self._grounding, event)
-                self._grounding_size = _characters(self._grounding)
+                self._grounding = event
+                self._grounding_size = _characters(event)
             case FunctionCallDelta():
-                self._call(event)
+                self._calls.add(event)
             case Usage():
-                self._usage = _updated(self._usage, event)
+                self._usage = update(self._usage, event)
             case Finish():
                 self._finish = event
             case Done():
                 pass
-            case PromptBlocked(reason):
-                self._blocked = reason
+            case PromptBlocked():
+                self._blocked = event
             case Served(model):
                 self._model = model
             case Failure():
@@ -209,10 +201,10 @@ class Fold:
 
     def partial(self) -> Answer:
         """Return what there is, finished or not."""
-        calls = tuple(self._calls[index].joined() for index in sorted(self._calls))
+        calls = self._calls.joined()
         finish = self._finish
-        if finish is None and self._blocked is not None:
-            finish = Finish(self._blocked, "filtered")
+        if self._blocked and (finish is None or finish.reason in ("stop", "unknown")):
+            finish = Finish(self._blocked.reason, "filtered", self._blocked.message)
         if calls and finish and finish.reason in ("stop", "unknown"):
             # Both dialects may say "stop" of a stream that ends in a call (wire notes §10 no. 22).
             finish = replace(finish, reason="tool")
@@ -224,6 +216,7 @@ class Fold:
             usage=self._usage,
             finish=finish,
             model=self._model,
+            failure=self._failure,
         )
 
     def answer(self) -> Answer:
@@ -245,26 +238,76 @@ class Fold:
 
     def error(self) -> UpstreamError | None:
         """Return what :meth:`answer` would raise, now that no more events come."""
-        if self._failure:
+        if self._failure and (self.empty or not self.finished):
             return midway(self._failure, partial=self._text.joined())
         if self._blocked is not None and not self._text.length:
-            return Blocked(f"RunAPI blocked the prompt ({_label(self._blocked)}).")
+            return Blocked(
+                f"RunAPI blocked the prompt ({_reason(self._blocked.reason, self._blocked.message)})."
+            )
         if not self.finished:
             return _cut(self._text.joined())
         if not self.empty or self._finish is None:
             return None
         return _nothing(self._finish)
 
-    def _call(self, delta: FunctionCallDelta) -> None:
-        call = self._calls.setdefault(delta.index, _GrowingCall())
-        before = call.size
-        call.add(delta)
-        self._calls_size += call.size - before
+    def _take_back(self, closing: str) -> None:
+        """Make text of the thoughts since a tag that was none of thinking."""
+        if self._tag:
+            tag, place = self._tag
+            for piece in (tag, self._thoughts.cut(place), closing):
+                self._text.add(piece)
+            self._tag = None
+
+
+_OPEN_END: Final = 500
+"""Characters at the end of a text that are looked at for how it ends."""
+_ENDED: Final = re.compile(r"[.!?…:。！？｡؟۔।॥\])}>\"'”’»」』）】*_`~|]\Z")
+
+
+_JSON: Final = re.compile(r"\{\s*[\"}]|\[\s*[\[{\"]")
+
+
+def is_whole(answer: Answer) -> bool:
+    """Whether nothing that came says that an answer stopped before its end.
+
+    A word for the end that nobody knows here, one for a function call that did not come, and an error
+    after the end say neither; then the answer itself is asked.
+    """
+    if answer.finish is None:
+        return False
+    match reason := answer.finish.reason:
+        case "stop" | "tool" if answer.failure is None and (reason == "stop" or answer.function_calls):
+            return True
+        case "stop" | "tool" | "unknown":
+            return not ends_open(answer)
+        case _:
+            return False
+
+
+def ends_open(answer: Answer) -> bool:
+    """Whether an answer looks as if more of it were to come: a fence or JSON is open, or no sentence ends."""
+    text = answer.text.strip()
+    if not text:
+        return not answer.function_calls
+    if text.count("```") % 2 or (_JSON.match(text) and not _closes(text)):
+        return True
+    return not _ENDED.search(text[-_OPEN_END:])
+
+
+def _closes(text: str) -> bool:
+    """Whether the JSON value with which a text begins comes to its end."""
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _nothing(finish: Finish) -> UpstreamError:
     if finish.reason == "filtered":
-        return Blocked(f"The answer was blocked before it had any text ({_label(finish.raw)}).")
+        return Blocked(
+            f"The answer was blocked before it had any text ({_reason(finish.raw, finish.message)})."
+        )
     if finish.reason == "length":
         return EmptyAnswer(
             "Thinking used up the whole output limit; no answer was written.",
@@ -284,29 +327,16 @@ def _cut(partial: str) -> StreamCut:
     )
 
 
-def _richer(known: Grounding, new: Grounding) -> Grounding:
-    """Return the grounding to keep: the new one, unless it says less than what is known."""
-    if not new.sources and known.sources:
-        return replace(known, queries=new.queries or known.queries)
-    return replace(new, queries=new.queries or known.queries)
-
-
 def _characters(grounding: Grounding) -> int:
     sources = sum(len(s.url) + len(s.title) + len(s.snippet) for s in grounding.sources)
     return sources + sum(len(s.text) for s in grounding.supports) + sum(map(len, grounding.queries))
 
 
-def _updated(known: Usage | None, new: Usage) -> Usage:
-    if known is None:
-        return new
-    return Usage(
-        known.input if new.input is None else new.input,
-        known.output if new.output is None else new.output,
-        known.thinking if new.thinking is None else new.thinking,
-        known.cached if new.cached is None else new.cached,
-    )
+def _reason(word: str, message: str) -> str:
+    """Return upstream's word for why it blocked something, and what it says of it."""
+    return f"{_label(word)}: {_label(message)}" if message else _label(word)
 
 
 def _label(raw: str) -> str:
     """Return upstream's word for something, short and harmless."""
-    return "".join(c for c in raw[:60] if c.isalnum() or c in "_- .,'") or "no reason given"
+    return "".join(c for c in raw[:120] if c.isalnum() or c in "_- .,:'").strip() or "no reason given"

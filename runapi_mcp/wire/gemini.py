@@ -5,23 +5,21 @@ is read to its end, since a bridge may say ``STOP`` before the text (§6.3).
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
-from runapi_mcp.wire.decoding import Followed, decoded
+from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
 from runapi_mcp.wire.faults import Report
-from runapi_mcp.wire.grounding import Citations
+from runapi_mcp.wire.finish import explain_block, read_finish
+from runapi_mcp.wire.grounding import Citations, Parts
 from runapi_mcp.wire.json_text import Lax, Maybe, read_object
-from runapi_mcp.wire.plain import plain_native
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
     Event,
     Finish,
-    FinishReason,
     Frame,
     FunctionCall,
     FunctionCallDelta,
@@ -30,34 +28,13 @@ from runapi_mcp.wire.types import (
     JsonValue,
     Linked,
     Part,
-    PromptBlocked,
     Request,
     Returned,
     Served,
     Text,
-    TextDelta,
-    ThoughtDelta,
     Turn,
 )
 from runapi_mcp.wire.usage import NativeUsage
-
-_FILTERED = (
-    "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR "
-    "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION"
-)
-_BROKEN = (
-    "MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE "
-    "MALFORMED_RESPONSE"
-)
-_REASONS: Final[dict[str, FinishReason]] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    **dict.fromkeys(_FILTERED.split(), "filtered"),
-    **dict.fromkeys(_BROKEN.split(), "error"),
-}
-_NO_REASON = frozenset({"", "FINISH_REASON_UNSPECIFIED"})
-_NOT_BLOCKED = frozenset({"", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
-
 
 # ---------------------------------------------------------------- encode
 
@@ -176,20 +153,27 @@ class _Content(Lax):
 
 
 class _Candidate(Lax):
+    model_config = ConfigDict(extra="allow")
+
     index: Maybe[int] = None
     content: _Content | None = None
     finish_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("finishReason", "finish_reason"))
     finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finishMessage", "finish_message"))
-    grounding: object = Field(None, validation_alias=AliasChoices("groundingMetadata", "grounding_metadata"))
+    ratings: object = Field(None, validation_alias=AliasChoices("safetyRatings", "safety_ratings"))
 
-
-class _PromptFeedback(Lax):
-    block_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("blockReason", "block_reason"))
+    def finish(self) -> Finish | None:
+        """Return why the model stopped, if it did."""
+        finish = read_finish(self.finish_reason, message=self.finish_message or "")
+        if finish is None or finish.reason != "filtered":
+            return finish
+        return replace(finish, message=explain_block(self.finish_message, self.ratings))
 
 
 class _Chunk(Report):
+    model_config = ConfigDict(extra="allow")
+
     candidates: list[_Candidate | None] | None = None
-    feedback: Maybe[_PromptFeedback] = Field(
+    feedback: Maybe[PromptFeedback] = Field(
         None, validation_alias=AliasChoices("promptFeedback", "prompt_feedback")
     )
     usage: Maybe[NativeUsage] = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
@@ -200,61 +184,83 @@ class NativeDecoder:
     """Decodes one native stream."""
 
     def __init__(self) -> None:
+        self._written = Written()
         self._citations = Citations()
         self._followed = Followed()
         self._served: str | None = None
-        self._calls = 0
+        self._called = False
+        self._starts: list[int] = []
+        self._kind = ""
+        self._last: _Candidate | None = None
 
     def decode(self, frame: Frame) -> Sequence[Event]:
-        """Return the events of one frame; see :class:`~runapi_mcp.wire.types.Decoder`."""
-        return decoded(frame, self._plainly, _Chunk, self._chunk)
+        """Return the events of one frame; see :class:`~runapi_mcp.wire.dialects.Decoder`."""
+        return decode_frame(frame, _Chunk, self._chunk, self.end)
 
     def end(self) -> Sequence[Event]:
-        """Return nothing: this dialect holds nothing back."""
-        return ()
-
-    def _plainly(self, text: str) -> Sequence[Event] | None:
-        plain = plain_native(text, self._served, self._followed.index)
-        if plain is None:
-            return None
-        delta = ThoughtDelta if plain.thought else TextDelta
-        return [*plain.usage, delta(plain.text)] if plain.text else plain.usage
+        """Return what was held back."""
+        return [*self._written.end(followed=self._called), *self._citations.end()]
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             yield Served(chunk.model)
-        if chunk.feedback and (reason := chunk.feedback.block_reason or "") not in _NOT_BLOCKED:
-            yield PromptBlocked(reason)
+        if chunk.feedback:
+            yield from chunk.feedback.read()
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if chunk.usage:
             yield from chunk.usage.read()
-        candidate = self._followed.among(chunk.candidates)
-        if candidate:
-            yield from self._parts(candidate)
-            yield from self._citations.metadata(candidate.grounding)
+        candidate = self._followed.choose(chunk.candidates)
+        finish = candidate.finish() if candidate else None
+        parts: Sequence[int] = ()
+        if candidate and not self._is_again(candidate, finish):
+            parts = yield from self._parts(candidate, last=finish is not None)
+        extra = [*filter(None, (candidate and candidate.model_extra, chunk.model_extra))]
+        if extra:
+            # Supports count from a part of their own chunk, or of all that came in several.
+            starts = parts if len(parts) > 1 else self._starts
+            yield from self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
         # Before the finish: an error beside one says that it is none.
         if failure := chunk.failure(alone=not chunk.candidates):
             yield failure
-        if candidate:
-            yield from _finish(candidate)
+        if finish:
+            yield from self._written.flush()
+            yield finish
 
-    def _parts(self, candidate: _Candidate) -> Iterator[Event]:
-        for part in (candidate.content.parts if candidate.content else None) or []:
+    def _is_again(self, candidate: _Candidate, finish: Finish | None) -> bool:
+        """Whether a candidate is the last one once more, as some relays send it."""
+        last, self._last = self._last, candidate if finish else None
+        if last is None or candidate != last:
+            return False
+        parts = candidate.content.parts if candidate.content else None
+        text = "".join(part.text or "" for part in parts or () if part)
+        return self._written.could_repeat(text)
+
+    def _parts(self, candidate: _Candidate, *, last: bool) -> Generator[Event, None, list[int]]:
+        """Yield what the parts hold; return where in the answer each of them begins."""
+        starts = []
+        for part in (candidate.content.parts if candidate.content else None) or ():
+            starts.append(self._written.octets)
             if part is None:
                 continue
+            self._note_start(part)
             if part.function_call:
-                yield self._call(part.function_call, part.signature or "")
-            if part.text:
-                yield ThoughtDelta(part.text) if part.thought else TextDelta(part.text)
+                self._called = True
+                yield _read_call(part.function_call, part.signature or "")
+            if part.text and part.thought:
+                yield from self._written.add_thought(part.text)
+            elif part.text:
+                yield from self._written.add_text(part.text, last=last)
+        return starts
 
-    def _call(self, call: _FunctionCall, signature: str) -> FunctionCallDelta:
-        self._calls += 1
-        arguments = json.dumps(call.args or {}, ensure_ascii=False)
-        return FunctionCallDelta(self._calls - 1, call.id or "", call.name or "", arguments, signature)
+    def _note_start(self, part: _Part) -> None:
+        """Note where a part begins that others did not begin, since a stream cuts parts into pieces."""
+        kind = "thought" if part.thought else "text" if part.text is not None else "other"
+        if kind != self._kind or kind == "other":
+            self._starts.append(self._written.octets)
+        self._kind = kind
 
 
-def _finish(candidate: _Candidate) -> Iterator[Finish]:
-    raw = candidate.finish_reason or ""
-    if raw not in _NO_REASON:
-        yield Finish(raw, _REASONS.get(raw.upper(), "unknown"), candidate.finish_message or "")
+def _read_call(call: _FunctionCall, signature: str) -> FunctionCallDelta:
+    arguments = json.dumps(call.args or {}, ensure_ascii=False)
+    return FunctionCallDelta(None, call.id or "", call.name or "", arguments, signature)

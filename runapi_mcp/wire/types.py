@@ -1,29 +1,16 @@
-"""The words both dialects share: what goes in, what comes out, and who turns one into the other.
+"""The words both dialects share: what goes in, and what comes out.
 
 A **Call** is what a tool wants. A **Dialect** encodes it as a **Request**, and gives out a
-**Decoder** that turns each **Frame** of the answering stream into **Events**. A Fold adds the
-Events up to an **Answer**. Nothing here, or anywhere in this folder, does I/O or looks at a clock.
-
-The contract of a decoder
--------------------------
-``decode(frame)`` is given the frames of one stream in order. It may do three things:
-
-* return the events the frame holds, in the order in which they matter (text before the finish
-  that ends it), possibly none: a comment, an unknown part, a keep-alive;
-* return a :class:`Failure`, when the frame is upstream's report of an error;
-* raise :class:`~runapi_mcp.errors.ProtocolError`, when the frame is not of the dialect at all.
-
-``end()`` is called once, after the last frame, and returns what was held back to be sure of it
-(half a tag, say). A decoder never raises anything else: any other exception is a bug of ours.
-It keeps no more than one frame's worth of text.
+**Decoder** that turns each **Frame** of the answering stream into **Events** (both are in
+:mod:`~runapi_mcp.wire.dialects`). A Fold adds the Events up to an **Answer**. Nothing here, or
+anywhere in this folder, does I/O or looks at a clock.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
-from runapi_mcp.wire.names import DialectName as DialectName
-from runapi_mcp.wire.names import Effort as Effort
+from runapi_mcp.models import DialectName as DialectName
+from runapi_mcp.models import Effort as Effort
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
@@ -171,6 +158,23 @@ class ThoughtDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class TagOpened:
+    """The answer began with a tag that opens thinking; what comes between it and its end is thought."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagUnclosed:
+    """The thought since :class:`TagOpened` was the answer: nothing came after it.
+
+    `text` is the closing tag; empty if there was none.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A page the answer rests on. Title, URL and snippet are the upstream's: untrusted."""
 
@@ -197,22 +201,30 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """All that is known so far of where the answer comes from; a later one replaces it."""
+    """All that is known so far of where the answer comes from; a later one replaces it.
+
+    `unread` is whether something came that looks like sources and could not be read.
+    """
 
     sources: tuple[Source, ...] = ()
     supports: tuple[Support, ...] = ()
     queries: tuple[str, ...] = ()
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCallDelta:
-    """More of a function call: `index` counts calls in order of arrival, `arguments` is JSON text."""
+    """A piece of a function call as it came; :mod:`~runapi_mcp.wire.function_calls` says of which.
 
-    index: int
+    `index` is upstream's own number for the call, `None` if it gave none; `arguments` is JSON text.
+    """
+
+    index: int | None
     id: str
     name: str
     arguments: str
     signature: str = ""
+    extra: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +248,10 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class PromptBlocked:
-    """The prompt itself was refused by a safety rule."""
+    """The prompt itself was refused by a safety rule: upstream's word, and its explanation if it gave one."""
 
     reason: str
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +285,8 @@ class Failure:
 Event: TypeAlias = (
     TextDelta
     | ThoughtDelta
+    | TagOpened
+    | TagUnclosed
     | Grounding
     | FunctionCallDelta
     | Usage
@@ -288,7 +303,8 @@ class Answer:
     """The sum of a stream's events.
 
     `finish` is `None` while (or if) the stream has not said why it ended; then the answer is
-    only what had arrived. `usage` is `None` if upstream never sent any.
+    only what had arrived. `usage` is `None` if upstream never sent any. `failure` is the error that
+    upstream reported after the finish, if it did.
     """
 
     text: str = ""
@@ -298,34 +314,4 @@ class Answer:
     usage: Usage | None = None
     finish: Finish | None = None
     model: str | None = None
-
-
-# ---------------------------------------------------------------- who turns one into the other
-
-
-class Decoder(Protocol):
-    """Turns the frames of one stream into events; its contract is at the top of this module."""
-
-    def decode(self, frame: Frame) -> Sequence[Event]:
-        """Return the events of `frame`.
-
-        Raises:
-            ProtocolError: The frame is not of this dialect.
-        """
-
-    def end(self) -> Sequence[Event]:
-        """Return the events held back until the stream's end."""
-
-
-class Dialect(Protocol):
-    """One of the two ways in which RunAPI serves Gemini."""
-
-    @property
-    def name(self) -> DialectName:
-        """What settings, receipts and the catalogue call it."""
-
-    def encode(self, call: Call) -> Request:
-        """Return the request that asks for `call` as a stream."""
-
-    def decoder(self) -> Decoder:
-        """Return a fresh decoder for the stream that answers."""
+    failure: Failure | None = None

@@ -20,15 +20,15 @@ from streams import Pieces
 from runapi_mcp.boot.prologue import MANIFEST
 from runapi_mcp.upstream.stream import Answering, Body, Limits
 from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.fold import Fold
-from runapi_mcp.wire.registry import dialects
 from runapi_mcp.wire.types import DialectName, Request
 
 MOST_LIST_BYTES: Final = 8_000
 """Of the tools in any revision, as compact JSON; hosts put them into every conversation."""
 MOST_MODULES: Final = {"version": 50, "help": 110, "prologue": 50, "prologue with settings": 80}
 """Beyond what Python itself has loaded; ours included."""
-MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 45, "native": 60}
+MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 75, "native": 85}
 """Python functions entered for a chunk, from the bytes of the body to the fold, where many arrive at once."""
 
 RUNS: Final = {

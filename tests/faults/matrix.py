@@ -238,6 +238,14 @@ TOO_MUCH = [
 ENDED = [
     _partial("length", "the output limit was reached"),
     _partial("blocked-middle", "a safety rule stopped the answer"),
+    _partial("blocked-middle reason=RECITATION", "a safety rule stopped the answer (“RECITATION”)"),
+    _partial("blocked-middle reason=content_filter:SPII", "stopped the answer (“content_filter:SPII”)"),
+    _partial("blocked-middle reason=OTHER", "the model stopped before the end of its answer (“OTHER”)"),
+    _partial("blocked-middle reason=malformed_function_call", "stopped before the end of its answer"),
+    _failed("prompt-feedback", "blocked", "RunAPI blocked the prompt (PROHIBITED_CONTENT)."),
+    Row("finish", sees="RunAPI ended the answer with a word that is not known here (“SIMULATED_REASON”)."),
+    Row("late-error", sees="The answer came to its end; after that RunAPI reported an error"),
+    _partial("late-error part=half", "Partial: RunAPI reported an error"),
     _failed("length-thinking", "empty_answer", "Thinking used up the whole output limit"),
     _failed("empty-stop", "empty_answer", "without writing an answer"),
     _failed(
@@ -248,6 +256,7 @@ ENDED = [
     _failed(
         "tool-call", "empty_answer", "asked for a function to be run, which was not", tool="search_web"
     ),
+    _failed("calls-same-index", "empty_answer", "asked for a function to be run, which was not offered"),
     _partial("length", "the output limit was reached", tool="search_web"),
     _partial("length", "the output limit was reached", tool="extract_json"),
     _failed("empty-stop", "empty_answer", "without writing an answer", tool="extract_json"),
@@ -255,11 +264,12 @@ ENDED = [
 
 ODD = [
     *_whole(
-    "default", "thought-tags", "bare-thought-tags", "reasoning-content", "reasoning", "no-thoughts", "finish",
+    "default", "thought-tags", "bare-thought-tags", "reasoning-content", "reasoning", "no-thoughts",
     "double-finish", "early-stop", "unknown-fields", "null-fields", "usage-every-chunk", "usage-last-chunk",
     "usage-separate", "usage-early-partial", "no-done", "no-final-blank-line", "data-after-done", "bom", "lf",
     "crlf", "lone-cr", "split-bytes words=15", "split-utf8", "one-write", "two-objects", "id-and-comments",
-    "no-space", "upper-content-type", "latin1-charset", "gzip",
+    "no-space", "upper-content-type", "latin1-charset", "gzip", "think-tags", "think-tags tag=Thinking",
+    "reasoning-details", "whole-message", "last-chunk-twice", "usage-zero-last",
     ),
     Row("no-usage", sees="RunAPI sent no token counts."),
     Row("line-separators", sees="a\u2028b\u2029c\u0085d\u000ce"),
@@ -273,6 +283,10 @@ SEARCHED = [
     _search("grounding-on-chat", "Sources:\n[1]"),
     _search("search-reasoning-content", "Sources:\n[1]"),
     _search("offset-off-by-one", "Sources:\n[1]"),
+    _search("grounding-at-root", "Sources:\n[1]"),
+    _search("grounding-in-lots", "Sources:\n[1]"),
+    _search("links-beside", "(listed with the answer, tied to no sentence)"),
+    _search("odd-sources", "something that looks like sources and could not be read"),
     _search("links-in-text", "a link in the text, not a citation"),
     _search("no-sources", _UNGROUNDED),
     _search("grounding-no-chunks", _UNGROUNDED),

@@ -14,7 +14,7 @@ from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, taught
-from runapi_mcp.wire.registry import dialects
+from runapi_mcp.wire.dialects import dialects
 
 EXAMPLES: Final = settings(
     max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None

@@ -12,7 +12,7 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import taught
 from runapi_mcp.tools.ask import AskArgs
-from runapi_mcp.wire.registry import dialects
+from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.types import Call, Function, FunctionCall, Inline, Linked, Returned, Text, Turn
 from tools.calling import Desk, desk, facts
 
@@ -288,6 +288,18 @@ async def test_every_argument_is_taken_by_the_wire(at: Desk) -> None:
     thinking, _, answer = reply.text.partition("\n\nAnswer:\n")
     assert "pretends to think" in thinking
     assert "pretends to think" not in answer, "thoughts stay apart from the answer"
+
+
+async def test_two_calls_on_one_index_are_both_named_once(sim: Simulator) -> None:
+    functions = [
+        {"name": "lookup", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}
+    ]
+    async with desk(sim) as at:
+        reply = await at.call("ask_gemini", prompt="x [[sim:calls-same-index]]", functions=functions)
+    assert not reply.is_error
+    assert reply.text.count('"name": "lookup"') == 2
+    assert '"arguments": {"q": "simulated 1"}, "id": "call-1"' in reply.text
+    assert '"arguments": {"q": "simulated 2"}, "id": "call-2"' in reply.text
 
 
 async def test_a_function_call_is_named_and_its_result_carries_on(at: Desk, sim: Simulator) -> None:

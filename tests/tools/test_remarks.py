@@ -8,7 +8,7 @@ from generations.test_generation import CALLED, CUT, offering
 
 from runapi_mcp.tools import Page
 from runapi_mcp.tools.reply import Paged
-from runapi_mcp.wire.types import Finish, TextDelta
+from runapi_mcp.wire.types import Failure, Finish, TextDelta
 
 
 async def said(*steps: Step, functions: bool = False) -> str:
@@ -24,18 +24,34 @@ async def test_a_partial_answer_can_be_continued() -> None:
 @pytest.mark.parametrize(
     ("finish", "words"),
     [
-        (Finish("error", "error"), "the model stopped with an error. Call"),
-        (
-            Finish("MALFORMED_RESPONSE", "error"),
-            "stopped with an error: “MALFORMED_RESPONSE”. Call",
-        ),
-        (Finish("MALFORMED_RESPONSE", "error", "It\nbroke."), "stopped with an error: “It broke.”. Call"),
+        (Finish("error", "error"), "Partial: the model stopped before the end of its answer. Call"),
+        (Finish("OTHER", "error"), "Partial: the model stopped before the end of its answer (“OTHER”). Call"),
+        (Finish("MALFORMED_RESPONSE", "error", "It\nbroke."), "(“MALFORMED_RESPONSE”: “It broke.”). Call"),
+        (Finish("SAFETY", "filtered"), "Partial: a safety rule stopped the answer (“SAFETY”). Call"),
+        (Finish("odd", "unknown"), "Partial: the answer breaks off, and RunAPI gave another reason than its"),
+        (Finish("tool_calls", "tool"), "gave another reason than its end (“tool_calls”). Call"),
     ],
 )
-async def test_a_model_that_stopped_with_an_error_is_told_in_runapis_words(
+async def test_an_answer_that_stopped_before_its_end_says_so_in_runapis_words(
     finish: Finish, words: str
 ) -> None:
     assert words in await said(TextDelta("Half"), finish)
+
+
+async def test_a_whole_answer_says_what_is_odd_about_its_end() -> None:
+    odd = await said(TextDelta("All of it."), Finish("odd", "unknown"), USED)
+    assert odd == "RunAPI ended the answer with a word that is not known here (“odd”)."
+    called = await said(TextDelta("All of it."), Finish("tool_calls", "tool"), USED)
+    assert called.endswith("says that the model asked for a function (“tool_calls”), but no call came.")
+
+
+async def test_an_error_after_the_end_is_kept_with_the_answer() -> None:
+    late = Failure("busy", 503)
+    whole = await said(TextDelta("All of it."), STOP, USED, late)
+    assert whole == "The answer came to its end; after that RunAPI reported an error (503): “busy”."
+    half = await said(TextDelta("Half of it"), STOP, USED, late)
+    assert "Partial: RunAPI reported an error (503): “busy”." in half
+    assert "resume true to continue" in half
 
 
 async def test_half_a_function_call_cannot_be_continued_and_is_to_be_asked_for_again() -> None:

@@ -8,11 +8,11 @@ from sockets import UNTIL_CLOSED, Peer, raw_server
 from streams import read
 
 from runapi_mcp.errors import DeadlinePassed, ProtocolError, RunapiError, Stalled, StreamCut
+from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.stream import Limits
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.wire.names import DialectName
 from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 

@@ -6,7 +6,7 @@ from sockets import Closed, Peer, raw_server, refused_url
 
 from runapi_mcp.errors import KeyRefused, ProtocolError, RunapiError, Stalled, Unreachable
 from runapi_mcp.sim import Simulator
-from runapi_mcp.wire.model_list import LiveModel
+from runapi_mcp.upstream.model_list import LiveModel
 from upstream.asking import CANARY, KEY, upstream_at
 
 

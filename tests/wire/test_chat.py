@@ -3,11 +3,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from streams import fold
 
 from runapi_mcp.errors import InputError, ProtocolError
 from runapi_mcp.wire.chat import Chat
-from runapi_mcp.wire.registry import dialects
+from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.types import (
     Call,
     Event,
@@ -16,7 +15,6 @@ from runapi_mcp.wire.types import (
     FinishReason,
     Frame,
     Function,
-    FunctionCall,
     FunctionCallDelta,
     Inline,
     Linked,
@@ -127,36 +125,6 @@ def test_the_bytes_of_a_file_are_not_in_the_calls_repr() -> None:
 def calls(*deltas: object) -> list[FunctionCallDelta]:
     events = decoded(*({"choices": [{"delta": {"tool_calls": [delta]}}]} for delta in deltas))
     return [event for event in events if isinstance(event, FunctionCallDelta)]
-
-
-def test_a_tool_call_keeps_an_index_it_was_given() -> None:
-    assert [call.index for call in calls({"index": 3, "id": "a"}, {"index": 3})] == [3, 3]
-
-
-@pytest.mark.parametrize(
-    ("deltas", "indices"),
-    [
-        ([{"id": "a", "function": {"name": "f"}}, {"id": "a", "function": {"name": "f"}}], [0, 0]),
-        ([{"id": "a", "function": {"name": "f"}}, {"id": "b", "function": {"name": "f"}}], [0, 1]),
-        ([{"id": "", "function": {"name": "f"}}, {"id": "", "function": {"name": "g"}}], [0, 1]),
-        ([{"function": {"arguments": "{"}}, {"function": {"arguments": "}"}}], [0, 0]),
-        ([{"id": "a"}, {}], [0, 0]),
-        ([{"id": "a"}, {"id": "b"}, {"id": "a"}], [0, 1, 0]),
-        ([{"id": "a"}, {"id": "b"}, {"id": "a"}, {}, {"id": "c"}], [0, 1, 0, 0, 2]),
-        ([{"index": 0, "id": "a"}, {"index": 1, "id": "b"}, {}, {"id": "a"}, {"id": "c"}], [0, 1, 1, 0, 2]),
-    ],
-)
-def test_a_new_id_or_a_new_name_is_a_new_tool_call(deltas: list[object], indices: list[int]) -> None:
-    assert [call.index for call in calls(*deltas)] == indices
-
-
-def test_calls_that_come_in_turns_are_put_together_by_id() -> None:
-    deltas = [("a", '{"q": '), ("b", '{"r": '), ("a", "1}"), ("b", "2}")]
-    made = fold(calls(*({"id": name, "function": {"arguments": text}} for name, text in deltas)))
-    assert made.partial().function_calls == (
-        FunctionCall("a", "", '{"q": 1}'),
-        FunctionCall("b", "", '{"r": 2}'),
-    )
 
 
 def test_arguments_sent_as_an_object_become_json_text() -> None:

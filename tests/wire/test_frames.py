@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streams import FRAMES, fold, joined, plain, read
 
 from runapi_mcp.errors import Interrupted, RunapiError
-from runapi_mcp.wire.names import DialectName
+from runapi_mcp.models import DialectName
 from runapi_mcp.wire.types import Answer
 
 NAMES = sorted(path.stem for path in FRAMES.glob("*.sse"))

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire.model_list import LiveModel, read_page
+from runapi_mcp.upstream.model_list import LiveModel, read_page
 
 
 def test_the_openai_shape_is_read_with_or_without_a_prefix() -> None:

@@ -144,7 +144,7 @@ def test_frames_without_content_say_nothing() -> None:
     assert decoder.decode(Frame("")) == ()
     assert decoder.decode(Frame("[DONE]")) == (Done(),)
     assert decoder.decode(Frame('{"candidates":[]}')) == []
-    assert decoder.end() == ()
+    assert [*decoder.end()] == []
 
 
 def test_an_error_event_is_a_failure_whatever_it_holds() -> None:

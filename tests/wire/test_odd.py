@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from streams import FRAMES, fold
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire.names import DialectName
-from runapi_mcp.wire.registry import dialects
+from runapi_mcp.models import DialectName
+from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.types import Answer, Event, Finish, Frame, FunctionCall, Served, TextDelta, Usage
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -199,7 +199,7 @@ def test_text_that_cannot_be_read_is_never_left_out_in_silence(dialect: DialectN
     ("told", "usage"),
     [
         ({"prompt_tokens": 1.5, "completion_tokens": "7"}, [Usage(None, 7)]),
-        ({"prompt_tokens": 3, "completion_tokens": -1, "total_tokens": 9}, [Usage(3)]),
+        ({"prompt_tokens": 3, "completion_tokens": -1, "total_tokens": 9}, [Usage(3, 0, 6)]),
         ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": HUGE}, [Usage(3, 2)]),
         ({"prompt_tokens": 10**30, "completion_tokens": 2}, [Usage(None, 2)]),
         ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": "x"}}, [Usage(3)]),
@@ -287,7 +287,7 @@ def test_another_choices_finish_is_not_this_ones() -> None:
 @pytest.mark.parametrize(
     ("call", "read"),
     [
-        ({"id": 5, "function": {"name": "f", "arguments": "{}"}}, [FunctionCall("", "f", "{}")]),
+        ({"id": 5, "function": {"name": "f", "arguments": "{}"}}, [FunctionCall("call_f_1", "f", "{}")]),
         ({"id": "a", "function": {"name": 5, "arguments": "{}"}}, [FunctionCall("a", "", "{}")]),
         ({"index": "x", "id": "a", "function": {"name": "f"}}, [FunctionCall("a", "f", "")]),
         ({"id": "a", "function": {"name": "f", "arguments": 5}}, [FunctionCall("a", "f", "5")]),
@@ -306,10 +306,10 @@ def test_of_a_function_call_only_what_is_odd_is_lost(call: object, read: list[Fu
 @pytest.mark.parametrize(
     ("call", "read"),
     [
-        ({"id": 5, "name": "f", "args": {"q": 1}}, [FunctionCall("", "f", '{"q": 1}')]),
-        ({"name": "f", "args": [1]}, [FunctionCall("", "f", "[1]")]),
-        ({"name": "f", "args": None}, [FunctionCall("", "f", "{}")]),
-        ({"name": 5}, [FunctionCall("", "", "{}")]),
+        ({"id": 5, "name": "f", "args": {"q": 1}}, [FunctionCall("call_f_1", "f", '{"q": 1}')]),
+        ({"name": "f", "args": [1]}, [FunctionCall("call_f_1", "f", "[1]")]),
+        ({"name": "f", "args": None}, [FunctionCall("call_f_1", "f", "{}")]),
+        ({"name": 5}, [FunctionCall("call_function_1", "", "{}")]),
         (5, []),
     ],
 )

@@ -1,0 +1,201 @@
+"""What the two dialects share when a frame is read: what is no chunk, which choice counts, and what is new.
+
+A stream may say a thing twice. Some relays close it with the whole message, some send the last chunk
+again (wire notes §11 row 9); only what was not given out before is given out then.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Final, Protocol, TypeVar
+
+from pydantic import AliasChoices, Field
+
+from runapi_mcp.wire.faults import read_failure_body
+from runapi_mcp.wire.finish import explain_block, read_block
+from runapi_mcp.wire.json_text import Lax, Maybe, Model, read_documents
+from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
+from runapi_mcp.wire.types import Done, Event, Frame, PromptBlocked, TextDelta, ThoughtDelta
+
+_TELLING: Final = 20
+"""Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
+
+
+class _Numbered(Protocol):
+    @property
+    def index(self) -> int | None: ...
+
+
+Choice = TypeVar("Choice", bound=_Numbered)
+
+
+class Followed:
+    """Which of a stream's choices is read: one, however many come and in which order.
+
+    Attributes:
+        index: Its number: the lowest in the first chunk that has a choice; none before that.
+    """
+
+    def __init__(self) -> None:
+        self.index: int | None = None
+
+    def choose(self, choices: Sequence[Choice | None] | None) -> Choice | None:
+        """Return the choice that is read, if it is among these; one without a number is taken for it."""
+        present = [choice for choice in choices or () if choice is not None]
+        if self.index is None and present:
+            self.index = min(choice.index or 0 for choice in present)
+        return next((choice for choice in present if choice.index in (None, self.index)), None)
+
+
+class PromptFeedback(Lax):
+    """Google's word on the prompt itself, on both dialects."""
+
+    block_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("blockReason", "block_reason"))
+    message: Maybe[str] = Field(
+        None, validation_alias=AliasChoices("blockReasonMessage", "block_reason_message")
+    )
+    ratings: object = Field(None, validation_alias=AliasChoices("safetyRatings", "safety_ratings"))
+
+    def read(self) -> Iterator[PromptBlocked]:
+        """Yield that the prompt was refused, if it was."""
+        if reason := read_block(self.block_reason):
+            yield PromptBlocked(reason, explain_block(self.message, self.ratings))
+
+
+def decode_frame(
+    frame: Frame,
+    model: type[Model],
+    events: Callable[[Model], Iterable[Event]],
+    end: Callable[[], Iterable[Event]],
+) -> Sequence[Event]:
+    """Return the events of one frame.
+
+    Args:
+        frame: It; may be no chunk at all.
+        model: What any chunk of the dialect is.
+        events: Gives the events of such a chunk.
+        end: Gives what was held back, at the word that nothing more comes.
+
+    Raises:
+        ProtocolError: It is not of the dialect.
+    """
+    text = frame.text.strip()
+    if text == "[DONE]":
+        return (*end(), Done())
+    if frame.event == "error":
+        return (read_failure_body(text),)
+    if not text:
+        return ()
+    found: list[Event] = []
+    for chunk in read_documents(model, text):
+        found += events(chunk)
+    return found
+
+
+class _Given:
+    """What has been given out of a text, as far as it takes to know it again: its length and a digest."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.pieces = 0
+        self._digest = blake2b(digest_size=16)
+
+    def add(self, piece: str) -> int:
+        """Add a piece; return its bytes."""
+        encoded = piece.encode(errors="surrogatepass")
+        self.length += len(piece)
+        self.pieces += 1
+        self._digest.update(encoded)
+        return len(encoded)
+
+    def rest_of(self, whole: str) -> str | None:
+        """Return what `whole` has beyond what was given out; `None` if it does not begin with that."""
+        begun = whole[: self.length]
+        same = len(begun) == self.length and (
+            blake2b(begun.encode(errors="surrogatepass"), digest_size=16).digest() == self._digest.digest()
+        )
+        return whole[self.length :] if same else None
+
+
+class Written:
+    """The answer and the thinking of one stream, as they are given out: told apart, and each once.
+
+    Attributes:
+        octets: UTF-8 bytes of the answer so far.
+        tagged: Whether thinking was taken out of the answer, so that upstream counts more of it.
+    """
+
+    def __init__(self) -> None:
+        self._tags = ThoughtTags()
+        self._text = _Given()
+        self._thoughts = _Given()
+        self._unfinished = False
+        self.octets = 0
+        self.tagged = False
+
+    def add_text(self, content: str, *, flagged: bool = False, last: bool = False) -> Iterator[Event]:
+        """Yield more of the answer, or of the thinking in it.
+
+        Args:
+            content: The text of a chunk.
+            flagged: Whether the chunk itself says that it is thought.
+            last: Whether the chunk says that the model has finished, so that it may hold all again.
+        """
+        self._unfinished = self._unfinished or not last
+        if not flagged and self._text.pieces > 1 and len(content) >= self._text.length >= _TELLING:
+            rest = self._text.rest_of(content)
+            # Before the end only the whole of a long text is taken for what came already.
+            if rest is not None and (last or (not rest and len(content) >= 2 * _TELLING)):
+                content = rest
+        if content and self._tags.answering and not flagged:
+            self._note(content)
+            yield TextDelta(content)
+        else:
+            yield from self._noted(self._tags.feed(content, flagged=flagged))
+
+    def begins(self, whole: str) -> bool:
+        """Whether a text begins with all of the answer that was given out."""
+        return self._text.rest_of(split_thoughts(whole)[1]) is not None
+
+    def could_repeat(self, text: str) -> bool:
+        """Whether a finished chunk that says the same as the one before it repeats it.
+
+        Google's older streams say ``STOP`` in every chunk, and then a short text may well come twice.
+        """
+        return self._unfinished or len(text) >= _TELLING
+
+    def add_thought(self, content: str) -> Iterator[Event]:
+        """Yield more of the thinking, which came as such."""
+        if content:
+            yield from self._noted((ThoughtDelta(content),))
+
+    def add_message(self, content: str, thoughts: str) -> Iterator[Event]:
+        """Yield what a whole message has beyond what was given out; nothing if it is another one."""
+        yield from self._noted(self._tags.flush())
+        before, text = split_thoughts(content)
+        for piece in (before, thoughts):
+            if piece and (rest := self._thoughts.rest_of(piece)):
+                yield from self._noted((ThoughtDelta(rest),))
+        if rest := self._text.rest_of(text):
+            yield from self._noted((TextDelta(rest),))
+
+    def flush(self) -> Iterator[Event]:
+        """Yield what was held back as a possible tag, now that the model has finished."""
+        return self._noted(self._tags.flush())
+
+    def end(self, *, followed: bool) -> Iterator[Event]:
+        """Yield what is left at the stream's end; `followed` is whether the model asked for a function."""
+        return self._noted(self._tags.end(followed=followed))
+
+    def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case TextDelta(text):
+                    self._note(text)
+                case ThoughtDelta(text):
+                    self._thoughts.add(text)
+                case _:
+                    self.tagged = True
+            yield event
+
+    def _note(self, text: str) -> None:
+        self.octets += self._text.add(text)
