@@ -52,7 +52,8 @@ def _around(value: Any, definitions: dict[str, Any], depth: int) -> st.SearchStr
     @st.composite
     def around(draw: st.DrawFn) -> dict[str, Any]:
         plain = draw(ABOUT) | draw(_plain(value, definitions, depth))
-        ways = ["plain", "plain", "ref", "anyOf", "allOf", "oneOf", "described", "if", "nullable"]
+        # Not nullable: JSON Schema does not know it, so that it can make two of a oneOf conform.
+        ways = ["plain", "plain", "ref", "anyOf", "allOf", "oneOf", "described", "if"]
         match draw(st.sampled_from(ways if depth < 3 else ["plain"])):
             case "ref":
                 return {"$ref": _defined(plain, definitions)}
@@ -69,8 +70,6 @@ def _around(value: Any, definitions: dict[str, Any], depth: int) -> st.SearchStr
                 then = draw(_around(value, definitions, depth + 1))
                 condition = {"properties": {name: {"const": part} for name, part in value.items()}}
                 return plain | {"if": condition, "then": then}
-            case "nullable" if value is not None:
-                return {"type": kind_of(value), "nullable": True} | draw(ABOUT)
             case _:
                 return plain
 
