@@ -143,6 +143,8 @@ _ADVICE: Final[Mapping[str, str]] = {
     "failed_midway": "It is RunAPI's side; ask again.",
     "stalled": "Ask again, or raise --idle-timeout if long silences are normal for this model and effort.",
     "deadline": "Ask for less at once, or raise --deadline.",
+    "memory_full": "Send less at once, or raise --memory-bytes.",
+    "answer_too_long": "Ask for less at once, or raise --max-answer-bytes.",
     "budget_spent": "They count anew at 00:00 UTC; --max-tokens-per-day allows more.",
 }
 """By the error's code, in place of what is said to models and to whoever set a host up."""
