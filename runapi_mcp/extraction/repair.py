@@ -1,12 +1,11 @@
 """What one extraction wants: the schema that is sent, what follows a wrong answer, what came of it all."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.exact_json import NotJson, read_json, write_json
-from runapi_mcp.extraction.find_json import scan_answer
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
@@ -18,8 +17,6 @@ from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 _SHOWN_BACK: Final = 400_000
 """Characters of a wrong answer that a repair shows to the model."""
 _MOST_TOLD: Final = 40
-_SCANNED: Final = 400_000
-"""Characters of an answer that are gone through for JSON on the event loop."""
 _MOST_CHECKED: Final = 50
 
 
@@ -70,7 +67,10 @@ class Extraction:
 
     @property
     def _written(self) -> str:
-        return write_json(self.schema, indent=0)
+        try:
+            return json.dumps(self.schema)
+        except RecursionError:
+            raise InputError("schema: nested too deeply.") from None
 
     def course(self, job: Job) -> Course:
         """Return the course of a job that :meth:`prepare` returned."""
@@ -116,14 +116,11 @@ class _Course(Plain):
         return hopeless(text, self.kinds) or find_loop(text)
 
     def is_whole(self, text: str) -> bool:
-        """Whether the text ends with JSON that is closed, whatever stands before it."""
-        if len(text) > _SCANNED:
-            try:
-                read_json(text.strip())
-            except NotJson:
-                return False
-            return True
-        return any(found.last and not found.flaw and not found.thought for found in scan_answer(text).values)
+        """Whether the text holds JSON that is closed."""
+        # What reads answers is loaded by the workers; here it is seldom needed.
+        from runapi_mcp.extraction.find_json import is_closed
+
+        return is_closed(text)
 
     def _wrong(self, found: Verdict) -> str:
         """Return what to tell the model of its answers; empty if nothing is known to be wrong."""
