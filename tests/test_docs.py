@@ -152,3 +152,19 @@ def test_the_readme_leads_to_every_page() -> None:
 def test_no_page_holds_a_key_or_a_path_of_the_machine_that_wrote_it(name: str) -> None:
     assert not re.search(r"sk-[A-Za-z0-9]{8}", PAGES[name])
     assert str(ROOT) not in PAGES[name]
+
+
+PROMISES = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGES["security.md"])
+
+
+@pytest.mark.parametrize(("path", "name"), PROMISES, ids=[name for _, name in PROMISES])
+def test_the_test_that_holds_a_promise_is_there(path: str, name: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE)
+
+
+def test_every_promise_names_its_test() -> None:
+    table = PAGES["security.md"].partition("## What holds these promises")[2]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 20
+    assert all("::test_" in row for row in rows)

@@ -1,11 +1,14 @@
 """How much of JSON Schema extract_json takes: `make bench-schemas`.
 
-Two sets go through rewrite → an answer of the simulator → judgement by the original schema:
+Three sets go through rewrite → an answer of the simulator → judgement by the original schema:
 
 * the schemas in `real/`, written for this bench after what people use (OpenAPI components,
   schema.org types, tool configuration, Pydantic's and Zod's output), each one through the real
   tool, over a socket, to the simulated RunAPI; after them the metaschemas of the drafts, which the
   simulator's writer of examples is not made for;
+* the schemas in `generated.json`, in the forms in which generators write them, each with values that
+  conform and values that nearly do: is it taken, does the judge agree, is what conforms allowed by what
+  is sent;
 * the JSON Schema Test Suite, from the source archive of PyPI's jsonschema, if its path is given.
 
 A real schema is usable if the tool ends with a value that conforms to it: at once, or after one
@@ -28,17 +31,19 @@ from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  
 from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, RunapiError
-from runapi_mcp.extraction.check import Judge, read_schema
+from runapi_mcp.extraction.check import Judge, check_schema
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator, simulate
-from runapi_mcp.sim.examples import example
+from runapi_mcp.sim.examples import conforms, example
 from runapi_mcp.tools import TOOLS, Reply
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.schema import TAKEN, rewritten
+from runapi_mcp.wire.schema.read import read_schema
 
 REAL = Path(__file__).parent / "real"
+GENERATED = Path(__file__).parent / "generated.json"
 DRAFTS = {
     "draft7": "http://json-schema.org/draft-07/schema#",
     "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
@@ -82,6 +87,42 @@ def real_schemas() -> Iterator[tuple[str, dict[str, Any]]]:
 def metaschemas() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, uri in DRAFTS.items():
         yield name, REGISTRY.contents(uri)
+
+
+@dataclass
+class Generated:
+    """What became of the schemas that generators write."""
+
+    total: int = 0
+    taken: int = 0
+    noted: int = 0
+    values: int = 0
+    judged: int = 0
+    sent: int = 0
+    conforming: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def measure_generated() -> Generated:
+    found = Generated()
+    for row in json.loads(GENERATED.read_text(encoding="utf-8")):
+        found.total += 1
+        try:
+            reading = read_schema(row["schema"])
+            check_schema(reading.schema)
+            wire = rewritten(reading.schema).schema
+        except InputError as error:
+            found.refused[row["generator"]] = str(error)
+            continue
+        found.taken += 1
+        found.noted += bool(reading.notes)
+        judge = Judge(reading.schema)
+        found.values += len(row["good"]) + len(row["near"])
+        found.judged += sum(map(judge.conforms, row["good"]))
+        found.judged += sum(not judge.conforms(value) for value in row["near"])
+        found.conforming += len(row["good"])
+        found.sent += sum(conforms(value, wire) for value in row["good"])
+    return found
 
 
 async def measure_real(schemas: Iterator[tuple[str, dict[str, Any]]]) -> Real:
@@ -149,7 +190,9 @@ def _measure_groups(groups: list[dict[str, Any]], draft: str, row: Keyword) -> N
 
 def _measure_group(schema: dict[str, Any], tests: list[dict[str, Any]], row: Keyword) -> None:
     try:
-        made = rewritten(read_schema(schema))
+        schema = read_schema(schema).schema
+        check_schema(schema)
+        made = rewritten(schema)
     except InputError:
         row.refused += 1
         return
@@ -189,6 +232,14 @@ def tell_real(kind: str, found: Real) -> None:
     print("  checked here only: " + ", ".join(f"{key} {n}" for key, n in found.checked.most_common()))
 
 
+def tell_generated(found: Generated) -> None:
+    print(f"As generators write them: {found.total}, taken {found.taken}, {found.noted} of them with a note;")
+    print(f"  {found.judged} of {found.values} values judged right;")
+    print(f"  {found.sent} of {found.conforming} that conform are allowed by what is sent.")
+    for name, why in found.refused.items():
+        print(f"  refused: {name}: {why}")
+
+
 def tell_suite(found: dict[str, Keyword]) -> None:
     total = Keyword()
     for row in found.values():
@@ -213,9 +264,13 @@ def main() -> int:
     real = anyio.run(measure_real, real_schemas())
     tell_real("Real-world schemas", real)
     tell_real("Metaschemas, beyond the count", anyio.run(measure_real, metaschemas()))
+    generated = measure_generated()
+    tell_generated(generated)
     if suite is not None:
         tell_suite(measure_suite(suite))
-    return 0 if real.usable >= 0.95 * real.total and real.judged == real.usable else 1
+    whole = generated.taken == generated.total and generated.judged == generated.values
+    whole = whole and generated.sent == generated.conforming
+    return 0 if whole and real.usable >= 0.95 * real.total and real.judged == real.usable else 1
 
 
 if __name__ == "__main__":

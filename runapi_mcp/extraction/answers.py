@@ -18,6 +18,17 @@ _MOST_CANDIDATES: Final = 200
 _MOST_WRAPPINGS: Final = 3
 _LISTS: Final = ("items", "data", "results", "result", "list", "values", "rows", "records", "entries")
 """What a list is called that stands beside a count or the like, and is nothing that was extracted."""
+_ECHOED: Final = {
+    "$schema",
+    "$defs",
+    "additionalProperties",
+    "description",
+    "properties",
+    "required",
+    "title",
+    "type",
+}
+"""What stands around values that were written into a copy of the schema."""
 _TWO: Final = "(root): it holds two different values that conform; write one"
 
 
@@ -45,15 +56,8 @@ def _judge_one(judge: Judge, text: str, begin: str) -> Verdict:
         if chosen is not None:
             return conclude(chosen.value) if clear else conclude(None, (_TWO,))
     for scan in scans:
-        opened = {
-            identity(value): (value, how)
-            for found in _candidates(scan)
-            for value, how in _unwrap(found.value)
-            if judge.conforms(value)
-        }
-        if len(opened) == 1:
-            [(value, how)] = opened.values()
-            return conclude(value, unwrapped=how)
+        if opened := _open_one(judge, [found.value for found in _candidates(scan)]):
+            return conclude(opened[0], unwrapped=opened[1])
     return _tell_wrong(judge, text, scans)
 
 
@@ -72,6 +76,17 @@ def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
     return last, last.last and all(is_prefaced(text, one, last) for one in before)
 
 
+def _open_one(judge: Judge, values: Sequence[JsonValue]) -> tuple[JsonValue, str] | None:
+    """Return what some values are wrapped around, and how, if exactly one reading of them conforms."""
+    opened = {
+        identity(inner): (inner, how)
+        for value in values
+        for inner, how in _unwrap(value)
+        if judge.conforms(inner)
+    }
+    return next(iter(opened.values())) if len(opened) == 1 else None
+
+
 def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]:
     """Yield what a value may be wrapped around, and how."""
     if depth >= _MOST_WRAPPINGS:
@@ -83,6 +98,8 @@ def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]
         case dict() if len(value) == 1 and "error" not in value:
             [(name, one)] = value.items()
             inner.append((one, f'under the name "{name[:60]}"'))
+        case dict() if isinstance(value.get("properties"), dict) and value.keys() <= _ECHOED:
+            inner.append((value["properties"], "into a copy of the schema"))
         case dict():
             lists = [
                 (name, member) for name in _LISTS if isinstance(member := value.get(name), list) and member
@@ -142,7 +159,8 @@ def _judge_many(judge: Judge, texts: Sequence[str], begin: str) -> Verdict:
         if isinstance(read, str):
             problem = read
             continue
-        found, ended, how = read
+        items, ended, how = read
+        found, how = _open_items(judge, items, how)
         problem = ""
         wrong = [place for place, value in enumerate(values) if not judge.conforms(value)]
         if values and ended and len(found) == len(wrong) != len(values):
@@ -190,6 +208,16 @@ def _read_list(judge: Judge, text: str, begin: str) -> tuple[list[JsonValue], bo
         return cast("list[JsonValue]", lists[0].value), True, ""
     flaw = next((found.flaw for found in scan.values if found.flaw), "") or "it is not an array"
     return f"not a JSON array: {flaw}"
+
+
+def _open_items(judge: Judge, items: list[JsonValue], how: str) -> tuple[list[JsonValue], str]:
+    """Return items out of what each of them is wrapped in, and how they or their list were."""
+    found = [*items]
+    for place, value in enumerate(items):
+        if not judge.conforms(value) and (opened := _open_one(judge, [value])):
+            found[place] = opened[0]
+            how = how or f"Of item {place}, counted from 0, and maybe others: {opened[1]}"
+    return found, how
 
 
 def _suits(judge: Judge, items: list[JsonValue]) -> bool:

@@ -8,11 +8,12 @@ gone through more than twice. What lies inside a value that was given up is a pa
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from runapi_mcp.extraction.exact_json import MOST_DEPTH, Exact, NotJson, read_json
+from runapi_mcp.extraction.verdict import Verdict, conclude
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _TOKEN: Final = re.compile(
@@ -32,6 +33,8 @@ _AFTER: Final = " \t\r\n`~}]).,;\"'*"
 _INFO: Final = re.compile(r"[`~]{3,}+[ \t]*+(?:json\w*+)?\s*+", re.IGNORECASE)
 _ENDS: Final = (*" \t\r\n", ",", "]", "}")
 """What ends a number."""
+_MOST_SCANNED: Final = 50_000
+"""Characters of an answer that are gone through while others wait; it takes some ten milliseconds."""
 _LONGEST_TAG: Final = 24
 _LENIENT: Final = json.JSONDecoder(strict=False)
 _WORDS: Final[dict[str, JsonValue]] = {"true": True, "false": False, "null": None}
@@ -117,18 +120,26 @@ def _end_of(text: str) -> int:
     return len(bare)
 
 
-def read_whole(text: str) -> JsonValue:
-    """Return the only value that there is in an answer.
+def is_closed(text: str) -> bool:
+    """Whether an answer ends with a value that nothing could follow; a number alone might go on.
 
-    Raises:
-        NotJson: There is none, there are several, or it is flawed; the message says where.
+    What is long is looked at only as far as that costs little.
     """
-    values = scan_answer(text).values
-    if len(values) != 1:
-        return read_json(text.strip())
-    if values[0].flaw:
-        raise NotJson(values[0].flaw)
-    return values[0].value
+    alone = _read_alone(text)
+    if alone is not None:
+        return isinstance(alone.value, bool | str | list | dict) or alone.value is None
+    return len(text) <= _MOST_SCANNED and any(one.last and not one.flaw for one in scan_answer(text).values)
+
+
+def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:
+    """Return what the last of the texts is as JSON, without judging it."""
+    scan = scan_answer(texts[-1]) if texts else Scan()
+    whole = [found.value for found in scan.values if not found.flaw]
+    if many:
+        listed = next((value for value in whole if isinstance(value, list)), None)
+        rest = scan.rest[: scan.items] if isinstance(scan.rest, list) else None
+        return conclude(listed) if listed is not None else conclude(rest, closed=False)
+    return conclude(whole[0]) if len(whole) == 1 else Verdict("")
 
 
 def is_prefaced(text: str, found: Found, later: Found) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, Final
 
-from runapi_mcp.extraction.check import Judge, Path, Violation, find_repeated, is_of_name, name_further
+from runapi_mcp.extraction.check import Judge, find_repeated, name_further
+from runapi_mcp.extraction.violations import Path, Violation, is_of_name
 from runapi_mcp.wire.schema.references import Place, References, referring
 from runapi_mcp.wire.types import JsonObject, JsonValue
 

@@ -1,12 +1,11 @@
 """What one extraction wants: the schema that is sent, what follows a wrong answer, what came of it all."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.exact_json import NotJson, write_json
-from runapi_mcp.extraction.find_json import read_whole
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
@@ -68,7 +67,10 @@ class Extraction:
 
     @property
     def _written(self) -> str:
-        return write_json(self.schema, indent=0)
+        try:
+            return json.dumps(self.schema)
+        except RecursionError:
+            raise InputError("schema: nested too deeply.") from None
 
     def course(self, job: Job) -> Course:
         """Return the course of a job that :meth:`prepare` returned."""
@@ -114,11 +116,10 @@ class _Course(Plain):
 
     def is_whole(self, text: str) -> bool:
         """Whether the text holds JSON that is closed."""
-        try:
-            read_whole(text)
-        except NotJson:
-            return False
-        return True
+        # What reads answers is loaded by the workers; here it is seldom needed.
+        from runapi_mcp.extraction.find_json import is_closed
+
+        return is_closed(text)
 
     def _wrong(self, found: Verdict) -> str:
         """Return what to tell the model of its answers; empty if nothing is known to be wrong."""

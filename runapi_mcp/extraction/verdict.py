@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from runapi_mcp.extraction.exact_json import list_inexact, write_json
-from runapi_mcp.extraction.find_json import Scan, scan_answer
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 MOST_REJECTED: Final = 50
@@ -64,17 +63,6 @@ def verdict_of(kept: JsonObject) -> Verdict:
         str(kept["unchecked"]),
         str(kept.get("unwrapped", "")),
     )
-
-
-def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:
-    """Return what the last of the texts is as JSON, without judging it."""
-    scan = scan_answer(texts[-1]) if texts else Scan()
-    whole = [found.value for found in scan.values if not found.flaw]
-    if many:
-        listed = next((value for value in whole if isinstance(value, list)), None)
-        rest = scan.rest[: scan.items] if isinstance(scan.rest, list) else None
-        return conclude(listed) if listed is not None else conclude(rest, closed=False)
-    return conclude(whole[0]) if len(whole) == 1 else Verdict("")
 
 
 def conclude(

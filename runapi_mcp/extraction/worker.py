@@ -3,9 +3,9 @@
 One rule: whatever is done with a stranger's schema is done there. What it takes cannot be told before, and a
 thread would not do: a regular expression keeps Python's lock until it is through.
 
-At most two processes live as long as the server, and are started when first needed. A caller has one check
-at a time, so that none can hold up another for longer than a check may take. They know nothing of the
-server but where its modules are: no key is in their environment.
+At most two processes live as long as there is work for them, and are started when first needed. A caller has
+one check at a time, so that none can hold up another for longer than a check may take. They know nothing of
+the server but where its modules are: no key is in their environment.
 
 Run as a module, this is such a process: a request on stdin, answers on stdout, a line of JSON each.
 """
@@ -44,14 +44,20 @@ _MOST_KEPT: Final = 256 << 20
 """Bytes of memory by which a process may grow and still be kept for the next check."""
 _OUT_OF_MEMORY: Final = 3
 _BROKEN: Final = 4
+_IDLE_SECONDS: Final = 600.0
+_LEFT: Final = "the process that was to check it had just left"
 _TOO_LONG: Final = "it took more than {seconds:g} s and was stopped"
 _WHYS: Final = {
+    0: _LEFT,
     -getattr(signal, "SIGALRM", 14): _TOO_LONG,
     1: _TOO_LONG,
     _OUT_OF_MEMORY: "it took more memory than a check may",
 }
 """What the codes mean with which a process ends, by itself or not."""
-_NEEDED: Final = ("SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "LANG")
+_NEEDED: Final = (
+    *("SYSTEMROOT", "TEMP", "TMP", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    *("PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUTF8"),
+)
 """What a process needs of the environment; keys and proxies it does not."""
 
 
@@ -82,7 +88,10 @@ async def check_elsewhere(request: JsonObject, owner: str) -> Checked:
         return Checked(why="too many checks were waiting")
     try:
         limits: JsonObject = {"seconds": SECONDS + _LATER, "memory": MOST_MEMORY}
-        return await _ask(json.dumps(request | limits).encode() + b"\n", room.threads)
+        asked = json.dumps(request | limits).encode() + b"\n"
+        checked = await _ask(asked, room.threads)
+        # It may have left in this very moment because it had nothing to do.
+        return checked if checked.why != _LEFT else await _ask(asked, room.threads)
     finally:
         room.leave(owner)
 
@@ -252,15 +261,14 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     """
     from runapi_mcp.errors import InputError
     from runapi_mcp.extraction.answers import judge_answers
-    from runapi_mcp.extraction.check import Judge, check_keywords, read_schema
+    from runapi_mcp.extraction.check import Judge, read_schema
     from runapi_mcp.extraction.exact_json import schema_of
-    from runapi_mcp.extraction.verdict import read_unjudged
+    from runapi_mcp.extraction.find_json import read_unjudged
     from runapi_mcp.wire.schema import rewritten
 
     try:
         if "dialect" in request:
             schema = read_schema(request["schema"])
-            check_keywords(schema)
             made = rewritten(schema, request["dialect"])
             yield {"schema": made.schema, "checked_here": list(made.checked_here)}
             return
@@ -289,7 +297,10 @@ def main() -> None:
     _say(answers, {"ready": True})
     at_first, leaving = _peak_memory(), False
     while not leaving:
-        request = json.loads(requests.get())
+        try:
+            request = json.loads(requests.get(timeout=_IDLE_SECONDS))
+        except queue.Empty:
+            break
         _limit_memory(request["memory"])
         with _time_limit(request["seconds"]):
             try:

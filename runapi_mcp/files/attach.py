@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import InputError, one_line
@@ -32,6 +34,8 @@ _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _DATA: Final = re.compile(r"\s*data:(?:[^,]*,|[\w.+-]+/[\w.+-]+)", re.IGNORECASE)
 _DIFF: Final = re.compile(r"\s*git:(\S*\.\.\S*)\s*")
 _MOST_URL_CHARS: Final = 8192
+_READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
+_READERS_AT_ONCE: Final = 8
 MOST_TOGETHER: Final = 64 * MIB
 """Bytes of all files of one call; a request is a third larger than what it carries."""
 
@@ -69,7 +73,19 @@ async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Att
     """
     if not files:
         return Attached()
-    return await anyio.to_thread.run_sync(_attach, files, settings, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(
+        _attach, files, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+    )
+
+
+def _reading_limiter() -> anyio.CapacityLimiter:
+    """Return what lets few calls read their files at once: those bytes are counted once they are read."""
+    try:
+        return _READERS.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_READERS_AT_ONCE)
+        _READERS.set(limiter)
+        return limiter
 
 
 def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:

@@ -22,6 +22,7 @@ from runapi_mcp.generations.policy import PLAIN, Course, Round
 from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
+from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.trace import Trace
@@ -65,7 +66,7 @@ class Generation:
         handed_over: Whether its handle is out, so that it goes on without followers.
         delivered: Whether its answer was given to a caller, to the end.
         note: What a store has to say to whoever gets the handle; see :attr:`View.note`.
-        shared: Called when it has ended and when it was delivered; set by a store that shares it.
+        shared: Called when it is told to end, has ended, or was delivered; set by a store that shares it.
         memory: What it holds of the budget in bytes.
 
     Raises:
@@ -108,10 +109,11 @@ class Generation:
         self._first_event_at: float | None = None
         self._followers = 0
         self._interruption: RunapiError | None = None
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._scope = anyio.CancelScope()
         self._made: dict[str, Any] = {}
         self._made_of: tuple[int, int, Status] = (0, 0, "running")
+        self._left = 0
         # Once more than it is: a request is written out of it.
         self._question = 2 * job.size
         self.memory = (memory or MemoryBudget(_ENDLESS)).reserve(job.owner, self.size + ANSWER_ROOM)
@@ -154,6 +156,7 @@ class Generation:
         """End it now; its connection closes, its text is kept. Does nothing once done."""
         if self.ended_at is None:
             self._scope.cancel()
+            self.shared(self)  # nobody is to join it any more
 
     async def stop(self) -> None:
         """Cancel it and wait until it has ended."""
@@ -357,35 +360,39 @@ class Generation:
         Raises:
             AnswerTooLong: There is more of the answer than may be kept.
         """
-        fits, too_long = (
-            self._reserve(_CHARACTER * len(event.text)) if isinstance(event, _TEXTS) else (0, None)
-        )
-        if too_long is not None and isinstance(event, _TEXTS):
-            event = replace(event, text=event.text[: fits // _CHARACTER])
-        self._round.feed(event, self._course, self._clock())
+        too_long = None
+        if isinstance(event, _TEXTS):
+            size = _CHARACTER * len(event.text)
+            if size > self._left:
+                too_long = self._reserve(size)
+                event = (
+                    event if too_long is None else replace(event, text=event.text[: self._left // _CHARACTER])
+                )
+            self._left -= size
+        now = self._clock()
+        self._round.feed(event, self._course, now)
         if self._first_event_at is None:
-            self._first_event_at = self._clock()
+            self._first_event_at = now
         if self._phase != self._told:
             self._wake()
-        if too_long is None:
-            _, too_long = self._reserve(0)  # for what is no text
+        if not isinstance(event, _TEXTS):
+            too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
 
-    def _reserve(self, more: int) -> tuple[int, AnswerTooLong | None]:
-        """Reserve room for so many bytes more; return how many fit, and why it is not all of them."""
-        left, memory, want = self._most - self._answer_size, self.memory, self.size + more
-        if more > left:
-            what = f"The answer was stopped at {self._most / MIB:g} MiB, as much as this server keeps of one."
-            return max(left, 0), AnswerTooLong(what)
+    def _reserve(self, more: int) -> AnswerTooLong | None:
+        """Reserve room for so many bytes more; return why they do not fit, and note how many do."""
+        allowed, memory, want = self._most - self._answer_size, self.memory, self.size + more
         if want > memory.size:
             memory.resize(max(min(want + ANSWER_ROOM, memory.size + memory.room), memory.size))
+        self._left = max(min(allowed, memory.size - self.size), 0)
+        if more > allowed:
+            limit = f"{self._most / MIB:g} MiB, as much as this server keeps of one"
+            return AnswerTooLong(f"The answer was stopped at {limit}.")
         if want > memory.size:
-            what = (
-                "The answer was stopped: no more of this server's memory is left for your calls and answers."
-            )
-            return max(memory.size - self.size, 0), AnswerTooLong(what, advice=MemoryFull.default_advice)
-        return more, None
+            why = "no more of this server's memory is left for your calls and answers"
+            return AnswerTooLong(f"The answer was stopped: {why}.", advice=MemoryFull.default_advice)
+        return None
 
     def _crash(self) -> None:
         """End it with the bug of ours that is being handled; :meth:`view` tells of it."""
@@ -418,7 +425,7 @@ class Generation:
         self._course = PLAIN
         self.trace.on_phase = _ignore
         self.done.set()
-        self._settle()
+        self.memory.settle(self.size, spare=not self.owed)
         self._on_end(self)
         self._wake()
         self.shared(self)
@@ -426,7 +433,7 @@ class Generation:
     def _settle(self) -> None:
         """Count what it holds now that it has ended: what is owed to nobody may be dropped for others."""
         if self.ended_at is not None:
-            self.memory.settle(self.size, spare=not self.owed)
+            self.memory.settle(self.memory.size, spare=not self.owed)
 
     def _measure(self, span: Operation) -> None:
         answer, began, ended = self.fold.partial(), self.turn_at, self.ended_at
@@ -459,5 +466,4 @@ class Generation:
             bytes=self.trace.received,
         )
         self._told = self._phase
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.send()

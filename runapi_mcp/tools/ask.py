@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
+import anyio.to_thread
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -267,7 +268,12 @@ def _answered(turn: Turn) -> bool:
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 _MOST_FUNCTIONS: Final = 128
-_NO_PARAMETERS: Final[JsonObject] = {"type": "object"}
+_MOST_VALUES: Final = 40_000
+"""Members and items of the parameters of all functions."""
+_MOST_VALUES_HERE: Final = 1_000
+"""How many are written on the event loop; it takes some milliseconds."""
+_PARAMETERS: Final = ("inputSchema", "input_schema", "parametersJsonSchema", "parameters_json_schema")
+"""What MCP, Anthropic and Google call parameters."""
 
 
 class GivenFunction(Given):
@@ -276,6 +282,21 @@ class GivenFunction(Given):
     name: str
     description: str = ""
     parameters: dict[str, pydantic.JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, given: object) -> object:
+        """Take a tool of OpenAI, MCP, Anthropic or Google for the function that it is."""
+        if isinstance(given, dict) and given.get("type") == "function":
+            held = given.get("function")
+            rest = {key: value for key, value in given.items() if key not in ("type", "strict")}
+            given = held if isinstance(held, dict) and len(given) == 2 else rest
+        if isinstance(given, dict) and "parameters" not in given:
+            known = [key for key in _PARAMETERS if key in given]
+            given = {("parameters" if [key] == known else key): value for key, value in given.items()}
+        if isinstance(given, dict) and isinstance(given.get("strict"), bool):
+            given = {key: value for key, value in given.items() if key != "strict"}
+        return given
 
     @field_validator("name")
     @classmethod
@@ -306,7 +327,7 @@ def declared(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
     Raises:
         InputError: Two have the same name.
     """
-    made = tuple(Function(f.name, f.description, f.parameters or _NO_PARAMETERS) for f in functions)
+    made = tuple(Function(f.name, f.description, f.parameters) for f in functions)
     seen: dict[str, int] = {}
     for position, function in enumerate(made):
         first = seen.setdefault(function.name, position)
@@ -317,45 +338,65 @@ def declared(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
     return made
 
 
-def on_wire(functions: Iterable[Function], dialect: DialectName) -> tuple[Function, ...]:
-    """Return functions with their parameters as `dialect` takes them.
+async def write_parameters(
+    functions: Sequence[Function], dialect: DialectName
+) -> tuple[tuple[Function, ...], tuple[str, ...]]:
+    """Return functions with their parameters as `dialect` takes them, and what is to be said of it.
 
     Raises:
-        InputError: The parameters of one are no JSON Schema of an object.
+        InputError: The parameters of one are no JSON Schema of an object, or too large.
     """
-    return tuple(
-        replace(function, parameters=_written(function.parameters, dialect, position))
-        for position, function in enumerate(functions)
-    )
-
-
-def _written(parameters: JsonObject, dialect: DialectName, position: int) -> JsonObject:
+    if not any(function.parameters for function in functions):
+        return tuple(functions), ()
     # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
-    from runapi_mcp.wire.schema import rewritten
-    from runapi_mcp.wire.schema.references import Unfollowable
+    from runapi_mcp.wire.schema.keywords import count_values
 
-    where = f"functions[{position}].parameters"
+    values = sum(count_values(function.parameters) for function in functions)
+    if values > _MOST_VALUES:
+        raise InputError(
+            f"functions: more than {_MOST_VALUES:,} values in their parameters.",
+            advice="Send the functions that this question may need.",
+        )
+    if values <= _MOST_VALUES_HERE:
+        return _write_all(functions, dialect)
+    return await anyio.to_thread.run_sync(_write_all, functions, dialect)
+
+
+def _write_all(
+    functions: Sequence[Function], dialect: DialectName
+) -> tuple[tuple[Function, ...], tuple[str, ...]]:
+    made: list[Function] = []
+    notes: dict[str, None] = {}
+    for position, function in enumerate(functions):
+        written, said = _write(function.parameters, dialect, f"functions[{position}].parameters")
+        made.append(replace(function, parameters=written))
+        notes |= dict.fromkeys(f"{function.name}: {note}" for note in said)
+    return tuple(made), tuple(notes)
+
+
+def _write(parameters: JsonObject, dialect: DialectName, where: str) -> tuple[JsonObject, tuple[str, ...]]:
+    from runapi_mcp.wire.schema import rewritten
+    from runapi_mcp.wire.schema.narrow import TooWide, narrow
+    from runapi_mcp.wire.schema.read import Faulty, read_schema
+
+    if parameters.get("type", "object") == "object" and not Function("", "", parameters).takes_arguments:
+        return {}, ()
     try:
-        written = rewritten(parameters, dialect).schema
-    except (Unfollowable, RecursionError):
-        raise InputError(f"{where}: {_flaw(parameters)}", advice="") from None
+        reading = read_schema(parameters)
+        written = rewritten(reading.schema).schema
+        narrowed = narrow(written) if dialect == "chat" else written
+    except Faulty as faulty:
+        raise faulty.at(where) from None
+    except TooWide:
+        raise InputError(
+            f"{where}: too large when its references are written out.", advice="Nest it less."
+        ) from None
     if not _may_be_object(written):
         raise InputError(
             f"{where}: must be the JSON Schema of an object.",
             advice='Write {"type": "object", "properties": {…}}, or leave it out if there are none.',
         )
-    return written
-
-
-def _flaw(parameters: JsonObject) -> str:
-    """Return why a schema cannot be followed."""
-    from runapi_mcp.extraction.check import check_schema
-
-    try:
-        check_schema(parameters)
-    except InputError as error:
-        return str(error).removeprefix("schema: ")
-    return "not a JSON Schema that can be followed."
+    return narrowed, reading.notes
 
 
 def _may_be_object(written: JsonObject) -> bool:
@@ -426,7 +467,8 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     if args.temperature is not None and _ignores_temperature(model):
         notices += (f"{model} ignores temperature.",)
     job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
-    job = replace(job, call=replace(call, functions=on_wire(functions, job.dialect)))
+    functions, notes = await write_parameters(functions, job.dialect)
+    job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
     view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 

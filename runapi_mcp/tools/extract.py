@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
+import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.files.attach import attach
@@ -32,6 +33,8 @@ _SYSTEM: Final = (
 _REFUSED: Final = (
     "The model's answer does not conform to the schema. Simplify the schema, or use another model."
 )
+_MOST_VALUES_HERE: Final = 1_000
+"""Members and items of a schema that is read on the event loop; it takes some milliseconds."""
 _MOST_REJECTED: Final = 50
 _MOST_READ: Final = 20_000
 """Characters of a list that are read while it is being written; it takes some milliseconds."""
@@ -73,19 +76,35 @@ class ExtractArgs(Args):
 
     @property
     def extraction(self) -> "Extraction":
-        """What is wanted."""
+        """What is wanted, by a schema that was read before."""
         from runapi_mcp.extraction.exact_json import schema_of
         from runapi_mcp.extraction.repair import Extraction
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs)
 
+    async def open_schema(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
+        """Return the same with the schema as it is meant, and what is to be said of how it was taken.
+
+        Raises:
+            InputError: It is none, or asks for nothing.
+        """
+        from runapi_mcp.extraction.exact_json import schema_of
+        from runapi_mcp.wire.schema.keywords import count_values
+        from runapi_mcp.wire.schema.read import read_schema
+
+        given = schema_of(self.json_schema)
+        large = count_values(given) > _MOST_VALUES_HERE
+        reading = await anyio.to_thread.run_sync(read_schema, given) if large else read_schema(given)
+        return self.model_copy(update={"json_schema": reading.schema}), reading.notes
+
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
+    args, notes = await args.open_schema()
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     model, notices = model_for(args.model, run.settings.model, needs)
-    notices += attached.notices
+    notices += notes + attached.notices
     call = Call(
         model=model,
         turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
@@ -152,11 +171,13 @@ def _listed(view: View, found: "Verdict", page: Page) -> Reply:
 
 def _verdict(view: View) -> "Verdict":
     """Return what came of it so far; while a list is being written, its items unjudged."""
-    from runapi_mcp.extraction.verdict import Verdict, read_unjudged, verdict_of
+    from runapi_mcp.extraction.verdict import Verdict, verdict_of
 
     if view.verdict is not None:
         return verdict_of(view.verdict)
     if view.status == "running" and len(view.answer.text) <= _MOST_READ:
+        from runapi_mcp.extraction.find_json import read_unjudged
+
         return replace(read_unjudged([view.answer.text], many=True), unchecked=_GROWING)
     return Verdict("", unchecked=_NEVER if view.status != "running" else _GROWING)
 
@@ -195,6 +216,8 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
         blocks.append(f"The part that conforms:\n{found.document}")
         content["valid_part"] = _value(found)
+        if found.exact:
+            content["exact_numbers"] = found.exact
     # What was cut ends with a mark, lest its last number be taken for a whole one.
     cut = "…" if view.status == "partial" else ""
     blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)

@@ -7,6 +7,7 @@ what becomes of the events the caller's. Every error that leaves is one of ours.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -97,6 +98,7 @@ class Upstream:
         with self._in_time(trace, self._settings.deadline if within is None else within):
             with translate_errors(self._host, answering=False, trace=trace):
                 response = await self._opener.open(Asking(request, call.model, key, trace, patience))
+            request = replace(request, body={})  # it was sent, and its files are large
             trace.enter("open")
             try:
                 with translate_errors(self._host, answering=True, trace=trace):

@@ -35,6 +35,7 @@ from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, Request
 
 _STALE_SECONDS: Final = 2.0
 """Seconds within which a kept connection shows that it was closed: the time of a round trip and more."""
+_PIECE_BYTES: Final = 262_144
 _TAIL_BYTES: Final = 65_536
 _LONGEST_BLANK: Final = 4_096
 """Bytes of white space before the first of the body that are read to tell what it is."""
@@ -132,20 +133,48 @@ class Opener:
         trace.request_id = new_request_id()
         headers = auth_header(asking.request.auth, asking.key) | {
             "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
             "Accept": "text/event-stream",
             "Cache-Control": "no-store",
             REQUEST_ID: trace.request_id,
             **trace_header(),
         }
         url = self._base_url + asking.request.path
+        sending = _Sending(content)
         post = self._client.build_request(
-            "POST", url, headers=headers, content=content, extensions={"trace": connection}
+            "POST", url, headers=headers, content=sending, extensions={"trace": connection}
         )
         try:
             with anyio.fail_after(self._silence):
                 return await self._client.send(post, stream=True)
         except TimeoutError:
             raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.") from None
+        finally:
+            sending.let_go()
+
+
+class _Sending:
+    """A request's body on its way, in pieces, so that others have their turn between two.
+
+    httpx keeps a body that it is given whole in a cycle of response and stream, until the collector
+    comes: for large files that is much memory for a long time.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._left: memoryview | None = memoryview(content)
+
+    def __aiter__(self) -> "_Sending":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        piece, self._left = self._left[:_PIECE_BYTES], self._left[_PIECE_BYTES:]
+        return bytes(piece)
+
+    def let_go(self) -> None:
+        """Hold nothing any more."""
+        self._left = None
 
 
 def _encode(request: Request) -> bytes:

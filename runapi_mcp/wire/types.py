@@ -84,7 +84,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function the model may ask the caller to run; `parameters` is a JSON Schema."""
+    """A function the model may ask the caller to run; `parameters` is a JSON Schema, empty if it has none."""
 
     name: str
     description: str

@@ -252,3 +252,104 @@ def test_no_text_is_gone_through_more_than_a_few_times(pieces: list[str], times:
         patched.setattr(find_json, "_NEXT", Counted(find_json._NEXT))
         scan_answer(text)
     assert read <= 4 * len(text) + 10
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        (A, True),
+        (f"Here:\n```json\n{A}\n```\n\n", True),
+        (f"{A}\n{A}   ", True),
+        ('"text"', True),
+        ("true", True),
+        ("12", False),
+        ("12.5", False),
+        (A[:-1], False),
+        (f"{A} and", False),
+        ('{"a": 1, "a": 2}', False),
+        ("", False),
+    ],
+)
+def test_an_answer_is_closed_where_nothing_could_follow(text: str, closed: bool) -> None:
+    assert find_json.is_closed(text) is closed
+
+
+# ---------------------------------------------------------------- in a wrapping
+
+TAGS: Any = {"type": "array", "items": {"type": "string"}, "title": "Tags"}
+NODE: Any = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "schema", "how"),
+    [
+        ([ADA], PERSON, "in a list of one"),
+        ({"Person": ADA}, PERSON, 'under the name "Person"'),
+        ([{"person": ADA}], PERSON, 'under the name "person"'),
+        (A, PERSON, "as JSON text in a string"),
+        ({"type": "object", "properties": ADA, "required": ["name"]}, PERSON, "into a copy of the schema"),
+        ({"tags": ["a", "b"]}, TAGS, 'under the name "tags"'),
+        ({"items": ["a", "b"], "total": 2}, TAGS, 'under the name "items"'),
+        ([["a", "b"]], TAGS, "in a list of one"),
+        ({"a": 1}, {"type": "array", "items": {"type": "object"}}, "one item where a list was wanted"),
+    ],
+)
+def test_a_value_in_a_wrapping_is_taken_and_said(written: Any, schema: Any, how: str) -> None:
+    found = verdict(json.dumps(written), schema)
+    assert found.violations == ()
+    assert how in found.unwrapped
+    assert Judge(schema).conforms(json.loads(found.document))
+
+
+@pytest.mark.parametrize(
+    ("written", "items", "how"),
+    [
+        ({"items": [ADA, BOB]}, [ADA, BOB], 'under the name "items"'),
+        ({"people": [ADA, BOB]}, [ADA, BOB], 'under the name "people"'),
+        ({"results": [ADA], "count": 1}, [ADA], 'under the name "results"'),
+        ({"items": []}, [], 'under the name "items"'),
+        ([[ADA, BOB]], [ADA, BOB], "in a list of one"),
+        (ADA, [ADA], "no list around"),
+        ([{"Person": ADA}, {"Person": BOB}], [ADA, BOB], 'under the name "Person"'),
+        ([A, B], [ADA, BOB], "as JSON text"),
+    ],
+)
+def test_many_in_a_wrapping_are_taken_and_said(written: Any, items: Any, how: str) -> None:
+    found = verdict(json.dumps(written), many=True)
+    assert (found.violations, found.rejected) == ((), {})
+    assert json.loads(found.document) == items
+    assert how in found.unwrapped
+
+
+@pytest.mark.parametrize(
+    ("written", "schema"),
+    [
+        ([ADA, BOB], PERSON),
+        ({"first": ADA, "second": BOB}, PERSON),
+        ({"error": {"name": "no such thing"}}, PERSON),
+        ({"person": {"full_name": "Ada"}}, PERSON),
+        ([], PERSON),
+        ({"name": "x", "tags": ["a"]}, TAGS),
+    ],
+)
+def test_what_is_not_clear_in_its_wrapping_is_left(written: Any, schema: Any) -> None:
+    found = verdict(json.dumps(written), schema)
+    assert found.violations
+    assert not found.unwrapped
+
+
+def test_what_conforms_as_it_came_is_not_opened() -> None:
+    assert verdict('{"children": [{"label": "a"}]}', NODE).unwrapped == ""
+    nodes = [{"children": [{"label": "a"}]}]
+    assert value(json.dumps(nodes), NODE, many=True) == nodes
+    bare = verdict(json.dumps(nodes[0]), NODE, many=True)
+    assert json.loads(bare.document) == nodes, "its own list is no list of it"
+
+
+def test_a_repair_of_items_counts_those_that_had_to_be_mended() -> None:
+    first = json.dumps([{"Person": ADA}, {"name": 5}, BOB])
+    found = judge_answers(Judge(PERSON), [first, json.dumps([{"name": "Eve"}])], "", many=True)
+    assert json.loads(found.document) == [ADA, {"name": "Eve"}, BOB]

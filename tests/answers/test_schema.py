@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from runapi_mcp.extraction.check import Judge
 from runapi_mcp.sim.examples import conforms, example
 from runapi_mcp.wire.schema import TAKEN, rewritten
+from runapi_mcp.wire.schema.read import Faulty
 from runapi_mcp.wire.schema.references import Dangling
 from runapi_mcp.wire.types import JsonObject
 
@@ -33,7 +34,7 @@ ON_WIRE: list[tuple[JsonObject, JsonObject, tuple[str, ...]]] = [
     ({"const": 5}, {"enum": [5], "type": "integer"}, ()),
     ({"const": True}, {"type": "boolean", "description": "(always true)"}, ("/const",)),
     ({"const": None}, {"type": "null"}, ()),
-    ({"const": {"a": 1}}, {"description": '(always {"a": 1})'}, ("/const",)),
+    ({"const": {"a": 1}}, {"type": "object", "description": '(always {"a": 1})'}, ("/const",)),
     ({"enum": ["a", None]}, {"anyOf": [{"enum": ["a"], "type": "string"}, {"type": "null"}]}, ()),
     ({"enum": [True, False]}, {"type": "boolean"}, ()),
     ({"type": "integer", "exclusiveMinimum": 0}, {"type": "integer", "minimum": 1}, ()),
@@ -70,13 +71,17 @@ ON_WIRE: list[tuple[JsonObject, JsonObject, tuple[str, ...]]] = [
         ("/properties",),
     ),
     (
-        {"type": "object", "unevaluatedProperties": False, "not": {}},
-        {"type": "object"},
+        {"type": "object", "unevaluatedProperties": False, "not": {"required": ["a"]}},
+        {"type": "object", "additionalProperties": False, "description": "(never so that a is given)"},
         ("/not", "/unevaluatedProperties"),
     ),
     (
         {"patternProperties": {"^x": {"type": "string"}}, "additionalProperties": False},
-        {"type": "object", "additionalProperties": {"type": "string"}},
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "(further members are named like ^x)",
+        },
         ("/patternProperties",),
     ),
     (
@@ -89,7 +94,11 @@ ON_WIRE: list[tuple[JsonObject, JsonObject, tuple[str, ...]]] = [
         {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "b"]},
         (),
     ),
-    ({"title": "T", "default": 1, "examples": [2], "$comment": "c", "deprecated": True, "x-own": 1}, {}, ()),
+    (
+        {"title": "T", "default": 1, "examples": [2], "$comment": "c", "deprecated": True, "x-own": 1},
+        {"description": "(for example 2)"},
+        (),
+    ),
     (
         {"$ref": "#/definitions/U", "definitions": {"U": {"type": "string"}}},
         {"type": "string"},
@@ -100,6 +109,7 @@ ON_WIRE: list[tuple[JsonObject, JsonObject, tuple[str, ...]]] = [
         {
             "type": "object",
             "properties": {"me": {"$ref": "#/$defs/Root"}},
+            "required": ["me"],
             "$defs": {"Root": {"type": "object", "properties": {"me": {"$ref": "#/$defs/Root"}}}},
         },
         ("/required",),
@@ -143,7 +153,7 @@ def test_what_pydantic_writes_is_taken_as_it_comes() -> None:
     properties: Any = made.schema["properties"]
     first = properties["first"]
     assert first["description"] == "The first cat.", "a description beside a $ref is kept"
-    assert "/required" in made.checked_here, "a cycle is closed outside the required members"
+    assert "/required" not in made.checked_here, "a loop through a list is none: it may be empty"
     answer: Any = {"value": 1.5, "children": [], "pet": {"kind": "dog"}, "first": {"kind": "cat", "lives": 3}}
     assert Judge(schema).violations(answer) == []
     assert conforms(answer, made.schema)
@@ -240,7 +250,9 @@ SCHEMAS = st.recursive(
         st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=3)}),
         st.fixed_dictionaries({"oneOf": st.lists(inner, min_size=1, max_size=3)}),
         st.fixed_dictionaries({"allOf": st.lists(inner, min_size=1, max_size=2)}),
-        st.fixed_dictionaries({"patternProperties": st.fixed_dictionaries({"^x": inner})}),
+        st.fixed_dictionaries(
+            {"type": st.just("object"), "patternProperties": st.fixed_dictionaries({"^x": inner})}
+        ),
     ),
     max_leaves=8,
 )
@@ -253,10 +265,12 @@ def test_any_schema_becomes_one_of_the_wires_keywords_only(schema: dict[str, Any
         **schema,
         "$defs": {"one": {"type": "string"}, "two": {"properties": {"again": {"$ref": "#/$defs/two"}}}},
     }
-    made = rewritten(whole)
+    try:
+        made = rewritten(whole)
+    except Faulty as refused:
+        assert "nothing can conform to it" in str(refused)  # noqa: PT017  # most do
+        return
     assert keywords(made.schema) <= TAKEN["chat"]
     answer: Any = example(whole)
-    # An allOf may contradict itself, and what may stand beside named members is narrowed on purpose.
-    sound = not any(word in str(schema) for word in ("allOf", "patternProperties"))
-    if sound and Judge(whole).conforms(answer):
+    if Judge(whole).conforms(answer):
         assert conforms(answer, made.schema), "what the original takes, the wire's schema takes"

@@ -182,6 +182,30 @@ async def test_a_process_that_is_gone_is_replaced() -> None:
     assert not (await judge(INVOICE, invoice(1))).unchecked
 
 
+class Leaving:
+    """A worker that leaves in the moment when it is asked, because it had nothing to do for long."""
+
+    def __init__(self) -> None:
+        self.process = self
+        self.returncode = 0
+
+    def poll(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def talk(self, request: bytes, answers: list[JsonObject]) -> None: ...
+
+
+@pytest.mark.usefixtures("anew")
+async def test_a_process_that_leaves_when_it_is_asked_is_replaced() -> None:
+    idle: list[Any] = worker._IDLE
+    idle.append(Leaving())
+    assert (await judge(INVOICE, invoice(1))).unchecked == ""
+    idle.append(Leaving())
+    idle.append(Leaving())
+    assert "just left" in (await judge(INVOICE, invoice(1))).unchecked, "it is asked for no more than twice"
+
+
 @pytest.mark.usefixtures("anew")
 async def test_a_cancelled_check_is_gone_at_once() -> None:
     await judge(INVOICE, invoice(1))

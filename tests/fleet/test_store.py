@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from generations.played import WHOLE, Clock, Gate, bench
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from waiting import became, ended
@@ -16,12 +17,15 @@ from waiting import became, ended
 from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, grown, job, replica
 from runapi_mcp.errors import HandleError, ServerLeft, StoreDown
+from runapi_mcp.generations.fleet import join_fleet
 from runapi_mcp.generations.fleet.keys import PREFIX
 from runapi_mcp.generations.fleet.link import Link
 from runapi_mcp.generations.fleet.publishing import AWAY, TOO_LARGE
+from runapi_mcp.generations.fleet.remote import RemoteGeneration
 from runapi_mcp.generations.fleet.sharing import FleetBudget
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.wire.types import Answer, Finish
@@ -170,6 +174,32 @@ async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, 
     assert remote.status == "complete"
     await call.wait_closed()
     assert call.ended == "complete"
+
+
+async def test_one_that_was_told_to_end_is_not_joined_from_another_server(redis: RedisServer) -> None:
+    clock, gate, closing = Clock(), Gate(), Gate()
+    settings = Settings(store=SecretStr(redis.url))
+    one, other = (join_fleet(settings, clock) for _ in range(2))
+    async with (
+        bench([gate], store=one.store, clock=clock) as here,
+        bench(WHOLE, store=other.store, clock=clock) as there,
+    ):
+        here.upstream.closing = closing
+        first = await here.start(job("Go on?"))
+        await gate.reached.wait()
+        first.cancel()
+
+        async def known() -> bool:
+            found = await there.generations.find(first.handle, "ann")
+            return isinstance(found, RemoteGeneration) and found.leaving
+
+        await became(known)
+        second, joined = await there.begin(job("Go on?"))
+        assert not joined
+        assert first.status == "running"  # until its connection has closed
+        closing.open.set()
+        await ended(second)
+        assert second.status == "complete"
 
 
 async def test_a_cut_answer_keeps_its_error_and_text_everywhere(pair: Pair) -> None:

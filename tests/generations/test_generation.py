@@ -9,7 +9,7 @@ import pytest
 from waiting import ended
 
 from generations.played import STOP, USED, WHOLE, Clock, Gate, Passing, Step, bench, job
-from runapi_mcp.errors import Bug, DeadlinePassed, EmptyAnswer, RateLimited, ServerLeft, StreamCut
+from runapi_mcp.errors import Bug, BusyError, DeadlinePassed, EmptyAnswer, RateLimited, ServerLeft, StreamCut
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store import Followable, MemoryStore
 from runapi_mcp.generations.values import Job
@@ -234,6 +234,19 @@ async def test_one_that_loses_to_another_server_never_asks() -> None:
         async with bench(store=store) as second:
             assert await second.begin(job()) == (store.other, True)
             assert not second.upstream.asked
+
+
+async def test_one_caller_cannot_take_the_last_places() -> None:
+    async with bench([Gate()], settings=Settings(max_running=2, max_waiting=6)) as made:
+        for number in range(6):
+            await made.start(job(f"{number}"))
+        with pytest.raises(BusyError, match="6 of your calls run on this server or wait; its last 2 places"):
+            await made.start(job("One more"))
+        for number in range(2):
+            await made.start(job(f"{number}", owner="bob"))
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(BusyError, match="2 generations run on this server and 6 wait"):
+            await made.start(job("Another", owner="bob"))
 
 
 # ---------------------------------------------------------------- how long it may take

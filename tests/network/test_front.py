@@ -203,6 +203,12 @@ async def test_a_page_that_nobody_allowed_gets_past_nothing(url: str, page: str)
         assert "--allowed-origin" in each.json()["error_description"]
 
 
+async def test_a_second_origin_does_not_hide_behind_an_allowed_one(url: str) -> None:
+    headers = [*ACCEPT.items(), ("Origin", PAGE), ("Origin", "https://evil.example")]
+    async with web(url) as http:
+        assert (await http.http.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 403
+
+
 async def test_a_page_can_read_why_its_call_is_refused(sim: Simulator) -> None:
     async with (
         served(sim, TokenList.read(f"ada:{ADA}"), allowed_origins=(PAGE,)) as url,

@@ -387,15 +387,24 @@ async def test_a_conversation_that_cannot_be_is_refused_before_any_request(
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"properties": []}, "not a valid JSON Schema at /properties: [] is not of type object"),
-        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not of type object"),
-        ({"$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not of type object"),
-        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not of type array"),
+        ({"properties": 5}, "not a valid JSON Schema at /properties: 5 is not an object whose members"),
+        ({"type": "object", "$defs": 7}, "not a valid JSON Schema at /$defs: 7 is not an object"),
+        ({"prefixItems": 5}, "not a valid JSON Schema at /prefixItems: 5 is not a list of schemas"),
         ({"$ref": "https://e.org"}, "$ref 'https://e.org' points outside the schema"),
-        ({"properties": {"a": {"$ref": "#/$defs/a"}}}, "$ref '#/$defs/a' points outside the schema"),
+        (
+            {"properties": {"a": {"$ref": "#/$defs/a"}}},
+            "/properties/a: $ref '#/$defs/a' points outside the schema",
+        ),
+        (
+            {"properties": {"a": {"type": "int"}, "b": {"minimum": "x"}}},
+            (
+                '2 faults:\n- not a valid JSON Schema at /properties/a/type: "int" is no type of JSON; '
+                'write "integer".\n- not a valid JSON Schema at /properties/b/minimum: "x" is not a number.'
+            ),
+        ),
         ({"type": "string"}, "must be the JSON Schema of an object"),
         ({"type": ["string", "null"]}, "must be the JSON Schema of an object"),
-        ({"city": "string"}, "must be the JSON Schema of an object"),
+        ({"city": "string"}, "'city' is no keyword of JSON Schema"),
     ],
 )
 async def test_parameters_that_are_no_schema_of_an_object_say_where_and_what_they_must_be(

@@ -302,8 +302,10 @@ async def test_a_long_document_is_given_in_pages_that_add_up(sim: Simulator) -> 
         ({"name": "string", "total": "number"}, "schema: 'name' is no keyword of JSON Schema"),
         ({"title": "string", "year": "number"}, "schema: 'year' is no keyword of JSON Schema"),
         ('{"name": "string"}', "schema: 'name' is no keyword of JSON Schema"),
-        ({"$schema": []}, "schema: $schema must be a string"),
-        ({}, "schema: it asks for nothing"),
+        ({"$schema": [], "type": "string"}, "schema: $schema must be a string"),
+        ({}, "schema: it asks for nothing: any JSON would conform."),
+        ({"title": "Anything"}, "schema: it asks for nothing"),
+        ({"type": "object", "properties": {}, "required": ["a"], "additionalProperties": False}, "'a'"),
         (
             {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
             "asks for nothing",
@@ -318,7 +320,7 @@ async def test_what_is_no_schema_is_refused_before_any_request(
     assert sim.calls == []
 
 
-@pytest.mark.parametrize("schema", [{"title": "Anything"}, {"type": "object", "x-order": 1}])
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "x-order": 1}])
 async def test_a_schema_that_asks_for_little_is_still_one(at: Desk, schema: Any) -> None:
     assert not (await at.call("extract_json", schema=schema, text=TEXT)).is_error
 
@@ -394,20 +396,65 @@ async def test_a_verdict_is_reached_once_however_often_its_result_is_read(
     assert [len(texts) for texts in rounds] == [1, 2]
 
 
+@pytest.mark.parametrize("most", [20_000, 10])
 async def test_a_list_that_still_grows_is_given_unjudged_and_says_so(
-    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
+    monkeypatch.setattr("runapi_mcp.tools.extract._MOST_READ", most)
     rows = [{"n": n} for n in range(9_000)]
     sim.play(f"slow seconds=20 text={shlex.quote(json.dumps(rows))}")
     async with desk(sim) as at:
         reply = await at.call("extract_json", schema=ENDLESS, text=TEXT, many=True, wait_seconds=1)
         found = facts(reply)
         assert found["status"] == "running"
-        assert found["data"] == rows[: len(found["data"])]
-        assert found["unchecked"] == "the list is still being written"
-        monkeypatch.setattr("runapi_mcp.tools.extract._MOST_READ", 10)
-        found = facts(await at.call("get_result", handle=reply.handle, wait_seconds=0))
-        assert found["status"] == "running"
-        assert json.dumps(rows).startswith(found["raw"])
-        assert "data" not in found, "what is long is not read while others wait"
+        if most > 10:
+            assert found["data"] == rows[: len(found["data"])]
+            assert found["unchecked"] == "the list is still being written"
+        else:
+            assert json.dumps(rows).startswith(found["raw"])
+            assert "data" not in found, "what is long is not read while others wait"
         await at.call("get_result", handle=reply.handle, cancel=True)
+
+
+# ---------------------------------------------------------------- as it was meant
+
+
+async def test_a_value_in_a_wrapping_is_taken_once_and_said_in_both_halves(at: Desk, sim: Simulator) -> None:
+    sim.play(saying([GOOD]))
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    found = facts(reply)
+    assert found["data"] == GOOD
+    assert len(sim.calls) == 1
+    [note] = found["notes"]
+    assert note == "The model wrote the value in a list of one; it conforms without."
+    assert note in reply.text
+    again = await at.call("get_result", handle=reply.handle)
+    assert facts(again)["notes"] == [note]
+
+
+async def test_a_preface_is_not_taken_for_prose_without_an_end(at: Desk, sim: Simulator) -> None:
+    preface = "<thinking>" + "Let me look at the invoice once more. " * 60 + "</thinking>\n\nHere it is:\n"
+    sim.play(saying(f"{preface}{json.dumps(GOOD)}"))
+    reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
+    assert facts(reply)["data"] == GOOD
+    assert len(sim.calls) == 1
+
+
+@pytest.mark.parametrize("answer", ["12", "12.5", "-1"])
+async def test_a_number_alone_that_was_cut_is_given_as_no_part(at: Desk, sim: Simulator, answer: str) -> None:
+    sim.play(f"length text={answer}")
+    reply = await at.call("extract_json", schema={"type": "number"}, text=TEXT)
+    assert facts(reply)["status"] == "partial"
+    assert "valid_part" not in facts(reply)
+    assert "The part that conforms" not in reply.text
+
+
+async def test_the_part_of_a_cut_answer_names_its_exact_numbers(at: Desk, sim: Simulator) -> None:
+    cut = '{"id": 653247040368672769, "total": 12.50, "more": "' + "x" * 400
+    sim.play(f"length text={shlex.quote(cut)}")
+    schema = {"type": "object", "required": ["id", "total", "more"]}
+    reply = await at.call("extract_json", schema=schema, text=TEXT)
+    found = facts(reply)
+    assert found["valid_part"] == {"id": 653247040368672769, "total": 12.5}
+    assert found["exact_numbers"] == {"/id": "653247040368672769"}
+    assert '"total": 12.50' in reply.text

@@ -17,9 +17,10 @@ from typing import Any
 
 import anyio
 import pytest
+from waiting import became
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import ResourceLink, attach
+from runapi_mcp.files.attach import Attached, ResourceLink, attach
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
@@ -532,3 +533,26 @@ async def test_an_open_model_is_chosen_for_the_file_and_a_named_one_refused(
 def test_a_folder_of_a_user_who_is_not_there_holds_no_file() -> None:
     (folder,) = resolve_folders(["~nobody-of-this-name/reports"])
     assert not Path(folder).exists()
+
+
+async def test_few_calls_read_their_files_at_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, most, open_now = [0], [0], threading.Event()
+    lock = threading.Lock()
+
+    def read(*_: object) -> Attached:
+        with lock:
+            reading[0] += 1
+            most[0] = max(most[0], reading[0])
+        open_now.wait(10)
+        with lock:
+            reading[0] -= 1
+        return Attached()
+
+    monkeypatch.setattr("runapi_mcp.files.attach._attach", read)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(attach, ["a.png"], Settings())
+        await became(lambda: reading[0] >= 8)
+        await anyio.wait_all_tasks_blocked()
+        open_now.set()
+    assert most[0] == 8

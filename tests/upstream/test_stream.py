@@ -1,6 +1,7 @@
 import gc
 import json
 import sys
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,9 @@ from sockets import CHUNKED, UNTIL_CLOSED, Closed, Peer, raw_server
 from runapi_mcp.errors import FailedMidway, ProtocolError, Refused, RunapiError, StreamCut
 from runapi_mcp.models import DialectName
 from runapi_mcp.sim import Simulator
+from runapi_mcp.upstream import stream
 from runapi_mcp.upstream.trace import Trace
-from runapi_mcp.wire.types import Finish, Inline, TextDelta, Turn, Usage
+from runapi_mcp.wire.types import Finish, Inline, Request, TextDelta, Turn, Usage
 from upstream.asking import ASK, CANARY, KEY, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -121,6 +123,37 @@ async def test_each_dialect_shows_the_key_in_its_own_header_only(sim: Simulator)
     assert not {"x-goog-api-key", "x-api-key"} & set(chat.headers)
     assert not {"authorization", "x-api-key"} & set(native.headers)
     assert (native.query, chat.query) == ("alt=sse", "")
+
+
+class _Content(bytearray):
+    """A body whose end can be seen."""
+
+
+@pytest.mark.parametrize("scenario", ["default", "error-d", "cut-rst"])
+async def test_what_was_sent_is_let_go_at_once_without_the_collector(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, scenario: str
+) -> None:
+    sent: list[weakref.ref[_Content]] = []
+    encode = stream._encode
+
+    def noted(request: Request) -> _Content:
+        content = _Content(encode(request))
+        sent.append(weakref.ref(content))
+        return content
+
+    monkeypatch.setattr(stream, "_encode", noted)
+    gc.disable()
+    try:
+        async with upstream_at(sim.base_url) as upstream:
+            sim.play(scenario)
+            image = Inline("image/png", "A" * 1_000_000)
+            outcome = await ask(upstream, call=replace(ASK, turns=(Turn("user", (image,)), *ASK.turns)))
+            if outcome.error is not None:
+                outcome.error.__traceback__ = outcome.error.__cause__ = outcome.error.__context__ = None
+            assert [content() for content in sent] == [None]
+    finally:
+        gc.enable()
+    assert int(sim.calls[0].headers["content-length"]) > 1_000_000
 
 
 async def test_every_request_streams_and_names_itself(sim: Simulator) -> None:

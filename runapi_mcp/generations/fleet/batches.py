@@ -118,7 +118,7 @@ def next_batch(generation: Generation, now: Written) -> Batch:
     ended = view.status != "running" and not more
     return Batch(
         entries,
-        written(live_of(view, generation.evidence())),
+        written(live_of(view, generation.evidence(), leaving=generation.leaving)),
         written(ending_of(view, generation.updated)) if ended else "",
         generation.delivered,
         more,
@@ -160,4 +160,5 @@ def _seen(generation: Generation) -> tuple[object, ...]:
         trace.phase,
         trace.requests,
         generation.ahead,
+        generation.leaving,
     )

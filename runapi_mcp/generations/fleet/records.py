@@ -29,6 +29,7 @@ class Live:
     receipt: Receipt
     model: str | None
     notices: tuple[str, ...]
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ def facts_read(text: str, owner: str) -> Facts:
     return Facts(replace(job, owner=owner), datetime.fromisoformat(str(said.get("created"))))
 
 
-def live_of(view: View, evidence: Evidence) -> Live:
+def live_of(view: View, evidence: Evidence, *, leaving: bool = False) -> Live:
     """Return how a generation stands; the tail of its text is left out, for the text says it."""
-    return Live(replace(evidence, tail=""), view.receipt, view.answer.model, view.job.notices)
+    return Live(replace(evidence, tail=""), view.receipt, view.answer.model, view.job.notices, leaving)
 
 
 def ending_of(view: View, ended: datetime) -> Ending:

@@ -90,6 +90,11 @@ class RemoteGeneration:
         """See :attr:`Followable.status`; of a server that is gone, what it left."""
         return self._copy.status
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to end, and will when its connection has closed."""
+        return self._copy.said.live.leaving and self.status == "running"
+
     def view(self) -> View:
         """See :meth:`Followable.view`."""
         return self._copy.view(datetime.now(UTC))

@@ -169,7 +169,9 @@ class FleetStore:
             await self._memory.find(handle, job.owner)
             return await self._memory.same(job)
         found = await RemoteGeneration.load(self._link, handle, job.owner)
-        if found is None or found.delivered or found.status not in ("running", "complete"):
+        if found is None or found.delivered or found.leaving:
+            return None
+        if found.status not in ("running", "complete"):
             return None
         # Whoever began it may leave; we follow it too.
         await found.keep()

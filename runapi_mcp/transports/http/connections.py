@@ -136,6 +136,11 @@ class Connections:
         """Forget one that was turned away."""
         self._lingering.pop(connection, None)
 
+    def close_lingering(self) -> None:
+        """Close those that were turned away or are about to be: the HTTP server knows none of them."""
+        for connection in list(self._lingering):
+            connection.close()
+
     def _most_unused(self) -> "dict[Connection, None]":
         return max(self._unused.values(), key=len, default={})
 

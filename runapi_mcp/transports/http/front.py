@@ -28,6 +28,11 @@ _OUR_PATHS: Final = PROBES | {MCP_PATH, SSE_PATH, MESSAGES_PATH}
 _PREFIX: Final = "runapi_mcp.prefix"
 _SLASHES: Final = re.compile(r"/{2,}")
 _SHOWN_CHARS: Final = 100
+_SAID_BETTER: Final = {
+    "Not Found": f"There is nothing at this path. MCP is at {MCP_PATH}, for older clients at {SSE_PATH}",
+    "Method Not Allowed": "This path takes no such method",
+}
+"""What Starlette says, in words that help."""
 _METHODS: Final = "GET, POST, DELETE, OPTIONS"
 _EXPOSED: Final = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After"
 _PREFLIGHT_SECONDS: Final = 600
@@ -79,7 +84,7 @@ class Front:
             scope = {**scope, "path": _plain_path(scope["path"], prefix), _PREFIX: prefix}
             if scope["path"] not in PROBES:
                 origin = _header(scope, b"origin")
-                refusal = self._refuse_host(_header(scope, b"host") or "") or self._refuse_page(origin)
+                refusal = self._refuse_host(_header(scope, b"host") or "") or self._refuse_page(scope)
                 if refusal is not None:
                     return await refusal(scope, receive, send)
                 if origin:
@@ -115,8 +120,10 @@ class Front:
             f"can start it with --allowed-host {shown[: len(named.name)]}.",
         )
 
-    def _refuse_page(self, origin: str | None) -> Response | None:
-        if not origin or self._options.allows_page(origin):
+    def _refuse_page(self, scope: Scope) -> Response | None:
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        origin = next((each for each in origins if each and not self._options.allows_page(each)), None)
+        if origin is None:
             return None
         shown = "".join(char for char in origin if char.isascii() and char.isprintable())[:_SHOWN_CHARS]
         return refuse(
@@ -195,6 +202,7 @@ class _Readable:
 
     async def _refuse(self, start: Message) -> None:
         said = self._body.decode("utf-8", "replace").strip().rstrip(".")
+        said = _SAID_BETTER.get(said, said)
         error = "not_found" if start["status"] == 404 else "method_not_allowed"
         response = refuse(start["status"], error, f"{said}. {self._credentials}".strip())
         kept = [pair for pair in start["headers"] if pair[0] not in {b"content-length", b"content-type"}]

@@ -160,6 +160,7 @@ async def listening(
         finally:
             with anyio.CancelScope(shield=True):
                 await shutdown.leave(options.drain, app.generations.interrupt)
+            connections.close_lingering()
             uvicorn_server.should_exit = True
 
 

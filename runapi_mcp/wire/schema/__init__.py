@@ -1,18 +1,18 @@
 """A caller's JSON Schema → what the wire takes, and which of its rules only we check.
 
-The keywords that Gemini's structured output takes are those of the wire notes §5.5. Everything
-else is rewritten where it has an equivalent, told to the model in the description where it can be
-said in a few words, and otherwise left out; the answer is judged by the original schema either way.
-
-`references` follows what refers to what, `writing` walks the schema, `values` and `words` write
-what a subschema says of a value itself, `merging` makes one of two.
+`read` takes what generators and agents write for what it means, and tells everything that is wrong with it;
+`references` follows what refers to what, and `rule` is a subschema as it is looked at; `write` writes it in
+the words that Google takes, `say` says the rest in the description, and `loops` opens what it refuses.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from runapi_mcp.wire.schema.keywords import count_values
+from runapi_mcp.wire.schema.read import Faulty
 from runapi_mcp.wire.schema.references import References
-from runapi_mcp.wire.schema.write import Writer
+from runapi_mcp.wire.schema.rule import Unsatisfiable
+from runapi_mcp.wire.schema.write import Intricate, Writer
 from runapi_mcp.wire.types import DialectName, JsonObject
 
 TAKEN: Final[dict[DialectName, frozenset[str]]] = dict.fromkeys(
@@ -39,16 +39,23 @@ class Rewritten:
     checked_here: tuple[str, ...]
 
 
-def rewritten(schema: JsonObject, dialect: DialectName = "chat") -> Rewritten:
-    """Return `schema` in the form that `dialect` takes.
+def rewritten(schema: JsonObject, _dialect: DialectName = "chat") -> Rewritten:
+    """Return `schema` in the form that the wire takes, which is the same in both dialects.
 
     Raises:
         Unfollowable: A reference leads out of the schema or nowhere, or it is no schema.
-        RecursionError: It is nested too deeply.
+        Faulty: No value conforms to it, it is nested too deeply, or it grows too large written out.
     """
-    references = References(schema)
-    writer = Writer(references, TAKEN[dialect])
-    body = writer.whole(references.root)
-    if writer.definitions:
-        body["$defs"] = writer.definitions
-    return Rewritten(body, tuple(writer.left_out))
+    try:
+        writer = Writer(References(schema), count_values(schema))
+        made = writer.write()
+    except Unsatisfiable as error:
+        raise Faulty(f"nothing can conform to it: {error}.") from None
+    except Intricate:
+        raise Faulty(
+            "it grows too large when its references are written out.",
+            advice="Refer to fewer subschemas in allOf and beside descriptions, or extract in parts.",
+        ) from None
+    except RecursionError:
+        raise Faulty("nested too deeply.", advice="Name what repeats in $defs, and refer to it.") from None
+    return Rewritten(made, tuple(writer.left_out))

@@ -1,30 +1,31 @@
 """The references of one JSON Schema: looked up in the schema itself, never fetched.
 
 Identifiers and anchors within the schema count (`$id`, `$anchor`), and so do the metaschemas of the
-drafts, which everybody has.
+drafts, which everybody has. The schema is gone through once; after that a reference is found in the time
+that it takes to read it.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote, urldefrag, urljoin
 
-from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no py.typed
-from referencing._core import Resolver
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012, SchemaRegistry, specification_with
-
+from runapi_mcp.wire.schema.keywords import REFERRING, subschemas
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
-_KNOWN: Final[SchemaRegistry] = REGISTRY
-_REFERRING: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+if TYPE_CHECKING:
+    from referencing.jsonschema import SchemaRegistry
+
 _MOST_DEPTH: Final = 100
-_Resolver: TypeAlias = "Resolver[bool | Mapping[str, Any]]"
 
 
-def metaschemas() -> SchemaRegistry:
+def metaschemas() -> "SchemaRegistry":
     """Return what references may lead to outside the schema: the metaschemas, and nothing that is fetched."""
-    return _KNOWN
+    # Few schemas refer to one, and to have them takes longer than to write the schema.
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no py.typed
+
+    known: SchemaRegistry = REGISTRY
+    return known
 
 
 class Unfollowable(ValueError):
@@ -37,10 +38,10 @@ class Dangling(Unfollowable):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A subschema, and what its references are relative to."""
+    """A subschema, and the URI that its references are relative to."""
 
     schema: JsonValue
-    resolver: _Resolver
+    base: str = ""
 
     @property
     def key(self) -> int:
@@ -51,23 +52,24 @@ class Place:
 class References:
     """The references of one schema.
 
+    Args:
+        schema: The schema.
+        checked: Whether all of them are known to lead somewhere, or are to be looked at by the caller.
+
     Raises:
-        Dangling: One of them leads out of the schema or nowhere.
+        Dangling: One of them leads out of the schema or nowhere, or an identifier is none.
         Unfollowable: It is no schema.
         RecursionError: The schema is nested deeper than 100 levels.
     """
 
-    def __init__(self, schema: JsonObject) -> None:
-        declared = schema.get("$schema")
-        self._specification = specification_with(str(declared), DRAFT202012) if declared else DRAFT202012
-        with _followed():
-            root = self._specification.create_resource(schema)
-            self.root = Place(schema, _KNOWN.resolver_with_root(root))
-        self._reached: dict[int, frozenset[int]] = {}
-        # All places before any reference: to look one up is to read the whole schema.
-        for place in [*self._places(self.root, 0)]:
-            for reference in referring(place.schema):
-                self.target(place, reference)
+    def __init__(self, schema: JsonObject, *, checked: bool = False) -> None:
+        if not isinstance(schema, dict):
+            raise Unfollowable
+        self._named: dict[str, Place] = {}
+        self._found: dict[tuple[str, str], Place] = {}
+        self.root = self._index(schema, "")
+        for _, _, reference in () if checked else self.dangling():
+            raise Dangling(reference)
 
     def target(self, place: Place, reference: str) -> Place:
         """Return the subschema that a reference at `place` leads to.
@@ -75,59 +77,106 @@ class References:
         Raises:
             Dangling: There is none.
         """
-        with _followed(reference):
-            found = place.resolver.lookup(reference)
-        return Place(cast("JsonValue", found.contents), found.resolver)
+        wanted = (place.base, reference)
+        if wanted not in self._found:
+            self._found[wanted] = self._look_up(place.base, reference)
+        return self._found[wanted]
 
     def inside(self, place: Place, schema: JsonValue) -> Place:
         """Return a subschema of the one at `place`."""
-        if isinstance(schema, dict) and isinstance(identifier := schema.get("$id"), str):
-            with _followed(identifier):
-                inner = place.resolver.in_subresource(self._specification.create_resource(schema))
-            return Place(schema, inner)
-        return Place(schema, place.resolver)
+        return Place(schema, _base(schema, place.base))
 
-    def reached(self, place: Place) -> frozenset[int]:
-        """Return the keys of all subschemas that references at and below `place` lead to."""
-        if place.key not in self._reached:
-            found: dict[int, Place] = {}
-            todo = [place]
-            while todo:
-                for target in self._targets(todo.pop()):
-                    if target.key not in found:
-                        found[target.key] = target
-                        todo.append(target)
-            self._reached[place.key] = frozenset(found)
-        return self._reached[place.key]
+    def dangling(self) -> Iterator[tuple[JsonObject, str, str]]:
+        """Yield the subschemas whose references lead nowhere, each with its JSON Pointer and the reference.
 
-    def _targets(self, place: Place) -> Iterator[Place]:
-        for below in self._places(place, 0):
-            for reference in referring(below.schema):
-                yield self.target(below, reference)
+        What only references lead to has the pointer that they do.
+        """
+        todo, seen = [(self.root, "")], set[int]()
+        while todo:
+            place, at = todo.pop()
+            if not isinstance(place.schema, dict) or place.key in seen:
+                continue
+            seen.add(place.key)
+            for reference in referring(place.schema):
+                try:
+                    todo.append((self.target(place, reference), urldefrag(reference)[1]))
+                except Dangling:
+                    yield place.schema, at, reference
+            below = [(self.inside(place, part), at + pointer) for pointer, part in subschemas(place.schema)]
+            todo += reversed(below)
 
-    def _places(self, place: Place, depth: int) -> Iterator[Place]:
-        """Yield `place` and every subschema in it, as its draft knows them."""
-        if depth > _MOST_DEPTH:
-            raise RecursionError
-        yield place
-        if isinstance(place.schema, dict):
-            with _followed():
-                below = [*self._specification.create_resource(place.schema).subresources()]
-            for part in below:
-                yield from self._places(self.inside(place, part.contents), depth + 1)
+    # ------------------------------------------------------------ looking up
+
+    def _index(self, schema: JsonObject, base: str) -> Place:
+        """Keep what identifiers and anchors name in `schema`; return it as the place that it is."""
+        root = Place(schema, _base(schema, base))
+        self._named.setdefault(root.base, root)
+        todo = [(root, 0)]
+        while todo:
+            place, depth = todo.pop()
+            if depth > _MOST_DEPTH:
+                raise RecursionError
+            if not isinstance(place.schema, dict):
+                continue
+            if "$id" in place.schema:
+                self._named.setdefault(place.base, place)
+                # Until draft-07 an anchor is an identifier that is nothing but a fragment.
+                if isinstance(identifier := place.schema["$id"], str) and identifier.startswith("#"):
+                    self._named.setdefault(place.base + identifier, place)
+            for key in ("$anchor", "$dynamicAnchor"):
+                if isinstance(anchor := place.schema.get(key), str):
+                    self._named.setdefault(f"{place.base}#{anchor}", place)
+            todo += [(self.inside(place, part), depth + 1) for _, part in subschemas(place.schema)]
+        return root
+
+    def _look_up(self, base: str, reference: str) -> Place:
+        try:
+            uri, fragment = urldefrag(
+                urljoin(base, reference) if not reference.startswith("#") else base + reference
+            )
+        except ValueError:
+            raise Dangling(reference) from None
+        if uri not in self._named:
+            self._open(uri, reference)
+        if fragment and not fragment.startswith("/"):
+            if (named := self._named.get(f"{uri}#{fragment}")) is None:
+                raise Dangling(reference)
+            return named
+        place = self._named[uri]
+        for part in unquote(fragment).split("/")[1:]:
+            place = self._step(place, part.replace("~1", "/").replace("~0", "~"), reference)
+        if not isinstance(place.schema, dict | bool):
+            raise Dangling(reference)
+        return place
+
+    def _open(self, uri: str, reference: str) -> None:
+        """Open a metaschema."""
+        known = metaschemas()
+        if uri not in known:
+            raise Dangling(reference)
+        self._index(cast("JsonObject", known.contents(uri)), uri)
+
+    def _step(self, place: Place, part: str, reference: str) -> Place:
+        match place.schema:
+            case dict(members) if part in members:
+                return self.inside(place, members[part])
+            case list(items) if part.isdecimal() and int(part) < len(items):
+                return self.inside(place, items[int(part)])
+        raise Dangling(reference)
 
 
-@contextmanager
-def _followed(reference: str | None = None) -> Iterator[None]:
-    """Tell what the library stumbles over: it looks up what is there, and takes all of it for schemas."""
+def _base(schema: JsonValue, base: str) -> str:
+    identifier = schema.get("$id") if isinstance(schema, dict) else None
+    if not isinstance(identifier, str) or identifier.startswith("#"):
+        return base
     try:
-        yield
-    except (Unresolvable, ValueError, AttributeError, TypeError):
-        raise Dangling(reference) if reference else Unfollowable from None
+        return urldefrag(urljoin(base, identifier))[0]
+    except ValueError:
+        raise Dangling(identifier) from None
 
 
 def referring(schema: JsonValue) -> list[str]:
     """Return the references that a subschema itself makes."""
     if not isinstance(schema, dict):
         return []
-    return [value for key in _REFERRING if isinstance(value := schema.get(key), str)]
+    return [value for key in REFERRING if isinstance(value := schema.get(key), str)]

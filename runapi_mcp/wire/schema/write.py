@@ -1,424 +1,592 @@
-"""One JSON Schema written in the wire's keywords, subschema by subschema (wire notes §5.5).
+"""One JSON Schema written in the words that Google takes for an answer's (wire notes §5.5).
 
-Rules that the wire has no keyword for are said to the model in the description.
+What is written at once is everything that describes the same value: a subschema, what it refers to, what
+stands in its `allOf`, and what any of these say of the same member. Google has no word for "all of these"
+and lets nothing stand beside a reference, so it must be made one. Rules without a word there are told in
+the description; they are only checked here.
 """
 
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import chain, count
-from typing import Final
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
+from runapi_mcp.errors import one_line
 from runapi_mcp.wire.json_text import escaped
+from runapi_mcp.wire.schema.keywords import ASKING, DESCRIBING, as_list, as_object
+from runapi_mcp.wire.schema.loops import endless, needs, open_loops
 from runapi_mcp.wire.schema.references import Place, References, referring
+from runapi_mcp.wire.schema.rule import (
+    Rule,
+    Unsatisfiable,
+    Value,
+    bounds_of,
+    common_kinds,
+    counts_of,
+    forbidden_names,
+    guess_kinds,
+    identify,
+    is_allowed,
+    is_closed,
+    kind_of,
+    listed_names,
+    literal_names,
+    lone_reference,
+    only_require,
+    owner_of,
+    pointer_of,
+    tuple_of,
+    values_of,
+    values_of_alternatives,
+)
+from runapi_mcp.wire.schema.say import NUMBER_FORMATS, WIRE_FORMATS, describe, say_choices, tell_values
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
-WIRE_FORMATS: Final = ("date-time", "date", "time")
-"""The formats that the wire takes."""
-_NUMBER_FORMATS: Final = ("int32", "int64", "float", "double")
-"""OpenAPI's; JSON Schema has no rule of these names."""
-_SAID: Final[dict[str, Callable[[JsonValue], str]]] = {
-    "pattern": lambda value: f"matches the regular expression {value}",
-    "minLength": lambda value: f"at least {value} characters",
-    "maxLength": lambda value: f"at most {value} characters",
-    "multipleOf": lambda value: f"a multiple of {value}",
-    "exclusiveMinimum": lambda value: f"more than {value}",
-    "exclusiveMaximum": lambda value: f"less than {value}",
-    "uniqueItems": lambda value: "no item twice" if value else "",
-    "format": lambda value: "" if value in WIRE_FORMATS else f"format {value}",
+_UNSENT: Final = {
+    *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "contains"),
+    *("minContains", "maxContains", "propertyNames", "minProperties", "maxProperties", "patternProperties"),
+    *("unevaluatedItems", "unevaluatedProperties", "pattern", "minLength", "maxLength", "multipleOf"),
 }
-SAID: Final = frozenset(_SAID)
-"""Keywords that may be said in words."""
-_BOUNDS: Final = ("exclusiveMinimum", "exclusiveMaximum")
-_SAID_CHARS: Final = 300
+"""Rules that the wire has no word for."""
+_MOST_DEPTH: Final = 40
+"""Levels up to which what a reference leads to is written in its place, where something stands beside it."""
+_FEWEST_STEPS: Final = 1_000
+_STEPS_A_VALUE: Final = 4
+"""How many steps writing a schema may take, by how many values it has; a step takes about 20 µs."""
+_Key: TypeAlias = frozenset[tuple[int, frozenset[str]]]
 
 
-def description(schema: JsonObject, loose: Collection[str]) -> tuple[str, list[str]]:
-    """Return the description with the rules that the wire has no keyword for, and those rules' names.
-
-    Args:
-        schema: The subschema.
-        loose: Exclusive bounds that the wire's bounds do not hold to; the others need no saying.
-    """
-    said = {
-        key: rule[:_SAID_CHARS]
-        for key, say in _SAID.items()
-        if key in schema and (key not in _BOUNDS or key in loose) and (rule := say(schema[key]))
-    }
-    rules = [*said.values(), *_constant(schema)]
-    given = schema.get("description")
-    text = given if isinstance(given, str) else ""
-    unkept = [key for key in said if key != "format" or schema[key] not in _NUMBER_FORMATS]
-    return (f"{text} ({'; '.join(rules)})".strip() if rules else text), unkept
+class Intricate(ValueError):
+    """A schema that grows beyond all bounds when it is written out."""
 
 
-def _constant(schema: JsonObject) -> list[str]:
-    """Return what a constant is that the wire's enum cannot hold."""
-    constant = schema.get("const")
-    return (
-        [f"always {json.dumps(constant)[:_SAID_CHARS]}"] if isinstance(constant, bool | dict | list) else []
-    )
-
-
-COPIED: Final = frozenset({"type", "minimum", "maximum", "minItems", "maxItems"})
-"""Keywords that the wire takes as they are."""
-
-
-def stated(schema: JsonObject) -> tuple[JsonObject, list[str]]:
-    """Return the wire's keywords for what `schema` says of a value, and the rules that they lose."""
-    made: JsonObject = {key: _counted(key, value) for key, value in schema.items() if key in COPIED}
-    if schema.get("format") in WIRE_FORMATS:
-        made["format"] = schema["format"]
-    numbers, loose = _bounds(schema)
-    choices, lost = _choices(schema)
-    text, unsaid = description(schema, loose)
-    made |= numbers | choices
-    if text:
-        made["description"] = text
-    return made, [*loose, *lost, *unsaid]
-
-
-def _counted(key: str, value: JsonValue) -> JsonValue:
-    """Return a count as a whole number: JSON Schema takes 2.0 for one, readers of the wire may not."""
-    whole = key in ("minItems", "maxItems") and isinstance(value, float) and value.is_integer()
-    return int(value) if whole and isinstance(value, float) else value
-
-
-def _bounds(schema: JsonObject) -> tuple[JsonObject, list[str]]:
-    """Return exclusive bounds as the bounds nearest to them, and those that are looser for it."""
-    made: JsonObject = {}
-    loose: list[str] = []
-    for key, inclusive, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
-        bound = schema.get(key)
-        if isinstance(bound, bool) or not isinstance(bound, int | float):
-            continue
-        if schema.get("type") == "integer" and (isinstance(bound, int) or bound.is_integer()):
-            nearest: int | float = int(bound) + step
-        else:
-            nearest = bound
-            loose.append(key)
-        given = schema.get(inclusive)
-        tighter = max if step > 0 else min
-        made[inclusive] = tighter(given, nearest) if isinstance(given, int | float) else nearest
-    return made, loose
-
-
-def _choices(schema: JsonObject) -> tuple[JsonObject, list[str]]:
-    """Return const and enum as the wire's enum, which holds strings and numbers only."""
-    if "const" in schema:
-        return _choice([schema["const"]], "const")
-    if isinstance(enum := schema.get("enum"), list):
-        return _choice(enum, "enum")
-    return {}, []
-
-
-def _choice(values: list[JsonValue], key: str) -> tuple[JsonObject, list[str]]:
-    plain = [v for v in values if isinstance(v, str | int | float) and not isinstance(v, bool)]
-    bools = {v for v in values if isinstance(v, bool)}
-    whole = not any(isinstance(v, dict | list) for v in values)
-    options: list[JsonObject] = []
-    if plain:
-        options.append({"enum": [*plain], **_type_of(plain)})
-    if bools:
-        options.append({"type": "boolean"})
-    if None in values:
-        options.append({"type": "null"})
-    lost = [] if whole and options and len(bools) != 1 else [key]
-    if not whole or not options:
-        return {}, lost
-    return ({"anyOf": [*options]} if len(options) > 1 else options[0]), lost
-
-
-def _type_of(values: list[str | int | float]) -> JsonObject:
-    kinds = {type(value) for value in values}
-    if kinds == {str}:
-        return {"type": "string"}
-    return {"type": "integer"} if kinds == {int} else {} if str in kinds else {"type": "number"}
-
-
-_TIGHTER: Final = {"minimum": max, "minItems": max, "maximum": min, "maxItems": min}
-
-
-def merged(one: JsonObject, other: JsonObject) -> tuple[JsonObject, list[str]]:
-    """Return the schema that asks for what both ask for, and the rules that could not be kept.
-
-    `one` wins where only one of two can be said. A rule is named by its JSON Pointer, without the
-    first slash.
-    """
-    if not one or not other:
-        return one or other, []
-    if "$ref" in one or "$ref" in other:
-        # Beside a $ref the wire takes nothing.
-        kept, dropped = (one, other) if "$ref" in one else (other, one)
-        return kept, [] if kept == dropped else [key for key in dropped if key != "description"]
-    whole: JsonObject = dict(one)
-    lost: list[str] = []
-    for key, value in other.items():
-        if key in whole:
-            whole[key], rules = _both(key, whole[key], value)
-            lost += rules
-        else:
-            whole[key] = value
-    return whole, lost
-
-
-def stated_type(schema: JsonObject) -> str | None:
-    """Return the type that a schema's keywords speak of, where it names none itself."""
-    if schema.keys() & {"$ref", "anyOf", "enum"}:
-        return None
-    if schema.keys() & {"properties", "required", "additionalProperties"}:
-        return "object"
-    if schema.keys() & {"items", "prefixItems", "minItems", "maxItems"}:
-        return "array"
-    return "number" if schema.keys() & {"minimum", "maximum"} else None
-
-
-def _both(key: str, one: JsonValue, other: JsonValue) -> tuple[JsonValue, list[str]]:
-    if one == other or key == "description":
-        return one, []
-    match one, other:
-        case (dict(), dict()) if key == "properties":
-            return _properties(one, other)
-        case (dict(), dict()) if key in ("items", "additionalProperties"):
-            return _below(key, one, other)
-        case (list(), list()) if key == "required":
-            return [*one, *(name for name in other if name not in one)], []
-        case (list(), list()) if key == "enum":
-            shared = [value for value in one if value in other]
-            return (shared, []) if shared else (one, [key])
-        case (int() | float(), int() | float()) if key in _TIGHTER:
-            return _TIGHTER[key](one, other), []
-        case _ if key == "type":
-            return _types(one, other)
-        case _ if key == "additionalProperties":
-            # One of the two is false: nothing may stand beside the named members.
-            return False, []
-        case _:
-            return one, [key]
-
-
-def _below(name: str, one: JsonObject, other: JsonObject) -> tuple[JsonObject, list[str]]:
-    made, lost = merged(one, other)
-    return made, [f"{name}/{rule}" for rule in lost]
-
-
-def _properties(one: JsonObject, other: JsonObject) -> tuple[JsonObject, list[str]]:
-    whole: JsonObject = dict(one)
-    lost: list[str] = []
-    for name, value in other.items():
-        known = whole.get(name)
-        if isinstance(known, dict) and isinstance(value, dict):
-            whole[name], rules = _below(f"properties/{escaped(name)}", known, value)
-            lost += rules
-        else:
-            whole[name] = value
-    return whole, lost
-
-
-def _types(one: JsonValue, other: JsonValue) -> tuple[JsonValue, list[str]]:
-    second = _kinds(other)
-    shared: list[JsonValue] = [kind for kind in _kinds(one) if kind in second]
-    if "number" in shared:
-        shared.remove("integer")
-    if not shared:
-        return one, ["type"]
-    return shared[0] if len(shared) == 1 else shared, []
-
-
-def _kinds(stated: JsonValue) -> list[JsonValue]:
-    """Return the types that a value may have; every integer is a number."""
-    kinds = stated if isinstance(stated, list) else [stated]
-    return [*kinds, "integer"] if "number" in kinds and "integer" not in kinds else [*kinds]
-
-
-_UNSAID: Final = frozenset(
-    {
-        *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies"),
-        *("contains", "minContains", "maxContains", "propertyNames", "minProperties", "maxProperties"),
-        *("unevaluatedItems", "unevaluatedProperties"),
-    }
-)
-"""Rules without an equivalent on the wire, too long to say in a description."""
-_BESIDE: Final = COPIED | SAID | {"description", "properties", "enum", "const", "anyOf", "allOf"}
-"""What beside a reference makes it worth taking in, since the wire takes nothing beside one."""
-_MOST_INLINED: Final = 2_000
-
-
+@dataclass
 class Writer:
     """Writes one schema.
 
     Attributes:
-        definitions: The subschemas that are referred to, by name.
-        left_out: The rules that could not be kept, as JSON Pointers into the original, in order.
+        references: Those of the schema.
+        size: How many values it has; how much may be written goes by it.
+        left_out: The rules that were not sent, as JSON Pointers into the original, in order.
+        definitions: What is referred to, by name.
     """
 
-    def __init__(self, references: References, taken: frozenset[str]) -> None:
-        self.left_out: dict[str, None] = {}
-        self.definitions: JsonObject = {}
-        self._references = references
-        self._taken = taken
-        self._names: dict[int, str] = {}
-        self._inside: list[int] = []
-        self._inlined = 0
+    references: References
+    size: int
+    left_out: dict[str, None] = field(default_factory=dict)
+    definitions: JsonObject = field(default_factory=dict)
+    _names: dict[_Key, str] = field(default_factory=dict)
+    _waiting: list[tuple[str, Sequence[Rule]]] = field(default_factory=list)
+    _writing: set[_Key] = field(default_factory=set)
+    _opened: set[int] = field(default_factory=set)
+    _final: dict[int, Place] = field(default_factory=dict)
+    _origins: dict[int, tuple[JsonObject, str]] = field(default_factory=dict)
+    _guessed: dict[int, JsonObject] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _steps: int = 0
+    _depth: int = 0
 
-    def whole(self, place: Place) -> JsonObject:
-        """Return the root, a reference at its very top taken in."""
-        with self._within(place):
-            return self._body(place, "", inline=True)
+    def write(self) -> JsonObject:
+        """Return the schema.
 
-    def _leave_out(self, at: str, rules: Iterable[str]) -> None:
-        self.left_out |= dict.fromkeys(f"{at}/{rule}" for rule in rules)
-
-    def _both(self, one: JsonObject, other: JsonObject, at: str) -> JsonObject:
-        made, lost = merged(one, other)
-        self._leave_out(at, lost)
-        return made
-
-    def _schema(self, place: Place, schema: JsonValue, at: str) -> JsonObject:
-        """Return the subschema `schema` of the one at `place`."""
-        return self._body(self._references.inside(place, schema), at, inline=False)
-
-    def _body(self, place: Place, at: str, *, inline: bool) -> JsonObject:
-        schema = place.schema
-        if not isinstance(schema, dict):
-            if schema is False:
-                self.left_out[at] = None
-            return {}
-        referred = [self._referred(place, reference, at, inline=inline) for reference in referring(schema)]
-        listed = self._parts(place, _numbered(schema.get("allOf")), f"{at}/allOf")
-        whole = self._own(place, schema, at)
-        for part in [*referred, *listed.values()]:
-            whole = self._both(whole, part, at)
+        Raises:
+            Unsatisfiable: No value conforms to it.
+            Intricate: It is too large when it is written out.
+        """
+        whole = dict(self._write([Rule(self.references.root, "")], top=True))
+        impossible: dict[str, Unsatisfiable] = {}
+        while self._waiting:
+            name, rules = self._waiting.pop()
+            try:
+                self.definitions[name] = self._write(rules, top=True)
+            except Unsatisfiable as error:
+                self.left_out[rules[0].at or "/"] = None
+                impossible[name] = error
+        if self.definitions:
+            whole["$defs"] = self.definitions
+        for name in needs(whole, impossible, self._guessed):
+            raise impossible[name]
+        if looping := endless(whole, self._guessed):
+            raise Unsatisfiable(
+                f"each {looping} needs another {looping} in it, without end; make that optional or nullable"
+            )
+        self.left_out |= dict.fromkeys(open_loops(whole, self._origins))
         return whole
 
-    def _parts(self, place: Place, schemas: Mapping[str, JsonValue], at: str) -> dict[str, JsonObject]:
-        """Return subschemas of the one at `place`, written, by their names below `at`."""
-        return {name: self._schema(place, part, f"{at}/{escaped(name)}") for name, part in schemas.items()}
+    def _leave_out(self, rule: Rule, *keywords: str) -> None:
+        self.left_out |= dict.fromkeys(f"{rule.at}/{keyword}" for keyword in keywords)
 
-    # ------------------------------------------------------------ references
+    # ------------------------------------------------------------ places
 
-    def _referred(self, place: Place, reference: str, at: str, *, inline: bool) -> JsonObject:
-        """Return what a reference leads to: taken in where it must be, else by name."""
-        target = self._references.target(place, reference)
-        cyclic = target.key in self._references.reached(target)
-        beside = isinstance(place.schema, dict) and bool(place.schema.keys() & _BESIDE)
-        seen = target.key in self._inside
-        if not seen and (inline or (beside and not cyclic)) and self._inlined < _MOST_INLINED:
-            self._inlined += 1
-            with self._within(target):
-                return self._body(target, at, inline=inline)
-        return {"$ref": f"#/$defs/{self._named(target, reference)}"}
+    def _write(self, rules: Sequence[Rule], *, top: bool = False) -> JsonObject:
+        """Return what all of `rules` ask of one value.
 
-    def _named(self, target: Place, reference: str) -> str:
-        """Return the name of a definition, written if it is not yet."""
-        if target.key not in self._names:
-            name = self._free_name(reference)
-            self._names[target.key] = name
-            self.definitions[name] = {}
-            with self._within(target):
-                self.definitions[name] = self._body(target, reference.partition("#")[2], inline=False)
-        return self._names[target.key]
-
-    def _free_name(self, reference: str) -> str:
-        plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in reference.rpartition("/")[2])
-        base = plain.strip("_") or "Root"
-        names = chain([base], (f"{base}_{number}" for number in count(2)))
-        return next(name for name in names if name not in self.definitions)
-
-    @contextmanager
-    def _within(self, place: Place) -> Iterator[None]:
-        self._inside.append(place.key)
+        `top` writes what a reference leads to in its place: at the top of the schema, or of a definition.
+        """
+        self._step(len(rules))
+        if not top and len(rules) == 1 and (referred := self._refer(rules[0])):
+            return referred
+        key = frozenset(rule.key for rule in rules)
+        if not top and self._depth > _MOST_DEPTH and any(rule.asks("$ref", "allOf") for rule in rules):
+            self._waiting.append((self._name(key, rules[0].at), rules))
+        if not top and (key in self._names or key in self._writing):
+            return {"$ref": f"#/$defs/{self._name(key, rules[0].at)}"}
+        flat = self._open(rules)
+        opened = {rule.place.key for rule in flat} - self._opened
+        self._opened |= opened
+        self._writing.add(key)
+        self._depth += 1
         try:
-            yield
+            made = self._all_of(flat)
         finally:
-            self._inside.pop()
-
-    # ------------------------------------------------------------ keywords
-
-    def _own(self, place: Place, schema: JsonObject, at: str) -> JsonObject:
-        """Return what the subschema says itself, references and allOf aside."""
-        made, lost = stated(schema)
-        self._leave_out(at, [*lost, *sorted(schema.keys() & _UNSAID)])
-        made = self._both(made, self._array(place, schema, at), at)
-        made |= self._object(place, schema, at)
-        for key in ("anyOf", "oneOf"):
-            options = [*self._parts(place, _possible(_numbered(schema.get(key))), f"{at}/{key}").values()]
-            if options:
-                either: JsonObject = {"anyOf": [*options]} if len(options) > 1 else options[0]
-                made = self._both(made, either, at)
-        if len(_list(schema.get("oneOf"))) > 1:
-            self._leave_out(at, ["oneOf"])
-        if "type" not in made and (kind := stated_type(made)):
-            made["type"] = kind
-        return {key: value for key, value in made.items() if key in self._taken}
-
-    def _array(self, place: Place, schema: JsonObject, at: str) -> JsonObject:
-        items, prefix, key = schema.get("items"), "prefixItems", "items"
-        if isinstance(items, list):
-            # The form of draft 7 and 2019-09.
-            items, prefix, key = schema.get("additionalItems"), "items", "additionalItems"
-        made: JsonObject = {}
-        first = self._parts(place, _numbered(schema.get(prefix)), f"{at}/{prefix}")
-        if first:
-            made["prefixItems"] = [*first.values()]
-        if isinstance(items, dict):
-            made["items"] = self._schema(place, items, f"{at}/{key}")
-        elif items is False:
-            made["maxItems"] = len(first)
+            self._depth -= 1
+            self._writing.discard(key)
+            self._opened -= opened
+        if name := self._names.get(key):
+            self.definitions[name] = made
         return made
 
-    def _object(self, place: Place, schema: JsonObject, at: str) -> JsonObject:
-        made: JsonObject = {}
-        properties = _dict(schema.get("properties"))
-        written = self._parts(place, _possible(properties), f"{at}/properties")
-        if written:
-            made["properties"] = dict[str, JsonValue](written)
-        if len(written) < len(properties):
-            self._leave_out(at, ["properties"])
-        if required := self._required(place, schema, at):
-            made["required"] = required
-        return made | self._others(place, schema, at)
+    def _step(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > _FEWEST_STEPS + _STEPS_A_VALUE * self.size:
+            raise Intricate
 
-    def _required(self, place: Place, schema: JsonObject, at: str) -> list[JsonValue]:
-        """Return the required names, without those whose cycle the wire could not close (wire notes §5.5)."""
-        properties = _dict(schema.get("properties"))
-        kept: list[JsonValue] = []
-        for name in _list(schema.get("required")):
-            below = self._references.inside(place, properties.get(str(name)))
-            if self._references.reached(below) & set(self._inside):
-                self._leave_out(at, ["required"])
-            else:
-                kept.append(name)
-        return kept
+    def _refer(self, rule: Rule) -> JsonObject | None:
+        """Return a reference by name, if that is all there is to a rule, or may be."""
+        if (reference := lone_reference(rule)) is None:
+            return None
+        target = self._follow(rule.place, reference)
+        said = describe([rule])
+        inside = self._depth < _MOST_DEPTH and self._steps < _FEWEST_STEPS and target.key not in self._opened
+        if said and inside:
+            return None
+        name = self._named(Rule(target, pointer_of(reference, rule.at)), reference)
+        by_name: JsonObject = {"$ref": f"#/$defs/{name}"}
+        # Beside a reference Google takes nothing; around it, a description.
+        return {"anyOf": [by_name], "description": said} if said else by_name
 
-    def _others(self, place: Place, schema: JsonObject, at: str) -> JsonObject:
-        """Return what may stand beside the named properties."""
-        patterns = _dict(schema.get("patternProperties"))
-        extra = schema.get("additionalProperties")
-        options = [*self._parts(place, _possible(patterns), f"{at}/patternProperties").values()]
-        if patterns:
-            self._leave_out(at, ["patternProperties"])
-        if isinstance(extra, dict):
-            options.append(self._schema(place, extra, f"{at}/additionalProperties"))
-        elif extra is not False and not patterns:
-            return {}
-        if not options:
-            return {"additionalProperties": False}
-        return {"additionalProperties": options[0] if len(options) == 1 else {"anyOf": [*options]}}
+    def _follow(self, place: Place, reference: str | None) -> Place:
+        """Return what a reference leads to in the end, and remember it for all that it passes."""
+        passed: dict[int, None] = {}
+        while reference is not None and place.key not in self._final and place.key not in passed:
+            passed[place.key] = None
+            place = self.references.target(place, reference)
+            reference = None if describe([Rule(place, "")]) else lone_reference(Rule(place, ""))
+        final = self._final.get(place.key, place)
+        self._final |= dict.fromkeys(passed, final)
+        return final
 
+    def _named(self, target: Rule, reference: str) -> str:
+        """Return the name of a definition, to be written if it is not yet."""
+        key = frozenset({target.key})
+        if key not in self._names:
+            self._name(key, reference)
+            if key not in self._writing:
+                self._waiting.append((self._names[key], [target]))
+        return self._names[key]
 
-def _list(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else []
+    def _name(self, key: _Key, reference: str) -> str:
+        if key not in self._names:
+            last = reference.rpartition("/")[2]
+            plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in last).strip("_") or "Root"
+            number = self._numbers.get(plain, 0) + 1
+            while (name := plain if number == 1 else f"{plain}_{number}") in self.definitions:
+                number += 1
+            self._numbers[plain] = number
+            self._names[key] = name
+            self.definitions[name] = {}
+        return self._names[key]
 
+    def _open(self, rules: Sequence[Rule]) -> list[Rule]:
+        """Return all the subschemas that describe the same value as `rules`, the outermost first."""
+        found: dict[tuple[int, frozenset[str]], Rule] = {}
+        seen: set[tuple[int, frozenset[str]]] = set()
+        todo = [*reversed(rules)]
+        while todo:
+            rule = todo.pop()
+            schema = rule.place.schema
+            if schema is False:
+                raise Unsatisfiable(f"{rule.at or '(root)'}: false, to which nothing conforms")
+            if not isinstance(schema, dict) or rule.key in seen:
+                continue
+            if rule.get("not") in (True, {}):
+                raise Unsatisfiable(f"{rule.at}/not: everything is excluded")
+            seen.add(rule.key)
+            self._step(1)
+            further: list[Rule] = []
+            for reference in () if "$ref" in rule.without else referring(schema):
+                target = self.references.target(rule.place, reference)
+                further.append(
+                    Rule(target, pointer_of(reference, rule.at), name=reference.rpartition("/")[2])
+                )
+            single = [k for k in ("anyOf", "oneOf") if len(as_list(rule.get(k))) == 1]
+            for key in ("allOf", *single):
+                for at, part in enumerate(as_list(rule.get(key))):
+                    below = self.references.inside(rule.place, part)
+                    further.append(Rule(below, f"{rule.at}/{key}/{at}", name=rule.name))
+            flat = rule.but(("$ref", "$dynamicRef", "$recursiveRef", "allOf", *single))
+            found.setdefault(flat.key, flat)
+            todo += reversed(further)
+        return [*found.values()]
 
-def _numbered(value: JsonValue) -> JsonObject:
-    return {str(index): part for index, part in enumerate(_list(value))}
+    # ------------------------------------------------------------ a value
 
+    def _all_of(self, rules: list[Rule]) -> JsonObject:
+        values, rules = self._values(rules)
+        for rule in rules:
+            for key in ("anyOf", "oneOf"):
+                if len(options := as_list(rule.get(key))) > 1 and not only_require(options):
+                    return self._any_of(rules, rule, key, options)
+        for rule in rules:
+            self._leave_out(rule, *(key for key in rule.held if key in _UNSENT))
+            self._leave_out(rule, *(key for key in ("anyOf", "oneOf") if rule.asks(key)))
+        kinds = common_kinds(rules)
+        if values is not None:
+            return self._one_of(rules, values, kinds)
+        loose: list[str] = []
+        parts = self._parts(rules, kinds, loose)
+        made: JsonObject = parts[0] if len(parts) == 1 else {"anyOf": [*parts]} if parts else {}
+        return self._described(made, rules, loose, say_choices(rules))
 
-def _possible(schemas: JsonObject) -> JsonObject:
-    """Return the subschemas that some value conforms to."""
-    return {name: schema for name, schema in schemas.items() if schema is not False}
+    def _described(
+        self, made: JsonObject, rules: Sequence[Rule], loose: Sequence[str] = (), more: Sequence[str] = ()
+    ) -> JsonObject:
+        if text := describe(rules, loose, more):
+            made["description"] = text
+        return made
 
+    def _any_of(self, rules: list[Rule], owner: Rule, key: str, options: list[JsonValue]) -> JsonObject:
+        """Write alternatives whole, each with what holds for all: Google takes nothing beside them."""
+        if key == "oneOf":
+            self._leave_out(owner, key)
+        apart = [rule.but((*DESCRIBING, *((key,) if rule is owner else ()))) for rule in rules]
+        base = [rule for rule in apart if rule.asks(*ASKING)]
+        made: list[JsonValue] = []
+        impossible: Unsatisfiable | None = None
+        for at, option in enumerate(options):
+            below = Rule(self.references.inside(owner.place, option), f"{owner.at}/{key}/{at}")
+            try:
+                written = self._write([below, *base])
+            except Unsatisfiable as error:
+                impossible = error
+                continue
+            flat = as_list(written["anyOf"]) if written.keys() == {"anyOf"} else [written]
+            made += [one for one in flat if one not in made]
+        if not made and impossible:
+            raise Unsatisfiable(
+                f"{owner.at or '(root)'}/{key}: no alternative can be met; the last: {impossible}"
+            )
+        whole: JsonObject = {"anyOf": made} if len(made) > 1 else as_object(made[0])
+        known = self._tells_apart(owner, options)
+        speaking = [rule.but((*ASKING, "discriminator") if known else ASKING) for rule in rules]
+        if text := describe(speaking):
+            whole = {"anyOf": [whole]} if "$ref" in whole else whole
+            own = whole.get("description")
+            whole["description"] = f"{text} {own}" if isinstance(own, str) and own not in text else text
+        return whole
 
-def _dict(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, dict) else {}
+    def _tells_apart(self, owner: Rule, options: list[JsonValue]) -> bool:
+        """Whether the alternatives say themselves which value of their discriminator is theirs."""
+        kind = as_object(owner.get("discriminator")).get("propertyName")
+        for option in options if isinstance(kind, str) else ():
+            place = self.references.inside(owner.place, option)
+            place = self._follow(place, lone_reference(Rule(place, "")))
+            member = as_object(as_object(as_object(place.schema).get("properties")).get(str(kind)))
+            if not member.keys() & {"const", "enum"}:
+                return False
+        return True
+
+    def _values(self, rules: list[Rule]) -> tuple[list[Value] | None, list[Rule]]:
+        """Return the values that all of `rules` allow, if they list them, and the rules otherwise."""
+        found: list[Value] | None = None
+        left: list[Rule] = []
+        for rule in rules:
+            listed = [values_of(rule)] if rule.asks("enum") or "const" in rule.held else []
+            for key in ("anyOf", "oneOf"):
+                if (constants := values_of_alternatives(rule, key)) is not None:
+                    listed.append(constants)
+                    rule = rule.but((key,))
+            for values in listed:
+                known = {identify(value): meaning for value, meaning in values}
+                found = (
+                    values
+                    if found is None
+                    else [(v, m or known[identify(v)]) for v, m in found if identify(v) in known]
+                )
+            left.append(rule)
+        return found, left
+
+    def _one_of(self, rules: list[Rule], values: list[Value], kinds: list[str] | None) -> JsonObject:
+        """Write listed values: the wire's enum holds numbers, and strings that are not empty."""
+        allowed = [(v, m) for v, m in values if kinds is None or kind_of(v) in kinds or is_allowed(v, kinds)]
+        owner = next((rule for rule in rules if rule.asks("enum") or "const" in rule.held), rules[0])
+        key = "const" if "const" in owner.held else "enum"
+        if not allowed:
+            raise Unsatisfiable(f"{owner.at}/{key}: none of its values is allowed by what else is asked")
+        by_kind: dict[str, list[JsonValue]] = {}
+        for value, _ in allowed:
+            kind = kind_of(value)
+            by_kind.setdefault("number" if kind == "integer" else kind, []).append(value)
+        options: list[JsonObject] = []
+        for kind, held in by_kind.items():
+            option: JsonObject = {"type": kind}
+            if kind == "number" and all(isinstance(value, int) for value in held):
+                option["type"] = "integer"
+            if kind == "number" or (kind == "string" and "" not in held):
+                option["enum"] = held
+            if kind == "array":
+                option["items"] = {}
+            options.append(option)
+        lost = len(by_kind.get("boolean", ())) == 1 or bool(by_kind.keys() & {"object", "array"})
+        lost = lost or "" in by_kind.get("string", ())
+        if lost:
+            self._leave_out(owner, key)
+        made: JsonObject = options[0] if len(options) == 1 else {"anyOf": [*options]}
+        return self._described(made, rules, (), tell_values(allowed, all_of_them=lost))
+
+    def _parts(self, rules: list[Rule], kinds: list[str] | None, loose: list[str]) -> list[JsonObject]:
+        """Return what is asked of each type of value, the scalar ones in one."""
+        guessed = kinds is None
+        kinds = guess_kinds(rules) if kinds is None else kinds
+        scalars: list[JsonValue] = [kind for kind in kinds if kind not in ("object", "array")]
+        if "number" in scalars:
+            scalars = [kind for kind in scalars if kind != "integer"]
+        made: dict[str, JsonObject] = {}
+        impossible: Unsatisfiable | None = None
+        for kind in kinds:
+            name = kind if kind in ("object", "array") else "scalar"
+            if name in made:
+                continue
+            try:
+                if kind == "object":
+                    made[name] = self._object(rules)
+                elif kind == "array":
+                    made[name] = self._array(rules)
+                else:
+                    made[name] = self._scalar(rules, scalars, loose)
+            except Unsatisfiable as error:
+                impossible = error
+        if impossible and not made:
+            raise impossible
+        if guessed:
+            self._guessed |= {id(part): part for part in made.values()}
+        return [*made.values()]
+
+    # ------------------------------------------------------------ scalars
+
+    def _scalar(self, rules: list[Rule], kinds: list[JsonValue], loose: list[str]) -> JsonObject:
+        made: JsonObject = {"type": kinds[0] if len(kinds) == 1 else [*kinds]}
+        where = rules[0].at or "(root)"
+        if {*kinds} & {"number", "integer"}:
+            low, high = self._bounds(rules, loose, integral="number" not in kinds)
+            if low is not None:
+                made["minimum"] = low
+            if high is not None:
+                made["maximum"] = high
+            if low is not None and high is not None and low > high and {*kinds} <= {"number", "integer"}:
+                raise Unsatisfiable(f"{where}: no number is {low} or more and {high} or less")
+        if "string" in kinds:
+            for rule in rules:
+                form = rule.get("format")
+                if isinstance(form, str) and form in WIRE_FORMATS and made.get("format") in (None, form):
+                    made["format"] = form
+                elif isinstance(form, str) and form not in NUMBER_FORMATS:
+                    self._leave_out(rule, "format")
+            least, most = counts_of(rules, "minLength", "maxLength")
+            if kinds == ["string"] and most is not None and least > most:
+                raise Unsatisfiable(f"{where}: no text has {least} characters or more and {most} or less")
+        return made
+
+    def _bounds(
+        self, rules: list[Rule], loose: list[str], *, integral: bool
+    ) -> tuple[int | float | None, int | float | None]:
+        """Return the bounds of a number; an exclusive one as the bound nearest to it."""
+        lows, highs = bounds_of(rules, "minimum"), bounds_of(rules, "maximum")
+        for key, found in (("exclusiveMinimum", lows), ("exclusiveMaximum", highs)):
+            for rule in rules:
+                for bound in bounds_of([rule], key):
+                    if integral:
+                        found.append(math.floor(bound) + 1 if found is lows else math.ceil(bound) - 1)
+                    else:
+                        found.append(bound)
+                        loose.append(key)
+                        self._leave_out(rule, key)
+        return max(lows, default=None), min(highs, default=None)
+
+    # ------------------------------------------------------------ objects
+
+    def _object(self, rules: list[Rule]) -> JsonObject:
+        made: JsonObject = {"type": "object"}
+        required = {name: rule for rule in rules for name in map(str, as_list(rule.get("required")))}
+        members: JsonObject = {}
+        for name in dict.fromkeys([*listed_names(rules), *required]):
+            try:
+                members[name] = self._member(rules, name)
+            except Unsatisfiable as error:
+                if name in required:
+                    raise Unsatisfiable(
+                        f"{required[name].at}/required: {one_line(name, 60)!r} cannot be met: {error}"
+                    ) from None
+                self._leave_out(owner_of(rules, name), "properties")
+        extra = self._extra(rules)
+        for name, options in self._perhaps(rules).items():
+            if name not in members and extra is not False and name not in forbidden_names(rules):
+                members[name] = {"anyOf": [*options, {}]} if options else {}
+        if members:
+            made["properties"] = members
+        if required:
+            made["required"] = [*required]
+        if extra is not None:
+            made["additionalProperties"] = extra
+        self._origins[id(made)] = made, next(iter(required.values()), rules[0]).at
+        return made
+
+    def _member(self, rules: list[Rule], name: str) -> JsonObject:
+        """Return what all of `rules` say of the member `name`.
+
+        What an expression that names members says of it is known only where it does nothing but list names.
+        """
+        sources: list[Rule] = []
+        self._step(len(rules) // 8)
+        for rule in rules:
+            members, patterns = as_object(rule.get("properties")), as_object(rule.get("patternProperties"))
+            named = as_object(rule.get("propertyNames")).get("enum")
+            if isinstance(named, list) and name not in named:
+                raise Unsatisfiable(f"{rule.at}/propertyNames does not allow it")
+            if name in members:
+                sources.append(self._below(rule, members[name], f"properties/{escaped(name)}", name))
+            matching = [pattern for pattern in patterns if name in literal_names(pattern)]
+            sources += [
+                self._below(rule, patterns[pattern], f"patternProperties/{escaped(pattern)}", name)
+                for pattern in matching
+            ]
+            if name in members or matching or not all(map(literal_names, patterns)):
+                continue
+            extra = rule.get("additionalProperties")
+            if extra is False:
+                raise Unsatisfiable(f"{rule.at}/additionalProperties allows no further members")
+            if isinstance(extra, dict):
+                sources.append(self._below(rule, extra, "additionalProperties", name))
+        return self._write(sources) if sources else {}
+
+    def _below(self, rule: Rule, schema: JsonValue, at: str, name: str = "") -> Rule:
+        return Rule(self.references.inside(rule.place, schema), f"{rule.at}/{at}", name=name)
+
+    def _extra(self, rules: list[Rule]) -> JsonValue:
+        """Return what may stand beside the named members; `None` if anything may."""
+        if any(is_closed(rule) for rule in rules):
+            return False
+        further = ("additionalProperties", "patternProperties", "anyOf", "oneOf", "if", "dependentSchemas")
+        named = not any(rule.asks(*further) or rule.get("unevaluatedProperties") for rule in rules)
+        if rules[0].get("unevaluatedProperties") is False and named:
+            return False
+        sources: list[Rule] = []
+        for rule in rules:
+            extra = rule.get("additionalProperties")
+            patterns = {
+                pattern: part
+                for pattern, part in as_object(rule.get("patternProperties")).items()
+                if part is not False and not literal_names(pattern)
+            }
+            if patterns and not sources:
+                options = [
+                    self._write([self._below(rule, part, f"patternProperties/{escaped(pattern)}")])
+                    for pattern, part in patterns.items()
+                ]
+                if isinstance(extra, dict):
+                    options.append(self._write([self._below(rule, extra, "additionalProperties")]))
+                elif extra is not False:
+                    options.append({})
+                unlike = [option for at, option in enumerate(options) if option not in options[:at]]
+                return unlike[0] if len(unlike) == 1 else {"anyOf": [*unlike]}
+            if isinstance(extra, dict) and not patterns:
+                sources.append(self._below(rule, extra, "additionalProperties"))
+        try:
+            return (self._write(sources) or None) if sources else None
+        except Unsatisfiable:
+            return False
+
+    def _perhaps(self, rules: list[Rule]) -> dict[str, list[JsonValue]]:
+        """Return members that are spoken of where it may not count, with what is said of them."""
+        found: dict[str, list[JsonValue]] = {}
+        for rule in rules:
+            parts = [(key, rule.get(key)) for key in ("then", "else", "if")]
+            for key in ("dependentSchemas", "dependencies", "dependentRequired"):
+                for name, part in as_object(rule.get(key)).items():
+                    found.setdefault(name, [])
+                    if isinstance(part, list):
+                        found |= {str(other): found.get(str(other), []) for other in part}
+                    parts.append((f"{key}/{escaped(name)}", part))
+            for at, part in parts:
+                if isinstance(part, dict):
+                    self._collect(self._below(rule, part, at), found)
+            for key in ("anyOf", "oneOf"):
+                for option in as_list(rule.get(key)):
+                    for name in map(str, as_list(as_object(option).get("required"))):
+                        found.setdefault(name, [])
+        return found
+
+    def _collect(self, rule: Rule, found: dict[str, list[JsonValue]]) -> None:
+        try:
+            opened = self._open([rule])
+        except Unsatisfiable:
+            return
+        for part in opened:
+            for name in map(str, as_list(part.get("required"))):
+                found.setdefault(name, [])
+            for name, schema in as_object(part.get("properties")).items():
+                options = found.setdefault(name, [])
+                try:
+                    written = self._write([self._below(part, schema, f"properties/{escaped(name)}", name)])
+                except Unsatisfiable:
+                    continue
+                if written and written not in options:
+                    options.append(written)
+
+    # ------------------------------------------------------------ arrays
+
+    def _array(self, rules: list[Rule]) -> JsonObject:
+        made: JsonObject = {"type": "array"}
+        tuples = [(rule, *tuple_of(rule)) for rule in rules]
+        longest = max(len(listed) for _, listed, _, _ in tuples)
+        least, most = counts_of(rules, "minItems", "maxItems")
+        ends = [len(listed) for _, listed, rest, _ in tuples if rest is False]
+        first: list[JsonValue] = []
+        for at in range(longest):
+            try:
+                first.append(self._write(self._items(tuples, at)))
+            except Unsatisfiable:
+                ends.append(at)
+                break
+        else:
+            try:
+                if rest := self._items(tuples, longest):
+                    made["items"] = self._write(rest)
+            except Unsatisfiable:
+                ends.append(longest)
+        most = min([*ends, *([] if most is None else [most])], default=None)
+        if first[:most]:
+            made["prefixItems"] = first[:most]
+        if "items" not in made and "prefixItems" not in made:
+            # Google: "items: missing field".
+            made["items"] = {}
+        if most is not None and least > most:
+            raise Unsatisfiable(
+                f"{rules[0].at or '(root)'}: no list has {least} items or more and {most} or less"
+            )
+        if any(rule.asks("minItems") for rule in rules):
+            made["minItems"] = least
+        if most is not None:
+            made["maxItems"] = most
+        self._origins[id(made)] = made, next((r for r in rules if r.asks("minItems")), rules[0]).at
+        return made
+
+    def _items(self, tuples: Sequence[tuple[Rule, list[JsonValue], JsonValue, str]], at: int) -> list[Rule]:
+        """Return what describes the item at a position."""
+        found = []
+        for rule, first, rest, where in tuples:
+            if at < len(first):
+                found.append(self._below(rule, first[at], f"{where.split()[0]}/{at}"))
+            elif isinstance(rest, dict):
+                found.append(self._below(rule, rest, where.split()[1]))
+        return found
