@@ -115,7 +115,7 @@ def ours(dialect: str) -> Reader:
 
         from runapi_mcp.settings import Settings
         from runapi_mcp.upstream.client import Upstream
-        from runapi_mcp.upstream.trace import Trace
+        from runapi_mcp.upstream.http import Trace
         from runapi_mcp.wire.fold import Fold
         from runapi_mcp.wire.types import Call, Text, Turn
 

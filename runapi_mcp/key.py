@@ -11,8 +11,10 @@ bounded time, whatever the keyring waits for.
 
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +22,13 @@ from typing import Any, Final, Literal, NoReturn, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
+from anyio.abc import Process
 from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import KeyMissing, KeyringFailed, one_line
 from runapi_mcp.progress import HEARTBEAT
 from runapi_mcp.settings import KEY_NAMES, Settings, key_problem
-from runapi_mcp.subprocess import beside, talk
 
 Say: TypeAlias = Callable[[str], Awaitable[None]]
 """Reports a line of progress."""
@@ -279,3 +281,45 @@ async def _tell(say: Say) -> None:
     while True:
         await say("waiting for the keyring, which may be asking to be unlocked")
         await anyio.sleep(HEARTBEAT)
+
+
+_BROKEN_PIPES: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+
+@asynccontextmanager
+async def beside(script: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
+    """Run a script with this Python for as long as the block lasts; nothing of it is left afterwards.
+
+    Raises:
+        OSError, NotImplementedError: No process can be started; the latter where an event loop knows none.
+    """
+    process = await anyio.open_process(
+        [sys.executable, "-P", str(script)],
+        env=env,
+        stderr=subprocess.DEVNULL,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+    try:
+        yield process
+    finally:
+        with anyio.CancelScope(shield=True):
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
+            await process.aclose()
+
+
+async def talk(process: Process, request: Mapping[str, object], written: bytearray, most: int) -> None:
+    """Ask, and take down what it answers, until it has said all or more than `most` bytes.
+
+    Its stdin stays open, because such a process leaves when that is closed.
+    """
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(*_BROKEN_PIPES):
+        await process.stdin.send(json.dumps(request).encode() + b"\n")
+        async for piece in process.stdout:
+            written += piece
+            if len(written) > most:
+                return

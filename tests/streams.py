@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Answering, Body, Limits
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import Event, Request, TextDelta, ThoughtDelta

@@ -28,7 +28,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("telemetry",),
     ("wire",),
     ("key_helper",),
-    ("subprocess",),
     ("signalling",),
     ("logs",),
     ("errors",),

@@ -14,17 +14,21 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.doctor.findings import Finding, as_json, line, merge_hosts, verdict
 from runapi_mcp.doctor.hosts import check_hosts
 from runapi_mcp.doctor.local import (
+    Finding,
     Installed,
     Which,
+    as_json,
     check_key,
     check_launcher,
     check_proxy,
     check_python,
     check_versions,
     key_from_keyring,
+    line,
+    merge_hosts,
+    verdict,
 )
 from runapi_mcp.doctor.network import check_call, check_models, check_reach
 from runapi_mcp.errors import SettingsError

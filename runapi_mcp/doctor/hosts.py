@@ -13,8 +13,7 @@ from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from runapi_mcp import __version__
-from runapi_mcp.doctor.findings import Finding, Status, ok
-from runapi_mcp.doctor.local import Which, key_from_keyring
+from runapi_mcp.doctor.local import Finding, Status, Which, key_from_keyring, ok
 from runapi_mcp.errors import KeyMissing, quoted
 from runapi_mcp.hosts import (
     KEYRING_VARIABLE,

@@ -6,13 +6,13 @@ from typing import Final
 
 import anyio
 
-from runapi_mcp.doctor.findings import Finding, Move, ok
+from runapi_mcp.doctor.local import Finding, Move, ok
 from runapi_mcp.errors import KeyMissing, Refused, RunapiError, SettingsError, Unavailable, quoted
 from runapi_mcp.models import ALIASES
 from runapi_mcp.settings import DEFAULT_BASE_URL, Settings
 from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.probe import Probe, probe
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import Answer, Call, Text, Turn
 

@@ -9,8 +9,7 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
-from runapi_mcp.generations.loops import find_loop, shorten_loops
-from runapi_mcp.generations.policy import Course, Plain
+from runapi_mcp.generations.policy import Course, Plain, find_loop, shorten_loops
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 

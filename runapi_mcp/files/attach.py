@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files import folders, git
-from runapi_mcp.files.data_urls import read_data_url
 from runapi_mcp.files.kinds import (
     KINDS,
     as_text,
@@ -23,6 +22,7 @@ from runapi_mcp.files.kinds import (
     is_taken,
     kind_of_url,
     plain_kind,
+    read_data_url,
 )
 from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.settings import MIB, Settings

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from runapi_mcp.errors import InputError, one_line
-from runapi_mcp.files.secrets import is_secret
+from runapi_mcp.files.paths import is_secret
 from runapi_mcp.settings import MIB
 
 _SECONDS: Final = 10.0

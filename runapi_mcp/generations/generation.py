@@ -25,7 +25,7 @@ from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta, Usage

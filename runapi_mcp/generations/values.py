@@ -7,15 +7,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.wire.types import (
-    Answer,
-    Call,
-    DialectName,
-    JsonObject,
-    JsonValue,
-    Part,
-    Usage,
-)
+from runapi_mcp.wire.types import Answer, Call, DialectName, JsonObject, JsonValue, Part, Usage
 
 Status: TypeAlias = Literal["running", "complete", "partial", "failed", "cancelled"]
 T = TypeVar("T")

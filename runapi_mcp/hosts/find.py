@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import files
+from runapi_mcp.hosts import entries as files
 from runapi_mcp.hosts.entries import Wiring, names_us, wiring_of
 from runapi_mcp.hosts.formats import JSON, ConfigError, lookup
 from runapi_mcp.hosts.machine import Machine

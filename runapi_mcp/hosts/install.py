@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import files
+from runapi_mcp.hosts import entries as files
 from runapi_mcp.hosts.entries import (
     ALWAYS_LOAD,
     ENVS,
@@ -18,11 +18,11 @@ from runapi_mcp.hosts.entries import (
     KEY_VARIABLE,
     KEYRING_VARIABLE,
     NAME,
+    ConfigFile,
     Wiring,
     stored_keys,
     updated,
 )
-from runapi_mcp.hosts.files import ConfigFile
 from runapi_mcp.hosts.find import config_path, has_mark, of_file, project_path
 from runapi_mcp.hosts.formats import ConfigError, lookup
 from runapi_mcp.hosts.machine import Launch, Machine

@@ -16,15 +16,7 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
 from runapi_mcp.server.app import App
-from runapi_mcp.server.boundary import (
-    TASKS,
-    Context,
-    bounded,
-    declares_tasks,
-    error_data,
-    guarded,
-    rendered,
-)
+from runapi_mcp.server.boundary import TASKS, Context, bounded, declares_tasks, error_data, guarded, rendered
 from runapi_mcp.tools import Page, Reply, Tool
 
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]

@@ -21,14 +21,7 @@ from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import ResourceLink
 from runapi_mcp.models import WISHES
 from runapi_mcp.settings import read_model_id
-from runapi_mcp.tools.coercion import (
-    Meant,
-    list_of,
-    read_choice,
-    read_object_or_text,
-    read_word,
-    unless,
-)
+from runapi_mcp.tools.coercion import Meant, list_of, read_choice, read_object_or_text, read_word, unless
 from runapi_mcp.wire.types import Effort
 
 _MOST_LINES: Final = 20

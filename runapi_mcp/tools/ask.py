@@ -34,7 +34,7 @@ from runapi_mcp.tools.arguments import (
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
-from runapi_mcp.wire.function_results import pair_results
+from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
     Call,

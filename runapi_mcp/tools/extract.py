@@ -9,8 +9,7 @@ import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.files.attach import attach
-from runapi_mcp.generations.loops import shorten_loops
-from runapi_mcp.generations.policy import Course
+from runapi_mcp.generations.policy import Course, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run

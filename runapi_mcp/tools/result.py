@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations.loops import shorten_loops
-from runapi_mcp.generations.policy import Course
+from runapi_mcp.generations.policy import Course, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run

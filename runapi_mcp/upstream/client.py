@@ -17,12 +17,11 @@ from pydantic import SecretStr
 from runapi_mcp.errors import DeadlinePassed
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.upstream.faults import translate_errors
-from runapi_mcp.upstream.http import new_client
+from runapi_mcp.upstream.http import Phase, Trace, new_client
 from runapi_mcp.upstream.model_list import Lists, LiveModel
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.redirects import resolve_links
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
-from runapi_mcp.upstream.trace import Phase, Trace
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.grounding import REDIRECT_HOST
 from runapi_mcp.wire.types import Call, DialectName, Event

@@ -26,9 +26,8 @@ from runapi_mcp.errors import (
     Unreachable,
     UpstreamError,
 )
-from runapi_mcp.upstream.http import read_start
+from runapi_mcp.upstream.http import Trace, read_start
 from runapi_mcp.upstream.redact import redact
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.faults import read_failure_body
 from runapi_mcp.wire.refusals import refusal
 

@@ -8,7 +8,7 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp.errors import RateLimited, Unavailable, UpstreamError
-from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.upstream.http import Trace
 
 _MOST_KEYS: Final = 10_000
 _MOST_WAITS: Final = 2

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, ConfigDict, Field, OnErrorOmit
 from runapi_mcp.errors import InputError
 from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
 from runapi_mcp.wire.faults import Report, read_failure
-from runapi_mcp.wire.finish import explain_block, read_finish
+from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object

@@ -1,20 +1,18 @@
-"""Function calls: the pieces in which they come, and what they are together.
+"""Function calls as streams bring them, in pieces, and the results that go back to them in their order.
 
-OpenAI sends a call's id and name once and its arguments in pieces, told apart by ``index``. Around
-Gemini little of that holds (wire notes §5.3, §11 row 1): Google's OpenAI layer gives every parallel
-call index 0, or none; relays leave ids out, put the second call's arguments on the first one's index,
-begin with an empty object, or send the whole call once more at the end. So the arguments decide too:
-where they are a whole JSON object, whatever follows is the same call again or another one.
+Gemini pairs results with calls by place, not by id (wire notes §11 row 3).
 """
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import ConfigDict
 
+from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.wire.json_text import Lax, Maybe, read_object
-from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta
+from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta, Returned
 
 _OUTSIDE: Final = re.compile(r'["{}\[\]]')
 _INSIDE: Final = re.compile(r'["\\]')
@@ -304,3 +302,44 @@ def _plain(arguments: str) -> str:
         return json.dumps(json.loads(arguments), sort_keys=True)
     except (ValueError, RecursionError):
         return ""
+
+
+def pair_results(calls: Sequence[FunctionCall], results: Sequence[Returned]) -> tuple[Returned, ...]:
+    """Return the results of a turn's calls in the order of the calls, each with its call's id and name.
+
+    An id decides; a result without one goes to the first open call of its name, and so does one whose
+    id is the host's own where the calls came without any.
+
+    Raises:
+        InputError: An id that no call has, one given twice, or a call or a result that is left over.
+    """
+    paired: dict[int, Returned] = {}
+    for result in sorted(results, key=lambda result: not result.id):
+        place = _place(calls, result, paired)
+        paired[place] = Returned(calls[place].id, calls[place].name, result.content)
+    if len(paired) < len(calls):
+        missing = ", ".join(_label(call) for place, call in enumerate(calls) if place not in paired)
+        raise InputError(
+            f"the results of {one_line(missing, 200)} are missing.",
+            advice='Give {"role": "function", "name": …, "id": …, "content": …} for each call.',
+        )
+    return tuple(paired[place] for place in range(len(calls)))
+
+
+def _place(calls: Sequence[FunctionCall], result: Returned, paired: dict[int, Returned]) -> int:
+    by_id = bool(result.id) and any(call.id for call in calls)
+    for place, call in enumerate(calls):
+        if place not in paired and (call.id == result.id if by_id else call.name == result.name):
+            return place
+    if not calls:
+        raise InputError("a function's result, and no function was called.", advice="Leave it out.")
+    still = ", ".join(_label(call) for place, call in enumerate(calls) if place not in paired)
+    advice = f"Open are {one_line(still, 200)}." if still else "No call is open any more."
+    if by_id and any(call.id == result.id for call in calls):
+        raise InputError(f"two results have the id {one_line(result.id, 80)}.", advice=advice)
+    what = f"has the id {one_line(result.id, 80)}" if by_id else f"of {one_line(result.name, 80)} is open"
+    raise InputError(f"a function's result, and no call {what}.", advice=advice)
+
+
+def _label(call: FunctionCall) -> str:
+    return f"{call.name} ({call.id})" if call.id else call.name

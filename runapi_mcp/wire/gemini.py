@@ -12,7 +12,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 
 from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
 from runapi_mcp.wire.faults import Report
-from runapi_mcp.wire.finish import explain_block, read_finish
+from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Citations, Parts
 from runapi_mcp.wire.json_text import Lax, Maybe, read_object

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runapi_mcp.citations.annotate import annotate
-from runapi_mcp.citations.sentences import find_sentences
+from runapi_mcp.citations.annotate import annotate, find_sentences
 from runapi_mcp.citations.sources import plain_title, safe_url, source_lines
 from runapi_mcp.tools.search import Filters
 from runapi_mcp.wire.types import Answer, Grounding, Source, Support

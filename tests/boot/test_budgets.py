@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from streams import Pieces
 
 from runapi_mcp.boot.prologue import MANIFEST
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Answering, Body, Limits
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import DialectName, Request

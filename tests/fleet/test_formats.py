@@ -8,9 +8,18 @@ import anyio
 import pytest
 
 from fleet.replicas import job
-from runapi_mcp.generations.fleet.batches import MOST_CHARS, Batch, Entry, Written, due, next_batch
-from runapi_mcp.generations.fleet.copy import CUT, STALE, Copy, Found, Known
-from runapi_mcp.generations.fleet.records import Facts, facts_read, facts_written
+from runapi_mcp.generations.fleet.records import (
+    MOST_CHARS,
+    Batch,
+    Entry,
+    Facts,
+    Written,
+    due,
+    facts_read,
+    facts_written,
+    next_batch,
+)
+from runapi_mcp.generations.fleet.remote import CUT, STALE, Copy, Found, Known
 from runapi_mcp.generations.generation import Generation
 
 

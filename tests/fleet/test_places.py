@@ -13,7 +13,7 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import Replica, job, replica
 from runapi_mcp.errors import TooManyCalls
 from runapi_mcp.generations.fleet.link import Link
-from runapi_mcp.generations.fleet.places import Places
+from runapi_mcp.generations.fleet.sharing import Places
 from runapi_mcp.sim import Simulator
 
 SLOW = "[[sim:slow seconds=30]]"

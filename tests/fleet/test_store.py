@@ -18,8 +18,7 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, grown, job, replica
 from runapi_mcp.errors import HandleError, ServerLeft, StoreDown
 from runapi_mcp.generations.fleet import join_fleet
-from runapi_mcp.generations.fleet.keys import PREFIX
-from runapi_mcp.generations.fleet.link import Link
+from runapi_mcp.generations.fleet.link import PREFIX, Link
 from runapi_mcp.generations.fleet.publishing import AWAY, TOO_LARGE
 from runapi_mcp.generations.fleet.remote import RemoteGeneration
 from runapi_mcp.generations.fleet.sharing import FleetBudget

@@ -16,7 +16,7 @@ from runapi_mcp.generations.store import Store
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.types import Call, DialectName, Event, Finish, Text, TextDelta, Turn, Usage
 
 KEY = SecretStr("sk-canary-played-0123456789")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runapi_mcp.generations.loops import Blanks, find_loop, shorten_loops
+from runapi_mcp.generations.policy import Blanks, find_loop, shorten_loops
 
 SENTENCE = "The invoice is due in thirty days and nobody knows why. "
 

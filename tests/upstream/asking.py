@@ -11,7 +11,7 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import DialectName
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import Answer, Call, Text, Turn
 

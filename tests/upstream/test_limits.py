@@ -11,8 +11,8 @@ from runapi_mcp.errors import DeadlinePassed, ProtocolError, RunapiError, Stalle
 from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Limits
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 

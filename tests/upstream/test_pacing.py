@@ -10,8 +10,8 @@ from runapi_mcp.errors import RateLimited
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.pacing import MemoryPacing, paced_name
-from runapi_mcp.upstream.trace import Trace
 from runapi_mcp.wire.types import Call, Text, Turn
 
 CALL = Call("gemini-2.5-flash", (Turn("user", (Text("Hello?"),)),))

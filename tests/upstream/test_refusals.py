@@ -30,8 +30,8 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.faults import read_retry_after, translate_errors
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.redact import redact
-from runapi_mcp.upstream.trace import Trace
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")

@@ -8,7 +8,7 @@ import pytest
 from sockets import Peer, raw_server
 
 from runapi_mcp.errors import UpstreamError
-from runapi_mcp.generations.loops import find_loop, shorten_loops
+from runapi_mcp.generations.policy import find_loop, shorten_loops
 from upstream.asking import ask, upstream_at
 
 REPORTS: list[dict[str, Any]] = json.loads(

@@ -13,7 +13,7 @@ from runapi_mcp.errors import FailedMidway, ProtocolError, Refused, RunapiError,
 from runapi_mcp.models import DialectName
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream import stream
-from runapi_mcp.upstream.trace import Trace
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.types import Finish, Inline, Request, TextDelta, Turn, Usage
 from upstream.asking import ASK, CANARY, KEY, ask, upstream_at
 

@@ -9,8 +9,7 @@ from streams import fold
 from runapi_mcp.errors import Blocked
 from runapi_mcp.models import DialectName
 from runapi_mcp.wire.dialects import dialects
-from runapi_mcp.wire.finish import explain_block, read_block, read_finish
-from runapi_mcp.wire.fold import ends_open, is_whole
+from runapi_mcp.wire.fold import ends_open, explain_block, is_whole, read_block, read_finish
 from runapi_mcp.wire.types import (
     Answer,
     Event,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.function_results import pair_results
+from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.types import Function, FunctionCall, JsonObject, Returned
 
 

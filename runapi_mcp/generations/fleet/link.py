@@ -1,8 +1,10 @@
-"""The connection to Redis: no call takes longer than a second, and an outage costs almost nothing.
+"""The connection to Redis, the names of what is kept there, and what it does in one step (Lua).
 
-After a failure everybody is told at once for a second that Redis is away; then one call tries again.
+No call takes longer than a second, and an outage costs almost nothing. No name holds a key of RunAPI,
+or a principal.
 """
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
@@ -14,6 +16,136 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+PREFIX: Final = "runapi-mcp:1:"
+
+
+def digest(*parts: str) -> str:
+    """Return a name that only who knows all parts can make, and that tells none of them."""
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def name_of(owner: str, handle: str) -> str:
+    """Return the name under which Redis has a generation; who lacks the owner or handle cannot make it."""
+    return digest(owner, handle)
+
+
+def facts_key(name: str) -> str:
+    """Return where a generation's facts are."""
+    return f"{PREFIX}g:{name}"
+
+
+def text_key(name: str) -> str:
+    """Return where a generation's text is."""
+    return f"{PREFIX}t:{name}"
+
+
+def same_key(same_as: str) -> str:
+    """Return where the handle of a question's generation is."""
+    return f"{PREFIX}same:{same_as}"
+
+
+def server_key(server: str) -> str:
+    """Return where a server's sign of life is."""
+    return f"{PREFIX}server:{server}"
+
+
+def tell_key(server: str) -> str:
+    """Return where a server is told things."""
+    return f"{PREFIX}tell:{server}"
+
+
+def pace_key(name: str) -> str:
+    """Return where a wait is noted."""
+    return f"{PREFIX}pace:{name}"
+
+
+def used_key(day: str, name: str) -> str:
+    """Return where a principal's tokens of a day are counted."""
+    return f"{PREFIX}used:{day}:{name}"
+
+
+def calls_key(name: str) -> str:
+    """Return where a principal's running generations are."""
+    return f"{PREFIX}calls:{name}"
+
+
+RENEW: Final = """
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', ARGV[3], 'facts', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+"""Begin a generation, or begin it anew. Facts, text; server, milliseconds to keep, epoch, facts."""
+
+APPEND: Final = """
+local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] then return 0 end
+if redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6])
+if ARGV[7] == '1' then redis.call('HSET', KEYS[1], 'delivered', '1') end
+for i = 8, #ARGV, 3 do
+  redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+"""Write a batch, unless what is held is not what its server thinks: 0 says so.
+
+Facts, text; server, milliseconds to keep, epoch, entries so far, live, final, delivered, and three
+values an entry.
+"""
+
+DELIVERED: Final = """
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'delivered', '1') end
+return 1
+"""
+"""Note that an answer was delivered, if it is still there. Facts."""
+
+CLAIM: Final = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and ARGV[1] ~= '*' then return held end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return ARGV[2]
+"""
+"""Claim a question and return who has it. Question; who may lose it, the handle, milliseconds to keep."""
+
+LONGER: Final = """
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end
+return 1
+"""
+"""Note a wait, unless a longer one is noted. Wait; milliseconds."""
+
+RAISE: Final = """
+if tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0') < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+"""Raise one server's count; it never falls, so writing it twice or late does no harm.
+
+Counts; server, count, milliseconds to keep.
+"""
+
+PLACE: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local taken = redis.call('ZCARD', KEYS[1])
+local most = tonumber(ARGV[3])
+if most > 0 and taken >= most and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return taken end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 0
+"""
+"""Take a place or keep it, or return how many are taken, where none is left.
+
+Places; generation, milliseconds until it lapses, most that may be taken (0: any number).
+"""
+
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -11,11 +11,21 @@ from typing import Final
 import anyio
 from redis.asyncio.client import Pipeline
 
-from runapi_mcp.generations.fleet.batches import Batch, Written
-from runapi_mcp.generations.fleet.held import Held, Step, facts_of, next_steps
-from runapi_mcp.generations.fleet.keys import facts_key, name_of, same_key, server_key, tell_key, text_key
-from runapi_mcp.generations.fleet.link import Down, Link
-from runapi_mcp.generations.fleet.scripts import APPEND, CLAIM, DELIVERED, RENEW
+from runapi_mcp.generations.fleet.link import (
+    APPEND,
+    CLAIM,
+    DELIVERED,
+    RENEW,
+    Down,
+    Link,
+    facts_key,
+    name_of,
+    same_key,
+    server_key,
+    tell_key,
+    text_key,
+)
+from runapi_mcp.generations.fleet.records import Batch, Held, Step, Written, facts_of, next_steps
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.settings import Settings
 from runapi_mcp.signalling import Signal

@@ -1,16 +1,112 @@
-"""What is written of a generation and read elsewhere: each record in one format, for both ways. Pure.
-
-A record of another version of us is read as far as it goes; fields it does not know are ignored.
-"""
+"""What is written of a generation and read elsewhere: each record in one format, for both ways. Pure."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import types
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
+from typing import Any, Final, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
-from runapi_mcp.generations.codec import dumped, plain, read, written_error
+from runapi_mcp.errors import Interrupted, RunapiError, UpstreamError
+from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.wire.types import Answer, JsonObject, JsonValue
+
+T = TypeVar("T")
+
+
+def dumped(value: JsonValue) -> str:
+    """Return JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def plain(value: object) -> JsonValue:
+    """Return a value as what JSON knows; callables are left out of the objects that hold them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
+        return {name: plain(part) for name, part in pairs if not callable(part)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return cast("JsonValue", value)
+
+
+def read(kind: type[T], value: JsonValue) -> T:
+    """Return the `kind` that `value` was written from.
+
+    Raises:
+        ValueError: It was not written from one.
+    """
+    try:
+        return cast("T", _built(kind, value))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no {kind.__name__}: {error}") from None
+
+
+def written_error(error: RunapiError | None) -> JsonObject | None:
+    """Return an error of ours as JSON."""
+    if error is None:
+        return None
+    kept: JsonObject = {"code": error.code, "what": error.what, "advice": error.advice}
+    if isinstance(error, UpstreamError):
+        kept |= {"status": error.status, "request_id": error.request_id, "retry_after": error.retry_after}
+    return kept
+
+
+def read_error(kept: JsonValue) -> RunapiError | None:
+    """Return the error that :func:`written_error` wrote; one of an unknown kind is a plain one."""
+    if not isinstance(kept, dict):
+        return None
+    kind = _by_code(RunapiError).get(str(kept.get("code")), RunapiError)
+    error = kind(str(kept.get("what")), advice=str(kept.get("advice")))
+    if isinstance(error, UpstreamError):
+        error.status = _number(kept.get("status"), int)
+        error.request_id = cast("str | None", kept.get("request_id"))
+        error.retry_after = _number(kept.get("retry_after"), float)
+    return error
+
+
+def with_partial(error: RunapiError | None, text: str) -> RunapiError | None:
+    """Return the error with the text it interrupted."""
+    if isinstance(error, Interrupted):
+        error.partial = text
+    return error
+
+
+def _number(value: JsonValue, kind: Callable[[float], T]) -> T | None:
+    return kind(value) if isinstance(value, int | float) else None
+
+
+def _by_code(kind: type[RunapiError]) -> dict[str, type[RunapiError]]:
+    found = {kind.code: kind}
+    for below in kind.__subclasses__():
+        # The class that gave itself the code, not one below that kept it.
+        found = _by_code(below) | found
+    return found
+
+
+def _built(kind: Any, value: Any) -> Any:  # noqa: ANN401  # types are values here
+    """Return `value` as a `kind`: dataclasses and tuples are built, all else is as JSON has it."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        given = {f.name: _built(f.type, value[f.name]) for f in fields(kind) if f.name in value}
+        return kind(**given)
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is tuple and value is not None:
+        inner = args[0]
+        return tuple(_built(inner, part) for part in value)
+    if origin in (Union, types.UnionType) and value is not None:
+        return _built(_chosen(args, value), value)
+    return value
+
+
+def _chosen(kinds: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN401  # types are values here
+    """Return the member of a union that `value` was written from: dataclasses are told by their fields."""
+    classes = [kind for kind in kinds if is_dataclass(kind)]
+    if classes and isinstance(value, dict):
+        return next((k for k in classes if {f.name for f in fields(k)} == value.keys()), classes[0])
+    return next((kind for kind in kinds if get_origin(kind) is tuple), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +212,213 @@ def _parsed(text: str) -> dict[str, JsonValue]:
         return dict(json.loads(text))
     except (RecursionError, TypeError):
         raise ValueError("no object, or one that is too deep") from None
+
+
+MOST_CHARS: Final = 16_777_216
+"""Characters of one generation's text that are shared; the rest only its own server has."""
+_ENTRY_CHARS: Final = 262_144
+_BATCH_CHARS: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A piece of text as Redis has it: of which round, and how much of answer and thoughts."""
+
+    round: int
+    text: str
+    thoughts: str
+
+    @property
+    def characters(self) -> int:
+        """How much text it has."""
+        return len(self.text) + len(self.thoughts)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one write says: pieces of text, how it stands, and at the end the rest of the answer.
+
+    Attributes:
+        live: How it stands, as JSON.
+        final: What it came to, as JSON; empty before the last batch.
+        delivered: Whether its answer was given to a caller.
+        more: Whether there was more text than one batch takes.
+        seen: What the generation looked like, to tell later whether there is news.
+    """
+
+    entries: tuple[Entry, ...]
+    live: str
+    final: str
+    delivered: bool
+    more: bool
+    seen: tuple[object, ...]
+
+    @property
+    def characters(self) -> int:
+        """How much text it has."""
+        return sum(entry.characters for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How far one generation is written; as it is now, nothing but its facts.
+
+    Attributes:
+        entries: Pieces of text in all.
+        total: Characters in all.
+        round: The round of the last piece, from 1.
+        text: Characters of that round's answer.
+        thoughts: Characters of that round's thoughts.
+        seen: What the generation looked like; `None` before how it stands was written.
+        delivered: Whether it says that the answer was delivered.
+        final: Whether it says what became of it.
+        more: Whether there was more to write at once.
+    """
+
+    entries: int = 0
+    total: int = 0
+    round: int = 1
+    text: int = 0
+    thoughts: int = 0
+    seen: tuple[object, ...] | None = None
+    delivered: bool = False
+    final: bool = False
+    more: bool = False
+
+    def after(self, batch: Batch) -> "Written":
+        """Return how far it is once a batch is written, too."""
+        last = max([self.round, *(entry.round for entry in batch.entries)])
+        new = [entry for entry in batch.entries if entry.round == last]
+        text, thoughts = (self.text, self.thoughts) if last == self.round else (0, 0)
+        return Written(
+            self.entries + len(batch.entries),
+            self.total + batch.characters,
+            last,
+            text + sum(len(entry.text) for entry in new),
+            thoughts + sum(len(entry.thoughts) for entry in new),
+            batch.seen,
+            batch.delivered,
+            bool(batch.final),
+            batch.more,
+        )
+
+
+def due(generation: Generation, now: Written) -> bool:
+    """Whether there is something new to write of a generation. Costs no look at the text."""
+    ended = generation.done.is_set()
+    return (
+        now.more
+        or (ended and not now.final)
+        or now.delivered != generation.delivered
+        or (not ended and now.seen != _seen(generation))
+    )
+
+
+def next_batch(generation: Generation, now: Written) -> Batch:
+    """Return what is to be written of a generation next."""
+    # Before the text is read: what comes meanwhile is news.
+    seen, view = _seen(generation), generation.known()
+    entries = tuple(_entries(view, now))
+    size = sum(entry.characters for entry in entries)
+    more = size + len(entries) >= _BATCH_CHARS and now.total + size < MOST_CHARS
+    ended = view.status != "running" and not more
+    return Batch(
+        entries,
+        written(live_of(view, generation.evidence(), leaving=generation.leaving)),
+        written(ending_of(view, generation.updated)) if ended else "",
+        generation.delivered,
+        more,
+        seen,
+    )
+
+
+def _entries(view: View, now: Written) -> Iterator[Entry]:
+    room = min(_BATCH_CHARS, MOST_CHARS - now.total)
+    texts = (*view.earlier, view.answer.text)
+    for number in range(now.round, len(texts) + 1):
+        old = number == now.round
+        text = texts[number - 1][now.text if old else 0 :]
+        # Thoughts of a round that is over are not worth having.
+        thoughts = view.answer.thoughts[now.thoughts if old else 0 :] if number == len(texts) else ""
+        for entry in _pieces(number, text, thoughts, room, begun=old):
+            yield entry
+            room -= entry.characters + 1
+
+
+def _pieces(number: int, text: str, thoughts: str, room: int, *, begun: bool) -> Iterator[Entry]:
+    """Cut a round's text into entries; one that was not begun has at least one, which says so."""
+    at = thought_at = 0
+    while room > 0 and (at < len(text) or thought_at < len(thoughts) or not begun):
+        size = min(room, _ENTRY_CHARS)
+        entry = Entry(number, text[at : at + size], thoughts[thought_at : thought_at + size])
+        yield entry
+        begun = True
+        at, thought_at = at + len(entry.text), thought_at + len(entry.thoughts)
+        room -= entry.characters + 1
+
+
+def _seen(generation: Generation) -> tuple[object, ...]:
+    fold, trace = generation.fold, generation.trace
+    return (
+        id(fold),
+        fold.characters,
+        fold.thought_characters,
+        trace.phase,
+        trace.requests,
+        generation.ahead,
+        generation.leaving,
+    )
+
+
+_MOST_AT_ONCE: Final = 1_048_576
+"""Characters after which one write takes in no more generations: it has a second to get through."""
+_STEP: Final = 2048
+"""What a step counts for beside its characters: it costs Redis time, however small."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A generation that Redis does not have all of yet.
+
+    Attributes:
+        epoch: How often it was begun.
+        written: How far it is written; `None` when it is to be begun, or begun anew.
+    """
+
+    generation: Generation
+    name: str
+    epoch: int = 0
+    written: Written | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to write."""
+        return self.written is None or due(self.generation, self.written)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to write at once."""
+        return self.written is None or self.written.seen is None or self.written.more
+
+
+Step: TypeAlias = tuple[Held, Batch | str]
+"""What is written of one generation at once: its facts, where it is to be begun, or a batch."""
+
+
+def next_steps(waiting: deque[Held]) -> list[Step]:
+    """Take from those that wait what goes in one write: facts where one is to be begun, else a batch."""
+    steps: list[Step] = []
+    size = 0
+    while waiting and size < _MOST_AT_ONCE:
+        held = waiting.popleft()
+        step = (
+            facts_of(held.generation) if held.written is None else next_batch(held.generation, held.written)
+        )
+        size += _STEP + (len(step) if isinstance(step, str) else step.characters)
+        steps.append((held, step))
+    return steps
+
+
+def facts_of(generation: Generation) -> str:
+    """Return the facts of a generation, as they are written."""
+    return facts_written(Facts(generation.job, generation.created))

@@ -1,16 +1,178 @@
-"""Waits and budgets that the servers of a fleet share. While Redis is away, each keeps its own."""
+"""What the servers of a fleet share: orders to each other, places of each principal, waits and budgets."""
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
-from typing import Final
+from typing import Final, Literal
 
+import anyio
+from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio.client import Pipeline
 
+from runapi_mcp.errors import TooManyCalls
 from runapi_mcp.generations.budget import LocalTokenBudget, utc_today
-from runapi_mcp.generations.fleet.keys import digest, pace_key, used_key
-from runapi_mcp.generations.fleet.link import Down, Link
-from runapi_mcp.generations.fleet.scripts import LONGER, RAISE
+from runapi_mcp.generations.fleet.link import (
+    LONGER,
+    PLACE,
+    RAISE,
+    Down,
+    Link,
+    calls_key,
+    digest,
+    pace_key,
+    tell_key,
+    used_key,
+)
+from runapi_mcp.signalling import Signal
 from runapi_mcp.upstream.pacing import MemoryPacing
+
+logger = logging.getLogger(__name__)
+
+_TOLD_MS: Final = 60_000
+_AWAY_SECONDS: Final = 0.5
+
+
+class Order(BaseModel):
+    """What is to be done with the generation of a name.
+
+    Attributes:
+        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
+        name: What :func:`name_of` gave it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    do: Literal["stop", "keep", "delivered"]
+    name: str
+
+
+async def tell(link: Link, server: str, order: Order) -> None:
+    """Tell a server; it hears it within moments, if it lives.
+
+    Raises:
+        Down: Redis cannot be reached.
+    """
+    key = tell_key(server)
+
+    def commands(pipe: Pipeline) -> None:
+        pipe.rpush(key, order.model_dump_json())
+        pipe.pexpire(key, _TOLD_MS)
+
+    await link.run(commands, atomic=True)
+
+
+async def listen(link: Link, server: str, obey: Callable[[Order], None]) -> None:
+    """Have `obey` called with whatever `server` is told, until cancelled.
+
+    What is no order is ignored; the log says so once, for whoever writes such things may write many.
+    """
+    log = logger.warning
+    while True:
+        try:
+            said = await link.pop(tell_key(server))
+            order = None if said is None else Order.model_validate_json(said)
+        except Down:
+            await anyio.sleep(_AWAY_SECONDS)
+        except (ValidationError, UnicodeError):
+            # Not what it says: it may hold anything.
+            log("What is no order was found among those to this server, and ignored.")
+            log = logger.debug
+        else:
+            if order is not None:
+                obey(order)
+
+
+LEASE: Final = 9.0
+"""Seconds after which a place is free again that nobody renews."""
+_TRIES: Final = 5
+_PAUSE: Final = 0.1
+
+
+class Places:
+    """The places of this server's generations among those of all.
+
+    Args:
+        link: The way to Redis.
+        most: How many places each principal has; 0 is any number, and then nothing is counted.
+        lease: Seconds for which a place is held at a time.
+    """
+
+    def __init__(self, link: Link, most: int, lease: float = LEASE) -> None:
+        self._link = link
+        self._most = most
+        self._lease = lease
+        self._taken: dict[str, str] = {}
+        self._left: dict[str, str] = {}
+        self._freed = Signal()
+
+    async def take(self, owner: str, name: str) -> None:
+        """Take a place for the generation of a name.
+
+        Raises:
+            TooManyCalls: `owner` has no place left.
+            Down: Redis cannot be reached; the place is taken as soon as it can.
+        """
+        if not self._most:
+            return
+        key, running = calls_key(digest(owner)), 0
+        for _ in range(_TRIES):
+            try:
+                [running] = await self._link.run(lambda pipe: self._place(pipe, key, name, self._most))
+            except Down:
+                self._taken[name] = key
+                raise
+            if not running:
+                self._taken[name] = key
+                return
+            # A server may be about to write that one has ended, whose answer is here already.
+            await anyio.sleep(_PAUSE)
+        raise TooManyCalls(
+            f"{running} of your calls run on the servers of this fleet, as many as each caller may have."
+        )
+
+    def leave(self, owner: str, name: str) -> None:
+        """Give a place back, be it taken or only asked for; the others know it at once."""
+        if self._most:
+            self._taken.pop(name, None)
+            self._left[name] = calls_key(digest(owner))
+            self._freed.send()
+
+    async def forever(self) -> None:
+        """Renew the leases, and write at once which places are free."""
+        while True:
+            with anyio.move_on_after(self._lease / 3):
+                await self._freed.until(lambda: bool(self._left))
+            with suppress(Down):
+                await self.write()
+
+    async def write(self) -> None:
+        """Write which places are free and which are still taken.
+
+        Raises:
+            Down: Redis cannot be reached.
+        """
+        left = tuple(self._left.items())
+        if not left and not self._taken:
+            return
+
+        def commands(pipe: Pipeline) -> None:
+            for name, key in left:
+                pipe.zrem(key, name)
+            for name, key in self._taken.items():
+                self._place(pipe, key, name, 0)
+
+        try:
+            await self._link.run(commands)
+        except Down:
+            self._left.clear()  # they lapse
+            raise
+        for name, _ in left:
+            del self._left[name]
+
+    def _place(self, pipe: Pipeline, key: str, name: str, most: int) -> None:
+        pipe.eval(PLACE, 1, key, name, int(self._lease * 1000), most)
+
 
 _TWO_DAYS_MS: Final = 2 * 24 * 3600 * 1000
 _MOST_UNSHARED: Final = 10_000

@@ -9,12 +9,10 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
-from runapi_mcp.generations.fleet.keys import name_of, same_key
-from runapi_mcp.generations.fleet.link import Down, Link
-from runapi_mcp.generations.fleet.orders import Order, listen
-from runapi_mcp.generations.fleet.places import Places
+from runapi_mcp.generations.fleet.link import Down, Link, name_of, same_key
 from runapi_mcp.generations.fleet.publishing import Publisher
 from runapi_mcp.generations.fleet.remote import RemoteGeneration
+from runapi_mcp.generations.fleet.sharing import Order, Places, listen
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store import Followable, MemoryStore, unknown
 from runapi_mcp.generations.values import Job
