@@ -22,7 +22,7 @@ _CONTENT_CHARS: Final = 4_000
 _MOST_FACTS: Final = 24
 _SHORTEST_KEY: Final = 8
 # The SDK logs ids of sessions, and who has a whole one can speak in that session.
-_SESSION_ID: Final = re.compile(r"\b([0-9a-f]{8})(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b", re.IGNORECASE)
+_SESSION_ID: Final = re.compile(r"(?<![\w-])([0-9a-f]{8})(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b", re.IGNORECASE)
 
 _logger = logging.getLogger(_OURS)
 _content = logging.getLogger(_CONTENT)

@@ -5,11 +5,11 @@ The environment and the streams come from the command line; what a command needs
 
 from runapi_mcp.cli.ask import add_tools
 from runapi_mcp.cli.completion import add_completion
-from runapi_mcp.cli.demo import add_trying
 from runapi_mcp.cli.doctor import add_doctor
 from runapi_mcp.cli.install import add_install
 from runapi_mcp.cli.key import add_key
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
+from runapi_mcp.cli.try_out import add_trying
 
 __all__ = ["Parser", "Subparsers", "Surroundings", "add_commands"]
 

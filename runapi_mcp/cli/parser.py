@@ -209,14 +209,14 @@ def _meant(word: str, known: Sequence[str]) -> str:
 _GROUPS: Final = {
     "RunAPI": ("base_url", "chat_path", "connect_timeout", "keyring"),
     "models": ("model", "search_model", "dialect"),
-    "time": ("hold", "idle_timeout", "deadline"),
+    "time": ("hold", "task_after", "idle_timeout", "deadline"),
     "files": ("allow_dirs", "max_file_bytes"),
     "how much": (
         *("max_result_chars", "max_running", "max_waiting", "max_calls_per_user", "max_tokens_per_day"),
         *("max_event_bytes", "max_stream_bytes", "max_answer_bytes", "memory_bytes"),
     ),
     "what is kept": ("keep_seconds", "keep_generations", "keep_bytes", "store"),
-    "logs, start": ("log", "log_content", "fast_boot"),
+    "logs, start": ("log", "log_content", "fast_boot", "always_load"),
 }
 _OTHERS: Final = "others"
 _METAVARS: Final = {

@@ -244,7 +244,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("ask_gemini", ASKED | {"max_output_tokens": -2}, ["max_output_tokens"]),
     ("ask_gemini", ASKED | {"wait_seconds": -2}, ["wait_seconds"]),
     ("ask_gemini", ASKED | {"files": ["/nowhere/at/all.png"]}, ["files[0]"]),
-    ("ask_gemini", ASKED | {"files": ["none"]}, ["files[0]"]),
+    ("ask_gemini", ASKED | {"files": ["missing.txt"]}, ["files[0]"]),
     ("ask_gemini", ASKED | {"files": ["ftp://example.org/a.png"]}, ["files[0]"]),
     ("ask_gemini", {"prompt": "", "temperature": 9, "extra": 1}, ["temperature", "extra"]),
     ("search_web", {"query": ""}, ["query"]),

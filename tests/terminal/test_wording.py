@@ -27,7 +27,7 @@ SERVERS = {"bug", "busy", "too_many_calls", "server_left", "store_down", "unknow
 @pytest.mark.parametrize("kind", [k for k in kinds() if k.code not in SERVERS], ids=lambda kind: kind.code)
 def test_no_advice_is_meant_for_a_model(kind: type[RunapiError]) -> None:
     said = told(kind("It went wrong."))
-    assert said.startswith("It went wrong.")
+    assert "It went wrong." in said
     assert not FOR_MODELS.search(said), said
 
 
