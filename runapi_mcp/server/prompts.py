@@ -1,7 +1,7 @@
 """Prompts: ready ways to put the tools to use, which hosts show as slash commands, and their completion."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 
@@ -22,8 +22,15 @@ MOST_CHARS: Final = 200_000
 
 def _choices(field: str) -> tuple[str, ...]:
     """Return the words that a field of search_web takes."""
-    annotation = SearchArgs.model_fields[field].annotation
-    return tuple(word for member in get_args(annotation) for word in get_args(member))
+    return tuple(_words(SearchArgs.model_fields[field].annotation))
+
+
+def _words(annotation: object) -> Iterator[str]:
+    for member in get_args(annotation):
+        if isinstance(member, str):
+            yield member
+        else:
+            yield from _words(member)
 
 
 @dataclass(frozen=True, slots=True)
