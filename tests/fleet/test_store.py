@@ -405,4 +405,5 @@ async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair
     found = (await other.find(handle)).view().job
     assert found == asked.digested()
     course = TOOLS[found.tool].course(found)
-    assert course.follow_up(Answer("[", finish=Finish("stop", "stop")), ()) is not None
+    verdict = await course.judged(["["], "")
+    assert course.follow_up(Answer("[", finish=Finish("stop", "stop")), (), verdict) is not None

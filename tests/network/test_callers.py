@@ -396,7 +396,10 @@ async def test_two_subjects_cannot_see_each_others_handles(
     assert len(sim.calls) == 1
 
 
-async def test_keys_that_cannot_be_had_are_not_the_callers_fault(sim: Simulator) -> None:
+async def test_keys_that_cannot_be_had_are_not_the_callers_fault(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runapi_mcp.transports.http.jwt.FAILED_SECONDS", 0.0)  # else it is remembered
     provider = Provider()
     provider.down = True
     async with (
