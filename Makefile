@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
 BENCH := build/bench
-OUTER := tests/network tests/fleet tests/doctor tests/bundles tests/server_extras tests/test_docs.py tests/test_examples.py \
+OUTER := tests/network tests/fleet tests/doctor tests/wheels tests/server_extras tests/test_docs.py tests/test_examples.py \
 	tests/generations/test_telemetry.py
 
 .PHONY: manifest bench soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector generated bench-schemas

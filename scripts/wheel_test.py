@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
-SMOKE = ROOT / "tests" / "packaging" / "smoke.py"
+SMOKE = ROOT / "tests" / "wheels" / "smoke.py"
 UV = Path(sys.executable).with_name("uv")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEPENDENCIES: list[str] = PROJECT["dependencies"]
