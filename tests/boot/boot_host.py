@@ -56,9 +56,6 @@ class BootHost(PipedHost):
         """Return when the server has come to the import of the SDK."""
         assert select.select([self._reached], [], [], PATIENCE)[0], "the server imports nothing"
 
-    def threads(self) -> int:
-        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
-
     def let_in(self) -> None:
         """Let the import go on."""
         if self._gate >= 0:
