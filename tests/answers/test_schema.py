@@ -263,10 +263,9 @@ SCHEMAS = st.recursive(
 @settings(max_examples=60)
 @given(SCHEMAS)
 def test_any_schema_becomes_one_of_the_wires_keywords_only(schema: dict[str, Any]) -> None:
-    whole = {
-        **schema,
-        "$defs": {"one": {"type": "string"}, "two": {"properties": {"again": {"$ref": "#/$defs/two"}}}},
-    }
+    # "two" names its type: without one, members are taken to speak of an object alone, and 1 would conform.
+    two = {"type": "object", "properties": {"again": {"$ref": "#/$defs/two"}}}
+    whole = {**schema, "$defs": {"one": {"type": "string"}, "two": two}}
     try:
         made = rewrite_schema(whole)
     except Faulty as refused:
