@@ -116,7 +116,7 @@ def test_ctrl_c_is_seen_though_it_comes_between_two_steps(monkeypatch: pytest.Mo
     class Caught(stdin.SimpleQueue[bytes]):
         waits = 0
 
-        def get(self, block: bool = True, timeout: float | None = None) -> bytes:  # noqa: FBT001, FBT002
+        def get(self, block: bool = True, timeout: float | None = None) -> bytes:
             assert timeout is not None, "this wait would never end"
             assert timeout < 1
             self.waits += 1
