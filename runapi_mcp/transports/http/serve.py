@@ -11,20 +11,29 @@ from typing import Any, Final
 import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runapi_mcp.errors import SettingsError
+from runapi_mcp.generations.admission import MemoryBudget
 from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.http.app import web_app
-from runapi_mcp.transports.http.auth import Auth, CallersKeys
+from runapi_mcp.transports.http.auth import Auth, CallersKeys, credentials_advice, open_auth
+from runapi_mcp.transports.http.bodies import Bodies
 from runapi_mcp.transports.http.connections import Connections
+from runapi_mcp.transports.http.exchange import McpEndpoint
+from runapi_mcp.transports.http.front import MCP_PATH, Front
+from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.sessions import IDLE_SECONDS
 from runapi_mcp.transports.http.shutdown import Shutdown
-from runapi_mcp.transports.shutdown import ignore_signals, signals_received
+from runapi_mcp.transports.http.sse import sse_routes
+from runapi_mcp.transports.process_exit import ignore_signals, signals_received
 
 KEEP_ALIVE_SECONDS: Final = 30
 """How long a connection may stay unused between two requests."""
@@ -221,3 +230,46 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+# ---------------------------------------------------------------- the app
+
+
+@asynccontextmanager
+async def web_app(
+    server: Server[Any],
+    options: HttpOptions,
+    auth: Auth | None,
+    *,
+    connections: Connections,
+    memory: MemoryBudget,
+    shutdown: Shutdown,
+) -> AsyncIterator[ASGIApp]:
+    """Give the ASGI app over `server`: /mcp for both eras, /sse for older clients, and the probes.
+
+    A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
+    (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
+    last as long as the block.
+    """
+    server.middleware.append(shutdown.count)
+    metrics = metrics_of(shutdown)
+    if metrics is not None:
+        server.middleware.append(metrics.count)
+    # Never json_response: it drops progress, and a closed connection would not cancel.
+    sessions = StreamableHTTPSessionManager(
+        server,
+        stateless=options.stateless,
+        session_idle_timeout=IDLE_SECONDS,
+        max_request_body_size=options.max_body,
+        max_sessions=None,  # they are counted by whose they are
+    )
+    bodies = Bodies(options, memory)
+    endpoint = McpEndpoint(sessions.asgi_app, options, bodies, shutdown)
+    async with sessions.run(), open_auth(auth) as way:
+        routes = [
+            Route(MCP_PATH, endpoint, methods=["GET", "POST", "DELETE"], middleware=way.middleware),
+            *sse_routes(server, options, bodies, shutdown, way.middleware),
+            *probe_routes(shutdown, metrics),
+            *way.routes,
+        ]
+        yield Front(Starlette(routes=routes), options, connections, shutdown, credentials_advice(auth))
