@@ -78,7 +78,10 @@ def _properties(tool: str) -> Mapping[str, Any]:
     """Return the JSON Schema of each argument of a tool."""
     with open(MANIFEST, encoding="utf-8") as file:  # noqa: PTH123  # as the prologue reads it
         listed = json.load(file)["answers"][MODERN]["tools/list"]["tools"]
-    return {each["name"]: each["inputSchema"].get("properties", {}) for each in listed}[tool]
+    properties: Mapping[str, Any] = next(each for each in listed if each["name"] == tool)["inputSchema"][
+        "properties"
+    ]
+    return properties
 
 
 def _add(parser: Parser, name: str, schema: Mapping[str, Any], *, needed: bool) -> None:
