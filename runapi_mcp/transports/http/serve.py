@@ -1,15 +1,18 @@
 """uvicorn on a socket of ours, with the limits of connections and the ending left to us."""
 
 import errno
+import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import anyio
 import uvicorn
+from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -23,8 +26,11 @@ from runapi_mcp.transports.http.app import web_app
 from runapi_mcp.transports.http.auth import Auth, CallersKeys
 from runapi_mcp.transports.http.connections import Connections
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.readiness import Readiness, write_start_line
 from runapi_mcp.transports.http.shutdown import Shutdown
+from runapi_mcp.transports.http.tokens import TokenFile
 from runapi_mcp.transports.shutdown import ignore_signals, signals_received
+from runapi_mcp.watched import Watched
 
 KEEP_ALIVE_SECONDS: Final = 30
 """How long a connection may stay unused between two requests."""
@@ -62,7 +68,7 @@ async def serve_http(
         settings: What the process shares.
         options: Where to listen and whom to answer.
         auth: Who may call; everyone who can reach it, without.
-        announce: Told the base URL once the socket listens.
+        announce: Told a line once the socket listens: where, what is on, and what is missing.
         own_key: Finds the key, if a keyring has it.
 
     Raises:
@@ -73,8 +79,10 @@ async def serve_http(
     # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
     with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
         async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+            await tasks.start(_read_again_on_hangup, [auth.file] if isinstance(auth, TokenFile) else [])
             async with listening(app, options, auth, listener=listener) as server:
-                announce(server.base_url)
+                missing = await Readiness(app, auth, 0.0).missing()
+                announce(write_start_line(server.base_url, shared, auth, missing))
                 await (anyio.sleep_forever() if signals is None else anext(signals))
                 if signals is not None:
                     tasks.start_soon(_hurry_at_the_next, signals, server.shutdown)
@@ -140,15 +148,14 @@ async def listening(
     """
     shutdown = Shutdown()
     connections = Connections(options.max_connections, options.head_seconds, options.trusts)
-    memory = app.generations.memory
     listener = listener or _listener(options.host, options.port)
     async with (
         web_app(
+            app,
             server or build_server(app),
             options,
             auth,
             connections=connections,
-            memory=memory,
             shutdown=shutdown,
         ) as asgi,
         anyio.create_task_group() as tasks,
@@ -162,6 +169,24 @@ async def listening(
                 await shutdown.leave(options.drain, app.generations.interrupt)
             connections.close_lingering()
             uvicorn_server.should_exit = True
+
+
+async def _read_again_on_hangup(
+    files: Sequence[Watched[Any]], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Have files read again at each SIGHUP; where there are none, or no such signal, leave it as it is."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or not files:
+        task_status.started()
+        return
+    on_terminal = os.isatty(2)
+    with anyio.open_signal_receiver(hangup) as hangups:
+        task_status.started()
+        async for _ in hangups:
+            if on_terminal and not os.isatty(2):  # its terminal was closed, which is to end it
+                signal.raise_signal(signal.SIGTERM)
+            for file in files:
+                file.read_now()
 
 
 async def _hurry_at_the_next(signals: AsyncIterator[object], shutdown: Shutdown) -> None:
