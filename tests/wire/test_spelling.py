@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runapi_mcp.wire.dialects import dialects
-from runapi_mcp.wire.schema import rewritten
+from runapi_mcp.wire.schema.write import rewrite_schema
 from runapi_mcp.wire.spelling import find_narrower, spell
 from runapi_mcp.wire.types import Call, DialectName, Function, Text, Turn
 
@@ -33,7 +33,7 @@ NOT_REPEATING = (
 
 
 def call_for(schema: dict[str, Any] | None, *functions: Function) -> Call:
-    sent = None if schema is None else rewritten(schema).schema
+    sent = None if schema is None else rewrite_schema(schema).schema
     return Call(
         "gemini-2.5-pro", (Turn("user", (Text("Q"),)),), "Be exact.", schema=sent, functions=functions
     )
@@ -128,7 +128,7 @@ def test_after_the_last_spelling_there_is_no_other() -> None:
 
 
 def test_functions_are_respelled_where_they_were_sent_as_json_schema() -> None:
-    sent = call_for(None, Function("save", "Save it.", rewritten(NICK).schema))
+    sent = call_for(None, Function("save", "Save it.", rewrite_schema(NICK).schema))
     refused = (
         "Unknown name \"type\" at 'tools[0].function_declarations[0].parameters.properties[0].value': Proto "
         "field is not repeating, cannot start list. Invalid schema."
