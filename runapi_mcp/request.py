@@ -8,7 +8,7 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.generations.budget import Spent
+from runapi_mcp.generations.admission import Spent
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable

@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -113,7 +114,7 @@ def test_ctrl_c_is_seen_though_it_comes_between_two_steps(monkeypatch: pytest.Mo
     # A wait of the system's own does not look for a signal that was caught just before it began.
     from runapi_mcp.cli import stdin
 
-    class Caught(stdin.SimpleQueue[bytes]):
+    class Caught(queue.SimpleQueue[bytes]):
         waits = 0
 
         def get(self, block: bool = True, timeout: float | None = None) -> bytes:
@@ -122,7 +123,7 @@ def test_ctrl_c_is_seen_though_it_comes_between_two_steps(monkeypatch: pytest.Mo
             self.waits += 1
             if self.waits > 3:
                 raise KeyboardInterrupt
-            raise stdin.Empty
+            raise queue.Empty
 
     monkeypatch.setattr(stdin, "_arriving", lambda _descriptor: Caught())
     reading, writing = os.pipe()
