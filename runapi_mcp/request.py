@@ -72,6 +72,8 @@ class Run:
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.settings = settings
+        self.remark = ""
+        """What must be said of how the arguments were taken; it stays with a generation that goes on."""
         self._upstream = upstream
         self._generations = generations
         self._caller = caller

@@ -71,7 +71,7 @@ class Handlers:
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
-        with logged(tool.name, ctx.request_id, arguments) as entry:
+        with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
                     return await self._called(tool, arguments, ctx, entry)
@@ -84,9 +84,11 @@ class Handlers:
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
         run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
-        args, ignored = _read(tool, arguments)
+        args, run.remark = _read(tool, arguments)
         await run.begin(tool.opening)
-        reply = (await tool.perform(args, run)).saying(ignored)
+        reply = await tool.perform(args, run)
+        if run.remark not in reply.notes:
+            reply = reply.saying(run.remark)
         await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declares_tasks(ctx):

@@ -35,7 +35,7 @@ def test_an_answer_that_stdout_does_not_take_is_on_stderr(
     [
         ("models", "gemini-3-flash-preview"),
         ("models --json", '"list_models"'),
-        ("completion bash", "complete -o default"),
+        ("completion bash", "complete -o "),
         ("sim --list", "cut-clean"),
         ("install --list", "codex"),
         ("--version", "runapi-mcp "),
