@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from runapi_mcp.cli.client import Ending, Outcome
 from runapi_mcp.cli.outlet import partial, told
 from runapi_mcp.cli.parser import Surroundings
-from runapi_mcp.cli.screen import Growing, Screen, printable
+from runapi_mcp.cli.screen import Growing, Screen
 from runapi_mcp.tools import asked_for
 from runapi_mcp.wire.types import JsonObject
 
@@ -119,7 +119,7 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     """
     if outcome.reply.is_error:
         screen.finish(None)
-        around.note(f"runapi-mcp: {printable(_failure(outcome))}")
+        around.note(f"runapi-mcp: {_failure(outcome)}")
         return EXIT_CODES[outcome.ending]
     sheet = sheet_of(outcome)
     if sheet.kind == "json" and not around.out.isatty():
@@ -127,7 +127,7 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     else:
         screen.finish(Growing(sheet.text, sheet.thoughts, sheet.below, sheet.kind))
     for note in _notes(outcome):
-        around.note(printable(note))
+        around.note(note)
     if around.out.isatty() and (receipt := _receipt_line(outcome)):
         around.note(receipt)
     return EXIT_CODES[outcome.ending]

@@ -65,7 +65,7 @@ def _reply(rows: list[JsonObject], source: str, note: str, run: Run) -> Reply:
         structured["note"] = note
     lines = [_line(row) for row in rows] or ["RunAPI lists no Gemini model for this key."]
     head = f"Default: {run.settings.model}; for search_web: {run.settings.search_model}."
-    return Reply("\n".join([*([f"[{note}]"] if note else []), head, *lines]), structured)
+    return Reply("\n".join([head, *lines]), structured, said=(note,) if note else ())
 
 
 def _line(row: JsonObject) -> str:
