@@ -57,7 +57,9 @@ class Called:
     @property
     def text(self) -> str:
         """The text half."""
-        return "\n".join(block.text for block in self.result.content if isinstance(block, types.TextContent))
+        return "\n\n".join(
+            block.text for block in self.result.content if isinstance(block, types.TextContent)
+        )
 
     @property
     def facts(self) -> dict[str, Any]:
