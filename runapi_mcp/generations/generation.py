@@ -297,7 +297,13 @@ class Generation:
             with self._scope:
                 async with queue.turn(self.job.owner, self._take_place):
                     self.turn_at = self._clock()
-                    with operation(self.job.call, self.job.dialect, upstream.base_url) as span:
+                    with operation(
+                        self.job.call,
+                        self.job.dialect,
+                        upstream.base_url,
+                        tool=self.job.tool,
+                        principal=logs.principal(self.job.owner),
+                    ) as span:
                         try:
                             await self._generate(upstream, key, patient_until, self.turn_at + deadline)
                         except Exception:  # noqa: BLE001  # a bug ends this generation, not all

@@ -69,6 +69,7 @@ class Generations:
 
     Attributes:
         memory: The bytes that callers hold; whoever reads what callers send may count it there, too.
+        settled: Told each generation that has ended, and what it came to.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Generations:
     ) -> None:
         self.memory = MemoryBudget(settings.memory_bytes)
         self.memory.reclaim = self._make_room
+        self.settled: list[Callable[[Job, Receipt], None]] = []
         self._on_begin = on_begin
         self._upstream = upstream
         self._settings = settings
@@ -144,6 +146,15 @@ class Generations:
         """Return the generation behind a handle; see :meth:`Store.find`."""
         return await self._store.find(handle, owner)
 
+    async def store_away(self) -> float:
+        """Return for how many seconds the store has not answered; see :meth:`Store.away`."""
+        return await self._store.away()
+
+    @property
+    def store_up(self) -> bool:
+        """Whether the store answered last."""
+        return self._store.up
+
     def spent(self, owner: str) -> Spent:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
@@ -173,6 +184,8 @@ class Generations:
         self._make_room()
         receipt, owner = generation.receipt, generation.job.owner
         _log_end(generation, receipt)
+        for tell in self.settled:
+            tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
             self._budget.use(owner, all_tokens(receipt.tokens))
@@ -255,11 +268,12 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     tokens = facts.pop("tokens") or {}
     logs.info(
         "generation",
+        principal=logs.principal(generation.job.owner),
         generation=logs.shortened(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
-        **{f"tokens_{name}": count for name, count in tokens.items()},
+        **logs.tokens(tokens),
     )
     logs.content(
         "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text

@@ -90,6 +90,13 @@ class Store(Protocol):
     def owed(self, owner: str) -> Sequence[str]:
         """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
 
+    @property
+    def up(self) -> bool:
+        """Whether what it shares generations through answered last."""
+
+    async def away(self) -> float:
+        """Return for how many seconds what it shares generations through has not answered; 0 if it does."""
+
     def make_room(self, most_bytes: int | None = None) -> None:
         """Let go of what need not be kept any longer; called whenever a generation has ended.
 
@@ -145,6 +152,15 @@ class MemoryStore:
         """Return the handles of what is kept until it is fetched; see :meth:`Store.owed`."""
         owed = [g for g in self._kept.values() if g.job.owner == owner and (g.owed or g.status == "running")]
         return [g.handle for g in sorted(owed, key=lambda g: g.status == "running")]
+
+    @property
+    def up(self) -> bool:
+        """Always; see :attr:`Store.up`."""
+        return True
+
+    async def away(self) -> float:
+        """Return 0: nothing is shared; see :meth:`Store.away`."""
+        return 0.0
 
     def make_room(self, most_bytes: int | None = None) -> None:
         """Drop what has expired, then finished ones until the rest is within bounds.

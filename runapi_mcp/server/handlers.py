@@ -71,7 +71,7 @@ class Handlers:
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
-        with logged(tool.name, ctx.request_id, arguments) as entry:
+        with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
                     return await self._called(tool, arguments, ctx, entry)

@@ -183,7 +183,10 @@ class Settings:
         "Redis that several servers share, as redis://HOST:PORT/DB; without it each keeps its own.",
     )
     log: LogLevel = _option(
-        "RUNAPI_MCP_LOG", OneOf("off", "info", "debug"), "off", "Log to stderr, as JSON lines."
+        "RUNAPI_MCP_LOG",
+        OneOf("off", "info", "debug"),
+        "off",
+        "Log to stderr, as JSON lines; over HTTP: info.",
     )
     log_content: bool = _option(
         "RUNAPI_MCP_LOG_CONTENT", read_switch, default=False, about="Let debug logs hold prompts and answers."

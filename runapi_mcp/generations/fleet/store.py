@@ -120,6 +120,17 @@ class FleetStore:
         """Return the handles of what this server keeps until it is fetched; see :meth:`Store.owed`."""
         return self._memory.owed(owner)
 
+    @property
+    def up(self) -> bool:
+        """Whether Redis answered last; see :attr:`Store.up`."""
+        return self._link.up
+
+    async def away(self) -> float:
+        """Return for how many seconds Redis has not answered; asks it now. See :meth:`Store.away`."""
+        with suppress(Down):
+            await self._link.run(lambda pipe: pipe.ping())
+        return self._link.away
+
     def make_room(self, most_bytes: int | None = None) -> None:
         """Let go of what need not be kept here any longer; see :meth:`Store.make_room`."""
         self._memory.make_room(most_bytes)
