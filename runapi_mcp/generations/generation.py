@@ -17,9 +17,8 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RunapiError
-from runapi_mcp.generations.budget import MemoryBudget
+from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.policy import PLAIN, Course, Round
-from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal

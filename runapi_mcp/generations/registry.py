@@ -21,17 +21,17 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
-from runapi_mcp.generations.budget import (
+from runapi_mcp.generations.admission import (
     Ledger,
     LocalTokenBudget,
     MemoryBudget,
+    Queue,
     Spent,
     TokenBudget,
     check_budget,
 )
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.store import Followable, MemoryStore, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings

@@ -9,7 +9,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.budget import Spent
+from runapi_mcp.generations.admission import Spent
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION

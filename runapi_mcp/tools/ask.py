@@ -375,15 +375,15 @@ def _write_all(
 
 
 def _write(parameters: JsonObject, dialect: DialectName, where: str) -> tuple[JsonObject, tuple[str, ...]]:
-    from runapi_mcp.wire.schema import rewritten
     from runapi_mcp.wire.schema.narrow import TooWide, narrow
     from runapi_mcp.wire.schema.read import Faulty, read_schema
+    from runapi_mcp.wire.schema.write import rewrite_schema
 
     if parameters.get("type", "object") == "object" and not Function("", "", parameters).takes_arguments:
         return {}, ()
     try:
         reading = read_schema(parameters)
-        written = rewritten(reading.schema).schema
+        written = rewrite_schema(reading.schema).schema
         narrowed = narrow(written) if dialect == "chat" else written
     except Faulty as faulty:
         raise faulty.at(where) from None

@@ -148,4 +148,6 @@ def job_for(
         check_effort(call.model, call.effort)
     dialect = choose_dialect(call.model, needs, run.settings.dialect)
     arguments: JsonObject = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_CONTROL)
+    if run.remark:
+        notices = (*notices, run.remark)
     return Job(tool, arguments, call, dialect, run.owner, notices, question=_QUESTION)

@@ -115,7 +115,7 @@ def test_an_error_goes_to_stderr(run: Run, sim: Simulator) -> None:
         (("ask", "--model", "a/b", "x"), "model"),
         (("ask", "--file", "gone.txt", "x"), "gone.txt does not exist"),
         (("extract", "--schema", "gone.json", "-"), "gone.json"),
-        (("completion", "tcsh"), "bash, zsh, fish"),
+        (("completion", "elvish"), "bash, zsh, fish"),
         (("install",), "which host? One of claude-desktop"),
     ],
 )

@@ -27,7 +27,7 @@ from mcp_types import (
 )
 from messages import INITIALIZE, INITIALIZED, Message, lines
 
-from runapi_mcp.transports.open_calls import MAX_OPEN_CALLS
+from runapi_mcp.transports.messages import MAX_OPEN_CALLS
 from runapi_mcp.transports.stdio.serve import serve_stdio
 from transports.echo_server import server
 from transports.stdio_host import SERVER, Host, call, request, text_of, wait_for

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio.client import Pipeline
 
 from runapi_mcp.errors import TooManyCalls
-from runapi_mcp.generations.budget import LocalTokenBudget, utc_today
+from runapi_mcp.generations.admission import LocalTokenBudget, utc_today
 from runapi_mcp.generations.fleet.link import (
     LONGER,
     PLACE,

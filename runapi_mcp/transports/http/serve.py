@@ -14,6 +14,9 @@ import anyio
 import uvicorn
 from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -22,14 +25,25 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.http.app import web_app
-from runapi_mcp.transports.http.auth import Auth, CallersKeys
+from runapi_mcp.transports.http.auth import (
+    Auth,
+    CallersKeys,
+    FailedLogins,
+    credentials_advice,
+    open_auth,
+)
+from runapi_mcp.transports.http.bodies import Bodies
 from runapi_mcp.transports.http.connections import Connections
+from runapi_mcp.transports.http.exchange import McpEndpoint
+from runapi_mcp.transports.http.front import MCP_PATH, Front
+from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.readiness import Readiness, write_start_line
+from runapi_mcp.transports.http.sessions import IDLE_SECONDS
 from runapi_mcp.transports.http.shutdown import Shutdown
+from runapi_mcp.transports.http.sse import sse_routes
 from runapi_mcp.transports.http.tokens import TokenFile
-from runapi_mcp.transports.shutdown import ignore_signals, signals_received
+from runapi_mcp.transports.process_exit import ignore_signals, signals_received
 from runapi_mcp.watched import Watched
 
 KEEP_ALIVE_SECONDS: Final = 30
@@ -246,3 +260,49 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+# ---------------------------------------------------------------- the app
+
+
+@asynccontextmanager
+async def web_app(
+    app: App,
+    server: Server[Any],
+    options: HttpOptions,
+    auth: Auth | None,
+    *,
+    connections: Connections,
+    shutdown: Shutdown,
+) -> AsyncIterator[ASGIApp]:
+    """Give the ASGI app over `server`: /mcp for both eras, /sse for older clients, and the probes.
+
+    A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
+    (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
+    last as long as the block.
+    """
+    server.middleware.append(shutdown.count)
+    readiness, failed = Readiness(app, auth, options.ready_grace), FailedLogins()
+    metrics = metrics_of(shutdown, app.generations, failed)
+    if metrics is not None:
+        server.middleware.append(metrics.count)
+    # Never json_response: it drops progress, and a closed connection would not cancel.
+    sessions = StreamableHTTPSessionManager(
+        server,
+        stateless=options.stateless,
+        session_idle_timeout=IDLE_SECONDS,
+        max_request_body_size=options.max_body,
+        max_sessions=None,  # they are counted by whose they are
+    )
+    bodies = Bodies(options, app.generations.memory)
+    endpoint = McpEndpoint(sessions.asgi_app, options, bodies, shutdown)
+    if isinstance(auth, TokenFile):
+        auth.on_revoked.append(endpoint.end_sessions)
+    async with sessions.run(), open_auth(auth, failed) as way:
+        routes = [
+            Route(MCP_PATH, endpoint, methods=["GET", "POST", "DELETE"], middleware=way.middleware),
+            *sse_routes(server, options, bodies, shutdown, way.middleware),
+            *probe_routes(shutdown, readiness, metrics),
+            *way.routes,
+        ]
+        yield Front(Starlette(routes=routes), options, connections, shutdown, credentials_advice(auth))
