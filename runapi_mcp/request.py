@@ -8,7 +8,7 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.generations.budget import Spent
+from runapi_mcp.generations.admission import Spent
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
@@ -72,6 +72,8 @@ class Run:
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.settings = settings
+        self.remark = ""
+        """What must be said of how the arguments were taken; it stays with a generation that goes on."""
         self._upstream = upstream
         self._generations = generations
         self._caller = caller

@@ -27,7 +27,7 @@ def add_history(commands: Subparsers) -> None:
         "history",
         "list what was asked on this machine, show an answer, or remove all",
         takes="[OPTIONS] [HANDLE]",
-        examples=["runapi-mcp history", "runapi-mcp history g_EXAMPLE", "runapi-mcp history --clear"],
+        examples=["runapi-mcp history", "runapi-mcp history --clear"],
         description="Lists the questions of a day, here and of your hosts, with the handles by which ask "
         "--from, search --from and get_result go on from them.",
     )
@@ -150,7 +150,7 @@ def _list(rows: list[Row], around: Surroundings, *, as_json: bool) -> None:
 
 
 def _show(found: "Replica", around: Surroundings, *, as_json: bool) -> None:
-    from runapi_mcp.cli.screen import printable
+    from runapi_mcp.cli.outlet import printable
 
     row, view = row_of(found), found.view()
     if as_json:

@@ -21,17 +21,17 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
-from runapi_mcp.generations.budget import (
+from runapi_mcp.generations.admission import (
     Ledger,
     LocalTokenBudget,
     MemoryBudget,
+    Queue,
     Spent,
     TokenBudget,
     check_budget,
 )
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
@@ -71,6 +71,7 @@ class Generations:
 
     Attributes:
         memory: The bytes that callers hold; whoever reads what callers send may count it there, too.
+        settled: Told each generation that has ended, and what it came to.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Generations:
     ) -> None:
         self.memory = MemoryBudget(settings.memory_bytes)
         self.memory.reclaim = self._make_room
+        self.settled: list[Callable[[Job, Receipt], None]] = []
         self._on_begin = on_begin
         self._upstream = upstream
         self._settings = settings
@@ -149,6 +151,15 @@ class Generations:
         """Return the generation behind a handle; see :meth:`Store.find`."""
         return await self._store.find(handle, owner)
 
+    async def store_away(self) -> float:
+        """Return for how many seconds the store has not answered; see :meth:`Store.away`."""
+        return await self._store.away()
+
+    @property
+    def store_up(self) -> bool:
+        """Whether the store answered last."""
+        return self._store.up
+
     def spent(self, owner: str) -> Spent:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
@@ -178,6 +189,8 @@ class Generations:
         self._make_room()
         receipt, owner = generation.receipt, generation.job.owner
         _log_end(generation, receipt)
+        for tell in self.settled:
+            tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
             self._budget.use(owner, all_tokens(receipt.tokens))
@@ -260,11 +273,12 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     tokens = facts.pop("tokens") or {}
     logs.info(
         "generation",
+        principal=logs.principal(generation.job.owner),
         generation=logs.shortened(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
-        **{f"tokens_{name}": count for name, count in tokens.items()},
+        **logs.tokens(tokens),
     )
     logs.content(
         "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text

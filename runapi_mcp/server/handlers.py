@@ -4,9 +4,11 @@ The SDK's high-level server drops unknown arguments without a word and writes it
 lowlevel one it is.
 """
 
+import base64
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any, Final
 
 import mcp_types as types
@@ -29,12 +31,16 @@ from runapi_mcp.server.boundary import (
     logged,
     rendered,
 )
-from runapi_mcp.server.listing import icon, listed_tools, without_icons
+from runapi_mcp.server.listing import listed_tools
 from runapi_mcp.server.prompts import completed, listed_prompts, written
 from runapi_mcp.server.resources import listed_resources, listed_templates, read
 from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
 from runapi_mcp.tools import TOOLS, Args, Tool, taught
 from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
+
+__all__ = ["App", "build_server", "opened"]
+
+LOGO = files("runapi_mcp") / "assets" / "logo.svg"
 
 
 class Handlers:
@@ -65,7 +71,7 @@ class Handlers:
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
-        with logged(tool.name, ctx.request_id, arguments) as entry:
+        with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
                     return await self._called(tool, arguments, ctx, entry)
@@ -78,9 +84,11 @@ class Handlers:
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
         run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
-        args, ignored = _read(tool, arguments)
+        args, run.remark = _read(tool, arguments)
         await run.begin(tool.opening)
-        reply = (await tool.perform(args, run)).saying(ignored)
+        reply = await tool.perform(args, run)
+        if run.remark not in reply.notes:
+            reply = reply.saying(run.remark)
         await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declares_tasks(ctx):
@@ -147,7 +155,25 @@ async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) 
     return await call_next(ctx)
 
 
-__all__ = ["App", "build_server", "opened"]
+def icon() -> types.Icon:
+    """Return our logo as a data URI: hosts show it without fetching anything."""
+    encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
+    return types.Icon(src=f"data:image/svg+xml;base64,{encoded}", mime_type="image/svg+xml", sizes=["any"])
+
+
+async def without_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Keep the icon out of every result but the introduction (middleware).
+
+    From 2026-07-28 on the SDK stamps each result with who made it; the icon there would weigh more
+    than many answers.
+    """
+    result = await call_next(ctx)
+    if ctx.method != "server/discover" and isinstance(result, dict):
+        meta = result.get("_meta")
+        stamp = meta.get(types.SERVER_INFO_META_KEY) if isinstance(meta, Mapping) else None
+        if isinstance(stamp, dict):
+            stamp.pop("icons", None)
+    return result
 
 
 def write_instructions(tools: Iterable[Tool[Any]]) -> str:

@@ -161,12 +161,6 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _REFERENCE = re.compile(
-    r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>|\[.*\]"
-    r"|your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)"
-    r"|changeme|replace[-_ ]?me|placeholder",
-    re.IGNORECASE | re.DOTALL,
-)
-_REFERENCE = re.compile(
     r"\$\{[^}]*\}|\{env:[^}]*\}|\{\{[^}]*\}\}|(?:^|[/\\,])(?:%[A-Za-z_]\w*%|\$[A-Za-z_]\w*)|:\$[A-Z][A-Z0-9_]{2,}@"
 )
 _QUOTES = "\"'`“”‘’"

@@ -184,7 +184,10 @@ class Settings:
         "share, as redis://HOST:PORT/DB; over stdio a folder of this user's by default.",
     )
     log: LogLevel = _option(
-        "RUNAPI_MCP_LOG", OneOf("off", "info", "debug"), "off", "Log to stderr, as JSON lines."
+        "RUNAPI_MCP_LOG",
+        OneOf("off", "info", "debug"),
+        "off",
+        "Log to stderr, as JSON lines; over HTTP: info.",
     )
     log_content: bool = _option(
         "RUNAPI_MCP_LOG_CONTENT", read_switch, default=False, about="Let debug logs hold prompts and answers."

@@ -34,6 +34,7 @@ from runapi_mcp.tools.arguments import (
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -375,15 +376,15 @@ def _write_all(
 
 
 def _write(parameters: JsonObject, dialect: DialectName, where: str) -> tuple[JsonObject, tuple[str, ...]]:
-    from runapi_mcp.wire.schema import rewritten
     from runapi_mcp.wire.schema.narrow import TooWide, narrow
     from runapi_mcp.wire.schema.read import Faulty, read_schema
+    from runapi_mcp.wire.schema.write import rewrite_schema
 
     if parameters.get("type", "object") == "object" and not Function("", "", parameters).takes_arguments:
         return {}, ()
     try:
         reading = read_schema(parameters)
-        written = rewritten(reading.schema).schema
+        written = rewrite_schema(reading.schema).schema
         narrowed = narrow(written) if dialect == "chat" else written
     except Faulty as faulty:
         raise faulty.at(where) from None
@@ -526,7 +527,8 @@ def _thoughts(view: View) -> str:
 def _told(calls: list[JsonObject]) -> str:
     if not calls:
         return ""
-    return f"The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}"
+    shown = escape_unseen(json.dumps(calls, ensure_ascii=False))
+    return f"The model asks for these functions to be run:\n{shown}"
 
 
 ASK = Tool(

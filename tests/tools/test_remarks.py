@@ -14,7 +14,7 @@ from runapi_mcp.wire.types import Failure, Finish, TextDelta
 async def said(*steps: Step, functions: bool = False) -> str:
     async with bench(steps) as made:
         view = (await made.ended(offering() if functions else job())).view()
-    return Paged(view, view.answer.text, Page(40_000)).reply().text.strip("[]")
+    return " ".join(Paged(view, view.answer.text, Page(40_000)).reply("").said)
 
 
 async def test_a_partial_answer_can_be_continued() -> None:
@@ -80,4 +80,4 @@ async def test_the_time_that_it_has_run_is_never_told_longer_than_it_was(seconds
     async with bench([TextDelta("Half"), CUT]) as made:
         view = (await made.ended(job())).view()
     running = replace(view, status="running", error=None, receipt=replace(view.receipt, seconds=seconds))
-    assert f"Still running after {said}. " in Paged(running, "Half", Page(40_000)).reply().text
+    assert f"Still running after {said}. " in Paged(running, "Half", Page(40_000)).reply("Half").text

@@ -59,6 +59,15 @@ class MemoryStore:
         owed = [g for g in self._kept.values() if g.job.owner == owner and (g.owed or g.status == "running")]
         return [g.handle for g in sorted(owed, key=lambda g: g.status == "running")]
 
+    @property
+    def up(self) -> bool:
+        """Always; see :attr:`Store.up`."""
+        return True
+
+    async def away(self) -> float:
+        """Return 0: nothing is shared; see :meth:`Store.away`."""
+        return 0.0
+
     def make_room(self, most_bytes: int | None = None) -> None:
         """Drop what has expired, then finished ones until the rest is within bounds.
 

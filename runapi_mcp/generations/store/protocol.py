@@ -92,6 +92,13 @@ class Store(Protocol):
     def owed(self, owner: str) -> Sequence[str]:
         """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
 
+    @property
+    def up(self) -> bool:
+        """Whether what it shares generations through answered last."""
+
+    async def away(self) -> float:
+        """Return for how many seconds what it shares generations through has not answered; 0 if it does."""
+
     def make_room(self, most_bytes: int | None = None) -> None:
         """Let go of what need not be kept any longer; called whenever a generation has ended.
 
@@ -348,6 +355,10 @@ class Engine(Protocol):
     keep_seconds: float
     patience: float
     pushes: bool
+
+    @property
+    def away(self) -> float:
+        """For how many seconds no call got through; 0 if the last one did."""
 
     def name(self, *parts: str) -> str:
         """Return a name that only who knows all parts can make, and that tells none of them."""

@@ -87,7 +87,7 @@ class RedisEngine:
         self.keep_seconds = keep_seconds
         self._clock = clock
         self._down_until = 0.0
-        self._up = True
+        self._lost_at: float | None = None
         self._pool = BlockingConnectionPool.from_url(
             url.get_secret_value(),
             max_connections=_CONNECTIONS,
@@ -100,6 +100,12 @@ class RedisEngine:
             encoding_errors="surrogatepass",
         )
         self._redis = Redis(connection_pool=self._pool)
+
+    @property
+    def away(self) -> float:
+        """For how many seconds no call got through; 0 if the last one did."""
+        # Never 0 while it is away, however coarse the clock is.
+        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
 
     def name(self, *parts: str) -> str:
         """Return a name that tells none of its parts."""
@@ -155,16 +161,16 @@ class RedisEngine:
         except (RedisError, OSError, TimeoutError) as error:
             self._lost(error)
             raise Down(AWAY) from None
-        if not self._up:
+        if self._lost_at is not None:
             logger.warning("Redis is back.")
-        self._up, self._down_until = True, 0.0
+        self._lost_at, self._down_until = None, 0.0
         return answer
 
     def _lost(self, error: Exception) -> None:
-        if self._up:
+        if self._lost_at is None:
+            self._lost_at = self._clock()
             # The class alone: a message may hold the address, and with it a password.
             logger.warning("Redis cannot be reached (%s); generations are local only.", type(error).__name__)
-        self._up = False
         self._down_until = self._clock() + _PAUSE
 
 

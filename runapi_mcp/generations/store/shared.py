@@ -120,6 +120,17 @@ class SharedStore:
         """Return the handles of what this process keeps until it is fetched; see :meth:`Store.owed`."""
         return self._memory.owed(owner)
 
+    @property
+    def up(self) -> bool:
+        """Whether the engine answered last; see :attr:`Store.up`."""
+        return not self._engine.away
+
+    async def away(self) -> float:
+        """Return for how many seconds the engine has not answered; asks it now. See :meth:`Store.away`."""
+        with suppress(Down):
+            await self._engine.run(Held("anything"))
+        return self._engine.away
+
     def make_room(self, most_bytes: int | None = None) -> None:
         """Let go of what need not be kept here any longer; see :meth:`Store.make_room`."""
         self._memory.make_room(most_bytes)

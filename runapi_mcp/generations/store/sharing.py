@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from runapi_mcp.errors import TooManyCalls
-from runapi_mcp.generations.budget import LocalTokenBudget, utc_today
+from runapi_mcp.generations.admission import LocalTokenBudget, utc_today
 from runapi_mcp.generations.store.protocol import Down, Engine, Get, Held, Hold, Join, Leave, Op, Put
 from runapi_mcp.signalling import Signal
 from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing

@@ -126,7 +126,7 @@ class SqliteEngine:
         self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._down_until = 0.0
-        self._up = True
+        self._lost_at: float | None = None
         self._off = False
         # The thread's alone:
         self._file: sqlite3.Connection | None = None
@@ -135,6 +135,11 @@ class SqliteEngine:
         self._mark: Mark | None = None
 
     # ------------------------------------------------------------ Engine
+
+    @property
+    def away(self) -> float:
+        """For how many seconds it could not be used; 0 if it can, or where nothing is to be kept."""
+        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
 
     def name(self, *parts: str) -> str:
         """Return a name that tells none of its parts; of another base URL or key it is another."""
@@ -208,9 +213,9 @@ class SqliteEngine:
         await step.done.wait()
         if step.error is not None:
             raise self._lost(step.error) from None
-        if not self._up:
+        if self._lost_at is not None:
             logger.warning("The store on this machine can be used again.")
-        self._up, self._down_until = True, 0.0
+        self._lost_at, self._down_until = None, 0.0
         return step.answer
 
     def _work(self) -> None:
@@ -250,9 +255,9 @@ class SqliteEngine:
         if _code_of(error) is None and not isinstance(error, OSError):
             return error
         busy = _code_of(error) in _BUSY
-        if self._up and not busy:
+        if self._lost_at is None and not busy:
+            self._lost_at = self._clock()
             logger.warning("The store on this machine cannot be used now: %s.", error)
-        self._up = self._up and busy
         self._down_until = self._clock() + (_BUSY_PAUSE if busy else _PAUSE)
         return Down(AWAY)
 

@@ -18,17 +18,15 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.messages import Refused, encode, progress_key
-from runapi_mcp.transports.open_calls import OpenCalls
-from runapi_mcp.transports.shutdown import (
+from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
+from runapi_mcp.transports.process_exit import (
     ignore_signals,
     leave_at_the_latest,
     leaving_even_if_stuck,
     signals_received,
 )
-from runapi_mcp.transports.stdio.inbox import Inbound, Inbox
-from runapi_mcp.transports.stdio.outbox import Outbox
 from runapi_mcp.transports.stdio.pipes import claim_stdio, read_chunks
+from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox
 
 LifespanT = TypeVar("LifespanT")
 
