@@ -32,7 +32,8 @@ from runapi_mcp.generations.admission import (
 )
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.store import Followable, MemoryStore, Store
+from runapi_mcp.generations.store.memory import MemoryStore
+from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -62,6 +63,7 @@ __all__ = [
 _LARGE: Final = 65_536
 """Bytes of a question that are too many to be read on the event loop."""
 _MOST_NAMED: Final = 5
+_STOPPED: Final = "This server was stopped."
 
 
 class Generations:
@@ -104,6 +106,9 @@ class Generations:
             try:
                 yield self
             finally:
+                for generation in tuple(self._live):
+                    if generation.fold.characters:  # what there is stays readable, and can be resumed
+                        generation.interrupt(ServerLeft(_STOPPED))
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
@@ -170,7 +175,7 @@ class Generations:
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
-            generation.interrupt(ServerLeft("This server was stopped."))
+            generation.interrupt(ServerLeft(_STOPPED))
 
     async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
         deadline = self._settings.deadline
