@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
@@ -60,8 +60,8 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         if args.cancel:
             await generation.stop()
         if args.resume:
-            job, course = _resumed(generation, starters)
-            view, joined = await run.generate(job, course=course, wait=args.wait_seconds)
+            job, policy = _resumed(generation, starters)
+            view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds)
         else:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
@@ -85,8 +85,8 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     )
 
 
-def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple[Job, Course]:
-    """Return the job that continues a partial generation from its text, and the course it takes.
+def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple[Job, Policy]:
+    """Return the job that continues a partial generation from its text, and its policy.
 
     Raises:
         InputError: It is still running, complete, or has no text to continue from.
@@ -105,6 +105,6 @@ def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple
     call = view.job.call
     # A resume of a resume continues the question itself, not the request to go on.
     asked = replace(call, turns=call.turns[:-2]) if view.job.begin else call
-    course = starters[view.job.tool].course(replace(view.job, call=asked))
+    policy = starters[view.job.tool].policy(replace(view.job, call=asked))
     begin = shorten_loops(view.answer.text, told=False)
-    return replace(view.job, call=asked.continued(begin), begin=begin), course
+    return replace(view.job, call=asked.continued(begin), begin=begin), policy
