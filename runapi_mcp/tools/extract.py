@@ -148,7 +148,15 @@ def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject
     if found.exact:
         content["exact_numbers"] = found.exact
     content |= facts | _checked(view, found.unchecked)
-    return paged.reply(paged.shown, also=[*said, *_doubt(found.unchecked)], content=content)
+    said += [*_doubt(found.unchecked), *_closed_early(view)]
+    return paged.reply(paged.shown, also=said, content=content)
+
+
+def _closed_early(view: View) -> Iterator[str]:
+    """Yield that a model which could not stop was not waited for, if that is so."""
+    finish = view.answer.finish
+    if view.status == "complete" and finish is not None and not finish.raw:
+        yield "After the JSON came only white space, so the stream was closed; not all tokens were counted."
 
 
 def _listed(view: View, found: "Verdict", page: Page) -> Reply:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runapi_mcp.generations.values import Evidence
 from runapi_mcp.progress import HEARTBEAT, LINE_CHARS, Cadence, progress_line
+from runapi_mcp.unseen import remove_unseen
 
 EVIDENCE = Evidence(
     phase="writing",
@@ -140,4 +141,5 @@ def test_a_stalled_upstream_looks_different_from_a_thinking_one() -> None:
 def test_a_line_is_one_printable_line_of_at_most_200_characters(evidence: Evidence) -> None:
     line = progress_line(evidence)
     assert 0 < len(line) <= LINE_CHARS == 200
-    assert line.isprintable()
+    assert line.splitlines() == [line]
+    assert remove_unseen(line) == line
