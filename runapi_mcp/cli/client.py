@@ -20,7 +20,7 @@ from runapi_mcp.generations.values import View
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
-from runapi_mcp.tools import TOOLS, Reply, taught
+from runapi_mcp.tools import TOOLS, Reply, teach
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import JsonObject
 
@@ -121,7 +121,7 @@ async def _reply(question: Question, run: Run) -> Reply:
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
-        raise taught(error, tool.args) from None
+        raise teach(error, tool.args) from None
     return await tool.perform(args, run)
 
 

@@ -31,7 +31,7 @@ from runapi_mcp.generations.admission import (
     check_budget,
 )
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.policy import PLAIN, Course, Plain
+from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
@@ -41,7 +41,6 @@ from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
-    "Course",
     "Evidence",
     "Followable",
     "Generation",
@@ -51,6 +50,7 @@ __all__ = [
     "MemoryBudget",
     "MemoryStore",
     "Plain",
+    "Policy",
     "Receipt",
     "Spent",
     "Status",
@@ -112,7 +112,7 @@ class Generations:
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, course: Course = PLAIN, fresh: bool = False
+        self, job: Job, *, key: SecretStr, patience: float, policy: Policy = PLAIN, fresh: bool = False
     ) -> tuple[Followable, bool]:
         """Start a generation, which waits for its turn if too many run, or join one of the same job.
 
@@ -132,7 +132,7 @@ class Generations:
             return same, True
         await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = self._admit(job, course)
+            generation = self._admit(job, policy)
             kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
@@ -228,7 +228,7 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    def _admit(self, job: Job, course: Course) -> Generation:
+    def _admit(self, job: Job, policy: Policy) -> Generation:
         """Return a generation that has room for its question.
 
         Raises:
@@ -238,7 +238,7 @@ class Generations:
             return Generation(
                 job,
                 self._clock,
-                course=course,
+                policy=policy,
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
@@ -274,12 +274,10 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     logs.info(
         "generation",
         principal=logs.principal(generation.job.owner),
-        generation=logs.shortened(generation.handle),
+        generation=logs.shorten(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
         **logs.tokens(tokens),
     )
-    logs.content(
-        "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text
-    )
+    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.partial().text)

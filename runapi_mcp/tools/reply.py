@@ -142,7 +142,7 @@ class Paged:
         return facts
 
 
-def failed(view: View) -> Reply:
+def tell_failure(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
     error = explain_failure(view) or RunapiError("The generation was cancelled before anything was written.")
     return Reply(
@@ -231,7 +231,7 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
     match view.status:
         case "cancelled":
             return phrases.cancelled
-        case "partial" | "failed" if view.error is not None:
+        case "partial" | "tell_failure" if view.error is not None:
             return str(phrases.explain(view))
         case "partial" if finish is not None and finish.reason == "length":
             return f"the output limit was reached ({phrases.output_limit}, or the model's own)."

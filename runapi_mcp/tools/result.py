@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import reattach
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
@@ -61,8 +61,8 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         if args.cancel:
             await generation.stop()
         if args.resume:
-            job, course = await _resumed(generation, starters, run)
-            view, joined = await run.generate(job, course=course, wait=args.wait_seconds)
+            job, policy = await _resumed(generation, starters, run)
+            view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds)
         else:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
@@ -86,8 +86,8 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     )
 
 
-async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Course]:
-    """Return the job that continues a partial generation from its text, and the course it takes.
+async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Policy]:
+    """Return the job that continues a partial generation from its text, and its policy.
 
     Raises:
         InputError: It is still running, complete, has no text to continue from, or a file of it is gone.
@@ -109,7 +109,7 @@ async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], ru
         call.turns[:-2] if view.job.begin else call.turns, (), await run.reading()
     )
     asked = replace(call, turns=turns)
-    course = starters[view.job.tool].course(replace(view.job, call=asked))
+    policy = starters[view.job.tool].policy(replace(view.job, call=asked))
     begin = shorten_loops(view.answer.text, told=False)
     job = replace(view.job, call=asked.continued(begin), begin=begin)
-    return replace(job, notices=(*job.notices, *notices)), course
+    return replace(job, notices=(*job.notices, *notices)), policy
