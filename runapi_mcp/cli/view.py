@@ -70,7 +70,7 @@ def _sources(structured: JsonObject) -> str:
     """Return the sources of a search, a line each."""
     listed: Any = structured.get("sources", [])
     return "\n".join(
-        f"[{source['number']}] {source['title']} - {source['url']}{_REDIRECT if source['redirect'] else ''}"
+        f"[{source['number']}] {source['title']} - {source['url']}{_REDIRECT * source.get('redirect', False)}"
         for source in listed
     )
 
