@@ -43,7 +43,7 @@ class ResultArgs(Args):
     ]
     wait_seconds: WaitSeconds | None = None
     offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
-    cancel: bool = Field(default=False, description="Stop it and return what there is.")
+    cancel: bool = Field(default=False, description="Stop it; return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
 
     @model_validator(mode="after")
