@@ -105,7 +105,7 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
     logs.configure(settings, around.err)
     screen = screen_for(around.out, around.err, around.env, quiet=given.json)
     keyring = own_key(settings, around.env, PERSON_SECONDS)
-    outcome = anyio.run(perform, question, settings, screen.show, keyring)
+    outcome = anyio.run(perform, question, settings, screen.show, keyring, around.env)
     if given.json:
         around.say_json(json.dumps(as_json(outcome), ensure_ascii=False, indent=2))
         return EXIT_CODES[outcome.ending]
