@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runapi_mcp.cli.client import Question
     from runapi_mcp.wire.types import JsonValue
 
+_FETCH_SECONDS: Final = 15.0
 _CLASS: Final = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*")
 
 
@@ -209,18 +210,39 @@ def _is_given(value: object) -> bool:
 
 
 def _json(named: str) -> "JsonValue":
-    """Return the JSON that is in a file, or that was typed itself.
+    """Return the JSON that is in a file or behind a URL, or that was typed itself.
 
     Raises:
         InputError: It is none.
     """
     if named.lstrip().startswith(("{", "[")):
         return _parsed(named.encode(), "What was typed")
+    if named.startswith(("https://", "http://")):
+        return _parsed(_fetched(named), named)
     try:
         return _parsed(_content(Path(named).expanduser()), named)
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{named} cannot be read ({why}).", advice="") from None
+
+
+def _fetched(url: str) -> bytes:
+    """Return what is behind a URL that a person named; no key goes there.
+
+    Raises:
+        InputError: It cannot be had, or is too much.
+    """
+    from http.client import HTTPException
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=_FETCH_SECONDS) as response:  # noqa: S310  # http or https, as was looked at
+            content: bytes = response.read(MOST_BYTES + 1)
+    except (OSError, ValueError, HTTPException) as error:
+        raise InputError(f"{url} cannot be read ({one_line(str(error), 200)}).", advice="") from None
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{url} cannot be read as JSON (it has more than {MOST_BYTES // 1_000_000} MB).")
+    return content
 
 
 def _parsed(content: bytes, what: str) -> "JsonValue":

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeAlias, TypeVar
 
 from runapi_mcp.cli.outlet import printable
@@ -133,6 +134,9 @@ class Parser(argparse.ArgumentParser):
             setattr(given, self._words, [*getattr(given, self._words), *left])
         elif unknown is None:
             self.error(f"{left[0]!r} is one word too many.")
+        elif Path(unknown).exists():
+            # A glob catches such names, and nobody typed them.
+            self.error(f"{unknown} is taken for a flag; for the file write ./{unknown}")
         else:
             name = unknown.partition("=")[0]
             self.error(f"there is no {name[:40]} here.{_meant(name, self.names)}")

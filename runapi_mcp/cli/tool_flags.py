@@ -47,7 +47,7 @@ _SPELLINGS: Final[Mapping[str, Spelling]] = {
     "schema": Spelling(
         ("-s", "--schema"),
         "FILE",
-        "JSON Schema of the result: a file, - for stdin, the JSON itself, or pydantic's module:Class",
+        "JSON Schema of the result: a file or URL, - for stdin, the JSON, or pydantic's module:Class",
     ),
     "reasoning_effort": Spelling(("--effort",)),
     "include_thoughts": Spelling(("--thoughts",)),
