@@ -14,9 +14,10 @@ from runapi_mcp.cli.screen import Watch
 from runapi_mcp.errors import InputError, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
+from runapi_mcp.generations.policy import PLAIN, Course, shorten_loops
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
-from runapi_mcp.generations.values import View
+from runapi_mcp.generations.values import Job, View
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
@@ -34,11 +35,19 @@ _LONGEST: Final = 3600.0
 
 @dataclass(frozen=True)
 class Question:
-    """What the person at the keyboard wants: a tool, its arguments, and the files they named themselves."""
+    """What the person at the keyboard wants.
+
+    Attributes:
+        tool: The tool.
+        arguments: Its arguments.
+        files: The files that they named themselves.
+        begin: What the answer starts with, if a partial one is to go on.
+    """
 
     tool: str
     arguments: JsonObject
     files: Sequence[str] = field(default=())
+    begin: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,9 @@ async def perform(
     watched = _Watched()
     upstream = Upstream(settings)
     generations = Generations(upstream, settings, on_begin=watched.begun)
-    run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)
+    roomy = _roomy(settings, question.files)
+    run = _Continuing(roomy, upstream, generations, Caller(), _untold, own_key=own_key)
+    run.begin_with = shorten_loops(question.begin, told=False)
     interrupts = _Interrupts()
     reply = Reply("Interrupted before anything came.", is_error=True)
     try:
@@ -99,6 +110,20 @@ async def perform(
     finally:
         await upstream.aclose()
     return Outcome(question, reply, "interrupted" if interrupts.count else _ending(reply), watched.view)
+
+
+class _Continuing(Run):
+    """A request whose answer may go on from a partial one."""
+
+    begin_with = ""
+
+    async def generate(
+        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
+    ) -> tuple[View, bool]:
+        """Have a job generated, from where the partial answer ends; see :meth:`Run.generate`."""
+        if begin := self.begin_with:
+            job = replace(job, call=job.call.continued(begin), begin=begin)
+        return await super().generate(job, course=course, wait=wait, fresh=fresh)
 
 
 async def _reply(question: Question, run: Run) -> Reply:

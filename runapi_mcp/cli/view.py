@@ -127,7 +127,7 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     return EXIT_CODES[outcome.ending]
 
 
-def as_json(outcome: Outcome) -> JsonObject:
+def structure(outcome: Outcome) -> JsonObject:
     """Return an outcome for programs: text, structure and receipt, whatever there is of each."""
     reply, sheet = outcome.reply, sheet_of(outcome)
     structured = {k: v for k, v in (reply.structured or {}).items() if k not in _OF_A_HANDLE}
