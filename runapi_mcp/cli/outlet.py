@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, TextIO
 
 from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
+from runapi_mcp.unseen import remove_unseen
 
 _CLOSED: Final = OSError(errno.EBADF, "it is closed")
 _SPELLED: Final = {
@@ -99,6 +100,14 @@ class Outlet:
         if self._instead is not None:
             why = error.strerror or type(error).__name__
             self._instead.write(f"runapi-mcp: stdout could not be written ({why}); this was meant for it:\n")
+
+
+def printable(text: str) -> str:
+    """Return a text as a terminal may be given it: what acts unseen is taken out, and a line end ends a line.
+
+    A carriage return alone would have the rest of the line written over what stands there.
+    """
+    return remove_unseen(text).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def plain(text: str, encoding: str) -> str:

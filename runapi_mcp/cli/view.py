@@ -10,7 +10,7 @@ from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.cli.client import Ending, Outcome
 from runapi_mcp.cli.outlet import told
 from runapi_mcp.cli.parser import Surroundings
-from runapi_mcp.cli.screen import Growing, Screen, printable
+from runapi_mcp.cli.screen import Growing, Screen
 from runapi_mcp.generations.values import View
 from runapi_mcp.tools import asked_for
 from runapi_mcp.tools.models import describe, which_for_what
@@ -113,7 +113,7 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     """
     if outcome.reply.is_error:
         screen.finish(None)
-        around.note(f"runapi-mcp: {printable(_failure(outcome))}")
+        around.note(f"runapi-mcp: {_failure(outcome)}")
         return EXIT_CODES[outcome.ending]
     sheet = sheet_of(outcome)
     if sheet.kind == "json" and not around.out.isatty():
@@ -121,7 +121,7 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     else:
         screen.finish(Growing(sheet.text, sheet.thoughts, sheet.below, sheet.kind))
     for note in _notes(outcome):
-        around.note(printable(note))
+        around.note(note)
     if around.out.isatty() and (receipt := _receipt_line(outcome)):
         around.note(receipt)
     return EXIT_CODES[outcome.ending]

@@ -67,7 +67,7 @@ def _reply(rows: list[JsonObject], source: str, note: str, run: Run) -> Reply:
         structured["note"] = note
     lines = [_line(row) for row in rows] or ["RunAPI lists no Gemini model for this key."]
     head = which_for_what(structured, "search_web")
-    return Reply("\n".join([*([f"[{note}]"] if note else []), head, *lines]), structured)
+    return Reply("\n".join([head, *lines]), structured, said=(note,) if note else ())
 
 
 def which_for_what(structured: JsonObject, search: str) -> str:

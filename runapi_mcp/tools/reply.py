@@ -59,22 +59,25 @@ class Paged:
 
     def reply(
         self,
-        *blocks: str,
+        body: str,
+        *,
+        listed: str = "",
         also: Sequence[str] = (),
         content: JsonObject | None = None,
         is_error: bool = False,
     ) -> Reply:
-        """Return a reply of blocks of text and a last line of what must be said.
+        """Return a reply of what the generation gives, what is listed beside it, and what must be said.
 
         Args:
-            blocks: Those that are empty are left out.
+            body: What it gives.
+            listed: What this server lists beside it.
             also: What the tool itself must say, a sentence or two each.
             content: The structured half, if there is one; the state of the generation is added.
-            is_error: Whether it is an error, which says all in its blocks.
+            is_error: Whether it is an error, which says all in what is listed.
         """
-        said = [] if is_error else [*also, *self._asides(), *self._remarks()]
+        said = () if is_error else (*also, *self._asides(), *self._remarks())
         return Reply(
-            "\n\n".join(block for block in (*blocks, _bracketed(said)) if block),
+            body,
             None if content is None else self._state(said) | content,
             is_error,
             receipt=self.view.receipt,
@@ -82,6 +85,8 @@ class Paged:
             more=self.next_offset is not None,
             answer=self.text,
             notes=(*also, *self._asides()),
+            listed=listed,
+            said=said,
         )
 
     @cached_property
@@ -125,7 +130,7 @@ class Paged:
         if view.note and (view.status != "complete" or more is not None):
             yield view.note
 
-    def _state(self, said: list[str]) -> JsonObject:
+    def _state(self, said: Sequence[str]) -> JsonObject:
         """Return what a structured result says of the generation, beside its content."""
         facts: JsonObject = {"status": self.view.status}
         if self.view.status != "complete" or self.next_offset is not None:
@@ -277,8 +282,3 @@ def _way_on(view: View) -> str:
 def _at_least(seconds: float) -> str:
     """Return a time in few digits, never longer than it was."""
     return f"{floor(seconds)}" if seconds >= 10 else f"{floor(seconds * 10) / 10:g}"
-
-
-def _bracketed(sentences: Sequence[str]) -> str:
-    """Return sentences as one bracketed line, or nothing."""
-    return f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in sentences)}]" if sentences else ""
