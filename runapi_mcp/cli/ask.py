@@ -92,6 +92,13 @@ def _add_json(parser: Parser) -> None:
 
 
 def _tool(given: argparse.Namespace, around: Surroundings) -> int:
+    from importlib import import_module
+
+    from runapi_mcp.boot.prologue import quick_imports
+
+    # A person waits for the first word: without the collector and httpx's own command line it comes sooner.
+    with quick_imports():
+        import_module("runapi_mcp.cli.view")
     return answer(question_of(given, around), around, as_json=given.json)
 
 
