@@ -33,6 +33,7 @@ from runapi_mcp.generations.admission import (
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Course, Plain
 from runapi_mcp.generations.store import Followable, MemoryStore, Store
+from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -79,6 +80,7 @@ class Generations:
         *,
         store: Store | None = None,
         budget: TokenBudget | None = None,
+        days: DayBook | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -94,6 +96,7 @@ class Generations:
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
+        self._days = days or LocalDayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -159,6 +162,10 @@ class Generations:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
 
+    async def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, of one principal or all; see :class:`DayBook`."""
+        return await self._days.rows(days, owner)
+
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
         if generation.status == "running":
@@ -188,9 +195,11 @@ class Generations:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
+            self._days.add(generation.job, receipt)
             self._budget.use(owner, all_tokens(receipt.tokens))
             assert self._tasks is not None, "only an open one runs any"
             self._tasks.start_soon(self._budget.share)
+            self._tasks.start_soon(self._days.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))

@@ -36,6 +36,7 @@ from runapi_mcp.transports.http.bodies import Bodies
 from runapi_mcp.transports.http.connections import Connections
 from runapi_mcp.transports.http.exchange import McpEndpoint
 from runapi_mcp.transports.http.front import MCP_PATH, Front
+from runapi_mcp.transports.http.joining import page_routes
 from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.readiness import Readiness, write_start_line
@@ -275,7 +276,7 @@ async def web_app(
     connections: Connections,
     shutdown: Shutdown,
 ) -> AsyncIterator[ASGIApp]:
-    """Give the ASGI app over `server`: /mcp for both eras, /sse for older clients, and the probes.
+    """Give the ASGI app over `server`: /mcp for both eras, /sse for older clients, probes, a page.
 
     A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
     (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
@@ -303,6 +304,7 @@ async def web_app(
             Route(MCP_PATH, endpoint, methods=["GET", "POST", "DELETE"], middleware=way.middleware),
             *sse_routes(server, options, bodies, shutdown, way.middleware),
             *probe_routes(shutdown, readiness, metrics),
+            *page_routes(auth),
             *way.routes,
         ]
         yield Front(Starlette(routes=routes), options, connections, shutdown, credentials_advice(auth))
