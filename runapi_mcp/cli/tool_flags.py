@@ -77,8 +77,11 @@ def add_arguments(parser: Parser, tool: str, *, operand: str, required: Sequence
 def _properties(tool: str) -> Mapping[str, Any]:
     """Return the JSON Schema of each argument of a tool."""
     with open(MANIFEST, encoding="utf-8") as file:  # noqa: PTH123  # as the prologue reads it
-        listed = json.load(file)["answers"][MODERN]["tools/list"]["tools"]
-    return {each["name"]: each["inputSchema"].get("properties", {}) for each in listed}[tool]
+        listed: list[dict[str, Any]] = json.load(file)["answers"][MODERN]["tools/list"]["tools"]
+    named: dict[str, Mapping[str, Any]] = {
+        each["name"]: each["inputSchema"].get("properties", {}) for each in listed
+    }
+    return named[tool]
 
 
 def _add(parser: Parser, name: str, schema: Mapping[str, Any], *, needed: bool) -> None:

@@ -16,7 +16,7 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RunapiError
+from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.policy import PLAIN, Course, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
@@ -27,7 +27,7 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
-from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta, Usage
+from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import added
 
 ANSWER_ROOM: Final = 256 * 1024
@@ -322,32 +322,15 @@ class Generation:
         error: RunapiError | None = None
         try:
             while True:
-                now = self._clock()
-                async with upstream.stream(
-                    call,
-                    self.job.dialect,
-                    key=key,
-                    trace=self.trace,
-                    patience=patient_until - now,
-                    within=until - now,
-                ) as events:
-                    async for event in events:
-                        self._feed(event)
-                        if self._round.hopeless or self._round.closed:
-                            break
-                    answer = self._round.answer()
-                    await self._round.judge(self._course, self._earlier, self.job.begin)
-                    next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
-                    if not (next_call or self._round.hopeless or self._course.links(answer)):
-                        # Before the connection's farewell, which may take a moment.
-                        self._end(*self._round.come_to(self._course))
+                try:
+                    next_call = await self._ask(upstream, call, key, patient_until, until)
+                except RequestRefused as refused:
+                    next_call = upstream.respell(call, self.job.dialect, refused)
+                    if next_call is None or self.fold.size:
+                        raise
                 if next_call is None:
                     break
                 call = next_call
-                self._earlier.append(answer.text)
-                self._spent = added(self._spent, answer.usage)
-                # What a resumed answer starts with belongs to its first round only.
-                self._round = Round(offering=bool(self.job.call.functions))
             if self._round.hopeless:
                 error = Interrupted(f"The answer was stopped early: {self._round.hopeless}.")
         except RunapiError as caught:
@@ -358,6 +341,36 @@ class Generation:
         if links := self._course.links(self.fold.partial()):
             self._links = await upstream.redirects(links)
         self._end(*self._round.come_to(self._course, error))
+
+    async def _ask(
+        self, upstream: Upstream, call: Call, key: SecretStr, patient_until: float, until: float
+    ) -> Call | None:
+        """Ask one round, and return the call of the next, if there is one."""
+        now = self._clock()
+        async with upstream.stream(
+            call,
+            self.job.dialect,
+            key=key,
+            trace=self.trace,
+            patience=patient_until - now,
+            within=until - now,
+        ) as events:
+            async for event in events:
+                self._feed(event)
+                if self._round.hopeless or self._round.closed:
+                    break
+            answer = self._round.answer()
+            await self._round.judge(self._course, self._earlier, self.job.begin)
+            next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            if not (next_call or self._round.hopeless or self._course.links(answer)):
+                # Before the connection's farewell, which may take a moment.
+                self._end(*self._round.come_to(self._course))
+        if next_call is not None:
+            self._earlier.append(answer.text)
+            self._spent = added(self._spent, answer.usage)
+            # What a resumed answer starts with belongs to its first round only.
+            self._round = Round(offering=bool(self.job.call.functions))
+        return next_call
 
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.

@@ -4,7 +4,6 @@ Replies become MCP results here, complete in whichever half the host reads; ever
 in the log, however it ends.
 """
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from runapi_mcp.errors import Bug, InputError, RunapiError, StoreDown
 from runapi_mcp.request import Caller
 from runapi_mcp.telemetry import note_call
 from runapi_mcp.tools import Reply
+from runapi_mcp.unseen import remove_unseen
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject
 
@@ -170,7 +170,7 @@ def error_data(error: RunapiError) -> types.ErrorData:
     # A store that is down is reported of a handle, and is not the handle's fault.
     asked = isinstance(error, InputError) and not isinstance(error, StoreDown)
     code = types.INVALID_PARAMS if asked else types.INTERNAL_ERROR
-    return types.ErrorData(code=code, message=without_surrogates(str(error)), data={ERROR: error.code})
+    return types.ErrorData(code=code, message=remove_unseen(str(error)), data={ERROR: error.code})
 
 
 def error_reply(error: RunapiError) -> Reply:
@@ -183,28 +183,43 @@ RECEIPT: Final = "ai.runapi/receipt"
 
 
 def rendered(reply: Reply) -> types.CallToolResult:
-    """Return a tool's reply as MCP."""
+    """Return a tool's reply as MCP: nothing unseen of a stranger's, and this server's own words last."""
     return types.CallToolResult(
-        content=[types.TextContent(text=without_surrogates(reply.text))],
-        structured_content=None if reply.structured is None else _encodable(reply.structured),
+        content=[types.TextContent(text=remove_unseen(block)) for block in reply.blocks],
+        structured_content=None if reply.structured is None else _shown(reply.structured),
         is_error=reply.is_error,
         _meta=_meta(reply) or None,
     )
 
 
-def _encodable(facts: JsonObject) -> JsonObject:
-    """Return facts without lone surrogates, which JSON that a model wrote may hold and UTF-8 may not."""
-    text = json.dumps(facts, ensure_ascii=False)
-    if (clean := without_surrogates(text)) is text:
-        return facts
-    cleaned: JsonObject = json.loads(clean)
-    return cleaned
+_VALUES: Final = frozenset({"data", "valid_part", "exact_numbers", "calls"})
+"""Members of structured results that are values for programs, and not shown: they stay as they are."""
+
+
+def _shown(facts: JsonObject) -> JsonObject:
+    """Return facts with nothing unseen in their texts, and in values nothing that UTF-8 may not hold."""
+    return {
+        remove_unseen(name): _map_texts(value, without_surrogates if name in _VALUES else remove_unseen)
+        for name, value in facts.items()
+    }
+
+
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401  # JSON
+    match value:
+        case str():
+            return change(value)
+        case list() | tuple():
+            return [_map_texts(item, change) for item in value]
+        case dict():
+            return {change(name): _map_texts(item, change) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _meta(reply: Reply) -> dict[str, Any]:
     meta: dict[str, Any] = {}
     if reply.receipt is not None:
-        meta[RECEIPT] = asdict(reply.receipt) | {"handle": reply.handle}
+        meta[RECEIPT] = _map_texts(asdict(reply.receipt), remove_unseen) | {"handle": reply.handle}
     if reply.code:
         meta[ERROR] = reply.code
     return meta

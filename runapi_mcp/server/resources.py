@@ -14,6 +14,7 @@ from runapi_mcp.logs import principal
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
+from runapi_mcp.unseen import escape_unseen, remove_unseen
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -95,7 +96,9 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
     except HandleError as error:
         raise _none(uri, str(error)) from None
     view = generation.view()
-    text = view.once("text", lambda: without_surrogates(view.answer.text))
+    # JSON is shown with the value that it has; what is not seen in it is spelled out.
+    shown = escape_unseen if view.job.tool == "extract_json" else remove_unseen
+    text = view.once("text", lambda: without_surrogates(shown(view.answer.text)))
     if view.status != "running":
         await generation.deliver()
     meta = {SIZE: len(text.encode()), STATUS: view.status}

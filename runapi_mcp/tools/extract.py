@@ -17,6 +17,7 @@ from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prom
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
@@ -141,13 +142,21 @@ def _render(view: View, page: Page) -> Reply:
 
 def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject, page: Page) -> Reply:
     # The JSON stands alone in the text; what need not be said there is in the receipt.
-    paged = Paged(view, found.document, page, metered=False)
+    paged = Paged(view, escape_unseen(found.document), page, metered=False)
     # A document that does not fit one page is given in pages, in both halves alike.
     content: JsonObject = {"data": _value(found)} if paged.whole else {"raw": paged.shown}
     if found.exact:
         content["exact_numbers"] = found.exact
     content |= facts | _checked(view, found.unchecked)
-    return paged.reply(paged.shown, also=[*said, *_doubt(found.unchecked)], content=content)
+    said += [*_doubt(found.unchecked), *_closed_early(view)]
+    return paged.reply(paged.shown, also=said, content=content)
+
+
+def _closed_early(view: View) -> Iterator[str]:
+    """Yield that a model which could not stop was not waited for, if that is so."""
+    finish = view.answer.finish
+    if view.status == "complete" and finish is not None and not finish.raw:
+        yield "After the JSON came only white space, so the stream was closed; not all tokens were counted."
 
 
 def _listed(view: View, found: "Verdict", page: Page) -> Reply:
@@ -205,29 +214,31 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     paged = Paged(view, _text(view), page)
     wrong = view.status == "complete" or bool(view.hopeless)
     content: JsonObject = {"raw": paged.shown, "receipt": _receipt(view)}
-    blocks = []
+    listed, blocks = "", []
     if wrong:
         stopped = f"The answer was stopped early: {view.hopeless}. {_SIMPLIFY}"
-        blocks += [
-            stopped if view.hopeless else f"{_REFUSED} {_SIMPLIFY}",
-            "\n".join(f"- {line}" for line in found.violations),
-        ]
+        listed = "\n".join(
+            [
+                stopped if view.hopeless else f"{_REFUSED} {_SIMPLIFY}",
+                *(f"- {line}" for line in found.violations),
+            ]
+        )
         content["violations"] = list(found.violations)
     # A number alone may have been cut short.
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
-        blocks.append(f"The part that conforms:\n{found.document}")
+        blocks.append(f"The part that conforms:\n{escape_unseen(found.document)}")
         content["valid_part"] = _value(found)
         if found.exact:
             content["exact_numbers"] = found.exact
     # What was cut ends with a mark, lest its last number be taken for a whole one.
     cut = "…" if view.status == "partial" else ""
-    blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks else paged.shown)
-    return paged.reply(*blocks, content=content, is_error=wrong)
+    blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks or wrong else paged.shown)
+    return paged.reply("\n\n".join(blocks), listed=listed, content=content, is_error=wrong)
 
 
 def _text(view: View) -> str:
     """Return what was written last, without the blanks and repeats of a model that could not stop."""
-    return shorten_loops(view.answer.text or (view.earlier[-1] if view.earlier else ""))
+    return escape_unseen(shorten_loops(view.answer.text or (view.earlier[-1] if view.earlier else "")))
 
 
 def _doubt(unchecked: str) -> Iterator[str]:

@@ -184,7 +184,7 @@ def _render(view: View, page: Page) -> Reply:
     }
     listed = f"Sources:\n{source_lines(answer.sources)}" if answer.sources else ""
     if view.status == "running":
-        return paged.reply(paged.shown, listed, content=content)
+        return paged.reply(paged.shown, listed=listed, content=content)
     enforced = dict(args.filters.enforced(answer.removed))
     content |= {"answer_grounded": answer.grounded, "uncited_sentences": list(answer.uncited)}
     if enforced:
@@ -193,7 +193,7 @@ def _render(view: View, page: Page) -> Reply:
         *_found(answer, unread=view.answer.grounding.unread),
         *(f"{name}: {how}." for name, how in enforced.items()),
     ]
-    return paged.reply(paged.shown, listed, also=also, content=content)
+    return paged.reply(paged.shown, listed=listed, also=also, content=content)
 
 
 def _found(answer: Cited, *, unread: bool) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.policy import PLAIN, Course
 from runapi_mcp.generations.values import Job, Receipt, View
+from runapi_mcp.logs import shortened
 from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find, pick
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
@@ -29,7 +30,8 @@ class Page:
 class Reply:
     """A tool's result before it becomes MCP: text, facts for those who read facts, a receipt."""
 
-    text: str
+    body: str
+    """What it gives. Strangers wrote it, unless it is nothing but an error's words."""
     structured: JsonObject | None = None
     is_error: bool = False
     receipt: Receipt | None = None
@@ -44,6 +46,34 @@ class Reply:
     """What must be said beside that, but for what is said of the generation and its handle."""
     error: RunapiError | None = None
     """Why it has less to give than was asked for, if an error of ours is why."""
+    listed: str = ""
+    """What this server lists beside it, under a line that says what: sources, violations."""
+    said: tuple[str, ...] = ()
+    """All that must be said beside it, a sentence or two each."""
+
+    @property
+    def own(self) -> str:
+        """This server's own words: what it lists, then one line in brackets of what must be said.
+
+        Whoever writes the body can write such lines too. These hold the handle or its start, which the
+        upstream never sees: so they can be told apart even where a host joins all text to one.
+        """
+        line = f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in self.said)}]" if self.said else ""
+        mark = f" ({shortened(self.handle)})" if self.handle and self.handle not in line else ""
+        if line:
+            return "\n\n".join(block for block in (self.listed, f"{line[:-1]}{mark}]") if block)
+        title, end, lines = self.listed.partition("\n")
+        return f"{title.removesuffix(':')}{mark}{':' * title.endswith(':')}{end}{lines}" if title else ""
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Its text: the body, and last this server's own words; either may be missing, not both."""
+        return tuple(block for block in (self.body, self.own) if block) or ("",)
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return "\n\n".join(self.blocks)
 
     def saying(self, sentence: str) -> "Reply":
         """Return it with one more sentence that must be said, in each half that it has; an error says all."""
@@ -53,9 +83,7 @@ class Reply:
         if facts is not None:
             notes = facts.get("notes")
             facts = facts | {"notes": [*(notes if isinstance(notes, list) else []), sentence]}
-        return replace(
-            self, text=f"{self.text}\n\n[{sentence}]", structured=facts, notes=(*self.notes, sentence)
-        )
+        return replace(self, said=(*self.said, sentence), structured=facts, notes=(*self.notes, sentence))
 
     @property
     def running(self) -> bool:

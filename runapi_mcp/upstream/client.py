@@ -16,7 +16,7 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from runapi_mcp.errors import DeadlinePassed
+from runapi_mcp.errors import DeadlinePassed, RequestRefused
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.upstream.http import Phase, Trace, new_client
 from runapi_mcp.upstream.model_list import Lists, LiveModel
@@ -25,9 +25,12 @@ from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
 from runapi_mcp.upstream.translate import translate_errors
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
-from runapi_mcp.wire.types import Call, DialectName, Event
+from runapi_mcp.wire.spelling import find_narrower, spell
+from runapi_mcp.wire.types import Call, DialectName, Event, Spelling
 
 __all__ = ["Phase", "Trace", "Upstream"]
+
+_MOST_SPELLINGS: Final = 200
 
 
 class Upstream:
@@ -59,6 +62,7 @@ class Upstream:
         self._opener = Opener(client, settings, pacing or MemoryPacing(clock), clock, today)
         self._lists = Lists(client, settings, today)
         self._limits = Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout)
+        self._spellings: dict[tuple[str, DialectName], Spelling] = {}
         self.listed: tuple[str, ...] = ()
         """Model ids of the last live list that the server's own key saw; empty before there was one."""
         simulated = urlsplit(settings.base_url).hostname in LOOPBACK
@@ -94,7 +98,7 @@ class Upstream:
             InputError: The dialect cannot carry the call.
             UpstreamError: No stream came. While iterating: it broke, stalled, or is no stream.
         """
-        request = self._dialects[dialect].encode(call)
+        request = self._dialects[dialect].encode(self._spell(call, dialect))
         with self._in_time(trace, self._settings.deadline if within is None else within):
             with translate_errors(self._host, answering=False, trace=trace):
                 response = await self._opener.open(Asking(request, call.model, key, trace, patience))
@@ -109,6 +113,28 @@ class Upstream:
                         await answering.drain()
             finally:
                 await response.aclose()
+
+    def respell(self, call: Call, dialect: DialectName, refused: RequestRefused) -> Call | None:
+        """Return a call that was refused for how its schema is written in other words, to be asked once more.
+
+        It is `None` if that cannot help, or was done already. What a model refused is remembered.
+        """
+        if call.spelling != "wide":
+            self._spellings.pop((call.model, dialect), None)  # it was not for that
+            return None
+        sent = self._spell(call, dialect)
+        found = find_narrower(sent, dialect, refused.said)
+        if found is None:
+            return None
+        spelling, lasting = found
+        if lasting and len(self._spellings) < _MOST_SPELLINGS:
+            self._spellings[call.model, dialect] = spelling
+        return spell(call, dialect, spelling)
+
+    def _spell(self, call: Call, dialect: DialectName) -> Call:
+        """Return a call in the words that its model takes, as far as is known."""
+        known = self._spellings.get((call.model, dialect))
+        return spell(call, dialect, known) if known and call.spelling == "wide" else call
 
     async def models(self, *, key: SecretStr, own: bool = False) -> list[LiveModel]:
         """Return the live list of Gemini models; `own` says that the key is the server's own.

@@ -18,6 +18,8 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
 FinishReason: TypeAlias = Literal["stop", "length", "filtered", "tool", "error", "unknown"]
 Origin: TypeAlias = Literal["annotation", "grounding", "relay", "link"]
+Spelling: TypeAlias = Literal["wide", "narrow", "words"]
+"""JSON Schema, Google's older Schema, or text in the system prompt; see :mod:`~runapi_mcp.wire.spelling`."""
 
 
 # ---------------------------------------------------------------- what a tool wants
@@ -100,7 +102,10 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a tool wants of a model. `None` means: leave it to the model's default."""
+    """What a tool wants of a model. `None` means: leave it to the model's default.
+
+    A `schema` that is empty asks for JSON of any kind; `spelling` says in which words the schemas are.
+    """
 
     model: str
     turns: tuple[Turn, ...]
@@ -114,6 +119,7 @@ class Call:
     search: bool = False
     schema: JsonObject | None = None
     functions: tuple[Function, ...] = ()
+    spelling: Spelling = "wide"
 
     def continued(self, partial: str) -> "Call":
         """Return this call with `partial` as the model's turn and a request to go on from it."""

@@ -314,7 +314,7 @@ async def test_every_optional_argument_reaches_runapi(host: Host, sim: Simulator
 
 async def test_the_remark_about_what_was_ignored_is_in_each_half(host: Host) -> None:
     asked = await host.call("ask_gemini", prompt="Why?", toolCallId="call_1")
-    assert asked.text.endswith("[Ignored, as added by the host: toolCallId.]")
+    assert "[Ignored, as added by the host: toolCallId. (g_" in asked.text
     found = await host.call("search_web", query="Why?", sessionId="s", _meta={})
     assert found.facts["notes"][-1] == "Ignored, as added by the host: sessionId, _meta."
     assert "sessionId, _meta" in found.text

@@ -6,7 +6,6 @@ choice, what a description calls best or the default, and what is empty.
 
 import json
 import re
-import sys
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from agents import FunctionTool
 from agents.mcp import MCPServerStdio, MCPUtil
 from agents.strict_schema import ensure_strict_json_schema
 from agents.tool_context import ToolContext
+from forked import forked
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from mcp.types import Tool as Listed
 
@@ -100,9 +100,10 @@ def test_a_free_form_object_is_not_emptied_by_strict_mode(tool: Listed) -> None:
 
 
 async def test_openai_agents_calls_every_tool_as_it_converts_them(sim: Simulator) -> None:
+    program, *words = forked()
     params: Any = {
-        "command": sys.executable,
-        "args": ["-m", "runapi_mcp"],
+        "command": program,
+        "args": words,
         "env": {"RUNAPI_TOKEN": "sk-canary-0", "RUNAPI_BASE_URL": sim.base_url},
     }
     async with MCPServerStdio(params, client_session_timeout_seconds=60) as server:

@@ -276,7 +276,7 @@ async def web_app(
     connections: Connections,
     shutdown: Shutdown,
 ) -> AsyncIterator[ASGIApp]:
-    """Give the ASGI app over `server`: /mcp for both eras, /sse for older clients, probes, a page.
+    """Give the ASGI app over `server`, which serves `app`: /mcp, /sse for older clients, probes, a page.
 
     A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
     (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
