@@ -104,6 +104,7 @@ class Generations:
     async def open(self) -> AsyncIterator["Generations"]:
         """Run generations for as long as the block lasts; then cancel what still runs."""
         async with self._store.opened(), anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._upstream.prices.keep)
             try:
                 yield self
             finally:
@@ -246,6 +247,7 @@ class Generations:
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
+                price_of=self._upstream.prices.of,
             )
         except MemoryFull as full:
             handles = self._store.owed(job.owner)

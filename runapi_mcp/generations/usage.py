@@ -10,6 +10,7 @@ from runapi_mcp.generations.admission import utc_today
 from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.logs import principal
 from runapi_mcp.models import find
+from runapi_mcp.wire.prices import MILLION
 from runapi_mcp.wire.types import JsonObject
 
 KEEP_DAYS: Final = 31
@@ -36,7 +37,7 @@ class Row:
             name: count for name, count in sorted(self.counts.items()) if not name.startswith("cost_")
         }
         costs = {name.removeprefix("cost_"): n for name, n in self.counts.items() if name.startswith("cost_")}
-        money: JsonObject = {"cost": {unit: n / 1_000_000 for unit, n in costs.items()}} if costs else {}
+        money: JsonObject = {"cost": {unit: n / MILLION for unit, n in costs.items()}} if costs else {}
         return {"day": self.day, "principal": self.principal, "model": self.model} | counts | money
 
 
@@ -104,6 +105,10 @@ def counts_of(job: Job, receipt: Receipt) -> Counter[str]:
         tokens = receipt.tokens
         for name in ("input", "output", "thinking", "cached"):
             counts[f"{name}_tokens"] = getattr(tokens, name) or 0
+    if receipt.cost is not None:
+        counts[f"cost_{receipt.currency}"] = round(receipt.cost * MILLION)
+    elif receipt.status != "failed":
+        counts["unpriced"] = 1
     return +counts  # without what is nothing
 
 

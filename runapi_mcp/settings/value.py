@@ -15,6 +15,7 @@ from runapi_mcp.settings.reading import (
     read_hold,
     read_model_id,
     read_path,
+    read_prices,
     read_store,
     read_switch,
     whole,
@@ -181,6 +182,12 @@ class Settings:
         read_store,
         None,
         "Redis that several servers share, as redis://HOST:PORT/DB; without it each keeps its own.",
+    )
+    prices: str = _option(
+        "RUNAPI_MCP_PRICES",
+        read_prices,
+        "",
+        "What models cost: runapi for RunAPI's own list (over HTTP the default), or a file.",
     )
     log: LogLevel = _option(
         "RUNAPI_MCP_LOG",

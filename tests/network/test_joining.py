@@ -120,7 +120,7 @@ async def used(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
     return read
 
 
-@pytest.mark.parametrize("host", REMOTE_HOSTS, ids=lambda host: str(host.id))
+@pytest.mark.parametrize("host", REMOTE_HOSTS, ids=[host.id for host in REMOTE_HOSTS])
 def test_an_entry_is_what_its_host_reads(host: Any) -> None:
     assert URL in host.entry
     assert TOKEN in host.entry

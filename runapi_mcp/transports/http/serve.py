@@ -45,6 +45,7 @@ from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.http.sse import sse_routes
 from runapi_mcp.transports.http.tokens import TokenFile
 from runapi_mcp.transports.process_exit import ignore_signals, signals_received
+from runapi_mcp.upstream.prices import check_price_file
 from runapi_mcp.watched import Watched
 
 KEEP_ALIVE_SECONDS: Final = 30
@@ -87,14 +88,15 @@ async def serve_http(
         own_key: Finds the key, if a keyring has it.
 
     Raises:
-        SettingsError: The address cannot be had.
+        SettingsError: The address cannot be had, or the file of prices not be used.
     """
     shared = shared_settings(settings, auth)
+    check_price_file(settings)
     options = replace(options, max_connections=room_for(options.max_connections))
     # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
     with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
         async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
-            await tasks.start(_read_again_on_hangup, [auth.file] if isinstance(auth, TokenFile) else [])
+            await tasks.start(_read_again_on_hangup, _files(app, auth))
             async with listening(app, options, auth, listener=listener) as server:
                 missing = await Readiness(app, auth, 0.0).missing()
                 announce(write_start_line(server.base_url, shared, auth, missing))
@@ -184,6 +186,12 @@ async def listening(
                 await shutdown.leave(options.drain, app.generations.interrupt)
             connections.close_lingering()
             uvicorn_server.should_exit = True
+
+
+def _files(app: App, auth: Auth | None) -> list[Watched[Any]]:
+    """Return the files that are read again when they change."""
+    prices = [app.upstream.prices.file] if app.upstream.prices.file else []
+    return [*prices, *([auth.file] if isinstance(auth, TokenFile) else [])]
 
 
 async def _read_again_on_hangup(
