@@ -101,6 +101,8 @@ class Entry:
             "status": receipt.status if receipt else None,
             "model": receipt.model if receipt else None,
             **(logs.tokens(asdict(receipt.tokens)) if receipt and receipt.tokens else {}),
+            "cost": receipt.cost if receipt else None,
+            "currency": receipt.currency if receipt else None,
             "generation": logs.shorten(reply.handle) if reply.handle else None,
         }
 
