@@ -91,7 +91,7 @@ def test_what_a_generator_wrote_is_judged_as_the_reference_does(what: str) -> No
     sent = rewrite_schema(schema).schema
     assert faults_of(sent) == []
     ours = [*verdicts(row, Judge(schema).conforms)]
-    reference = validators.extend(validator_for(schema, default=Draft202012Validator), {"pattern": pattern})
+    reference = validators.extend(validator_for(schema, default=Draft202012Validator), {"pattern": pattern})  # type: ignore[no-untyped-call]  # jsonschema leaves it untyped
     checker = reference(schema, format_checker=FormatChecker())
     try:
         theirs = [*verdicts(row, lambda value: checker.is_valid(json.loads(json.dumps(value))))]
