@@ -7,11 +7,10 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
 BENCH := build/bench
-LLMOCK := build/llmock
-OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests/server_extras tests/test_docs.py \
-	tests/test_examples.py tests/generations/test_telemetry.py
+OUTER := tests/network tests/fleet tests/doctor tests/wheels tests/server_extras tests/test_docs.py tests/test_examples.py \
+	tests/generations/test_telemetry.py
 
-.PHONY: manifest bench soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector generated bench-schemas
+.PHONY: manifest bench bench-evidence soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
@@ -19,7 +18,7 @@ demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RU
 test: $(READY)          ## the test suite, on both cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(OUTER))
 
-test-outer: $(READY) $(LLMOCK)/.ready ## what needs whole processes and more time: network, fleet, docs, examples
+test-outer: $(READY)    ## what needs whole processes and more time: network, fleet, docs, examples, bundles
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(OUTER)
 
 conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
@@ -36,14 +35,12 @@ manifest: $(READY)      ## what the stdio prologue answers, from the real server
 bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time
 	$(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick)
 
+bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
+	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
+	$(BENCH)/bin/python benchmarks/evidence/bench.py
+
 soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; two minutes at most
 	$(BENCH)/bin/python -m benchmarks.soak
-
-$(LLMOCK)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(LLMOCK)
-	$(LLMOCK)/$(notdir $(BIN))/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(LLMOCK)/$(notdir $(BIN))/python -m pip install --quiet --group foreign
-	touch $@
 
 $(BENCH)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)

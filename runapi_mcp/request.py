@@ -174,7 +174,7 @@ class Run:
         """Watch whether this client gives up, where that must be learned; the value says that it just did."""
         if self._learned is None or fresh or self._caller.wants_progress:
             return nullcontext(enter_result=False)
-        return self._learned.ask(job.same_as, self._clock)
+        return self._learned.ask(job.same_as, self._clock())
 
     def _hold(self, wait: float | None) -> float:
         if wait is not None:

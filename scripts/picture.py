@@ -28,8 +28,7 @@ def play() -> list[str]:
     with patch.multiple(demo, Client=client_here, simulate=simulate_here):
         failed = run(partial(demo.demo, clean_env(), Settings(), lines.append))
     assert not failed, lines
-    said = re.sub(r"\(g_[A-Za-z0-9_-]{6}\)", f"({HANDLE[:8]})", "\n".join(lines))
-    return re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, said).splitlines()
+    return re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, "\n".join(lines)).splitlines()
 
 
 def styled(line: str) -> Text:

@@ -217,7 +217,7 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401
 
 
 def _meta(reply: Reply) -> dict[str, Any]:
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = {**reply.meta}
     if reply.receipt is not None:
         meta[RECEIPT] = _map_texts(asdict(reply.receipt), remove_unseen) | {"handle": reply.handle}
     if reply.code:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
@@ -76,6 +76,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(JSON)
 def test_reading_and_writing_lose_nothing(value: Any) -> None:
     text = json.dumps(value)
@@ -339,6 +340,7 @@ def test_the_kinds_of_a_schema_are_those_of_its_top(schema: dict[str, Any], kind
     assert len(kinds_of({})) == 7
 
 
+@settings(max_examples=50)
 @given(JSON, st.integers(0, 300))
 def test_a_partial_answer_never_breaks_the_progress(value: Any, cut: int) -> None:
     text = json.dumps(value)[:cut]

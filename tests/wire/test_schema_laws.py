@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
@@ -22,6 +22,7 @@ def conforms(value: Any, schema: Any) -> bool:
     return bool(validator_for(schema, default=Draft202012Validator)(schema).is_valid(value))
 
 
+@settings(max_examples=60)
 @given(schemas_around())
 def test_what_is_sent_never_forbids_what_conforms(made: Made) -> None:
     schema, value = made
@@ -37,6 +38,7 @@ def test_what_is_sent_never_forbids_what_conforms(made: Made) -> None:
     assert faults_of(sent) == []
 
 
+@settings(max_examples=60)
 @given(schemas_around())
 def test_parameters_of_functions_are_written_in_the_narrow_words_alone(made: Made) -> None:
     try:
@@ -51,6 +53,7 @@ def test_parameters_of_functions_are_written_in_the_narrow_words_alone(made: Mad
     assert faults_of(narrowed, narrow=True) == []
 
 
+@settings(max_examples=100)
 @given(st.dictionaries(KEYWORDS, ODD, max_size=4))
 def test_what_is_read_without_a_fault_is_a_schema(given_schema: JsonObject) -> None:
     try:

@@ -25,13 +25,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.http.auth import (
-    Auth,
-    CallersKeys,
-    FailedLogins,
-    credentials_advice,
-    open_auth,
-)
+from runapi_mcp.transports.http.auth import Auth, CallersKeys, FailedLogins, credentials_advice, open_auth
 from runapi_mcp.transports.http.bodies import Bodies
 from runapi_mcp.transports.http.connections import Connections
 from runapi_mcp.transports.http.exchange import McpEndpoint
@@ -282,7 +276,8 @@ async def web_app(
     last as long as the block.
     """
     server.middleware.append(shutdown.count)
-    readiness, failed = Readiness(app, auth, options.ready_grace), FailedLogins()
+    readiness = Readiness(app, auth, options.ready_grace)
+    failed = FailedLogins()
     metrics = metrics_of(shutdown, app.generations, failed)
     if metrics is not None:
         server.middleware.append(metrics.count)
