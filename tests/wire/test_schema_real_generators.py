@@ -84,7 +84,7 @@ def test_what_means_nothing_is_refused(what: str) -> None:
         rewrite_schema(read_schema(ROWS[what]["schema"]).schema)
 
 
-@pytest.mark.parametrize("what", ROWS.keys() - REFUSED.keys())
+@pytest.mark.parametrize("what", [what for what in ROWS if what not in REFUSED])
 def test_what_a_generator_wrote_is_judged_as_the_reference_does(what: str) -> None:
     row = ROWS[what]
     schema = read_schema(row["schema"]).schema
