@@ -7,8 +7,9 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
 BENCH := build/bench
-OUTER := tests/network tests/fleet tests/doctor tests/wheels tests/server_extras tests/test_docs.py tests/test_examples.py \
-	tests/generations/test_telemetry.py
+LLMOCK := build/llmock
+OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests/server_extras tests/test_docs.py \
+	tests/test_examples.py tests/generations/test_telemetry.py
 
 .PHONY: manifest bench soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector generated bench-schemas
 
@@ -18,7 +19,7 @@ demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RU
 test: $(READY)          ## the test suite, on both cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(OUTER))
 
-test-outer: $(READY)    ## what needs whole processes and more time: network, fleet, docs, examples, bundles
+test-outer: $(READY) $(LLMOCK)/.ready ## what needs whole processes and more time: network, fleet, docs, examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(OUTER)
 
 conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
@@ -37,6 +38,12 @@ bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.m
 
 soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; two minutes at most
 	$(BENCH)/bin/python -m benchmarks.soak
+
+$(LLMOCK)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(LLMOCK)
+	$(LLMOCK)/$(notdir $(BIN))/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LLMOCK)/$(notdir $(BIN))/python -m pip install --quiet --group foreign
+	touch $@
 
 $(BENCH)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)

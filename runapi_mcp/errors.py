@@ -281,9 +281,14 @@ class Unavailable(Refused):
 
 
 class RequestRefused(Refused):
-    """RunAPI would not take this request as it is."""
+    """RunAPI would not take this request as it is.
+
+    Attributes:
+        said: What RunAPI says of it, as it came: untrusted, and not to be shown.
+    """
 
     code = "request_refused"
+    said: str = ""
     default_advice = "Change the arguments it names; the same call will be refused again."
 
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.generations.budget import Spent
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.admission import Spent
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
@@ -72,6 +72,8 @@ class Run:
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.settings = settings
+        self.remark = ""
+        """What must be said of how the arguments were taken; it stays with a generation that goes on."""
         self._upstream = upstream
         self._generations = generations
         self._caller = caller
@@ -112,7 +114,7 @@ class Run:
         return await self._upstream.models(key=key, own=self._caller.key is None)
 
     async def generate(
-        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
+        self, job: Job, *, policy: Policy = PLAIN, wait: float | None = None, fresh: bool = False
     ) -> tuple[View, bool]:
         """Have `job` generated, and return it as it stands at its end or the hold window's.
 
@@ -127,7 +129,7 @@ class Run:
             until = self._clock() + self._hold(None if gave_up else wait)
             key = await self._key(self._left(until))
             generation, joined = await self._generations.begin(
-                job, key=key, patience=self._left(until), course=course, fresh=fresh
+                job, key=key, patience=self._left(until), policy=policy, fresh=fresh
             )
             view = await self._follow(generation, until)
         if self._learned is not None and view.status == "running":
@@ -172,7 +174,7 @@ class Run:
         """Watch whether this client gives up, where that must be learned; the value says that it just did."""
         if self._learned is None or fresh or self._caller.wants_progress:
             return nullcontext(enter_result=False)
-        return self._learned.ask(job.same_as, self._clock())
+        return self._learned.ask(job.same_as, self._clock)
 
     def _hold(self, wait: float | None) -> float:
         if wait is not None:

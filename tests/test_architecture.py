@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("telemetry",),
     ("wire",),
     ("key_helper",),
+    ("watched",),
     ("signalling",),
     ("logs",),
     ("errors",),

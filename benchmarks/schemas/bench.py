@@ -39,8 +39,8 @@ from runapi_mcp.sim import Simulator, simulate
 from runapi_mcp.sim.examples import conforms, example
 from runapi_mcp.tools import TOOLS, Reply
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.wire.schema import TAKEN, rewritten
 from runapi_mcp.wire.schema.read import read_schema
+from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 
 REAL = Path(__file__).parent / "real"
 GENERATED = Path(__file__).parent / "generated.json"
@@ -110,7 +110,7 @@ def measure_generated() -> Generated:
         try:
             reading = read_schema(row["schema"])
             check_schema(reading.schema)
-            wire = rewritten(reading.schema).schema
+            wire = rewrite_schema(reading.schema).schema
         except InputError as error:
             found.refused[row["generator"]] = str(error)
             continue
@@ -149,7 +149,7 @@ async def _measure(found: Real, name: str, schema: dict[str, Any], sim: Simulato
         return
     facts: Any = reply.structured
     found.checked.update(pointer.rpartition("/")[2] for pointer in facts["receipt"]["checked_here"])
-    stray = _keywords(rewritten(schema).schema) - TAKEN["chat"]
+    stray = _keywords(rewrite_schema(schema).schema) - TAKEN["chat"]
     if reply.is_error or stray:
         found.unusable[name] = ", ".join(stray) or "; ".join(facts.get("violations", [reply.text]))[:300]
         return
@@ -192,7 +192,7 @@ def _measure_group(schema: dict[str, Any], tests: list[dict[str, Any]], row: Key
     try:
         schema = read_schema(schema).schema
         check_schema(schema)
-        made = rewritten(schema)
+        made = rewrite_schema(schema)
     except InputError:
         row.refused += 1
         return

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
 from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
 from runapi_mcp.unseen import remove_unseen
@@ -135,9 +135,6 @@ def _has(encoding: str, text: str) -> bool:
     return True
 
 
-if TYPE_CHECKING:
-    from runapi_mcp.generations.values import View
-
 _ADVICE: Final[Mapping[str, str]] = {
     "key_missing": "Get one at https://runapi.ai, then: export RUNAPI_TOKEN=… "
     "(or keep it in this machine's keyring: runapi-mcp key set).",
@@ -168,21 +165,3 @@ def told(error: RunapiError) -> str:
     request_id = error.request_id if isinstance(error, UpstreamError) else None
     parts = [error.what, advice, f"(request id {request_id})" if request_id else ""]
     return " ".join(part for part in parts if part)
-
-
-def partial(view: "View") -> str:
-    """Return why an answer is not all there is, as a person is told of it; empty if it is."""
-    finish = view.answer.finish
-    match view.status:
-        case "complete" | "running":
-            return ""
-        case "cancelled":
-            return "Partial: it was interrupted."
-        case _ if view.error is not None:
-            return f"Partial: {told(view.error)}"
-        case _ if finish is not None and finish.reason == "length":
-            return "Partial: the output limit was reached (--max-output-tokens, or the model's own)."
-        case _ if finish is not None and finish.reason == "filtered":
-            return "Partial: a safety rule stopped the answer."
-        case _:
-            return "Partial: the model stopped with an error. Ask again."

@@ -264,12 +264,12 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     from runapi_mcp.extraction.check import Judge, read_schema
     from runapi_mcp.extraction.exact_json import schema_of
     from runapi_mcp.extraction.find_json import read_unjudged
-    from runapi_mcp.wire.schema import rewritten
+    from runapi_mcp.wire.schema.write import rewrite_schema
 
     try:
         if "dialect" in request:
             schema = read_schema(request["schema"])
-            made = rewritten(schema, request["dialect"])
+            made = rewrite_schema(schema, request["dialect"])
             yield {"schema": made.schema, "checked_here": list(made.checked_here)}
             return
         texts, many = request["texts"], request["many"]
@@ -291,7 +291,7 @@ def main() -> None:
     sys.excepthook = lambda *_: os._exit(_BROKEN)
     from runapi_mcp.extraction.answers import judge_answers  # noqa: F401  # what an import takes is no check's
     from runapi_mcp.extraction.check import judge_inner_drafts
-    from runapi_mcp.wire.schema import rewritten  # noqa: F401
+    from runapi_mcp.wire.schema.write import rewrite_schema  # noqa: F401
 
     judge_inner_drafts()
     _say(answers, {"ready": True})

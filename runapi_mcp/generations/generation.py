@@ -16,10 +16,9 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RunapiError
-from runapi_mcp.generations.budget import MemoryBudget
-from runapi_mcp.generations.policy import PLAIN, Course, Round
-from runapi_mcp.generations.queue import Queue
+from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
+from runapi_mcp.generations.admission import MemoryBudget, Queue
+from runapi_mcp.generations.policy import PLAIN, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
@@ -28,8 +27,8 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
-from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta, Usage
-from runapi_mcp.wire.usage import added
+from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
+from runapi_mcp.wire.usage import add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
 """Bytes reserved for an answer before it comes, and again whenever those are used up."""
@@ -78,7 +77,7 @@ class Generation:
         job: Job,
         clock: Callable[[], float],
         *,
-        course: Course = PLAIN,
+        policy: Policy = PLAIN,
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
@@ -98,7 +97,7 @@ class Generation:
         self.created = self.updated = datetime.now(UTC)
         self.turn_at = self._started_at = clock()
         self._clock = clock
-        self._course = course
+        self._policy = policy
         self._most = most
         self._on_end = on_end
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
@@ -229,7 +228,7 @@ class Generation:
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
             finish_reason_raw=finish.raw[:60] if finish else None,
-            tokens=added(self._spent, answer.usage),
+            tokens=add_usage(self._spent, answer.usage),
             seconds_to_first_byte=None if first is None else round(first - self._started_at, 3),
             seconds=round(until - self._started_at, 3),
             seconds_waited=round(trace.waited, 3),
@@ -253,7 +252,7 @@ class Generation:
             tokens=fold.usage.output if fold.usage else None,
             silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=self._round.describe(self._course),
+            described=self._round.describe(self._policy),
         )
 
     @property
@@ -298,7 +297,13 @@ class Generation:
             with self._scope:
                 async with queue.turn(self.job.owner, self._take_place):
                     self.turn_at = self._clock()
-                    with operation(self.job.call, self.job.dialect, upstream.base_url) as span:
+                    with operation(
+                        self.job.call,
+                        self.job.dialect,
+                        upstream.base_url,
+                        tool=self.job.tool,
+                        principal=logs.principal(self.job.owner),
+                    ) as span:
                         try:
                             await self._generate(upstream, key, patient_until, self.turn_at + deadline)
                         except Exception:  # noqa: BLE001  # a bug ends this generation, not all
@@ -317,42 +322,55 @@ class Generation:
         error: RunapiError | None = None
         try:
             while True:
-                now = self._clock()
-                async with upstream.stream(
-                    call,
-                    self.job.dialect,
-                    key=key,
-                    trace=self.trace,
-                    patience=patient_until - now,
-                    within=until - now,
-                ) as events:
-                    async for event in events:
-                        self._feed(event)
-                        if self._round.hopeless or self._round.closed:
-                            break
-                    answer = self._round.answer()
-                    await self._round.judge(self._course, self._earlier, self.job.begin)
-                    next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
-                    if not (next_call or self._round.hopeless or self._course.links(answer)):
-                        # Before the connection's farewell, which may take a moment.
-                        self._end(*self._round.come_to(self._course))
+                try:
+                    next_call = await self._ask(upstream, call, key, patient_until, until)
+                except RequestRefused as refused:
+                    next_call = upstream.respell(call, self.job.dialect, refused)
+                    if next_call is None or self.fold.size:
+                        raise
                 if next_call is None:
                     break
                 call = next_call
-                self._earlier.append(answer.text)
-                self._spent = added(self._spent, answer.usage)
-                # What a resumed answer starts with belongs to its first round only.
-                self._round = Round(offering=bool(self.job.call.functions))
             if self._round.hopeless:
                 error = Interrupted(f"The answer was stopped early: {self._round.hopeless}.")
         except RunapiError as caught:
             error = caught if self.ended_at is None else None
         if self.ended_at is not None:
             return
-        await self._round.judge(self._course, self._earlier, self.job.begin)
-        if links := self._course.links(self.fold.partial()):
+        await self._round.judge(self._policy, self._earlier, self.job.begin)
+        if links := self._policy.links(self.fold.partial()):
             self._links = await upstream.redirects(links)
-        self._end(*self._round.come_to(self._course, error))
+        self._end(*self._round.come_to(self._policy, error))
+
+    async def _ask(
+        self, upstream: Upstream, call: Call, key: SecretStr, patient_until: float, until: float
+    ) -> Call | None:
+        """Ask one round, and return the call of the next, if there is one."""
+        now = self._clock()
+        async with upstream.stream(
+            call,
+            self.job.dialect,
+            key=key,
+            trace=self.trace,
+            patience=patient_until - now,
+            within=until - now,
+        ) as events:
+            async for event in events:
+                self._feed(event)
+                if self._round.hopeless or self._round.closed:
+                    break
+            answer = self._round.answer()
+            await self._round.judge(self._policy, self._earlier, self.job.begin)
+            next_call = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            if not (next_call or self._round.hopeless or self._policy.links(answer)):
+                # Before the connection's farewell, which may take a moment.
+                self._end(*self._round.come_to(self._policy))
+        if next_call is not None:
+            self._earlier.append(answer.text)
+            self._spent = add_usage(self._spent, answer.usage)
+            # What a resumed answer starts with belongs to its first round only.
+            self._round = Round(offering=bool(self.job.call.functions))
+        return next_call
 
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
@@ -370,7 +388,7 @@ class Generation:
                 )
             self._left -= size
         now = self._clock()
-        self._round.feed(event, self._course, now)
+        self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
         if self._phase != self._told:
@@ -407,7 +425,7 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._round.come_to(self._course, self._interruption))
+            self._end(*self._round.come_to(self._policy, self._interruption))
         self._end("cancelled")
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:
@@ -422,7 +440,7 @@ class Generation:
         if status in ("complete", "failed"):  # whatever else there is can be resumed
             self.job = self.job.answered()
         self._question = self.job.size
-        self._course = PLAIN
+        self._policy = PLAIN
         self.trace.on_phase = _ignore
         self.done.set()
         self.memory.settle(self.size, spare=not self.owed)
@@ -458,7 +476,7 @@ class Generation:
         """Wake those who wait for a change."""
         logs.debug(
             "phase",
-            generation=logs.shortened(self.handle),
+            generation=logs.shorten(self.handle),
             phase="queued" if self.ahead is not None else self.trace.phase,
             ahead=self.ahead,
             requests=self.trace.requests,

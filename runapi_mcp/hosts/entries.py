@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from runapi_mcp.hosts.formats import ConfigError
 from runapi_mcp.hosts.machine import Flaw, Launch, names_a_variable, variable_flaws, word_flaws
+from runapi_mcp.hosts.remote import BEARER, HEADER, NAMES
 from runapi_mcp.settings import KEY_NAMES, MIB
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -95,13 +96,16 @@ def goose(wiring: Wiring) -> JsonObject:
 
 
 OWNED: Final = frozenset(
-    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys", "url"}
+    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys"}
+    | {"headers", "bearer_token_env_var", *NAMES}
 )
 """What an entry of ours decides; anything else in it is its owner's and is kept."""
 ENVS: Final = ("env", "envs", "environment")
 """Where entries set variables, by host."""
 FORWARDS: Final = ("env_vars", "env_keys")
 """Where entries name variables to hand on, by host."""
+NAMING: Final = (*FORWARDS, "bearer_token_env_var")
+"""What holds names of variables, which are no secrets."""
 
 
 def updated(old: JsonValue, new: JsonObject) -> JsonObject:
@@ -110,8 +114,8 @@ def updated(old: JsonValue, new: JsonObject) -> JsonObject:
         return new
     kept = {key: value for key, value in old.items() if key not in OWNED}
     merged = new | kept
-    ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE)
-    for name in ENVS:
+    ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE, HEADER)
+    for name in (*ENVS, "headers"):
         inherited = old.get(name)
         if isinstance(inherited, dict):
             others = {key: value for key, value in inherited.items() if key not in ours_to_set}
@@ -125,7 +129,15 @@ def stored_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozen
     """Return the keys that stand in an entry itself, not as references to a variable."""
     variables = [entry.get(name) for name in ENVS] if isinstance(entry, dict) else []
     values = [env.get(name) for env in variables if isinstance(env, dict) for name in KEY_NAMES]
+    headers = entry.get("headers") if isinstance(entry, dict) else None
+    if isinstance(headers, dict) and isinstance(said := headers.get(HEADER), str):
+        values.append(said.removeprefix(BEARER))
     return frozenset(v for v in values if isinstance(v, str) and v.strip() and not is_reference(v))
+
+
+def is_remote(entry: JsonValue) -> bool:
+    """Whether an entry names a server on the network."""
+    return isinstance(entry, dict) and any(isinstance(entry.get(name), str) for name in NAMES)
 
 
 def wiring_of(entry: JsonValue) -> Wiring | None:

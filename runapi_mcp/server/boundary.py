@@ -23,6 +23,7 @@ from starlette.requests import Request
 from runapi_mcp import logs
 from runapi_mcp.errors import Bug, InputError, RunapiError, StoreDown
 from runapi_mcp.request import Caller
+from runapi_mcp.telemetry import note_call
 from runapi_mcp.tools import Reply
 from runapi_mcp.unseen import remove_unseen
 from runapi_mcp.wire.json_text import without_surrogates
@@ -48,6 +49,12 @@ def declares_tasks(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and TASKS in extensions
 
 
+def owner_of(request: object) -> str:
+    """Return the principal that a request's generations are bound to."""
+    credential = _credential(request)
+    return credential.client_id if credential else LOCAL
+
+
 def session_of(ctx: Context) -> str | None:
     """Return a name for the session of a request, for as long as it lasts; `None` where there is none."""
     if isinstance(ctx.request, Request):
@@ -63,7 +70,7 @@ def caller_of(ctx: Context) -> Caller:
         host=params.client_info.name if params else None,
         wants_progress=ctx.meta is not None and "progress_token" in ctx.meta,
         declares_tasks=declares_tasks(ctx),
-        owner=credential.client_id if credential else LOCAL,
+        owner=owner_of(ctx.request),
         key=_key(credential),
     )
 
@@ -90,22 +97,28 @@ class Entry:
         receipt = reply.receipt
         self.outcome = {
             "outcome": "error" if reply.is_error else "ok",
+            "error": reply.code or None,
             "status": receipt.status if receipt else None,
-            "generation": logs.shortened(reply.handle) if reply.handle else None,
+            "model": receipt.model if receipt else None,
+            **(logs.tokens(asdict(receipt.tokens)) if receipt and receipt.tokens else {}),
+            "generation": logs.shorten(reply.handle) if reply.handle else None,
         }
 
 
 @contextmanager
-def logged(tool: str, request_id: object, arguments: Mapping[str, object]) -> Iterator[Entry]:
-    """Log the beginning of a call for those who debug, and its end for everybody."""
+def logged(tool: str, ctx: Context, arguments: Mapping[str, object]) -> Iterator[Entry]:
+    """Log the beginning of a call for those who debug, and its end for everybody; its span says the same."""
+    request_id, principal = ctx.request_id, logs.principal(owner_of(ctx.request))
     entry, began = Entry(), anyio.current_time()
-    logs.debug("call begun", tool=tool, request=request_id)
-    logs.content("arguments", tool=tool, request=request_id, arguments=arguments)
-    try:
-        yield entry
-    finally:
-        seconds = round(anyio.current_time() - began, 3)
-        logs.info("call", tool=tool, request=request_id, seconds=seconds, **entry.outcome)
+    with logs.about(principal=principal, tool=tool):
+        logs.debug("call begun", request=request_id)
+        logs.content("arguments", request=request_id, arguments=arguments)
+        try:
+            yield entry
+        finally:
+            seconds = round(anyio.current_time() - began, 3)
+            logs.info("call", request=request_id, seconds=seconds, **entry.outcome)
+            note_call(principal, entry.outcome)
 
 
 ERROR: Final = "ai.runapi/error"
@@ -144,7 +157,7 @@ def guarded(handler: Handler[P, R]) -> Handler[P, R]:
 
     async def answer(ctx: Context, params: P) -> R:
         try:
-            with bounded(ctx.method):
+            with logs.about(principal=logs.principal(owner_of(ctx.request))), bounded(ctx.method):
                 return await handler(ctx, params)
         except RunapiError as error:
             raise MCPError.from_error_data(error_data(error)) from None
@@ -169,7 +182,7 @@ RECEIPT: Final = "ai.runapi/receipt"
 """The `_meta` key of a result's receipt, for programs; models do not see it."""
 
 
-def rendered(reply: Reply) -> types.CallToolResult:
+def render_reply(reply: Reply) -> types.CallToolResult:
     """Return a tool's reply as MCP: nothing unseen of a stranger's, and this server's own words last."""
     return types.CallToolResult(
         content=[types.TextContent(text=remove_unseen(block)) for block in reply.blocks],

@@ -10,7 +10,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.budget import Spent
+from runapi_mcp.generations.admission import Spent
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
@@ -29,7 +29,7 @@ _MOST_HERE: Final = 262_144
 """Characters of a text that is made ready on the event loop; it takes a few milliseconds."""
 
 
-def listed_resources() -> list[types.Resource]:
+def list_resources() -> list[types.Resource]:
     """Return the resources that exist for every caller."""
     return [
         types.Resource(
@@ -49,7 +49,7 @@ def listed_resources() -> list[types.Resource]:
     ]
 
 
-def listed_templates() -> list[types.ResourceTemplate]:
+def list_templates() -> list[types.ResourceTemplate]:
     """Return the resources that exist once a call has given their handle."""
     return [
         types.ResourceTemplate(

@@ -180,10 +180,14 @@ class Settings:
         "RUNAPI_MCP_STORE",
         read_store,
         None,
-        "Redis that several servers share, as redis://HOST:PORT/DB; without it each keeps its own.",
+        "Where answers outlive the server: a folder, memory for nowhere, or a Redis that several servers "
+        "share, as redis://HOST:PORT/DB; over stdio a folder of this user's by default.",
     )
     log: LogLevel = _option(
-        "RUNAPI_MCP_LOG", OneOf("off", "info", "debug"), "off", "Log to stderr, as JSON lines."
+        "RUNAPI_MCP_LOG",
+        OneOf("off", "info", "debug"),
+        "off",
+        "Log to stderr, as JSON lines; over HTTP: info.",
     )
     log_content: bool = _option(
         "RUNAPI_MCP_LOG_CONTENT", read_switch, default=False, about="Let debug logs hold prompts and answers."

@@ -59,7 +59,7 @@ _SYNONYMS: Final = (
 """Names that other tools have for what these take, by what they mean."""
 
 
-def taught(error: ValidationError, args: type[BaseModel]) -> InputError:
+def teach(error: ValidationError, args: type[BaseModel]) -> InputError:
     """Return an error with one line for each argument that is wrong, saying what would be right."""
     problems = error.errors(include_url=False)[:_MOST_LINES]
     return InputError("\n".join(dict.fromkeys(_line(problem, args) for problem in problems)), advice="")

@@ -9,13 +9,13 @@ import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.files.attach import attach
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
 from runapi_mcp.tools.coercion import Args
-from runapi_mcp.tools.reply import Paged, drop_empty, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
@@ -109,8 +109,8 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
         system=_SYSTEM + (" Answer with a JSON array of all items there are, in order." if args.many else ""),
     )
     job = await extraction.prepare(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
-    course = extraction.course(job)
-    view, joined = await run.generate(job, course=course, wait=args.wait_seconds, fresh=args.fresh)
+    policy = extraction.policy(job)
+    view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
@@ -125,7 +125,7 @@ def _material(args: ExtractArgs) -> str:
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view) and not view.earlier:
-        return failed(view)
+        return tell_failure(view)
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if view.status == "running" and not extraction.many:
         return _written(view, "", page)
@@ -147,7 +147,15 @@ def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject
     if found.exact:
         content["exact_numbers"] = found.exact
     content |= facts | _checked(view, found.unchecked)
-    return paged.reply(paged.shown, also=[*said, *_doubt(found.unchecked)], content=content)
+    said += [*_doubt(found.unchecked), *_closed_early(view)]
+    return paged.reply(paged.shown, also=said, content=content)
+
+
+def _closed_early(view: View) -> Iterator[str]:
+    """Yield that a model which could not stop was not waited for, if that is so."""
+    finish = view.answer.finish
+    if view.status == "complete" and finish is not None and not finish.raw:
+        yield "After the JSON came only white space, so the stream was closed; not all tokens were counted."
 
 
 def _listed(view: View, found: "Verdict", page: Page) -> Reply:
@@ -259,8 +267,8 @@ def _value(found: "Verdict") -> JsonValue:
     return plain
 
 
-def _course(job: Job) -> Course:
-    return ExtractArgs.model_validate(job.arguments).extraction.course(job)
+def _policy(job: Job) -> Policy:
+    return ExtractArgs.model_validate(job.arguments).extraction.policy(job)
 
 
 EXTRACT = Tool(
@@ -274,7 +282,7 @@ EXTRACT = Tool(
     args=ExtractArgs,
     perform=_extract,
     render=_render,
-    course=_course,
+    policy=_policy,
     use="text, documents or images to JSON that is checked against your schema; better than asking for JSON "
     "in words.",
     example={

@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import ConfigDict
 
 from runapi_mcp.errors import SettingsError, UpstreamError
-from runapi_mcp.models import ALIASES, MODELS, Model, find
+from runapi_mcp.models import ALIASES, MODELS, WISHES, Model, find, pick
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.tool import Reply, Tool
@@ -53,6 +53,7 @@ def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> 
         "function_calling": bool(model.functions),
         "reasoning_effort": list[JsonValue](model.efforts),
         "files": bool(model.files),
+        "input_tokens": model.input_tokens,
         "evidence": model.evidence,
     }
     return row | abilities | ({"note": model.note} if model.note else {})
@@ -60,25 +61,55 @@ def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> 
 
 def _reply(rows: list[JsonObject], source: str, note: str, run: Run) -> Reply:
     defaults: JsonObject = {"default": run.settings.model, "search_default": run.settings.search_model}
+    defaults |= {wish: pick(wish, ()) for wish in WISHES}
     structured: JsonObject = {"source": source, "models": list[JsonValue](rows), **defaults}
     if note:
         structured["note"] = note
     lines = [_line(row) for row in rows] or ["RunAPI lists no Gemini model for this key."]
-    head = f"Default: {run.settings.model}; for search_web: {run.settings.search_model}."
+    head = which_for_what(structured, "search_web")
     return Reply("\n".join([head, *lines]), structured, said=(note,) if note else ())
 
 
-def _line(row: JsonObject) -> str:
+def which_for_what(structured: JsonObject, search: str) -> str:
+    """Return which model is used for what, and how much they read, in a line.
+
+    Args:
+        structured: The structured result.
+        search: What a search is called where it is read.
+    """
+    models = structured["models"]
+    rows = [row for row in models if isinstance(row, dict)] if isinstance(models, list) else []
+    sizes = sorted({size for row in rows if isinstance(size := row.get("input_tokens"), int)})
+    context = " to ".join(f"{size / 2**20:.2g}M" for size in dict.fromkeys([*sizes[:1], *sizes[-1:]]))
+    wishes = "; ".join(f"{wish}: {structured[wish]}" for wish in WISHES)
+    default = f"Default: {structured['default']}; for {search}: {structured['search_default']}; {wishes}."
+    return f"{default} Context: {context} tokens." if context else default
+
+
+def describe(row: JsonObject) -> tuple[str, str]:
+    """Return what the model of a row can do, and what is to be said of it beside that, in sentences."""
+    stands = f"Stands for {row['stands_for']}." if "stands_for" in row else ""
     if not row["known"]:
-        stands = f" (stands for {row['stands_for']})" if "stands_for" in row else ""
-        return f"- {row['id']}{stands}: abilities not known; it is called on the chat dialect as you ask"
-    names = ("search", "structured_output", "function_calling", "files")
-    able = [name.replace("_", " ") for name in names if row[name]]
+        return "abilities not known; it is called on the chat dialect as you ask", stands
+    able = ["text", "images", *(word for name, word in _ABILITIES.items() if row[name])]
     efforts = row["reasoning_effort"]
     if isinstance(efforts, list) and efforts:
-        able.append("effort " + "/".join(map(str, efforts)))
-    note = f" {row['note']}" if "note" in row else ""
-    return f"- {row['id']}: text, images, {', '.join(able)}.{note}"
+        able.append(f"effort {'/'.join(map(str, efforts))}")
+    return ", ".join(able), " ".join(part for part in (stands, str(row.get("note", ""))) if part)
+
+
+_ABILITIES: Final = {
+    "search": "search",
+    "structured_output": "JSON",
+    "function_calling": "functions",
+    "files": "files",
+}
+"""How an ability is called where there is little room."""
+
+
+def _line(row: JsonObject) -> str:
+    able, remarks = describe(row)
+    return f"- {row['id']}: {able}.{f' {remarks}' if remarks else ''}"
 
 
 _OUTPUT: Final[JsonObject] = {

@@ -1,6 +1,6 @@
 """How a generation is told: one page of its text, what must be said beside it, and its state."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import floor
@@ -120,7 +120,7 @@ class Paged:
                 f"Still running after {_at_least(view.receipt.seconds)} s. Call get_result with "
                 f'handle "{view.handle}" to wait for the rest; do not ask again.'
             )
-        elif why := _why_partial(view):
+        elif why := why_partial(view, FOR_MODELS):
             yield f"Partial: {why} {_way_on(view)}"
         if more is not None:
             yield (
@@ -142,7 +142,7 @@ class Paged:
         return facts
 
 
-def failed(view: View) -> Reply:
+def tell_failure(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
     error = explain_failure(view) or RunapiError("The generation was cancelled before anything was written.")
     return Reply(
@@ -212,16 +212,34 @@ def output_schema(content: JsonObject) -> JsonObject:
     return {"type": "object", "properties": content | {"status": {"type": "string"}}}
 
 
-def _why_partial(view: View) -> str:
+@dataclass(frozen=True)
+class Phrasebook:
+    """Words for the same facts that depend on who reads them.
+
+    Attributes:
+        explain: Why a generation failed, if an error of ours is why.
+        cancelled: That it was stopped.
+        output_limit: What sets how long an answer may become.
+    """
+
+    explain: Callable[[View], RunapiError | str | None]
+    cancelled: str
+    output_limit: str
+
+
+FOR_MODELS: Final = Phrasebook(explain_failure, "it was cancelled.", "max_output_tokens")
+
+
+def why_partial(view: View, phrases: Phrasebook) -> str:
     """Return why an ended generation is not complete, in a sentence; empty if it is."""
     finish = view.answer.finish
     match view.status:
         case "cancelled":
-            return "it was cancelled."
-        case "partial" | "failed" if view.error is not None:
-            return str(explain_failure(view))
+            return phrases.cancelled
+        case "partial" | "tell_failure" if view.error is not None:
+            return str(phrases.explain(view))
         case "partial" if finish is not None and finish.reason == "length":
-            return "the output limit was reached (max_output_tokens, or the model's own)."
+            return f"the output limit was reached ({phrases.output_limit}, or the model's own)."
         case "partial" if finish is not None and finish.reason == "filtered":
             return f"a safety rule stopped the answer{_said(finish)}."
         case "partial" if view.answer.failure is not None:

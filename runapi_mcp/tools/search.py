@@ -17,7 +17,7 @@ from runapi_mcp.generations.values import View
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most, choices
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
-from runapi_mcp.tools.reply import Paged, drop_empty, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
@@ -153,11 +153,11 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         search=True,
     )
     job = job_for(SEARCH.name, args, call, run, needs=["search"], notices=notices)
-    view, joined = await run.generate(job, course=_COURSE, wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, policy=_POLICY, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
-class _Course(Plain):
+class _Policy(Plain):
     """One call, and then where Google's links lead."""
 
     def links(self, answer: Answer) -> tuple[str, ...]:
@@ -165,12 +165,12 @@ class _Course(Plain):
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
 
-_COURSE: Final = _Course()
+_POLICY: Final = _Policy()
 
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     args = SearchArgs.model_validate(view.job.arguments)
     answer = view.once(
         "annotated", lambda: annotate(view.answer, args.max_sources, args.filters.allows, view.links)
@@ -243,7 +243,7 @@ SEARCH = Tool(
     args=SearchArgs,
     perform=_search,
     render=_render,
-    course=lambda _job: _COURSE,
+    policy=lambda _job: _POLICY,
     use="news, current facts, anything that may have changed since your training; answers from Google Search "
     "with numbered sources.",
     example={"query": "Who won the Lake Vättern regatta?"},

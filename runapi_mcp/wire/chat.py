@@ -176,6 +176,8 @@ def _declared(function: Function) -> JsonObject:
 def _response_format(call: Call) -> JsonValue:
     if call.schema is None:
         return None
+    if not call.schema:
+        return {"type": "json_object"}
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": call.schema}}
 
 

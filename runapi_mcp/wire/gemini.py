@@ -104,9 +104,10 @@ def _response(returned: Returned) -> JsonObject:
 
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"googleSearch": {}}] if call.search else []
+    parameters = "parameters" if call.spelling == "narrow" else "parametersJsonSchema"
     declarations: list[JsonValue] = [
         {"name": f.name, "description": f.description}
-        | ({"parametersJsonSchema": f.parameters} if f.takes_arguments else {})
+        | ({parameters: f.parameters} if f.takes_arguments else {})
         for f in call.functions
     ]
     return search + ([{"functionDeclarations": declarations}] if declarations else [])
@@ -119,7 +120,7 @@ def _generation_config(call: Call) -> JsonObject:
         "stopSequences": list(call.stop) or None,
         "seed": call.seed,
         "responseMimeType": "application/json" if call.schema is not None else None,
-        "responseJsonSchema": call.schema,
+        "responseSchema" if call.spelling == "narrow" else "responseJsonSchema": call.schema or None,
         "thinkingConfig": _thinking(call) or None,
     }
     return {key: value for key, value in config.items() if value is not None}

@@ -45,6 +45,14 @@ async def test_a_tasks_result_is_no_longer_than_its_host_is_known_to_take(sim: S
     assert "offset" in remark
 
 
+async def test_what_was_ignored_is_said_though_the_call_became_a_task(sim: Simulator) -> None:
+    async with beside(sim.base_url) as host:
+        created = await host.call("ask_gemini", prompt="Aside", _trace="x", wait_seconds=0)
+        assert created["resultType"] == "task"
+        task = await host.ended(created["taskId"])
+    assert text_of(task).count("_trace") == 1
+
+
 async def test_a_result_that_was_fetched_is_not_given_out_again_for_the_same_question(sim: Simulator) -> None:
     async with beside(sim.base_url) as host:
         await host.ended(await begun(host, "Fetched"))

@@ -3,10 +3,10 @@
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
+from forked import forked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,7 +100,7 @@ def test_an_answer_taller_than_the_window_is_printed_once_from_top_to_bottom(
 
 def test_a_pipe_gets_the_text_as_it_comes(sim: Simulator, env: dict[str, str]) -> None:
     sim.play("stall-middle seconds=60")
-    words = [sys.executable, "-m", "runapi_mcp", "ask", "--thoughts", "Hello?"]
+    words = [*forked(), "ask", "--thoughts", "Hello?"]
     with subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.read(1)

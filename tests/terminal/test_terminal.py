@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from forked import forked
 
 from runapi_mcp.sim import Simulator
 from terminal.typed import KEY, PATIENCE, Run, Screen, environment
@@ -24,7 +25,7 @@ SCHEMA = {
 
 def test_an_answer_goes_to_stdout_and_nothing_else_does(sim: Simulator, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "runapi_mcp", "ask", "Why", "is the sky blue?"],
+        [*forked(), "ask", "Why", "is the sky blue?"],
         env=environment(sim, tmp_path),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -115,7 +116,7 @@ def test_an_error_goes_to_stderr(run: Run, sim: Simulator) -> None:
         (("ask", "--model", "a/b", "x"), "model"),
         (("ask", "--file", "gone.txt", "x"), "gone.txt does not exist"),
         (("extract", "--schema", "gone.json", "-"), "gone.json"),
-        (("completion", "tcsh"), "bash, zsh, fish"),
+        (("completion", "elvish"), "bash, zsh, fish"),
         (("install",), "which host? One of claude-desktop"),
     ],
 )
@@ -165,7 +166,7 @@ def test_an_answer_cannot_command_the_terminal(terminal: Callable[..., Screen]) 
 
 async def test_ctrl_c_before_anything_came_ends_it(sim: Simulator, tmp_path: Path) -> None:
     sim.play("stall-headers seconds=60")
-    words = [sys.executable, "-m", "runapi_mcp", "ask", "Hello?"]
+    words = [*forked(), "ask", "Hello?"]
     env = environment(sim, tmp_path)
     async with await anyio.open_process(words, env=env, stdin=subprocess.DEVNULL) as process:
         await sim.wait_for_call(timeout=PATIENCE)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
-from runapi_mcp.tools import taught
+from runapi_mcp.tools import teach
 from runapi_mcp.tools.search import SearchArgs
 from tools.calling import Desk, desk, facts
 
@@ -222,7 +222,7 @@ async def test_depth_sets_effort_and_instructions(
 def test_a_bad_filter_is_taught(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as caught:
         SearchArgs.model_validate({"query": "x", **arguments})
-    assert said in str(taught(caught.value, SearchArgs))
+    assert said in str(teach(caught.value, SearchArgs))
 
 
 async def test_a_running_search_says_so_in_both_halves_and_does_not_judge(sim: Simulator) -> None:

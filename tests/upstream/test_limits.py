@@ -167,7 +167,7 @@ types = st.sampled_from(["text/event-stream", "application/json", "text/html", "
 tight = Limits(event_bytes=2_000, stream_bytes=4_000, silence=5.0)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     octets=odd | st.binary(max_size=300),
     size=st.integers(1, 50),
@@ -183,7 +183,7 @@ async def test_any_bytes_are_events_or_an_error_of_ours(
     assert characters(events) <= len(octets)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(count=st.integers(1, 40), length=st.integers(1, 3_000), size=st.integers(1, 5_000))
 async def test_no_more_than_the_limits_ever_comes_out(count: int, length: int, size: int) -> None:
     octets = (b'data: {"choices":[{"delta":{"content":"' + b"x" * length + b'"}}]}\n\n') * count

@@ -1,19 +1,23 @@
-"""What each principal may take, tokens of a day (UTC) and bytes of memory, and what each has spent."""
+"""What each caller may take: turns to run, bytes of memory, tokens of a day (UTC). What each has spent."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeAlias
+
+import anyio
 
 from runapi_mcp.errors import BudgetSpent, MemoryFull
 from runapi_mcp.generations.values import Receipt, Status
 from runapi_mcp.settings import MIB
 from runapi_mcp.wire.types import Usage
-from runapi_mcp.wire.usage import added
+from runapi_mcp.wire.usage import add_usage
 
-_MOST_OWNERS: Final = 10_000
+MOST_OWNERS: Final = 10_000
+"""Callers kept; whoever spent nothing for longest is forgotten first."""
 
 
 class TokenBudget(Protocol):
@@ -51,7 +55,7 @@ class LocalTokenBudget:
         """Note tokens; see :meth:`TokenBudget.use`. Beyond 10,000 principals, the first is forgotten."""
         self._turn_the_day()
         self._used[owner] = self._used.get(owner, 0) + tokens
-        if len(self._used) > _MOST_OWNERS:
+        if len(self._used) > MOST_OWNERS:
             del self._used[next(iter(self._used))]
 
     async def share(self) -> None:
@@ -224,8 +228,6 @@ def _mib(size: int) -> str:
     return f"{size / MIB:,.1f}"
 
 
-MOST_OWNERS: Final = 10_000
-"""Principals kept; whoever spent nothing for longest is forgotten first."""
 MOST_MODELS: Final = 50
 """Models told apart for one principal; the rest are counted as one."""
 OTHERS: Final = "others"
@@ -280,7 +282,7 @@ def _with(spent: Spent, receipt: Receipt) -> Spent:
         since=spent.since,
         ended={**spent.ended, receipt.status: spent.ended.get(receipt.status, 0) + 1},
         requests=spent.requests + receipt.requests,
-        tokens=added(spent.tokens, tokens) or spent.tokens,
+        tokens=add_usage(spent.tokens, tokens) or spent.tokens,
         uncounted=spent.uncounted + (tokens is None),
         by_model=_by_model(spent.by_model, receipt.model, tokens),
     )
@@ -290,4 +292,98 @@ def _by_model(by_model: Mapping[str, Usage], model: str, tokens: Usage | None) -
     if tokens is None:
         return by_model
     name = model if model in by_model or len(by_model) < MOST_MODELS else OTHERS
-    return {**by_model, name: added(by_model.get(name), tokens) or tokens}
+    return {**by_model, name: add_usage(by_model.get(name), tokens) or tokens}
+
+
+# ---------------------------------------------------------------- turns to run
+
+Tell: TypeAlias = Callable[[int | None], None]
+"""Told how many are ahead in the queue; `None` once it is one's turn."""
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    owner: str
+    tell: Tell
+    called: anyio.Event = field(default_factory=anyio.Event)
+    place: int = -1
+
+
+class Queue:
+    """Lets `most` run at once; of those that wait each owner has a turn, and then each has another."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._running = 0
+        self._waiting: OrderedDict[str, deque[_Ticket]] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
+
+    @asynccontextmanager
+    async def turn(self, owner: str, tell: Tell) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it for as long as the block lasts."""
+        await self._wait(owner, tell)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, owner: str, tell: Tell) -> None:
+        if self._running < self._most:
+            self._running += 1
+            return
+        ticket = _Ticket(owner, tell)
+        self._waiting.setdefault(owner, deque()).append(ticket)
+        self._tell_places()
+        try:
+            await ticket.called.wait()
+        except BaseException:
+            # Left before its turn, or in the very moment it came: then the turn is another's.
+            if ticket.called.is_set():
+                self._pass_on()
+            else:
+                self._remove(ticket)
+                self._tell_places()
+            raise
+        tell(None)
+
+    def _pass_on(self) -> None:
+        ticket = next(self._in_order(), None)
+        if ticket is None:
+            self._running -= 1
+            return
+        self._remove(ticket)
+        if ticket.owner in self._waiting:
+            self._waiting.move_to_end(ticket.owner)
+        ticket.called.set()
+        self._tell_places()
+
+    def _remove(self, ticket: _Ticket) -> None:
+        own = self._waiting[ticket.owner]
+        own.remove(ticket)
+        if not own:
+            del self._waiting[ticket.owner]
+
+    def _in_order(self) -> Iterator[_Ticket]:
+        """Yield those that wait in the order of their turns."""
+        lines = deque(iter(tuple(line)) for line in self._waiting.values())
+        while lines:
+            line = lines.popleft()
+            for ticket in line:
+                yield ticket
+                lines.append(line)
+                break
+
+    def _tell_places(self) -> None:
+        for ahead, ticket in enumerate(tuple(self._in_order())):
+            if ticket.place != ahead:
+                ticket.place = ahead
+                ticket.tell(ahead)

@@ -12,8 +12,8 @@ from typing import Final
 import anyio
 from anyio.lowlevel import EventLoopToken
 
-from runapi_mcp.transports.stdio.inbox import run_on_loop
 from runapi_mcp.transports.stdio.pipes import wait_until_gone
+from runapi_mcp.transports.stdio.threads import run_on_loop
 
 LEAVE_SECONDS: Final = 0.9
 """From the first sign that the host is gone to the end of the process, at the latest."""

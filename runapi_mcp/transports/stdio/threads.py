@@ -1,26 +1,31 @@
-"""The writer: a bounded queue of lines, and a daemon thread that writes all it holds at once.
+"""The two threads between a host's pipes and the event loop: one reads its lines, one writes ours.
 
-When the host stops reading, the queue fills and senders wait. Progress does not
-wait: a newer report takes the place of the older one still queued for the same
-token, and one that finds no room is dropped, since the next says more. Answers
-are never dropped.
+They are daemon threads, for each may be blocked in its pipe for good when the process leaves.
 """
 
 import threading
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Final, Self
 
 import anyio
-from anyio.lowlevel import checkpoint, current_token
+from anyio import from_thread
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+from mcp_types import JSONRPCMessage
 
-from runapi_mcp.transports.messages import ProgressKey
-from runapi_mcp.transports.stdio.inbox import run_on_loop
+from runapi_mcp.transports.messages import LineSplitter, ProgressKey, Refused, decode
 from runapi_mcp.transports.stdio.pipes import wait_until_gone, write_all
 
 QUEUE_BYTES: Final = 1 << 20
 
 
 class Outbox:
-    """Lines on their way to the host.
+    """Lines on their way to the host: a bounded queue, and a thread that writes all it holds at once.
+
+    When the host stops reading, the queue fills and senders wait. Progress does not
+    wait: a newer report takes the place of the older one still queued for the same
+    token, and one that finds no room is dropped, since the next says more. Answers
+    are never dropped.
 
     Args:
         fd: where the host reads.
@@ -152,3 +157,80 @@ class Outbox:
             with self._changed:
                 self._broken = True
                 self._changed.notify()
+
+
+# ---------------------------------------------------------------- inbox
+
+Inbound = JSONRPCMessage | Refused
+
+
+class Inbox:
+    """What the host writes, as messages for the event loop on which this is entered.
+
+    Args:
+        chunks: the bytes from the host, in pieces of any size; iterated in a daemon
+            thread, which may stay blocked in it when the process leaves.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._token = current_token()
+        self._slot = threading.Semaphore(1)
+        self._send, self._receive = anyio.create_memory_object_stream[list[Inbound]](1)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._read, name="stdio reader", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._receive.close()
+        self._send.close()
+
+    async def receive(self) -> list[Inbound] | None:
+        """The next messages, in order; None when the host has closed its writing end."""
+        try:
+            batch = await self._receive.receive()
+        except anyio.EndOfStream:
+            return None
+        self._slot.release()
+        return batch
+
+    def _read(self) -> None:
+        try:
+            for batch in _batches(self._chunks):
+                self._slot.acquire()
+                if not run_on_loop(self._token, self._deliver, batch):
+                    return
+        finally:
+            # However the thread ends, the loop hears of it: a server must never be deaf.
+            run_on_loop(self._token, self._send.close)
+
+    def _deliver(self, batch: list[Inbound]) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the session is over
+            self._send.send_nowait(batch)
+
+
+def run_on_loop(token: EventLoopToken, step: Callable[..., None], *args: object) -> bool:
+    """Call ``step`` on the event loop from another thread, and wait for it.
+
+    Returns:
+        False when the loop is no longer running.
+    """
+    try:
+        from_thread.run_sync(step, *args, token=token)
+    except RuntimeError:  # anyio.RunFinishedError, or asyncio's own when the loop closes meanwhile
+        return False
+    return True
+
+
+def _batches(chunks: Iterable[bytes]) -> Iterator[list[Inbound]]:
+    splitter = LineSplitter()
+    for chunk in chunks:
+        if batch := _decoded(splitter.feed(chunk)):
+            yield batch
+    if batch := _decoded(splitter.finish()):
+        yield batch
+
+
+def _decoded(lines: list[bytes | None]) -> list[Inbound]:
+    return [decode(line) for line in lines if line is None or line.strip()]
