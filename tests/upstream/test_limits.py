@@ -13,10 +13,9 @@ from runapi_mcp.errors import DeadlinePassed, ProtocolError, RunapiError, Stalle
 from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
-from runapi_mcp.upstream import stream
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.upstream.stream import Limits
-from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.upstream.stream import Limits, encode_body
+from runapi_mcp.wire.json_text import dump_pieces, dumped
 from runapi_mcp.wire.types import Event, JsonObject, JsonValue, Request, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 
@@ -208,14 +207,13 @@ def characters(events: list[Event]) -> int:
 
 async def test_a_large_body_is_not_written_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    whole = stream.dump_pieces
 
     def watched(value: JsonValue) -> Iterator[bytes]:
         seen.append(threading.get_ident())
-        return whole(value)
+        return dump_pieces(value)
 
-    monkeypatch.setattr(stream, "dump_pieces", watched)
+    monkeypatch.setattr("runapi_mcp.upstream.stream.dump_pieces", watched)
     body: JsonObject = {"messages": ["x" * 300_000]}
-    assert await stream.encode_body(Request("/path", "bearer", body)) == dumped(body)
+    assert await encode_body(Request("/path", "bearer", body)) == dumped(body)
     assert seen
     assert threading.get_ident() not in seen
