@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+import anyio.to_thread
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
@@ -25,6 +26,8 @@ SIZE: Final = "ai.runapi/size"
 STATUS: Final = "ai.runapi/status"
 """The `_meta` key of how a generation stands; the text of one that runs is not whole yet."""
 _JSON: Final = "application/json"
+_MOST_HERE: Final = 262_144
+"""Characters of a text that is made ready on the event loop; it takes a few milliseconds."""
 
 
 def list_resources() -> list[types.Resource]:
@@ -98,7 +101,12 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
     view = generation.view()
     # JSON is shown with the value that it has; what is not seen in it is spelled out.
     shown = escape_unseen if view.job.tool == "extract_json" else remove_unseen
-    text = view.once("text", lambda: without_surrogates(shown(view.answer.text)))
+    answer = view.answer.text
+    if len(answer) > _MOST_HERE:
+        answer = await anyio.to_thread.run_sync(shown, answer, abandon_on_cancel=True)
+    else:
+        answer = shown(answer)
+    text = without_surrogates(answer)
     if view.status != "running":
         await generation.deliver()
     meta = {SIZE: len(text.encode()), STATUS: view.status}
