@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import chdir, suppress
 from pathlib import Path
@@ -78,6 +77,8 @@ def _place(env: Mapping[str, str]) -> Path:
 
 
 def _write(place: Path, text: str) -> bool:
+    import tempfile
+
     if len(text) > _MOST_BYTES:
         return False
     # Not to be kept is no failure: the answer itself was printed.
