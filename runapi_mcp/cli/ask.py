@@ -108,7 +108,7 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
 
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
-    from runapi_mcp.cli.resume import remember
+    from runapi_mcp.cli.resume import way_on
     from runapi_mcp.cli.screen import screen_for
     from runapi_mcp.cli.view import EXIT_CODES, printed, structure
     from runapi_mcp.key import PERSON_SECONDS, own_key
@@ -117,14 +117,14 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
     logs.configure(settings, around.err)
     screen = screen_for(around.out, around.err, around.env, quiet=as_json)
     keyring = own_key(settings, around.env, PERSON_SECONDS)
-    outcome = anyio.run(perform, question, settings, screen.show, keyring)
+    outcome = anyio.run(perform, question, settings, screen.show, keyring, around.env)
     if as_json:
         around.say_json(json.dumps(structure(outcome), ensure_ascii=False, indent=2))
         code = EXIT_CODES[outcome.ending]
     else:
         code = printed(outcome, screen, around)
-    if remember(outcome, around):
-        around.note("The rest: runapi-mcp resume")
+    if line := way_on(outcome, around):
+        around.note(line)
     return code
 
 

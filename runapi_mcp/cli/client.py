@@ -1,7 +1,7 @@
 """One call of a tool in this process, watched as it grows; Ctrl-C keeps what there is."""
 
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,14 +14,13 @@ from runapi_mcp.cli.screen import Watch
 from runapi_mcp.errors import InputError, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
-from runapi_mcp.generations.policy import PLAIN, Course, shorten_loops
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.store import Followable
-from runapi_mcp.generations.values import Job, View
+from runapi_mcp.generations.store import Followable, shared_store
+from runapi_mcp.generations.values import View
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
-from runapi_mcp.tools import TOOLS, Reply, taught
+from runapi_mcp.tools import TOOLS, Reply, teach
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import JsonObject
 
@@ -35,19 +34,11 @@ _LONGEST: Final = 3600.0
 
 @dataclass(frozen=True)
 class Question:
-    """What the person at the keyboard wants.
-
-    Attributes:
-        tool: The tool.
-        arguments: Its arguments.
-        files: The files that they named themselves.
-        begin: What the answer starts with, if a partial one is to go on.
-    """
+    """What the person at the keyboard wants: a tool, its arguments, and the files they named themselves."""
 
     tool: str
     arguments: JsonObject
     files: Sequence[str] = field(default=())
-    begin: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,11 @@ class _Watched:
 
 
 async def perform(
-    question: Question, settings: Settings, show: Show, own_key: OwnKey | None = None
+    question: Question,
+    settings: Settings,
+    show: Show,
+    own_key: OwnKey | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Carry a question out and return what came of it, however it ended.
 
@@ -91,39 +86,32 @@ async def perform(
         settings: What can be set.
         show: Shows what goes on until it is cancelled.
         own_key: Finds the key, if a keyring has it.
+        env: The environment, which says where this user's state is kept.
     """
     watched = _Watched()
-    upstream = Upstream(settings)
-    generations = Generations(upstream, settings, on_begin=watched.begun)
-    roomy = _roomy(settings, question.files)
-    run = _Continuing(roomy, upstream, generations, Caller(), _untold, own_key=own_key)
-    run.begin_with = shorten_loops(question.begin, told=False)
+    shared = shared_store(settings, anyio.current_time, env)
+    upstream = Upstream(settings, pacing=shared.pacing if shared else None)
+    generations = Generations(
+        upstream,
+        settings,
+        store=shared,
+        budget=shared.budget if shared else None,
+        on_begin=watched.begun,
+    )
+    run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)
     interrupts = _Interrupts()
     reply = Reply("Interrupted before anything came.", is_error=True)
     try:
         async with generations.open(), interrupts.minded(watched), _shown(watched, show):
             try:
                 reply = await _reply(question, run)
+                await run.note_delivery(to_the_end=True)
             except RunapiError as error:
                 # Caught in here: what leaves a task group is a group of errors.
                 reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
     return Outcome(question, reply, "interrupted" if interrupts.count else _ending(reply), watched.view)
-
-
-class _Continuing(Run):
-    """A request whose answer may go on from a partial one."""
-
-    begin_with = ""
-
-    async def generate(
-        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
-    ) -> tuple[View, bool]:
-        """Have a job generated, from where the partial answer ends; see :meth:`Run.generate`."""
-        if begin := self.begin_with:
-            job = replace(job, call=job.call.continued(begin), begin=begin)
-        return await super().generate(job, course=course, wait=wait, fresh=fresh)
 
 
 async def _reply(question: Question, run: Run) -> Reply:
@@ -133,7 +121,7 @@ async def _reply(question: Question, run: Run) -> Reply:
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
-        raise taught(error, tool.args) from None
+        raise teach(error, tool.args) from None
     return await tool.perform(args, run)
 
 

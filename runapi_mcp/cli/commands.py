@@ -6,6 +6,7 @@ The environment and the streams come from the command line; what a command needs
 from runapi_mcp.cli.ask import add_tools
 from runapi_mcp.cli.completion import add_completion
 from runapi_mcp.cli.doctor import add_doctor
+from runapi_mcp.cli.history import add_history
 from runapi_mcp.cli.install import add_install
 from runapi_mcp.cli.key import add_key
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
@@ -25,6 +26,7 @@ def add_commands(commands: Subparsers, whole: Parser) -> None:
     """
     add_tools(commands)
     add_resume(commands)
+    add_history(commands)
     add_install(commands)
     add_key(commands)
     add_token_command(commands)

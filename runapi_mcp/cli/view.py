@@ -55,7 +55,8 @@ class Sheet:
 def sheet_of(outcome: Outcome) -> Sheet:
     """Return what there is to print of an outcome that is no error."""
     structured = outcome.reply.structured or {}
-    match outcome.question.tool:
+    # What goes on is in the words of the tool that began it.
+    match outcome.view.job.tool if outcome.view is not None else outcome.question.tool:
         case "ask_gemini" if outcome.view is not None:
             answer, asked = outcome.view.answer, outcome.view.job.call
             thoughts = answer.thoughts.strip() if asked.include_thoughts else ""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
+from runapi_mcp.extraction.partial import Path, describe_progress, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
-from runapi_mcp.generations.policy import Course, Plain, find_loop, shorten_loops
+from runapi_mcp.generations.policy import Plain, Policy, find_loop, shorten_loops
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 
@@ -71,14 +71,14 @@ class Extraction:
         except RecursionError:
             raise InputError("schema: nested too deeply.") from None
 
-    def course(self, job: Job) -> Course:
-        """Return the course of a job that :meth:`prepare` returned."""
+    def policy(self, job: Job) -> Policy:
+        """Return the policy of a job that :meth:`prepare` returned."""
         wire = job.call.schema or {}
-        return _Course(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
+        return _Policy(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
 
 
 @dataclass(frozen=True)
-class _Course(Plain):
+class _Policy(Plain):
     """Repairs of wrong answers, progress by fields, and an early end where no JSON can come of it."""
 
     extraction: Extraction
@@ -87,7 +87,7 @@ class _Course(Plain):
     fields: tuple[Path, ...]
     kinds: frozenset[str]
 
-    async def judged(self, texts: Sequence[str], begin: str) -> JsonObject:
+    async def judge(self, texts: Sequence[str], begin: str) -> JsonObject:
         """Return the verdict on the texts."""
         return (await self.extraction.judge(texts, begin, self.owner)).kept()
 
@@ -108,7 +108,7 @@ class _Course(Plain):
 
     def describe(self, text: str) -> str:
         """Return how many of the fields are there."""
-        return described(text, self.fields)
+        return describe_progress(text, self.fields)
 
     def hopeless(self, text: str) -> str:
         """Return why no JSON of the right kind can come of the text."""

@@ -31,8 +31,9 @@ from runapi_mcp.generations.admission import (
     check_budget,
 )
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.store import Followable, MemoryStore, Store
+from runapi_mcp.generations.policy import PLAIN, Plain, Policy
+from runapi_mcp.generations.store.memory import MemoryStore
+from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -40,7 +41,6 @@ from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
-    "Course",
     "Evidence",
     "Followable",
     "Generation",
@@ -50,6 +50,7 @@ __all__ = [
     "MemoryBudget",
     "MemoryStore",
     "Plain",
+    "Policy",
     "Receipt",
     "Spent",
     "Status",
@@ -62,6 +63,7 @@ __all__ = [
 _LARGE: Final = 65_536
 """Bytes of a question that are too many to be read on the event loop."""
 _MOST_NAMED: Final = 5
+_STOPPED: Final = "This server was stopped."
 
 
 class Generations:
@@ -104,10 +106,13 @@ class Generations:
             try:
                 yield self
             finally:
+                for generation in tuple(self._live):
+                    if generation.fold.characters:  # what there is stays readable, and can be resumed
+                        generation.interrupt(ServerLeft(_STOPPED))
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, course: Course = PLAIN, fresh: bool = False
+        self, job: Job, *, key: SecretStr, patience: float, policy: Policy = PLAIN, fresh: bool = False
     ) -> tuple[Followable, bool]:
         """Start a generation, which waits for its turn if too many run, or join one of the same job.
 
@@ -127,7 +132,7 @@ class Generations:
             return same, True
         await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = self._admit(job, course)
+            generation = self._admit(job, policy)
             kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
@@ -170,7 +175,7 @@ class Generations:
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
-            generation.interrupt(ServerLeft("This server was stopped."))
+            generation.interrupt(ServerLeft(_STOPPED))
 
     async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
         deadline = self._settings.deadline
@@ -223,7 +228,7 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    def _admit(self, job: Job, course: Course) -> Generation:
+    def _admit(self, job: Job, policy: Policy) -> Generation:
         """Return a generation that has room for its question.
 
         Raises:
@@ -233,7 +238,7 @@ class Generations:
             return Generation(
                 job,
                 self._clock,
-                course=course,
+                policy=policy,
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
@@ -269,12 +274,10 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     logs.info(
         "generation",
         principal=logs.principal(generation.job.owner),
-        generation=logs.shortened(generation.handle),
+        generation=logs.shorten(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
         **logs.tokens(tokens),
     )
-    logs.content(
-        "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text
-    )
+    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.partial().text)

@@ -26,7 +26,7 @@ STATUS: Final = "ai.runapi/status"
 _JSON: Final = "application/json"
 
 
-def listed_resources() -> list[types.Resource]:
+def list_resources() -> list[types.Resource]:
     """Return the resources that exist for every caller."""
     return [
         types.Resource(
@@ -46,7 +46,7 @@ def listed_resources() -> list[types.Resource]:
     ]
 
 
-def listed_templates() -> list[types.ResourceTemplate]:
+def list_templates() -> list[types.ResourceTemplate]:
     """Return the resources that exist once a call has given their handle."""
     return [
         types.ResourceTemplate(
