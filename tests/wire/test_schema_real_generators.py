@@ -84,16 +84,14 @@ def test_what_means_nothing_is_refused(what: str) -> None:
         rewrite_schema(read_schema(ROWS[what]["schema"]).schema)
 
 
-@pytest.mark.parametrize("what", ROWS.keys() - REFUSED.keys())
+@pytest.mark.parametrize("what", [what for what in ROWS if what not in REFUSED])
 def test_what_a_generator_wrote_is_judged_as_the_reference_does(what: str) -> None:
     row = ROWS[what]
     schema = read_schema(row["schema"]).schema
     sent = rewrite_schema(schema).schema
     assert faults_of(sent) == []
     ours = [*verdicts(row, Judge(schema).conforms)]
-    reference = validators.extend(  # type: ignore[no-untyped-call]
-        validator_for(schema, default=Draft202012Validator), {"pattern": pattern}
-    )
+    reference = validators.extend(validator_for(schema, default=Draft202012Validator), {"pattern": pattern})  # type: ignore[no-untyped-call]  # jsonschema leaves it untyped
     checker = reference(schema, format_checker=FormatChecker())
     try:
         theirs = [*verdicts(row, lambda value: checker.is_valid(json.loads(json.dumps(value))))]
