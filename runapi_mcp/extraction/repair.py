@@ -95,8 +95,12 @@ class Extraction:
 
     def course(self, job: Job) -> Course:
         """Return the course of a job that :meth:`prepare` returned."""
-        wire = job.call.schema or {}
-        return _Course(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
+        return self.course_of(job.call, job.owner)
+
+    def course_of(self, call: Call, owner: str) -> Course:
+        """Return the course of a call with a schema as it is sent."""
+        wire = call.schema or {}
+        return _Course(self, owner, call, () if self.many else fields_of(wire), kinds_of(wire))
 
 
 @dataclass(frozen=True)

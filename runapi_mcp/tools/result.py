@@ -44,7 +44,7 @@ class ResultArgs(Args):
     offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
     cancel: bool = Field(default=False, description="Stop it and return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
-    evidence: bool = Field(default=False, description="Of extract_json: where values stand.")
+    evidence: bool = Field(default=False, description="Where values stand.")
 
     @model_validator(mode="after")
     def _one_way(self) -> "ResultArgs":
@@ -108,11 +108,16 @@ def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple
         raise InputError(
             "resume: the answer is complete.", advice="Call get_result without resume to read it."
         )
-    if not view.answer.text:
+    texts = (*view.earlier, view.answer.text)
+    if not any(texts):
         raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     call = view.job.call
     # A resume of a resume continues the question itself, not the request to go on.
-    asked = replace(call, turns=call.turns[:-2]) if view.job.begin else call
+    asked = replace(call, turns=call.turns[:-2]) if view.job.begin and not view.job.earlier else call
     course = starters[view.job.tool].course(replace(view.job, call=asked))
+    if goes_on := course.resume(replace(view.job, call=asked, begin="", earlier=()), texts):
+        return goes_on, course
+    if not view.answer.text:
+        raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     begin = shorten_loops(view.answer.text, told=False)
     return replace(view.job, call=asked.continued(begin), begin=begin), course
