@@ -73,6 +73,8 @@ def _doing(evidence: Evidence) -> str:
     doing = _PHASES[evidence.phase].format(ahead=evidence.ahead, left=f"{evidence.wait_left:.0f}")
     if evidence.searching and evidence.phase in ("open", "thinking"):
         doing = "searching" if evidence.phase == "open" else "searching, thinking"
+    if evidence.stage:
+        return f"{evidence.stage}, {doing}"
     return doing if evidence.round == 1 else f"{doing} (try {evidence.round})"
 
 

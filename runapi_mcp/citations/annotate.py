@@ -125,6 +125,7 @@ class Cited:
         removed: Sources that a filter removed.
         beyond: Sources left out because there were too many.
         own_marks: Whether the model wrote numbers in brackets itself.
+        spans: Where what rests on sources stands in the answer without markers, and their numbers.
     """
 
     text: str
@@ -137,6 +138,7 @@ class Cited:
     removed: int
     beyond: int
     own_marks: bool
+    spans: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
 
 
 def _all(_host: str) -> bool:
@@ -144,22 +146,34 @@ def _all(_host: str) -> bool:
     return True
 
 
+def find_card(text: str) -> int:
+    """Return where an answer begins behind the link of a card.
+
+    A relay may put one before it (wire notes §5.4); offsets count it.
+    """
+    card = _CARD.match(text)
+    return card.end() if card else 0
+
+
 def annotate(
-    answer: Answer, most: int, allows: Allows = _all, links: Mapping[str, str] | None = None
+    answer: Answer,
+    most: int,
+    allows: Allows = _all,
+    links: Mapping[str, str] | None = None,
+    shown: Numbered | None = None,
 ) -> Cited:
     """Return the answer with `[n]` markers, its first `most` sources of hosts it `allows`, and its claims.
 
-    `links` names the pages that redirect links lead to.
+    `links` names the pages that redirect links lead to; `shown` has the sources that are numbered already,
+    where several answers share them.
     """
-    # A relay may put the link of a card before the answer (wire notes §5.4); offsets count it.
-    card = _CARD.match(answer.text)
-    cut = card.end() if card else 0
+    cut = find_card(answer.text)
     text = answer.text[cut:]
     layout = read_layout(text)
     found = answer.grounding.sources or _links_in(text)
     certain = find_spans(answer.text, answer.grounding.supports)
     spans = [Span(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain if p.end > cut]
-    shown = Numbered(most, allows, links or {})
+    shown = shown or Numbered(most, allows, links or {})
     numbers = _number(found, spans, shown, most)
     known = [p for p in spans if any(index in numbers for index in p.sources)]
     # What rests on a source that there was no room for does rest on one.
@@ -178,6 +192,10 @@ def annotate(
         removed=len(shown.removed),
         beyond=len(shown.beyond),
         own_marks=bool(sources) and _has_own_marks(text, layout),
+        spans=tuple(
+            (span.start, span.end, tuple(sorted({numbers[i] for i in span.sources if i in numbers})))
+            for span in known
+        ),
     )
 
 

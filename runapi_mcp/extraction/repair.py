@@ -95,8 +95,12 @@ class Extraction:
 
     def policy(self, job: Job) -> Policy:
         """Return the policy of a job that :meth:`prepare` returned."""
-        wire = job.call.schema or {}
-        return _Policy(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
+        return self.policy_of(job.call, job.owner)
+
+    def policy_of(self, call: Call, owner: str) -> Policy:
+        """Return the policy of a call with a schema as it is sent."""
+        wire = call.schema or {}
+        return _Policy(self, owner, call, () if self.many else fields_of(wire), kinds_of(wire))
 
 
 @dataclass(frozen=True)

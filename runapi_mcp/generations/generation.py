@@ -6,9 +6,10 @@ folded, the answer is judged, and what the tool's policy asks for next is asked.
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from pydantic import SecretStr
 from runapi_mcp import logs
 from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
 from runapi_mcp.generations.admission import MemoryBudget, Queue
-from runapi_mcp.generations.policy import PLAIN, Policy, Round
+from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
@@ -28,7 +29,7 @@ from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.prices import MILLION, Price
-from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
+from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
@@ -40,6 +41,10 @@ _TEXTS: Final = (TextDelta, ThoughtDelta)
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400
 _ENDLESS: Final = 2**62
+_MOST_TOGETHER: Final = 4
+"""Calls of one generation that are asked at once."""
+_MOST_ASIDE: Final = 400_000
+"""Characters of an answer that is one of several."""
 
 _logger = logging.getLogger(__name__)
 
@@ -54,6 +59,30 @@ def _tell_nobody(_generation: "Generation") -> None:
 
 def _know_no_price(_model: str) -> None:
     """Know of no price."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What it takes to ask: of whom, in whose turn, with whose key, and until when, by the clock."""
+
+    upstream: Upstream
+    queue: Queue
+    key: SecretStr
+    patient_until: float
+    until: float
+
+    def stream(
+        self, call: Call, dialect: DialectName, trace: Trace, now: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Open the stream of a call; see :meth:`Upstream.stream`."""
+        return self.upstream.stream(
+            call,
+            dialect,
+            key=self.key,
+            trace=trace,
+            patience=self.patient_until - now,
+            within=self.until - now,
+        )
 
 
 class Generation:
@@ -108,7 +137,10 @@ class Generation:
         self._on_end = on_end
         self._price_of = price_of
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
-        self._earlier: list[str] = []
+        self._earlier: list[str] = [*job.earlier]
+        self._aside: list[Trace] = []
+        self._narrated = ""
+        self._searches = 0
         self._spent: Usage | None = None
         self._links: dict[str, str] = {}
         self._told: Phase | None = None
@@ -245,6 +277,7 @@ class Generation:
             requests=trace.requests,
             rounds=self._rounds,
             client_request_id=trace.request_id,
+            searches=self._searches,
             cost=None if cost is None else cost / MILLION,
             currency=price.currency if price and cost is not None else None,
         )
@@ -253,7 +286,10 @@ class Generation:
         """Return the signs of life."""
         now, trace, fold = self._clock(), self.trace, self.fold
         # Neither its place in the queue nor a wait that RunAPI asked for is RunAPI's silence.
-        signs = (self._started_at, self.turn_at, trace.heard_at, trace.waiting_until)
+        signs = (
+            *(self._started_at, self.turn_at, trace.heard_at, trace.waiting_until),
+            *(aside.heard_at for aside in self._aside),
+        )
         return Evidence(
             phase=self._phase,
             searching=self.job.call.search,
@@ -264,7 +300,8 @@ class Generation:
             tokens=fold.usage.output if fold.usage else None,
             silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=self._round.describe(self._policy),
+            described=self._narrated or self._round.describe(self._policy),
+            stage=self._policy.stage(self._earlier),
         )
 
     @property
@@ -316,8 +353,9 @@ class Generation:
                         tool=self.job.tool,
                         principal=logs.principal(self.job.owner),
                     ) as span:
+                        asking = _Asking(upstream, queue, key, patient_until, self.turn_at + deadline)
                         try:
-                            await self._generate(upstream, key, patient_until, self.turn_at + deadline)
+                            await self._generate(asking)
                         except Exception:  # noqa: BLE001  # a bug ends this generation, not all
                             self._crash()
                         finally:
@@ -328,21 +366,23 @@ class Generation:
         finally:
             self._cut()
 
-    async def _generate(self, upstream: Upstream, key: SecretStr, patient_until: float, until: float) -> None:
+    async def _generate(self, asking: "_Asking") -> None:
         """Ask round after round, and end with what the last came to."""
-        call = self.job.call
         error: RunapiError | None = None
         try:
-            while True:
+            step: Call | Lot | None = self._policy.begin(self.job)
+            while step is not None:
+                if isinstance(step, Lot):
+                    step = await self._ask_together(step, asking)
+                    continue
+                call = step
                 try:
-                    next_call = await self._ask(upstream, call, key, patient_until, until)
+                    step = await self._ask(call, asking)
                 except RequestRefused as refused:
-                    next_call = upstream.respell(call, self.job.dialect, refused)
-                    if next_call is None or self.fold.size:
+                    spelled = asking.upstream.respell(call, self.job.dialect, refused)
+                    if spelled is None or self.fold.size:
                         raise
-                if next_call is None:
-                    break
-                call = next_call
+                    step = spelled
             if self._round.hopeless:
                 error = Interrupted(f"The answer was stopped early: {self._round.hopeless}.")
         except RunapiError as caught:
@@ -350,39 +390,113 @@ class Generation:
         if self.ended_at is not None:
             return
         await self._round.judge(self._policy, self._earlier, self.job.begin)
-        if links := self._policy.links(self.fold.partial()):
-            self._links = await upstream.redirects(links)
-        self._end(*self._round.come_to(self._policy, error))
+        self._links = await self._resolve(self.fold.partial(), asking)
+        self._end(*self._round.come_to(self._policy, self._earlier, error))
 
-    async def _ask(
-        self, upstream: Upstream, call: Call, key: SecretStr, patient_until: float, until: float
-    ) -> Call | None:
-        """Ask one round, and return the call of the next, if there is one."""
-        now = self._clock()
-        async with upstream.stream(
-            call,
-            self.job.dialect,
-            key=key,
-            trace=self.trace,
-            patience=patient_until - now,
-            within=until - now,
-        ) as events:
+    async def _resolve(self, answer: Answer, asking: "_Asking") -> dict[str, str]:
+        """Return where the links of an answer lead that are to be resolved."""
+        links = self._policy.links(answer)
+        return await asking.upstream.redirects(links) if links else {}
+
+    async def _ask(self, call: Call, asking: "_Asking") -> Call | Lot | None:
+        """Ask one round, and return what the next asks, if there is one."""
+        async with asking.stream(call, self.job.dialect, self.trace, self._clock()) as events:
+            self._searches += call.search
             async for event in events:
                 self._feed(event)
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
             await self._round.judge(self._policy, self._earlier, self.job.begin)
-            next_call = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
-            if not (next_call or self._round.hopeless or self._policy.links(answer)):
+            step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            if not (step or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
-                self._end(*self._round.come_to(self._policy))
-        if next_call is not None:
-            self._earlier.append(answer.text)
+                self._end(*self._round.come_to(self._policy, self._earlier))
+        if step is not None:
+            kept = self._policy.record(answer, self._earlier, await self._resolve(answer, asking))
+            self._earlier += [answer.text, kept] if kept else [answer.text]
             self._spent = add_usage(self._spent, answer.usage)
             # What a resumed answer starts with belongs to its first round only.
             self._round = Round(offering=bool(self.job.call.functions))
-        return next_call
+        return step
+
+    async def _ask_together(self, lot: Lot, asking: "_Asking") -> Call | Lot | None:
+        """Ask the calls of a lot, some at once, and return what the next round asks, if there is one.
+
+        One at a time is asked in the generation's own turn; others beside it as they get turns of theirs.
+        """
+        waiting = deque(zip(lot.calls, lot.titles, strict=True))
+        ended = 0
+        stopped: RunapiError | None = None
+        self._narrated = f"{lot.what}: 0 of {len(lot.calls)}"
+        self.trace.enter("open")
+
+        async def work(scope: anyio.CancelScope) -> None:
+            nonlocal ended, stopped
+            while waiting:
+                call, title = waiting.popleft()
+                end, links = await self._ask_aside(call, asking)
+                ended += 1
+                self._narrated = f"{lot.what}: {ended} of {len(lot.calls)} · {title}"
+                try:
+                    self._feed(TextDelta(self._policy.line(call, end, links)))
+                except RunapiError as error:
+                    stopped = error
+                    scope.cancel()
+                self._wake()
+            if ended == len(lot.calls):
+                scope.cancel()  # whoever still waits for a turn needs none
+
+        async def help_out(scope: anyio.CancelScope) -> None:
+            async with asking.queue.turn(self.job.owner, lambda _ahead: None):
+                await work(scope)
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(work, tasks.cancel_scope)
+                for _ in range(min(_MOST_TOGETHER, len(lot.calls)) - 1):
+                    tasks.start_soon(help_out, tasks.cancel_scope)
+        finally:
+            self._narrated = ""
+        if stopped is not None:
+            raise stopped
+        self._round.feed(Finish("", "stop"), self._policy, self._clock())
+        answer = self.fold.partial()
+        step = self._policy.follow_up(answer, tuple(self._earlier))
+        if step is not None:
+            self._earlier.append(answer.text)
+            self._round = Round(offering=False)
+        return step
+
+    async def _ask_aside(
+        self, call: Call, asking: "_Asking"
+    ) -> tuple[Answer | RunapiError, Mapping[str, str]]:
+        """Return how one call of a lot ends, and where its links lead."""
+        trace, fold = Trace(on_phase=self._wake), Fold()
+        self._aside.append(trace)
+        try:
+            async with asking.stream(call, self.job.dialect, trace, self._clock()) as events:
+                self._searches += call.search
+                async for event in events:
+                    fold.feed(event)
+                    if fold.size > _MOST_ASIDE:
+                        raise AnswerTooLong("The answer was stopped: it is too long for one of several.")
+            answer = fold.answer()
+            return answer, await self._resolve(answer, asking)
+        except RequestRefused as refused:
+            spelled = asking.upstream.respell(call, self.job.dialect, refused)
+            if spelled is None or fold.size:
+                return refused, {}
+            return await self._ask_aside(spelled, asking)
+        except RunapiError as error:
+            return error, {}
+        finally:
+            self._aside.remove(trace)
+            self._spent = add_usage(self._spent, fold.usage)
+            self.trace.requests += trace.requests
+            self.trace.waited += trace.waited
+            self.trace.received += trace.received
+            self.trace.request_id = trace.request_id or self.trace.request_id
 
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
@@ -437,7 +551,7 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._round.come_to(self._policy, self._interruption))
+            self._end(*self._round.come_to(self._policy, self._earlier, self._interruption))
         self._end("cancelled")
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:

@@ -6,11 +6,12 @@ space, an escape or a sentence up to the output limit where it is held to JSON
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError, quoted
-from runapi_mcp.generations.values import Status
+from runapi_mcp.generations.values import Job, Status
 from runapi_mcp.wire.fold import Fold, is_whole
 from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta
 
@@ -110,8 +111,47 @@ def _is_in_string(text: str) -> bool:
     return _ESCAPED.sub("", text).count('"') % 2 == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Calls that are asked beside each other, as one round.
+
+    What :meth:`Policy.line` makes of each that has ended is a line of the round's text, so that it is kept,
+    found again and gone on from as any text is.
+
+    Attributes:
+        calls: The calls.
+        titles: What each is about, for progress.
+        what: What they are together, such as `questions`.
+    """
+
+    calls: tuple[Call, ...]
+    titles: tuple[str, ...]
+    what: str
+
+
 class Policy(Protocol):
-    """What one tool has a say in while its generations run. It keeps nothing: it is given what it needs."""
+    """The policy that generations of one tool take. It keeps nothing of them: what it needs it is given."""
+
+    def begin(self, job: Job) -> "Call | Lot":
+        """Return what a generation asks first; one that goes on from :attr:`Job.earlier` may skip some."""
+
+    def resume(self, job: Job, texts: Sequence[str]) -> Job | None:
+        """Return the job that goes on where `job` stopped with the texts of its rounds.
+
+        `None` is: from the last text, by asking the model to continue it.
+        """
+
+    def record(self, answer: Answer, earlier: Sequence[str], links: Mapping[str, str]) -> str:
+        """Return what is kept of an answer that is followed up, beside its text; `links` lead there."""
+
+    def line(self, call: Call, end: Answer | RunapiError, links: Mapping[str, str]) -> str:
+        """Return the line of a lot's text for a call of it and how that ended."""
+
+    def stands(self, earlier: Sequence[str]) -> bool:
+        """Whether what earlier rounds brought is a result, though the last brought nothing."""
+
+    def stage(self, earlier: Sequence[str]) -> str:
+        """Return what the round after these is for, in a word or two; empty for another try of the same."""
 
     async def judge(self, texts: Sequence[str], begin: str) -> JsonObject | None:
         """Return what the texts of all rounds so far come to; `begin` is what the oldest continues.
@@ -122,8 +162,11 @@ class Policy(Protocol):
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
-    ) -> Call | None:
-        """Return the next call of a generation, or `None` if `answer` was its last.
+    ) -> "Call | Lot | None":
+        """Return what a generation asks next, or `None` if `answer` was its last.
+
+        Raises:
+            RunapiError: It ends here, with less than was asked for.
 
         `earlier` are the texts of the rounds before, oldest first; `verdict` is what :meth:`judged`
         returned of all of them.
@@ -154,12 +197,35 @@ class Policy(Protocol):
 class Plain:
     """One call, whose answer is the answer: the policy to begin with where little is different."""
 
+    def begin(self, job: Job) -> Call | Lot:
+        """Ask what the job says."""
+        return job.call
+
+    def resume(self, job: Job, texts: Sequence[str]) -> Job | None:
+        """Have the last text continued."""
+
+    def record(self, answer: Answer, earlier: Sequence[str], links: Mapping[str, str]) -> str:
+        """Keep nothing but the text."""
+        return ""
+
+    def line(self, call: Call, end: Answer | RunapiError, links: Mapping[str, str]) -> str:
+        """Say nothing: there are no lots."""
+        return ""
+
+    def stands(self, earlier: Sequence[str]) -> bool:
+        """Take an earlier round for no result."""
+        return False
+
+    def stage(self, earlier: Sequence[str]) -> str:
+        """Name no round."""
+        return ""
+
     async def judge(self, texts: Sequence[str], begin: str) -> JsonObject | None:
         """Judge nothing."""
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
-    ) -> Call | None:
+    ) -> Call | Lot | None:
         """Ask for nothing more."""
 
     def describe(self, text: str) -> str:
@@ -271,15 +337,17 @@ class Round:
         if self.verdict is None and texts:
             self.verdict = await policy.judge(texts, begin)
 
-    def come_to(self, policy: Policy, error: RunapiError | None = None) -> tuple[Status, RunapiError | None]:
-        """Return how a generation ends whose last round this is, or was ended by `error`."""
+    def come_to(
+        self, policy: Policy, earlier: Sequence[str] = (), error: RunapiError | None = None
+    ) -> tuple[Status, RunapiError | None]:
+        """Return how a generation ends whose last round, after `earlier`, is this, or that `error` ended."""
         if isinstance(error, Interrupted):
             if self.fold.finished and not self.empty:
                 error = None  # the answer was whole before it came
             else:
                 error.partial = self.fold.partial().text
         if error is not None:
-            return "failed" if self.empty else "partial", error
+            return "failed" if self.empty and not policy.stands(earlier) else "partial", error
         answer = self.fold.partial()
         limited = answer.finish is not None and answer.finish.reason == "length"
         whole = is_whole(answer) or (limited and policy.is_whole(answer.text))

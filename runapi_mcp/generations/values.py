@@ -46,6 +46,7 @@ class Job:
         checked_here: Rules of the caller's schema that only we judge, by JSON Pointer.
         question: Names of those arguments that hold the question; no result is made of them.
         digest: What tells the question apart from others, once it was computed.
+        earlier: The texts of the rounds that a resume goes on from, oldest first.
     """
 
     tool: str
@@ -58,6 +59,7 @@ class Job:
     checked_here: tuple[str, ...] = ()
     question: tuple[str, ...] = ()
     digest: str = ""
+    earlier: tuple[str, ...] = ()
 
     def digested(self) -> "Job":
         """Return the job with its digest, and without the arguments that the call says already.
@@ -123,7 +125,7 @@ def _digest(job: Job) -> str:
         for part in turn.parts
         for text in (turn.role, type(part).__name__, *_texts(part))
     )
-    for text in (about, job.begin, job.call.system or "", *sent):
+    for text in (about, job.begin, job.call.system or "", *sent, *job.earlier):
         encoded = text.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(encoded))
         digest.update(encoded)
@@ -166,6 +168,7 @@ class Receipt:
     cost: float | None = None
     """Of its tokens, where their price is known; without what a search may cost beside them."""
     currency: str | None = None
+    searches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ class Evidence:
         silent: Seconds since the last byte.
         tail: The end of the text received.
         described: What the text amounts to so far, in the words of its tool; may be empty.
+        stage: What this round is for, where its rounds are not tries of one thing.
     """
 
     phase: Phase
@@ -233,3 +237,4 @@ class Evidence:
     silent: float
     tail: str
     described: str = ""
+    stage: str = ""

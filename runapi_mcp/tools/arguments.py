@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence, Sized
 from typing import Annotated, Final, TypeAlias, TypeVar, get_args
 
+import anyio.to_thread
 import pydantic
 from pydantic import (
     AfterValidator,
@@ -22,7 +23,7 @@ from runapi_mcp.files.attach import ResourceLink
 from runapi_mcp.models import WISHES
 from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.coercion import Meant, list_of, read_choice, read_object_or_text, read_word, unless
-from runapi_mcp.wire.types import Effort
+from runapi_mcp.wire.types import Effort, JsonObject
 
 _MOST_LINES: Final = 20
 _WANTED: Final = {
@@ -277,3 +278,23 @@ Fresh: TypeAlias = Annotated[bool, Field(description="Ask anew even if the same 
 Whole: TypeAlias = Annotated[int, WithJsonSchema({"type": "integer"})]
 """A whole number whose bounds are taught when they are missed, not listed for every host."""
 Number: TypeAlias = Annotated[float, WithJsonSchema({"type": "number"})]
+
+_MOST_VALUES_HERE: Final = 1_000
+"""Members and items of a schema that is read on the event loop; it takes some milliseconds."""
+
+
+async def open_schema(given: JsonObject | str) -> tuple[JsonObject, tuple[str, ...]]:
+    """Return a caller's schema as it is meant, and what is to be said of how it was taken.
+
+    Raises:
+        InputError: It is none, or asks for nothing.
+    """
+    # What knows JSON Schema is loaded with the first call that has one.
+    from runapi_mcp.extraction.exact_json import schema_of
+    from runapi_mcp.wire.schema.keywords import count_values
+    from runapi_mcp.wire.schema.read import read_schema
+
+    schema = schema_of(given)
+    large = count_values(schema) > _MOST_VALUES_HERE
+    reading = await anyio.to_thread.run_sync(read_schema, schema) if large else read_schema(schema)
+    return reading.schema, reading.notes

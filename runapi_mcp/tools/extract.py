@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
-import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError, one_line
@@ -15,7 +14,16 @@ from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
-from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
+from runapi_mcp.tools.arguments import (
+    Files,
+    Fresh,
+    ModelId,
+    ObjectOrText,
+    Prompt,
+    WaitSeconds,
+    Whole,
+    open_schema,
+)
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
@@ -34,8 +42,6 @@ _SYSTEM: Final = (
 )
 _REFUSED: Final = "The model's answer does not conform to the schema."
 _SIMPLIFY: Final = "Simplify the schema, or use another model."
-_MOST_VALUES_HERE: Final = 1_000
-"""Members and items of a schema that is read on the event loop; it takes some milliseconds."""
 _MOST_REJECTED: Final = 50
 _MOST_READ: Final = 20_000
 """Characters of a list that are read while it is being written; it takes some milliseconds."""
@@ -71,7 +77,7 @@ class ExtractArgs(Args):
     max_repairs: Whole = Field(
         1, ge=0, le=3, description="Times to ask again if it does not conform; default 1."
     )
-    evidence: bool = Field(default=True, description="Say where in the text values stand.")
+    evidence: bool = Field(default=True, description="Where values stand; default true.")
     model: ModelId | None = None
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -90,26 +96,12 @@ class ExtractArgs(Args):
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs, self.evidence)
 
-    async def open_schema(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
-        """Return the same with the schema as it is meant, and what is to be said of how it was taken.
-
-        Raises:
-            InputError: It is none, or asks for nothing.
-        """
-        from runapi_mcp.extraction.exact_json import schema_of
-        from runapi_mcp.wire.schema.keywords import count_values
-        from runapi_mcp.wire.schema.read import read_schema
-
-        given = schema_of(self.json_schema)
-        large = count_values(given) > _MOST_VALUES_HERE
-        reading = await anyio.to_thread.run_sync(read_schema, given) if large else read_schema(given)
-        return self.model_copy(update={"json_schema": reading.schema}), reading.notes
-
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
     from runapi_mcp.extraction.material import write_material
 
-    args, notes = await args.open_schema()
+    schema, notes = await open_schema(args.json_schema)
+    args = args.model_copy(update={"json_schema": schema})
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]

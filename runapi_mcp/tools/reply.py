@@ -279,7 +279,7 @@ def _late(failure: Failure) -> str:
 
 def _way_on(view: View) -> str:
     """Return what to do about a partial answer: there may be no text to continue."""
-    if not view.answer.text:
+    if not view.answer.text and not (view.earlier and view.status == "partial"):
         return "Ask again."
     return f'Call get_result with handle "{view.handle}" and resume true to continue.'
 

@@ -45,7 +45,7 @@ class ResultArgs(Args):
     offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
     cancel: bool = Field(default=False, description="Stop it; return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
-    evidence: bool = Field(default=False, description="Of extract_json: where values stand.")
+    evidence: bool = Field(default=False, description="Where values stand.")
 
     @model_validator(mode="after")
     def _one_way(self) -> "ResultArgs":
@@ -109,15 +109,19 @@ async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], ru
         raise InputError(
             "resume: the answer is complete.", advice="Call get_result without resume to read it."
         )
-    if not view.answer.text:
+    texts = (*view.earlier, view.answer.text)
+    if not any(texts):
         raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     call = view.job.call
     # A resume of a resume continues the question itself, not the request to go on.
-    turns, _, notices = await reattach(
-        call.turns[:-2] if view.job.begin else call.turns, (), await run.reading()
-    )
+    turns = call.turns[:-2] if view.job.begin and not view.job.earlier else call.turns
+    turns, _, notices = await reattach(turns, (), await run.reading())
     asked = replace(call, turns=turns)
     policy = starters[view.job.tool].policy(replace(view.job, call=asked))
+    if goes_on := policy.resume(replace(view.job, call=asked, begin="", earlier=()), texts):
+        return replace(goes_on, notices=(*goes_on.notices, *notices)), policy
+    if not view.answer.text:
+        raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     begin = shorten_loops(view.answer.text, told=False)
     job = replace(view.job, call=asked.continued(begin), begin=begin)
     return replace(job, notices=(*job.notices, *notices)), policy

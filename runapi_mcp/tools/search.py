@@ -5,25 +5,42 @@ Filters are asked of the model in words, and enforced where sources show it.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeAlias, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
-from runapi_mcp.generations.policy import Plain
-from runapi_mcp.generations.values import View
+from runapi_mcp.generations.policy import Plain, Policy
+from runapi_mcp.generations.values import Job, View
+from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
-from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most, choices
+from runapi_mcp.tools import research, search_schema
+from runapi_mcp.tools.arguments import (
+    Fresh,
+    ModelId,
+    ObjectOrText,
+    Prompt,
+    WaitSeconds,
+    Whole,
+    at_most,
+    choices,
+    open_schema,
+)
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
+from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
+if TYPE_CHECKING:
+    # What an extraction needs is loaded with the first one.
+    from runapi_mcp.extraction.repair import Extraction
+
 Recency: TypeAlias = Literal["day", "week", "month", "year"]
-Depth: TypeAlias = Literal["quick", "thorough"]
+Depth: TypeAlias = Literal["quick", "thorough", "research"]
 
 _MOST_DOMAINS: Final = 50
 _LANGUAGE: Final = re.compile(r"[A-Za-z][A-Za-z -]{1,39}")
@@ -115,10 +132,13 @@ _DEPTHS: Final[dict[Depth, tuple[Effort, str]]] = {
         "high",
         "Search several times and from different sides; compare sources and name what they disagree on.",
     ),
+    "research": ("medium", "Search from different sides; name what sources disagree on."),
 }
 
 
-_DEPTH: Final = choices("quick", "thorough", about="One search, or several compared; any: as it sees fit.")
+_DEPTH: Final = choices(
+    "quick", "thorough", "research", about="One search, or several; a report; any: as it sees fit."
+)
 _RECENCY: Final = choices("day", "week", "month", "year", about="How old pages may be.")
 
 
@@ -128,13 +148,46 @@ class SearchArgs(Args):
     query: Prompt = Field(description="What to find out, as a full question.")
     model: ModelId | None = None
     depth: Annotated[Depth, _DEPTH] | None = None
+    json_schema: Annotated[
+        ObjectOrText | None,
+        Field(alias="schema"),
+        WithJsonSchema({"type": "object", "additionalProperties": True, "description": "For JSON."}),
+    ] = None
     recency: Annotated[Recency, _RECENCY] | None = None
     include_domains: Domains = Field((), description="Only these, such as example.org.")
     exclude_domains: Domains = Field((), description="None of these.")
     language: Language | None = Field(None, description="To prefer in pages: German, de or pt-BR.")
+    max_searches: Whole | None = Field(None, ge=1, le=20, description="Of research.")
     max_sources: Whole = Field(10, ge=1, le=50, description="Most to list; default 10.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
+
+    @model_validator(mode="after")
+    def _of_research(self) -> "SearchArgs":
+        if self.max_searches is not None and self.depth != "research":
+            raise ValueError("max_searches: it is of depth research; leave it out or ask for that depth")
+        if self.json_schema is not None and self.depth == "research":
+            raise ValueError("schema: it goes with depth quick or thorough; research ends in a report")
+        both = {*self.include_domains} & {*self.exclude_domains}
+        if both:
+            raise ValueError(f"exclude_domains: {min(both)} is in include_domains too")
+        return self
+
+    @property
+    def extraction(self) -> "Extraction":
+        """What is wanted of the answer, by a schema that was read before."""
+        from runapi_mcp.extraction.exact_json import schema_of
+        from runapi_mcp.extraction.repair import Extraction
+
+        assert self.json_schema is not None, "it was given"
+        return Extraction(schema_of(self.json_schema), many=False, max_repairs=1, evidence=True)
+
+    @property
+    def research(self) -> Research:
+        """What is wanted, where the depth is research."""
+        given = "max_sources" in self.model_fields_set
+        sources = self.max_sources if given else MOST_SOURCES
+        return Research(self.query, self.max_searches or MOST_SEARCHES, sources, self.filters.allows)
 
     @property
     def filters(self) -> Filters:
@@ -143,8 +196,10 @@ class SearchArgs(Args):
 
 
 async def _search(args: SearchArgs, run: Run) -> Reply:
+    wants_json = args.json_schema is not None or args.depth == "research"
+    needs: list[Ability] = ["search", "structured"] if wants_json else ["search"]
     effort, manner = _DEPTHS[args.depth] if args.depth else (None, "")
-    model, notices = model_for(args.model, run.settings.search_model, ["search"])
+    model, notices = model_for(args.model, run.settings.search_model, needs)
     call = Call(
         model=model,
         turns=(Turn("user", (Text(args.query),)),),
@@ -152,8 +207,14 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         effort=effort,
         search=True,
     )
-    job = job_for(SEARCH.name, args, call, run, needs=["search"], notices=notices)
-    view, joined = await run.generate(job, policy=_POLICY, wait=args.wait_seconds, fresh=args.fresh)
+    if args.json_schema is not None:
+        schema, notes = await open_schema(args.json_schema)
+        args = args.model_copy(update={"json_schema": schema})
+        job = job_for(SEARCH.name, args, call, run, needs=needs, notices=notices + notes)
+        job = await args.extraction.prepare(job)
+    else:
+        job = job_for(SEARCH.name, args, call, run, needs=needs, notices=notices)
+    view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
@@ -168,10 +229,29 @@ class _Policy(Plain):
 _POLICY: Final = _Policy()
 
 
+def _policy(job: Job) -> Policy:
+    args = SearchArgs.model_validate(job.arguments)
+    if args.json_schema is not None:
+        return search_schema.Policy(args.extraction, job.call, job.owner)
+    return research.Policy(_research(job, args), job.call) if args.depth == "research" else _POLICY
+
+
+def _research(job: Job, args: SearchArgs) -> Research:
+    """Return what a job of research wants; its question stands in its call."""
+    asked = job.call.turns[0].parts[0] if job.call.turns else None
+    return replace(args.research, query=asked.text if isinstance(asked, Text) else args.query)
+
+
 def _render(view: View, page: Page) -> Reply:
+    args = SearchArgs.model_validate(view.job.arguments)
+    if args.depth == "research":
+        return research.render(view, page, _research(view.job, args))
+    if args.json_schema is not None:
+        made = search_schema.render(view, page, args.max_sources, args.filters.allows)
+        if made is not None:
+            return made
     if nothing_to_give(view):
         return tell_failure(view)
-    args = SearchArgs.model_validate(view.job.arguments)
     answer = view.once(
         "annotated", lambda: annotate(view.answer, args.max_sources, args.filters.allows, view.links)
     )
@@ -243,7 +323,7 @@ SEARCH = Tool(
     args=SearchArgs,
     perform=_search,
     render=_render,
-    policy=lambda _job: _POLICY,
+    policy=_policy,
     use="news, current facts, anything that may have changed since your training; answers from Google Search "
     "with numbered sources.",
     example={"query": "Who won the Lake Vättern regatta?"},

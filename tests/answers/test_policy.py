@@ -9,7 +9,7 @@ import pytest
 from runapi_mcp.extraction.answers import judge_answers
 from runapi_mcp.extraction.check import Judge
 from runapi_mcp.extraction.repair import Extraction
-from runapi_mcp.generations.policy import Policy
+from runapi_mcp.generations.policy import Lot, Policy
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, Finish, JsonObject, Text, Turn
 
@@ -24,16 +24,18 @@ def policy(*, many: bool = False, max_repairs: int = 2) -> Policy:
     )
 
 
-def follow_up(asked: Policy, last: Answer, earlier: Sequence[str] = (), *, many: bool = False) -> Call | None:
+def follow_up(
+    asked: Policy, last: Answer, earlier: Sequence[str] = (), *, many: bool = False
+) -> Call | Lot | None:
     """What follows an answer, judged as it is in the course of a generation."""
     texts = [*earlier, last.text] if last.text else [*earlier]
     verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).kept() if texts else None
     return asked.follow_up(last, earlier, verdict)
 
 
-def told(call: Call | None) -> str:
+def told(call: Call | Lot | None) -> str:
     """What the model is told of its answer."""
-    assert call is not None
+    assert isinstance(call, Call)
     [part] = call.turns[-1].parts
     assert isinstance(part, Text)
     return part.text
@@ -50,7 +52,7 @@ def test_a_right_answer_is_the_last() -> None:
 def test_a_wrong_answer_is_sent_back_with_what_is_wrong_and_the_schema() -> None:
     repair = follow_up(policy(), answer({"n": "one"}))
     assert "/n" in told(repair) or "n:" in told(repair)
-    assert repair is not None
+    assert isinstance(repair, Call)
     assert repair.turns[0] == ASKED.call.turns[0]
     assert repair.turns[1] == Turn("model", (Text('{"n": "one"}'),))
     assert repair.schema is not None

@@ -4,12 +4,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from runapi_mcp.sim.cues import Cue
-from runapi_mcp.sim.scenarios import answers, bodies, endings, framing, json_answers, limits, relays, streams
+from runapi_mcp.sim.scenarios import (
+    answers,
+    bodies,
+    endings,
+    framing,
+    json_answers,
+    limits,
+    relays,
+    research,
+    streams,
+)
 from runapi_mcp.sim.scenarios._registry import COMMON, TABLE, Scenario
 
 __all__ = ["SCENARIOS", "Scenario", "chosen"]
 
-_GROUPS = (answers, json_answers, bodies, limits, streams, endings, framing, relays)
+_GROUPS = (answers, json_answers, research, bodies, limits, streams, endings, framing, relays)
 """The modules whose import fills the table, in the order it is printed."""
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(TABLE)
