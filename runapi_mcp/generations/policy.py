@@ -125,7 +125,7 @@ class Policy(Protocol):
     ) -> Call | None:
         """Return the next call of a generation, or `None` if `answer` was its last.
 
-        `earlier` are the texts of the rounds before, oldest first; `verdict` is what :meth:`judged`
+        `earlier` are the texts of the rounds before, oldest first; `verdict` is what :meth:`judge`
         returned of all of them.
         """
 
