@@ -49,7 +49,7 @@ def test_what_could_have_been_the_key_comes_out_before_what_follows_it() -> None
 
 
 def test_what_could_have_been_the_key_stays_of_its_kind() -> None:
-    told = [TextDelta("ask s"), ThoughtDelta("hm"), TextDelta("k")]
+    told: list[Event] = [TextDelta("ask s"), ThoughtDelta("hm"), TextDelta("k")]
     assert shown(told) == [TextDelta("ask "), TextDelta("s"), ThoughtDelta("hm"), TextDelta("k")]
 
 
