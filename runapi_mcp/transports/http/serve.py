@@ -240,7 +240,7 @@ def _config(asgi: ASGIApp, connections: Connections) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # X-Forwarded-For is anybody's to write; shares go by where a connection comes from
+        proxy_headers=False,  # X-Forwarded-For is anybody's to write, and shares go by address
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
