@@ -21,16 +21,21 @@ def quick_imports() -> Iterator[None]:
     """Import in this block; nothing that was imported is garbage, so none is looked for.
 
     The collector runs again afterwards, and passes over what the imports left: a fifth of a
-    million objects that live as long as the process. httpx does without its own command line, and
-    70 modules of rich and pygments, when that cannot be imported, which is what None means here.
+    million objects that live as long as the process.
     """
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as in the import system's own docs
+    # httpx does without its command line, and 70 modules of rich and pygments, where click is not installed:
+    # it comes with httpx[cli] alone. None is how the import system spells that.
+    without_click = "click" not in sys.modules
+    if without_click:
+        sys.modules["click"] = None  # type: ignore[assignment]
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        if without_click:
+            sys.modules.pop("click", None)
 
 
 MANIFEST: Final = f"{__file__.rpartition(os.sep)[0]}{os.sep}manifest.json"

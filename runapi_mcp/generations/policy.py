@@ -168,7 +168,7 @@ class Policy(Protocol):
         Raises:
             RunapiError: It ends here, with less than was asked for.
 
-        `earlier` are the texts of the rounds before, oldest first; `verdict` is what :meth:`judged`
+        `earlier` are the texts of the rounds before, oldest first; `verdict` is what :meth:`judge`
         returned of all of them.
         """
 

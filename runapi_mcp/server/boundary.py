@@ -86,7 +86,7 @@ def _key(credential: AccessToken | None) -> SecretStr | None:
     return key if isinstance(key, SecretStr) else None
 
 
-class Entry:
+class CallRecord:
     """What becomes of one call."""
 
     def __init__(self) -> None:
@@ -108,10 +108,10 @@ class Entry:
 
 
 @contextmanager
-def logged(tool: str, ctx: Context, arguments: Mapping[str, object]) -> Iterator[Entry]:
+def logged(tool: str, ctx: Context, arguments: Mapping[str, object]) -> Iterator[CallRecord]:
     """Log the beginning of a call for those who debug, and its end for everybody; its span says the same."""
     request_id, principal = ctx.request_id, logs.principal(owner_of(ctx.request))
-    entry, began = Entry(), anyio.current_time()
+    entry, began = CallRecord(), anyio.current_time()
     with logs.about(principal=principal, tool=tool):
         logs.debug("call begun", request=request_id)
         logs.content("arguments", request=request_id, arguments=arguments)

@@ -22,8 +22,8 @@ from runapi_mcp import __version__
 from runapi_mcp.errors import HandleError, RunapiError
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.boundary import (
+    CallRecord,
     Context,
-    Entry,
     bounded,
     declares_tasks,
     error_reply,
@@ -81,7 +81,7 @@ class Handlers:
                 return render_reply(reply)
 
     async def _called(
-        self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
+        self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: CallRecord
     ) -> types.CallToolResult | Wire:
         run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
         args, run.remark = _read(tool, arguments)

@@ -42,6 +42,15 @@ async def test_a_new_day_begins_at_nothing() -> None:
     assert await budget.used("ann") == 0
 
 
+async def test_what_is_used_first_on_a_new_day_counts_for_that_day_alone() -> None:
+    day = date(2026, 5, 4)
+    budget = LocalTokenBudget(lambda: day)
+    budget.use("ann", 70)
+    day = date(2026, 5, 5)
+    budget.use("ann", 30)
+    assert await budget.used("ann") == 30
+
+
 async def test_principals_do_not_grow_without_a_bound() -> None:
     budget = LocalTokenBudget(lambda: date(2026, 5, 4))
     for number in range(10_001):

@@ -25,13 +25,13 @@ from server.hosting import Host, in_process, server_env
 Asked: TypeAlias = Callable[[Client], Awaitable[object]]
 
 ASKED: dict[str, tuple[str, Asked]] = {
-    "resources/list": ("listed_resources", lambda client: client.list_resources()),
-    "resources/templates/list": ("listed_templates", lambda client: client.list_resource_templates()),
+    "resources/list": ("list_resources", lambda client: client.list_resources()),
+    "resources/templates/list": ("list_templates", lambda client: client.list_resource_templates()),
     "resources/read": ("read", lambda client: client.read_resource("models://catalogue")),
-    "prompts/list": ("listed_prompts", lambda client: client.list_prompts()),
-    "prompts/get": ("written", lambda client: client.get_prompt("research", {"topic": "Tides"})),
+    "prompts/list": ("list_prompts", lambda client: client.list_prompts()),
+    "prompts/get": ("write_prompt", lambda client: client.get_prompt("research", {"topic": "Tides"})),
     "completion/complete": (
-        "completed",
+        "complete_argument",
         lambda client: client.complete(
             types.PromptReference(name="research"), {"name": "depth", "value": ""}
         ),
@@ -79,7 +79,7 @@ async def test_a_bug_in_any_method_is_an_internal_error_in_words_of_ours(
 async def test_a_bug_is_logged_with_its_traceback(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(handlers, "listed_prompts", _bug)
+    monkeypatch.setattr(handlers, "list_prompts", _bug)
     async with in_process(sim.base_url) as host:
         with pytest.raises(MCPError):
             await host.client.list_prompts()

@@ -121,7 +121,8 @@ def test_any_argument_is_sent_or_refused_and_never_a_bug(
     loop: BlockingPortal, calls: list[tuple[str, dict[str, Any]]]
 ) -> None:
     for tool, arguments in calls:
-        assert loop.call(_outcome, tool, arguments) in ("taught", "bad_argument", "busy")
+        answered = [""] if TOOLS[tool].render is None else []
+        assert loop.call(_outcome, tool, arguments) in ("taught", "bad_argument", "busy", *answered)
 
 
 @pytest.mark.parametrize("levels", [90, 180, 300, 900])
@@ -147,4 +148,7 @@ def test_what_is_nested_deeply_is_sent_or_refused(loop: BlockingPortal, levels: 
 
 @pytest.mark.parametrize("tool", sorted(FINE))
 def test_what_is_right_is_sent(loop: BlockingPortal, tool: str) -> None:
-    assert loop.call(_outcome, tool, FINE[tool]) == "busy"
+    outcome = loop.call(_outcome, tool, FINE[tool])
+    assert outcome == "busy" or (outcome == "" and TOOLS[tool].render is None), (
+        "one that starts none may answer"
+    )

@@ -153,6 +153,19 @@ async def test_redirects_that_do_not_answer_cost_two_seconds_in_all(sim: Simulat
     assert all(s.get("redirect", False) for s in facts(reply)["sources"])
 
 
+async def test_fifty_redirects_are_asked_and_a_page_of_an_endless_address_is_none(sim: Simulator) -> None:
+    root = "/grounding-api-redirect/"
+    pages = {f"{root}{n}": moved(f"https://example.org/{n}") for n in range(60)}
+    pages[f"{root}0"] = moved(f"https://example.org/{'a' * 5_000}")
+    seen: list[bytes] = []
+    links = [f"https://vertexaisearch.cloud.google.com{path}" for path in pages]
+    async with redirecting(pages, seen) as host, desk(sim, redirects_at=host) as at:
+        found = await at.upstream.redirects(links)
+    assert len(seen) == 50
+    assert links[0] not in found
+    assert found.items() <= {link: f"https://example.org/{n}" for n, link in enumerate(links)}.items()
+
+
 async def test_only_https_links_of_googles_redirect_host_are_asked(sim: Simulator) -> None:
     seen: list[bytes] = []
     links = (

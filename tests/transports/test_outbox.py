@@ -4,6 +4,8 @@ import os
 
 import anyio
 import anyio.to_thread
+import pytest
+from piped import PATIENCE
 
 from runapi_mcp.transports.stdio.threads import Outbox
 
@@ -29,3 +31,20 @@ async def test_progress_that_nobody_reads_takes_half_of_what_answers_may() -> No
             written += await anyio.to_thread.run_sync(os.read, reads, 1 << 16)
     os.close(reads)
     assert written == TOO_MUCH + REPORT * (LIMIT // 2 // len(REPORT)) + b"end\n"
+
+
+async def test_who_waits_for_room_hears_that_the_host_reads_no_more() -> None:
+    reads, writes = os.pipe()
+    outbox = Outbox(writes, LIMIT)
+    await outbox.send(TOO_MUCH)
+    await anyio.to_thread.run_sync(os.read, reads, 1)
+
+    async def leave() -> None:
+        await anyio.wait_all_tasks_blocked()
+        os.close(reads)
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(leave)
+            with pytest.raises(anyio.BrokenResourceError):
+                await outbox.send(b"an answer\n")

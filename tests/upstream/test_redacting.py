@@ -48,6 +48,11 @@ def test_what_could_have_been_the_key_comes_out_before_what_follows_it() -> None
     assert shown([TextDelta("ask s"), Done()]) == [TextDelta("ask "), TextDelta("s"), Done()]
 
 
+def test_what_could_have_been_the_key_stays_of_its_kind() -> None:
+    told: list[Event] = [TextDelta("ask s"), ThoughtDelta("hm"), TextDelta("k")]
+    assert shown(told) == [TextDelta("ask "), TextDelta("s"), ThoughtDelta("hm"), TextDelta("k")]
+
+
 def test_a_key_too_short_to_be_one_is_left_alone() -> None:
     assert shown([TextDelta("a b c")], secret="b") == [TextDelta("a b c")]
 

@@ -136,3 +136,10 @@ def test_no_more_than_a_little_white_space_is_kept_back() -> None:
 def test_more_blocks_of_thinking_than_anybody_writes_are_read_in_a_row_and_cheaply() -> None:
     thoughts, text = split([("<think>a</think>" * 100_000, False)])
     assert (len(thoughts), text[:7]) == (8, "<think>")
+
+
+def test_a_tag_with_a_relays_attributes_opens_a_thought_too() -> None:
+    tags = ThoughtTags()
+    found = [*tags.feed('<thinking signature="abc">so</thinking>yes'), *tags.end(followed=False)]
+    assert [event.text for event in found if isinstance(event, ThoughtDelta)] == ["so"]
+    assert [event.text for event in found if isinstance(event, TextDelta)] == ["yes"]

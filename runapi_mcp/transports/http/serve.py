@@ -232,14 +232,15 @@ class _Uvicorn(uvicorn.Server):
 def _config(asgi: ASGIApp, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         asgi,
-        # uvicorn calls it as it would call the class.
+        # What uvicorn's http="h11" stands for. Its default would be another parser where httptools is
+        # installed, with other limits of heads. It calls what it is given here as it would call the class.
         http=connections.protocol(H11Protocol),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # X-Forwarded-For is anybody's to write, and shares go by address
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
