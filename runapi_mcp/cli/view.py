@@ -73,7 +73,13 @@ def sheet_of(outcome: Outcome) -> Sheet:
 def _sources(structured: JsonObject) -> str:
     """Return the sources of a search, a line each."""
     listed: Any = structured.get("sources", [])
-    return source_lines(listed, markdown=False)
+    supports: Any = structured.get("supports", [])
+    cited = {number for claim in supports for number in claim["sources"]}
+    # In the structured half the claims name their sources, and not the other way round.
+    return source_lines(
+        [{**source, "claims": [source["number"]] if source["number"] in cited else []} for source in listed],
+        markdown=False,
+    )
 
 
 def _table(structured: JsonObject) -> str:
