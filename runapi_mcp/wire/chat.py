@@ -15,7 +15,8 @@ from runapi_mcp.wire.faults import Report, read_failure
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
+from runapi_mcp.wire.json_text import read_object
+from runapi_mcp.wire.lax import Lax, Maybe, lenient
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
