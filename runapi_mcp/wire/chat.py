@@ -325,7 +325,9 @@ class ChatDecoder:
         last, self._last = self._last, choice if finish else None
         if last is None or choice != last:
             return False
-        return self._written.could_repeat(choice.delta.text() if choice.delta else "")
+        text = choice.delta.text() if choice.delta else ""
+        called = choice.delta is not None and bool(choice.delta.tool_calls)
+        return (called and not text) or self._written.could_repeat(text)
 
     def _choice(self, choice: _Choice, *, last: bool, whole: bool) -> Iterator[Event]:
         delta, message = choice.delta, choice.message
