@@ -1,5 +1,6 @@
 """An outcome as it is printed, while it grows and at its end: for a person, for a pipe, for a program."""
 
+import copy
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -72,7 +73,12 @@ def sheet_of(outcome: Outcome) -> Sheet:
 
 def _sources(structured: JsonObject) -> str:
     """Return the sources of a search, a line each."""
-    listed: Any = structured.get("sources", [])
+    listed: Any = copy.deepcopy(structured.get("sources", []))
+    supports: Any = structured.get("supports", [])
+    cited = {number for claim in supports for number in claim["sources"]}
+    # In the structured half the claims name their sources, and not the other way round.
+    for source in listed:
+        source["claims"] = [source["number"]] if source["number"] in cited else []
     return source_lines(listed, markdown=False)
 
 

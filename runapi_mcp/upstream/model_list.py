@@ -16,7 +16,8 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
 from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.translate import Today, read_refusal, translate_errors
-from runapi_mcp.wire.json_text import Lax, Maybe, read_documents, without_surrogates
+from runapi_mcp.wire.json_text import without_surrogates
+from runapi_mcp.wire.lax import Lax, Maybe, read_documents
 from runapi_mcp.wire.types import Auth
 
 _SECONDS: Final = 15.0

@@ -15,7 +15,8 @@ from runapi_mcp.wire.faults import Report, read_failure
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
+from runapi_mcp.wire.json_text import read_object
+from runapi_mcp.wire.lax import Lax, Maybe, lenient
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -324,7 +325,9 @@ class ChatDecoder:
         last, self._last = self._last, choice if finish else None
         if last is None or choice != last:
             return False
-        return self._written.could_repeat(choice.delta.text() if choice.delta else "")
+        text = choice.delta.text() if choice.delta else ""
+        called = choice.delta is not None and bool(choice.delta.tool_calls)
+        return (called and not text) or self._written.could_repeat(text)
 
     def _choice(self, choice: _Choice, *, last: bool, whole: bool) -> Iterator[Event]:
         delta, message = choice.delta, choice.message

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field
 
 from runapi_mcp.wire.faults import read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
-from runapi_mcp.wire.json_text import Lax, Maybe, Model, read_documents
+from runapi_mcp.wire.lax import Lax, Maybe, Model, read_documents
 from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
 from runapi_mcp.wire.types import Done, Event, Frame, PromptBlocked, TextDelta, ThoughtDelta
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from pydantic import Field
 
-from runapi_mcp.wire.json_text import Lax, without_surrogates
+from runapi_mcp.wire.json_text import without_surrogates
+from runapi_mcp.wire.lax import Lax
 from runapi_mcp.wire.types import Failure, JsonObject
 
 _CANONICAL = {

@@ -15,7 +15,8 @@ from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Citations, Parts
-from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
+from runapi_mcp.wire.json_text import read_object
+from runapi_mcp.wire.lax import Lax, Maybe, lenient
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -242,13 +243,18 @@ class NativeDecoder:
             yield finish
 
     def _is_again(self, candidate: _Candidate, finish: Finish | None) -> bool:
-        """Whether a candidate is the last one once more, as some relays send it."""
-        last, self._last = self._last, candidate if finish else None
-        if last is None or candidate != last:
+        """Whether a candidate is the last one once more, as some relays send it.
+
+        One that calls what the one before it called, and ends the stream, calls nothing twice.
+        """
+        last, self._last = self._last, candidate
+        if last is None or not finish or candidate.content is None or candidate.content != last.content:
             return False
-        parts = candidate.content.parts if candidate.content else None
-        text = "".join(part.text or "" for part in parts or () if part)
-        return self._written.could_repeat(text)
+        parts = [part for part in candidate.content.parts or () if part]
+        text = "".join(part.text or "" for part in parts)
+        if not text and any(part.function_call for part in parts):
+            return True
+        return candidate == last and self._written.could_repeat(text)
 
     def _parts(self, candidate: _Candidate, *, last: bool) -> Generator[Event, None, list[int]]:
         """Yield what the parts hold; return where in the answer each of them begins."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, OnErrorOmit
 
-from runapi_mcp.wire.json_text import Lax, Maybe, lenient
+from runapi_mcp.wire.lax import Lax, Maybe, lenient
 from runapi_mcp.wire.types import Grounding, Origin, Source, Support, ThoughtDelta
 
 REDIRECT_HOST: Final = "vertexaisearch.cloud.google.com"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from runapi_mcp.errors import ProtocolError, SettingsError
-from runapi_mcp.wire.json_text import Lax, Maybe, read_documents
+from runapi_mcp.wire.lax import Lax, Maybe, read_documents
 from runapi_mcp.wire.types import Usage
 
 MILLION: Final = 1_000_000

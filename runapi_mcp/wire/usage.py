@@ -5,7 +5,7 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import AliasChoices, Field
 
-from runapi_mcp.wire.json_text import Lax, Maybe
+from runapi_mcp.wire.lax import Lax, Maybe
 from runapi_mcp.wire.types import Usage
 
 _MOST: Final = 1_000_000_000

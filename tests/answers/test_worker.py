@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -274,3 +275,13 @@ async def test_no_key_is_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert b"canary" not in held
     assert b"PYTHONPATH=" in held
     assert "RUNAPI_TOKEN" in os.environ
+
+
+def test_it_starts_without_what_only_the_server_needs() -> None:
+    loading = (
+        "import sys; import runapi_mcp.extraction.worker, runapi_mcp.extraction.answers; "
+        "import runapi_mcp.extraction.check, runapi_mcp.wire.schema.write; "
+        "print({'pydantic', 'httpx', 'mcp'} & sys.modules.keys() or 'none')"
+    )
+    done = subprocess.run([sys.executable, "-c", loading], capture_output=True, text=True, check=True)
+    assert done.stdout == "none\n"

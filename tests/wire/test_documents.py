@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire.json_text import Lax, dumped, lenient, read_documents, without_surrogates
+from runapi_mcp.wire.json_text import dumped, without_surrogates
+from runapi_mcp.wire.lax import Lax, lenient, read_documents
 
 
 class Row(Lax):

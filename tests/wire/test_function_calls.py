@@ -12,7 +12,7 @@ from streams import fold
 from runapi_mcp.models import DialectName
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.function_calls import GrowingCalls
-from runapi_mcp.wire.types import Frame, FunctionCall, FunctionCallDelta
+from runapi_mcp.wire.types import Event, Frame, FunctionCall, FunctionCallDelta
 
 OSLO, ROME = '{"city":"Oslo"}', '{"city":"Rome"}'
 HEAD, _OSLO, _ROME = '{"city":', '"Oslo"}', '"Rome"}'
@@ -192,3 +192,27 @@ def test_two_calls_that_are_the_same_on_native_are_two() -> None:
     named = {"functionCall": {"id": "x", "name": "f", "args": {}}}
     again = {"candidates": [{"content": {"parts": [named]}, "finishReason": "STOP"}]}
     assert [call.id for call in asked_for("native", again, again)] == ["x"]
+
+
+CALLED_PART = {"functionCall": {"name": "w", "args": {"c": 1}}}
+
+
+@pytest.mark.parametrize("finishes", [(None, "STOP"), ("STOP", "STOP")])
+def test_a_last_chunk_that_calls_again_what_was_just_called_calls_nothing_twice(
+    finishes: tuple[str | None, str],
+) -> None:
+    decoder = dialects("/v1")["native"].decoder()
+    events: list[Event] = []
+    for finish in finishes:
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": [CALLED_PART]}}
+        chunk = {"candidates": [candidate | ({"finishReason": finish} if finish else {})]}
+        events += decoder.decode(Frame(json.dumps(chunk)))
+    [call] = fold([*events, *decoder.end()]).partial().function_calls
+    assert (call.name, call.arguments) == ("w", '{"c": 1}')
+
+
+def test_two_equal_calls_in_one_chunk_are_two() -> None:
+    decoder = dialects("/v1")["native"].decoder()
+    candidate = {"content": {"role": "model", "parts": [CALLED_PART, CALLED_PART]}, "finishReason": "STOP"}
+    events = decoder.decode(Frame(json.dumps({"candidates": [candidate]})))
+    assert len(fold([*events, *decoder.end()]).partial().function_calls) == 2

@@ -1,0 +1,105 @@
+"""JSON from upstream → validated models, with the three mends that real streams need."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from runapi_mcp.errors import ProtocolError, quoted
+from runapi_mcp.wire.json_text import without_surrogates
+
+
+class Lax(BaseModel):
+    """A model of a stranger's JSON: what is not declared is ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Forgiving:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+Value = TypeVar("Value")
+Maybe: TypeAlias = Annotated[Value | None, _Forgiving()]
+"""A field that the answer does not depend on: `None` if it is odd. The text itself is never one."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_documents(model: type[Model], text: str) -> Iterator[Model]:
+    """Validate `text` as one JSON document of `model`, or as one a line where that fails.
+
+    Lone surrogate escapes are replaced (wire notes §8); two documents in one event, which a
+    missing blank line makes of two events, are read as two; an array is read item by item.
+
+    Raises:
+        ProtocolError: It is not JSON, or not of the model's shape.
+    """
+    try:
+        yield model.model_validate_json(text)
+        return
+    except ValidationError as error:
+        first = error
+    for piece in _pieces(text, first):
+        try:
+            yield model.model_validate(piece)
+        except ValidationError as error:
+            raise _unreadable(text, error) from None
+
+
+def lenient(model: type[Model], value: object) -> Model | None:
+    """Validate a part of a chunk that the answer does not depend on; `None` if it is odd."""
+    if value is None:
+        return None
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _pieces(text: str, first: ValidationError) -> list[object]:
+    for candidates in ([text], [line for line in text.split("\n") if line.strip()]):
+        try:
+            return [_cleaned(item) for candidate in candidates for item in _items(_loaded(candidate))]
+        except (ValueError, RecursionError):
+            continue
+    raise _unreadable(text, first) from None
+
+
+def _loaded(text: str) -> object:
+    return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> float:
+    try:
+        return int(digits)
+    except ValueError:
+        # More digits than Python makes a number of.
+        return float(digits)
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _cleaned(value: object) -> object:
+    match value:
+        case str():
+            return without_surrogates(value)
+        case list():
+            return [_cleaned(item) for item in value]
+        case dict():
+            return {without_surrogates(key): _cleaned(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _unreadable(text: str, error: ValidationError) -> ProtocolError:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    return ProtocolError(
+        f"RunAPI sent a chunk that could not be read ({where}: {problem['msg']}): {quoted(text)}."
+    )
