@@ -10,7 +10,8 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.admission import Spent
+from runapi_mcp.generations.usage import Row
+from runapi_mcp.logs import principal
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
@@ -77,7 +78,7 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
     if uri == USAGE:
-        return _result(_document(uri, _usage(run.spent())))
+        return _result(_document(uri, _usage(run, await run.used_today())))
     if uri.startswith(GENERATION):
         return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
@@ -144,8 +145,11 @@ def _row(model: Model) -> JsonObject:
     return row
 
 
-def _usage(spent: Spent) -> JsonObject:
+def _usage(run: Run, today: Sequence[Row]) -> JsonObject:
+    spent = run.spent()
     return {
+        "caller": principal(run.owner),
+        "today": [row.as_json() for row in today],
         "since": spent.since.isoformat(timespec="seconds"),
         "generations": dict(spent.ended.items()),
         "requests": spent.requests,
