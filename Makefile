@@ -40,8 +40,9 @@ bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and fals
 	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
 	$(BENCH)/bin/python benchmarks/evidence/bench.py
 
-soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; two minutes at most
+soak: $(BENCH)/.ready   ## 2,000 calls, then hostile traffic, and what is left of them; two minutes each at most
 	$(BENCH)/bin/python -m benchmarks.soak
+	$(BENCH)/bin/python -m benchmarks.hostile
 
 $(LLMOCK)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(LLMOCK)

@@ -122,9 +122,13 @@ def _instead(location: Sequence[int | str], args: type[BaseModel]) -> str:
     return f"did you mean {meant}?" if meant else f"{what} takes {', '.join(known) or 'none'}."
 
 
+_MOST_NAME: Final = 100
+
+
 def _meant(name: str, known: Sequence[str]) -> str | None:
     same = {word for group in _SYNONYMS if name in group for word in group}
-    close = difflib.get_close_matches(name, known, n=1)
+    # Comparing costs the square of the length; no name here is nearly so long.
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= _MOST_NAME else []
     return next((word for word in known if word in same), close[0] if close else None)
 
 

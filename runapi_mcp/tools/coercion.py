@@ -56,7 +56,10 @@ class Given(BaseModel):
         meant: dict[object, object] = {}
         for name, value in cls.respell(given).items():
             read = readers.get(name)
-            value = read(value) if read else value
+            try:
+                value = read(value) if read else value
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
             if value is not NOT_GIVEN:
                 meant[name] = value
         return meant
@@ -204,6 +207,10 @@ def one_of(*words: object) -> Reader:
     return read
 
 
+_MOST_ITEMS: Final = 2_000
+"""More than any list here may have."""
+
+
 def list_of(item: Reader, separators: str = "") -> Reader:
     """Return the reader of a list: it may come as JSON text, as one item alone, or as a text of several.
 
@@ -213,7 +220,11 @@ def list_of(item: Reader, separators: str = "") -> Reader:
     """
 
     def read(value: object) -> object:
-        items = [item(one) for one in _items(value, separators)]
+        parts = _items(value, separators)
+        if len(parts) > _MOST_ITEMS:
+            # Before each is looked at: a million commas would keep everybody waiting.
+            raise ValueError(f"must have fewer than {_MOST_ITEMS:,} items")
+        items = [item(one) for one in parts]
         given = [one for one in items if one is not NOT_GIVEN]
         return given or NOT_GIVEN
 
@@ -229,7 +240,9 @@ def _items(value: object, separators: str) -> Sequence[object]:
         case str() if not value.strip(" ") or value.strip().lower() in _NULLS:
             return ()
         case str():
-            return re.split(f"[{re.escape(separators)}]", value) if separators else [value]
+            return (
+                re.split(f"[{re.escape(separators)}]", value, maxsplit=_MOST_ITEMS) if separators else [value]
+            )
         case [str(word)] if word.strip().lower() in _NULLS:
             return ()
         case list() | tuple():

@@ -20,12 +20,13 @@ from runapi_mcp.tools.tool import Page, Reply, Tool
 GENERATION: Final = "generation://"
 """What the address of a generation's resource begins with; its handle follows."""
 _MOST_CHARS: Final = 200
+_MOST_AROUND: Final = 2_000
 _HANDLES: Final = re.compile(r"\bg_[A-Za-z0-9_-]+")
 
 
 def _bare(handle: str) -> str:
     """Return a handle without what may stand around it: its resource's address, or words."""
-    found = _HANDLES.findall(handle)
+    found = _HANDLES.findall(handle[:_MOST_AROUND])
     bare = found[0] if len({*found}) == 1 else handle.removeprefix(GENERATION)
     if not bare or len(bare) > _MOST_CHARS:
         raise ValueError("must be the handle that an earlier result gave, as it stands there")

@@ -5,8 +5,11 @@ Filters are asked of the model in words, and enforced where sources show it.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
+from unicodedata import normalize
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -43,6 +46,9 @@ Recency: TypeAlias = Literal["day", "week", "month", "year"]
 Depth: TypeAlias = Literal["quick", "thorough", "research"]
 
 _MOST_DOMAINS: Final = 50
+_LONGEST_HOST: Final = 253
+_LONGEST_LABEL: Final = 63
+_DOTS: Final = re.compile("[.\u3002\uff0e\uff61]")
 _LANGUAGE: Final = re.compile(r"[A-Za-z][A-Za-z -]{1,39}")
 
 
@@ -93,7 +99,7 @@ class Filters:
 
     def allows(self, host: str) -> bool:
         """Whether a source of this host may be shown; with `include`, an unknown host may not."""
-        plain = _ascii(host)
+        plain = _one_spelling(host)
         if any(_under(plain, domain) for domain in self.exclude):
             return False
         return not self.include or any(_under(plain, domain) for domain in self.include)
@@ -110,16 +116,27 @@ class Filters:
 
 
 def _under(host: str, domain: str) -> bool:
-    plain = _ascii(domain)
+    plain = _one_spelling(domain)
     return host == plain or host.endswith("." + plain)
 
 
-def _ascii(host: str) -> str:
-    """Return a host name as DNS has it, so that both spellings of one are the same."""
-    try:
-        return host.encode("idna").decode()
-    except UnicodeError:
-        return host
+@lru_cache(1_024)
+def _one_spelling(host: str) -> str:
+    """Return a host name in one spelling, whichever of DNS's two it has, in time that its length bounds.
+
+    Python's own codec for this takes a millisecond for some characters, and there may be 200 sources and
+    50 domains. What is too long to be a name is none, and stays as it is.
+    """
+    if len(host) > _LONGEST_HOST:
+        return host.lower()
+    return ".".join(_decode_label(label) for label in _DOTS.split(host.lower()))
+
+
+def _decode_label(label: str) -> str:
+    if label.startswith("xn--") and len(label) <= _LONGEST_LABEL:
+        with suppress(UnicodeError):
+            label = label[4:].encode("ascii").decode("punycode")
+    return normalize("NFKC", label).casefold()
 
 
 _SYSTEM: Final = (

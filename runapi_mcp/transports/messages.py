@@ -81,6 +81,9 @@ _SURROGATES: Final = re.compile(
 _TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
 _MOST_TOKENS: Final = 100_000  # looked at to find an id; beyond them a message stays without one
 
+MAX_NAME_CHARS: Final = 1_000
+"""Characters of an id and of a progress token."""
+
 MAX_LEVELS: Final = 201
 """How deep a message may be nested, itself included: what pydantic reads."""
 
@@ -158,7 +161,21 @@ def _read(text: bytes | str) -> JSONRPCMessage | Refused:
     # A request whose id is null or a fraction passes for a notification, and would never be answered.
     if isinstance(message, JSONRPCNotification) and "id" in (content := from_json(text)):
         return _not_a_message(content)
-    return message
+    return _refuse_long(message) or message
+
+
+def _refuse_long(message: JSONRPCMessage) -> Refused | None:
+    """Refuse a name of a request that nobody needs so long: it comes back with each report of progress."""
+    if not isinstance(message, JSONRPCRequest):
+        return None
+    if isinstance(message.id, str) and len(message.id) > MAX_NAME_CHARS:
+        return refusal(INVALID_REQUEST, f"The id of a request may have {MAX_NAME_CHARS:,} characters.")
+    meta = (message.params or {}).get("_meta")
+    token = meta.get("progressToken") if isinstance(meta, dict) else None
+    if isinstance(token, str) and len(token) > MAX_NAME_CHARS:
+        reason = f"A progressToken may have {MAX_NAME_CHARS:,} characters."
+        return refusal(INVALID_REQUEST, reason, message.id)
+    return None
 
 
 def _read_again(text: str) -> JSONRPCMessage | Refused:

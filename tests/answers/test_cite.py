@@ -1,6 +1,7 @@
 """Sources, claims and what is said of them; pure."""
 
 from dataclasses import replace
+from unicodedata import normalize
 
 import pytest
 
@@ -178,3 +179,19 @@ def test_a_relays_card_is_cut_without_moving_the_markers() -> None:
 )
 def test_sentences_are_claims_not_headings_questions_or_code(text: str, claims: int) -> None:
     assert len(list(find_sentences(text))) == claims
+
+
+def test_a_host_is_spelled_in_one_way_in_time_that_its_length_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(form: str, text: str) -> str:
+        seen.append(len(text))
+        return normalize(form, text)  # type: ignore[arg-type]  # the form is the caller's
+
+    seen: list[int] = []
+    monkeypatch.setattr("runapi_mcp.tools.search.normalize", counted)
+    filters = Filters(include=tuple(f"ﷺ{n}.example.org" for n in range(50)))
+    for n in range(200):
+        assert not filters.allows(f"ﷺ{n}." * 800 + "example.com")
+        assert filters.allows(f"{n}.ﷺ7.EXAMPLE。org")
+    assert sum(seen) < 250 * 253, "each name once, and none that is too long for a name"
+    assert Filters(exclude=("evil.example",)).allows("good.example")
+    assert not Filters(exclude=("evil.example",)).allows("a." * 2_000 + "evil.example")

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from messages import INITIALIZE, tool_call
+from waiting import PATIENCE
 
 from network.raw_web import ACCEPT, modern_headers, web
 from network.web_host import served, web_server
@@ -264,3 +265,20 @@ async def test_an_address_that_is_taken_is_named(url: str) -> None:
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port} is in use"):
             async with listening(app, HttpOptions(port=port)):
                 pass
+
+
+async def test_a_body_with_two_lengths_is_refused_and_nothing_is_read_behind_it(sim: Simulator) -> None:
+    async with served(sim) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(
+                b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            )
+            heard = b""
+            with anyio.fail_after(PATIENCE), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    heard += await stream.receive()
+    assert heard.startswith(b"HTTP/1.1 400")
+    assert heard.count(b"HTTP/1.1") == 1

@@ -276,3 +276,27 @@ def test_connections_of_one_address_are_as_many_as_would_still_be_free() -> None
     assert connections.admit(Fake("bob", 1))  # type: ignore[arg-type]
     proxied = [connections.admit(Fake("proxy", port)) for port in range(4)]  # type: ignore[arg-type]
     assert proxied == [True] * 4
+
+
+# ------------------------------------------------------------ what a session keeps
+
+
+@pytest.mark.parametrize("path", ["name", "capabilities"])
+async def test_a_client_that_says_too_much_of_itself_opens_no_session(sim: Simulator, path: str) -> None:
+    params = INITIALIZE["params"]
+    fair = {
+        "name": params
+        | {"clientInfo": {"name": "x", "version": "1", "icons": [{"src": "data:" + "A" * 60_000}]}},
+        "capabilities": params | {"capabilities": {"experimental": {"x": {"y": [{}] * 500}}}},
+    }
+    greedy = {
+        "name": params | {"clientInfo": {"name": "x" * 200_000, "version": "1"}},
+        "capabilities": params | {"capabilities": {"experimental": {"x": {"y": [{}] * 5_000}}}},
+    }
+    async with served(sim) as url, web(url) as http:
+        answer = await http.http.post("/mcp", json=INITIALIZE | {"params": fair[path]}, headers=ACCEPT)
+        assert answer.status_code == 200, answer.text
+        answer = await http.http.post("/mcp", json=INITIALIZE | {"params": greedy[path]}, headers=ACCEPT)
+    assert answer.status_code == 400
+    assert "may have 128 KiB" in answer.text
+    assert "mcp-session-id" not in answer.headers

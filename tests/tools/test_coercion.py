@@ -255,3 +255,15 @@ async def test_a_system_message_at_the_beginning_is_the_system_instruction(at: D
     assert first == second
     with pytest.raises(InputError, match="a system instruction comes first"):
         await at.call("ask_gemini", messages=[OURS[0], {"role": "developer", "content": "x"}, OURS[1]])
+
+
+@pytest.mark.parametrize("domains", [",".join("a" * 1_000_000), ["a.org"] * 1_000_000])
+def test_a_list_beyond_all_bounds_is_refused_before_its_items_are_looked_at(
+    domains: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(_: str) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr("runapi_mcp.tools.search.host_of", looked_at)
+    with pytest.raises(ValidationError, match="include_domains: must have fewer than 2,000 items"):
+        TOOLS["search_web"].args.read({"query": "Why?", "include_domains": domains})

@@ -163,3 +163,18 @@ def test_a_line_over_the_limit_is_refused() -> None:
     assert isinstance(arrival, Refused)
     assert arrival.reply.error.code == PARSE_ERROR
     assert "64 MiB" in arrival.reply.error.message
+
+
+@pytest.mark.parametrize("where", ["id", "progressToken"])
+def test_a_name_that_would_come_back_at_great_length_is_refused(where: str) -> None:
+    def sent(name: str) -> bytes:
+        given = {"id": "1", "progressToken": "2"} | {where: name}
+        meta = {"progressToken": given["progressToken"]}
+        message = {"jsonrpc": "2.0", "id": given["id"], "method": "tools/call", "params": {"_meta": meta}}
+        return json.dumps(message).encode()
+
+    assert not isinstance(decode(sent("x" * 1_000)), Refused)
+    arrival = decode(sent("x" * 1_001))
+    assert isinstance(arrival, Refused)
+    assert "1,000 characters" in arrival.reply.error.message
+    assert len(arrival.reply.model_dump_json()) < 300

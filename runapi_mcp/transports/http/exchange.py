@@ -33,6 +33,9 @@ _BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/liste
 _VERSION: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
 _SESSION: Final = MCP_SESSION_ID_HEADER.encode()
 _RESUMED: Final = LAST_EVENT_ID_HEADER.encode()
+_MOST_INTRODUCTION: Final = 131_072
+"""Bytes of what a client says of itself: a session keeps that for as long as it lasts."""
+_VALUE_BYTES: Final = 64
 _STREAM: Final = b"text/event-stream"
 _STREAM_HEADERS: Final = [
     (b"content-type", _STREAM),
@@ -241,12 +244,31 @@ def _post(message: JSONRPCMessage | Refused, body: bytes) -> Post | Response:
     match message:
         case Refused():
             return _refuse(message)
+        case JSONRPCRequest(method="initialize") if _weighs_more(message.params, _MOST_INTRODUCTION):
+            reason = f"What a client says of itself may have {_MOST_INTRODUCTION >> 10} KiB."
+            return _refuse(refusal(INVALID_REQUEST, reason, message.id))
         case JSONRPCRequest():
             return Post(body, message.method, message.id)
         case JSONRPCNotification():
             return Post(body, message.method, cancels=(message.params or {}).get("requestId"))
         case _:
             return Post(body)
+
+
+def _weighs_more(value: object, most: int) -> bool:
+    """Whether a JSON value takes more than about `most` bytes of memory."""
+    left, waiting = most, [value]
+    while waiting and left >= 0:
+        match waiting.pop():
+            case str() as text:
+                left -= len(text)
+            case list() as items:
+                left -= _VALUE_BYTES * len(items)
+                waiting += items
+            case dict() as members:
+                left -= sum(map(len, members)) + _VALUE_BYTES * len(members)
+                waiting += members.values()
+    return left < 0
 
 
 def _refuse(message: Refused) -> Response:

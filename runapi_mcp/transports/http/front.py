@@ -84,7 +84,8 @@ class Front:
             scope = {**scope, "path": _plain_path(scope["path"], prefix), _PREFIX: prefix}
             if scope["path"] not in PROBES:
                 origin = _header(scope, b"origin")
-                refusal = self._refuse_host(_header(scope, b"host") or "") or self._refuse_page(scope)
+                host = _header(scope, b"host") or ""
+                refusal = _refuse_lengths(scope) or self._refuse_host(host) or self._refuse_page(scope)
                 if refusal is not None:
                     return await refusal(scope, receive, send)
                 if origin:
@@ -140,6 +141,19 @@ class Front:
             f"The web page {json.dumps(shown)} may not call this server. Whoever runs it can allow it with "
             "--allowed-origin.",
         )
+
+
+def _refuse_lengths(scope: Scope) -> Response | None:
+    """Refuse a body with two lengths, and its connection.
+
+    h11 goes by the chunks and reads on behind them, where a proxy may have gone by the other length: what
+    one caller sends could then be read as the next one's request (RFC 9112 §6.1).
+    """
+    names = {name for name, _ in scope["headers"]}
+    if not {b"content-length", b"transfer-encoding"} <= names:
+        return None
+    text = "A request has Content-Length or Transfer-Encoding, and not both."
+    return refuse(400, "bad_request", text, {"Connection": "close"})
 
 
 def _is_page_of(origin: str, host: str) -> bool:

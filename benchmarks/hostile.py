@@ -1,0 +1,338 @@
+"""Two minutes of hostile traffic, an honest caller beside it: ``python -m benchmarks.hostile [SECONDS]``.
+
+A real server over HTTP with two principals. One half-sends bodies, drips bodies, opens sessions by the
+hundred, sends bodies that are compressed twice, costly schemas, answers that repeat themselves for 200,000
+characters, open calls that it leaves, forged tokens and bursts of connections. The other asks, extracts and
+lists, and so does a probe of health. Ends with status 1 unless every honest request was answered in time and,
+when it is quiet again, nothing is left over: descriptors, threads, helper processes, memory.
+"""
+
+import json
+import os
+import re
+import ssl
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Final
+
+import anyio
+import httpx
+
+from runapi_mcp.sim import simulate
+from runapi_mcp.wire.types import JsonValue
+
+SECONDS: Final = 120.0
+IN_TIME: Final = {"health": 5.0, "models": 10.0, "ask": 10.0, "extract": 30.0}
+"""Seconds in which an honest request must be answered, on a machine that all of this shares.
+
+An extraction may have to wait for one of two processes, each of which may be in a check of 8 s.
+"""
+ADA, MALLORY = "token-of-ada-0123456789", "token-of-mallory-0123456789"
+HEADERS: Final = {
+    "Accept": "application/json, text/event-stream",
+    "Content-Type": "application/json",
+    "MCP-Protocol-Version": "2026-07-28",
+}
+META: Final = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+INITIALIZE: Final = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "raw", "version": "1"},
+    },
+}
+SETTINGS: Final = {
+    "RUNAPI_TOKEN": "simulated-key",
+    "RUNAPI_MCP_MEMORY_BYTES": str(256 << 20),
+    "RUNAPI_MCP_KEEP_SECONDS": "20",
+    "RUNAPI_MCP_DEADLINE": "15",
+    "RUNAPI_MCP_TOKENS": f"ada:{ADA}\nmallory:{MALLORY}",
+}
+MOST_GROWTH: Final = 256 << 20
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@dataclass
+class Seen:
+    """What came of it: seconds of each honest request by kind, what was wrong, what the attacker was told."""
+
+    took: dict[str, list[float]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
+
+
+class Process:
+    """The server, from outside."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = Path(f"/proc/{pid}")
+        self._pid = pid
+
+    def resident(self) -> int:
+        return int((self._root / "statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def left(self) -> dict[str, int]:
+        children = (self._root / f"task/{self._pid}/children").read_text("ascii").split()
+        return {
+            "descriptors": len(list((self._root / "fd").iterdir())),
+            "threads": len(list((self._root / "task").iterdir())),
+            "helpers": len(children),
+        }
+
+
+def call(tool: str, **arguments: JsonValue) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a call's message and headers."""
+    params = {"name": tool, "arguments": arguments, "_meta": META}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return message, HEADERS | {"Mcp-Method": "tools/call", "Mcp-Name": tool}
+
+
+def client(url: str, token: str) -> httpx.AsyncClient:
+    # Without TLS's certificates, which take longer to load than most answers here.
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+        trust_env=False,
+        verify=_NO_TLS,
+    )
+
+
+# ---------------------------------------------------------------- the honest caller
+
+
+SCHEMA: Final[JsonValue] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+}
+HONEST: Final[dict[str, tuple[str, dict[str, JsonValue]]]] = {
+    "ask": ("ask_gemini", {"prompt": "Why is the sky blue?", "fresh": True}),
+    "extract": ("extract_json", {"schema": SCHEMA, "text": "name: Ada Example.", "fresh": True}),
+    "models": ("list_models", {}),
+}
+
+
+async def honest(url: str, kind: str, seen: Seen, pause: float) -> None:
+    """Ask one thing again and again."""
+    tool, arguments = HONEST[kind]
+    async with client(url, ADA) as http:
+        while True:
+            message, headers = call(tool, **arguments)
+            await timed(kind, seen, partial(http.post, "/mcp", json=message, headers=headers))
+            await anyio.sleep(pause)
+
+
+async def probe(url: str, seen: Seen) -> None:
+    """Ask for health, each time on a connection of its own."""
+    while True:
+        async with client(url, ADA) as http:
+            await timed("health", seen, partial(http.get, "/healthz"))
+        await anyio.sleep(0.2)
+
+
+async def timed(kind: str, seen: Seen, ask: Callable[[], Awaitable[httpx.Response]]) -> None:
+    began = time.monotonic()
+    try:
+        answer = await ask()
+    except httpx.HTTPError as error:
+        seen.wrong.append(f"{kind}: {type(error).__name__}")
+        return
+    took = time.monotonic() - began
+    seen.took.setdefault(kind, []).append(took)
+    if answer.status_code != 200 or '"isError":true' in answer.text:
+        seen.wrong.append(f"{kind}: {answer.status_code} {answer.text[:200]}")
+    elif took > IN_TIME[kind]:
+        seen.wrong.append(f"{kind}: took {took:.1f} s")
+
+
+# ---------------------------------------------------------------- the other one
+
+
+async def half_send(url: str, seen: Seen) -> None:
+    """Send the half of a large body, and wait."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {MALLORY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {60 << 20}\r\n\r\n"
+    )
+    with suppress(OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(head.encode())
+            for _ in range(160):
+                await stream.send(b" " * 65_536)
+            seen.told[(await stream.receive(20))[9:12].decode()] += 1
+
+
+async def drip(url: str, seen: Seen) -> None:
+    """Send a body byte by byte."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000\r\n\r\n"
+    with suppress(OSError, anyio.BrokenResourceError, anyio.EndOfStream), anyio.move_on_after(5):
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(head.encode())
+            for _ in range(10):
+                await stream.send(b" ")
+                await anyio.sleep(0.3)
+            seen.told[(await stream.receive(20))[9:12].decode()] += 1
+
+
+async def post(url: str, seen: Seen, message: object, *, token: str = MALLORY, **headers: str) -> None:
+    with suppress(httpx.HTTPError):
+        async with client(url, token) as http:
+            answer = await http.post("/mcp", json=message, headers=HEADERS | headers)
+            seen.told[str(answer.status_code)] += 1
+
+
+async def sessions(url: str, seen: Seen) -> None:
+    for _ in range(20):
+        headers = {"MCP-Protocol-Version": "2025-11-25"}
+        await post(url, seen, INITIALIZE, **headers)
+
+
+async def forged(url: str, seen: Seen) -> None:
+    await post(url, seen, INITIALIZE, token="forged-" + "x" * 40)
+
+
+async def compressed(url: str, seen: Seen) -> None:
+    await post(url, seen, INITIALIZE, **{"Content-Encoding": "gzip, gzip"})
+
+
+async def ask(url: str, seen: Seen, tool: str, **arguments: JsonValue) -> None:
+    message, headers = call(tool, **arguments)
+    with anyio.move_on_after(20):
+        await post(url, seen, message, **headers)
+
+
+def _costly() -> JsonValue:
+    """Return a schema that no time suffices for, of some thousand subschemas."""
+    schema: JsonValue = {"type": "string", "pattern": "^(a|a)*(b|b)*(a|a)*$"}
+    for _ in range(10):
+        schema = {"anyOf": [schema, {"type": "object", "properties": {"x": schema}}]}
+    return schema
+
+
+COSTLY: Final = _costly()
+
+
+async def costly(url: str, seen: Seen) -> None:
+    await ask(url, seen, "extract_json", schema=COSTLY, text="aaaa", fresh=True)
+
+
+async def repeated(url: str, seen: Seen) -> None:
+    text = "." * 200_000 + "a"
+    await ask(url, seen, "search_web", query=f"Dots? [[sim:default text={text} pace=0]]", fresh=True)
+
+
+async def left(url: str, seen: Seen) -> None:
+    """Begin a call, and go away."""
+    message, headers = call("ask_gemini", prompt="Slow [[sim:slow seconds=9]]", fresh=True)
+    with suppress(httpx.HTTPError), anyio.move_on_after(0.3):
+        async with client(url, MALLORY) as http:
+            await http.post("/mcp", json=message, headers=headers)
+    seen.told["left"] += 1
+
+
+async def burst(url: str, seen: Seen) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(forged, url, seen)
+
+
+ATTACKS: Final = (half_send, drip, sessions, forged, compressed, costly, repeated, left, burst)
+
+
+async def attack(url: str, seen: Seen, how: Callable[[str, Seen], Awaitable[None]]) -> None:
+    while True:
+        await how(url, seen)
+        await anyio.sleep(0.1)
+
+
+# ---------------------------------------------------------------- all of it
+
+
+@asynccontextmanager
+async def served(upstream: str) -> AsyncIterator[tuple[str, Process]]:
+    """A server process, and its address."""
+    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0", "--auth", "token"]
+    kept = {name: value for name, value in os.environ.items() if "RUNAPI" not in name}
+    with tempfile.TemporaryFile() as noise:
+        env = kept | SETTINGS | {"RUNAPI_BASE_URL": upstream}
+        async with await anyio.open_process(command, env=env, stderr=noise, stdin=None) as process:
+            try:
+                yield await _address(noise), Process(process.pid)
+            finally:
+                process.terminate()
+
+
+async def _address(noise: IO[bytes]) -> str:
+    """Return where a server that says so listens."""
+    for _ in range(600):
+        noise.seek(0)
+        if found := re.search(rb"http://\S+?(?=/mcp)", noise.read()):
+            return found[0].decode()
+        await anyio.sleep(0.05)
+    raise TimeoutError("the server did not start")
+
+
+async def hostile(seconds: float) -> int:
+    """Run it, print what came of it, and return the exit code."""
+    seen = Seen()
+    async with simulate(pace=0.001) as sim, served(sim.base_url) as (url, process):
+        async with client(url, ADA) as http:
+            for tool, arguments in HONEST.values():
+                message, headers = call(tool, **arguments)
+                await http.post("/mcp", json=message, headers=headers)
+        await anyio.sleep(1)
+        before, memory = process.left(), process.resident()
+        most = memory
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for kind, pause in (("ask", 0.3), ("extract", 1.0), ("models", 0.5)):
+                    group.start_soon(honest, url, kind, seen, pause)
+                group.start_soon(probe, url, seen)
+                for how in ATTACKS:
+                    group.start_soon(attack, url, seen, how)
+                while True:
+                    await anyio.sleep(0.25)
+                    most = max(most, process.resident())
+        left_over = await quiet(process, before)
+        after = process.resident()
+    worst = {kind: f"{max(took):.2f} s of {len(took)}" for kind, took in seen.took.items()}
+    print(f"honest, longest: {json.dumps(worst)}; wrong: {len(seen.wrong)} {seen.wrong[:5]}")
+    print(f"the attacker was told: {dict(seen.told.most_common())}")
+    print(
+        f"memory {memory >> 20} MiB before, {most >> 20} at most, {after >> 20} after; "
+        f"left over: {left_over or 'nothing'}"
+    )
+    fine = not seen.wrong and not left_over and most - memory <= MOST_GROWTH + (64 << 20)
+    return 0 if fine and all(kind in seen.took for kind in (*HONEST, "health")) else 1
+
+
+async def quiet(process: Process, before: dict[str, int]) -> dict[str, int]:
+    """Wait until nothing is left of the traffic; return what is after half a minute."""
+    allowed = {"descriptors": before["descriptors"] + 8, "threads": before["threads"] + 8, "helpers": 2}
+    over: dict[str, int] = {}
+    for _ in range(60):
+        await anyio.sleep(0.5)
+        over = {name: count for name, count in process.left().items() if count > allowed[name]}
+        if not over:
+            break
+    return over
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(hostile, float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS))
