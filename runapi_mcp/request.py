@@ -12,6 +12,7 @@ from runapi_mcp.generations.admission import Spent
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.usage import Row
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
 from runapi_mcp.key import OwnKey
@@ -149,6 +150,10 @@ class Run:
     def spent(self) -> Spent:
         """Return what the caller's ended generations cost since the process started."""
         return self._generations.spent(self.owner)
+
+    async def used_today(self) -> list[Row]:
+        """Return what the caller used today, by model, of all servers that share a store."""
+        return await self._generations.used(1, self.owner)
 
     async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""

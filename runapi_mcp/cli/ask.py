@@ -108,7 +108,6 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
 
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
-    from runapi_mcp.cli.resume import way_on
     from runapi_mcp.cli.screen import screen_for
     from runapi_mcp.cli.view import EXIT_CODES, printed, structure
     from runapi_mcp.key import PERSON_SECONDS, own_key
@@ -123,8 +122,8 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
         code = EXIT_CODES[outcome.ending]
     else:
         code = printed(outcome, screen, around)
-    if line := way_on(outcome, around):
-        around.note(line)
+    if outcome.rest:
+        around.note(f"The rest: runapi-mcp resume {outcome.rest}")
     return code
 
 

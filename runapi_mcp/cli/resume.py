@@ -1,16 +1,17 @@
-"""resume: an answer that was cut or stopped goes on where it ended, from what this machine remembers."""
+"""resume: an answer that was cut or stopped goes on, from what this machine keeps of it."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
 
+from runapi_mcp.cli.history import engine_of, known, latest
 from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command
-from runapi_mcp.errors import InputError
+from runapi_mcp.errors import InputError, StoreDown
 
 if TYPE_CHECKING:
-    from runapi_mcp.cli.client import Outcome
+    from runapi_mcp.generations.store.replica import Replica
+    from runapi_mcp.wire.types import Turn
 
 _MOST: Final = 20
-"""Of the latest questions, among which the last that was cut is looked for."""
 
 
 def add_resume(commands: Subparsers) -> None:
@@ -20,12 +21,12 @@ def add_resume(commands: Subparsers) -> None:
         "resume",
         "go on with an answer that was cut or stopped",
         takes="[OPTIONS] [HANDLE]",
-        description="Go on with an answer that was cut or stopped, and print all of it. Without a handle it "
-        "is the last one of this machine.",
+        description="Go on with an answer that was cut or stopped, and print all of it. Without a handle "
+        "it is the last such one of this machine.",
         examples=["runapi-mcp resume", "runapi-mcp resume > answer.md"],
         partial=True,
     )
-    resume.add_argument("handle", nargs="?", metavar="HANDLE", help="such as runapi-mcp history shows")
+    resume.add_argument("handle", nargs="?", metavar="HANDLE", help="the one of this handle")
     resume.add_argument("--json", action="store_true", help="print text, structure and receipt as JSON")
     resume.set_defaults(person=_resume)
 
@@ -35,46 +36,47 @@ def _resume(given: argparse.Namespace, around: Surroundings) -> int:
 
     from runapi_mcp.cli.ask import answer
     from runapi_mcp.cli.client import Question
+    from runapi_mcp.wire.types import Inline, Text
 
-    handle = given.handle or anyio.run(_last, around)
-    return answer(Question("get_result", {"handle": handle, "resume": True}), around, as_json=given.json)
+    found = anyio.run(_find, given.handle, around)
+    # Who asks again may have their files read again, wherever they were.
+    parts = [part for turn in found.job.call.turns for part in turn.parts]
+    files = [p.file.uri for p in parts if isinstance(p, Text | Inline) and p.file is not None and p.file.uri]
+    question = Question("get_result", {"handle": found.handle, "resume": True}, files)
+    return answer(question, around, as_json=given.json)
 
 
-async def _last(around: Surroundings) -> str:
-    """Return the handle of the last answer that can go on.
+async def _find(handle: str | None, around: Surroundings) -> "Replica":
+    """Return the generation of a handle, or else the latest that is not whole and was not made whole since.
 
     Raises:
         InputError: There is none.
-        StoreDown: What this machine remembers cannot be read.
+        StoreDown: What this machine keeps cannot be read.
     """
-    from runapi_mcp.cli.history import engine_of, latest
-    from runapi_mcp.errors import StoreDown
     from runapi_mcp.generations.store.protocol import Down
 
     engine = engine_of(around)
     try:
+        if handle is not None:
+            return await known(engine, handle)
+        seen: list[tuple[Turn, ...]] = []
         for found in await latest(engine, _MOST):
-            if _can_go_on(found.view().status, found.view().answer.text):
-                return found.handle
+            question = _question_of(found)
+            if question not in seen and found.status in ("partial", "cancelled") and found.view().answer.text:
+                return found
+            seen.append(question)
     except Down as down:
-        raise StoreDown("What was asked before cannot be read now.", advice=down.note) from None
+        raise StoreDown(
+            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
+        ) from None
     finally:
         await engine.aclose()
-    raise InputError("No answer of the last day was cut.", advice="runapi-mcp history lists them.")
+    raise InputError(
+        "There is no answer to go on with: the last one was whole, or nothing had come of it.", advice=""
+    )
 
 
-def _can_go_on(status: str, text: str) -> bool:
-    return bool(text) and status in ("partial", "cancelled", "failed")
-
-
-def way_on(outcome: "Outcome", around: Surroundings) -> str:
-    """Return the command that goes on with an answer, if it was cut and this machine remembers it."""
-    from pathlib import Path
-
-    from runapi_mcp.generations.store import store_folder
-
-    view = outcome.view
-    if view is None or not _can_go_on(view.status, view.answer.text):
-        return ""
-    kept = isinstance(store_folder(around.settings(), around.env), Path)
-    return f"The rest: runapi-mcp resume {view.handle}" if kept else ""
+def _question_of(found: "Replica") -> "tuple[Turn, ...]":
+    """Return what was asked, whether its answer was begun by an earlier one or not."""
+    job = found.view().job
+    return job.call.turns[:-2] if job.begin else job.call.turns

@@ -55,8 +55,7 @@ class Sheet:
 def sheet_of(outcome: Outcome) -> Sheet:
     """Return what there is to print of an outcome that is no error."""
     structured = outcome.reply.structured or {}
-    # What goes on is in the words of the tool that began it.
-    match outcome.view.job.tool if outcome.view is not None else outcome.question.tool:
+    match outcome.tool:
         case "ask_gemini" if outcome.view is not None:
             answer, asked = outcome.view.answer, outcome.view.job.call
             thoughts = answer.thoughts.strip() if asked.include_thoughts else ""
@@ -133,7 +132,7 @@ def structure(outcome: Outcome) -> JsonObject:
     reply, sheet = outcome.reply, sheet_of(outcome)
     structured = {k: v for k, v in (reply.structured or {}).items() if k not in _OF_A_HANDLE}
     facts: JsonObject = {
-        "tool": outcome.question.tool,
+        "tool": outcome.tool,
         "ending": outcome.ending,
         "text": _failure(outcome) if reply.is_error else sheet.text,
         "thoughts": sheet.thoughts or None,

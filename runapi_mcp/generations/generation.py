@@ -27,6 +27,7 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import add_usage
 
@@ -49,6 +50,10 @@ def _ignore() -> None:
 
 def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
+
+
+def _know_no_price(_model: str) -> None:
+    """Know of no price."""
 
 
 class Generation:
@@ -81,6 +86,7 @@ class Generation:
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
+        price_of: Callable[[str], Price | None] = _know_no_price,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
@@ -100,6 +106,7 @@ class Generation:
         self._policy = policy
         self._most = most
         self._on_end = on_end
+        self._price_of = price_of
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._earlier: list[str] = []
         self._spent: Usage | None = None
@@ -221,20 +228,25 @@ class Generation:
         answer, trace = self.fold.partial(), self.trace
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
+        model, tokens = answer.model or self.job.call.model, add_usage(self._spent, answer.usage)
+        price = self._price_of(model) or self._price_of(self.job.call.model)
+        cost = price.cost(tokens) if price else None
         return Receipt(
-            model=answer.model or self.job.call.model,
+            model=model,
             dialect=self.job.dialect,
             status=self.status,
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
             finish_reason_raw=finish.raw[:60] if finish else None,
-            tokens=add_usage(self._spent, answer.usage),
+            tokens=tokens,
             seconds_to_first_byte=None if first is None else round(first - self._started_at, 3),
             seconds=round(until - self._started_at, 3),
             seconds_waited=round(trace.waited, 3),
             requests=trace.requests,
             rounds=self._rounds,
             client_request_id=trace.request_id,
+            cost=None if cost is None else cost / MILLION,
+            currency=price.currency if price and cost is not None else None,
         )
 
     def evidence(self) -> Evidence:

@@ -34,6 +34,7 @@ from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
+from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -81,6 +82,7 @@ class Generations:
         *,
         store: Store | None = None,
         budget: TokenBudget | None = None,
+        days: DayBook | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -96,6 +98,7 @@ class Generations:
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
+        self._days = days or LocalDayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -103,6 +106,7 @@ class Generations:
     async def open(self) -> AsyncIterator["Generations"]:
         """Run generations for as long as the block lasts; then cancel what still runs."""
         async with self._store.opened(), anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._upstream.prices.keep)
             try:
                 yield self
             finally:
@@ -164,6 +168,10 @@ class Generations:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
 
+    async def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, of one principal or all; see :class:`DayBook`."""
+        return await self._days.rows(days, owner)
+
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
         if generation.status == "running":
@@ -193,9 +201,11 @@ class Generations:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
+            self._days.add(generation.job, receipt)
             self._budget.use(owner, all_tokens(receipt.tokens))
             assert self._tasks is not None, "only an open one runs any"
             self._tasks.start_soon(self._budget.share)
+            self._tasks.start_soon(self._days.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
@@ -242,6 +252,7 @@ class Generations:
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
+                price_of=self._upstream.prices.of,
             )
         except MemoryFull as full:
             handles = self._store.owed(job.owner)

@@ -163,6 +163,9 @@ class Receipt:
     requests: int
     rounds: int
     client_request_id: str | None
+    cost: float | None = None
+    """Of its tokens, where their price is known; without what a search may cost beside them."""
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

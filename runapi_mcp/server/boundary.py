@@ -101,6 +101,8 @@ class Entry:
             "status": receipt.status if receipt else None,
             "model": receipt.model if receipt else None,
             **(logs.tokens(asdict(receipt.tokens)) if receipt and receipt.tokens else {}),
+            "cost": receipt.cost if receipt else None,
+            "currency": receipt.currency if receipt else None,
             "generation": logs.shorten(reply.handle) if reply.handle else None,
         }
 
@@ -217,7 +219,7 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401
 
 
 def _meta(reply: Reply) -> dict[str, Any]:
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = {**reply.meta}
     if reply.receipt is not None:
         meta[RECEIPT] = _map_texts(asdict(reply.receipt), remove_unseen) | {"handle": reply.handle}
     if reply.code:

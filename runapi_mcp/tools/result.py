@@ -45,11 +45,14 @@ class ResultArgs(Args):
     offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
     cancel: bool = Field(default=False, description="Stop it; return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
+    evidence: bool = Field(default=False, description="Of extract_json: where values stand.")
 
     @model_validator(mode="after")
     def _one_way(self) -> "ResultArgs":
         if self.cancel and self.resume:
             raise ValueError("cancel: give it or resume, not both")
+        if self.evidence and (self.cancel or self.resume):
+            raise ValueError("evidence: it is of a result as it stands; leave out cancel and resume")
         return self
 
 
@@ -58,6 +61,11 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
 
     async def perform(args: ResultArgs, run: Run) -> Reply:
         generation = await run.find(args.handle)
+        if args.evidence and generation.job.tool != "extract_json":
+            raise InputError(
+                f"evidence: the handle is of {generation.job.tool}; extract_json's results have it.",
+                advice="Leave it out.",
+            )
         if args.cancel:
             await generation.stop()
         if args.resume:
@@ -67,7 +75,7 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        return render(view, Page(run.page_chars, args.offset, joined))
+        return render(view, Page(run.page_chars, args.offset, joined, args.evidence))
 
     return Tool(
         name="get_result",

@@ -24,6 +24,8 @@ class Page:
     offset: int = 0
     joined: bool = False
     """Whether the call was joined to a generation that ran already."""
+    evidence: bool = False
+    """Whether it is to be of the evidence alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Reply:
     """What it has to give, alone and whole: for those who say the rest in words of their own."""
     notes: tuple[str, ...] = ()
     """What must be said beside that, but for what is said of the generation and its handle."""
+    meta: JsonObject = field(default_factory=dict)
+    """Facts for programs alone, which models do not see, by their keys in `_meta`."""
     error: RunapiError | None = None
     """Why it has less to give than was asked for, if an error of ours is why."""
     listed: str = ""

@@ -7,20 +7,16 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.sim import Simulator
-from terminal.typed import Done, Run
+from terminal.typed import Run
 
 
 @pytest.fixture(autouse=True)
-def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Have this machine remember what is asked."""
-    monkeypatch.setenv("RUNAPI_MCP_STORE", str(tmp_path / "kept"))
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine keep what is asked."""
+    monkeypatch.setenv("RUNAPI_MCP_STORE", str(tmp_path / "state"))
 
 
-def printed_command(done: Done) -> list[str]:
-    assert done.returncode == 3
-    found = re.fullmatch(r"The rest: runapi-mcp (resume g_\S+)", done.stderr.splitlines()[-1])
-    assert found, done.stderr
-    return found[1].split()
+REST = re.compile(r"The rest: runapi-mcp (resume g_\S+)")
 
 
 @pytest.mark.parametrize(
@@ -31,22 +27,28 @@ def test_a_cut_answer_goes_on_with_the_command_that_was_printed(
 ) -> None:
     sim.play("cut-clean")
     cut = run(*words)
+    assert cut.returncode == 3
+    printed = REST.fullmatch(cut.stderr.splitlines()[-1])
+    assert printed
     sim.play("default")
-    rest = run(*printed_command(cut))
+    rest = run(*printed[1].split())
     assert rest.returncode == 0, rest.stderr
     begun = json.dumps(sim.calls[-1].body)
     assert words[1] in begun
     assert "Continue exactly where" in begun
     assert rest.stdout.startswith(cut.stdout.splitlines()[0][:20])
     assert len(rest.stdout) > len(cut.stdout)
+    again = run("resume")
+    assert (again.returncode, again.stdout) == (2, ""), "it is whole now"
 
 
-def test_one_that_is_cut_again_goes_on_from_there_and_needs_no_handle(run: Run, sim: Simulator) -> None:
+def test_one_that_is_cut_again_goes_on_from_there(run: Run, sim: Simulator) -> None:
     sim.play("cut-clean")
     first = run("ask", "Hello?")
     sim.play("cut-clean")
     second = run("resume")
-    assert printed_command(second) != printed_command(first)
+    assert second.returncode == 3
+    assert REST.fullmatch(second.stderr.splitlines()[-1])
     sim.play("default")
     third = run("resume", "--json")
     assert len(first.stdout) < len(second.stdout) < len(json.loads(third.stdout)["text"])
@@ -55,15 +57,21 @@ def test_one_that_is_cut_again_goes_on_from_there_and_needs_no_handle(run: Run, 
 def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
     assert run("ask", "Hello?").returncode == 0
     sim.play("bad-key-401")
-    assert run("ask", "And now?").returncode == 1
+    assert run("ask", "Hello again?").returncode == 1
     done = run("resume")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "No answer of the last day was cut" in done.stderr
+    assert "no answer to go on with" in done.stderr
 
 
-def test_what_is_not_kept_is_not_promised(run: Run, sim: Simulator) -> None:
+def test_files_are_found_from_the_folder_they_were_named_in(
+    run: Run, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "note.txt").write_text("a note of thyme")
+    monkeypatch.chdir(tmp_path / "here")
     sim.play("cut-clean")
-    done = run("ask", "Hello?", RUNAPI_MCP_STORE="memory")
-    assert done.returncode == 3
-    assert "The rest" not in done.stderr
-    assert "RUNAPI_MCP_STORE" in run("resume", RUNAPI_MCP_STORE="memory").stderr
+    assert run("ask", "-f", "note.txt", "What herb?").returncode == 3
+    monkeypatch.chdir(tmp_path)
+    sim.play("default")
+    assert run("resume").returncode == 0
+    assert "thyme" in json.dumps(sim.calls[-1].body)
