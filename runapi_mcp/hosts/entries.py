@@ -114,6 +114,8 @@ def updated(old: JsonValue, new: JsonObject) -> JsonObject:
         return new
     kept = {key: value for key, value in old.items() if key not in OWNED}
     merged = new | kept
+    if is_remote(old) != is_remote(new):
+        return merged  # Codex does not start with variables for a URL, nor with headers for a program
     ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE, HEADER)
     for name in (*ENVS, "headers"):
         inherited = old.get(name)

@@ -9,6 +9,7 @@ from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
 from runapi_mcp.hosts import HOSTS, Machine, config_path, listed, read_url
+from runapi_mcp.hosts.entries import ENVS
 from runapi_mcp.hosts.formats import lookup
 
 URL = "https://mcp.example.com/runapi/mcp"
@@ -53,6 +54,24 @@ def test_one_that_is_started_here_takes_its_place_whole(desk: Desk, host: str) -
     left = {"url", "serverUrl", "httpUrl", "uri", "headers", "bearer_token_env_var"} & entry.keys()
     assert not left
     assert "GATEWAY_TOKEN" not in text
+
+
+@pytest.mark.parametrize("host", TAKES)
+def test_what_only_a_program_has_does_not_stay_beside_a_url(desk: Desk, host: str) -> None:
+    desk.has(host)
+    row = HOSTS[host]
+    desk.install(host)
+    path = config_path(row, desk.machine)
+    place = (*row.path, "runapi")
+    entry = lookup(row.format.read(path.read_bytes().decode()), place)
+    assert isinstance(entry, dict)
+    name = next((name for name in ENVS if name in entry), "env")
+    own = entry | {name: {"RUNAPI_BASE_URL": "https://relay.example"}, "note": "mine"}
+    path.write_bytes(row.format.merge(path.read_bytes().decode(), place, own).encode())
+    desk.install(host, replace(REMOTE, store_token=host in STORES))
+    text = path.read_bytes().decode()
+    assert "relay.example" not in text
+    assert "mine" in text
 
 
 @pytest.mark.parametrize("host", STORES)
