@@ -35,8 +35,9 @@ manifest: $(READY)      ## what the stdio prologue answers, from the real server
 bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time
 	$(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick)
 
-soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; two minutes at most
+soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; and 1,000 kills
 	$(BENCH)/bin/python -m benchmarks.soak
+	$(BENCH)/bin/python -m benchmarks.kills
 
 $(BENCH)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)

@@ -5,18 +5,20 @@ Filters are asked of the model in words, and enforced where sources show it.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal, TypeAlias, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.sources import host_of, is_host, source_lines
+from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Plain
 from runapi_mcp.generations.values import View
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most, choices
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
+from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
@@ -126,6 +128,7 @@ class SearchArgs(Args):
     """Arguments of search_web."""
 
     query: Prompt = Field(description="What to find out, as a full question.")
+    continue_from: ContinueFrom | None = None
     model: ModelId | None = None
     depth: Annotated[Depth, _DEPTH] | None = None
     recency: Annotated[Recency, _RECENCY] | None = None
@@ -143,6 +146,8 @@ class SearchArgs(Args):
 
 
 async def _search(args: SearchArgs, run: Run) -> Reply:
+    if args.continue_from:
+        return await _search_on(args, args.continue_from, run)
     effort, manner = _DEPTHS[args.depth] if args.depth else (None, "")
     model, notices = model_for(args.model, run.settings.search_model, ["search"])
     call = Call(
@@ -153,19 +158,46 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         search=True,
     )
     job = job_for(SEARCH.name, args, call, run, needs=["search"], notices=notices)
-    view, joined = await run.generate(job, course=_COURSE, wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, course=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
-class _Course(Plain):
-    """One call, and then where Google's links lead."""
+async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
+    """Ask on from a search: its filters hold, but for those that are given anew."""
+    earlier = await look_back(handle, (), run)
+    if earlier.job.tool != SEARCH.name:
+        raise InputError(
+            f"continue_from: that is an answer of {earlier.job.tool}, and no search.",
+            advice="Ask on with ask_gemini, or search anew.",
+        )
+    was = SearchArgs.model_validate(earlier.job.arguments | {"continue_from": None})
+    given = {name: getattr(args, name) for name in args.model_fields_set}
+    merged = was.model_copy(update=given)
+    merged.__pydantic_fields_set__.update(given)
+    call = earlier.call
+    if merged.filters != was.filters or merged.depth != was.depth:
+        effort, manner = _DEPTHS[merged.depth] if merged.depth else (None, "")
+        system = " ".join(part for part in (_SYSTEM, manner, merged.filters.instructions()) if part)
+        call = replace(call, system=system, effort=effort)
+    model, notices = model_for(args.model or call.model, run.settings.search_model, earlier.needs)
+    last = Turn("user", (Text(args.query),))
+    call = replace(go_on(earlier, last, model=model), system=call.system, effort=call.effort)
+    job = job_for(SEARCH.name, merged, call, run, needs=earlier.needs, notices=notices)
+    if model == earlier.call.model:
+        job = replace(job, dialect=earlier.job.dialect)
+    view, joined = await run.generate(job, course=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
+    return _render(view, Page(run.page_chars, joined=joined))
+
+
+class Searching(Plain):
+    """The course of a search: one call, and then where Google's links lead."""
 
     def links(self, answer: Answer) -> tuple[str, ...]:
         """Return the links of sources that say nothing of where they lead."""
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
 
-_COURSE: Final = _Course()
+SEARCHING: Final = Searching()
 
 
 def _render(view: View, page: Page) -> Reply:
@@ -225,7 +257,7 @@ SEARCH = Tool(
     args=SearchArgs,
     perform=_search,
     render=_render,
-    course=lambda _job: _COURSE,
+    course=lambda _job: SEARCHING,
     use="news, current facts, anything that may have changed since your training; answers from Google Search "
     "with numbered sources.",
     example={"query": "Who won the Lake Vättern regatta?"},
