@@ -40,9 +40,10 @@ bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and fals
 	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
 	$(BENCH)/bin/python benchmarks/evidence/bench.py
 
-soak: $(BENCH)/.ready   ## 2,000 calls, then hostile traffic, and what is left of them; two minutes each at most
+soak: $(BENCH)/.ready   ## 2,000 calls, hostile traffic, 1,000 kills, and what is left of them
 	$(BENCH)/bin/python -m benchmarks.soak
 	$(BENCH)/bin/python -m benchmarks.hostile
+	$(BENCH)/bin/python -m benchmarks.kills
 
 $(LLMOCK)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(LLMOCK)

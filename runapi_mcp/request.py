@@ -147,6 +147,10 @@ class Run:
             self._learned.take(handle)
         return await self._generations.find(handle, self.owner)
 
+    async def asked(self, generation: Followable) -> Job:
+        """Return the job of a generation with as much of its question as is kept anywhere."""
+        return await self._generations.asked(generation)
+
     def spent(self) -> Spent:
         """Return what the caller's ended generations cost since the process started."""
         return self._generations.spent(self.owner)

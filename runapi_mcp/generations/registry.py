@@ -155,6 +155,10 @@ class Generations:
         """Return the generation behind a handle; see :meth:`Store.find`."""
         return await self._store.find(handle, owner)
 
+    async def asked(self, generation: Followable) -> Job:
+        """Return the job of a generation with as much of its question as is kept anywhere."""
+        return await self._store.asked(generation)
+
     async def store_away(self) -> float:
         """Return for how many seconds the store has not answered; see :meth:`Store.away`."""
         return await self._store.away()
@@ -174,8 +178,8 @@ class Generations:
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
-        if generation.status == "running":
-            await self._store.share(generation)
+        # Ended or not: whatever a caller was told is to be found after this process has died.
+        await self._store.share(generation)
         # Not before: who leaves while it is being shared has not been given the handle.
         if isinstance(generation, Generation):
             generation.hand_over()

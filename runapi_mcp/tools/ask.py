@@ -14,9 +14,12 @@ import anyio.to_thread
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from runapi_mcp.citations.annotate import annotate
+from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import Attached, attach
-from runapi_mcp.generations.values import View
+from runapi_mcp.generations.policy import PLAIN, Policy
+from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability, find
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
@@ -32,7 +35,9 @@ from runapi_mcp.tools.arguments import (
     at_most,
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
+from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_back
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
+from runapi_mcp.tools.search import SEARCHING
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
@@ -425,6 +430,7 @@ class AskArgs(Args):
     system: Prompt | None = Field(None, description="System instruction.")
     files: Files = Field(default_factory=list)
     messages: Messages = ()
+    continue_from: ContinueFrom | None = Field(None, description="Handle of an answer to ask on from.")
     functions: Functions = ()
     reasoning_effort: ReasoningEffort | None = None
     include_thoughts: bool = Field(default=False, description="Show a summary of the thinking.")
@@ -451,6 +457,8 @@ class AskArgs(Args):
 
     @model_validator(mode="after")
     def _something_to_answer(self) -> "AskArgs":
+        if self.continue_from and any(message.role != "function" for message in self.messages):
+            raise ValueError("messages: leave them out; the earlier turns come with continue_from")
         if not self.prompt and not self.messages:
             raise ValueError("prompt: required, unless messages end with a function's result or your words")
         if self.files and not self.prompt:
@@ -461,6 +469,8 @@ class AskArgs(Args):
 async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declare(args.functions)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
+    if args.continue_from:
+        return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)
     model, notices = model_for(args.model, run.settings.model, needs)
     notices += attached.notices
@@ -472,6 +482,64 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
     view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
+
+
+async def _ask_on(
+    args: AskArgs, handle: str, attached: Attached, functions: tuple[Function, ...], run: Run
+) -> Reply:
+    """Ask the next turn of a conversation: what is not given anew stays as it was."""
+    earlier = await look_back(handle, attached.parts, run)
+    call = earlier.call
+    model, notices = model_for(args.model or call.model, run.settings.model, earlier.needs)
+    given: dict[str, Any] = {
+        name: value
+        for name, value in (
+            ("system", args.system),
+            ("effort", args.reasoning_effort),
+            ("include_thoughts", args.include_thoughts),
+            ("max_output_tokens", args.max_output_tokens),
+            ("temperature", args.temperature),
+            ("stop", args.stop),
+            ("seed", args.seed),
+        )
+        if value
+        or ({"effort": "reasoning_effort"}.get(name, name) in args.model_fields_set and value is not None)
+    }
+    call = go_on(earlier, _next_turn(args, earlier), model=model, **given)
+    needs = [*earlier.needs, *_needs(attached, functions)]
+    notices += (*earlier.notices, *attached.notices)
+    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
+    if model == earlier.call.model:
+        job = replace(job, dialect=earlier.job.dialect)
+    if functions:
+        functions, notes = await write_parameters(functions, job.dialect)
+        job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
+    view, joined = await run.generate(job, policy=_course(job), wait=args.wait_seconds, fresh=args.fresh)
+    return _render(view, Page(run.page_chars, joined=joined))
+
+
+def _next_turn(args: AskArgs, earlier: Earlier) -> Turn:
+    """Return the caller's next words, or what came of the functions that the last answer asked for.
+
+    Raises:
+        InputError: It is not what the last answer waits for.
+    """
+    results = [part for _, turn in _turns(args.messages) for part in turn.parts]
+    words = (*earlier.given, Text(args.prompt)) if args.prompt else ()
+    turn = Turn("user", (*results, *words))
+    if earlier.calls_functions and not results:
+        raise InputError(
+            "continue_from: that answer waits for what came of its functions.",
+            advice='Give messages with {"role": "function", "name", "id", "content"} for each call.',
+        )
+    if results:
+        _, turn = _paired(("continue_from", earlier.turns[-1]), ("messages", turn))
+    return turn
+
+
+def _course(job: Job) -> Policy:
+    """Return the policy of a job: one that goes on from a search looks up its links, as that did."""
+    return SEARCHING if job.call.search else PLAIN
 
 
 def _call(args: AskArgs, model: str, attached: tuple[Part, ...]) -> Call:
@@ -503,10 +571,16 @@ def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return tell_failure(view)
     calls = asked_for(view.answer.function_calls)
-    shown = _thoughts(view) + view.answer.text
+    text, listed = view.answer.text, ""
+    if view.job.call.search:
+        cited = view.once(
+            "annotated", lambda: annotate(view.answer, _MOST_SOURCES, lambda _: True, view.links)
+        )
+        text, listed = cited.text, f"Sources:\n{source_lines(cited.sources)}" if cited.sources else ""
+    shown = _thoughts(view) + text
     paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)
     if not calls:
-        return paged.reply(paged.shown)
+        return paged.reply(paged.shown, listed=listed)
     # A program runs functions: it gets them as they are, whole, beside the text.
     content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
     return paged.reply(paged.shown, also=[*_doubt(view), _GO_ON], content=content)
@@ -543,17 +617,20 @@ def _told(calls: list[JsonObject]) -> str:
     return f"The model asks for these functions to be run:\n{shown}"
 
 
+_MOST_SOURCES: Final = 10
+
 ASK = Tool(
     name="ask_gemini",
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send: not the web (see search_web), nor earlier calls. Returns text; if not "
-        "done in time, what there is and a handle for get_result."
+        "It sees only what you send: not the web (see search_web), nor earlier calls but by continue_from. "
+        "Returns text; if not done in time, what there is and a handle for get_result."
     ),
     args=AskArgs,
     perform=_ask,
     render=_render,
+    policy=_course,
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",
     example={"prompt": "Why is the sky blue?"},

@@ -87,6 +87,7 @@ class Paged:
             notes=(*also, *self._asides()),
             listed=listed,
             said=said,
+            onward="" if is_error else self._onward(),
         )
 
     @cached_property
@@ -130,11 +131,22 @@ class Paged:
         if view.note and (view.status != "complete" or more is not None):
             yield view.note
 
+    def _onward(self) -> str:
+        """Return how to ask on from here; nothing of what programs read, whose text is a value alone."""
+        view = self.view
+        whole = view.status == "complete" and self.next_offset is None
+        if not whole or view.job.tool == "extract_json" or not view.job.call.turns:
+            return ""
+        also = "search_web or " if view.job.tool == "search_web" else ""
+        return f'[To ask on: {also}ask_gemini with continue_from "{view.handle}".]'
+
     def _state(self, said: Sequence[str]) -> JsonObject:
         """Return what a structured result says of the generation, beside its content."""
         facts: JsonObject = {"status": self.view.status}
         if self.view.status != "complete" or self.next_offset is not None:
             facts["handle"] = self.view.handle
+        if self._onward():
+            facts["continue_from"] = self.view.handle
         if self.next_offset is not None:
             facts["next_offset"] = self.next_offset
         if said:

@@ -1,6 +1,5 @@
 """get_result: the rest of a generation that was handed over, in the words of the tool that began it."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -15,22 +14,11 @@ from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import WaitSeconds, Whole
 from runapi_mcp.tools.coercion import Args, Meant, read_word
+from runapi_mcp.tools.conversation import read_handle
 from runapi_mcp.tools.tool import Page, Reply, Tool
 
 GENERATION: Final = "generation://"
 """What the address of a generation's resource begins with; its handle follows."""
-_MOST_CHARS: Final = 200
-_MOST_AROUND: Final = 2_000
-_HANDLES: Final = re.compile(r"\bg_[A-Za-z0-9_-]+")
-
-
-def _bare(handle: str) -> str:
-    """Return a handle without what may stand around it: its resource's address, or words."""
-    found = _HANDLES.findall(handle[:_MOST_AROUND])
-    bare = found[0] if len({*found}) == 1 else handle.removeprefix(GENERATION)
-    if not bare or len(bare) > _MOST_CHARS:
-        raise ValueError("must be the handle that an earlier result gave, as it stands there")
-    return bare
 
 
 class ResultArgs(Args):
@@ -39,7 +27,7 @@ class ResultArgs(Args):
     handle: Annotated[
         str,
         Meant(read_word),
-        AfterValidator(_bare),
+        AfterValidator(read_handle),
         WithJsonSchema({"type": "string", "description": "As the earlier result gave it."}),
     ]
     wait_seconds: WaitSeconds | None = None
@@ -113,7 +101,7 @@ async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], ru
     texts = (*view.earlier, view.answer.text)
     if not any(texts):
         raise InputError("resume: nothing had been written.", advice="Ask the question again.")
-    call = view.job.call
+    call = (await run.asked(generation)).call
     # A resume of a resume continues the question itself, not the request to go on.
     turns = call.turns[:-2] if view.job.begin and not view.job.earlier else call.turns
     turns, _, notices = await reattach(turns, (), await run.reading())

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
+from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Plain, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
@@ -32,6 +33,7 @@ from runapi_mcp.tools.arguments import (
     open_schema,
 )
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
+from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
@@ -163,6 +165,7 @@ class SearchArgs(Args):
     """Arguments of search_web."""
 
     query: Prompt = Field(description="What to find out, as a full question.")
+    continue_from: ContinueFrom | None = None
     model: ModelId | None = None
     depth: Annotated[Depth, _DEPTH] | None = None
     json_schema: Annotated[
@@ -213,6 +216,8 @@ class SearchArgs(Args):
 
 
 async def _search(args: SearchArgs, run: Run) -> Reply:
+    if args.continue_from:
+        return await _search_on(args, args.continue_from, run)
     wants_json = args.json_schema is not None or args.depth == "research"
     needs: list[Ability] = ["search", "structured"] if wants_json else ["search"]
     effort, manner = _DEPTHS[args.depth] if args.depth else (None, "")
@@ -235,22 +240,56 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
     return _render(view, Page(run.page_chars, joined=joined))
 
 
-class _Policy(Plain):
-    """One call, and then where Google's links lead."""
+async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
+    """Ask on from a search: its filters hold, but for those that are given anew."""
+    if args.json_schema is not None or args.depth == "research":
+        raise InputError(
+            "continue_from: neither schema nor research goes on from an answer.",
+            advice="Ask them anew, with all context.",
+        )
+    earlier = await look_back(handle, (), run)
+    if earlier.job.tool != SEARCH.name:
+        raise InputError(
+            f"continue_from: that is an answer of {earlier.job.tool}, and no search.",
+            advice="Ask on with ask_gemini, or search anew.",
+        )
+    was = SearchArgs.model_validate(earlier.job.arguments | {"continue_from": None, "schema": None})
+    if was.depth == "research":
+        was = was.model_copy(update={"depth": None})
+    given = {name: getattr(args, name) for name in args.model_fields_set}
+    merged = was.model_copy(update=given)
+    merged.__pydantic_fields_set__.update(given)
+    call = earlier.call
+    if merged.filters != was.filters or merged.depth != was.depth:
+        effort, manner = _DEPTHS[merged.depth] if merged.depth else (None, "")
+        system = " ".join(part for part in (_SYSTEM, manner, merged.filters.instructions()) if part)
+        call = replace(call, system=system, effort=effort)
+    model, notices = model_for(args.model or call.model, run.settings.search_model, earlier.needs)
+    last = Turn("user", (Text(args.query),))
+    call = replace(go_on(earlier, last, model=model), system=call.system, effort=call.effort)
+    job = job_for(SEARCH.name, merged, call, run, needs=earlier.needs, notices=notices)
+    if model == earlier.call.model:
+        job = replace(job, dialect=earlier.job.dialect)
+    view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
+    return _render(view, Page(run.page_chars, joined=joined))
+
+
+class Searching(Plain):
+    """The policy of a search: one call, and then where Google's links lead."""
 
     def links(self, answer: Answer) -> tuple[str, ...]:
         """Return the links of sources that say nothing of where they lead."""
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
 
-_POLICY: Final = _Policy()
+SEARCHING: Final = Searching()
 
 
 def _policy(job: Job) -> Policy:
     args = SearchArgs.model_validate(job.arguments)
     if args.json_schema is not None:
         return search_schema.Policy(args.extraction, job.call, job.owner)
-    return research.Policy(_research(job, args), job.call) if args.depth == "research" else _POLICY
+    return research.Policy(_research(job, args), job.call) if args.depth == "research" else SEARCHING
 
 
 def _research(job: Job, args: SearchArgs) -> Research:

@@ -54,6 +54,8 @@ class Reply:
     """What this server lists beside it, under a line that says what: sources, violations."""
     said: tuple[str, ...] = ()
     """All that must be said beside it, a sentence or two each."""
+    onward: str = ""
+    """How to ask on from it, in a line of its own."""
 
     @property
     def own(self) -> str:
@@ -72,12 +74,13 @@ class Reply:
     @property
     def blocks(self) -> tuple[str, ...]:
         """Its text: the body, and last this server's own words; either may be missing, not both."""
-        return tuple(block for block in (self.body, self.own) if block) or ("",)
+        own = "\n".join(line for line in (self.own, self.onward) if line)
+        return tuple(block for block in (self.body, own) if block) or ("",)
 
     @property
     def text(self) -> str:
-        """All of its text."""
-        return "\n\n".join(self.blocks)
+        """All of its text, but for how to ask on."""
+        return "\n\n".join(block for block in (self.body, self.own) if block)
 
     def saying(self, sentence: str) -> "Reply":
         """Return it with one more sentence that must be said, in each half that it has; an error says all."""

@@ -44,7 +44,8 @@ def texts(value: Any) -> list[str]:
 async def test_an_answer_is_all_that_stands_in_its_block(host: Host, sim: Simulator) -> None:
     sim.play(saying(HOSTILE))
     called = await host.call("ask_gemini", prompt="Why?")
-    assert blocks(called) == [SHOWN]
+    onward = f'[To ask on: ask_gemini with continue_from "{called.receipt["handle"]}".]'
+    assert blocks(called) == [SHOWN, onward]
 
 
 async def test_this_servers_own_words_come_last_in_a_block_of_their_own_with_the_handle(
@@ -72,7 +73,8 @@ async def test_the_sources_that_this_server_lists_are_marked_with_the_start_of_t
     called = await host.call("search_web", query="Is it safe?")
     written, own = blocks(called)
     assert own.startswith("Sources:\n[1] bank.example")
-    assert own.endswith(f"({called.receipt['handle'][:8]})]")
+    assert own.splitlines()[-2].endswith(f"({called.receipt['handle'][:8]})]")
+    assert called.receipt["handle"] in own.splitlines()[-1]
     assert written == SHOWN
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -37,6 +37,8 @@ class TaskHost:
         self._receive = receive
         self._info = {f"{META}clientInfo": {"name": name, "version": "1"}} if name else {}
         self._next = 0
+        self.kill: Callable[[], None] = lambda: None
+        """Ends the server so that it can do nothing more, where it is a process of its own."""
 
     async def ask(self, method: str, *, declares: bool = True, **params: Any) -> Message:
         self._next += 1
@@ -82,9 +84,12 @@ async def spawned(base_url: str, **env: str) -> AsyncIterator[TaskHost]:
             return message
 
         try:
-            yield TaskHost(send, receive)
+            host = TaskHost(send, receive)
+            host.kill = process.kill
+            yield host
         finally:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                process.terminate()
 
 
 @asynccontextmanager

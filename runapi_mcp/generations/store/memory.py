@@ -49,6 +49,10 @@ class MemoryStore:
     async def share(self, generation: Followable) -> None:
         """Do nothing: nobody else is to find it."""
 
+    async def asked(self, generation: Followable) -> Job:
+        """Return its job: nothing more is kept anywhere; see :meth:`Store.asked`."""
+        return generation.job
+
     async def same(self, job: Job) -> Generation | None:
         """Return an undelivered generation of the same job; see :meth:`Store.same`."""
         self.make_room()

@@ -89,6 +89,9 @@ class Store(Protocol):
     async def share(self, generation: Followable) -> None:
         """Let others find a generation whose handle is about to be given out, as it stands now."""
 
+    async def asked(self, generation: Followable) -> Job:
+        """Return the job of a generation with as much of its question as is kept anywhere."""
+
     def owed(self, owner: str) -> Sequence[str]:
         """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
 
@@ -348,10 +351,12 @@ class Engine(Protocol):
         place: Where that is, for people; in a sentence about the processes that share it.
         keep_seconds: How long what has ended is kept.
         patience: Seconds for which a call is kept waiting before it goes on without.
+        note: What whoever gets a handle must be told where it could not be written.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
     """
 
     place: str
+    note: str
     keep_seconds: float
     patience: float
     pushes: bool

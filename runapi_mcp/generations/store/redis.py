@@ -80,6 +80,7 @@ class RedisEngine:
     """
 
     place = "the servers of this fleet"
+    note = AWAY
     patience = math.inf
     pushes = True
 

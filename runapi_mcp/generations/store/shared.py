@@ -112,9 +112,20 @@ class SharedStore:
 
     async def share(self, generation: Followable) -> None:
         """Write all there is of a generation of this process; see :meth:`Store.share`."""
-        if isinstance(generation, Generation):
-            with suppress(Down):
+        if isinstance(generation, Generation) and self._writer.lacks(generation):
+            # A handle that is given out is worth more of a wait than a question that is to be sent.
+            with suppress(Down), anyio.move_on_after(_LEAVE_SECONDS) as waited:
                 await self._writer.flush()
+            if waited.cancelled_caught:
+                generation.note = self._engine.note
+
+    async def asked(self, generation: Followable) -> Job:
+        """Return its job as it was written, which is more than memory keeps; see :meth:`Store.asked`."""
+        if isinstance(generation, Generation) and generation.done.is_set():
+            with suppress(Down):
+                found = await Replica.load(self._engine, generation.handle, generation.job.owner)
+                return generation.job if found is None else found.job
+        return generation.job
 
     def owed(self, owner: str) -> Sequence[str]:
         """Return the handles of what this process keeps until it is fetched; see :meth:`Store.owed`."""
@@ -141,11 +152,14 @@ class SharedStore:
         """Write a generation, unless there is one to join, which is returned."""
         self._begun.send()
         with suppress(Down), anyio.move_on_after(self._engine.patience):
-            await self._writer.begin(generation)
-            other = await self._claim(generation, fresh=fresh)
+            holder = await self._writer.begin(generation, "*" if fresh else "")
+            if holder == generation.handle:
+                return None
+            other = await self._join(holder, generation.job)
             if other is not None:
                 await self._writer.forget(generation)
                 return other
+            await self._writer.claim(generation, holder)
         return None
 
     async def _take_place(self, generation: Generation) -> None:
@@ -158,16 +172,6 @@ class SharedStore:
             with suppress(Down):
                 await self._writer.forget(generation)
             raise
-
-    async def _claim(self, generation: Generation, *, fresh: bool) -> Followable | None:
-        """Claim the question for a generation; return the one to join instead, if there is one."""
-        holder = await self._writer.claim(generation, "*" if fresh else "")
-        if holder == generation.handle:
-            return None
-        other = await self._join(holder, generation.job)
-        if other is None:
-            await self._writer.claim(generation, holder)
-        return other
 
     async def _join(self, handle: str, job: Job) -> Followable | None:
         """Return the generation behind a claim, if its answer is, or may be, still to be had.

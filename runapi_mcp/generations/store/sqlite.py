@@ -72,8 +72,11 @@ _READS: Final = (do.Read, do.Held, do.Get, do.Alive)
 _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
 _FULL: Final = 13
-_FOR_GOOD: Final = frozenset({3, 8, 14})
-"""SQLite's result codes (sqlite.org/rescode.html): perm, read-only, can't open."""
+_FOR_GOOD: Final = frozenset({3, 8, 10, 14, 15})
+"""SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
+
+The last is what a home on NFS gives (charmbracelet/crush#3461), the third one on AFS (openai/codex#44388).
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +107,7 @@ class SqliteEngine:
     """
 
     place = "this machine"
+    note = AWAY
     patience = _LOCK_SECONDS
     pushes = False
 

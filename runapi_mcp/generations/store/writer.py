@@ -51,12 +51,16 @@ class _Writing:
 
     Attributes:
         epoch: How often it was begun.
+        replaces: Who may lose its question to it; "*" is anybody.
+        holder: The handle that has its question.
         written: How far it is written; `None` when it is to be begun, or begun anew.
     """
 
     generation: Generation
     name: str
     epoch: int = 0
+    replaces: str = ""
+    holder: str = ""
     written: Written | None = None
 
     @property
@@ -116,31 +120,34 @@ class Writer:
         writing = self._writing.get(name)
         return writing.generation if writing else None
 
-    async def begin(self, generation: Generation) -> None:
-        """Write a generation that is about to start.
+    def lacks(self, generation: Generation) -> bool:
+        """Whether the engine does not have all of a generation that it is to have."""
+        return self._name(generation) in self._writing
+
+    async def begin(self, generation: Generation, replaces: str) -> str:
+        """Write a generation that is about to start, and return the handle that has its question now.
+
+        `replaces` is the handle that may lose it; "" is nobody's, "*" anybody's.
 
         Raises:
             Down: The engine cannot be reached; it will be written when it can.
         """
         if len(_facts_of(generation)) > MOST_FACTS:
             generation.note = TOO_LARGE
-            return
+            return generation.handle
         name = self._name(generation)
-        self._writing[name] = _Writing(generation, name)
+        writing = self._writing[name] = _Writing(generation, name, replaces=replaces)
         self._asked.send()
         await self.flush()
+        return writing.holder or generation.handle
 
-    async def claim(self, generation: Generation, replaces: str) -> str:
-        """Claim a question for a generation and return the handle that has it now.
-
-        `replaces` is the handle that may lose it; "" is nobody's, "*" anybody's.
+    async def claim(self, generation: Generation, replaces: str) -> None:
+        """Claim a question that another generation had, which is over.
 
         Raises:
             Down: The engine cannot be reached.
         """
-        key, ms = same_key(self._engine, generation.job.same_as), self._ms(self._deadline)
-        [winner] = await self._engine.run(Hold(key, generation.handle, ms, replaces))
-        return str(winner)
+        await self._engine.run(self._claim(generation, replaces))
 
     async def forget(self, generation: Generation) -> None:
         """Take back a generation that will not start.
@@ -210,8 +217,14 @@ class Writer:
             if not waiting and not about:
                 return
             steps = _next_steps(waiting)
-            done = await self._engine.run(*about, *(self._op(*step) for step in steps))
-            for (writing, step), written in zip(steps, done[len(about) :], strict=True):
+            ops = [self._op(*step) for step in steps]
+            # Whoever is written late has its question late, too.
+            claims = [self._claim(w.generation, w.replaces) for w, step in steps if isinstance(step, str)]
+            done = await self._engine.run(*about, *ops, *claims)
+            holders = iter(done[len(about) + len(ops) :])
+            for (writing, step), written in zip(steps, done[len(about) :], strict=False):
+                if isinstance(step, str):
+                    writing.holder = str(next(holders))
                 self._note(writing, step, done=bool(written))
             self._delivered.difference_update(op.name for op in about if isinstance(op, Deliver))
             if about:
@@ -226,6 +239,10 @@ class Writer:
         if self._clock() < self._sign_due and not ready:
             return []
         return [Sign(self._server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
+
+    def _claim(self, generation: Generation, replaces: str) -> Hold:
+        key, ms = same_key(self._engine, generation.job.same_as), self._ms(self._deadline)
+        return Hold(key, generation.handle, ms, replaces)
 
     def _op(self, writing: _Writing, step: Batch | str) -> Op:
         generation, name = writing.generation, writing.name

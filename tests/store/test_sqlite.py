@@ -1,0 +1,192 @@
+# ruff: noqa: ASYNC240  # the disk is what is looked at
+"""What the file of this machine bears: locks, damage, full and foreign folders, clocks that jump."""
+
+import os
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runapi_mcp.generations.store.place import Unusable, check_folder, state_folder
+from runapi_mcp.generations.store.protocol import (
+    Alive,
+    Append,
+    Begin,
+    Down,
+    Entry,
+    Held,
+    Hold,
+    Read,
+    Record,
+    Sign,
+)
+from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
+
+LONG = 1_000_000
+
+
+def begin(name: str, *, facts: str = "{}", epoch: int = 1) -> Begin:
+    return Begin(name, "server", epoch, facts, f"g_{name}", "owner", LONG)
+
+
+def append(name: str, text: str, *, at: int = 0, final: str = "", epoch: int = 1) -> Append:
+    return Append(name, "server", epoch, at, (Entry(1, text, ""),), "{}", final, LONG)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+async def engine(folder: Path) -> AsyncIterator[SqliteEngine]:
+    engine = SqliteEngine(folder)
+    yield engine
+    await engine.aclose()
+
+
+async def texts(engine: SqliteEngine, name: str) -> list[str] | None:
+    record: Record | None
+    [record] = await engine.run(Read(name))
+    return None if record is None else [entry.text for _, entry in record.entries]
+
+
+async def test_what_one_connection_wrote_another_reads_and_nobody_else_may(
+    engine: SqliteEngine, folder: Path
+) -> None:
+    assert await engine.run(begin("a"), append("a", "half \ud83d"), append("a", "more", at=1)) == [True] * 3
+    other = SqliteEngine(folder)
+    assert await texts(other, "a") == ["half \ud83d", "more"]
+    await other.aclose()
+    if os.name == "posix":
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
+
+
+async def test_who_was_replaced_cannot_write_any_more(engine: SqliteEngine) -> None:
+    assert await engine.run(begin("a"), begin("a", epoch=2), append("a", "old")) == [True, True, False]
+    assert await engine.run(append("a", "new", epoch=2), append("a", "twice", epoch=2)) == [True, False]
+
+
+async def test_a_writer_that_holds_the_lock_for_good_stops_no_reader_and_delays_a_writer_little(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteEngine, "patience", 0.05)
+    engine = SqliteEngine(folder)
+    await engine.run(begin("a"), append("a", "text"))
+    stopped = sqlite3.connect(folder / FILE, isolation_level=None)
+    stopped.execute("BEGIN IMMEDIATE")
+    assert await texts(engine, "a") == ["text"]
+    with pytest.raises(Down, match="cannot be written now"):
+        await engine.run(append("a", "more", at=1))
+    stopped.execute("ROLLBACK")
+    stopped.close()
+    await anyio.sleep(0.3)  # what it waits before it asks again
+    assert await engine.run(append("a", "more", at=1)) == [True]
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
+async def test_a_damaged_file_is_set_aside_and_begun_anew(folder: Path, content: bytes) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / FILE).write_bytes(content)
+    engine = SqliteEngine(folder)
+    assert await engine.run(begin("a"), append("a", "text")) == [True, True]
+    assert await texts(engine, "a") == ["text"]
+    assert (folder / f"{FILE}.damaged").exists() == bool(content)
+    await engine.clear()
+    assert not (folder / f"{FILE}.damaged").exists()
+    await engine.aclose()
+
+
+async def test_a_folder_that_is_taken_away_is_made_anew(engine: SqliteEngine, folder: Path) -> None:
+    await engine.run(begin("a"))
+    for path in folder.iterdir():
+        path.unlink()
+    engine._clear_due = 0.0  # a minute later
+    await engine.run(Sign("server", 9000), begin("b"))
+    other = SqliteEngine(folder)
+    assert await texts(other, "b") == []
+    assert await other.run(Alive("server")) == [True]
+    await other.aclose()
+
+
+async def test_where_nothing_can_be_written_it_is_said_once_and_left(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    for place in (tmp_path / "file" / "state", Unusable("this user has no home folder")):
+        engine = SqliteEngine(place)
+        with pytest.raises(Down) as first:
+            await engine.run(begin("a"))
+        with pytest.raises(Down) as second:
+            await engine.run(begin("a"))
+        assert "Nothing can be kept on this machine" in first.value.note
+        assert (first.value.for_good, second.value.for_good, second.value.note) == (True, True, "")
+        await engine.aclose()
+
+
+async def test_nothing_of_what_was_cleared_is_left_in_any_file(engine: SqliteEngine, folder: Path) -> None:
+    await engine.run(begin("a", facts='{"secret": "canary-question"}'), append("a", "canary-answer" * 1000))
+    assert await engine.clear() == 1
+    held = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert b"canary" not in held
+
+
+async def test_the_file_stays_within_its_bound_and_the_oldest_goes_first(folder: Path) -> None:
+    engine = SqliteEngine(folder, most_bytes=2_000_000)
+    for number in range(12):
+        engine._clear_due = 0.0
+        name = f"n{number}"
+        done = await engine.run(begin(name), append(name, "x" * 300_000, final="{}"))
+        assert done == [True, True]
+    assert await texts(engine, "n0") is None
+    assert await texts(engine, "n11") == ["x" * 300_000]
+    assert (folder / FILE).stat().st_size <= 2_000_000
+    await engine.aclose()
+
+
+async def test_a_clock_that_jumps_drops_nothing_that_a_living_process_runs(folder: Path) -> None:
+    now = time.time()
+    engine = SqliteEngine(folder, now=lambda: now)
+    await engine.run(Sign("server", 9000), begin("running"), begin("ended"), append("ended", "x", final="{}"))
+    for jump in (400 * 86_400, -400 * 86_400):
+        now += jump
+        engine._clear_due = 0.0
+        await engine.run(Sign("server", 9000))
+        assert await texts(engine, "running") == []
+        assert await engine.run(Alive("server")) == [True]
+    await engine.aclose()
+
+
+async def test_a_lease_is_its_holders_until_it_ends_or_may_be_replaced(folder: Path) -> None:
+    now = time.time()
+    engine = SqliteEngine(folder, now=lambda: now)
+    assert await engine.run(Hold("q", "one", 1000), Hold("q", "two", 1000)) == ["one", "one"]
+    assert await engine.run(Hold("q", "two", 1000, "one"), Hold("q", "three", 1000, "*")) == ["two", "three"]
+    now += 2
+    assert await engine.run(Held("q"), Hold("q", "four", 1000)) == [None, "four"]
+    await engine.aclose()
+
+
+def test_the_folder_is_the_platforms_own() -> None:
+    assert state_folder({"HOME": "/home/ann"}, "linux") == Path("/home/ann/.local/state/runapi-mcp")
+    assert state_folder({"HOME": "/home/ann", "XDG_STATE_HOME": "/s"}, "linux") == Path("/s/runapi-mcp")
+    assert state_folder({"HOME": "/home/ann", "XDG_STATE_HOME": "s"}, "linux").parts[1] == "home"
+    mac = state_folder({"HOME": "/Users/ann", "XDG_STATE_HOME": "/s"}, "darwin")
+    assert mac == Path("/Users/ann/Library/Application Support/runapi-mcp")
+    with pytest.raises(Unusable, match="no home"):
+        state_folder({}, "linux")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts are read from /proc")
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "afs", "lustre", "9p"])
+def test_a_network_drive_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n", encoding="utf-8")
+    monkeypatch.setattr("runapi_mcp.generations.store.place._MOUNTS", mounts)
+    with pytest.raises(Unusable, match="network drive"):
+        check_folder(tmp_path / "state")

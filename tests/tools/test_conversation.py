@@ -1,0 +1,133 @@
+"""A conversation goes on from a handle: what goes upstream is the earlier request and the new turns."""
+
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server.hosting import Host, in_process
+
+from runapi_mcp.sim import Simulator
+
+
+@pytest.fixture(params=["chat", "native"])
+async def host(request: pytest.FixtureRequest, sim: Simulator, tmp_path: Path) -> AsyncIterator[Host]:
+    env = {"RUNAPI_MCP_DIALECT": request.param, "RUNAPI_MCP_ALLOW_DIR": str(tmp_path)}
+    async with in_process(sim.base_url, **env) as host:
+        yield host
+
+
+def said_to(sim: Simulator) -> list[str]:
+    """What each call said to the model, as it went over the wire, without the list's end."""
+    bodies: list[Any] = [call.body for call in sim.calls]
+    return [json.dumps(body.get("messages") or body["contents"], ensure_ascii=False)[:-1] for body in bodies]
+
+
+async def test_each_turn_sends_the_earlier_request_and_what_is_new(host: Host, sim: Simulator) -> None:
+    asked = await host.call("ask_gemini", prompt="First?", system="Be brief.", model="gemini-2.5-flash")
+    for number in range(3):
+        asked = await host.call("ask_gemini", prompt=f"And {number}?", continue_from=asked.handle)
+        assert not asked.failed, asked.text
+    said = said_to(sim)
+    assert len(said) == 4
+    for earlier, later in pairwise(said):
+        assert later.startswith(earlier)
+    bodies: list[Any] = [call.body for call in sim.calls]
+    assert all("Be brief." in json.dumps(body) for body in bodies)
+    rest = [{k: v for k, v in body.items() if k not in ("messages", "contents")} for body in bodies]
+    assert rest == [rest[0]] * 4
+
+
+async def test_an_answer_says_how_to_ask_on_in_the_last_line_of_its_last_block(host: Host) -> None:
+    asked = await host.call("ask_gemini", prompt="Why?")
+    last = asked.result.content[-1].text  # type: ignore[union-attr]  # it is text
+    assert last.splitlines()[-1] == f'[To ask on: ask_gemini with continue_from "{asked.handle}".]'
+    found = await host.call("search_web", query="What?")
+    assert found.facts["continue_from"] == found.handle
+
+
+async def test_a_search_is_asked_on_with_its_filters(host: Host, sim: Simulator) -> None:
+    found = await host.call("search_web", query="Who won?", exclude_domains=["example.org"])
+    more = await host.call("search_web", query="And second?", continue_from=found.handle)
+    assert not more.failed, more.text
+    assert "exclude_domains" in more.facts["filters"]
+    told = await host.call("ask_gemini", prompt="In one word?", continue_from=more.handle)
+    assert not told.failed, told.text
+    said = said_to(sim)
+    assert said[1].startswith(said[0])
+    assert said[2].startswith(said[1])
+
+
+async def test_files_are_read_again_and_a_change_or_a_loss_is_said(
+    host: Host, sim: Simulator, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("The harbour is blue.", encoding="utf-8")
+    asked = await host.call("ask_gemini", prompt="Which colour?", files=[str(notes)])
+    again = await host.call("ask_gemini", prompt="Sure?", continue_from=asked.handle)
+    assert "Changed since" not in again.text
+    said = said_to(sim)
+    assert "The harbour is blue." in said[1]
+    assert said[1].startswith(said[0])
+    notes.write_text("The harbour is red.", encoding="utf-8")
+    changed = await host.call("ask_gemini", prompt="And now?", continue_from=again.handle)
+    assert "Changed since it was sent, and sent as it is now: notes.txt." in changed.text
+    notes.unlink()
+    gone = await host.call("ask_gemini", prompt="Still?", continue_from=changed.handle)
+    assert gone.failed
+    assert "notes.txt cannot be read again" in gone.text
+    assert "Give it again in files" in gone.text
+    other = tmp_path / "moved" / "notes.txt"
+    other.parent.mkdir()
+    other.write_text("The harbour is red.", encoding="utf-8")
+    back = await host.call("ask_gemini", prompt="Still?", files=[str(other)], continue_from=changed.handle)
+    assert not back.failed, back.text
+    assert said_to(sim)[-1].count('"File notes.txt') == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"continue_from": "g_nobody"}, "no generation"),
+        ({"continue_from": "{handle}", "messages": [{"role": "user", "content": "x"}]}, "come with continue"),
+    ],
+)
+async def test_what_cannot_go_on_says_why(host: Host, more: dict[str, Any], why: str) -> None:
+    asked = await host.call("ask_gemini", prompt="First?")
+    more = {k: v.replace("{handle}", asked.handle) if isinstance(v, str) else v for k, v in more.items()}
+    refused = await host.call("ask_gemini", prompt="And?", **more)
+    assert refused.failed
+    assert why in refused.text
+
+
+async def test_one_that_still_runs_is_to_be_waited_for(host: Host) -> None:
+    running = await host.call("ask_gemini", prompt="Long [[sim:slow seconds=20]]", wait_seconds=0.05)
+    refused = await host.call("ask_gemini", prompt="And?", continue_from=running.handle)
+    assert "still being written" in refused.text
+    await host.call("get_result", handle=running.handle, cancel=True)
+
+
+async def test_a_search_does_not_ask_on_from_another_tool(host: Host) -> None:
+    asked = await host.call("ask_gemini", prompt="First?")
+    refused = await host.call("search_web", query="And?", continue_from=asked.handle)
+    assert refused.failed
+    assert "an answer of ask_gemini, and no search" in refused.text
+
+
+async def test_functions_are_carried_with_their_signatures(host: Host, sim: Simulator) -> None:
+    weather = {"name": "weather", "description": "Of a place.", "parameters": {"type": "object"}}
+    asked = await host.call("ask_gemini", prompt="Rain? [[sim:tool-call]]", functions=[weather])
+    calls = json.loads(asked.text.split("functions to be run:\n")[1].splitlines()[0])
+    refused = await host.call("ask_gemini", prompt="Well?", continue_from=asked.handle)
+    assert "waits for what came of its functions" in refused.text
+    results = [
+        {"role": "function", "name": c["name"], "id": c.get("id", ""), "content": "dry"} for c in calls
+    ]
+    told = await host.call("ask_gemini", messages=results, continue_from=asked.handle)
+    assert not told.failed, told.text
+    said = said_to(sim)
+    assert said[-1].startswith(said[0])
+    for call in calls:
+        assert call.get("signature", "") in said[-1]
