@@ -151,6 +151,10 @@ class Run:
         """Return what the caller's ended generations cost since the process started."""
         return self._generations.spent(self.owner)
 
+    async def left_today(self) -> str:
+        """Return what the day leaves the caller, in a sentence; "" where there is no limit."""
+        return await self._generations.limits.left(self.owner)
+
     async def used_today(self) -> list[Row]:
         """Return what the caller used today, by model, of all servers that share a store."""
         return await self._generations.used(1, self.owner)

@@ -16,8 +16,18 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
+from runapi_mcp.errors import (
+    AnswerTooLong,
+    BudgetSpent,
+    Bug,
+    InputError,
+    Interrupted,
+    MemoryFull,
+    RequestRefused,
+    RunapiError,
+)
 from runapi_mcp.generations.admission import MemoryBudget, Queue
+from runapi_mcp.generations.limits import UNLIMITED, Allowance
 from runapi_mcp.generations.policy import PLAIN, Course, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
@@ -72,6 +82,7 @@ class Generation:
         note: What a store has to say to whoever gets the handle; see :attr:`View.note`.
         shared: Called when it is told to end, has ended, or was delivered; set by a store that shares it.
         memory: What it holds of the budget in bytes.
+        allowance: What it may spend.
 
     Raises:
         MemoryFull: Its question does not fit into its owner's share of `memory`.
@@ -87,6 +98,7 @@ class Generation:
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
         price_of: Callable[[str], Price | None] = _know_no_price,
+        allowance: Allowance | None = None,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
@@ -107,6 +119,7 @@ class Generation:
         self._most = most
         self._on_end = on_end
         self._price_of = price_of
+        self.allowance = allowance or UNLIMITED
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._earlier: list[str] = []
         self._spent: Usage | None = None
@@ -374,6 +387,7 @@ class Generation:
             answer = self._round.answer()
             await self._round.judge(self._course, self._earlier, self.job.begin)
             next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            next_call = await self._allowed(next_call)
             if not (next_call or self._round.hopeless or self._course.links(answer)):
                 # Before the connection's farewell, which may take a moment.
                 self._end(*self._round.come_to(self._course))
@@ -384,11 +398,22 @@ class Generation:
             self._round = Round(offering=bool(self.job.call.functions))
         return next_call
 
+    async def _allowed(self, call: Call | None) -> Call | None:
+        """Return the call of another round with what it may spend; none if it may not be asked."""
+        if call is None:
+            return None
+        try:
+            return await self.allowance.next_round(call)
+        except (BudgetSpent, InputError) as refused:
+            logs.info("no further round", generation=logs.shortened(self.handle), error=refused.code)
+            return None
+
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
 
         Raises:
             AnswerTooLong: There is more of the answer than may be kept.
+            LimitPassed: There is more than was asked for at most.
         """
         too_long = None
         if isinstance(event, _TEXTS):
@@ -409,6 +434,7 @@ class Generation:
             too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
+        self.allowance.check(self.fold)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:
         """Reserve room for so many bytes more; return why they do not fit, and note how many do."""

@@ -29,6 +29,7 @@ class Job:
         checked_here: Rules of the caller's schema that only we judge, by JSON Pointer.
         question: Names of those arguments that hold the question; no result is made of them.
         digest: What tells the question apart from others, once it was computed.
+        max_cost: What all of it may cost at most, in units of the currency that prices are in.
     """
 
     tool: str
@@ -41,6 +42,7 @@ class Job:
     checked_here: tuple[str, ...] = ()
     question: tuple[str, ...] = ()
     digest: str = ""
+    max_cost: float | None = None
 
     def digested(self) -> "Job":
         """Return the job with its digest, and without the arguments that the call says already.

@@ -124,7 +124,7 @@ async def opened(
         upstream,
         settings,
         store=fleet.store if fleet else None,
-        budget=fleet.budget if fleet else None,
+        counts=fleet.counts if fleet else None,
         clock=clock,
     )
     try:

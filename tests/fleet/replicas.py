@@ -59,7 +59,7 @@ async def replica(sim_url: str, store: str, **limits: Any) -> AsyncIterator[Repl
     upstream = Upstream(settings, pacing=fleet.pacing)
     try:
         async with Generations(
-            upstream, settings, store=fleet.store, budget=fleet.budget
+            upstream, settings, store=fleet.store, counts=fleet.counts
         ).open() as generations:
             yield Replica(generations, settings)
     finally:

@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import anyio
@@ -18,10 +17,9 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, grown, job, replica
 from runapi_mcp.errors import HandleError, ServerLeft, StoreDown
 from runapi_mcp.generations.fleet import join_fleet
-from runapi_mcp.generations.fleet.link import PREFIX, Link
+from runapi_mcp.generations.fleet.link import PREFIX
 from runapi_mcp.generations.fleet.publishing import AWAY, TOO_LARGE
 from runapi_mcp.generations.fleet.remote import RemoteGeneration
-from runapi_mcp.generations.fleet.sharing import FleetBudget
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.settings import Settings
@@ -377,25 +375,6 @@ async def everything(redis: RedisServer) -> str:
                     value = await client.get(name)
             found += [name, value]
     return str(found)
-
-
-async def test_tokens_used_on_one_server_count_on_all(redis: RedisServer) -> None:
-    links = [Link(SecretStr(redis.url), anyio.current_time) for _ in range(2)]
-    one, other = (
-        FleetBudget(link, name, lambda: date(2026, 5, 4)) for link, name in zip(links, "ab", strict=True)
-    )
-    one.use("ann", 40)
-    other.use("ann", 2)
-    assert await other.used("ann") == 2
-    await one.share()
-    await other.share()
-    assert (await one.used("ann"), await other.used("ann"), await one.used("bob")) == (42, 42, 0)
-    redis.stop()
-    one.use("ann", 5)
-    await one.share()
-    assert await one.used("ann") == 45
-    for link in links:
-        await link.aclose()
 
 
 async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair) -> None:

@@ -150,7 +150,8 @@ def test_there_is_an_entry_for_every_host_that_install_knows() -> None:
 
 
 def block(language: str, holding: str) -> str:
-    return next(b for b in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if holding in b)
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return next(one for one in blocks if holding in one)
 
 
 def certificate(folder: Path) -> None:

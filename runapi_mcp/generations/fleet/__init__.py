@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runapi_mcp.generations.fleet.link import Link
-from runapi_mcp.generations.fleet.sharing import FleetBudget, FleetPacing
+from runapi_mcp.generations.fleet.sharing import FleetDayCounts, FleetPacing
 from runapi_mcp.generations.fleet.store import FleetStore
 from runapi_mcp.settings import Settings
 
@@ -22,13 +22,13 @@ class Fleet:
 
     store: FleetStore
     pacing: FleetPacing
-    budget: FleetBudget
+    counts: FleetDayCounts
 
 
 def join_fleet(settings: Settings, clock: Callable[[], float]) -> Fleet:
     """Return what this server shares with the others at `settings.store`."""
     assert settings.store is not None, "a fleet meets at a store"
     link, server = Link(settings.store, clock), secrets.token_hex(8)
-    budget = FleetBudget(link, server)
-    store = FleetStore(link, server, settings, clock, leaving=budget.share)
-    return Fleet(store, FleetPacing(link, clock), budget)
+    counts = FleetDayCounts(link, server, clock=clock)
+    store = FleetStore(link, server, settings, clock, beside=counts.forever, leaving=counts.share)
+    return Fleet(store, FleetPacing(link, clock), counts)

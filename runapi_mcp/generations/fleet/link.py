@@ -61,9 +61,9 @@ def pace_key(name: str) -> str:
     return f"{PREFIX}pace:{name}"
 
 
-def used_key(day: str, name: str) -> str:
-    """Return where a principal's tokens of a day are counted."""
-    return f"{PREFIX}used:{day}:{name}"
+def taken_key(day: str, kind: str, name: str) -> str:
+    """Return where it is counted what a principal has taken of a day's limit."""
+    return f"{PREFIX}taken:{day}:{kind}:{name}"
 
 
 def calls_key(name: str) -> str:
@@ -118,16 +118,27 @@ return 1
 """
 """Note a wait, unless a longer one is noted. Wait; milliseconds."""
 
-RAISE: Final = """
-if tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0') < tonumber(ARGV[2]) then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+TAKE: Final = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+local turn = held and tonumber(string.match(held, '%d+$')) or -1
+if tonumber(ARGV[3]) <= turn then return -2 end
+local others = 0
+local counts = redis.call('HGETALL', KEYS[1])
+for i = 1, #counts, 2 do
+  if counts[i] ~= ARGV[1] then others = others + tonumber(string.match(counts[i + 1], '^%d+')) end
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return 1
+local limit = tonumber(ARGV[4])
+if limit >= 0 and ARGV[6] == '1' and not held then return -3 end
+if limit >= 0 and others + tonumber(ARGV[2]) > limit then return others end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return -1
 """
-"""Raise one server's count; it never falls, so writing it twice or late does no harm.
+"""Write what one server has taken of a day, if that and the others' is within the limit (-1: none).
 
-Counts; server, count, milliseconds to keep.
+It is written whole and in turn, so that writing it again does no harm, and late writing none either.
+Returns -1 if it is written, -2 if it came late, -3 if what it wrote before is lost, and else what the
+others have taken. Counts; server, its count, its turn, limit, milliseconds to keep, whether it wrote before.
 """
 
 PLACE: Final = """
@@ -172,6 +183,8 @@ class Link:
         self._clock = clock
         self._down_until = 0.0
         self._lost_at: float | None = None
+        self.outages = 0
+        """How often it was lost so far."""
         self._pool = BlockingConnectionPool.from_url(
             url.get_secret_value(),
             max_connections=_CONNECTIONS,
@@ -255,6 +268,7 @@ class Link:
     def _lost(self, error: Exception) -> None:
         if self._lost_at is None:
             self._lost_at = self._clock()
+            self.outages += 1
             # The class alone: a message may hold the address, and with it a password.
             logger.warning("Redis cannot be reached (%s); generations are local only.", type(error).__name__)
         self._down_until = self._clock() + _PAUSE

@@ -3,8 +3,9 @@
 When Redis is away, everything goes on as with memory alone, and says so where a handle is given out.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 
@@ -34,6 +35,7 @@ class FleetStore:
         settings: Bounds, and how long what is kept.
         clock: Seconds that only go forward.
         leaving: What else is to be done before the way to Redis is closed.
+        beside: What else is to be done beside the requests.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class FleetStore:
         settings: Settings,
         clock: Callable[[], float],
         leaving: Callable[[], Awaitable[None]] = _nothing,
+        beside: Callable[[], Coroutine[Any, Any, None]] = _nothing,
     ) -> None:
         self._link = link
         self._server = server
@@ -51,6 +54,7 @@ class FleetStore:
         self._publisher = Publisher(link, settings, server, clock, self._memory.keeps)
         self._places = Places(link, settings.max_calls_per_user)
         self._leaving = leaving
+        self._beside = beside
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -59,6 +63,7 @@ class FleetStore:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._publisher.forever)
                 tasks.start_soon(self._places.forever)
+                tasks.start_soon(self._beside)
                 tasks.start_soon(listen, self._link, self._server, self._obey)
                 yield
                 tasks.cancel_scope.cancel()
