@@ -11,7 +11,7 @@ LLMOCK := build/llmock
 OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests/server_extras tests/test_docs.py \
 	tests/test_examples.py tests/generations/test_telemetry.py
 
-.PHONY: manifest bench soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
+.PHONY: manifest bench bench-evidence soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
@@ -35,6 +35,10 @@ manifest: $(READY)      ## what the stdio prologue answers, from the real server
 
 bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time
 	$(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick)
+
+bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
+	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
+	$(BENCH)/bin/python benchmarks/evidence/bench.py
 
 soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; two minutes at most
 	$(BENCH)/bin/python -m benchmarks.soak

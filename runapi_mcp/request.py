@@ -9,7 +9,7 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp.generations.admission import Spent
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.usage import Row
@@ -115,7 +115,7 @@ class Run:
         return await self._upstream.models(key=key, own=self._caller.key is None)
 
     async def generate(
-        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
+        self, job: Job, *, policy: Policy = PLAIN, wait: float | None = None, fresh: bool = False
     ) -> tuple[View, bool]:
         """Have `job` generated, and return it as it stands at its end or the hold window's.
 
@@ -130,7 +130,7 @@ class Run:
             until = self._clock() + self._hold(None if gave_up else wait)
             key = await self._key(self._left(until))
             generation, joined = await self._generations.begin(
-                job, key=key, patience=self._left(until), course=course, fresh=fresh
+                job, key=key, patience=self._left(until), policy=policy, fresh=fresh
             )
             view = await self._follow(generation, until)
         if self._learned is not None and view.status == "running":

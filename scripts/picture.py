@@ -33,7 +33,7 @@ def play() -> list[str]:
 
 
 def styled(line: str) -> Text:
-    """Return a line as it is drawn: calls stand out, progress and receipts stand back, one line each."""
+    """Return a line as it is drawn: calls stand out, progress and receipts stand back."""
     if line.startswith("──"):
         return Text(line, style="bold cyan")
     if re.match(r" +(\d+\.\d\d s|receipt)", line):
@@ -44,9 +44,7 @@ def styled(line: str) -> Text:
 def draw(lines: list[str]) -> str:
     console = Console(record=True, width=WIDTH, file=StringIO(), legacy_windows=False)
     for line in lines:
-        text = styled(line)
-        text.truncate(WIDTH, overflow="ellipsis")
-        console.print(text)
+        console.print(styled(line), overflow="fold")
     # No web fonts: the picture shows without asking another server.
     return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="runapi-mcp demo"), flags=re.DOTALL)
 

@@ -201,7 +201,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ))
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
     return 0
 
 

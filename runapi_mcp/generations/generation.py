@@ -28,7 +28,7 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.limits import UNLIMITED, Allowance
-from runapi_mcp.generations.policy import PLAIN, Course, Round
+from runapi_mcp.generations.policy import PLAIN, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
@@ -39,7 +39,7 @@ from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
-from runapi_mcp.wire.usage import added
+from runapi_mcp.wire.usage import add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
 """Bytes reserved for an answer before it comes, and again whenever those are used up."""
@@ -93,7 +93,7 @@ class Generation:
         job: Job,
         clock: Callable[[], float],
         *,
-        course: Course = PLAIN,
+        policy: Policy = PLAIN,
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
@@ -115,7 +115,7 @@ class Generation:
         self.created = self.updated = datetime.now(UTC)
         self.turn_at = self._started_at = clock()
         self._clock = clock
-        self._course = course
+        self._policy = policy
         self._most = most
         self._on_end = on_end
         self._price_of = price_of
@@ -241,7 +241,7 @@ class Generation:
         answer, trace = self.fold.partial(), self.trace
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
-        model, tokens = answer.model or self.job.call.model, added(self._spent, answer.usage)
+        model, tokens = answer.model or self.job.call.model, add_usage(self._spent, answer.usage)
         price = self._price_of(model) or self._price_of(self.job.call.model)
         cost = price.cost(tokens) if price else None
         return Receipt(
@@ -277,7 +277,7 @@ class Generation:
             tokens=fold.usage.output if fold.usage else None,
             silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=self._round.describe(self._course),
+            described=self._round.describe(self._policy),
         )
 
     @property
@@ -362,10 +362,10 @@ class Generation:
             error = caught if self.ended_at is None else None
         if self.ended_at is not None:
             return
-        await self._round.judge(self._course, self._earlier, self.job.begin)
-        if links := self._course.links(self.fold.partial()):
+        await self._round.judge(self._policy, self._earlier, self.job.begin)
+        if links := self._policy.links(self.fold.partial()):
             self._links = await upstream.redirects(links)
-        self._end(*self._round.come_to(self._course, error))
+        self._end(*self._round.come_to(self._policy, error))
 
     async def _ask(
         self, upstream: Upstream, call: Call, key: SecretStr, patient_until: float, until: float
@@ -385,15 +385,15 @@ class Generation:
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
-            await self._round.judge(self._course, self._earlier, self.job.begin)
-            next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            await self._round.judge(self._policy, self._earlier, self.job.begin)
+            next_call = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
             next_call = await self._allowed(next_call)
-            if not (next_call or self._round.hopeless or self._course.links(answer)):
+            if not (next_call or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
-                self._end(*self._round.come_to(self._course))
+                self._end(*self._round.come_to(self._policy))
         if next_call is not None:
             self._earlier.append(answer.text)
-            self._spent = added(self._spent, answer.usage)
+            self._spent = add_usage(self._spent, answer.usage)
             # What a resumed answer starts with belongs to its first round only.
             self._round = Round(offering=bool(self.job.call.functions))
         return next_call
@@ -405,7 +405,7 @@ class Generation:
         try:
             return await self.allowance.next_round(call)
         except (BudgetSpent, InputError) as refused:
-            logs.info("no further round", generation=logs.shortened(self.handle), error=refused.code)
+            logs.info("no further round", generation=logs.shorten(self.handle), error=refused.code)
             return None
 
     def _feed(self, event: Event) -> None:
@@ -425,7 +425,7 @@ class Generation:
                 )
             self._left -= size
         now = self._clock()
-        self._round.feed(event, self._course, now)
+        self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
         if self._phase != self._told:
@@ -463,7 +463,7 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._round.come_to(self._course, self._interruption))
+            self._end(*self._round.come_to(self._policy, self._interruption))
         self._end("cancelled")
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:
@@ -478,7 +478,7 @@ class Generation:
         if status in ("complete", "failed"):  # whatever else there is can be resumed
             self.job = self.job.answered()
         self._question = self.job.size
-        self._course = PLAIN
+        self._policy = PLAIN
         self.trace.on_phase = _ignore
         self.done.set()
         self.memory.settle(self.size, spare=not self.owed)
@@ -514,7 +514,7 @@ class Generation:
         """Wake those who wait for a change."""
         logs.debug(
             "phase",
-            generation=logs.shortened(self.handle),
+            generation=logs.shorten(self.handle),
             phase="queued" if self.ahead is not None else self.trace.phase,
             ahead=self.ahead,
             requests=self.trace.requests,

@@ -24,8 +24,9 @@ from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
 from runapi_mcp.generations.admission import Ledger, MemoryBudget, Queue, Spent
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.limits import Allowance, DayCounts, Limits, LocalDayCounts
-from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.store import Followable, MemoryStore, Store
+from runapi_mcp.generations.policy import PLAIN, Plain, Policy
+from runapi_mcp.generations.store.memory import MemoryStore
+from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
@@ -33,7 +34,6 @@ from runapi_mcp.upstream.client import Upstream
 
 __all__ = [
     "PLAIN",
-    "Course",
     "Evidence",
     "Followable",
     "Generation",
@@ -43,6 +43,7 @@ __all__ = [
     "MemoryBudget",
     "MemoryStore",
     "Plain",
+    "Policy",
     "Receipt",
     "Spent",
     "Status",
@@ -54,6 +55,7 @@ __all__ = [
 _LARGE: Final = 65_536
 """Bytes of a question that are too many to be read on the event loop."""
 _MOST_NAMED: Final = 5
+_STOPPED: Final = "This server was stopped."
 
 
 class Generations:
@@ -99,10 +101,13 @@ class Generations:
             try:
                 yield self
             finally:
+                for generation in tuple(self._live):
+                    if generation.fold.characters:  # what there is stays readable, and can be resumed
+                        generation.interrupt(ServerLeft(_STOPPED))
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, course: Course = PLAIN, fresh: bool = False
+        self, job: Job, *, key: SecretStr, patience: float, policy: Policy = PLAIN, fresh: bool = False
     ) -> tuple[Followable, bool]:
         """Start a generation, which waits for its turn if too many run, or join one of the same job.
 
@@ -124,7 +129,7 @@ class Generations:
         with self._place(job.owner):
             allowance = Allowance(self.limits, job.owner, job.max_cost)
             allowed = replace(job, call=await allowance.next_round(job.call))
-            generation = self._admit(allowed, course, allowance)
+            generation = self._admit(allowed, policy, allowance)
             kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
@@ -171,7 +176,7 @@ class Generations:
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
-            generation.interrupt(ServerLeft("This server was stopped."))
+            generation.interrupt(ServerLeft(_STOPPED))
 
     async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
         deadline = self._settings.deadline
@@ -226,7 +231,7 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    def _admit(self, job: Job, course: Course, allowance: Allowance) -> Generation:
+    def _admit(self, job: Job, policy: Policy, allowance: Allowance) -> Generation:
         """Return a generation that has room for its question.
 
         Raises:
@@ -236,7 +241,7 @@ class Generations:
             return Generation(
                 job,
                 self._clock,
-                course=course,
+                policy=policy,
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
@@ -275,12 +280,10 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     logs.info(
         "generation",
         principal=logs.principal(generation.job.owner),
-        generation=logs.shortened(generation.handle),
+        generation=logs.shorten(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
         **logs.tokens(tokens),
     )
-    logs.content(
-        "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text
-    )
+    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.partial().text)

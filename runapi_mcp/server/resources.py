@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+import anyio.to_thread
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
@@ -25,9 +26,11 @@ SIZE: Final = "ai.runapi/size"
 STATUS: Final = "ai.runapi/status"
 """The `_meta` key of how a generation stands; the text of one that runs is not whole yet."""
 _JSON: Final = "application/json"
+_MOST_HERE: Final = 262_144
+"""Characters of a text that is made ready on the event loop; it takes a few milliseconds."""
 
 
-def listed_resources() -> list[types.Resource]:
+def list_resources() -> list[types.Resource]:
     """Return the resources that exist for every caller."""
     return [
         types.Resource(
@@ -47,7 +50,7 @@ def listed_resources() -> list[types.Resource]:
     ]
 
 
-def listed_templates() -> list[types.ResourceTemplate]:
+def list_templates() -> list[types.ResourceTemplate]:
     """Return the resources that exist once a call has given their handle."""
     return [
         types.ResourceTemplate(
@@ -98,7 +101,12 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
     view = generation.view()
     # JSON is shown with the value that it has; what is not seen in it is spelled out.
     shown = escape_unseen if view.job.tool == "extract_json" else remove_unseen
-    text = view.once("text", lambda: without_surrogates(shown(view.answer.text)))
+    answer = view.answer.text
+    if len(answer) > _MOST_HERE:
+        answer = await anyio.to_thread.run_sync(shown, answer, abandon_on_cancel=True)
+    else:
+        answer = shown(answer)
+    text = without_surrogates(answer)
     if view.status != "running":
         await generation.deliver()
     meta = {SIZE: len(text.encode()), STATUS: view.status}

@@ -187,7 +187,8 @@ class Settings:
         "RUNAPI_MCP_STORE",
         read_store,
         None,
-        "Redis that several servers share, as redis://HOST:PORT/DB; without it each keeps its own.",
+        "Where answers outlive the server: a folder, memory for nowhere, or a Redis that several servers "
+        "share, as redis://HOST:PORT/DB; over stdio a folder of this user's by default.",
     )
     prices: str = _option(
         "RUNAPI_MCP_PRICES",

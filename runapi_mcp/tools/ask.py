@@ -32,7 +32,7 @@ from runapi_mcp.tools.arguments import (
     at_most,
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
+from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
@@ -322,7 +322,7 @@ Functions: TypeAlias = Annotated[
 ]
 
 
-def declared(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
+def declare(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
     """Return the functions of a call.
 
     Raises:
@@ -460,7 +460,7 @@ class AskArgs(Args):
 
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
-    functions = declared(args.functions)
+    functions = declare(args.functions)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
     model, notices = model_for(args.model, run.settings.model, needs)
@@ -502,7 +502,7 @@ def _ignores_temperature(model: str) -> bool:
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     calls = asked_for(view.answer.function_calls)
     shown = _thoughts(view) + view.answer.text
     paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)

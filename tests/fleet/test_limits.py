@@ -13,19 +13,19 @@ from waiting import became, ended
 from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, job, replica
 from runapi_mcp.errors import BudgetSpent
-from runapi_mcp.generations.fleet.link import Link
-from runapi_mcp.generations.fleet.sharing import FleetDayCounts
 from runapi_mcp.generations.limits import Taken
+from runapi_mcp.generations.store.redis import RedisEngine
+from runapi_mcp.generations.store.sharing import SharedDayCounts
 from runapi_mcp.sim import Simulator
 
 DAY = date(2026, 5, 4)
 
 
 @asynccontextmanager
-async def counting(redis: RedisServer, *servers: str) -> AsyncIterator[list[FleetDayCounts]]:
+async def counting(redis: RedisServer, *servers: str) -> AsyncIterator[list[SharedDayCounts]]:
     """The counts of so many servers, each with a way of its own to Redis, and what they do beside it all."""
-    links = [Link(SecretStr(redis.url), anyio.current_time) for _ in servers]
-    counts = [FleetDayCounts(link, name, lambda: DAY) for link, name in zip(links, servers, strict=True)]
+    links = [RedisEngine(SecretStr(redis.url), anyio.current_time) for _ in servers]
+    counts = [SharedDayCounts(link, name, lambda: DAY) for link, name in zip(links, servers, strict=True)]
     try:
         async with anyio.create_task_group() as tasks:
             for one in counts:

@@ -151,7 +151,7 @@ def test_there_is_an_entry_for_every_host_that_install_knows() -> None:
 
 def block(language: str, holding: str) -> str:
     blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return next(one for one in blocks if holding in one)
+    return next(found for found in blocks if holding in found)
 
 
 def certificate(folder: Path) -> None:

@@ -1,107 +1,52 @@
-"""What the servers of a fleet share: orders to each other, places of each principal, waits and budgets."""
+"""What several processes share beside their generations: places of each principal, waits and budgets."""
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, timedelta
 from itertools import count
-from typing import Final, Literal
+from typing import Final
 
 import anyio
-from pydantic import BaseModel, ConfigDict, ValidationError
-from redis.asyncio.client import Pipeline
 
 from runapi_mcp.errors import BudgetSpent, TooManyCalls
 from runapi_mcp.generations.admission import utc_today
-from runapi_mcp.generations.fleet.link import (
-    LONGER,
-    PLACE,
-    TAKE,
-    Down,
-    Link,
-    calls_key,
-    digest,
-    pace_key,
-    taken_key,
-    tell_key,
-)
 from runapi_mcp.generations.limits import Kind, LocalDayCounts, Taken
+from runapi_mcp.generations.store.protocol import (
+    LOST,
+    Down,
+    Engine,
+    Get,
+    Held,
+    Hold,
+    Join,
+    Leave,
+    Op,
+    Take,
+)
 from runapi_mcp.signalling import Signal
-from runapi_mcp.upstream.pacing import MemoryPacing
-
-logger = logging.getLogger(__name__)
-
-_TOLD_MS: Final = 60_000
-_AWAY_SECONDS: Final = 0.5
-
-
-class Order(BaseModel):
-    """What is to be done with the generation of a name.
-
-    Attributes:
-        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
-        name: What :func:`name_of` gave it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    do: Literal["stop", "keep", "delivered"]
-    name: str
-
-
-async def tell(link: Link, server: str, order: Order) -> None:
-    """Tell a server; it hears it within moments, if it lives.
-
-    Raises:
-        Down: Redis cannot be reached.
-    """
-    key = tell_key(server)
-
-    def commands(pipe: Pipeline) -> None:
-        pipe.rpush(key, order.model_dump_json())
-        pipe.pexpire(key, _TOLD_MS)
-
-    await link.run(commands, atomic=True)
-
-
-async def listen(link: Link, server: str, obey: Callable[[Order], None]) -> None:
-    """Have `obey` called with whatever `server` is told, until cancelled.
-
-    What is no order is ignored; the log says so once, for whoever writes such things may write many.
-    """
-    log = logger.warning
-    while True:
-        try:
-            said = await link.pop(tell_key(server))
-            order = None if said is None else Order.model_validate_json(said)
-        except Down:
-            await anyio.sleep(_AWAY_SECONDS)
-        except (ValidationError, UnicodeError):
-            # Not what it says: it may hold anything.
-            log("What is no order was found among those to this server, and ignored.")
-            log = logger.debug
-        else:
-            if order is not None:
-                obey(order)
-
+from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 LEASE: Final = 9.0
 """Seconds after which a place is free again that nobody renews."""
 _TRIES: Final = 5
 _PAUSE: Final = 0.1
+_TWO_DAYS_MS: Final = 2 * 24 * 3600 * 1000
+_MOST_UNSHARED: Final = 10_000
+_SETTLING_SECONDS: Final = 2.0
+"""After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
 
 
 class Places:
     """The places of this server's generations among those of all.
 
     Args:
-        link: The way to Redis.
+        engine: Where they are.
         most: How many places each principal has; 0 is any number, and then nothing is counted.
         lease: Seconds for which a place is held at a time.
     """
 
-    def __init__(self, link: Link, most: int, lease: float = LEASE) -> None:
-        self._link = link
+    def __init__(self, engine: Engine, most: int, lease: float = LEASE) -> None:
+        self._engine = engine
         self._most = most
         self._lease = lease
         self._taken: dict[str, str] = {}
@@ -113,14 +58,14 @@ class Places:
 
         Raises:
             TooManyCalls: `owner` has no place left.
-            Down: Redis cannot be reached; the place is taken as soon as it can.
+            Down: The engine cannot be reached; the place is taken as soon as it can.
         """
         if not self._most:
             return
-        key, running = calls_key(digest(owner)), 0
+        key, running = self._key(owner), 0
         for _ in range(_TRIES):
             try:
-                [running] = await self._link.run(lambda pipe: self._place(pipe, key, name, self._most))
+                [running] = await self._engine.run(Join(key, name, int(self._lease * 1000), self._most))
             except Down:
                 self._taken[name] = key
                 raise
@@ -130,19 +75,19 @@ class Places:
             # A server may be about to write that one has ended, whose answer is here already.
             await anyio.sleep(_PAUSE)
         raise TooManyCalls(
-            f"{running} of your calls run on the servers of this fleet, as many as each caller may have."
+            f"{running} of your calls run on {self._engine.place}, as many as each caller may have."
         )
 
     def leave(self, owner: str, name: str) -> None:
         """Give a place back, be it taken or only asked for; the others know it at once."""
         if self._most:
             self._taken.pop(name, None)
-            self._left[name] = calls_key(digest(owner))
+            self._left[name] = self._key(owner)
             self._freed.send()
 
     async def forever(self) -> None:
         """Renew the leases, and write at once which places are free."""
-        while True:
+        while self._most:
             with anyio.move_on_after(self._lease / 3):
                 await self._freed.until(lambda: bool(self._left))
             with suppress(Down):
@@ -152,38 +97,26 @@ class Places:
         """Write which places are free and which are still taken.
 
         Raises:
-            Down: Redis cannot be reached.
+            Down: The engine cannot be reached.
         """
-        left = tuple(self._left.items())
-        if not left and not self._taken:
+        left, ms = tuple(self._left.items()), int(self._lease * 1000)
+        ops: list[Op] = [Leave(key, name) for name, key in left]
+        ops += [Join(key, name, ms, 0) for name, key in self._taken.items()]
+        if not ops:
             return
-
-        def commands(pipe: Pipeline) -> None:
-            for name, key in left:
-                pipe.zrem(key, name)
-            for name, key in self._taken.items():
-                self._place(pipe, key, name, 0)
-
         try:
-            await self._link.run(commands)
+            await self._engine.run(*ops)
         except Down:
             self._left.clear()  # they lapse
             raise
         for name, _ in left:
             del self._left[name]
 
-    def _place(self, pipe: Pipeline, key: str, name: str, most: int) -> None:
-        pipe.eval(PLACE, 1, key, name, int(self._lease * 1000), most)
+    def _key(self, owner: str) -> str:
+        return f"calls:{self._engine.name(owner)}"
 
 
-_TWO_DAYS_MS: Final = 2 * 24 * 3600 * 1000
-_MOST_UNSHARED: Final = 10_000
-_LOST: Final = -3
-_SETTLING_SECONDS: Final = 2.0
-"""After an outage nothing is taken for so long: Redis may have lost what the others have to write anew."""
-
-
-class FleetDayCounts:
+class SharedDayCounts:
     """What principals have taken of a day on all servers; see :class:`DayCounts`.
 
     Each server writes its own count, whole, never what is to be added to one of all: so it can write it
@@ -193,12 +126,12 @@ class FleetDayCounts:
 
     def __init__(
         self,
-        link: Link,
+        engine: Engine,
         server: str,
         today: Callable[[], date] = utc_today,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
-        self._link = link
+        self._engine = engine
         self._server = server
         self._today = today
         self._clock = clock
@@ -207,20 +140,22 @@ class FleetDayCounts:
         self._locks: dict[tuple[date, str, Kind], anyio.Lock] = {}
         self._known: dict[tuple[date, str, Kind], None] = {}
         self._unshared: dict[tuple[date, str, Kind], None] = {}
-        self._outages = 0
+        self._was_away = False
         self._wait_until = 0.0
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
 
         Raises:
-            BudgetSpent: Redis is away, and what the others have taken cannot be known.
+            BudgetSpent: the engine is away, and what the others have taken cannot be known.
         """
         key = (self._today(), owner, kind)
         async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
             try:
                 others = await self._settled(key, limit, amount)
             except BaseException as error:
+                if isinstance(error, Down) and error.for_good:  # nobody else counts there either
+                    return await self._own.take(owner, kind, amount, limit)
                 self._note(key)  # it may have got through: what is right is written as soon as it can be
                 if isinstance(error, Down):
                     raise BudgetSpent(
@@ -236,11 +171,11 @@ class FleetDayCounts:
         self._note((taken.day, taken.owner, taken.kind))
 
     async def used(self, owner: str, kind: Kind) -> int:
-        """Return what is taken of today; while Redis is away, on this server."""
+        """Return what is taken of today; while the engine is away, on this server."""
         key = (self._today(), owner, kind)
         own = self._own.of(*key)
         try:
-            [counts] = await self._link.run(lambda pipe: pipe.hgetall(self._name(key)))
+            [counts] = await self._engine.run(Get(self._name(key)))
         except Down:
             return own
         return own + sum(int(held.split()[0]) for server, held in counts.items() if server != self._server)
@@ -259,39 +194,40 @@ class FleetDayCounts:
                     raise
 
     async def forever(self) -> None:
-        """Write everything anew whenever Redis was away: it may have lost it."""
+        """Write everything anew whenever the engine was away: it may have lost it."""
         while True:
             await anyio.sleep(_SETTLING_SECONDS / 8)
-            if self._link.up:
-                self._notice_outages()
+            self._notice_outages()
             if self._unshared:
                 await self.share()
 
     def _notice_outages(self) -> None:
-        """Have everything written anew if Redis was away, and nothing taken until the others have, too."""
-        if self._link.outages != self._outages:
-            self._outages = self._link.outages
+        """Have everything written anew if the engine was away; nothing is taken until all have."""
+        away = self._engine.away > 0
+        if self._was_away and not away:
             self._lost()
+        self._was_away = away
 
     def _lost(self) -> None:
         self._wait_until = self._clock() + _SETTLING_SECONDS
         self._unshared |= dict.fromkeys(self._known)
 
     async def _settled(self, key: tuple[date, str, Kind], limit: int, amount: int) -> int | None:
-        """Take an amount once all servers have written what Redis may have lost; see :meth:`_written`.
+        """Take an amount once all servers have written what the engine may have lost; see :meth:`_written`.
 
         Raises:
-            Down: Redis does not answer.
+            Down: the engine does not answer.
         """
         while True:
-            if not self._link.up:
-                await self._link.run(lambda pipe: pipe.ping())
             self._notice_outages()
+            if self._was_away:
+                await self._engine.run(Get(self._name(key)))  # whether it is back
+                self._notice_outages()
             if self._wait_until > self._clock():
                 await self._written(key, -1)
                 await anyio.sleep(max(self._wait_until - self._clock(), 0))
             answer = await self._written(key, limit, amount)
-            if answer != _LOST:
+            if answer != LOST:
                 return answer
             self._lost()
 
@@ -299,12 +235,12 @@ class FleetDayCounts:
         """Write this server's count and `more`; return what the others have taken if it does not fit.
 
         Raises:
-            Down: Redis does not answer.
+            Down: the engine does not answer.
         """
-        mine, turn, known = self._own.of(*key) + more, next(self._turns), int(key in self._known)
-        arguments = (self._name(key), self._server, mine, turn, limit, _TWO_DAYS_MS, known)
-        [answer] = await self._link.run(lambda pipe: pipe.eval(TAKE, 1, *arguments))
-        if int(answer) in (-1, -2):
+        mine, turn = self._own.of(*key) + more, next(self._turns)
+        take = Take(self._name(key), self._server, mine, turn, limit, _TWO_DAYS_MS, there=key in self._known)
+        [answer] = await self._engine.run(take)
+        if answer is None:
             self._known[key] = None
             self._forget(key[0])
             return None
@@ -322,29 +258,31 @@ class FleetDayCounts:
 
     def _name(self, key: tuple[date, str, Kind]) -> str:
         day, owner, kind = key
-        return taken_key(day.isoformat(), kind, digest(owner))
+        return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
 
 
-class FleetPacing:
+class SharedPacing:
     """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
 
-    def __init__(self, link: Link, clock: Callable[[], float]) -> None:
-        self._link = link
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
         self._own = MemoryPacing(clock)
 
     async def left(self, name: str) -> float:
         """Return the seconds still to wait; see :meth:`Pacing.left`."""
-        own = await self._own.left(name)
-        try:
-            [shared] = await self._link.run(lambda pipe: pipe.pttl(pace_key(name)))
-        except Down:
-            return own
-        return max(own, int(shared) / 1000)
+        own, held = await self._own.left(name), None
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            [held] = await self._engine.run(Held(self._key(name)))
+        # No longer than any wait is: clocks jump.
+        return max(own, min(held[1] / 1000, LONGEST)) if held else own
 
     async def ask(self, name: str, seconds: float) -> None:
         """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
-        await self._own.ask(name, seconds)
-        try:
-            await self._link.run(lambda pipe: pipe.eval(LONGER, 1, pace_key(name), int(seconds * 1000)))
-        except Down:
+        if await self.left(name) >= seconds:
             return
+        await self._own.ask(name, seconds)
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
+
+    def _key(self, name: str) -> str:
+        return f"pace:{self._engine.name(name)}"
