@@ -27,7 +27,7 @@ from runapi_mcp.generations.limits import Allowance, DayCounts, Limits, LocalDay
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
-from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
+from runapi_mcp.generations.usage import DayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -73,7 +73,6 @@ class Generations:
         *,
         store: Store | None = None,
         counts: DayCounts | None = None,
-        days: DayBook | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -89,7 +88,7 @@ class Generations:
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
-        self._days = days or LocalDayBook()
+        self._days = DayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -161,9 +160,9 @@ class Generations:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
 
-    async def used(self, days: int, owner: str | None = None) -> list[Row]:
-        """Return what was used in the last so many days, of one principal or all; see :class:`DayBook`."""
-        return await self._days.rows(days, owner)
+    def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what this process's generations used in the last so many days, of one principal or all."""
+        return self._days.rows(days, owner)
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
@@ -198,7 +197,6 @@ class Generations:
             self._days.add(generation.job, receipt)
             assert self._tasks is not None, "only an open one runs any"
             self._tasks.start_soon(self.limits.counts.share)
-            self._tasks.start_soon(self._days.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))

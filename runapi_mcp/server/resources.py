@@ -78,7 +78,7 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
     if uri == USAGE:
-        return _result(_document(uri, _usage(run, await run.used_today(), await run.left_today())))
+        return _result(_document(uri, _usage(run, run.used_today(), await run.left_today())))
     if uri.startswith(GENERATION):
         return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
