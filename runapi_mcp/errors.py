@@ -35,6 +35,7 @@
             ├── DeadlinePassed    the total time ran out
             ├── ServerLeft        the server that ran it was stopped
             ├── AnswerTooLong     there was more of it than may be kept
+            ├── LimitPassed       it went on past the cap that was sent with the call
             └── FailedMidway      RunAPI reported an error inside the stream
 
 Foreign exceptions become these at one border (``upstream``), and these become MCP
@@ -171,7 +172,9 @@ class BudgetSpent(RunapiError):
     """The principal has used up the tokens of the day. Time fixes it, or whoever runs the server."""
 
     code = "budget_spent"
-    default_advice = "They count anew at 00:00 UTC; whoever runs this server can allow more."
+    default_advice = (
+        "The day begins anew at 00:00 UTC; until then ask for less. Whoever runs this server can allow more."
+    )
 
 
 class UpstreamError(RunapiError):
@@ -374,6 +377,13 @@ class AnswerTooLong(Interrupted):
 
     code = "answer_too_long"
     default_advice = "Ask for less at once; RUNAPI_MCP_MAX_ANSWER_BYTES sets the limit."
+
+
+class LimitPassed(Interrupted):
+    """The answer went on past the cap that was sent with the call, and was closed; its text is kept."""
+
+    code = "limit_passed"
+    default_advice = "Ask for less at once; whoever runs this server sets what a day may cost."
 
 
 class FailedMidway(Interrupted):

@@ -155,9 +155,13 @@ class Run:
         """Return what the caller's ended generations cost since the process started."""
         return self._generations.spent(self.owner)
 
-    async def used_today(self) -> list[Row]:
-        """Return what the caller used today, by model, of all servers that share a store."""
-        return await self._generations.used(1, self.owner)
+    async def left_today(self) -> str:
+        """Return what the day leaves the caller, in a sentence; "" where there is no limit."""
+        return await self._generations.limits.left(self.owner)
+
+    def used_today(self) -> list[Row]:
+        """Return what the caller used of this process today, by model."""
+        return self._generations.used(1, self.owner)
 
     async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""

@@ -108,7 +108,7 @@ async def perform(
         upstream,
         settings,
         store=shared,
-        budget=shared.budget if shared else None,
+        counts=shared.counts if shared else None,
         on_begin=watched.begun,
     )
     run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)

@@ -1,4 +1,4 @@
-"""What each caller may take: turns to run, bytes of memory, tokens of a day (UTC). What each has spent."""
+"""What each caller may take: turns to run, and bytes of memory. What each has spent."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import anyio
 
-from runapi_mcp.errors import BudgetSpent, MemoryFull
+from runapi_mcp.errors import MemoryFull
 from runapi_mcp.generations.values import Receipt, Status
 from runapi_mcp.settings import MIB
 from runapi_mcp.wire.types import Usage
@@ -20,62 +20,9 @@ MOST_OWNERS: Final = 10_000
 """Callers kept; whoever spent nothing for longest is forgotten first."""
 
 
-class TokenBudget(Protocol):
-    """Counts the tokens that principals use in a day."""
-
-    async def used(self, owner: str) -> int:
-        """Return the tokens that `owner` has used today."""
-
-    def use(self, owner: str, tokens: int) -> None:
-        """Note tokens that `owner` has used; here they count at once."""
-
-    async def share(self) -> None:
-        """Let the other servers know what was noted."""
-
-
 def utc_today() -> date:
     """Return the day that counts now."""
     return datetime.now(UTC).date()
-
-
-class LocalTokenBudget:
-    """Counts the tokens that principals use in a day of this process."""
-
-    def __init__(self, today: Callable[[], date] = utc_today) -> None:
-        self._today = today
-        self._day = today()
-        self._used: dict[str, int] = {}
-
-    async def used(self, owner: str) -> int:
-        """Return today's tokens; see :meth:`TokenBudget.used`."""
-        self._turn_the_day()
-        return self._used.get(owner, 0)
-
-    def use(self, owner: str, tokens: int) -> None:
-        """Note tokens; see :meth:`TokenBudget.use`. Beyond 10,000 principals, the first is forgotten."""
-        self._turn_the_day()
-        self._used[owner] = self._used.get(owner, 0) + tokens
-        if len(self._used) > MOST_OWNERS:
-            del self._used[next(iter(self._used))]
-
-    async def share(self) -> None:
-        """Do nothing: nobody else counts."""
-
-    def _turn_the_day(self) -> None:
-        if self._today() != self._day:
-            self._day, self._used = self._today(), {}
-
-
-async def check_budget(budget: TokenBudget, owner: str, limit: int) -> None:
-    """Let `owner` go on if today's tokens are below `limit`; 0 is no limit.
-
-    What is running is not counted before it has ended, so a principal may end a day above the limit.
-
-    Raises:
-        BudgetSpent: They are not.
-    """
-    if limit and (used := await budget.used(owner)) >= limit:
-        raise BudgetSpent(f"Today's {limit:,} tokens are used up ({used:,} were used).")
 
 
 class Reservation:

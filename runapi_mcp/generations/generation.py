@@ -17,8 +17,18 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
+from runapi_mcp.errors import (
+    AnswerTooLong,
+    BudgetSpent,
+    Bug,
+    InputError,
+    Interrupted,
+    MemoryFull,
+    RequestRefused,
+    RunapiError,
+)
 from runapi_mcp.generations.admission import MemoryBudget, Queue
+from runapi_mcp.generations.limits import UNLIMITED, Allowance
 from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
@@ -101,6 +111,7 @@ class Generation:
         note: What a store has to say to whoever gets the handle; see :attr:`View.note`.
         shared: Called when it is told to end, has ended, or was delivered; set by a store that shares it.
         memory: What it holds of the budget in bytes.
+        allowance: What it may spend.
 
     Raises:
         MemoryFull: Its question does not fit into its owner's share of `memory`.
@@ -116,6 +127,7 @@ class Generation:
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
         price_of: Callable[[str], Price | None] = _know_no_price,
+        allowance: Allowance | None = None,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
@@ -136,6 +148,7 @@ class Generation:
         self._most = most
         self._on_end = on_end
         self._price_of = price_of
+        self.allowance = allowance or UNLIMITED
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._earlier: list[str] = [*job.earlier]
         self._aside: list[Trace] = []
@@ -409,6 +422,7 @@ class Generation:
             answer = self._round.answer()
             await self._round.judge(self._policy, self._earlier, self.job.begin)
             step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            step = await self._allowed(step)
             if not (step or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
                 self._end(*self._round.come_to(self._policy, self._earlier))
@@ -462,7 +476,7 @@ class Generation:
             raise stopped
         self._round.feed(Finish("", "stop"), self._policy, self._clock())
         answer = self.fold.partial()
-        step = self._policy.follow_up(answer, tuple(self._earlier))
+        step = await self._allowed(self._policy.follow_up(answer, tuple(self._earlier)))
         if step is not None:
             self._earlier.append(answer.text)
             self._round = Round(offering=False)
@@ -475,6 +489,7 @@ class Generation:
         trace, fold = Trace(on_phase=self._wake), Fold()
         self._aside.append(trace)
         try:
+            call = await self.allowance.next_round(call)
             async with asking.stream(call, self.job.dialect, trace, self._clock()) as events:
                 self._searches += call.search
                 async for event in events:
@@ -498,11 +513,25 @@ class Generation:
             self.trace.received += trace.received
             self.trace.request_id = trace.request_id or self.trace.request_id
 
+    async def _allowed(self, step: Call | Lot | None) -> Call | Lot | None:
+        """Return the step of another round with what it may spend; none if it may not be asked.
+
+        The calls of a lot are allowed one by one, as they are asked.
+        """
+        if not isinstance(step, Call):
+            return step
+        try:
+            return await self.allowance.next_round(step)
+        except (BudgetSpent, InputError) as refused:
+            logs.info("no further round", generation=logs.shorten(self.handle), error=refused.code)
+            return None
+
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
 
         Raises:
             AnswerTooLong: There is more of the answer than may be kept.
+            LimitPassed: There is more than was asked for at most.
         """
         too_long = None
         if isinstance(event, _TEXTS):
@@ -523,6 +552,8 @@ class Generation:
             too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
+        if not self._narrated:  # what stands in the text of a lot was not asked for in this round
+            self.allowance.check(self.fold)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:
         """Reserve room for so many bytes more; return why they do not fit, and note how many do."""

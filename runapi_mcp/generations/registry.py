@@ -11,7 +11,7 @@ and no handle to it was given out.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 import anyio
@@ -21,24 +21,16 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
-from runapi_mcp.generations.admission import (
-    Ledger,
-    LocalTokenBudget,
-    MemoryBudget,
-    Queue,
-    Spent,
-    TokenBudget,
-    check_budget,
-)
+from runapi_mcp.generations.admission import Ledger, MemoryBudget, Queue, Spent
 from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.limits import Allowance, DayCounts, Limits, LocalDayCounts
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
-from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
+from runapi_mcp.generations.usage import DayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
@@ -56,7 +48,6 @@ __all__ = [
     "Spent",
     "Status",
     "Store",
-    "TokenBudget",
     "View",
 ]
 
@@ -81,8 +72,7 @@ class Generations:
         settings: Settings,
         *,
         store: Store | None = None,
-        budget: TokenBudget | None = None,
-        days: DayBook | None = None,
+        counts: DayCounts | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -94,11 +84,11 @@ class Generations:
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
-        self._budget = budget or LocalTokenBudget()
+        self.limits = Limits(counts or LocalDayCounts(), settings, upstream.prices.of)
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
-        self._days = days or LocalDayBook()
+        self._days = DayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -126,7 +116,8 @@ class Generations:
         Raises:
             BusyError: As many wait already as may.
             MemoryFull: The question does not fit into the principal's share of memory.
-            BudgetSpent: The principal has used up the tokens of the day.
+            BudgetSpent: The limits of the principal's day leave too little for it.
+            InputError: The call's own limit does.
             TooManyCalls: As many of the principal's run as may.
         """
         patient_until = self._clock() + patience
@@ -134,9 +125,10 @@ class Generations:
         same = None if fresh else await self._store.same(job)
         if same is not None:
             return same, True
-        await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = self._admit(job, policy)
+            allowance = Allowance(self.limits, job.owner, job.max_cost)
+            allowed = replace(job, call=await allowance.next_round(job.call))
+            generation = self._admit(allowed, policy, allowance)
             kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
@@ -172,9 +164,9 @@ class Generations:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
 
-    async def used(self, days: int, owner: str | None = None) -> list[Row]:
-        """Return what was used in the last so many days, of one principal or all; see :class:`DayBook`."""
-        return await self._days.rows(days, owner)
+    def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what this process's generations used in the last so many days, of one principal or all."""
+        return self._days.rows(days, owner)
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
@@ -201,15 +193,14 @@ class Generations:
         self._make_room()
         receipt, owner = generation.receipt, generation.job.owner
         _log_end(generation, receipt)
+        generation.allowance.settle(receipt, generation.error)
         for tell in self.settled:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
             self._days.add(generation.job, receipt)
-            self._budget.use(owner, all_tokens(receipt.tokens))
             assert self._tasks is not None, "only an open one runs any"
-            self._tasks.start_soon(self._budget.share)
-            self._tasks.start_soon(self._days.share)
+            self._tasks.start_soon(self.limits.counts.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
@@ -242,7 +233,7 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    def _admit(self, job: Job, policy: Policy) -> Generation:
+    def _admit(self, job: Job, policy: Policy, allowance: Allowance) -> Generation:
         """Return a generation that has room for its question.
 
         Raises:
@@ -257,8 +248,10 @@ class Generations:
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
                 price_of=self._upstream.prices.of,
+                allowance=allowance,
             )
         except MemoryFull as full:
+            allowance.free()
             handles = self._store.owed(job.owner)
             more = ", …" if len(handles) > _MOST_NAMED else ""
             held = f" They are: {', '.join(handles[:_MOST_NAMED])}{more}." if handles else ""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from runapi_mcp.generations.admission import utc_today
 from runapi_mcp.generations.values import Job, Receipt
@@ -41,28 +41,15 @@ class Row:
         return {"day": self.day, "principal": self.principal, "model": self.model} | counts | money
 
 
-class DayBook(Protocol):
-    """Counts what is used, by day, caller and model."""
-
-    def add(self, job: Job, receipt: Receipt) -> None:
-        """Note a generation that has ended."""
-
-    async def share(self) -> None:
-        """Let the other servers know what was noted."""
-
-    async def rows(self, days: int, owner: str | None = None) -> list[Row]:
-        """Return what was used in the last so many days, today included; of one principal or all."""
-
-
-class LocalDayBook:
-    """Counts what is used of this process."""
+class DayBook:
+    """Counts what is used of this process, for a month at most."""
 
     def __init__(self, today: Callable[[], date] = utc_today) -> None:
         self._today = today
         self._counts: dict[Key, Counter[str]] = {}
 
     def add(self, job: Job, receipt: Receipt) -> None:
-        """Note a generation; see :meth:`DayBook.add`."""
+        """Note a generation that has ended."""
         key = key_of(self._today(), job, receipt)
         if key not in self._counts and len(self._counts) >= _MOST_ROWS:
             key = (key[0], OTHERS, OTHERS)
@@ -71,11 +58,8 @@ class LocalDayBook:
         if next(iter(self._counts))[0] <= oldest:
             self._counts = {known: counts for known, counts in self._counts.items() if known[0] > oldest}
 
-    async def share(self) -> None:
-        """Do nothing: nobody else counts."""
-
-    async def rows(self, days: int, owner: str | None = None) -> list[Row]:
-        """Return what was used of this process; see :meth:`DayBook.rows`."""
+    def rows(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, today included; of one principal or all."""
         wanted = set(days_until(self._today(), days))
         return sorted_rows(
             (Row(*key, counts=Counter(counts)) for key, counts in self._counts.items() if key[0] in wanted),

@@ -47,6 +47,7 @@ class Job:
         question: Names of those arguments that hold the question; no result is made of them.
         digest: What tells the question apart from others, once it was computed.
         earlier: The texts of the rounds that a resume goes on from, oldest first.
+        max_cost: What all of it may cost at most, in units of the currency that prices are in.
     """
 
     tool: str
@@ -60,6 +61,7 @@ class Job:
     question: tuple[str, ...] = ()
     digest: str = ""
     earlier: tuple[str, ...] = ()
+    max_cost: float | None = None
 
     def digested(self) -> "Job":
         """Return the job with its digest, and without the arguments that the call says already.

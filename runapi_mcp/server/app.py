@@ -128,7 +128,7 @@ async def opened(
     shared = shared_store(settings, clock, env)
     upstream = Upstream(settings, clock=clock, pacing=shared.pacing if shared else None)
     generations = Generations(
-        upstream, settings, store=shared, budget=shared.budget if shared else None, clock=clock
+        upstream, settings, store=shared, counts=shared.counts if shared else None, clock=clock
     )
     try:
         async with generations.open():

@@ -78,7 +78,7 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
     if uri == USAGE:
-        return _result(_document(uri, _usage(run, await run.used_today())))
+        return _result(_document(uri, _usage(run, run.used_today(), await run.left_today())))
     if uri.startswith(GENERATION):
         return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
@@ -145,10 +145,11 @@ def _row(model: Model) -> JsonObject:
     return row
 
 
-def _usage(run: Run, today: Sequence[Row]) -> JsonObject:
+def _usage(run: Run, today: Sequence[Row], left: str) -> JsonObject:
     spent = run.spent()
     return {
         "caller": principal(run.owner),
+        "limits": left or None,
         "today": [row.as_json() for row in today],
         "since": spent.since.isoformat(timespec="seconds"),
         "generations": dict(spent.ended.items()),

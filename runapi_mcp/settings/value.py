@@ -130,7 +130,13 @@ class Settings:
         "RUNAPI_MCP_MAX_TOKENS_PER_DAY",
         whole(0, 10**12),
         0,
-        "Tokens that one caller may use in a day (UTC); 0 is no limit.",
+        "Tokens that one caller may use in a day (UTC), what runs included at its worst; 0 is no limit.",
+    )
+    max_cost_per_day: float = _option(
+        "RUNAPI_MCP_MAX_COST_PER_DAY",
+        number(0, 10**8),
+        0.0,
+        "The same in money, by the prices of RUNAPI_MCP_PRICES; a model without a price is refused then.",
     )
     max_event_bytes: int = _option(
         "RUNAPI_MCP_MAX_EVENT_BYTES", whole(1024, 1024 * MIB), 32 * MIB, "Bytes of one event of a stream."

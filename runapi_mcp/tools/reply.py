@@ -251,6 +251,9 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
         case "partial" | "tell_failure" if view.error is not None:
             return str(phrases.explain(view))
         case "partial" if finish is not None and finish.reason == "length":
+            cap = view.job.call.max_output_tokens
+            if cap is not None and "max_output_tokens" not in view.job.arguments:
+                return f"it reached the {cap:,} tokens that limits of money or of the day left it."
             return f"the output limit was reached ({phrases.output_limit}, or the model's own)."
         case "partial" if finish is not None and finish.reason == "filtered":
             return f"a safety rule stopped the answer{_said(finish)}."

@@ -140,7 +140,7 @@ class Tool(Generic[A]):
     hint: str = ""
 
 
-_CONTROL = {"wait_seconds", "fresh"}
+_CONTROL = {"wait_seconds", "fresh", "max_cost"}
 _QUESTION = ("prompt", "system", "messages", "files", "query", "text", "instructions")
 """Arguments, of whichever tool, that are for the model alone."""
 
@@ -185,4 +185,5 @@ def job_for(
     arguments: JsonObject = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_CONTROL)
     if run.remark:
         notices = (*notices, run.remark)
-    return Job(tool, arguments, call, dialect, run.owner, notices, question=_QUESTION)
+    max_cost: float | None = getattr(args, "max_cost", None)
+    return Job(tool, arguments, call, dialect, run.owner, notices, question=_QUESTION, max_cost=max_cost)

@@ -4,11 +4,9 @@ import gc
 import logging
 import weakref
 from contextlib import suppress
-from datetime import date
 
 import anyio
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 from waiting import became, ended
 
@@ -16,10 +14,7 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import grown, job, replica
 from fleet.slow_line import slow_line
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.store import Followable, shared_store
-from runapi_mcp.generations.store.redis import RedisEngine
-from runapi_mcp.generations.store.sharing import SharedBudget
-from runapi_mcp.settings import Settings
+from runapi_mcp.generations.store import Followable
 from runapi_mcp.sim import Simulator
 
 SLOW = "[[sim:slow seconds=30]]"
@@ -81,34 +76,6 @@ async def test_a_malformed_order_is_ignored_and_the_next_is_obeyed(
         assert remote.status == "cancelled"
     lines = [r for r in caplog.records if r.levelno == logging.WARNING and "order" in r.getMessage()]
     assert 1 <= len(lines) <= 2, "one for each server at most, however many there are"
-
-
-async def test_what_was_used_counts_though_sharing_it_was_cancelled(redis: RedisServer) -> None:
-    links = [RedisEngine(SecretStr(redis.url), anyio.current_time) for _ in range(2)]
-    one, other = (
-        SharedBudget(link, name, lambda: date(2026, 5, 4)) for link, name in zip(links, "ab", strict=True)
-    )
-    one.use("cut", 40)
-    redis.freeze()
-    with anyio.move_on_after(0.1):
-        await one.share()
-    redis.thaw()
-    await one.share()
-    assert await other.used("cut") == 40
-    for link in links:
-        await link.aclose()
-
-
-async def test_what_was_used_last_is_shared_when_a_server_leaves(redis: RedisServer) -> None:
-    settings = Settings(store=SecretStr(redis.url))
-    leaving = shared_store(settings, anyio.current_time)
-    assert leaving is not None
-    async with leaving.opened():
-        leaving.budget.use("last", 7)
-    staying = shared_store(settings, anyio.current_time)
-    assert staying is not None
-    async with staying.opened():
-        assert await staying.budget.used("last") == 7
 
 
 async def test_a_slow_redis_still_shows_a_follower_what_is_new(sim: Simulator, redis: RedisServer) -> None:

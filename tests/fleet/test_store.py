@@ -4,12 +4,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import anyio
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 from waiting import became, ended
 
@@ -17,8 +15,7 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, grown, job, replica
 from runapi_mcp.errors import HandleError, StoreDown
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.redis import AWAY, PREFIX, RedisEngine
-from runapi_mcp.generations.store.sharing import SharedBudget
+from runapi_mcp.generations.store.redis import AWAY, PREFIX
 from runapi_mcp.sim import Simulator
 
 SLOW = "[[sim:slow seconds=30]]"
@@ -56,7 +53,7 @@ async def test_nothing_of_the_key_or_the_principal_goes_to_redis(pair: Pair, red
 
     async def written() -> bool:
         held = await everything(redis)
-        names = {f"{PREFIX}{kind}:" for kind in ("g", "t", "same", "server", "pace", "used")}
+        names = {f"{PREFIX}{kind}:" for kind in ("g", "t", "same", "server", "pace")}
         return all(part in held for part in {"Secret?", "Secret too?", "Limited"} | names)
 
     await became(written)
@@ -169,22 +166,3 @@ async def everything(redis: RedisServer) -> str:
                     value = await client.get(name)
             found += [name, value]
     return str(found)
-
-
-async def test_tokens_used_on_one_server_count_on_all(redis: RedisServer) -> None:
-    links = [RedisEngine(SecretStr(redis.url), anyio.current_time) for _ in range(2)]
-    one, other = (
-        SharedBudget(link, name, lambda: date(2026, 5, 4)) for link, name in zip(links, "ab", strict=True)
-    )
-    one.use("ann", 40)
-    other.use("ann", 2)
-    assert await other.used("ann") == 2
-    await one.share()
-    await other.share()
-    assert (await one.used("ann"), await other.used("ann"), await one.used("bob")) == (42, 42, 0)
-    redis.stop()
-    one.use("ann", 5)
-    await one.share()
-    assert await one.used("ann") == 45
-    for link in links:
-        await link.aclose()

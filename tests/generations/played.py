@@ -66,6 +66,16 @@ class Asked:
     within: float | None
 
 
+class Unpriced:
+    """Knows no price."""
+
+    def of(self, _model: str) -> None:
+        return None
+
+    async def keep(self) -> None:
+        """Have nothing to keep."""
+
+
 class Played:
     """Plays one list of steps for each call, and the last again for those beyond."""
 
@@ -76,6 +86,7 @@ class Played:
         self.resolved: list[tuple[str, ...]] = []
         self.closing: Gate | None = None
         """Where the connection's end waits, however it comes about."""
+        self.prices = Unpriced()
         self._streams = streams or (WHOLE,)
         self._clock = clock or Clock()
 

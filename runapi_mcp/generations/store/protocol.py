@@ -288,6 +288,27 @@ class Put:
     ms: int
 
 
+LOST: Final = -1
+"""What :class:`Take` gives when what its field held is lost; other refusals are what the others hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Set one field of a few to a count, unless with the others' it would be above `limit` (-1: no limit).
+
+    Returns `None` if it is set, and else the sum of the others', or :data:`LOST` where a count is expected
+    to be there and is not. `turn` goes up with each writing, so that a late one does no harm.
+    """
+
+    key: str
+    field: str
+    count: int
+    turn: int
+    limit: int
+    ms: int
+    there: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Get:
     """Return all fields, as a dictionary."""
@@ -336,6 +357,7 @@ Op: TypeAlias = (
     | Join
     | Leave
     | Put
+    | Take
     | Get
     | Sign
     | Alive

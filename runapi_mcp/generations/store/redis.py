@@ -57,6 +57,24 @@ return 0
 """
 """Places; member, milliseconds, most. By Redis's own clock, for those of its clients may differ."""
 
+_TAKE: Final = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+local turn = held and tonumber(string.match(held, '%d+$')) or -1
+if tonumber(ARGV[3]) <= turn then return -1 end
+local limit = tonumber(ARGV[4])
+if limit >= 0 and ARGV[6] == '1' and not held then return -2 end
+local others = 0
+local counts = redis.call('HGETALL', KEYS[1])
+for i = 1, #counts, 2 do
+  if counts[i] ~= ARGV[1] then others = others + tonumber(string.match(counts[i + 1], '^%d+')) end
+end
+if limit >= 0 and others + tonumber(ARGV[2]) > limit then return others end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return -1
+"""
+"""Counts; field, count, turn, limit, milliseconds, whether it is there. -1: set, or late; -2: lost."""
+
 CALL_SECONDS: Final = 1.0
 """The longest that any call may take."""
 AWAY: Final = "The store that the servers share cannot be reached: for now only this server knows the handle."
@@ -213,6 +231,10 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Put():
             pipe.hset(PREFIX + op.key, op.field, op.value)
             pipe.pexpire(PREFIX + op.key, op.ms)
+        case do.Take():
+            given = (op.field, op.count, op.turn, op.limit, op.ms, int(op.there))
+            pipe.eval(_TAKE, 1, PREFIX + op.key, *given)
+            return lambda said: {-1: None, -2: do.LOST}.get(int(said[0]), int(said[0]))
         case do.Get():
             pipe.hgetall(PREFIX + op.key)
             return lambda said: said[0]

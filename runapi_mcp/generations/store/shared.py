@@ -15,7 +15,7 @@ from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, unknown
 from runapi_mcp.generations.store.replica import Order, Replica
-from runapi_mcp.generations.store.sharing import Places, SharedBudget, SharedPacing
+from runapi_mcp.generations.store.sharing import Places, SharedDayCounts, SharedPacing
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
@@ -37,7 +37,7 @@ class SharedStore:
 
     Attributes:
         pacing: The waits that RunAPI asked any of them for.
-        budget: What principals used of all of them.
+        counts: What principals have taken of a day on all of them.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], float]) -> None:
@@ -48,7 +48,7 @@ class SharedStore:
         self._places = Places(engine, settings.max_calls_per_user)
         self._begun = Signal()
         self.pacing = SharedPacing(engine, clock)
-        self.budget = SharedBudget(engine, self._server)
+        self.counts = SharedDayCounts(engine, self._server, clock=clock)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -57,13 +57,14 @@ class SharedStore:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._writer.forever)
                 tasks.start_soon(self._places.forever)
+                tasks.start_soon(self.counts.forever)
                 tasks.start_soon(self._listen)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
             # What is still to be said is worth a second, even to a process that is told to go.
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
-                await self.budget.share()
+                await self.counts.share()
                 await self._places.write()
                 await self._writer.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):

@@ -2,14 +2,27 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
+from itertools import count
 from typing import Final
 
 import anyio
 
-from runapi_mcp.errors import TooManyCalls
-from runapi_mcp.generations.admission import LocalTokenBudget, utc_today
-from runapi_mcp.generations.store.protocol import Down, Engine, Get, Held, Hold, Join, Leave, Op, Put
+from runapi_mcp.errors import BudgetSpent, TooManyCalls
+from runapi_mcp.generations.admission import utc_today
+from runapi_mcp.generations.limits import Kind, LocalDayCounts, Taken
+from runapi_mcp.generations.store.protocol import (
+    LOST,
+    Down,
+    Engine,
+    Get,
+    Held,
+    Hold,
+    Join,
+    Leave,
+    Op,
+    Take,
+)
 from runapi_mcp.signalling import Signal
 from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
@@ -19,6 +32,8 @@ _TRIES: Final = 5
 _PAUSE: Final = 0.1
 _TWO_DAYS_MS: Final = 2 * 24 * 3600 * 1000
 _MOST_UNSHARED: Final = 10_000
+_SETTLING_SECONDS: Final = 2.0
+"""After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
 
 
 class Places:
@@ -101,59 +116,149 @@ class Places:
         return f"calls:{self._engine.name(owner)}"
 
 
-class SharedBudget:
-    """What principals used of all servers; see :class:`TokenBudget`.
+class SharedDayCounts:
+    """What principals have taken of a day on all servers; see :class:`DayCounts`.
 
-    Each server writes its own count of the day, never what is to be added to one of all: so it can
-    write it again whenever it is not sure that it got through.
+    Each server writes its own count, whole, never what is to be added to one of all: so it can write it
+    again whenever it is not sure that it got through. A server that died leaves its last count, with what
+    it had reserved: nobody knows what became of that.
     """
 
-    def __init__(self, engine: Engine, server: str, today: Callable[[], date] = utc_today) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        server: str,
+        today: Callable[[], date] = utc_today,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
         self._engine = engine
         self._server = server
         self._today = today
-        self._own = LocalTokenBudget(today)
-        self._unshared: set[str] = set()
-        # One after the other: a count that was read earlier must not be written later.
-        self._turn = anyio.Lock()
+        self._clock = clock
+        self._own = LocalDayCounts(today)
+        self._turns = count(1)
+        self._locks: dict[tuple[date, str, Kind], anyio.Lock] = {}
+        self._known: dict[tuple[date, str, Kind], None] = {}
+        self._unshared: dict[tuple[date, str, Kind], None] = {}
+        self._was_away = False
+        self._wait_until = 0.0
 
-    async def used(self, owner: str) -> int:
-        """Return today's tokens; while the engine is away, those of this server."""
-        own = await self._own.used(owner)
+    async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
+        """Take so much of today; see :meth:`DayCounts.take`.
+
+        Raises:
+            BudgetSpent: the engine is away, and what the others have taken cannot be known.
+        """
+        key = (self._today(), owner, kind)
+        async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
+            try:
+                others = await self._settled(key, limit, amount)
+            except BaseException as error:
+                if isinstance(error, Down) and error.for_good:  # nobody else counts there either
+                    return await self._own.take(owner, kind, amount, limit)
+                self._note(key)  # it may have got through: what is right is written as soon as it can be
+                if isinstance(error, Down):
+                    raise BudgetSpent(
+                        "What is left of today cannot be counted: the store of this server does not answer.",
+                        advice="Try again in a moment.",
+                    ) from None
+                raise
+            return self._own.note(Taken(*key, amount)) if others is None else others + self._own.of(*key)
+
+    def settle(self, taken: Taken, used: int) -> None:
+        """Give back what was not used; see :meth:`DayCounts.settle`. The others know it once it is shared."""
+        self._own.settle(taken, used)
+        self._note((taken.day, taken.owner, taken.kind))
+
+    async def used(self, owner: str, kind: Kind) -> int:
+        """Return what is taken of today; while the engine is away, on this server."""
+        key = (self._today(), owner, kind)
+        own = self._own.of(*key)
         try:
-            [counts] = await self._engine.run(Get(self._key(owner)))
+            [counts] = await self._engine.run(Get(self._name(key)))
         except Down:
             return own
-        if int(counts.pop(self._server, 0)) < own:
-            self._note(owner)  # it was lost there, or is not there yet
-        return own + sum(map(int, counts.values()))
-
-    def use(self, owner: str, tokens: int) -> None:
-        """Note tokens; see :meth:`TokenBudget.use`."""
-        self._own.use(owner, tokens)
-        self._note(owner)
+        return own + sum(int(held.split()[0]) for server, held in counts.items() if server != self._server)
 
     async def share(self) -> None:
-        """Write what was noted; what did not get through, for whatever reason, is kept for later."""
-        async with self._turn:
-            noted = {owner: await self._own.used(owner) for owner in tuple(self._unshared)}
-            if not noted:
-                return
-            puts = [Put(self._key(o), self._server, str(n), _TWO_DAYS_MS) for o, n in noted.items()]
-            try:
-                await self._engine.run(*puts)
-            except Down:
-                return
-            for owner, tokens in noted.items():
-                if await self._own.used(owner) == tokens:
-                    self._unshared.discard(owner)
+        """Write what was given back; what does not get through is written later."""
+        for key in tuple(self._unshared):
+            async with self._locks.setdefault(key, anyio.Lock()):
+                self._unshared.pop(key, None)
+                try:
+                    await self._written(key, -1)
+                except BaseException as error:
+                    self._note(key)
+                    if isinstance(error, Down):
+                        return
+                    raise
 
-    def _note(self, owner: str) -> None:
+    async def forever(self) -> None:
+        """Write everything anew whenever the engine was away: it may have lost it."""
+        while True:
+            await anyio.sleep(_SETTLING_SECONDS / 8)
+            self._notice_outages()
+            if self._unshared:
+                await self.share()
+
+    def _notice_outages(self) -> None:
+        """Have everything written anew if the engine was away; nothing is taken until all have."""
+        away = self._engine.away > 0
+        if self._was_away and not away:
+            self._lost()
+        self._was_away = away
+
+    def _lost(self) -> None:
+        self._wait_until = self._clock() + _SETTLING_SECONDS
+        self._unshared |= dict.fromkeys(self._known)
+
+    async def _settled(self, key: tuple[date, str, Kind], limit: int, amount: int) -> int | None:
+        """Take an amount once all servers have written what the engine may have lost; see :meth:`_written`.
+
+        Raises:
+            Down: the engine does not answer.
+        """
+        while True:
+            self._notice_outages()
+            if self._was_away:
+                await self._engine.run(Get(self._name(key)))  # whether it is back
+                self._notice_outages()
+            if self._wait_until > self._clock():
+                await self._written(key, -1)
+                await anyio.sleep(max(self._wait_until - self._clock(), 0))
+            answer = await self._written(key, limit, amount)
+            if answer != LOST:
+                return answer
+            self._lost()
+
+    async def _written(self, key: tuple[date, str, Kind], limit: int, more: int = 0) -> int | None:
+        """Write this server's count and `more`; return what the others have taken if it does not fit.
+
+        Raises:
+            Down: the engine does not answer.
+        """
+        mine, turn = self._own.of(*key) + more, next(self._turns)
+        take = Take(self._name(key), self._server, mine, turn, limit, _TWO_DAYS_MS, there=key in self._known)
+        [answer] = await self._engine.run(take)
+        if answer is None:
+            self._known[key] = None
+            self._forget(key[0])
+            return None
+        return int(answer)
+
+    def _forget(self, today: date) -> None:
+        """Let other days go."""
+        if next(iter(self._known))[0] < today - timedelta(days=1):
+            self._known = {key: None for key in self._known if key[0] >= today - timedelta(days=1)}
+            self._locks = {key: lock for key, lock in self._locks.items() if key in self._known}
+
+    def _note(self, key: tuple[date, str, Kind]) -> None:
         if len(self._unshared) < _MOST_UNSHARED:
-            self._unshared.add(owner)
+            self._unshared[key] = None
 
-    def _key(self, owner: str) -> str:
-        return f"used:{self._today().isoformat()}:{self._engine.name(owner)}"
+    def _name(self, key: tuple[date, str, Kind]) -> str:
+        day, owner, kind = key
+        return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
 
 
 class SharedPacing:

@@ -375,6 +375,8 @@ class SqliteEngine:
             case do.Put():
                 row = (op.key, op.field, op.value, now + op.ms)
                 file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
+            case do.Take():
+                return _take(file, op, now)
             case do.Get():
                 return dict(file.execute("SELECT field, value FROM fields WHERE key = ?", (op.key,)))
             case do.Sign():
@@ -532,6 +534,22 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         entries,
         len(entries) == _ENTRIES,
     )
+
+
+def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:
+    rows = file.execute("SELECT field, value FROM fields WHERE key = ?", (op.key,))
+    held = {field: [int(word) for word in value.split()] for field, value in rows}
+    own = held.pop(op.field, None)
+    if own is not None and op.turn <= own[1]:
+        return None
+    if op.limit >= 0 and op.there and own is None:
+        return do.LOST
+    others = sum(count for count, _ in held.values())
+    if 0 <= op.limit < others + op.count:
+        return others
+    row = (op.key, op.field, f"{op.count} {op.turn}", now + op.ms)
+    file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
+    return None
 
 
 def _held(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, int] | None:
