@@ -124,8 +124,27 @@ def _install_into(host: "Host", machine: "Machine", wish: "Wish", around: Surrou
     if wish.from_keyring and not wish.only_print:
         _check_keyring(around)
     hosts.install(host, machine, wish, around.say)
+    if not wish.only_print and not wish.url:
+        around.say(_kept(around))
     if not wish.url and not host.inherits and (lost := _not_handed_on(around)):
         around.note(_lost(host, lost))
+
+
+def _kept(around: Surroundings) -> str:
+    """Return what a server will write on this machine, where, and how that is emptied or turned off."""
+    from runapi_mcp.errors import RunapiError
+    from runapi_mcp.generations.store import store_folder
+
+    try:
+        folder = store_folder(around.settings(), around.env)
+    except RunapiError:
+        folder = None
+    if not isinstance(folder, Path):
+        return "Questions and answers are kept in memory alone."
+    return (
+        f"Questions and answers are kept for a day in {folder}, for this user alone (files stay where they "
+        "are). runapi-mcp history --clear empties it; RUNAPI_MCP_STORE=memory turns it off."
+    )
 
 
 def _can_ask(around: Surroundings) -> bool:

@@ -7,10 +7,10 @@ from typing import Final, cast
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.material import read_material
-from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
+from runapi_mcp.extraction.partial import Path, describe_progress, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
-from runapi_mcp.generations.policy import Course, Plain, find_loop, shorten_loops
+from runapi_mcp.generations.policy import Plain, Policy, find_loop, shorten_loops
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 
@@ -93,18 +93,18 @@ class Extraction:
         except RecursionError:
             raise InputError("schema: nested too deeply.") from None
 
-    def course(self, job: Job) -> Course:
-        """Return the course of a job that :meth:`prepare` returned."""
-        return self.course_of(job.call, job.owner)
+    def policy(self, job: Job) -> Policy:
+        """Return the policy of a job that :meth:`prepare` returned."""
+        return self.policy_of(job.call, job.owner)
 
-    def course_of(self, call: Call, owner: str) -> Course:
-        """Return the course of a call with a schema as it is sent."""
+    def policy_of(self, call: Call, owner: str) -> Policy:
+        """Return the policy of a call with a schema as it is sent."""
         wire = call.schema or {}
-        return _Course(self, owner, call, () if self.many else fields_of(wire), kinds_of(wire))
+        return _Policy(self, owner, call, () if self.many else fields_of(wire), kinds_of(wire))
 
 
 @dataclass(frozen=True)
-class _Course(Plain):
+class _Policy(Plain):
     """Repairs of wrong answers, progress by fields, and an early end where no JSON can come of it."""
 
     extraction: Extraction
@@ -113,7 +113,7 @@ class _Course(Plain):
     fields: tuple[Path, ...]
     kinds: frozenset[str]
 
-    async def judged(self, texts: Sequence[str], begin: str) -> JsonObject:
+    async def judge(self, texts: Sequence[str], begin: str) -> JsonObject:
         """Return the verdict on the texts."""
         verdict = await self.extraction.judge(texts, begin, self.owner)
         return (await self.extraction.locate(verdict, self.call, self.owner)).kept()
@@ -135,7 +135,7 @@ class _Course(Plain):
 
     def describe(self, text: str) -> str:
         """Return how many of the fields are there."""
-        return described(text, self.fields)
+        return describe_progress(text, self.fields)
 
     def hopeless(self, text: str) -> str:
         """Return why no JSON of the right kind can come of the text."""

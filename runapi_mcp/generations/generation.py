@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from runapi_mcp import logs
 from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
 from runapi_mcp.generations.admission import MemoryBudget, Queue
-from runapi_mcp.generations.policy import PLAIN, Course, Lot, Round
+from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
@@ -28,8 +28,9 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
-from runapi_mcp.wire.usage import added
+from runapi_mcp.wire.usage import add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
 """Bytes reserved for an answer before it comes, and again whenever those are used up."""
@@ -80,6 +81,10 @@ class _Asking:
         )
 
 
+def _know_no_price(_model: str) -> None:
+    """Know of no price."""
+
+
 class Generation:
     """One generation of this process.
 
@@ -106,10 +111,11 @@ class Generation:
         job: Job,
         clock: Callable[[], float],
         *,
-        course: Course = PLAIN,
+        policy: Policy = PLAIN,
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
+        price_of: Callable[[str], Price | None] = _know_no_price,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
@@ -126,9 +132,10 @@ class Generation:
         self.created = self.updated = datetime.now(UTC)
         self.turn_at = self._started_at = clock()
         self._clock = clock
-        self._course = course
+        self._policy = policy
         self._most = most
         self._on_end = on_end
+        self._price_of = price_of
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._earlier: list[str] = [*job.earlier]
         self._aside: list[Trace] = []
@@ -253,14 +260,17 @@ class Generation:
         answer, trace = self.fold.partial(), self.trace
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
+        model, tokens = answer.model or self.job.call.model, add_usage(self._spent, answer.usage)
+        price = self._price_of(model) or self._price_of(self.job.call.model)
+        cost = price.cost(tokens) if price else None
         return Receipt(
-            model=answer.model or self.job.call.model,
+            model=model,
             dialect=self.job.dialect,
             status=self.status,
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
             finish_reason_raw=finish.raw[:60] if finish else None,
-            tokens=added(self._spent, answer.usage),
+            tokens=tokens,
             seconds_to_first_byte=None if first is None else round(first - self._started_at, 3),
             seconds=round(until - self._started_at, 3),
             seconds_waited=round(trace.waited, 3),
@@ -268,6 +278,8 @@ class Generation:
             rounds=self._rounds,
             client_request_id=trace.request_id,
             searches=self._searches,
+            cost=None if cost is None else cost / MILLION,
+            currency=price.currency if price and cost is not None else None,
         )
 
     def evidence(self) -> Evidence:
@@ -288,8 +300,8 @@ class Generation:
             tokens=fold.usage.output if fold.usage else None,
             silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=self._narrated or self._round.describe(self._course),
-            stage=self._course.stage(self._earlier),
+            described=self._narrated or self._round.describe(self._policy),
+            stage=self._policy.stage(self._earlier),
         )
 
     @property
@@ -358,7 +370,7 @@ class Generation:
         """Ask round after round, and end with what the last came to."""
         error: RunapiError | None = None
         try:
-            step: Call | Lot | None = self._course.begin(self.job)
+            step: Call | Lot | None = self._policy.begin(self.job)
             while step is not None:
                 if isinstance(step, Lot):
                     step = await self._ask_together(step, asking)
@@ -377,13 +389,13 @@ class Generation:
             error = caught if self.ended_at is None else None
         if self.ended_at is not None:
             return
-        await self._round.judge(self._course, self._earlier, self.job.begin)
+        await self._round.judge(self._policy, self._earlier, self.job.begin)
         self._links = await self._resolve(self.fold.partial(), asking)
-        self._end(*self._round.come_to(self._course, self._earlier, error))
+        self._end(*self._round.come_to(self._policy, self._earlier, error))
 
     async def _resolve(self, answer: Answer, asking: "_Asking") -> dict[str, str]:
         """Return where the links of an answer lead that are to be resolved."""
-        links = self._course.links(answer)
+        links = self._policy.links(answer)
         return await asking.upstream.redirects(links) if links else {}
 
     async def _ask(self, call: Call, asking: "_Asking") -> Call | Lot | None:
@@ -395,15 +407,15 @@ class Generation:
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
-            await self._round.judge(self._course, self._earlier, self.job.begin)
-            step = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
-            if not (step or self._round.hopeless or self._course.links(answer)):
+            await self._round.judge(self._policy, self._earlier, self.job.begin)
+            step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            if not (step or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
-                self._end(*self._round.come_to(self._course, self._earlier))
+                self._end(*self._round.come_to(self._policy, self._earlier))
         if step is not None:
-            kept = self._course.record(answer, self._earlier, await self._resolve(answer, asking))
+            kept = self._policy.record(answer, self._earlier, await self._resolve(answer, asking))
             self._earlier += [answer.text, kept] if kept else [answer.text]
-            self._spent = added(self._spent, answer.usage)
+            self._spent = add_usage(self._spent, answer.usage)
             # What a resumed answer starts with belongs to its first round only.
             self._round = Round(offering=bool(self.job.call.functions))
         return step
@@ -427,7 +439,7 @@ class Generation:
                 ended += 1
                 self._narrated = f"{lot.what}: {ended} of {len(lot.calls)} · {title}"
                 try:
-                    self._feed(TextDelta(self._course.line(call, end, links)))
+                    self._feed(TextDelta(self._policy.line(call, end, links)))
                 except RunapiError as error:
                     stopped = error
                     scope.cancel()
@@ -448,9 +460,9 @@ class Generation:
             self._narrated = ""
         if stopped is not None:
             raise stopped
-        self._round.feed(Finish("", "stop"), self._course, self._clock())
+        self._round.feed(Finish("", "stop"), self._policy, self._clock())
         answer = self.fold.partial()
-        step = self._course.follow_up(answer, tuple(self._earlier))
+        step = self._policy.follow_up(answer, tuple(self._earlier))
         if step is not None:
             self._earlier.append(answer.text)
             self._round = Round(offering=False)
@@ -480,7 +492,7 @@ class Generation:
             return error, {}
         finally:
             self._aside.remove(trace)
-            self._spent = added(self._spent, fold.usage)
+            self._spent = add_usage(self._spent, fold.usage)
             self.trace.requests += trace.requests
             self.trace.waited += trace.waited
             self.trace.received += trace.received
@@ -502,7 +514,7 @@ class Generation:
                 )
             self._left -= size
         now = self._clock()
-        self._round.feed(event, self._course, now)
+        self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
         if self._phase != self._told:
@@ -539,7 +551,7 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._round.come_to(self._course, self._earlier, self._interruption))
+            self._end(*self._round.come_to(self._policy, self._earlier, self._interruption))
         self._end("cancelled")
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:
@@ -554,7 +566,7 @@ class Generation:
         if status in ("complete", "failed"):  # whatever else there is can be resumed
             self.job = self.job.answered()
         self._question = self.job.size
-        self._course = PLAIN
+        self._policy = PLAIN
         self.trace.on_phase = _ignore
         self.done.set()
         self.memory.settle(self.size, spare=not self.owed)
@@ -590,7 +602,7 @@ class Generation:
         """Wake those who wait for a change."""
         logs.debug(
             "phase",
-            generation=logs.shortened(self.handle),
+            generation=logs.shorten(self.handle),
             phase="queued" if self.ahead is not None else self.trace.phase,
             ahead=self.ahead,
             requests=self.trace.requests,

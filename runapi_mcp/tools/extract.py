@@ -1,7 +1,7 @@
 """extract_json: text or files to JSON that conforms to the caller's schema."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Final, cast
@@ -10,7 +10,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import attach
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
@@ -25,7 +25,7 @@ from runapi_mcp.tools.arguments import (
     open_schema,
 )
 from runapi_mcp.tools.coercion import Args
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Turn
@@ -73,9 +73,9 @@ class ExtractArgs(Args):
     text: Prompt | None = Field(None, description="The material. Give this or files.")
     files: Files = Field(default_factory=list)
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
-    many: bool = Field(default=False, description="Return the list of all such items that there are.")
+    many: bool = Field(default=False, description="Return the list of all such items.")
     max_repairs: Whole = Field(
-        1, ge=0, le=3, description="Times to ask again when it does not conform; default 1."
+        1, ge=0, le=3, description="Times to ask again if it does not conform; default 1."
     )
     evidence: bool = Field(default=True, description="Where values stand; default true.")
     model: ModelId | None = None
@@ -113,14 +113,14 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
         system=_SYSTEM + (" Answer with a JSON array of all items there are, in order." if args.many else ""),
     )
     job = await extraction.prepare(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
-    course = extraction.course(job)
-    view, joined = await run.generate(job, course=course, wait=args.wait_seconds, fresh=args.fresh)
+    policy = extraction.policy(job)
+    view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view) and not view.earlier:
-        return failed(view)
+        return tell_failure(view)
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if page.evidence:
         return _told_evidence(view, page)
@@ -269,7 +269,7 @@ def _left_out(found: "Verdict") -> Iterator[str]:
 def _written(view: View, unchecked: str, page: Page) -> Reply:
     """Return what was written, as it was: it goes on, or could not be checked and is no whole JSON."""
     paged = Paged(view, _text(view), page)
-    content: JsonObject = {"raw": paged.shown, **_checked(view, unchecked)}
+    content = drop_empty({"raw": paged.shown, **_checked(view, unchecked)})
     return paged.reply(paged.shown, also=[*_doubt(unchecked)], content=content)
 
 
@@ -277,7 +277,7 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     """Return an extraction that ended without a conforming value: why, what it wrote, what conforms."""
     paged = Paged(view, _text(view), page)
     wrong = view.status == "complete" or bool(view.hopeless)
-    content: JsonObject = {"raw": paged.shown, "receipt": _receipt(view)}
+    content = drop_empty({"raw": paged.shown, "receipt": _receipt(view)})
     listed, blocks = "", []
     if wrong:
         stopped = f"The answer was stopped early: {view.hopeless}. {_SIMPLIFY}"
@@ -287,7 +287,7 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
                 *(f"- {line}" for line in found.violations),
             ]
         )
-        content["violations"] = list(found.violations)
+        content |= drop_empty({"violations": list(found.violations)})
     # A number alone may have been cut short.
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
         blocks.append(f"The part that conforms:\n{escape_unseen(found.document)}")
@@ -315,16 +315,15 @@ def _checked(view: View, unchecked: str) -> JsonObject:
     """Return the receipt, and why there was no full check, if there was none."""
     if not unchecked:
         return {"receipt": _receipt(view)}
-    return {"unchecked": unchecked, "receipt": _receipt(view) | {"checked_here": []}}
+    return {"unchecked": unchecked, "receipt": _receipt(view, checked_here=())}
 
 
-def _receipt(view: View) -> JsonObject:
+def _receipt(view: View, checked_here: Sequence[str] | None = None) -> JsonObject:
     """Return what programs may want to know: how many repairs there were, and what only we checked."""
-    return {
-        "repairs": view.receipt.rounds - 1,
-        "checked_here": list(view.job.checked_here),
-        "model": view.receipt.model,
-    }
+    checked = view.job.checked_here if checked_here is None else checked_here
+    return drop_empty(
+        {"repairs": view.receipt.rounds - 1, "checked_here": list(checked), "model": view.receipt.model}
+    )
 
 
 def _value(found: "Verdict") -> JsonValue:
@@ -333,8 +332,8 @@ def _value(found: "Verdict") -> JsonValue:
     return plain
 
 
-def _course(job: Job) -> Course:
-    return ExtractArgs.model_validate(job.arguments).extraction.course(job)
+def _policy(job: Job) -> Policy:
+    return ExtractArgs.model_validate(job.arguments).extraction.policy(job)
 
 
 EXTRACT = Tool(
@@ -348,7 +347,7 @@ EXTRACT = Tool(
     args=ExtractArgs,
     perform=_extract,
     render=_render,
-    course=_course,
+    policy=_policy,
     use="text, documents or images to JSON that is checked against your schema; better than asking for JSON "
     "in words.",
     example={
@@ -358,7 +357,7 @@ EXTRACT = Tool(
     hint="structured data, schema, invoice, table",
     output=output_schema(
         {
-            "data": {"anyOf": [{"type": kind} for kind in _KINDS]},
+            "data": {},
             "raw": {"type": "string"},
             "violations": {"type": "array"},
         }

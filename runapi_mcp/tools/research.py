@@ -19,7 +19,7 @@ from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_l
 from runapi_mcp.errors import EmptyAnswer, RunapiError, one_line, quoted
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.tools.reply import Paged, failed
+from runapi_mcp.tools.reply import Paged, tell_failure
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
@@ -196,7 +196,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Course(Plain):
+class ResearchPolicy(Plain):
     """The rounds of a research; `call` is one of its searches, without its question."""
 
     research: Research
@@ -378,7 +378,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
         state = _State()
     ended = view.status != "running"
     if ended and not state.found:
-        return failed(view)
+        return tell_failure(view)
     merged = Merged(research, state)
     body = state.report or _so_far(state, merged)
     paged = Paged(view, body, page)

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.files.attach import reattach
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
@@ -42,7 +43,7 @@ class ResultArgs(Args):
     ]
     wait_seconds: WaitSeconds | None = None
     offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
-    cancel: bool = Field(default=False, description="Stop it and return what there is.")
+    cancel: bool = Field(default=False, description="Stop it; return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
     evidence: bool = Field(default=False, description="Where values stand.")
 
@@ -68,8 +69,8 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         if args.cancel:
             await generation.stop()
         if args.resume:
-            job, course = _resumed(generation, starters)
-            view, joined = await run.generate(job, course=course, wait=args.wait_seconds)
+            job, policy = await _resumed(generation, starters, run)
+            view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds)
         else:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
@@ -93,11 +94,11 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     )
 
 
-def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple[Job, Course]:
-    """Return the job that continues a partial generation from its text, and the course it takes.
+async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Policy]:
+    """Return the job that continues a partial generation from its text, and its policy.
 
     Raises:
-        InputError: It is still running, complete, or has no text to continue from.
+        InputError: It is still running, complete, has no text to continue from, or a file of it is gone.
     """
     view = generation.view()
     if view.status == "running":
@@ -113,11 +114,16 @@ def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]]) -> tuple
         raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     call = view.job.call
     # A resume of a resume continues the question itself, not the request to go on.
-    asked = replace(call, turns=call.turns[:-2]) if view.job.begin and not view.job.earlier else call
-    course = starters[view.job.tool].course(replace(view.job, call=asked))
-    if goes_on := course.resume(replace(view.job, call=asked, begin="", earlier=()), texts):
-        return goes_on, course
+    turns, _, notices = await reattach(
+        call.turns[:-2] if view.job.begin and not view.job.earlier else call.turns, (), await run.reading()
+    )
+    asked = replace(call, turns=turns)
+    policy = starters[view.job.tool].policy(replace(view.job, call=asked))
+    resumed = policy.resume(replace(view.job, call=asked, begin="", earlier=()), texts)
+    if resumed is not None:
+        return replace(resumed, notices=(*resumed.notices, *notices)), policy
     if not view.answer.text:
         raise InputError("resume: nothing had been written.", advice="Ask the question again.")
     begin = shorten_loops(view.answer.text, told=False)
-    return replace(view.job, call=asked.continued(begin), begin=begin), course
+    job = replace(view.job, call=asked.continued(begin), begin=begin)
+    return replace(job, notices=(*job.notices, *notices)), policy

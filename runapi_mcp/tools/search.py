@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.citations.annotate import Cited, annotate
-from runapi_mcp.citations.sources import host_of, is_host, source_lines
-from runapi_mcp.generations.policy import Course, Plain
+from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
+from runapi_mcp.generations.policy import Plain, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
@@ -29,7 +29,7 @@ from runapi_mcp.tools.arguments import (
     open_schema,
 )
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
@@ -214,11 +214,11 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         job = await args.extraction.prepare(job)
     else:
         job = job_for(SEARCH.name, args, call, run, needs=needs, notices=notices)
-    view, joined = await run.generate(job, course=_course(job), wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
-class _Course(Plain):
+class _Policy(Plain):
     """One call, and then where Google's links lead."""
 
     def links(self, answer: Answer) -> tuple[str, ...]:
@@ -226,14 +226,14 @@ class _Course(Plain):
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
 
-_COURSE: Final = _Course()
+_POLICY: Final = _Policy()
 
 
-def _course(job: Job) -> Course:
+def _policy(job: Job) -> Policy:
     args = SearchArgs.model_validate(job.arguments)
     if args.json_schema is not None:
-        return search_schema.Course(args.extraction, job.call, job.owner)
-    return research.Course(_research(job, args), job.call) if args.depth == "research" else _COURSE
+        return search_schema.SchemaPolicy(args.extraction, job.call, job.owner)
+    return research.ResearchPolicy(_research(job, args), job.call) if args.depth == "research" else _POLICY
 
 
 def _research(job: Job, args: SearchArgs) -> Research:
@@ -251,7 +251,7 @@ def _render(view: View, page: Page) -> Reply:
         if made is not None:
             return made
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     answer = view.once(
         "annotated", lambda: annotate(view.answer, args.max_sources, args.filters.allows, view.links)
     )
@@ -259,25 +259,43 @@ def _render(view: View, page: Page) -> Reply:
     content: JsonObject = {
         "answer": paged.shown,
         "queries": list(view.answer.grounding.queries),
-        "sources": [cast("JsonValue", source) for source in answer.sources],
+        "sources": [_source(source) for source in answer.sources],
         "supports": [cast("JsonValue", claim) for claim in answer.claims],
     }
     listed = f"Sources:\n{source_lines(answer.sources)}" if answer.sources else ""
     if view.status == "running":
-        return paged.reply(paged.shown, listed=listed, content=content)
+        return paged.reply(paged.shown, listed=listed, content=drop_empty(content))
     enforced = dict(args.filters.enforced(answer.removed))
-    content |= {"answer_grounded": answer.grounded, "uncited_sentences": list(answer.uncited)}
-    if enforced:
-        content["filters"] = dict[str, JsonValue](enforced)
+    content |= {
+        "answer_grounded": answer.grounded,
+        # If there is no source at all, they would be the whole answer once more.
+        "uncited_sentences": list(answer.uncited) if answer.grounded else [],
+        "filters": dict[str, JsonValue](enforced),
+    }
     also = [
         *_found(answer, unread=view.answer.grounding.unread),
         *(f"{name}: {how}." for name, how in enforced.items()),
     ]
-    return paged.reply(paged.shown, listed=listed, also=also, content=content)
+    return paged.reply(paged.shown, listed=listed, also=also, content=drop_empty(content))
+
+
+def _source(source: CitedSource) -> JsonObject:
+    """Return a source without what says nothing of it, and without its claims: these name their sources."""
+    given = {name: value for name, value in source.items() if name != "claims" and value is not False}
+    return drop_empty(cast("JsonObject", given))
 
 
 def _found(answer: Cited, *, unread: bool) -> list[str]:
     """Return what must be said of the sources; `unread` is whether something like them was not understood."""
+    if answer.removed and not answer.sources:
+        gone = (
+            "1 source came back and is"
+            if answer.removed == 1
+            else f"{answer.removed} sources came back and are"
+        )
+        return [
+            f"{gone} of no site that was asked for: nothing that is listed shows what this answer rests on."
+        ]
     if answer.grounded is False and unread:
         return ["RunAPI sent something that looks like sources and could not be read: they are not shown."]
     if answer.grounded is False:
@@ -305,7 +323,7 @@ SEARCH = Tool(
     args=SearchArgs,
     perform=_search,
     render=_render,
-    course=_course,
+    policy=_policy,
     use="news, current facts, anything that may have changed since your training; answers from Google Search "
     "with numbered sources.",
     example={"query": "Who won the Lake Vättern regatta?"},
@@ -313,9 +331,8 @@ SEARCH = Tool(
     output=output_schema(
         {
             "answer": {"type": "string"},
-            "answer_grounded": {"enum": [True, "partly", False]},
+            "answer_grounded": {},
             "sources": {"type": "array"},
-            "supports": {"type": "array"},
         }
     ),
 )

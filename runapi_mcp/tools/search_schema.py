@@ -35,7 +35,7 @@ _FOUND: Final = 2
 
 
 @dataclass(frozen=True)
-class Course(Plain):
+class SchemaPolicy(Plain):
     """The rounds of one search with a schema; `call` is the search, and has the schema as it is sent."""
 
     extraction: "Extraction"
@@ -65,9 +65,9 @@ class Course(Plain):
         if not earlier:
             return self._into_schema(answer.text)
         call = self._into_schema(earlier[0])
-        return self.extraction.course_of(call, self.owner).follow_up(answer, earlier[_FOUND:], verdict)
+        return self.extraction.policy_of(call, self.owner).follow_up(answer, earlier[_FOUND:], verdict)
 
-    async def judged(self, texts: Sequence[str], begin: str) -> JsonObject | None:
+    async def judge(self, texts: Sequence[str], begin: str) -> JsonObject | None:
         """Return the verdict on the JSON, with where each value stands in the answer."""
         if len(texts) <= _FOUND:
             return None

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
-from runapi_mcp.logs import shortened
+from runapi_mcp.logs import shorten
 from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find, pick
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
@@ -63,7 +63,7 @@ class Reply:
         upstream never sees: so they can be told apart even where a host joins all text to one.
         """
         line = f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in self.said)}]" if self.said else ""
-        mark = f" ({shortened(self.handle)})" if self.handle and self.handle not in line else ""
+        mark = f" ({shorten(self.handle)})" if self.handle and self.handle not in line else ""
         if line:
             return "\n\n".join(block for block in (self.listed, f"{line[:-1]}{mark}]") if block)
         title, end, lines = self.listed.partition("\n")
@@ -95,7 +95,7 @@ class Reply:
         return self.receipt is not None and self.receipt.status == "running"
 
 
-def _plain(_job: Job) -> Course:
+def _plain(_job: Job) -> Policy:
     return PLAIN
 
 
@@ -111,7 +111,7 @@ class Tool(Generic[A]):
         perform: Carries it out.
         render: Makes the reply of a generation that this tool started, now or later; `None` for a
             tool that starts none.
-        course: The course that a job of this tool takes, wherever the job comes from.
+        policy: Gives the policy of a job of this tool, wherever the job comes from.
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
         opening: Its first line of progress, reported before anything is done.
@@ -127,7 +127,7 @@ class Tool(Generic[A]):
     args: type[A]
     perform: Callable[[A, Run], Awaitable[Reply]]
     render: Callable[[View, Page], Reply] | None = None
-    course: Callable[[Job], Course] = _plain
+    policy: Callable[[Job], Policy] = _plain
     output: JsonObject | None = None
     idempotent: bool = False
     opening: str = "connecting"

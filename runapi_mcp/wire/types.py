@@ -26,10 +26,30 @@ Spelling: TypeAlias = Literal["wide", "narrow", "words"]
 
 
 @dataclass(frozen=True, slots=True)
+class FileRef:
+    """Where the content of a part came from, and what tells whether it is still the same.
+
+    `uri` is where it can be read again, empty where it came as bytes; `name` and `mime_type` are what it was
+    called. `size` and `sha256` are those of the text or base64 that the part carries.
+    """
+
+    uri: str
+    name: str
+    mime_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text in a turn."""
+    """A piece of text in a turn; of a file, if `file` says so."""
 
     text: str
+    file: FileRef | None = field(default=None, compare=False)
+
+    def without_content(self) -> "Text":
+        """Return it as it is kept where contents of files are not."""
+        return replace(self, text="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,11 @@ class Inline:
 
     mime_type: str
     base64: str = field(repr=False)
+    file: FileRef | None = field(default=None, compare=False)
+
+    def without_content(self) -> "Inline":
+        """Return it as it is kept where contents of files are not."""
+        return replace(self, base64="")
 
 
 @dataclass(frozen=True, slots=True)

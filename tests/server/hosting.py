@@ -136,7 +136,7 @@ class Host:
 
 def server_env(base_url: str, env: Mapping[str, str]) -> dict[str, str]:
     """The environment of a server on a simulated RunAPI; with `RUNAPI_TOKEN=""` it has no key."""
-    return {"RUNAPI_TOKEN": CANARY, "RUNAPI_BASE_URL": base_url, **env}
+    return {"RUNAPI_TOKEN": CANARY, "RUNAPI_BASE_URL": base_url, "RUNAPI_MCP_STORE": "memory", **env}
 
 
 @asynccontextmanager

@@ -349,7 +349,7 @@ async def test_what_could_not_be_checked_in_time_is_given_and_says_so(
     for told in (reply, again):
         found = facts(told)
         assert (found["data"], found["unchecked"], found["status"]) == (LONG, why, "complete")
-        assert found["receipt"]["checked_here"] == []
+        assert "checked_here" not in found["receipt"]
         assert found["notes"] == [f"Not checked in full against the schema: {why}."]
         assert f"[Not checked in full against the schema: {why}. (g_" in told.text
         assert not told.is_error
@@ -459,3 +459,12 @@ async def test_the_part_of_a_cut_answer_names_its_exact_numbers(at: Desk, sim: S
     assert found["valid_part"] == {"id": 653247040368672769, "total": 12.5}
     assert found["exact_numbers"] == {"/id": "653247040368672769"}
     assert '"total": 12.50' in reply.text
+
+
+async def test_a_stream_that_was_closed_early_says_that_its_tokens_were_not_all_counted(at: Desk) -> None:
+    reply = await at.call("extract_json", schema=SCHEMA, text=f"{TEXT} [[sim:blank-json]]")
+    assert facts(reply)["data"] == GOOD
+    assert facts(reply)["notes"] == [
+        "After the JSON came only white space, so the stream was closed; not all tokens were counted."
+    ]
+    assert reply.text.endswith("not all tokens were counted.]")

@@ -2,14 +2,14 @@
 
 import json
 import types
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
-from typing import Any, Final, TypeAlias, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
 
 from runapi_mcp.errors import Interrupted, RunapiError, UpstreamError
 from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store.protocol import Entry
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.wire.types import Answer, JsonObject, JsonValue
 
@@ -149,8 +149,11 @@ class Ending:
 
 
 def facts_written(facts: Facts) -> str:
-    """Return facts as JSON text, without the owner, who is part of the name and nobody's business."""
-    about = plain(replace(facts.job, owner=""))
+    """Return facts as JSON text, without contents of files that can be read again.
+
+    The owner is left out too: who that is is part of the name, and nobody's business.
+    """
+    about = plain(replace(facts.job.without_files(), owner=""))
     return dumped({"job": about, "created": facts.created.isoformat()})
 
 
@@ -215,23 +218,9 @@ def _parsed(text: str) -> dict[str, JsonValue]:
 
 
 MOST_CHARS: Final = 16_777_216
-"""Characters of one generation's text that are shared; the rest only its own server has."""
+"""Characters of one generation's text that are shared; the rest only its own process has."""
 _ENTRY_CHARS: Final = 262_144
 _BATCH_CHARS: Final = 1_048_576
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A piece of text as Redis has it: of which round, and how much of answer and thoughts."""
-
-    round: int
-    text: str
-    thoughts: str
-
-    @property
-    def characters(self) -> int:
-        """How much text it has."""
-        return len(self.text) + len(self.thoughts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +230,6 @@ class Batch:
     Attributes:
         live: How it stands, as JSON.
         final: What it came to, as JSON; empty before the last batch.
-        delivered: Whether its answer was given to a caller.
         more: Whether there was more text than one batch takes.
         seen: What the generation looked like, to tell later whether there is news.
     """
@@ -249,7 +237,6 @@ class Batch:
     entries: tuple[Entry, ...]
     live: str
     final: str
-    delivered: bool
     more: bool
     seen: tuple[object, ...]
 
@@ -270,7 +257,6 @@ class Written:
         text: Characters of that round's answer.
         thoughts: Characters of that round's thoughts.
         seen: What the generation looked like; `None` before how it stands was written.
-        delivered: Whether it says that the answer was delivered.
         final: Whether it says what became of it.
         more: Whether there was more to write at once.
     """
@@ -281,7 +267,6 @@ class Written:
     text: int = 0
     thoughts: int = 0
     seen: tuple[object, ...] | None = None
-    delivered: bool = False
     final: bool = False
     more: bool = False
 
@@ -297,7 +282,6 @@ class Written:
             text + sum(len(entry.text) for entry in new),
             thoughts + sum(len(entry.thoughts) for entry in new),
             batch.seen,
-            batch.delivered,
             bool(batch.final),
             batch.more,
         )
@@ -306,12 +290,7 @@ class Written:
 def due(generation: Generation, now: Written) -> bool:
     """Whether there is something new to write of a generation. Costs no look at the text."""
     ended = generation.done.is_set()
-    return (
-        now.more
-        or (ended and not now.final)
-        or now.delivered != generation.delivered
-        or (not ended and now.seen != _seen(generation))
-    )
+    return now.more or (ended and not now.final) or (not ended and now.seen != _seen(generation))
 
 
 def next_batch(generation: Generation, now: Written) -> Batch:
@@ -326,7 +305,6 @@ def next_batch(generation: Generation, now: Written) -> Batch:
         entries,
         written(live_of(view, generation.evidence(), leaving=generation.leaving)),
         written(ending_of(view, generation.updated)) if ended else "",
-        generation.delivered,
         more,
         seen,
     )
@@ -368,57 +346,3 @@ def _seen(generation: Generation) -> tuple[object, ...]:
         generation.ahead,
         generation.leaving,
     )
-
-
-_MOST_AT_ONCE: Final = 1_048_576
-"""Characters after which one write takes in no more generations: it has a second to get through."""
-_STEP: Final = 2048
-"""What a step counts for beside its characters: it costs Redis time, however small."""
-
-
-@dataclass(slots=True)
-class Held:
-    """A generation that Redis does not have all of yet.
-
-    Attributes:
-        epoch: How often it was begun.
-        written: How far it is written; `None` when it is to be begun, or begun anew.
-    """
-
-    generation: Generation
-    name: str
-    epoch: int = 0
-    written: Written | None = None
-
-    @property
-    def due(self) -> bool:
-        """Whether there is something to write."""
-        return self.written is None or due(self.generation, self.written)
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether there is more to write at once."""
-        return self.written is None or self.written.seen is None or self.written.more
-
-
-Step: TypeAlias = tuple[Held, Batch | str]
-"""What is written of one generation at once: its facts, where it is to be begun, or a batch."""
-
-
-def next_steps(waiting: deque[Held]) -> list[Step]:
-    """Take from those that wait what goes in one write: facts where one is to be begun, else a batch."""
-    steps: list[Step] = []
-    size = 0
-    while waiting and size < _MOST_AT_ONCE:
-        held = waiting.popleft()
-        step = (
-            facts_of(held.generation) if held.written is None else next_batch(held.generation, held.written)
-        )
-        size += _STEP + (len(step) if isinstance(step, str) else step.characters)
-        steps.append((held, step))
-    return steps
-
-
-def facts_of(generation: Generation) -> str:
-    """Return the facts of a generation, as they are written."""
-    return facts_written(Facts(generation.job, generation.created))

@@ -1,107 +1,13 @@
-"""Where generations are kept to be found again, and what a request needs of one that was found."""
+"""The store of a process alone: what it runs and ran, within bounds."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.values import Evidence, Job, Status, View
+from runapi_mcp.generations.store.protocol import Followable, unknown
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
-
-
-class Followable(Protocol):
-    """A generation that can be followed, left, stopped and read.
-
-    Reading is free: :meth:`view` and :meth:`evidence` give what is known here and wait for nothing.
-    """
-
-    @property
-    def handle(self) -> str:
-        """What its caller holds."""
-
-    @property
-    def job(self) -> Job:
-        """What was asked."""
-
-    @property
-    def status(self) -> Status:
-        """How it stands."""
-
-    @property
-    def created(self) -> datetime:
-        """When it began, by the wall clock."""
-
-    @property
-    def updated(self) -> datetime:
-        """When its status last changed, by the wall clock."""
-
-    @property
-    def delivered(self) -> bool:
-        """Whether its ended answer was given to a caller, to the end."""
-
-    def view(self) -> View:
-        """Return it as it stands."""
-
-    def evidence(self) -> Evidence:
-        """Return the signs of life."""
-
-    async def changed(self) -> None:
-        """Wait for the next change of phase, or the end."""
-
-    def follow(self) -> AbstractAsyncContextManager[None]:
-        """Follow it for as long as the block lasts."""
-
-    async def deliver(self) -> None:
-        """Note that its ended answer was given to a caller, to the end."""
-
-    async def stop(self) -> None:
-        """Cancel it and wait until it has ended; does nothing once it has."""
-
-
-class Store(Protocol):
-    """Where generations are kept to be found again."""
-
-    def opened(self) -> AbstractAsyncContextManager[None]:
-        """Do what must be done beside the requests, for as long as the block lasts."""
-
-    async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
-        """Keep a generation that is about to start, and return it.
-
-        Unless it is to be `fresh`, what may be returned instead is one that another server began for
-        the same job in the meantime; then this one must not start.
-        """
-
-    async def find(self, handle: str, owner: str) -> Followable:
-        """Return the generation behind a handle.
-
-        Raises:
-            HandleError: There is none, it has expired, or it is somebody else's.
-        """
-
-    async def same(self, job: Job) -> Followable | None:
-        """Return a generation of the same job whose complete answer was never delivered."""
-
-    async def share(self, generation: Followable) -> None:
-        """Let others find a generation whose handle is about to be given out, as it stands now."""
-
-    def owed(self, owner: str) -> Sequence[str]:
-        """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
-
-    @property
-    def up(self) -> bool:
-        """Whether what it shares generations through answered last."""
-
-    async def away(self) -> float:
-        """Return for how many seconds what it shares generations through has not answered; 0 if it does."""
-
-    def make_room(self, most_bytes: int | None = None) -> None:
-        """Let go of what need not be kept any longer; called whenever a generation has ended.
-
-        Of what is owed to nobody at most so many bytes may stay; by default, what the settings say.
-        """
 
 
 class MemoryStore:
@@ -132,7 +38,7 @@ class MemoryStore:
             raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
 
-    def find_named(self, name: str, name_of: Callable[[str, str], str]) -> Generation | None:
+    def find_named(self, name: str, name_of: Callable[..., str]) -> Generation | None:
         """Return the generation that `name_of` gives this name, from its owner and handle."""
         return next((g for g in self._kept.values() if name_of(g.job.owner, g.handle) == name), None)
 
@@ -197,12 +103,4 @@ def _answers(generation: Generation, job: Job) -> bool:
         # What is cheap to compare first: a question may be many megabytes long.
         and generation.job.owner == job.owner
         and generation.job.same_as == job.same_as
-    )
-
-
-def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:
-    """Return the error for a handle that names no generation the caller may see."""
-    return HandleError(
-        f"handle: no generation {handle[:40]!r} is here.",
-        advice=f"Finished ones are kept for {keep_seconds / 60:g} minutes, {where}. Ask the question again.",
     )

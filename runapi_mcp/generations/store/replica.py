@@ -1,17 +1,27 @@
-"""A generation that another server runs, as far as Redis tells, and what is known of it here."""
+"""A generation that another process runs or ran, as far as the engine tells, and what is known of it here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Final, Literal, Self
 
 import anyio
-from redis.asyncio.client import Pipeline
+from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import ServerLeft, StoreDown
-from runapi_mcp.generations.fleet.link import DELIVERED, Down, Link, facts_key, name_of, server_key, text_key
-from runapi_mcp.generations.fleet.records import (
+from runapi_mcp.generations.store.protocol import (
+    START,
+    Alive,
+    Deliver,
+    Down,
+    Engine,
+    Entry,
+    Read,
+    Record,
+    Tell,
+)
+from runapi_mcp.generations.store.records import (
     Ending,
     Facts,
     Live,
@@ -21,20 +31,15 @@ from runapi_mcp.generations.fleet.records import (
     read_error,
     with_partial,
 )
-from runapi_mcp.generations.fleet.sharing import Order, tell
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.signalling import Signal
 from runapi_mcp.wire.types import Answer
 
-_START: Final = "-"
 _TAIL: Final = 400
 _TAIL_PIECES: Final = 4
 
 STALE: Final = "The store that the servers share cannot be reached: there may be more than this by now."
 CUT: Final = "The text goes on; only the server that wrote it has the rest."
-
-Found = list[tuple[str, dict[str, Any]]]
-"""Entries of the text, each with its number, as Redis gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Known:
     """How it stood when it was read last.
 
     Attributes:
-        epoch: Which writing of it this is: it is written anew after Redis lost it.
+        epoch: Which writing of it this is: it is written anew after the engine lost it.
         ending: What it came to, once it has ended.
         delivered: Whether its answer was given to a caller.
     """
@@ -53,13 +58,14 @@ class Known:
     delivered: bool
 
     @classmethod
-    def of(cls, epoch: str, live: str, final: str | None, *, delivered: bool) -> Self:
-        """Read the fields of the hash.
+    def of(cls, record: Record) -> Self:
+        """Read what is held.
 
         Raises:
-            ValueError: They are not what this version writes.
+            ValueError: It is not what this version writes.
         """
-        return cls(epoch, live_read(live), ending_read(final) if final else None, delivered)
+        ending = ending_read(record.final) if record.final else None
+        return cls(record.epoch, live_read(record.live or ""), ending, record.delivered)
 
 
 @dataclass(slots=True)
@@ -72,7 +78,7 @@ class Copy:
         known: How it stands; `None` before anything was read.
         alive: Whether its server lives.
         stale: Whether the last look at it failed.
-        cursor: The first entry of its text that is still to be read, as Redis counts them.
+        cursor: How far its text was read.
     """
 
     handle: str
@@ -80,26 +86,23 @@ class Copy:
     alive: bool = True
     stale: bool = False
     known: Known | None = None
-    cursor: str = _START
+    cursor: str = START
     _texts: dict[int, list[str]] = field(default_factory=dict, repr=False)
     _thoughts: dict[int, list[str]] = field(default_factory=dict, repr=False)
 
-    def take(self, known: Known, found: Found) -> bool:
+    def take(self, known: Known, found: Sequence[tuple[str, Entry]]) -> bool:
         """Take in what was found at the cursor; return whether it counts.
 
         It does not if all was written anew meanwhile: then the cursor is back at the start.
-
-        Raises:
-            ValueError: An entry is not what this version writes.
         """
-        anew = self.known is not None and self.known.epoch != known.epoch and self.cursor != _START
+        anew = self.known is not None and self.known.epoch != known.epoch and self.cursor != START
         self.known = known
         if anew:
-            self.cursor, self._texts, self._thoughts = _START, {}, {}
+            self.cursor, self._texts, self._thoughts = START, {}, {}
             return False
-        for number, entry in found:
+        for after, entry in found:
             self._add(entry)
-            self.cursor = _after(number)
+            self.cursor = after
         return True
 
     @property
@@ -170,19 +173,9 @@ class Copy:
     def _tail_of(self, pieces: dict[int, list[str]]) -> str:
         return "".join(pieces.get(self.round, [])[-_TAIL_PIECES:])[-_TAIL:]
 
-    def _add(self, entry: dict[str, Any]) -> None:
-        try:
-            number, text, thoughts = int(entry["round"]), entry["text"], entry["thoughts"]
-        except KeyError:
-            raise ValueError("no entry") from None
-        self._texts.setdefault(number, []).append(text)
-        self._thoughts.setdefault(number, []).append(thoughts)
-
-
-def _after(number: str) -> str:
-    """Return the number that the next entry has at least; "(" would do it too, but not in Redis 6.0."""
-    milliseconds, _, count = number.partition("-")
-    return f"{milliseconds}-{int(count) + 1}"
+    def _add(self, entry: Entry) -> None:
+        self._texts.setdefault(entry.round, []).append(entry.text)
+        self._thoughts.setdefault(entry.round, []).append(entry.thoughts)
 
 
 def _joined(pieces: list[str]) -> str:
@@ -202,16 +195,14 @@ _LOOK: Final = 0.25
 """Seconds between looks at a generation that is being followed."""
 _STOP_LOOK: Final = 0.05
 _STOP_SECONDS: Final = 5.0
-_ENTRIES: Final = 16
-_FIELDS: Final = ["server", "epoch", "live", "final", "delivered"]
 
 
-class RemoteGeneration:
-    """A generation of another server; see :class:`Followable`."""
+class Replica:
+    """A generation of another process; see :class:`Followable`."""
 
-    def __init__(self, link: Link, handle: str, server: str, facts: Facts) -> None:
-        self._link = link
-        self._name = name_of(facts.job.owner, handle)
+    def __init__(self, engine: Engine, name: str, handle: str, server: str, facts: Facts) -> None:
+        self._engine = engine
+        self._name = name
         self._server = server
         self._copy = Copy(handle, facts)
         self._seen_at = self._looked_at = anyio.current_time()
@@ -219,22 +210,25 @@ class RemoteGeneration:
         self._changed = Signal()
 
     @classmethod
-    async def load(cls, link: Link, handle: str, owner: str) -> "RemoteGeneration | None":
+    async def load(cls, engine: Engine, handle: str, owner: str) -> "Replica | None":
         """Return a principal's generation as it stands; `None` if there is none.
 
         Raises:
-            Down: Redis cannot be reached.
+            Down: The engine cannot be reached.
         """
-        key = facts_key(name_of(owner, handle))
-        [[server, facts]] = await link.run(lambda pipe: pipe.hmget(key, ["server", "facts"]))
-        if server is None or facts is None:
+        name = engine.name(owner, handle)
+        record: Record | None
+        [record] = await engine.run(Read(name, facts=True))
+        if record is None:
             return None
         try:
-            generation = cls(link, handle, server, facts_read(facts, owner))
-            await generation.look()
+            replica = cls(engine, name, handle, record.server, facts_read(record.facts, owner))
+            [alive] = await engine.run(Alive(record.server))
+            if not replica._take(record, alive=alive) or not alive:
+                await replica.look()  # it may have written the last of it between the two
         except ValueError:
             return None  # another version of us wrote it
-        return generation if generation._copy.known else None
+        return replica if replica._copy.known else None
 
     # ------------------------------------------------------------ Followable
 
@@ -285,7 +279,7 @@ class RemoteGeneration:
         return replace(said, silent=said.silent + since, wait_left=left, tail=self._copy.tail())
 
     async def changed(self) -> None:
-        """Wait for the next change of phase or status that a follower sees; asks Redis nothing."""
+        """Wait for the next change of phase or status that a follower sees; asks the engine nothing."""
         await self._changed.wait()
 
     @asynccontextmanager
@@ -307,9 +301,9 @@ class RemoteGeneration:
     async def deliver(self) -> None:
         """See :meth:`Followable.deliver`."""
         try:
-            await self._link.run(lambda pipe: pipe.eval(DELIVERED, 1, facts_key(self._name)))
             # Its server keeps what is owed, and cannot see that this is not any more.
-            await tell(self._link, self._server, Order(do="delivered", name=self._name))
+            ms = int(self._engine.keep_seconds * 1000)
+            await self._engine.run(Deliver(self._name, ms), self._order("delivered"))
         except Down:
             return  # at worst the same question is given the same answer again
         self._copy.known = replace(self._copy.said, delivered=True)
@@ -323,7 +317,7 @@ class RemoteGeneration:
         if self.status != "running":
             return
         try:
-            await tell(self._link, self._server, Order(do="stop", name=self._name))
+            await self._engine.run(self._order("stop"))
             with anyio.move_on_after(_STOP_SECONDS):
                 while self.status == "running":
                     await anyio.sleep(_STOP_LOOK)
@@ -337,23 +331,31 @@ class RemoteGeneration:
         """Have its server keep it though nobody there follows it.
 
         Raises:
-            Down: Redis cannot be reached.
+            Down: The engine cannot be reached.
         """
-        await tell(self._link, self._server, Order(do="keep", name=self._name))
+        if self.status == "running":
+            await self._engine.run(self._order("keep"))
 
-    # ------------------------------------------------------------ Redis
+    def _order(self, what: Literal["stop", "keep", "delivered"]) -> Tell:
+        return Tell(self._server, Order(do=what, name=self._name).model_dump_json())
+
+    # ------------------------------------------------------------ the engine
 
     async def look(self) -> None:
         """Read what is new, and wake whoever waits for a change, if it is one.
 
         Raises:
-            Down: Redis cannot be reached.
+            Down: The engine cannot be reached.
             ValueError: It was written by a version of us that this one cannot read.
         """
         async with self._looking:
             before, whole = self._standing, False
             while not whole:
-                whole = await self._look_once()
+                # In this order: of a server that was gone before, there is nothing more to come.
+                alive, record = await self._engine.run(
+                    Alive(self._server), Read(self._name, self._copy.cursor)
+                )
+                whole = self._take(record, alive=alive)
             if self._standing != before:
                 self._changed.send()
 
@@ -371,24 +373,31 @@ class RemoteGeneration:
             except (Down, ValueError):
                 self._copy.stale = True
 
-    async def _look_once(self) -> bool:
-        """Read how it stands and a stretch of the text; return whether that was all of it."""
-
-        def commands(pipe: Pipeline) -> None:
-            pipe.hmget(facts_key(self._name), _FIELDS)
-            pipe.xrange(text_key(self._name), min=self._copy.cursor, count=_ENTRIES)
-            pipe.exists(server_key(self._server))
-
-        [server, epoch, live, final, delivered], found, alive = await self._link.run(commands, atomic=True)
-        self._copy.alive = bool(alive)
-        if live is None or server != self._server:
+    def _take(self, record: Record | None, *, alive: bool) -> bool:
+        """Take in what was read; return whether that was all there is."""
+        self._copy.alive = alive
+        if record is None or record.live is None or record.server != self._server:
             return True
-        known, before = Known.of(epoch, live, final, delivered=bool(delivered)), self._copy.known
+        known, before = Known.of(record), self._copy.known
         if before is None or before.live.evidence != known.live.evidence:
             self._seen_at = anyio.current_time()
-        return self._copy.take(known, found) and len(found) < _ENTRIES
+        return self._copy.take(known, record.entries) and not record.more
 
     @property
     def _standing(self) -> tuple[str, str] | None:
         known = self._copy.known
         return (known.live.evidence.phase, self.status) if known else None
+
+
+class Order(BaseModel):
+    """What is to be done with the generation of a name.
+
+    Attributes:
+        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
+        name: What :meth:`Engine.name` gave it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    do: Literal["stop", "keep", "delivered"]
+    name: str
