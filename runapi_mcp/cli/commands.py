@@ -25,8 +25,8 @@ def add_commands(commands: Subparsers, whole: Parser) -> None:
         whole: The parser that they are commands of.
     """
     add_tools(commands)
-    add_history(commands)
     add_resume(commands)
+    add_history(commands)
     add_install(commands)
     add_key(commands)
     add_token_command(commands)
