@@ -66,12 +66,23 @@ class Asked:
     within: float | None
 
 
+class Unpriced:
+    """Knows what nothing costs."""
+
+    def of(self, _model: str) -> None:
+        """Know of no price."""
+
+    async def keep(self) -> None:
+        """Have none to keep up to date."""
+
+
 class Played:
     """Plays one list of steps for each call, and the last again for those beyond."""
 
     base_url = "https://runapi.test"
 
     def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
+        self.prices = Unpriced()
         self.asked: list[Asked] = []
         self.resolved: list[tuple[str, ...]] = []
         self.closing: Gate | None = None
