@@ -83,6 +83,31 @@ EXAMPLES = (
         {"query": "What is the meaning of it all?"},
         plays="no-sources",
     ),
+    Example(
+        "A search as JSON, each value with its sources",
+        "search_web",
+        {
+            "query": "Who won the Lake Vättern regatta, and with which boat?",
+            "schema": {
+                "type": "object",
+                "properties": {"winner": {"type": "string"}, "boat": {"type": ["string", "null"]}},
+                "required": ["winner", "boat"],
+            },
+        },
+        plays='default; default text=\'{"winner": "Zoë Ångström", "boat": null}\'',
+    ),
+    Example(
+        "A research whose third search fails, and whose sources disagree",
+        "search_web",
+        {"query": "What is new by the water? [[sim:research third=cut-clean]]", "depth": "research"},
+        about="The mark in the question has the simulator play it.",
+    ),
+    Example(
+        "A research whose report is cut",
+        "search_web",
+        {"query": "What is new by the water? [[sim:research report=cut-clean]]", "depth": "research"},
+        about="What was found is kept; get_result with resume writes the report from there.",
+    ),
     Example("An extraction", "extract_json", {"schema": SCHEMA, "text": INVOICE}),
     Example(
         "An extraction that does not conform, twice",

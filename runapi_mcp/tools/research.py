@@ -134,9 +134,20 @@ def _read_state(research: Research, texts: Sequence[str]) -> _State:
             continue
         for line in text.splitlines():
             _read_line(state, research, _parsed(line))
-    # Without a plan that can be read, the question itself is searched for.
-    state.planned = state.planned or [*state.found, *state.failures] or [research.query]
+    # Without a plan that can be read, the question itself was searched for, before any other.
+    searched = [*state.found, *state.failures]
+    state.planned = state.planned or [
+        next((one for one in searched if one not in state.further), research.query)
+    ]
+    # In the order of the questions, whichever search was faster.
+    order = state.questions
+    state.found = dict(sorted(state.found.items(), key=lambda one: _place(order, one[0])))
+    state.failures = dict(sorted(state.failures.items(), key=lambda one: _place(order, one[0])))
     return state
+
+
+def _place(order: Sequence[str], question: str) -> int:
+    return order.index(question) if question in order else len(order)
 
 
 _LINES: Final = ('{"searched":', '{"looked":')
@@ -196,7 +207,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Policy(Plain):
+class ResearchPolicy(Plain):
     """The rounds of a research; `call` is one of its searches, without its question."""
 
     research: Research

@@ -288,8 +288,8 @@ SEARCHING: Final = Searching()
 def _policy(job: Job) -> Policy:
     args = SearchArgs.model_validate(job.arguments)
     if args.json_schema is not None:
-        return search_schema.Policy(args.extraction, job.call, job.owner)
-    return research.Policy(_research(job, args), job.call) if args.depth == "research" else SEARCHING
+        return search_schema.SchemaPolicy(args.extraction, job.call, job.owner)
+    return research.ResearchPolicy(_research(job, args), job.call) if args.depth == "research" else SEARCHING
 
 
 def _research(job: Job, args: SearchArgs) -> Research:

@@ -35,7 +35,7 @@ _FOUND: Final = 2
 
 
 @dataclass(frozen=True)
-class Policy(Plain):
+class SchemaPolicy(Plain):
     """The rounds of one search with a schema; `call` is the search, and has the schema as it is sent."""
 
     extraction: "Extraction"
@@ -116,7 +116,8 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
         return _without(view, page, cited, content, listed, verdict)
     paged = Paged(view, escape_unseen(verdict.document), page)
     value = json.loads(verdict.document)
-    content |= {"data": value} if paged.whole else {"raw": paged.shown}
+    shown: JsonObject = {"data": value} if paged.whole else {"raw": paged.shown}
+    content = shown | content
     by_value = sources_of(verdict.evidence.get("places"), cited, found.text[find_card(found.text) :], value)
     content["value_sources"] = cast("JsonObject", by_value)
     if verdict.exact:
@@ -125,8 +126,11 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
         f"{pointer or '/'}: {''.join(f'[{number}]' for number in numbers) if numbers else 'no source'}"
         for pointer, numbers in by_value.items()
     )
-    without = sum(numbers is None for numbers in by_value.values())
-    also = [f"{without} of {len(by_value)} values have no source."] if without else []
+    # A null says nothing that could have a source.
+    places = cast("JsonObject", verdict.evidence.get("places") or {})
+    said = [numbers for pointer, numbers in by_value.items() if pointer in places]
+    without = sum(numbers is None for numbers in said)
+    also = [f"{without} of {len(said)} values have no source."] if without else []
     if verdict.unchecked:
         also.append(f"Not checked in full against the schema: {verdict.unchecked}.")
         content["unchecked"] = verdict.unchecked

@@ -82,6 +82,7 @@ class Played:
     base_url = "https://runapi.test"
 
     def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
+        self.prices = Unpriced()
         self.asked: list[Asked] = []
         self.resolved: list[tuple[str, ...]] = []
         self.closing: Gate | None = None

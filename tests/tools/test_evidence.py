@@ -80,7 +80,7 @@ async def test_much_evidence_goes_to_programs_and_to_who_asks(at: Desk, sim: Sim
 async def test_evidence_that_does_not_fit_a_page_is_given_in_pages(sim: Simulator) -> None:
     rows = [{"name": f"Item {number}"} for number in range(1000, 3000)]
     sim.play(saying(rows))
-    async with desk(sim) as at:
+    async with desk(sim, max_result_chars=10_000) as at:
         text = "\n".join(f"Item {number}" for number in range(1000, 3000))
         reply = await at.call("extract_json", schema=ANY, text=text, many=True)
         assert EVIDENCE not in reply.meta, "so much is for nobody who did not ask"

@@ -61,6 +61,21 @@ async def test_a_search_that_fails_is_named_with_its_reason(at: Desk) -> None:
     assert any(QUESTIONS[2] in note for note in told["notes"])
 
 
+@pytest.mark.parametrize(
+    "ending",
+    ["cut-rst", "mid-error", "empty-stop", "blocked-prompt", "error-d", "ok-html", "garbage", "no-quota"],
+)
+async def test_however_one_search_ends_the_others_make_a_report(sim: Simulator, ending: str) -> None:
+    async with desk(sim) as at:
+        told = facts(await at.call("search_web", **asking(f"research third={ending}")))
+        assert told["plan"][2]["status"] == "failed"
+        assert told["plan"][2]["why"]
+        assert told["plan"][0]["status"] == "answered"
+        assert told["status"] == "complete" or ending == "no-quota", (
+            "a spent quota ends the calls after it too"
+        )
+
+
 async def test_a_report_that_is_cut_keeps_what_was_found_and_goes_on_from_there(
     at: Desk, sim: Simulator
 ) -> None:
@@ -115,7 +130,13 @@ async def test_where_every_search_fails_the_call_fails(at: Desk, sim: Simulator)
 async def test_what_was_found_is_kept_when_it_is_cancelled_in_the_middle(at: Desk, sim: Simulator) -> None:
     cue = "research third=stall-middle"
     reply = await at.call("search_web", **asking(cue), wait_seconds=0)
-    await became(lambda: sum(call.ended is not None for call in sim.calls) >= 4)
+
+    async def three_answered() -> bool:
+        told = facts(await at.call("get_result", handle=reply.handle, wait_seconds=0))
+        states = [str(one["status"]) for one in told["plan"]]
+        return states.count("answered") == 3
+
+    await became(three_answered)
     stopped = await at.call("get_result", handle=reply.handle, cancel=True)
     told = facts(stopped)
     states = [one["status"] for one in told["plan"]]
