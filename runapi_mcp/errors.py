@@ -43,7 +43,7 @@ Messages are written here, by us. Text that came from upstream appears only thro
 :func:`quoted`: cut short, on one line, and in quotation marks.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 _QUOTE_LIMIT = 300
 
@@ -241,10 +241,15 @@ class NotAllowed(Refused):
 
 
 class NotFound(Refused):
-    """The model or the path does not exist."""
+    """The model or the path does not exist.
+
+    Attributes:
+        lacking: Which of the two it is by what RunAPI says; empty where that may mean either.
+    """
 
     code = "not_found"
     default_advice = "list_models shows the models that exist."
+    lacking: Literal["model", "route", ""] = ""
 
 
 class ModelRefused(Refused):

@@ -20,6 +20,7 @@ _ABILITIES: Final = {
     "files": "files",
 }
 _COLUMNS: Final = 79
+_MOST_OTHERS: Final = 20
 _REDIRECT: Final = " (a Google redirect link; it expires)"
 
 
@@ -76,27 +77,49 @@ def _sources(structured: JsonObject) -> str:
 
 
 def _table(structured: JsonObject) -> str:
-    """Return the models in 80 columns: a line each, what is said of it below, and the defaults."""
+    """Return the models in 80 columns: a line each, what is said of it below, and what names stand for."""
     models: Any = structured.get("models", [])
+    names: Any = structured.get("names", {})
+    others: Any = structured.get("others", [])
     width = max((len(model["id"]) for model in models), default=0)
     lines = [line for model in models for line in _rows(model, width)]
     default, search = structured.get("default"), structured.get("search_default")
-    return "\n".join([*lines, "", f"Default: {default}; for search: {search}."])
+    below = [f"Default: {default}; for search: {search}."]
+    if names:
+        below.append(f"Names: {', '.join(f'{name} is {model}' for name, model in names.items())}.")
+    if others:
+        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
+        passed = ", ".join(map(str, others[:_MOST_OTHERS]))
+        below.append(f"Passed through, abilities not known: {passed}{more}.")
+    return "\n".join(
+        [*lines, "", *(line for text in below for line in wrap(text, _COLUMNS, break_on_hyphens=False))]
+    )
 
 
 def _rows(model: Mapping[str, Any], width: int) -> Iterator[str]:
     """Yield a model's line and what is said of it."""
     stands = f"Stands for {model['stands_for']}." if "stands_for" in model else ""
     if not model["known"]:
-        yield f"{model['id']:{width}}  what it can do is not known"
+        yield f"{model['id']:{width}}  what it can do is not known"[:_COLUMNS]
+        said = [stands]
     else:
-        efforts = f"Effort: {'/'.join(model['reasoning_effort'])}." if model["reasoning_effort"] else ""
+        yield f"{model['id']:{width}}  {model['good_for']}"[:_COLUMNS]
         able = [short for name, short in _ABILITIES.items() if model[name]]
-        yield f"{model['id']:{width}}  {', '.join(['text', 'images', *able])}"
-        stands = " ".join(
-            part for part in (stands, model.get("note", ""), efforts and f"Takes {efforts}.") if part
-        )
-    yield from wrap(stands, _COLUMNS, initial_indent="    ", subsequent_indent="    ")
+        said = [
+            f"{', '.join(['text', 'images', *able])};",
+            f"{_short(model['input_tokens'])} tokens in, {_short(model['output_tokens'])} out.",
+            f"Takes effort: {'/'.join(model['reasoning_effort'])}." if model["reasoning_effort"] else "",
+            f"Ends {model['ends']}; successor {model['successor']}." if "ends" in model else "",
+            stands,
+            model.get("note", ""),
+        ]
+    text = " ".join(part for part in said if part)
+    yield from wrap(text, _COLUMNS, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _short(tokens: int) -> str:
+    """Return a number of tokens as people say it."""
+    return f"{tokens / 1024 / 1024:.0f}M" if tokens >= 1024 * 1024 else f"{tokens / 1024:.0f}k"
 
 
 EXIT_CODES: Final[dict[Ending, int]] = {

@@ -16,8 +16,17 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RunapiError
+from runapi_mcp.errors import (
+    AnswerTooLong,
+    Bug,
+    Interrupted,
+    MemoryFull,
+    ModelRefused,
+    NotFound,
+    RunapiError,
+)
 from runapi_mcp.generations.budget import MemoryBudget
+from runapi_mcp.generations.choice import Choice
 from runapi_mcp.generations.policy import PLAIN, Course, Round
 from runapi_mcp.generations.queue import Queue
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
@@ -28,7 +37,7 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
-from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta, Usage
+from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import added
 
 ANSWER_ROOM: Final = 256 * 1024
@@ -102,6 +111,7 @@ class Generation:
         self._most = most
         self._on_end = on_end
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
+        self._model, self._dialect = job.call.model, job.dialect
         self._earlier: list[str] = []
         self._spent: Usage | None = None
         self._links: dict[str, str] = {}
@@ -223,8 +233,8 @@ class Generation:
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
         return Receipt(
-            model=answer.model or self.job.call.model,
-            dialect=self.job.dialect,
+            model=answer.model or self._model,
+            dialect=self._dialect,
             status=self.status,
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
@@ -236,6 +246,8 @@ class Generation:
             requests=trace.requests,
             rounds=self._rounds,
             client_request_id=trace.request_id,
+            model_asked=self._model,
+            model_served=answer.model or None,
         )
 
     def evidence(self) -> Evidence:
@@ -313,36 +325,21 @@ class Generation:
 
     async def _generate(self, upstream: Upstream, key: SecretStr, patient_until: float, until: float) -> None:
         """Ask round after round, and end with what the last came to."""
-        call = self.job.call
+        call: Call | None = self.job.call
         error: RunapiError | None = None
+        choice = Choice(self.job, upstream, key)
         try:
-            while True:
-                now = self._clock()
-                async with upstream.stream(
-                    call,
-                    self.job.dialect,
-                    key=key,
-                    trace=self.trace,
-                    patience=patient_until - now,
-                    within=until - now,
-                ) as events:
-                    async for event in events:
-                        self._feed(event)
-                        if self._round.hopeless or self._round.closed:
-                            break
-                    answer = self._round.answer()
-                    await self._round.judge(self._course, self._earlier, self.job.begin)
-                    next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
-                    if not (next_call or self._round.hopeless or self._course.links(answer)):
-                        # Before the connection's farewell, which may take a moment.
-                        self._end(*self._round.come_to(self._course))
-                if next_call is None:
-                    break
-                call = next_call
-                self._earlier.append(answer.text)
-                self._spent = added(self._spent, answer.usage)
-                # What a resumed answer starts with belongs to its first round only.
-                self._round = Round(offering=bool(self.job.call.functions))
+            await choice.begin()
+            self._settle_on(choice)
+            while call is not None:
+                try:
+                    call = await self._ask(upstream, choice.call(call), key, patient_until, until)
+                    choice.note_answer()
+                except (NotFound, ModelRefused) as refused:
+                    if self._earlier:
+                        raise choice.explain(refused) from None
+                    await choice.turn_from(refused)
+                    self._settle_on(choice)
             if self._round.hopeless:
                 error = Interrupted(f"The answer was stopped early: {self._round.hopeless}.")
         except RunapiError as caught:
@@ -353,6 +350,43 @@ class Generation:
         if links := self._course.links(self.fold.partial()):
             self._links = await upstream.redirects(links)
         self._end(*self._round.come_to(self._course, error))
+
+    async def _ask(
+        self, upstream: Upstream, call: Call, key: SecretStr, patient_until: float, until: float
+    ) -> Call | None:
+        """Ask one round, and return the call of the next, if there is one."""
+        now = self._clock()
+        async with upstream.stream(
+            call,
+            self._dialect,
+            key=key,
+            trace=self.trace,
+            patience=patient_until - now,
+            within=until - now,
+        ) as events:
+            async for event in events:
+                self._feed(event)
+                if self._round.hopeless or self._round.closed:
+                    break
+            answer = self._round.answer()
+            await self._round.judge(self._course, self._earlier, self.job.begin)
+            next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            if not (next_call or self._round.hopeless or self._course.links(answer)):
+                # Before the connection's farewell, which may take a moment.
+                self._end(*self._round.come_to(self._course))
+        if next_call is not None:
+            self._earlier.append(answer.text)
+            self._spent = added(self._spent, answer.usage)
+            # What a resumed answer starts with belongs to its first round only.
+            self._round = Round(offering=bool(self.job.call.functions))
+        return next_call
+
+    def _settle_on(self, choice: Choice) -> None:
+        """Take the model that was chosen, and what must be said of that."""
+        self._model, self._dialect = choice.model, choice.dialect
+        self.job = replace(self.job, notices=choice.notices)
+        # A refusal may have brought a model's name.
+        self._round = Round(offering=bool(self.job.call.functions), begin=self.job.begin)
 
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
@@ -438,11 +472,14 @@ class Generation:
     def _measure(self, span: Operation) -> None:
         answer, began, ended = self.fold.partial(), self.turn_at, self.ended_at
         assert ended is not None, "it is measured at its end"
+        receipt = self.receipt
         span.end(
             status=self.status,
-            model=answer.model,
+            asked=receipt.model_asked,
+            model=receipt.model_served,
+            swapped=receipt.swapped,
             finish=answer.finish.reason if answer.finish else None,
-            tokens=self.receipt.tokens,
+            tokens=receipt.tokens,
             seconds=ended - began,
             first_chunk=None if self._first_event_at is None else self._first_event_at - began,
             error=self.error,

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
+from runapi_mcp.models import Ability, is_version_of
 from runapi_mcp.wire.types import Answer, Call, DialectName, JsonObject, JsonValue, Part, Usage
 
 Status: TypeAlias = Literal["running", "complete", "partial", "failed", "cancelled"]
@@ -29,6 +30,11 @@ class Job:
         checked_here: Rules of the caller's schema that only we judge, by JSON Pointer.
         question: Names of those arguments that hold the question; no result is made of them.
         digest: What tells the question apart from others, once it was computed.
+        wish: What its model was chosen by, auto or a word such as strongest; empty for one that the call
+            or a setting named, and that is never left for another.
+        others: Models that may be asked instead of the call's, in order of preference.
+        needs: The abilities that the model must have.
+        asked_on: The day on which it was asked, as the question tells the model, in ISO 8601; may be empty.
     """
 
     tool: str
@@ -41,6 +47,10 @@ class Job:
     checked_here: tuple[str, ...] = ()
     question: tuple[str, ...] = ()
     digest: str = ""
+    wish: str = ""
+    others: tuple[str, ...] = ()
+    needs: tuple[Ability, ...] = ()
+    asked_on: str = ""
 
     def digested(self) -> "Job":
         """Return the job with its digest, and without the arguments that the call says already.
@@ -106,7 +116,10 @@ def _texts(part: Part) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a generation cost and how it went. Times are seconds; `None` is: not known."""
+    """What a generation cost and how it went. Times are seconds; `None` is: not known.
+
+    `model` is the one that RunAPI says it served, or, where it does not say, the one asked for.
+    """
 
     model: str
     dialect: DialectName
@@ -121,6 +134,14 @@ class Receipt:
     requests: int
     rounds: int
     client_request_id: str | None
+    model_asked: str = ""
+    model_served: str | None = None
+
+    @property
+    def swapped(self) -> bool:
+        """Whether RunAPI says that it served another model than the one asked for, and no version of it."""
+        served, asked = self.model_served, self.model_asked
+        return bool(served and asked) and not is_version_of(served or "", asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.values import View
-from runapi_mcp.models import Ability, find
+from runapi_mcp.models import ANSWERING, Ability, find
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
     Files,
@@ -33,7 +33,7 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
-from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -461,12 +461,12 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declared(args.functions)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
-    model, notices = model_for(args.model, run.settings.model, needs)
-    notices += attached.notices
-    call = _call(args, model, attached.parts)
-    if args.temperature is not None and _ignores_temperature(model):
-        notices += (f"{model} ignores temperature.",)
-    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
+    chosen = choose_model(args.model, run.settings.model, ANSWERING, needs, args.reasoning_effort)
+    notices = attached.notices
+    call = _call(args, chosen.model, attached.parts)
+    if args.temperature is not None and _ignores_temperature(chosen.model):
+        notices += (f"{chosen.model} ignores temperature.",)
+    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
     functions, notes = await write_parameters(functions, job.dialect)
     job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
     view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)

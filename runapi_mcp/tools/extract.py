@@ -11,12 +11,12 @@ from pydantic import Field, WithJsonSchema, model_validator
 from runapi_mcp.files.attach import attach
 from runapi_mcp.generations.policy import Course, shorten_loops
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.models import Ability
+from runapi_mcp.models import ANSWERING, Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
-from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
@@ -101,14 +101,16 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
-    model, notices = model_for(args.model, run.settings.model, needs)
-    notices += notes + attached.notices
+    chosen = choose_model(args.model, run.settings.model, ANSWERING, needs)
+    notices = notes + attached.notices
     call = Call(
-        model=model,
+        model=chosen.model,
         turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
         system=_SYSTEM + (" Answer with a JSON array of all items there are, in order." if args.many else ""),
     )
-    job = await extraction.prepare(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
+    job = await extraction.prepare(
+        job_for(EXTRACT.name, args, call, run, chosen, needs=needs, notices=notices)
+    )
     course = extraction.course(job)
     view, joined = await run.generate(job, course=course, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))

@@ -1,17 +1,30 @@
-"""list_models: what RunAPI serves now, joined with what each model can do."""
+"""list_models: what RunAPI serves now, joined with what each model can do, so that one can be chosen."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from pydantic import ConfigDict
 
 from runapi_mcp.errors import SettingsError, UpstreamError
-from runapi_mcp.models import ALIASES, MODELS, Model, find
+from runapi_mcp.models import (
+    ALIASES,
+    ANSWERING,
+    MODELS,
+    SEARCHING,
+    WISHES,
+    Ability,
+    Model,
+    candidates,
+    find,
+)
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.tool import Reply, Tool
-from runapi_mcp.upstream.model_list import LiveModel
+from runapi_mcp.upstream.model_list import LiveModel, Standing
 from runapi_mcp.wire.types import JsonObject, JsonValue
+
+_MOST_OTHERS: Final = 20
 
 
 class ModelsArgs(Args):
@@ -25,19 +38,19 @@ async def _models(_args: ModelsArgs, run: Run) -> Reply:
         live = await run.models()
     except (UpstreamError, SettingsError) as error:
         note = f"This is the built-in table, not RunAPI's live list: {error}"
-        reply = _reply([_row(model.id, model, live=False) for model in MODELS], "static", note, run)
-        return replace(reply, error=error)
-    rows = [_row(model.id, find(model.id), live=True, title=model.title) for model in _ordered(live)]
-    return _reply(rows, "live", "", run)
+        rows = [_row(model.id, model) for model in MODELS]
+        return replace(_reply(rows, Standing(), run, note=note), error=error)
+    rows = [_row(model.id, find(model.id), title=model.title) for model in _ordered(live.models)]
+    return _reply(rows, await run.standing(), run, others=live.others)
 
 
-def _ordered(live: list[LiveModel]) -> list[LiveModel]:
+def _ordered(live: Sequence[LiveModel]) -> list[LiveModel]:
     """Return the live models in the table's order, those it does not know last, by name."""
     known = {model.id: position for position, model in enumerate(MODELS)}
     return sorted(live, key=lambda model: (known.get(model.id, len(known)), model.id))
 
 
-def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> JsonObject:
+def _row(model_id: str, model: Model | None, *, title: str = "") -> JsonObject:
     row: JsonObject = {"id": model_id}
     if title:
         row["title"] = title
@@ -45,8 +58,11 @@ def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> 
         row["stands_for"] = ALIASES[model_id]
     if model is None:
         return row | {"known": False}
-    abilities: JsonObject = {
+    row |= {
         "known": True,
+        "good_for": model.good_for,
+        "input_tokens": model.input_tokens,
+        "output_tokens": model.output_tokens,
         "dialects": list[JsonValue](sorted(model.dialects)),
         "search": bool(model.search),
         "structured_output": bool(model.structured),
@@ -55,30 +71,81 @@ def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> 
         "files": bool(model.files),
         "evidence": model.evidence,
     }
-    return row | abilities | ({"note": model.note} if model.note else {})
+    if model.ends:
+        row |= {"ends": model.ends.isoformat(), "successor": model.successor}
+    return row | ({"note": model.note} if model.note else {})
 
 
-def _reply(rows: list[JsonObject], source: str, note: str, run: Run) -> Reply:
-    defaults: JsonObject = {"default": run.settings.model, "search_default": run.settings.search_model}
-    structured: JsonObject = {"source": source, "models": list[JsonValue](rows), **defaults}
+def _reply(
+    rows: list[JsonObject], standing: Standing, run: Run, *, note: str = "", others: Sequence[str] = ()
+) -> Reply:
+    default = _first(run.settings.model, ANSWERING, (), standing)
+    search = _first(run.settings.search_model, SEARCHING, ("search",), standing)
+    names: JsonObject = {wish: _first(wish, ANSWERING, (), standing) for wish in WISHES}
+    structured: JsonObject = {
+        "source": "static" if note else "live",
+        "models": list[JsonValue](rows),
+        "default": default,
+        "search_default": search,
+        "names": names,
+    }
+    if others:
+        structured["others"] = list[JsonValue](others)
     if note:
         structured["note"] = note
     lines = [_line(row) for row in rows] or ["RunAPI lists no Gemini model for this key."]
-    head = f"Default: {run.settings.model}; for search_web: {run.settings.search_model}."
-    return Reply("\n".join([*([f"[{note}]"] if note else []), head, *lines]), structured)
+    head = [
+        f"Default: {default}; for search_web: {search}{_unlisted((default, search), standing)}.",
+        f"Names that stand for one: {', '.join(f'{name} is {model}' for name, model in names.items())}.",
+    ]
+    return Reply(
+        "\n".join([*([f"[{note}]"] if note else []), *head, *lines, *_passed_through(others)]), structured
+    )
+
+
+def _first(name: str, defaults: Sequence[str], needs: tuple[Ability, ...], standing: Standing) -> str:
+    """Return the model that a call would be answered by for `name`, as far as that is known."""
+    possible = candidates(name, defaults, needs, None)
+    there = [model for model in possible if not standing.refuses(model, needs)]
+    if name in WISHES and standing.listing is not None:
+        there = [model for model in there if standing.listing.has(model)]
+    return next(iter(there), possible[0])
+
+
+def _unlisted(defaults: Sequence[str], standing: Standing) -> str:
+    listing = standing.listing
+    missing = [model for model in dict.fromkeys(defaults) if listing is not None and not listing.has(model)]
+    return f" (not in this list: {', '.join(missing)})" if missing else ""
 
 
 def _line(row: JsonObject) -> str:
     if not row["known"]:
         stands = f" (stands for {row['stands_for']})" if "stands_for" in row else ""
         return f"- {row['id']}{stands}: abilities not known; it is called on the chat dialect as you ask"
+    return f"- {row['id']}: {row['good_for']}. {' '.join(_facts(row))}"
+
+
+def _facts(row: JsonObject) -> Iterator[str]:
+    """Yield what is said of a known model, a sentence each."""
     names = ("search", "structured_output", "function_calling", "files")
-    able = [name.replace("_", " ") for name in names if row[name]]
+    able = ["text", "images", *(name.replace("_", " ") for name in names if row[name])]
     efforts = row["reasoning_effort"]
     if isinstance(efforts, list) and efforts:
         able.append("effort " + "/".join(map(str, efforts)))
-    note = f" {row['note']}" if "note" in row else ""
-    return f"- {row['id']}: text, images, {', '.join(able)}.{note}"
+    yield f"{', '.join(able)}; {row['input_tokens']:,} tokens in, {row['output_tokens']:,} out."
+    if "ends" in row:
+        yield f"Ends {row['ends']}; successor {row['successor']}."
+    if "stands_for" in row:
+        yield f"Stands for {row['stands_for']}."
+    if "note" in row:
+        yield str(row["note"])
+
+
+def _passed_through(others: Sequence[str]) -> Iterator[str]:
+    """Yield the one line on models of other vendors, if the key serves any."""
+    if others:
+        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
+        yield f"Passed through, abilities not known: {', '.join(others[:_MOST_OTHERS])}{more}."
 
 
 _OUTPUT: Final[JsonObject] = {

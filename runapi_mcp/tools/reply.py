@@ -4,18 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import floor
-from typing import Final
 
-from runapi_mcp.errors import InputError, ModelRefused, NotFound, RunapiError, one_line, quoted
-from runapi_mcp.files.attach import is_binary
-from runapi_mcp.generations.values import Job, View
-from runapi_mcp.models import Ability, others_than
+from runapi_mcp.errors import InputError, RunapiError, quoted
+from runapi_mcp.generations.values import View
+from runapi_mcp.models import is_dear
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.types import Answer, Failure, Finish, JsonObject
-
-_SETTINGS: Final = {"search_web": "RUNAPI_MCP_SEARCH_MODEL"}
-"""Which variable sets a tool's default model, where it is not RUNAPI_MCP_MODEL."""
-_MOST_OTHERS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -73,15 +67,26 @@ class Paged:
             is_error: Whether it is an error, which says all in its blocks.
         """
         said = [] if is_error else [*also, *self._asides(), *self._remarks()]
+        first = _bracketed([self._dearer] if self._dearer and not is_error else [])
         return Reply(
-            "\n\n".join(block for block in (*blocks, _bracketed(said)) if block),
-            None if content is None else self._state(said) | content,
+            "\n\n".join(block for block in (first, *blocks, _bracketed(said)) if block),
+            None if content is None else self._state([*filter(None, [self._dearer]), *said]) | content,
             is_error,
             receipt=self.view.receipt,
             handle=self.view.handle,
             more=self.next_offset is not None,
             answer=self.text,
-            notes=(*also, *self._asides()),
+            notes=(*filter(None, [self._dearer]), *also, *self._asides()),
+        )
+
+    @property
+    def _dearer(self) -> str:
+        """What must be said before all else: that a model was asked that costs more; empty if none was."""
+        job, asked = self.view.job, self.view.receipt.model_asked
+        if not job.wish or is_dear(job.call.model) or not is_dear(asked):
+            return ""
+        return (
+            f"{asked} was asked, which costs several times what {job.call.model} does: nothing cheaper could."
         )
 
     @cached_property
@@ -100,6 +105,12 @@ class Paged:
         """Yield what must be said of how it was asked and counted, a sentence or two each."""
         view = self.view
         yield from view.job.notices
+        if view.receipt.swapped:
+            # Google does that with ids that it has ended, and relays with those they have no channel for.
+            yield (
+                f"RunAPI says that {quoted(view.receipt.model_served or '')} answered, though "
+                f"{view.receipt.model_asked} was asked for."
+            )
         if self.page.joined:
             yield "Joined the same question that was already being answered; it was asked once."
         if view.status == "complete":
@@ -139,49 +150,10 @@ class Paged:
 
 def failed(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
-    error = explain_failure(view) or RunapiError("The generation was cancelled before anything was written.")
+    error = view.error or RunapiError("The generation was cancelled before anything was written.")
     return Reply(
         str(error), is_error=True, receipt=view.receipt, handle=view.handle, code=error.code, error=error
     )
-
-
-def explain_failure(view: View) -> RunapiError | None:
-    """Return why a generation failed; where another model would do, whose choice this one was, and which."""
-    error = view.error
-    if not isinstance(error, NotFound | ModelRefused):
-        return error
-    job, model = view.job, one_line(view.job.call.model, 80)
-    ours = not job.arguments.get("model")
-    whose = f"this server's default for {job.tool}: the call named none" if ours else "as the call named it"
-    others = others_than(job.call.model, _needs(job), job.call.effort)[:_MOST_OTHERS]
-    if others:
-        setting = _SETTINGS.get(job.tool, "RUNAPI_MCP_MODEL")
-        way_on = f"Name another model, such as {' or '.join(others)}"
-        way_on += f", or set {setting}={others[0]}." if ours else "."
-    else:
-        way_on = "Name another model; this server knows none that can do all that was asked for."
-    hint = f" {error.advice}" if isinstance(error, NotFound) else ""
-    return type(error)(
-        f"{error.what} The model was {model}, {whose}.",
-        advice=way_on + hint,
-        status=error.status,
-        request_id=error.request_id,
-        retry_after=error.retry_after,
-        hopeless=error.hopeless,
-    )
-
-
-def _needs(job: Job) -> Iterator[Ability]:
-    """Yield what a model must be able to do for a job."""
-    call = job.call
-    if call.search:
-        yield "search"
-    if job.tool == "extract_json":
-        yield "structured"
-    if call.functions:
-        yield "functions"
-    if any(is_binary(part) for turn in call.turns for part in turn.parts):
-        yield "files"
 
 
 def nothing_to_give(view: View) -> bool:
@@ -209,7 +181,7 @@ def _why_partial(view: View) -> str:
         case "cancelled":
             return "it was cancelled."
         case "partial" | "failed" if view.error is not None:
-            return str(explain_failure(view))
+            return str(view.error)
         case "partial" if finish is not None and finish.reason == "length":
             return "the output limit was reached (max_output_tokens, or the model's own)."
         case "partial" if finish is not None and finish.reason == "filtered":

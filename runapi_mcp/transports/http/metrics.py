@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from runapi_mcp import __version__
+from runapi_mcp.models import is_version_of
+from runapi_mcp.server.boundary import RECEIPT
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.transports.http.shutdown import Shutdown
 
@@ -43,6 +45,11 @@ class Metrics:
         self._seconds = Histogram(
             "runapi_mcp_call_seconds", "How long calls took.", ["tool"], buckets=_SECONDS, registry=registry
         )
+        self._swaps = Counter(
+            "runapi_mcp_model_swaps",
+            "Answers that came of another model than the one that was asked, by RunAPI's own word.",
+            registry=registry,
+        )
         in_flight = Gauge("runapi_mcp_calls_in_flight", "Tool calls in progress.", registry=registry)
         in_flight.set_function(lambda: shutdown.calls)
         ready = Gauge("runapi_mcp_ready", "1 until the server is on its way out.", registry=registry)
@@ -69,6 +76,8 @@ class Metrics:
         try:
             result = await call_next(ctx)
             outcome = _outcome(result)
+            if _was_swapped(result):
+                self._swaps.inc()
             return result
         except anyio.get_cancelled_exc_class():
             outcome = "cancelled"
@@ -83,6 +92,16 @@ def _tool(params: Mapping[str, Any] | None) -> str:
     """Return a tool's name, if it is one of ours: strangers do not get to make up labels."""
     name = (params or {}).get("name")
     return name if isinstance(name, str) and name in TOOLS else _OTHER
+
+
+def _was_swapped(result: HandlerResult) -> bool:
+    """Whether a result is of a whole answer that another model gave than the one that was asked."""
+    meta = result.get("_meta") if isinstance(result, dict) else None
+    match (meta or {}).get(RECEIPT):
+        case {"complete": True, "model_asked": str(asked), "model_served": str(served)}:
+            return not is_version_of(served, asked)
+        case _:
+            return False
 
 
 def _outcome(result: HandlerResult) -> str:
