@@ -28,7 +28,7 @@ async def main() -> None:
                 "get_result", {"handle": receipt["handle"]}, progress_callback=show
             )
     assert not result.is_error, result.content
-    print(result.content[0].text if result.content[0].type == "text" else result.content)
+    print("\n\n".join(block.text for block in result.content if block.type == "text"))
     assert receipt["complete"]
     print(f"[{receipt['model']}, {receipt['seconds']} s, tokens {receipt['tokens']}]", file=sys.stderr)
 

@@ -43,23 +43,28 @@ Messages are written here, by us. Text that came from upstream appears only thro
 :func:`quoted`: cut short, on one line, and in quotation marks.
 """
 
-from typing import ClassVar, Literal
+import re
+from typing import ClassVar, Final, Literal
+
+from runapi_mcp.unseen import remove_unseen
 
 _QUOTE_LIMIT = 300
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def one_line(text: str, limit: int) -> str:
-    """Fold `text` to a single printable line of at most `limit` characters.
+    """Fold `text` to a single line of at most `limit` characters, with nothing unseen in it.
 
-    Control and other unprintable characters become spaces, runs of white space one space;
-    a cut is marked by an ellipsis, which counts towards the limit.
+    Control characters become spaces, runs of white space one space; a cut is marked by an ellipsis,
+    which counts towards the limit.
     """
     # A little more than the limit is looked at, so a huge text costs no more than a small one.
     head = text[: limit * 4]
-    folded = " ".join("".join(c if c.isprintable() else " " for c in head).split())
+    folded = " ".join(remove_unseen(_CONTROL.sub(" ", head)).split())
     if len(folded) <= limit and len(head) == len(text):
         return folded
-    return folded[: limit - 1].rstrip() + "…"
+    # What was closed before the cut may not be after it.
+    return remove_unseen(folded[: limit - 1]).rstrip() + "…"
 
 
 def quoted(text: str) -> str:
@@ -281,9 +286,14 @@ class Unavailable(Refused):
 
 
 class RequestRefused(Refused):
-    """RunAPI would not take this request as it is."""
+    """RunAPI would not take this request as it is.
+
+    Attributes:
+        said: What RunAPI says of it, as it came: untrusted, and not to be shown.
+    """
 
     code = "request_refused"
+    said: str = ""
     default_advice = "Change the arguments it names; the same call will be refused again."
 
 

@@ -1,14 +1,17 @@
 """Logs: JSON lines on stderr, off by default, never a key, never content unless asked for.
 
 At ``info`` there is one line for each call and one for each generation; at ``debug`` the phases in
-between, too. httpx logs URLs, and the SDK logs requests it could not handle; both are silenced
-below warnings.
+between, too. Each line of a call says whose it is and of which tool, wherever it is logged. httpx logs
+URLs, and the SDK logs requests it could not handle; both are silenced below warnings.
 """
 
 import json
 import logging
 import re
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, TextIO
 
 from runapi_mcp.errors import one_line
@@ -19,18 +22,51 @@ _CONTENT: Final = "runapi_mcp.content"
 _LEVELS: Final = {"off": logging.CRITICAL + 10, "info": logging.INFO, "debug": logging.DEBUG}
 _VALUE_CHARS: Final = 500
 _CONTENT_CHARS: Final = 4_000
-_MOST_FACTS: Final = 24
+_MOST_FACTS: Final = 32
 _SHORTEST_KEY: Final = 8
 # The SDK logs ids of sessions, and who has a whole one can speak in that session.
 _SESSION_ID: Final = re.compile(r"(?<![\w-])([0-9a-f]{8})(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}\b", re.IGNORECASE)
 
 _logger = logging.getLogger(_OURS)
 _content = logging.getLogger(_CONTENT)
+_about: ContextVar[dict[str, object]] = ContextVar("about", default={})  # noqa: B039  # never changed in place
+_PRINCIPAL_CHARS: Final = 128
+_DIGEST_CHARS: Final = 8
+
+
+@contextmanager
+def about(**facts: object) -> Iterator[None]:
+    """Have every line say these facts that is logged in the block, or in a task that is begun in it."""
+    token = _about.set(_about.get() | facts)
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+def principal(owner: str) -> str:
+    """Return who a principal is to people: a token's name, a JWT's subject, the start of a key's digest."""
+    kind, _, rest = owner.partition(":")
+    match kind:
+        case "token":
+            shown = rest
+        case "jwt":
+            shown = rest.rpartition("#")[2]
+        case "key":
+            shown = f"key:{rest[:_DIGEST_CHARS]}"
+        case _:
+            shown = owner
+    return one_line(shown, _PRINCIPAL_CHARS)
 
 
 def info(event: str, **facts: object) -> None:
     """Log what happened, with its facts; a fact that is `None` is left out."""
     _logger.info(event, extra={"facts": facts})
+
+
+def warning(event: str, **facts: object) -> None:
+    """Log what whoever runs the server should look at."""
+    _logger.warning(event, extra={"facts": facts})
 
 
 def debug(event: str, **facts: object) -> None:
@@ -43,7 +79,12 @@ def content(event: str, **facts: object) -> None:
     _content.debug(event, extra={"facts": facts})
 
 
-def shortened(handle: str) -> str:
+def tokens(counts: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Return token counts as facts of a line."""
+    return {f"tokens_{name}": count for name, count in counts.items()}
+
+
+def shorten(handle: str) -> str:
     """Return enough of a handle to tell two apart; who has all of it can read the answer."""
     return handle[:8]
 
@@ -74,7 +115,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "event": self._plain(record.getMessage(), _VALUE_CHARS),
         }
-        for name, value in list(facts.items())[:_MOST_FACTS]:
+        for name, value in list({**_about.get(), **facts}.items())[:_MOST_FACTS]:
             if value is not None:
                 line.setdefault(name, self._plain(value, bound))
         if record.exc_info and record.exc_info[0]:

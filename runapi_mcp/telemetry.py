@@ -54,12 +54,51 @@ _swaps = _meter.create_counter(
 )
 
 
+MOST_PRINCIPALS: Final = 100
+"""Principals that metrics tell apart; the rest are one, so that nobody can make up any number of series."""
+OTHERS: Final = "others"
+
+
+class Names:
+    """The first so many names that come; what comes later is counted together."""
+
+    def __init__(self, most: int = MOST_PRINCIPALS) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def of(self, name: str) -> str:
+        """Return a name under which something can be counted."""
+        if name not in self._known:
+            if len(self._known) >= self._most:
+                return OTHERS
+            self._known.add(name)
+        return name
+
+
+_principals, _models = Names(), Names()
+
+
+def note_call(principal: str, outcome: Mapping[str, object]) -> None:
+    """Have the span of a tool call say whose it is and what came of it."""
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return
+    span.set_attribute("enduser.id", principal)
+    for name, value in outcome.items():
+        if isinstance(value, str | int | float):
+            span.set_attribute(f"runapi.{name}", value)
+
+
 class Operation:
     """One generation while it runs: tell it what became of it."""
 
-    def __init__(self, span: Span, asked: Attributes) -> None:
+    def __init__(self, span: Span, asked: Attributes, principal: str) -> None:
         self._span = span
         self._asked = asked
+        self._principal = principal
 
     def end(
         self,
@@ -92,6 +131,11 @@ class Operation:
             about["gen_ai.response.model"] = model
         if error is not None or status == "cancelled":
             about["error.type"] = error.code if error is not None else "cancelled"
+        span, counted = self._span, about
+        about = about | {
+            "enduser.id": _principals.of(self._principal),
+            "gen_ai.request.model": _models.of(str(about["gen_ai.request.model"])),
+        }
         _duration.record(seconds, about)
         if first_chunk is not None:
             _first_chunk.record(first_chunk, about)
@@ -101,10 +145,9 @@ class Operation:
         for kind, count in (("input", used.input), ("output", _written(used))):
             if count is not None:
                 _tokens.record(count, about | {"gen_ai.token.type": kind})
-        span = self._span
         if not span.is_recording():
             return
-        span.set_attributes(about)
+        span.set_attributes(counted)
         span.set_attribute("runapi.status", status)
         if finish is not None:
             span.set_attribute("gen_ai.response.finish_reasons", [finish])
@@ -112,28 +155,31 @@ class Operation:
             span.set_attribute("gen_ai.response.time_to_first_chunk", first_chunk)
         for name, count in _counts(tokens):
             span.set_attribute(f"gen_ai.usage.{name}", count)
-        if "error.type" in about and status != "cancelled":
+        if "error.type" in counted and status != "cancelled":
             span.set_status(StatusCode.ERROR)
 
 
 @contextmanager
-def operation(call: Call, dialect: DialectName, base_url: str) -> Iterator[Operation]:
+def operation(
+    call: Call, dialect: DialectName, base_url: str, *, tool: str, principal: str
+) -> Iterator[Operation]:
     """Make a generation an operation, and its span the current one, for as long as the block lasts."""
     asked: Attributes = {
         "gen_ai.operation.name": _OPERATIONS.get(dialect, "chat"),
         "gen_ai.provider.name": _PROVIDER,
         "gen_ai.request.model": call.model,
+        "gen_ai.tool.name": tool,
         **_server(base_url),
     }
     with _tracer.start_as_current_span(
         f"{_OPERATIONS.get(dialect, 'chat')} {call.model}",
         kind=SpanKind.CLIENT,
-        attributes=asked | _request(call),
+        attributes=asked | {"enduser.id": principal} | _request(call),
         # An exception's text may quote the answer.
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
-        yield Operation(span, asked)
+        yield Operation(span, asked, principal)
 
 
 def trace_header() -> dict[str, str]:

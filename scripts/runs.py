@@ -98,7 +98,7 @@ def _server(base_url: str, **more: str) -> StdioServerParameters:
 
 
 def _text(result: types.CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
+    return "\n\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
 
 
 RUNS: dict[str, dict[str, Callable[[], str]]] = {
@@ -118,6 +118,7 @@ def show(page: str, name: str) -> str:
     """Return the block of one run."""
     text = RUNS[page][name]().strip("\n")
     text = re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8765", text))
+    text = re.sub(r"\(g_[A-Za-z0-9_-]{6}\)", f"({HANDLE[:8]})", text)
     lines = "\n".join(map(narrow, text.splitlines()))
     return f"\n\n```text\n{lines}\n```\n\n"
 

@@ -142,7 +142,7 @@ def _section(example: Example, result: types.CallToolResult) -> str:
     lines = [f"## {example.title}", "", *([example.about, ""] if example.about else [])]
     request = {"name": example.tool, "arguments": example.arguments}
     lines += ["```json", _json(request), "```", ""]
-    text = "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
+    text = "\n\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
     lines += [f"answers with{' an error' if result.is_error else ''}", "", "````text", text, "````", ""]
     if result.structured_content is not None:
         lines += ["and, as structured content,", "", "```json", _json(result.structured_content), "```", ""]
@@ -157,6 +157,7 @@ def settled(text: str) -> str:
     """Replace what differs between two runs."""
     for pattern, example in (
         (r"g_[A-Za-z0-9_-]{20,}", HANDLE),
+        (r"\(g_[A-Za-z0-9_-]{6}\)", f"({HANDLE[:8]})"),
         (r"runapi-mcp-[0-9a-f]{32}", "runapi-mcp-EXAMPLE"),
         (r'("seconds(?:_to_first_byte)?": )[\d.]+', r"\g<1>0.5"),
         (r"Still running after [\d.]+ s", "Still running after 0 s"),

@@ -3,6 +3,8 @@
 A folder whose simulator differs overrides one of these in its own conftest.py, and no more than that one.
 """
 
+import os
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -11,9 +13,15 @@ from hypothesis import settings
 
 from runapi_mcp.sim import Simulator, simulate
 
-# How long an example takes says how busy the machine is, and nothing of what is tested.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+# No test writes into a real home. Where processes share what they know, a test says so and names a folder.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="runapi-mcp-state-")
+os.environ["RUNAPI_MCP_STORE"] = "memory"
+
+# How long an example takes says how busy the machine is, and nothing of what is tested; and a law that is
+# judged by other examples each time fails for whoever comes by. New ones are sought with LAWS=by-chance.
+settings.register_profile("the-same", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile("by-chance", deadline=None, max_examples=1_000)
+settings.load_profile(os.environ.get("LAWS", "the-same"))
 
 
 @pytest.fixture(scope="session")

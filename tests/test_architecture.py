@@ -28,18 +28,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("telemetry",),
     ("wire",),
     ("key_helper",),
+    ("watched",),
     ("signalling",),
     ("logs",),
     ("errors",),
 )
 """From the top: a layer may import those below it, and itself; never those beside or above it."""
 
-READABLE = {"settings": {"models", "errors"}, "models": {"errors"}}
+READABLE = {"settings": {"models", "errors"}, "models": {"errors"}, "unseen": set[str]()}
 """What every layer may read (`wire` and `errors` apart), and what these may import themselves."""
 
 EXCEPTIONS = {
-    "wire": {"errors", "models"},
-    "errors": set[str](),
+    "wire": {"errors", "models", "unseen"},
+    "errors": {"unseen"},
     "sim": set[str](),
     "hosts": {"errors", "settings", "wire.types"},
     "files": {"errors", "settings", "wire.types"},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from forked import forked
 
 from runapi_mcp.models import MODELS
 from runapi_mcp.settings import options
@@ -72,7 +73,7 @@ def test_every_command_is_run_somewhere() -> None:
 def test_a_command_of_the_readme_runs(command: str) -> None:
     arguments = shlex.split(command)[1:]
     done = subprocess.run(
-        [sys.executable, "-m", "runapi_mcp", *arguments],
+        [*forked(), *arguments],
         capture_output=True,
         text=True,
         timeout=30,
@@ -85,7 +86,7 @@ def test_a_command_of_the_readme_runs(command: str) -> None:
 async def test_a_command_of_the_terminal_gives_an_answer(command: str, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "runapi-mcp"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runapi_mcp "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(forked())} "$@"\n')
     program.chmod(0o755)
     (tmp_path / "plan.pdf").write_bytes(b"%PDF-1.4 a plan")
     (tmp_path / "invoice.txt").write_text("total: 129.50")

@@ -6,7 +6,7 @@ from generations.played import KEY, WHOLE, Clock, Gate, bench, job
 from pydantic import SecretStr
 
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store import MemoryStore
+from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Final, NoReturn
 
 from runapi_mcp import __version__
@@ -62,14 +63,14 @@ class Prologue:
         """
         with self._lock:
             self._taken.set()
-        return self._chunks(), self._answers.answered
+        return chain.from_iterable(self._parts()), self._answers.answered
 
-    def _chunks(self) -> Iterator[bytes]:
-        yield b"".join([*self._answers.held, *self._piece])
+    def _parts(self) -> Iterator[Iterable[bytes]]:
+        yield [b"".join([*self._answers.held, *self._piece])]
         self._thread.join()
         if self._next:
-            yield from self._next
-            yield from read_chunks(self._wire.stdin_fd)
+            yield self._next
+            yield read_chunks(self._wire.stdin_fd)
 
     def _run(self) -> None:
         for chunk in read_chunks(self._wire.stdin_fd):

@@ -99,9 +99,9 @@ class Numbered:
         return None
 
 
-def source_lines(sources: Iterable[CitedSource]) -> str:
-    """Return the sources as lines of text, titles made harmless in Markdown."""
-    return "\n".join(_line(source) for source in sources)
+def source_lines(sources: Iterable[CitedSource], *, markdown: bool = True) -> str:
+    """Return the sources as lines of text; as Markdown their titles are made harmless in it."""
+    return "\n".join(_line(source, markdown=markdown) for source in sources)
 
 
 def host_of(url: str) -> str:
@@ -168,9 +168,10 @@ def _cited_source(number: int, url: str, source: Source) -> CitedSource:
     )
 
 
-def _line(source: CitedSource) -> str:
-    noted = " (a Google redirect link; it expires)" if source["redirect"] else ""
+def _line(source: CitedSource, *, markdown: bool) -> str:
+    title = source["title"].translate(_MARKDOWN) if markdown else source["title"]
+    noted = " (a Google redirect link; it expires)" if source.get("redirect") else ""
     noted += "" if source["claims"] else _TIED_TO_NOTHING.get(source["origin"], "")
     if source.get("outside"):
         noted += f" (dated {source.get('date')}, outside the dates that were asked for)"
-    return f"[{source['number']}] {source['title'].translate(_MARKDOWN)} - {source['url']}{noted}"
+    return f"[{source['number']}] {title} - {source['url']}{noted}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
 from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decoded, text_of, with_stdin
+from runapi_mcp.cli.tool_flags import add_arguments
 from runapi_mcp.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -17,28 +18,9 @@ if TYPE_CHECKING:
 
 _CLASS: Final = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*")
 
-EFFORTS: Final = ("low", "medium", "high")
-DEPTHS: Final = ("quick", "thorough")
-AGES: Final = ("day", "week", "month", "year")
-
 
 def add_tools(commands: Subparsers) -> None:
     """Add ask, search, extract and models."""
-    _add_ask(commands)
-    _add_search(commands)
-    _add_extract(commands)
-    models = add_command(
-        commands,
-        "models",
-        "list the models and what each can do",
-        takes="[OPTIONS]",
-        examples=["runapi-mcp models", "runapi-mcp models --json"],
-    )
-    models.set_defaults(person=_tool, tool="list_models")
-    _add_json(models)
-
-
-def _add_ask(commands: Subparsers) -> None:
     ask = add_command(
         commands,
         "ask",
@@ -52,32 +34,8 @@ def _add_ask(commands: Subparsers) -> None:
         partial=True,
         words="prompt",
     )
-    ask.set_defaults(person=_tool, tool="ask_gemini")
     ask.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; - is where stdin goes")
-    ask.add_argument("-s", "--system", metavar="TEXT", help="system instruction")
-    ask.add_argument(
-        *("-f", "--file"),
-        dest="files",
-        action="append",
-        metavar="FILE",
-        help="attach a file, URL or data: URL; - attaches stdin; may be given again",
-    )
-    _add_model(ask)
-    _add_no_stdin(ask)
-    ask.add_argument("--effort", dest="reasoning_effort", choices=EFFORTS, help="how hard to think")
-    ask.add_argument(
-        "--thoughts", dest="include_thoughts", action="store_true", help="show a summary of the thinking too"
-    )
-    ask.add_argument("--max-output-tokens", type=int, metavar="N", help="thinking counts; best left out")
-    ask.add_argument("--temperature", type=float, metavar="N", help="0 to 2")
-    ask.add_argument("--stop", action="append", metavar="TEXT", help="ends the answer; may be given again")
-    ask.add_argument("--seed", type=int, metavar="N", help="for repeatable answers")
-    ask.add_argument("--messages", metavar="FILE", help="JSON: earlier turns, as ask_gemini takes them")
-    ask.add_argument("--functions", metavar="FILE", help="JSON: functions, as ask_gemini takes them")
-    _add_json(ask)
-
-
-def _add_search(commands: Subparsers) -> None:
+    _complete(ask, "ask_gemini", operand="prompt")
     search = add_command(
         commands,
         "search",
@@ -90,26 +48,8 @@ def _add_search(commands: Subparsers) -> None:
         partial=True,
         words="query",
     )
-    search.set_defaults(person=_tool, tool="search_web")
     search.add_argument("query", nargs="*", metavar="QUERY", help="the question; - is where stdin goes")
-    _add_model(search)
-    _add_no_stdin(search)
-    search.add_argument("--depth", choices=DEPTHS, help="how hard to search")
-    search.add_argument("--recency", choices=AGES, help="how old pages may be")
-    for name, what in (("include", "only this site"), ("exclude", "not this site")):
-        search.add_argument(
-            f"--{name}-domain",
-            dest=f"{name}_domains",
-            action="append",
-            metavar="DOMAIN",
-            help=f"{what}; may be given again",
-        )
-    search.add_argument("--language", metavar="LANGUAGE", help="of the pages, such as de")
-    search.add_argument("--max-sources", type=int, metavar="N", help="most to list. Default: 10")
-    _add_json(search)
-
-
-def _add_extract(commands: Subparsers) -> None:
+    _complete(search, "search_web", operand="query")
     extract = add_command(
         commands,
         "extract",
@@ -122,37 +62,29 @@ def _add_extract(commands: Subparsers) -> None:
         partial=True,
         words="files",
     )
-    extract.set_defaults(person=_tool, tool="extract_json")
     extract.add_argument(
         "files", nargs="*", metavar="FILE", help="material: files or URLs; without any, or with -, stdin"
     )
-    extract.add_argument(
-        "-s",
-        "--schema",
-        required=True,
-        metavar="FILE",
-        help="JSON Schema of the result: a file, - for stdin, the JSON itself, or pydantic's module:Class",
+    _complete(extract, "extract_json", operand="files", required=["schema"])
+    models = add_command(
+        commands,
+        "models",
+        "list the models and what each can do",
+        takes="[OPTIONS]",
+        examples=["runapi-mcp models", "runapi-mcp models --json"],
     )
-    extract.add_argument("--instructions", metavar="TEXT", help="what to look for, units, what to skip")
-    extract.add_argument("--many", action="store_true", help="extract a list of items of the schema")
-    extract.add_argument(
-        "--max-repairs", type=int, metavar="N", help="tries after a wrong answer. Default: 1"
-    )
-    _add_model(extract)
-    _add_no_stdin(extract)
-    _add_json(extract)
+    models.set_defaults(person=_tool, tool="list_models")
+    _add_json(models)
 
 
-def _add_model(parser: Parser) -> None:
-    parser.add_argument(
-        "-m", "--model", dest="which_model", metavar="ID", help="runapi-mcp models shows them"
-    )
-
-
-def _add_no_stdin(parser: Parser) -> None:
+def _complete(parser: Parser, tool: str, *, operand: str, required: Sequence[str] = ()) -> None:
+    """Add a tool's flags to its command, and those of its own."""
+    parser.set_defaults(person=_tool, tool=tool)
+    add_arguments(parser, tool, operand=operand, required=required)
     parser.add_argument(
         "--no-stdin", action="store_true", help="leave a pipe on stdin alone, unless - is given"
     )
+    _add_json(parser)
 
 
 def _add_json(parser: Parser) -> None:
@@ -160,24 +92,39 @@ def _add_json(parser: Parser) -> None:
 
 
 def _tool(given: argparse.Namespace, around: Surroundings) -> int:
+    from importlib import import_module
+
+    from runapi_mcp.boot.prologue import quick_imports
+
+    # A person waits for the first word: without the collector and httpx's own command line it comes sooner.
+    with quick_imports():
+        import_module("runapi_mcp.cli.view")
+    return answer(question_of(given, around), around, as_json=given.json)
+
+
+def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
+    """Ask a question, print what comes of it, and return the exit code that stands for that."""
     import anyio
 
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
     from runapi_mcp.cli.screen import screen_for
-    from runapi_mcp.cli.view import EXIT_CODES, as_json, printed
+    from runapi_mcp.cli.view import EXIT_CODES, printed, structure
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
-    question = question_of(given, around)
     settings = around.settings()
     logs.configure(settings, around.err)
-    screen = screen_for(around.out, around.err, around.env, quiet=given.json)
+    screen = screen_for(around.out, around.err, around.env, quiet=as_json)
     keyring = own_key(settings, around.env, PERSON_SECONDS)
-    outcome = anyio.run(perform, question, settings, screen.show, keyring)
-    if given.json:
-        around.say_json(json.dumps(as_json(outcome), ensure_ascii=False, indent=2))
-        return EXIT_CODES[outcome.ending]
-    return printed(outcome, screen, around)
+    outcome = anyio.run(perform, question, settings, screen.show, keyring, around.env)
+    if as_json:
+        around.say_json(json.dumps(structure(outcome), ensure_ascii=False, indent=2))
+        code = EXIT_CODES[outcome.ending]
+    else:
+        code = printed(outcome, screen, around)
+    if outcome.rest:
+        around.note(f"The rest: runapi-mcp resume {outcome.rest}")
+    return code
 
 
 def question_of(given: argparse.Namespace, around: Surroundings) -> "Question":

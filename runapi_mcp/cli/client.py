@@ -1,7 +1,7 @@
 """One call of a tool in this process, watched as it grows; Ctrl-C keeps what there is."""
 
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +15,12 @@ from runapi_mcp.errors import InputError, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.store import Followable, shared_store
 from runapi_mcp.generations.values import View
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
-from runapi_mcp.tools import TOOLS, Reply, taught
+from runapi_mcp.tools import TOOLS, Reply, teach
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import JsonObject
 
@@ -34,7 +34,13 @@ _LONGEST: Final = 3600.0
 
 @dataclass(frozen=True)
 class Question:
-    """What the person at the keyboard wants: a tool, its arguments, and the files they named themselves."""
+    """What the person at the keyboard wants.
+
+    Attributes:
+        tool: The tool.
+        arguments: Its arguments.
+        files: The files that they named themselves.
+    """
 
     tool: str
     arguments: JsonObject
@@ -50,12 +56,19 @@ class Outcome:
         reply: What the tool made of it.
         ending: How it ended; `refused` means that nothing was sent.
         view: The generation as it ended, if one was begun.
+        rest: The handle by which it can be gone on with, if it was cut or stopped and is kept.
     """
 
     question: Question
     reply: Reply
     ending: Ending
     view: View | None = None
+    rest: str = ""
+
+    @property
+    def tool(self) -> str:
+        """The tool whose answer it is, also where that went on from an earlier one."""
+        return self.view.job.tool if self.view is not None else self.question.tool
 
 
 @dataclass
@@ -73,7 +86,11 @@ class _Watched:
 
 
 async def perform(
-    question: Question, settings: Settings, show: Show, own_key: OwnKey | None = None
+    question: Question,
+    settings: Settings,
+    show: Show,
+    own_key: OwnKey | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Carry a question out and return what came of it, however it ended.
 
@@ -82,10 +99,18 @@ async def perform(
         settings: What can be set.
         show: Shows what goes on until it is cancelled.
         own_key: Finds the key, if a keyring has it.
+        env: The environment, which says where this user's state is kept.
     """
     watched = _Watched()
-    upstream = Upstream(settings)
-    generations = Generations(upstream, settings, on_begin=watched.begun)
+    shared = shared_store(settings, anyio.current_time, env)
+    upstream = Upstream(settings, pacing=shared.pacing if shared else None)
+    generations = Generations(
+        upstream,
+        settings,
+        store=shared,
+        budget=shared.budget if shared else None,
+        on_begin=watched.begun,
+    )
     run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)
     interrupts = _Interrupts()
     reply = Reply("Interrupted before anything came.", is_error=True)
@@ -93,12 +118,16 @@ async def perform(
         async with generations.open(), interrupts.minded(watched), _shown(watched, show):
             try:
                 reply = await _reply(question, run)
+                await run.note_delivery(to_the_end=True)
             except RunapiError as error:
                 # Caught in here: what leaves a task group is a group of errors.
                 reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
-    return Outcome(question, reply, "interrupted" if interrupts.count else _ending(reply), watched.view)
+    ending, view = "interrupted" if interrupts.count else _ending(reply), watched.view
+    kept = shared is not None and shared.up and view is not None and view.answer.text
+    rest = view.handle if kept and view is not None and ending in ("partial", "interrupted") else ""
+    return Outcome(question, reply, ending, view, rest)
 
 
 async def _reply(question: Question, run: Run) -> Reply:
@@ -108,7 +137,7 @@ async def _reply(question: Question, run: Run) -> Reply:
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
-        raise taught(error, tool.args) from None
+        raise teach(error, tool.args) from None
     return await tool.perform(args, run)
 
 

@@ -6,9 +6,12 @@ The environment and the streams come from the command line; what a command needs
 from runapi_mcp.cli.ask import add_tools
 from runapi_mcp.cli.completion import add_completion
 from runapi_mcp.cli.doctor import add_doctor
+from runapi_mcp.cli.history import add_history
 from runapi_mcp.cli.install import add_install
 from runapi_mcp.cli.key import add_key
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
+from runapi_mcp.cli.resume import add_resume
+from runapi_mcp.cli.token import add_token_command
 from runapi_mcp.cli.try_out import add_trying
 
 __all__ = ["Parser", "Subparsers", "Surroundings", "add_commands"]
@@ -22,8 +25,11 @@ def add_commands(commands: Subparsers, whole: Parser) -> None:
         whole: The parser that they are commands of.
     """
     add_tools(commands)
+    add_resume(commands)
+    add_history(commands)
     add_install(commands)
     add_key(commands)
+    add_token_command(commands)
     add_doctor(commands)
     add_trying(commands)
     add_completion(commands, whole)

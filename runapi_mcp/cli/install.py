@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,8 @@ def add_install(commands: Subparsers) -> None:
         help="Claude Code: have the tools looked up when they are needed",
     )
     _add_key_flags(install)
+    install.add_argument("--url", metavar="URL", help="a server that runs already, on the network")
+    install.add_argument("--token-env", metavar="NAME", help="with --url: variable that holds its token")
     setup = add_command(
         commands,
         "setup",
@@ -103,8 +106,14 @@ def _install(given: argparse.Namespace, around: Surroundings) -> int:
         given.host = _which_claude(around)
     host = hosts.host_named(given.host)
     wish = _wish(given, around)
-    if _is_undecided(host, wish, around):
+    if given.token_env and not given.url:
+        given.parser.error("--token-env goes with --url.")
+    if given.url:
+        wish = _with_url(wish, given, around)
+    elif _is_undecided(host, wish, around):
         wish = _with_key(wish, around)
+    if host.menu and _asks_for_folders(wish, around):
+        wish = _with_folders(wish, around)
     _install_into(host, machine, wish, around)
     return 0
 
@@ -115,8 +124,27 @@ def _install_into(host: "Host", machine: "Machine", wish: "Wish", around: Surrou
     if wish.from_keyring and not wish.only_print:
         _check_keyring(around)
     hosts.install(host, machine, wish, around.say)
-    if not host.inherits and (lost := _not_handed_on(around)):
+    if not wish.only_print and not wish.url:
+        around.say(_kept(around))
+    if not wish.url and not host.inherits and (lost := _not_handed_on(around)):
         around.note(_lost(host, lost))
+
+
+def _kept(around: Surroundings) -> str:
+    """Return what a server will write on this machine, where, and how that is emptied or turned off."""
+    from runapi_mcp.errors import RunapiError
+    from runapi_mcp.generations.store import store_folder
+
+    try:
+        folder = store_folder(around.settings(), around.env)
+    except RunapiError:
+        folder = None
+    if not isinstance(folder, Path):
+        return "Questions and answers are kept in memory alone."
+    return (
+        f"Questions and answers are kept for a day in {folder}, for this user alone (files stay where they "
+        "are). runapi-mcp history --clear empties it; RUNAPI_MCP_STORE=memory turns it off."
+    )
 
 
 def _can_ask(around: Surroundings) -> bool:
@@ -166,6 +194,34 @@ def _with_key(wish: "Wish", around: Surroundings) -> "Wish":
     return replace(wish, from_keyring=True, launch=launch_of(around, extra="keyring"))
 
 
+def _with_url(wish: "Wish", given: argparse.Namespace, around: Surroundings) -> "Wish":
+    """Return a wish for a server that runs already, which has its own key and settings."""
+    from runapi_mcp.hosts import read_url, sends_in_the_open
+
+    if around.flags or wish.from_keyring or wish.key_variable or wish.without_key:
+        given.parser.error("--url names a server that has its own key and settings: leave the others out.")
+    variable = given.token_env or ""
+    if variable and not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):
+        given.parser.error(f"{variable[:20]!r} is no name of a variable; --token-env takes one.")
+    url = read_url(given.url)
+    if variable and sends_in_the_open(url):
+        around.note("Over http:// the token can be read on the way; use https:// outside your own network.")
+    return replace(wish, url=url, token_variable=variable, store_token=given.store_key, stored=None)
+
+
+def _asks_for_folders(wish: "Wish", around: Surroundings) -> bool:
+    """Whether it is open which folders may be read, where a host does not start servers in one of use."""
+    decided = wish.only_print or wish.project or wish.url or "--allow-dir" in around.flags
+    return not decided and _can_ask(around)
+
+
+def _with_folders(wish: "Wish", around: Surroundings) -> "Wish":
+    folders = _ask("Folders whose files may be sent to a model, separated by commas? [none] ", around)
+    if not folders:
+        return wish
+    return replace(wish, launch=replace(wish.launch, args=(*wish.launch.args, "--allow-dir", folders)))
+
+
 def _seems_used(config: Path, machine: "Machine") -> bool:
     """Whether a host with this config seems to be on the machine: the config is there, or a folder for it."""
     return config.exists() or (config.parent != Path(machine.home) and config.parent.is_dir())
@@ -190,11 +246,7 @@ def _setup(_given: argparse.Namespace, around: Surroundings) -> int:
     chosen = [hosts.host_named(name) for name in said.replace(",", " ").split()] or [
         row.host for row in found
     ]
-    folders = _ask("Folders whose files may be sent to a model, separated by commas? [none] ", around)
-    wish = _with_key(hosts.Wish(launch_of(around)), around)
-    if folders:
-        allowed = ("--allow-dir", folders)
-        wish = replace(wish, launch=replace(wish.launch, args=(*wish.launch.args, *allowed)))
+    wish = _with_folders(_with_key(hosts.Wish(launch_of(around)), around), around)
     for host in chosen:
         around.say(f"\n── {host.title}")
         try:
@@ -324,7 +376,7 @@ def _key_to_store(given: argparse.Namespace, around: Surroundings) -> "SecretStr
 
     from runapi_mcp.hosts import PLACEHOLDER
 
-    if not getattr(given, "store_key", False):
+    if not getattr(given, "store_key", False) or getattr(given, "url", None):
         return None
     return SecretStr(PLACEHOLDER) if given.print else around.settings().need_key()
 

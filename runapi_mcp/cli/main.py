@@ -118,11 +118,12 @@ def _parser(words: Sequence[str]) -> "Parser":
     return parser
 
 
-def _settings(given: "argparse.Namespace") -> "Settings":
-    """Return the settings: flags first, then the environment."""
+def _settings(given: "argparse.Namespace", **defaults: str) -> "Settings":
+    """Return the settings: flags first, then the environment, then `defaults` by their variables' names."""
     from runapi_mcp.settings import from_env
 
-    return _with_folders(from_env({**os.environ, **_flags(given)}))
+    env = {name: value for name, value in os.environ.items() if value.strip()}
+    return _with_folders(from_env({**defaults, **env, **_flags(given)}))
 
 
 def _with_folders(settings: "Settings") -> "Settings":
@@ -200,7 +201,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ))
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
     return 0
 
 
@@ -227,7 +228,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     from runapi_mcp.key import own_key
     from runapi_mcp.transports.http.serve import serve_http
 
-    settings = _settings(given)
+    settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
 
@@ -240,6 +241,5 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     return 0
 
 
-def _announce_http(base_url: str) -> None:
-    where = f"{base_url}/mcp (older clients: {base_url}/sse)"
-    print(f"runapi-mcp listens at {where}", file=sys.stderr, flush=True)
+def _announce_http(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

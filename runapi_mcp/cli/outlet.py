@@ -3,9 +3,10 @@
 import errno
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
 from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
+from runapi_mcp.unseen import remove_unseen
 
 _CLOSED: Final = OSError(errno.EBADF, "it is closed")
 _SPELLED: Final = {
@@ -101,6 +102,14 @@ class Outlet:
             self._instead.write(f"runapi-mcp: stdout could not be written ({why}); this was meant for it:\n")
 
 
+def printable(text: str) -> str:
+    """Return a text as a terminal may be given it: what acts unseen is taken out, and a line end ends a line.
+
+    A carriage return alone would have the rest of the line written over what stands there.
+    """
+    return remove_unseen(text).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def plain(text: str, encoding: str) -> str:
     """Return a text in an encoding's characters; others are spelled, lose their accents, or become `?`."""
     if _has(encoding, text):
@@ -125,9 +134,6 @@ def _has(encoding: str, text: str) -> bool:
         return False
     return True
 
-
-if TYPE_CHECKING:
-    from runapi_mcp.generations.values import View
 
 _ADVICE: Final[Mapping[str, str]] = {
     "key_missing": "Get one at https://runapi.ai, then: export RUNAPI_TOKEN=… "
@@ -159,21 +165,3 @@ def told(error: RunapiError) -> str:
     request_id = error.request_id if isinstance(error, UpstreamError) else None
     parts = [error.what, advice, f"(request id {request_id})" if request_id else ""]
     return " ".join(part for part in parts if part)
-
-
-def partial(view: "View") -> str:
-    """Return why an answer is not all there is, as a person is told of it; empty if it is."""
-    finish = view.answer.finish
-    match view.status:
-        case "complete" | "running":
-            return ""
-        case "cancelled":
-            return "Partial: it was interrupted."
-        case _ if view.error is not None:
-            return f"Partial: {told(view.error)}"
-        case _ if finish is not None and finish.reason == "length":
-            return "Partial: the output limit was reached (--max-output-tokens, or the model's own)."
-        case _ if finish is not None and finish.reason == "filtered":
-            return "Partial: a safety rule stopped the answer."
-        case _:
-            return "Partial: the model stopped with an error. Ask again."

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeAlias, TypeVar
 
+from runapi_mcp.cli.outlet import printable
 from runapi_mcp.settings import Option, Settings, options
+from runapi_mcp.unseen import escape_unseen
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,19 @@ class Surroundings:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, line: str) -> None:
-        """Write a line to `out`."""
-        self.out.write(f"{line}\n")
+        """Write a line to `out`; what others wrote in it cannot command the terminal."""
+        self.out.write(f"{printable(line)}\n")
 
     def say_json(self, text: str) -> None:
-        """Write a JSON text to `out`; what its encoding lacks is escaped, so that programs read the same."""
-        self.say(escaped(text, self.out.encoding or "utf-8"))
+        """Write a JSON text to `out`; what is not seen or what its encoding lacks is escaped in it.
+
+        So programs read the same.
+        """
+        self.say(escaped(escape_unseen(text), self.out.encoding or "utf-8"))
 
     def note(self, line: str) -> None:
-        """Write a line to `err`."""
-        self.err.write(f"{line}\n")
+        """Write a line to `err`; what others wrote in it cannot command the terminal."""
+        self.err.write(f"{printable(line)}\n")
 
 
 def escaped(text: str, encoding: str) -> str:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO, TypeAlias
 
 import anyio
 
+from runapi_mcp.cli.outlet import printable
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
+from runapi_mcp.unseen import remove_unseen
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -130,7 +132,7 @@ class Pipe:
         if text.startswith(self._said):
             more, self._said = text[len(self._said) :], text
             if more:
-                self._out.write(printable(more) if self._out.isatty() else more)
+                self._out.write(printable(more) if self._out.isatty() else remove_unseen(more))
 
     def finish(self, growing: Growing | None) -> None:
         """Write the rest, and end the line."""
@@ -290,13 +292,3 @@ def tail(text: str, lines: int) -> str:
     before = text[: len(text) - len(kept)]
     inside = sum(line.lstrip().startswith("```") for line in before.splitlines()) % 2
     return f"```\n{kept}" if inside else kept
-
-
-def printable(text: str) -> str:
-    """Return a text without what would command a terminal: the text is the upstream's, and untrusted."""
-    return "".join("�" if _commands(c) else c for c in text)
-
-
-def _commands(char: str) -> bool:
-    """Whether a character is a control character, or half of one that no terminal can show."""
-    return (char < " " and char not in "\n\t") or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff"

@@ -5,6 +5,7 @@ import codecs
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ SOON: Final = 1.0
 PATIENCE: Final = 5.0
 """Seconds; agents leave the pipe open that they start commands with, and never write to it."""
 _MOST_LOOKED_AT: Final = 4_096
+_STEP: Final = 0.25
+"""Seconds; the longest that Ctrl-C may go unseen."""
 
 Note = Callable[[str], None]
 
@@ -93,7 +96,7 @@ class Stdin:
         read, told = bytearray(), self._stream.isatty()
         while True:
             try:
-                piece = pieces.get(timeout=self._pause(told=told, begun=bool(read), patience=patience))
+                piece = _next(pieces, self._pause(told=told, begun=bool(read), patience=patience))
             except Empty:
                 if told:
                     self._note("Nobody wrote to stdin: going on without it.")
@@ -221,6 +224,25 @@ def _arriving(descriptor: int) -> "SimpleQueue[bytes]":
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
     return pieces
+
+
+def _next(pieces: "SimpleQueue[bytes]", seconds: float | None) -> bytes:
+    """Return the next piece, waiting for it in steps.
+
+    Ctrl-C that comes after Python last looked for signals and before the system's wait begins would
+    else be seen only when that wait ends: perhaps never.
+
+    Raises:
+        Empty: None came in so many seconds.
+    """
+    ends = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = _STEP if ends is None else min(_STEP, ends - time.monotonic())
+        try:
+            return pieces.get(timeout=max(left, 0))
+        except Empty:
+            if ends is not None and time.monotonic() >= ends:
+                raise
 
 
 def _waits(patience: float | None) -> str:

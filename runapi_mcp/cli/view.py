@@ -1,27 +1,30 @@
 """An outcome as it is printed, while it grows and at its end: for a person, for a pipe, for a program."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any, Final, Literal
 
+from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.cli.client import Ending, Outcome
-from runapi_mcp.cli.outlet import partial, told
+from runapi_mcp.cli.outlet import told
 from runapi_mcp.cli.parser import Surroundings
-from runapi_mcp.cli.screen import Growing, Screen, printable
+from runapi_mcp.cli.screen import Growing, Screen
+from runapi_mcp.generations.values import View
 from runapi_mcp.tools import asked_for
+from runapi_mcp.tools.models import describe, passed_through, which_for_what
+from runapi_mcp.tools.reply import Phrasebook, why_partial
 from runapi_mcp.wire.types import JsonObject
 
-_ABILITIES: Final = {
-    "search": "search",
-    "structured_output": "JSON",
-    "function_calling": "functions",
-    "files": "files",
-}
 _COLUMNS: Final = 79
-_MOST_OTHERS: Final = 20
-_REDIRECT: Final = " (a Google redirect link; it expires)"
+
+
+def _explain(view: View) -> str:
+    return told(view.error) if view.error is not None else ""
+
+
+FOR_PEOPLE: Final = Phrasebook(_explain, "it was interrupted.", "--max-output-tokens")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Sheet:
 def sheet_of(outcome: Outcome) -> Sheet:
     """Return what there is to print of an outcome that is no error."""
     structured = outcome.reply.structured or {}
-    match outcome.question.tool:
+    match outcome.tool:
         case "ask_gemini" if outcome.view is not None:
             answer, asked = outcome.view.answer, outcome.view.job.call
             thoughts = answer.thoughts.strip() if asked.include_thoughts else ""
@@ -70,56 +73,26 @@ def sheet_of(outcome: Outcome) -> Sheet:
 def _sources(structured: JsonObject) -> str:
     """Return the sources of a search, a line each."""
     listed: Any = structured.get("sources", [])
-    return "\n".join(
-        f"[{source['number']}] {source['title']} - {source['url']}{_REDIRECT if source['redirect'] else ''}"
-        for source in listed
-    )
+    return source_lines(listed, markdown=False)
 
 
 def _table(structured: JsonObject) -> str:
-    """Return the models in 80 columns: a line each, what is said of it below, and what names stand for."""
+    """Return the models in 80 columns: a line each, what is said of it below, and which are for what."""
     models: Any = structured.get("models", [])
-    names: Any = structured.get("names", {})
-    others: Any = structured.get("others", [])
     width = max((len(model["id"]) for model in models), default=0)
     lines = [line for model in models for line in _rows(model, width)]
-    default, search = structured.get("default"), structured.get("search_default")
-    below = [f"Default: {default}; for search: {search}."]
-    if names:
-        below.append(f"Names: {', '.join(f'{name} is {model}' for name, model in names.items())}.")
-    if others:
-        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
-        passed = ", ".join(map(str, others[:_MOST_OTHERS]))
-        below.append(f"Passed through, abilities not known: {passed}{more}.")
-    return "\n".join(
-        [*lines, "", *(line for text in below for line in wrap(text, _COLUMNS, break_on_hyphens=False))]
-    )
+    below = [which_for_what(structured, "search"), *passed_through(structured)]
+    wrapped = (line for text in below for line in wrap(text, _COLUMNS, break_on_hyphens=False))
+    return "\n".join([*lines, "", *wrapped])
 
 
-def _rows(model: Mapping[str, Any], width: int) -> Iterator[str]:
+def _rows(model: JsonObject, width: int) -> Iterator[str]:
     """Yield a model's line and what is said of it."""
-    stands = f"Stands for {model['stands_for']}." if "stands_for" in model else ""
-    if not model["known"]:
-        yield f"{model['id']:{width}}  what it can do is not known"[:_COLUMNS]
-        said = [stands]
-    else:
-        yield f"{model['id']:{width}}  {model['good_for']}"[:_COLUMNS]
-        able = [short for name, short in _ABILITIES.items() if model[name]]
-        said = [
-            f"{', '.join(['text', 'images', *able])};",
-            f"{_short(model['input_tokens'])} tokens in, {_short(model['output_tokens'])} out.",
-            f"Takes effort: {'/'.join(model['reasoning_effort'])}." if model["reasoning_effort"] else "",
-            f"Ends {model['ends']}; successor {model['successor']}." if "ends" in model else "",
-            stands,
-            model.get("note", ""),
-        ]
-    text = " ".join(part for part in said if part)
-    yield from wrap(text, _COLUMNS, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
-
-
-def _short(tokens: int) -> str:
-    """Return a number of tokens as people say it."""
-    return f"{tokens / 1024 / 1024:.0f}M" if tokens >= 1024 * 1024 else f"{tokens / 1024:.0f}k"
+    able, remarks = describe(model)
+    first, *more = wrap(able, _COLUMNS - width - 2)
+    yield f"{model['id']:{width}}  {first}"
+    yield from (f"{'':{width}}  {line}" for line in more)
+    yield from wrap(remarks, _COLUMNS, initial_indent="    ", subsequent_indent="    ")
 
 
 EXIT_CODES: Final[dict[Ending, int]] = {
@@ -142,7 +115,7 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     """
     if outcome.reply.is_error:
         screen.finish(None)
-        around.note(f"runapi-mcp: {printable(_failure(outcome))}")
+        around.note(f"runapi-mcp: {_failure(outcome)}")
         return EXIT_CODES[outcome.ending]
     sheet = sheet_of(outcome)
     if sheet.kind == "json" and not around.out.isatty():
@@ -150,18 +123,18 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     else:
         screen.finish(Growing(sheet.text, sheet.thoughts, sheet.below, sheet.kind))
     for note in _notes(outcome):
-        around.note(printable(note))
+        around.note(note)
     if around.out.isatty() and (receipt := _receipt_line(outcome)):
         around.note(receipt)
     return EXIT_CODES[outcome.ending]
 
 
-def as_json(outcome: Outcome) -> JsonObject:
+def structure(outcome: Outcome) -> JsonObject:
     """Return an outcome for programs: text, structure and receipt, whatever there is of each."""
     reply, sheet = outcome.reply, sheet_of(outcome)
     structured = {k: v for k, v in (reply.structured or {}).items() if k not in _OF_A_HANDLE}
     facts: JsonObject = {
-        "tool": outcome.question.tool,
+        "tool": outcome.tool,
         "ending": outcome.ending,
         "text": _failure(outcome) if reply.is_error else sheet.text,
         "thoughts": sheet.thoughts or None,
@@ -186,8 +159,8 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     yield from outcome.reply.notes
     if outcome.reply.error is not None:
         yield f"This is the built-in table, not RunAPI's live list: {told(outcome.reply.error)}"
-    if outcome.view is not None and (why := partial(outcome.view)):
-        yield why
+    if outcome.view is not None and (why := why_partial(outcome.view, FOR_PEOPLE)):
+        yield f"Partial: {why}"
 
 
 def _code(outcome: Outcome) -> str:

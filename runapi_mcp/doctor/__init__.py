@@ -24,6 +24,7 @@ from runapi_mcp.doctor.local import (
     check_launcher,
     check_proxy,
     check_python,
+    check_store,
     check_versions,
     key_from_keyring,
     line,
@@ -79,6 +80,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         if isinstance(in_keyring, SecretStr):
             settings = replace(settings, key=in_keyring)
         yield check_proxy(patient.machine.env, settings.base_url)
+        yield check_store(settings, patient.machine.env)
         async for finding in _outwards(patient, settings):
             yield finding
     held = []

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from runapi_mcp.errors import KeyMissing
+from runapi_mcp.generations.store import store_folder
+from runapi_mcp.generations.store.place import Unusable, check_folder
 from runapi_mcp.hosts import Launch, Machine
 from runapi_mcp.key import SERVER_SECONDS, Keychain
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
@@ -243,6 +245,25 @@ def check_proxy(env: Mapping[str, str], base_url: str) -> Finding:
     if urlsplit(base_url).hostname in LOOPBACK:
         return ok("proxy", f"{shown}; not used, RunAPI is on this machine")
     return ok("proxy", shown)
+
+
+def check_store(settings: Settings, env: Mapping[str, str]) -> Finding:
+    """Where answers outlive a server that is started from here, and that it can be written there."""
+    folder = store_folder(settings, env)
+    if folder is None:
+        named = settings.store.get_secret_value() if settings.store else ""
+        where = (
+            "in memory alone, as RUNAPI_MCP_STORE says" if named == "memory" else "in the Redis of a fleet"
+        )
+        return ok("store", f"answers are kept {where}")
+    try:
+        if isinstance(folder, Unusable):
+            raise folder
+        check_folder(folder)
+    except Unusable as why:
+        mend = "Name another folder in RUNAPI_MCP_STORE, or set it to memory."
+        return Finding("store", "warn", f"Handles end with the server: {why}.", "yours", mend)
+    return ok("store", f"questions and answers of a day are kept in {folder}; history --clear removes them")
 
 
 def _without_password(url: str) -> str:

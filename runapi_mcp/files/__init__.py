@@ -1,4 +1,4 @@
 """Files that a call names, as parts of a turn.
 
-`attaching` makes the parts, `paths` knows which local files may be read, `kinds` what kind a file is.
+`attach` makes the parts, `paths` knows which local files may be read, `kinds` what kind a file is.
 """

@@ -1,9 +1,10 @@
 """Files that a caller names → parts of a turn. Local ones are read here, URLs only passed on."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,7 +27,7 @@ from runapi_mcp.files.kinds import (
 )
 from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.settings import MIB, Settings
-from runapi_mcp.wire.types import Inline, Linked, Part, Text
+from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
 
 _TYPED: Final = re.compile(r"(.+);type=([A-Za-z]+/[A-Za-z0-9.+-]{1,100})\s*", re.DOTALL)
 """curl's way to say what a file is, for an address that does not."""
@@ -98,6 +99,7 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
         try:
             link = _link(file) if isinstance(file, str) else file
             part, notice = _part(link, settings, allowed)
+            part = _with_origin(part, link, allowed)
         except InputError as error:
             problems.append(f"files[{position}]: {error}")
             continue
@@ -111,6 +113,91 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
     if problems:
         raise InputError("\n".join(problems), advice="")
     return Attached(tuple(parts), any(is_binary(part) for part in parts), tuple(notices))
+
+
+def _with_origin(part: Part, link: ResourceLink, allowed: Reach) -> Part:
+    """Return a part that says where its content came from; nobody but a local user has it read again."""
+    if isinstance(part, Linked | FunctionCall | Returned):
+        return part
+    uri, name, scheme = "", link.name or "", _scheme(link.uri)
+    if allowed.local and scheme in ("", "file"):
+        path = allowed.find(link.uri).absolute()  # it may be read again from another folder
+        uri, name = str(path), link.name or (path.name if path.is_file() else link.uri.strip())
+    elif allowed.local and scheme == "git":
+        uri = link.uri
+    return replace(part, file=_file_ref(part, uri, name, link.mimeType or ""))
+
+
+def _file_ref(part: Text | Inline, uri: str, name: str, mime_type: str) -> FileRef:
+    content = (part.text if isinstance(part, Text) else part.base64).encode("utf-8", "surrogatepass")
+    return FileRef(uri, name, mime_type, len(content), hashlib.sha256(content).hexdigest())
+
+
+async def reattach(
+    turns: Sequence[Turn], given: Sequence[Part], settings: Settings
+) -> tuple[tuple[Turn, ...], tuple[Part, ...], tuple[str, ...]]:
+    """Return earlier turns with the contents of their files, which are read again where they are.
+
+    `given` are files that came anew: one that is the same as a missing one takes its place. What is left of
+    them comes back too, and what must be said.
+
+    Raises:
+        InputError: A file cannot be had again; what is to be given anew.
+    """
+    if not any(lacks_content(part) for turn in turns for part in turn.parts):
+        return tuple(turns), tuple(given), ()
+    return await anyio.to_thread.run_sync(
+        _reattach, turns, given, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+    )
+
+
+def lacks_content(part: Part) -> bool:
+    """Whether a part stands for a file whose content was not kept."""
+    if isinstance(part, Inline):
+        return not part.base64
+    return isinstance(part, Text) and part.file is not None and not part.text
+
+
+def _reattach(
+    turns: Sequence[Turn], given: Sequence[Part], settings: Settings
+) -> tuple[tuple[Turn, ...], tuple[Part, ...], tuple[str, ...]]:
+    allowed = reach(settings.allow_dirs, working_dir=settings.working_dir_files)
+    anew = {p.file.sha256: p for p in given if isinstance(p, Text | Inline) and p.file is not None}
+    used: set[str] = set()
+    missing: list[str] = []
+    changed: list[str] = []
+
+    def whole(part: Part) -> Part:
+        if not isinstance(part, Text | Inline) or not lacks_content(part):
+            return part
+        file = part.file or FileRef("", "", "", 0, "")
+        shown = one_line(file.name or file.uri or "a file that came as bytes", 120)
+        if same := anew.get(file.sha256):
+            used.add(file.sha256)
+            return same
+        if not file.uri:
+            missing.append(f"{shown} came as bytes, more than are kept.")
+            return part
+        link = ResourceLink(uri=file.uri, mimeType=file.mime_type or None, name=file.name or None)
+        try:
+            found, _ = _part(link, settings, allowed)
+        except InputError as error:
+            missing.append(f"{shown} cannot be read again: {error.what}")
+            return part
+        assert isinstance(found, Text | Inline), "it was read here before"
+        now = _file_ref(found, file.uri, file.name, file.mime_type)
+        if now.sha256 != file.sha256:
+            changed.append(shown)
+        return replace(found, file=now)
+
+    restored = tuple(replace(turn, parts=tuple(whole(part) for part in turn.parts)) for turn in turns)
+    if missing:
+        raise InputError(
+            "\n".join(missing), advice="Give it again in files, as it was, or ask anew with all context."
+        )
+    rest = tuple(p for p in given if not (isinstance(p, Text | Inline) and p.file and p.file.sha256 in used))
+    notices = (f"Changed since it was sent, and sent as it is now: {', '.join(changed)}.",) if changed else ()
+    return restored, rest, notices
 
 
 def _link(file: str) -> ResourceLink:

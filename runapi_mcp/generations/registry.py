@@ -21,18 +21,20 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
-from runapi_mcp.generations.budget import (
+from runapi_mcp.generations.admission import (
     Ledger,
     LocalTokenBudget,
     MemoryBudget,
+    Queue,
     Spent,
     TokenBudget,
     check_budget,
 )
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.policy import PLAIN, Course, Plain
-from runapi_mcp.generations.queue import Queue
-from runapi_mcp.generations.store import Followable, MemoryStore, Store
+from runapi_mcp.generations.policy import PLAIN, Plain, Policy
+from runapi_mcp.generations.store.memory import MemoryStore
+from runapi_mcp.generations.store.protocol import Followable, Store
+from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -40,7 +42,6 @@ from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
-    "Course",
     "Evidence",
     "Followable",
     "Generation",
@@ -50,6 +51,7 @@ __all__ = [
     "MemoryBudget",
     "MemoryStore",
     "Plain",
+    "Policy",
     "Receipt",
     "Spent",
     "Status",
@@ -62,6 +64,7 @@ __all__ = [
 _LARGE: Final = 65_536
 """Bytes of a question that are too many to be read on the event loop."""
 _MOST_NAMED: Final = 5
+_STOPPED: Final = "This server was stopped."
 
 
 class Generations:
@@ -69,6 +72,7 @@ class Generations:
 
     Attributes:
         memory: The bytes that callers hold; whoever reads what callers send may count it there, too.
+        settled: Told each generation that has ended, and what it came to.
     """
 
     def __init__(
@@ -78,11 +82,13 @@ class Generations:
         *,
         store: Store | None = None,
         budget: TokenBudget | None = None,
+        days: DayBook | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.memory = MemoryBudget(settings.memory_bytes)
         self.memory.reclaim = self._make_room
+        self.settled: list[Callable[[Job, Receipt], None]] = []
         self._on_begin = on_begin
         self._upstream = upstream
         self._settings = settings
@@ -92,6 +98,7 @@ class Generations:
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
+        self._days = days or LocalDayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -99,13 +106,17 @@ class Generations:
     async def open(self) -> AsyncIterator["Generations"]:
         """Run generations for as long as the block lasts; then cancel what still runs."""
         async with self._store.opened(), anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._upstream.prices.keep)
             try:
                 yield self
             finally:
+                for generation in tuple(self._live):
+                    if generation.fold.characters:  # what there is stays readable, and can be resumed
+                        generation.interrupt(ServerLeft(_STOPPED))
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, course: Course = PLAIN, fresh: bool = False
+        self, job: Job, *, key: SecretStr, patience: float, policy: Policy = PLAIN, fresh: bool = False
     ) -> tuple[Followable, bool]:
         """Start a generation, which waits for its turn if too many run, or join one of the same job.
 
@@ -125,7 +136,7 @@ class Generations:
             return same, True
         await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = self._admit(job, course)
+            generation = self._admit(job, policy)
             kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
@@ -144,9 +155,22 @@ class Generations:
         """Return the generation behind a handle; see :meth:`Store.find`."""
         return await self._store.find(handle, owner)
 
+    async def store_away(self) -> float:
+        """Return for how many seconds the store has not answered; see :meth:`Store.away`."""
+        return await self._store.away()
+
+    @property
+    def store_up(self) -> bool:
+        """Whether the store answered last."""
+        return self._store.up
+
     def spent(self, owner: str) -> Spent:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
+
+    async def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, of one principal or all; see :class:`DayBook`."""
+        return await self._days.rows(days, owner)
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
@@ -159,7 +183,7 @@ class Generations:
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
-            generation.interrupt(ServerLeft("This server was stopped."))
+            generation.interrupt(ServerLeft(_STOPPED))
 
     async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
         deadline = self._settings.deadline
@@ -173,11 +197,15 @@ class Generations:
         self._make_room()
         receipt, owner = generation.receipt, generation.job.owner
         _log_end(generation, receipt)
+        for tell in self.settled:
+            tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
+            self._days.add(generation.job, receipt)
             self._budget.use(owner, all_tokens(receipt.tokens))
             assert self._tasks is not None, "only an open one runs any"
             self._tasks.start_soon(self._budget.share)
+            self._tasks.start_soon(self._days.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
@@ -210,7 +238,7 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    def _admit(self, job: Job, course: Course) -> Generation:
+    def _admit(self, job: Job, policy: Policy) -> Generation:
         """Return a generation that has room for its question.
 
         Raises:
@@ -220,10 +248,11 @@ class Generations:
             return Generation(
                 job,
                 self._clock,
-                course=course,
+                policy=policy,
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
+                price_of=self._upstream.prices.of,
             )
         except MemoryFull as full:
             handles = self._store.owed(job.owner)
@@ -255,12 +284,11 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     tokens = facts.pop("tokens") or {}
     logs.info(
         "generation",
-        generation=logs.shortened(generation.handle),
+        principal=logs.principal(generation.job.owner),
+        generation=logs.shorten(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
-        **{f"tokens_{name}": count for name, count in tokens.items()},
+        **logs.tokens(tokens),
     )
-    logs.content(
-        "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text
-    )
+    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.partial().text)

@@ -4,14 +4,31 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import Ability, is_version_of
-from runapi_mcp.wire.types import Answer, Call, DialectName, JsonObject, JsonValue, Part, Usage
+from runapi_mcp.wire.types import (
+    Answer,
+    Call,
+    DialectName,
+    Inline,
+    JsonObject,
+    JsonValue,
+    Part,
+    Text,
+    Usage,
+)
 
 Status: TypeAlias = Literal["running", "complete", "partial", "failed", "cancelled"]
 T = TypeVar("T")
+
+KEPT_CHARS: Final = 4_194_304
+"""Characters of a question that are kept once it is answered, files apart."""
+KEPT_BYTES: Final = 2_097_152
+"""Characters of files that came as bytes, as base64 or text, that are kept where generations are shared."""
+_KEPT_BYTES_HERE: Final = 65_536
+"""The same for the memory of a process."""
 Phase: TypeAlias = Literal["queued", "connecting", "waiting", "open", "thinking", "writing"]
 
 
@@ -63,12 +80,31 @@ class Job:
         return replace(self, arguments=self.arguments | spent, digest=_digest(self))
 
     def answered(self) -> "Job":
-        """Return the job without its question, which may be many times as large as the answer.
+        """Return the job with as much of its question as a conversation needs to go on from it.
 
         What a result is made of stays, and so does the digest: the same question can still be joined.
-        It cannot be asked again, so this is for what needs no resuming.
         """
-        return replace(self, call=replace(self.call, turns=(), system=None, schema=None))
+        job = self.without_files(_KEPT_BYTES_HERE)
+        turns = job.call.turns if job.size <= KEPT_CHARS else ()
+        system = job.call.system if turns else None
+        return replace(job, call=replace(job.call, turns=turns, system=system, schema=None))
+
+    def without_files(self, room: int = KEPT_BYTES) -> "Job":
+        """Return the job without the contents of files that can be read again where they are.
+
+        Of what came as bytes `room` characters stay, and what does not fit is left out too.
+        """
+        turns = []
+        for turn in self.call.turns:
+            parts: list[Part] = []
+            for part in turn.parts:
+                if isinstance(part, Inline) or (isinstance(part, Text) and part.file is not None):
+                    again = part.file is not None and bool(part.file.uri)
+                    room -= 0 if again else sum(map(len, _texts(part)))
+                    part = part.without_content() if again or room < 0 else part
+                parts.append(part)
+            turns.append(replace(turn, parts=tuple(parts)))
+        return replace(self, call=replace(self.call, turns=tuple(turns)))
 
     @property
     def size(self) -> int:
@@ -110,8 +146,14 @@ def _spend(argument: JsonValue) -> JsonValue:
 
 
 def _texts(part: Part) -> tuple[str, ...]:
-    """Return what a part is made of."""
-    return astuple(part)
+    """Return what a part is made of; where a file came from is no part of a question."""
+    match part:
+        case Text():
+            return (part.text,)
+        case Inline():
+            return (part.mime_type, part.base64)
+        case _:
+            return astuple(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +176,9 @@ class Receipt:
     requests: int
     rounds: int
     client_request_id: str | None
+    cost: float | None = None
+    """Of its tokens, where their price is known; without what a search may cost beside them."""
+    currency: str | None = None
     model_asked: str = ""
     model_served: str | None = None
 
@@ -152,7 +197,7 @@ class View:
         earlier: The texts of the rounds before the one that `answer` belongs to, oldest first.
         links: Where links of the answer lead, as far as they were resolved.
         hopeless: Why the last round was ended early, if it was.
-        verdict: What its tool made of the texts when they were written; see :meth:`Course.judged`.
+        verdict: What its tool made of the texts when they were written; see :meth:`Policy.judge`.
         note: What must be said wherever the handle is: who knows it, if not everybody does.
         made: What was made of this state already; see :meth:`once`.
     """

@@ -14,6 +14,7 @@ from runapi_mcp.hosts.find import (
 from runapi_mcp.hosts.formats import ConfigError
 from runapi_mcp.hosts.install import PLACEHOLDER, Wish, install, uninstall
 from runapi_mcp.hosts.machine import Launch, Machine, launcher, platform_of
+from runapi_mcp.hosts.remote import read_url, sends_in_the_open
 from runapi_mcp.hosts.rows import HOSTS, Host, Reference
 
 __all__ = [
@@ -39,5 +40,7 @@ __all__ = [
     "listed",
     "mentions_us",
     "platform_of",
+    "read_url",
+    "sends_in_the_open",
     "uninstall",
 ]

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from runapi_mcp.hosts.formats import ConfigError
 from runapi_mcp.hosts.machine import Flaw, Launch, names_a_variable, variable_flaws, word_flaws
+from runapi_mcp.hosts.remote import BEARER, HEADER, NAMES
 from runapi_mcp.settings import KEY_NAMES, MIB
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -95,13 +96,16 @@ def goose(wiring: Wiring) -> JsonObject:
 
 
 OWNED: Final = frozenset(
-    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys", "url"}
+    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys"}
+    | {"headers", "bearer_token_env_var", *NAMES}
 )
 """What an entry of ours decides; anything else in it is its owner's and is kept."""
 ENVS: Final = ("env", "envs", "environment")
 """Where entries set variables, by host."""
 FORWARDS: Final = ("env_vars", "env_keys")
 """Where entries name variables to hand on, by host."""
+NAMING: Final = (*FORWARDS, "bearer_token_env_var")
+"""What holds names of variables, which are no secrets."""
 
 
 def updated(old: JsonValue, new: JsonObject) -> JsonObject:
@@ -110,8 +114,8 @@ def updated(old: JsonValue, new: JsonObject) -> JsonObject:
         return new
     kept = {key: value for key, value in old.items() if key not in OWNED}
     merged = new | kept
-    ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE)
-    for name in ENVS:
+    ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE, HEADER)
+    for name in (*ENVS, "headers"):
         inherited = old.get(name)
         if isinstance(inherited, dict):
             others = {key: value for key, value in inherited.items() if key not in ours_to_set}
@@ -125,7 +129,15 @@ def stored_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozen
     """Return the keys that stand in an entry itself, not as references to a variable."""
     variables = [entry.get(name) for name in ENVS] if isinstance(entry, dict) else []
     values = [env.get(name) for env in variables if isinstance(env, dict) for name in KEY_NAMES]
+    headers = entry.get("headers") if isinstance(entry, dict) else None
+    if isinstance(headers, dict) and isinstance(said := headers.get(HEADER), str):
+        values.append(said.removeprefix(BEARER))
     return frozenset(v for v in values if isinstance(v, str) and v.strip() and not is_reference(v))
+
+
+def is_remote(entry: JsonValue) -> bool:
+    """Whether an entry names a server on the network."""
+    return isinstance(entry, dict) and any(isinstance(entry.get(name), str) for name in NAMES)
 
 
 def wiring_of(entry: JsonValue) -> Wiring | None:
@@ -164,6 +176,7 @@ def _text(value: JsonValue) -> str:
 
 
 _MOST: Final = 64 * MIB
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _SUFFIX: Final = ".before-runapi-mcp"
 _KEY_SUFFIX: Final = ".with-old-key"
 
@@ -204,12 +217,13 @@ class ConfigFile:
         """Where its state is kept from before the last change that took a stored key out of it."""
         return self.path.with_name(self.path.name + _KEY_SUFFIX)
 
-    def write(self, text: str, *, shared: bool = False) -> None:
+    def write(self, text: str, *, shared: bool = False, secret: bool = False) -> None:
         """Replace the file at one stroke; its permissions stay. A new one is its owner's alone.
 
         Args:
             text: What it is to hold.
             shared: Whether a new one is to be read by others too, as a file of a repository.
+            secret: Whether it holds a key, and so is its owner's alone even if it was not before.
 
         Raises:
             ConfigError: It changed since it was read, is read-only, or cannot be written.
@@ -222,7 +236,7 @@ class ConfigFile:
             if read(self.path).content != self.content:
                 raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self.path, text.encode(), like=self.path)
+            _replace(self.path, text.encode(), like=self.path, secret=secret)
             if shared and self.content is None:
                 self.path.chmod(0o644)
 
@@ -234,6 +248,18 @@ class ConfigFile:
         """
         with _told(to):
             _replace(to, self.content or b"", like=self.path)
+
+    def keep_to_owner(self) -> bool:
+        """Have others neither read nor write the file; whether they could before.
+
+        Raises:
+            ConfigError: Its permissions cannot be changed.
+        """
+        with _told(self.path):
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+            if mode & _OTHERS:
+                self.path.chmod(mode & ~_OTHERS)
+            return bool(mode & _OTHERS)
 
     def delete(self) -> None:
         """Remove the file."""
@@ -269,7 +295,7 @@ def read(path: Path) -> ConfigFile:
         return ConfigFile(real, real.read_bytes())
 
 
-def _replace(path: Path, content: bytes, *, like: Path) -> None:
+def _replace(path: Path, content: bytes, *, like: Path, secret: bool = False) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     fresh = Path(name)
     try:
@@ -279,19 +305,19 @@ def _replace(path: Path, content: bytes, *, like: Path) -> None:
             os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
             # mkstemp's 0600 stays where there is nothing to go by.
-            _dress(fresh, like.stat())
+            _dress(fresh, like.stat(), without=_OTHERS if secret else 0)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
 
 
-def _dress(file: Path, status: os.stat_result) -> None:
-    """Give a file the owner and permissions of another."""
+def _dress(file: Path, status: os.stat_result, *, without: int = 0) -> None:
+    """Give a file the owner and permissions of another, but for those `without`."""
     if hasattr(os, "chown"):
         with contextlib.suppress(PermissionError):
             os.chown(file, status.st_uid, status.st_gid)
-    file.chmod(stat.S_IMODE(status.st_mode))
+    file.chmod(stat.S_IMODE(status.st_mode) & ~without)
 
 
 @contextlib.contextmanager

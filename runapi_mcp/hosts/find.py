@@ -141,6 +141,8 @@ def _state(host: Host, path: Path) -> State:
     if not files.is_there(path):
         return "no config"
     try:
-        return "installed" if entries_naming_us(host, path) else "not installed"
+        entry = lookup(host.format.read(files.read(path).text), (*host.path, files.NAME))
+        there = files.is_remote(entry) or entries_naming_us(host, path)
+        return "installed" if there else "not installed"
     except ConfigError:
         return "unreadable"

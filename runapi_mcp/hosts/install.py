@@ -14,10 +14,10 @@ from runapi_mcp.hosts import entries as files
 from runapi_mcp.hosts.entries import (
     ALWAYS_LOAD,
     ENVS,
-    FORWARDS,
     KEY_VARIABLE,
     KEYRING_VARIABLE,
     NAME,
+    NAMING,
     ConfigFile,
     Wiring,
     stored_keys,
@@ -26,6 +26,7 @@ from runapi_mcp.hosts.entries import (
 from runapi_mcp.hosts.find import config_path, has_mark, of_file, project_path
 from runapi_mcp.hosts.formats import ConfigError, lookup
 from runapi_mcp.hosts.machine import Launch, Machine
+from runapi_mcp.hosts.remote import BEARER, Remote
 from runapi_mcp.hosts.rows import Host
 from runapi_mcp.settings import KEY_NAMES
 from runapi_mcp.wire.types import JsonObject, JsonValue
@@ -83,12 +84,13 @@ def masked(host: Host, entry: JsonObject) -> JsonObject:
         if name in (*ENVS, "headers") and isinstance(value, dict):
             shown[name] = {key: _variable(host, key, inner) for key, inner in value.items()}
         else:
-            shown[name] = _masked("" if name in FORWARDS else name, value)
+            shown[name] = _masked("" if name in NAMING else name, value)
     return shown
 
 
 def _variable(host: Host, name: str, value: JsonValue) -> JsonValue:
-    harmless = isinstance(value, str) and (host.is_reference(value) or value == PLACEHOLDER)
+    bare = value.removeprefix(BEARER) if isinstance(value, str) else ""
+    harmless = host.fills_in(bare) or bare == PLACEHOLDER
     return value if harmless or name == KEYRING_VARIABLE else _HIDDEN
 
 
@@ -128,6 +130,9 @@ class Wish:
         config: A config file other than the host's usual one.
         project: The folder of the project whose config is meant, if they meant a project's.
         always_load: Whether a host that can put tools off is to load them at the start.
+        url: The server on the network that is meant, if it is not to be started here.
+        token_variable: The variable that holds the token it asks for; empty if it asks for none.
+        store_token: Whether the config is to hold that token where it cannot refer to the variable.
     """
 
     launch: Launch
@@ -139,6 +144,9 @@ class Wish:
     config: Path | None = None
     project: Path | None = None
     always_load: bool = True
+    url: str = ""
+    token_variable: str = ""
+    store_token: bool = False
 
 
 def config_for(host: Host, machine: Machine, wish: Wish) -> Path:
@@ -188,6 +196,48 @@ def wiring_for(host: Host, wish: Wish, env: Mapping[str, str]) -> Wiring:
     return Wiring(launch)
 
 
+def entry_for(host: Host, wish: Wish, env: Mapping[str, str]) -> JsonObject:
+    """Return the entry that is wished for; see :func:`wiring_for`.
+
+    Raises:
+        InputError: The host cannot do it, or needs a decision about the key.
+    """
+    if not wish.url:
+        entry = host.shape(wiring_for(host, wish, env))
+    elif host.remote is None:
+        raise InputError(
+            f"{host.title}'s config takes only programs that it starts itself.",
+            advice="Add the URL in its settings, under Connectors; or leave --url out.",
+        )
+    else:
+        entry = host.remote(Remote(wish.url, wish.token_variable, _token(host, wish, env)))
+        if ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
+            entry[ALWAYS_LOAD] = True
+    if not wish.always_load:
+        entry.pop(ALWAYS_LOAD, None)
+    return entry
+
+
+def _token(host: Host, wish: Wish, env: Mapping[str, str]) -> str:
+    """Return what stands for a server's token in the config; empty if it asks for none."""
+    variable = wish.token_variable
+    if not variable:
+        return ""
+    if reference := host.token or host.reference:
+        return reference.to(variable)
+    if wish.only_print:
+        return PLACEHOLDER
+    if not wish.store_token or wish.project:
+        raise InputError(
+            f"{host.title} cannot refer to a variable, so the token has to stand in its config file, where "
+            "everyone who can read that file can read it.",
+            advice="Add --store-key to have it written there.",
+        )
+    if not env.get(variable, "").strip():
+        raise InputError(f"{variable} is not set, or is empty.", advice="Set it to the server's token.")
+    return env[variable].strip()
+
+
 def _placeholder(host: Host, wish: Wish, env: Mapping[str, str]) -> str:
     """Return what stands for the key where nothing is written; else it has to be decided on first."""
     if wish.only_print:
@@ -212,9 +262,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     Raises:
         RunapiError: It cannot be done; nothing was written.
     """
-    entry = host.shape(wiring_for(host, wish, machine.env))
-    if not wish.always_load:
-        entry.pop(ALWAYS_LOAD, None)
+    entry = entry_for(host, wish, machine.env)
     path = (*host.path, NAME)
     config = config_for(host, machine, wish)
     if wish.only_print:
@@ -231,11 +279,13 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
             merged = merged.removeprefix("\ufeff")
     if old == new and not has_mark(host, file.path):
         say(f"{host.title} has this entry already: {file.path}")
+        if wish.stored is not None and file.keep_to_owner():
+            say("As it holds the key, nobody but its owner can read it any more.")
         return
     _show(change(host, old, new, file.path), say)
-    key_goes = bool(stored_keys(old, host.is_reference) - stored_keys(new, host.is_reference))
+    key_goes = bool(stored_keys(old, host.fills_in) - stored_keys(new, host.fills_in))
     _keep(host, file, old, key_goes=key_goes)
-    file.write(merged, shared=wish.project is not None)
+    file.write(merged, shared=wish.project is not None, secret=wish.stored is not None)
     _tell_installed(host, wish, file, say, key_goes=key_goes)
 
 
@@ -263,7 +313,7 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     else:
         file.write(after)
         say(f"Took the entry out of {file.path}.")
-    if stored_keys(entry, host.is_reference):
+    if stored_keys(entry, host.fills_in):
         say("The key that was stored in it went with it.")
     _leave_backups(file, after, say)
 
@@ -307,16 +357,19 @@ def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_g
     if key_goes:
         say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
     say(_where_the_key_is(host, wish, file))
-    if wish.project:
+    if wish.project and not wish.url:
         say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
     if wish.always_load and ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
         say("Every session loads its tools, about 2,000 tokens; --no-always-load has them looked up.")
     if host.then:
         say(host.then)
-    say("runapi-mcp doctor starts the entry as the host does and says what the host would see.")
+    if not wish.url:
+        say("runapi-mcp doctor starts the entry as the host does and says what the host would see.")
 
 
 def _where_the_key_is(host: Host, wish: Wish, file: ConfigFile) -> str:
+    if wish.url:
+        return _where_the_token_is(host, wish, file)
     if wish.stored is not None:
         return f"The key is stored in that file: whoever can read {file.path} can use it."
     if wish.from_keyring:
@@ -325,6 +378,15 @@ def _where_the_key_is(host: Host, wish: Wish, file: ConfigFile) -> str:
         return f"No key is in it; {host.title} hands none on. Add {KEY_VARIABLE} to the entry's env."
     variable = wish.key_variable or KEY_VARIABLE
     return f"The key is not in it: the server takes {variable} from the environment {host.title} runs in."
+
+
+def _where_the_token_is(host: Host, wish: Wish, file: ConfigFile) -> str:
+    if not wish.token_variable:
+        return "No token is sent; where the server asks for one, add --token-env NAME."
+    if wish.store_token and not (host.token or host.reference):
+        return f"The token is stored in that file: whoever can read {file.path} can use it."
+    where = f"the environment {host.title} runs in"
+    return f"The token is not in it: {host.title} takes {wish.token_variable} from {where}."
 
 
 def _show(lines: str, say: Say) -> None:

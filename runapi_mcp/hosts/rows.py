@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.hosts import entries
+from runapi_mcp.hosts import entries, remote
 from runapi_mcp.hosts import machine as places
 from runapi_mcp.hosts.entries import Shape
 from runapi_mcp.hosts.formats import JSON, JSONC, TOML, YAML, Format
 from runapi_mcp.hosts.machine import Machine
+from runapi_mcp.hosts.remote import RemoteShape
 
 KeyWay: TypeAlias = Literal["inherit", "reference", "forward", "store"]
 """How a server comes by its key: it has the host's environment; the config refers to a variable of it;
@@ -63,6 +64,9 @@ class Host:
         patience: Seconds it gives a server to start.
         modern: Whether it opens with `server/discover` instead of `initialize`.
         then: What to do once the entry is there.
+        remote: How an entry for a server on the network is written; `None` if the config takes none.
+        token: How the config refers to the variable with such a server's token, where that is not as
+            it refers to any; what it makes itself needs none.
     """
 
     id: str
@@ -79,12 +83,19 @@ class Host:
     patience: float = 30.0
     modern: bool = False
     then: str = ""
+    remote: RemoteShape | None = None
+    token: Reference | None = None
 
     def is_reference(self, text: str) -> bool:
         """Whether a value in the config is nothing but a reference to a variable, without a default."""
         if self.reference is None or ":-" in text:
             return False
         return self.reference.pattern.fullmatch(text) is not None
+
+    def fills_in(self, text: str) -> bool:
+        """Whether a value in an entry of ours is nothing but a reference to a variable."""
+        tokens = self.token is not None and self.token.pattern.fullmatch(text) is not None
+        return tokens or self.is_reference(text)
 
 
 _COLON: Final = Reference("${env:NAME}", re.compile(r"\$\{env:(\w+)\}"))
@@ -118,6 +129,7 @@ _ROWS: Final = (
         reference=_BRACES,
         modern=True,
         then="Start claude again; /mcp shows the server.",
+        remote=remote.typed,
     ),
     Host(
         "cursor",
@@ -131,6 +143,7 @@ _ROWS: Final = (
         reference=_COLON,
         menu=True,
         then="Switch the server on in Cursor's settings, under MCP.",
+        remote=remote.plain,
     ),
     Host(
         "vscode",
@@ -144,6 +157,7 @@ _ROWS: Final = (
         reference=_COLON,
         menu=True,
         then="Run “MCP: List Servers” in VS Code and start it.",
+        remote=remote.typed,
     ),
     Host(
         "windsurf",
@@ -156,6 +170,7 @@ _ROWS: Final = (
         reference=_COLON,
         menu=True,
         then="Press refresh in Windsurf's list of MCP servers.",
+        remote=remote.windsurf,
     ),
     Host(
         "zed",
@@ -168,6 +183,7 @@ _ROWS: Final = (
         menu=True,
         patience=60.0,
         then="Zed starts it by itself; the agent panel's settings show a green dot.",
+        remote=remote.custom,
     ),
     Host(
         "cline",
@@ -181,6 +197,7 @@ _ROWS: Final = (
         menu=True,
         patience=1.5,
         then="Cline starts it by itself.",
+        remote=remote.cline,
     ),
     Host(
         "codex",
@@ -194,6 +211,8 @@ _ROWS: Final = (
         inherits=False,
         patience=1.0,
         then="Start codex again; /mcp shows the server.",
+        remote=remote.codex,
+        token=_BRACES,
     ),
     Host(
         "gemini-cli",
@@ -206,6 +225,7 @@ _ROWS: Final = (
         key="reference",
         reference=_DOLLAR,
         then="Start gemini again; /mcp shows the server.",
+        remote=remote.gemini_cli,
     ),
     Host(
         "goose",
@@ -216,6 +236,8 @@ _ROWS: Final = (
         entries.goose,
         key="forward",
         then="Start a new goose session.",
+        remote=remote.goose,
+        token=_BRACES,
     ),
     Host(
         "opencode",
@@ -229,6 +251,7 @@ _ROWS: Final = (
         reference=_CURLY,
         patience=5.0,
         then="Start opencode again.",
+        remote=remote.opencode,
     ),
 )
 

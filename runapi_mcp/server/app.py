@@ -1,12 +1,12 @@
 """What the process shares among its requests, and the way of a request to it."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from runapi_mcp import logs
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.store import shared_store
 from runapi_mcp.host_limits import Sessions
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Run
@@ -68,10 +69,6 @@ def _folder(uri: str) -> str:
     return "" if folder == Path(folder.anchor) else str(folder)
 
 
-if TYPE_CHECKING:
-    from runapi_mcp.generations.fleet import Fleet
-
-
 @dataclass(frozen=True)
 class App:
     """What the process shares: settings, the connection to RunAPI, its generations, the way to its key."""
@@ -111,42 +108,30 @@ class App:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, clock: Callable[[], float] = time.monotonic, own_key: OwnKey | None = None
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    own_key: OwnKey | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[App]:
-    """Open what the process shares, for as long as the block lasts; `own_key` finds a key in a keyring.
+    """Open what the process shares, for as long as the block lasts.
+
+    Args:
+        settings: What can be set.
+        clock: Seconds that only go forward.
+        own_key: Finds a key in a keyring.
+        env: The environment of a process that is one user's own; see :func:`shared_store`.
 
     Raises:
         SettingsError: The server is to share its generations, and what that needs is not installed.
     """
-    fleet = _fleet(settings, clock)
-    upstream = Upstream(settings, clock=clock, pacing=fleet.pacing if fleet else None)
+    shared = shared_store(settings, clock, env)
+    upstream = Upstream(settings, clock=clock, pacing=shared.pacing if shared else None)
     generations = Generations(
-        upstream,
-        settings,
-        store=fleet.store if fleet else None,
-        budget=fleet.budget if fleet else None,
-        clock=clock,
+        upstream, settings, store=shared, budget=shared.budget if shared else None, clock=clock
     )
     try:
         async with generations.open():
             yield App(settings, upstream, generations, own_key)
     finally:
         await upstream.aclose()
-
-
-def _fleet(settings: Settings, clock: Callable[[], float]) -> "Fleet | None":
-    """Return what this server shares with others, if it is to share anything.
-
-    Raises:
-        SettingsError: It is, and what that needs is not installed.
-    """
-    if settings.store is None:
-        return None
-    try:
-        from runapi_mcp.generations.fleet import join_fleet
-    except ImportError:
-        raise SettingsError(
-            "RUNAPI_MCP_STORE is set, and the redis package is not installed.",
-            advice="Install runapi-mcp[redis].",
-        ) from None
-    return join_fleet(settings, clock)

@@ -4,7 +4,6 @@ Replies become MCP results here, complete in whichever half the host reads; ever
 in the log, however it ends.
 """
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +23,9 @@ from starlette.requests import Request
 from runapi_mcp import logs
 from runapi_mcp.errors import Bug, InputError, RunapiError, StoreDown
 from runapi_mcp.request import Caller
+from runapi_mcp.telemetry import note_call
 from runapi_mcp.tools import Reply
+from runapi_mcp.unseen import remove_unseen
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject
 
@@ -48,6 +49,12 @@ def declares_tasks(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and TASKS in extensions
 
 
+def owner_of(request: object) -> str:
+    """Return the principal that a request's generations are bound to."""
+    credential = _credential(request)
+    return credential.client_id if credential else LOCAL
+
+
 def session_of(ctx: Context) -> str | None:
     """Return a name for the session of a request, for as long as it lasts; `None` where there is none."""
     if isinstance(ctx.request, Request):
@@ -63,7 +70,7 @@ def caller_of(ctx: Context) -> Caller:
         host=params.client_info.name if params else None,
         wants_progress=ctx.meta is not None and "progress_token" in ctx.meta,
         declares_tasks=declares_tasks(ctx),
-        owner=credential.client_id if credential else LOCAL,
+        owner=owner_of(ctx.request),
         key=_key(credential),
     )
 
@@ -90,22 +97,30 @@ class Entry:
         receipt = reply.receipt
         self.outcome = {
             "outcome": "error" if reply.is_error else "ok",
+            "error": reply.code or None,
             "status": receipt.status if receipt else None,
-            "generation": logs.shortened(reply.handle) if reply.handle else None,
+            "model": receipt.model if receipt else None,
+            **(logs.tokens(asdict(receipt.tokens)) if receipt and receipt.tokens else {}),
+            "cost": receipt.cost if receipt else None,
+            "currency": receipt.currency if receipt else None,
+            "generation": logs.shorten(reply.handle) if reply.handle else None,
         }
 
 
 @contextmanager
-def logged(tool: str, request_id: object, arguments: Mapping[str, object]) -> Iterator[Entry]:
-    """Log the beginning of a call for those who debug, and its end for everybody."""
+def logged(tool: str, ctx: Context, arguments: Mapping[str, object]) -> Iterator[Entry]:
+    """Log the beginning of a call for those who debug, and its end for everybody; its span says the same."""
+    request_id, principal = ctx.request_id, logs.principal(owner_of(ctx.request))
     entry, began = Entry(), anyio.current_time()
-    logs.debug("call begun", tool=tool, request=request_id)
-    logs.content("arguments", tool=tool, request=request_id, arguments=arguments)
-    try:
-        yield entry
-    finally:
-        seconds = round(anyio.current_time() - began, 3)
-        logs.info("call", tool=tool, request=request_id, seconds=seconds, **entry.outcome)
+    with logs.about(principal=principal, tool=tool):
+        logs.debug("call begun", request=request_id)
+        logs.content("arguments", request=request_id, arguments=arguments)
+        try:
+            yield entry
+        finally:
+            seconds = round(anyio.current_time() - began, 3)
+            logs.info("call", request=request_id, seconds=seconds, **entry.outcome)
+            note_call(principal, entry.outcome)
 
 
 ERROR: Final = "ai.runapi/error"
@@ -144,7 +159,7 @@ def guarded(handler: Handler[P, R]) -> Handler[P, R]:
 
     async def answer(ctx: Context, params: P) -> R:
         try:
-            with bounded(ctx.method):
+            with logs.about(principal=logs.principal(owner_of(ctx.request))), bounded(ctx.method):
                 return await handler(ctx, params)
         except RunapiError as error:
             raise MCPError.from_error_data(error_data(error)) from None
@@ -157,7 +172,7 @@ def error_data(error: RunapiError) -> types.ErrorData:
     # A store that is down is reported of a handle, and is not the handle's fault.
     asked = isinstance(error, InputError) and not isinstance(error, StoreDown)
     code = types.INVALID_PARAMS if asked else types.INTERNAL_ERROR
-    return types.ErrorData(code=code, message=without_surrogates(str(error)), data={ERROR: error.code})
+    return types.ErrorData(code=code, message=remove_unseen(str(error)), data={ERROR: error.code})
 
 
 def error_reply(error: RunapiError) -> Reply:
@@ -169,29 +184,44 @@ RECEIPT: Final = "ai.runapi/receipt"
 """The `_meta` key of a result's receipt, for programs; models do not see it."""
 
 
-def rendered(reply: Reply) -> types.CallToolResult:
-    """Return a tool's reply as MCP."""
+def render_reply(reply: Reply) -> types.CallToolResult:
+    """Return a tool's reply as MCP: nothing unseen of a stranger's, and this server's own words last."""
     return types.CallToolResult(
-        content=[types.TextContent(text=without_surrogates(reply.text))],
-        structured_content=None if reply.structured is None else _encodable(reply.structured),
+        content=[types.TextContent(text=remove_unseen(block)) for block in reply.blocks],
+        structured_content=None if reply.structured is None else _shown(reply.structured),
         is_error=reply.is_error,
         _meta=_meta(reply) or None,
     )
 
 
-def _encodable(facts: JsonObject) -> JsonObject:
-    """Return facts without lone surrogates, which JSON that a model wrote may hold and UTF-8 may not."""
-    text = json.dumps(facts, ensure_ascii=False)
-    if (clean := without_surrogates(text)) is text:
-        return facts
-    cleaned: JsonObject = json.loads(clean)
-    return cleaned
+_VALUES: Final = frozenset({"data", "valid_part", "exact_numbers", "calls"})
+"""Members of structured results that are values for programs, and not shown: they stay as they are."""
+
+
+def _shown(facts: JsonObject) -> JsonObject:
+    """Return facts with nothing unseen in their texts, and in values nothing that UTF-8 may not hold."""
+    return {
+        remove_unseen(name): _map_texts(value, without_surrogates if name in _VALUES else remove_unseen)
+        for name, value in facts.items()
+    }
+
+
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401  # JSON
+    match value:
+        case str():
+            return change(value)
+        case list() | tuple():
+            return [_map_texts(item, change) for item in value]
+        case dict():
+            return {change(name): _map_texts(item, change) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _meta(reply: Reply) -> dict[str, Any]:
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = {**reply.meta}
     if reply.receipt is not None:
-        meta[RECEIPT] = asdict(reply.receipt) | {"handle": reply.handle}
+        meta[RECEIPT] = _map_texts(asdict(reply.receipt), remove_unseen) | {"handle": reply.handle}
     if reply.code:
         meta[ERROR] = reply.code
     return meta

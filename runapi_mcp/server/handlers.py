@@ -4,9 +4,11 @@ The SDK's high-level server drops unknown arguments without a word and writes it
 lowlevel one it is.
 """
 
+import base64
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any, Final
 
 import mcp_types as types
@@ -27,14 +29,18 @@ from runapi_mcp.server.boundary import (
     error_reply,
     guarded,
     logged,
-    rendered,
+    render_reply,
 )
-from runapi_mcp.server.listing import icon, listed_tools, without_icons
-from runapi_mcp.server.prompts import completed, listed_prompts, written
-from runapi_mcp.server.resources import listed_resources, listed_templates, read
+from runapi_mcp.server.listing import list_tools
+from runapi_mcp.server.prompts import complete_argument, list_prompts, write_prompt
+from runapi_mcp.server.resources import list_resources, list_templates, read
 from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
-from runapi_mcp.tools import TOOLS, Args, Tool, taught
+from runapi_mcp.tools import TOOLS, Args, Tool, teach
 from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
+
+__all__ = ["App", "build_server", "opened"]
+
+LOGO = files("runapi_mcp") / "assets" / "logo.svg"
 
 
 class Handlers:
@@ -44,7 +50,7 @@ class Handlers:
         self._app = app
         self._tools = tools
         self._tasks = tasks
-        self._listed = listed_tools(tools.values(), always_load=app.settings.always_load)
+        self._listed = list_tools(tools.values(), always_load=app.settings.always_load)
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -65,40 +71,42 @@ class Handlers:
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
-        with logged(tool.name, ctx.request_id, arguments) as entry:
+        with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
                     return await self._called(tool, arguments, ctx, entry)
             except RunapiError as error:
                 reply = error_reply(error)
                 entry.replied(reply)
-                return rendered(reply)
+                return render_reply(reply)
 
     async def _called(
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
     ) -> types.CallToolResult | Wire:
         run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
-        args, ignored = _read(tool, arguments)
+        args, run.remark = _read(tool, arguments)
         await run.begin(tool.opening)
-        reply = (await tool.perform(args, run)).saying(ignored)
+        reply = await tool.perform(args, run)
+        if run.remark not in reply.notes:
+            reply = reply.saying(run.remark)
         await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
                 return (await self._tasks.state(reply.handle, ctx)).created_result()
-        return rendered(reply)
+        return render_reply(reply)
 
     async def list_resources(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         """Return the resources that exist for every caller."""
-        return types.ListResourcesResult(resources=listed_resources())
+        return types.ListResourcesResult(resources=list_resources())
 
     async def list_templates(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         """Return the resources that exist once a handle was given out."""
-        return types.ListResourceTemplatesResult(resource_templates=listed_templates())
+        return types.ListResourceTemplatesResult(resource_templates=list_templates())
 
     async def read_resource(
         self, ctx: Context, params: types.ReadResourceRequestParams
@@ -110,16 +118,16 @@ class Handlers:
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListPromptsResult:
         """Return the prompts."""
-        return types.ListPromptsResult(prompts=listed_prompts())
+        return types.ListPromptsResult(prompts=list_prompts())
 
     async def get_prompt(self, _ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """Return a prompt with its arguments put in; see :func:`written`."""
-        return written(params.name, params.arguments or {})
+        """Return a prompt with its arguments put in; see :func:`write_prompt`."""
+        return write_prompt(params.name, params.arguments or {})
 
     async def complete(self, _ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Return what an argument of a prompt may become; see :func:`completed`."""
+        """Return what an argument of a prompt may become; see :func:`complete_argument`."""
         live = self._app.upstream.listed
-        return types.CompleteResult(completion=completed(params.ref, params.argument, live))
+        return types.CompleteResult(completion=complete_argument(params.ref, params.argument, live))
 
 
 def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
@@ -131,7 +139,7 @@ def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
     try:
         args: tuple[Args, str] = tool.args.read(arguments)
     except ValidationError as error:
-        raise taught(error, tool.args) from None
+        raise teach(error, tool.args) from None
     return args
 
 
@@ -147,7 +155,25 @@ async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) 
     return await call_next(ctx)
 
 
-__all__ = ["App", "build_server", "opened"]
+def icon() -> types.Icon:
+    """Return our logo as a data URI: hosts show it without fetching anything."""
+    encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
+    return types.Icon(src=f"data:image/svg+xml;base64,{encoded}", mime_type="image/svg+xml", sizes=["any"])
+
+
+async def without_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Keep the icon out of every result but the introduction (middleware).
+
+    From 2026-07-28 on the SDK stamps each result with who made it; the icon there would weigh more
+    than many answers.
+    """
+    result = await call_next(ctx)
+    if ctx.method != "server/discover" and isinstance(result, dict):
+        meta = result.get("_meta")
+        stamp = meta.get(types.SERVER_INFO_META_KEY) if isinstance(meta, Mapping) else None
+        if isinstance(stamp, dict):
+            stamp.pop("icons", None)
+    return result
 
 
 def write_instructions(tools: Iterable[Tool[Any]]) -> str:

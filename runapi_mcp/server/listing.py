@@ -1,49 +1,20 @@
 """Our tools as MCP lists them: small schemas, honest hints, always in the same order."""
 
-import base64
-from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from collections.abc import Iterable
 from typing import Any, Final
 
 import mcp_types as types
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 from runapi_mcp.settings import PAGE_CHARS
 from runapi_mcp.tools import TOOLS, Args, Tool
 from runapi_mcp.wire.types import JsonObject, JsonValue
-
-LOGO = files("runapi_mcp") / "assets" / "logo.svg"
-
-
-def icon() -> types.Icon:
-    """Return our logo as a data URI: hosts show it without fetching anything."""
-    encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
-    return types.Icon(src=f"data:image/svg+xml;base64,{encoded}", mime_type="image/svg+xml", sizes=["any"])
-
-
-async def without_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Keep the icon out of every result but the introduction (middleware).
-
-    From 2026-07-28 on the SDK stamps each result with who made it; the icon there would weigh more
-    than many answers.
-    """
-    result = await call_next(ctx)
-    if ctx.method != "server/discover" and isinstance(result, dict):
-        meta = result.get("_meta")
-        stamp = meta.get(types.SERVER_INFO_META_KEY) if isinstance(meta, Mapping) else None
-        if isinstance(stamp, dict):
-            stamp.pop("icons", None)
-    return result
-
 
 _MOST_SHOWN: Final = 2 * PAGE_CHARS
 """Characters of a page in both halves of a result, escapes included."""
 _NOISE = frozenset({"title", "default"})
 
 
-def listed_tools(
-    tools: Iterable[Tool[Any]] = TOOLS.values(), *, always_load: bool = False
-) -> list[types.Tool]:
+def list_tools(tools: Iterable[Tool[Any]] = TOOLS.values(), *, always_load: bool = False) -> list[types.Tool]:
     """Return tools as MCP describes them, in their order; see :func:`_for_claude_code` for `always_load`."""
     return [_listed(tool, always_load=always_load) for tool in tools]
 

@@ -6,6 +6,7 @@ A reader raises ValueError with what it takes, as in "a whole number from 1 to 6
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -89,6 +90,13 @@ def read_chat_path(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_prices(text: str) -> str:
+    """Return where prices come from: `runapi`, or the name of a file."""
+    if holds_reference(text):
+        raise ValueError("runapi or a file; the host did not fill in a reference in it")
+    return text
+
+
 def read_hold(text: str) -> Hold:
     """Return a hold window in seconds, or auto."""
     if text == "auto":
@@ -111,18 +119,28 @@ def read_model_id(text: str) -> str:
 
 
 def read_store(text: str) -> "SecretStr":
-    """Read where the shared store is; a secret, for it may hold a password."""
+    """Read where what is shared is kept: memory, a folder, or Redis; a secret, for it may hold a password."""
     if holds_reference(text):
-        raise ValueError("a redis:// URL; the host did not fill in a reference in it")
+        raise ValueError(f"{_STORES}; the host did not fill in a reference in it")
+    if text == "memory":
+        return secret(text)
+    if "://" not in text:
+        folder = PurePath(text)
+        if text.startswith("~") or not (folder.is_absolute() or PureWindowsPath(text).is_absolute()):
+            raise ValueError(f"{_STORES}; a folder with its whole path")
+        return secret(text)
     try:
         url = urlsplit(text)
         where = url.path if url.scheme == "unix" else url.hostname
         url.port  # noqa: B018  # judged only when it is asked for
     except ValueError:
-        raise ValueError("a redis://, rediss:// or unix:// URL, with a port from 0 to 65535") from None
+        raise ValueError(f"{_STORES}, with a port from 0 to 65535") from None
     if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
-        raise ValueError("a redis://, rediss:// or unix:// URL")
+        raise ValueError(_STORES)
     return secret(text)
+
+
+_STORES: Final = "memory, a folder, or a redis://, rediss:// or unix:// URL"
 
 
 def secret(text: str) -> "SecretStr":
@@ -152,12 +170,6 @@ _WHOLE_REFERENCE = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)|\[.*\]"
-    r"|changeme|replace[-_ ]?me|placeholder",
-    re.IGNORECASE | re.DOTALL,
-)
-_REFERENCE = re.compile(
-    r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>|\[.*\]"
-    r"|your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)"
     r"|changeme|replace[-_ ]?me|placeholder",
     re.IGNORECASE | re.DOTALL,
 )

@@ -16,6 +16,7 @@ from runapi_mcp.settings.reading import (
     read_folders,
     read_hold,
     read_model_id,
+    read_prices,
     read_store,
     read_switch,
     whole,
@@ -187,10 +188,20 @@ class Settings:
         "RUNAPI_MCP_STORE",
         read_store,
         None,
-        "Redis that several servers share, as redis://HOST:PORT/DB; without it each keeps its own.",
+        "Where answers outlive the server: a folder, memory for nowhere, or a Redis that several servers "
+        "share, as redis://HOST:PORT/DB; over stdio a folder of this user's by default.",
+    )
+    prices: str = _option(
+        "RUNAPI_MCP_PRICES",
+        read_prices,
+        "",
+        "What models cost: runapi for RunAPI's own list (over HTTP the default), or a file.",
     )
     log: LogLevel = _option(
-        "RUNAPI_MCP_LOG", OneOf("off", "info", "debug"), "off", "Log to stderr, as JSON lines."
+        "RUNAPI_MCP_LOG",
+        OneOf("off", "info", "debug"),
+        "off",
+        "Log to stderr, as JSON lines; over HTTP: info.",
     )
     log_content: bool = _option(
         "RUNAPI_MCP_LOG_CONTENT", read_switch, default=False, about="Let debug logs hold prompts and answers."

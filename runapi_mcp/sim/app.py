@@ -45,6 +45,7 @@ def build_app(stage: Stage) -> Starlette:
         routes=[
             *chat_routes,
             *list_routes,
+            Route("/api/v1/price_schedules", routes.prices),
             Route("/v1beta/models", routes.native_list),
             Route("/v1beta/models/{call}", routes.native, methods=["POST"]),
             Route("/sim/scenarios", routes.scenarios),
@@ -93,6 +94,10 @@ class _Routes:
             return roster.native_list(self._stage.roster.listed(roster.NATIVE_LIST), size, token)
 
         return await self._list(request, "native", rows)
+
+    async def prices(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"data": roster.price_list()})
 
     async def scenarios(self, request: Request) -> Response:
         del request

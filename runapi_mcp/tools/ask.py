@@ -14,7 +14,7 @@ import anyio.to_thread
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.errors import InputError
+from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import ANSWERING, Ability, find
@@ -32,8 +32,9 @@ from runapi_mcp.tools.arguments import (
     at_most,
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
+from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
+from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -321,7 +322,7 @@ Functions: TypeAlias = Annotated[
 ]
 
 
-def declared(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
+def declare(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
     """Return the functions of a call.
 
     Raises:
@@ -375,15 +376,15 @@ def _write_all(
 
 
 def _write(parameters: JsonObject, dialect: DialectName, where: str) -> tuple[JsonObject, tuple[str, ...]]:
-    from runapi_mcp.wire.schema import rewritten
     from runapi_mcp.wire.schema.narrow import TooWide, narrow
     from runapi_mcp.wire.schema.read import Faulty, read_schema
+    from runapi_mcp.wire.schema.write import rewrite_schema
 
     if parameters.get("type", "object") == "object" and not Function("", "", parameters).takes_arguments:
         return {}, ()
     try:
         reading = read_schema(parameters)
-        written = rewritten(reading.schema).schema
+        written = rewrite_schema(reading.schema).schema
         narrowed = narrow(written) if dialect == "chat" else written
     except Faulty as faulty:
         raise faulty.at(where) from None
@@ -458,7 +459,7 @@ class AskArgs(Args):
 
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
-    functions = declared(args.functions)
+    functions = declare(args.functions)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs = _needs(attached, functions)
     chosen = choose_model(args.model, run.settings.model, ANSWERING, needs, args.reasoning_effort)
@@ -500,7 +501,7 @@ def _ignores_temperature(model: str) -> bool:
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     calls = asked_for(view.answer.function_calls)
     shown = _thoughts(view) + view.answer.text
     paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)
@@ -508,9 +509,21 @@ def _render(view: View, page: Page) -> Reply:
         return paged.reply(paged.shown)
     # A program runs functions: it gets them as they are, whole, beside the text.
     content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
-    return paged.reply(paged.shown, also=[_GO_ON], content=content)
+    return paged.reply(paged.shown, also=[*_doubt(view), _GO_ON], content=content)
 
 
+def _doubt(view: View) -> Iterator[str]:
+    """Yield what must be said of calls that cannot be run as they are, a sentence each."""
+    offered = {function.name for function in view.job.call.functions}
+    for call in view.answer.function_calls[:_MOST_DOUBTS]:
+        name = one_line(call.name, 80)
+        if call.name not in offered:
+            yield f"{name} is none of the functions that were offered: tell the model so as its result."
+        elif read_object(call.arguments or "{}") is None:
+            yield f"The arguments of {name} are no JSON object: tell the model so as its result."
+
+
+_MOST_DOUBTS: Final = 5
 _GO_ON: Final = (
     "To go on, call ask_gemini again with the same messages and functions, then this turn as "
     '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
@@ -526,7 +539,8 @@ def _thoughts(view: View) -> str:
 def _told(calls: list[JsonObject]) -> str:
     if not calls:
         return ""
-    return f"The model asks for these functions to be run:\n{json.dumps(calls, ensure_ascii=False)}"
+    shown = escape_unseen(json.dumps(calls, ensure_ascii=False))
+    return f"The model asks for these functions to be run:\n{shown}"
 
 
 ASK = Tool(

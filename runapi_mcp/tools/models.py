@@ -79,28 +79,22 @@ def _row(model_id: str, model: Model | None, *, title: str = "") -> JsonObject:
 def _reply(
     rows: list[JsonObject], standing: Standing, run: Run, *, note: str = "", others: Sequence[str] = ()
 ) -> Reply:
-    default = _first(run.settings.model, ANSWERING, (), standing)
-    search = _first(run.settings.search_model, SEARCHING, ("search",), standing)
-    names: JsonObject = {wish: _first(wish, ANSWERING, (), standing) for wish in WISHES}
     structured: JsonObject = {
         "source": "static" if note else "live",
         "models": list[JsonValue](rows),
-        "default": default,
-        "search_default": search,
-        "names": names,
+        "default": _first(run.settings.model, ANSWERING, (), standing),
+        "search_default": _first(run.settings.search_model, SEARCHING, ("search",), standing),
     }
+    structured |= {wish: _first(wish, ANSWERING, (), standing) for wish in WISHES}
+    if missing := _unlisted((structured["default"], structured["search_default"]), standing):
+        structured["unlisted"] = list[JsonValue](missing)
     if others:
         structured["others"] = list[JsonValue](others)
     if note:
         structured["note"] = note
     lines = [_line(row) for row in rows] or ["RunAPI lists no Gemini model for this key."]
-    head = [
-        f"Default: {default}; for search_web: {search}{_unlisted((default, search), standing)}.",
-        f"Names that stand for one: {', '.join(f'{name} is {model}' for name, model in names.items())}.",
-    ]
-    return Reply(
-        "\n".join([*([f"[{note}]"] if note else []), *head, *lines, *_passed_through(others)]), structured
-    )
+    body = "\n".join([which_for_what(structured, "search_web"), *lines, *passed_through(structured)])
+    return Reply(body, structured, said=(note,) if note else ())
 
 
 def _first(name: str, defaults: Sequence[str], needs: tuple[Ability, ...], standing: Standing) -> str:
@@ -112,46 +106,74 @@ def _first(name: str, defaults: Sequence[str], needs: tuple[Ability, ...], stand
     return next(iter(there), possible[0])
 
 
-def _unlisted(defaults: Sequence[str], standing: Standing) -> str:
+def _unlisted(defaults: Sequence[JsonValue], standing: Standing) -> list[str]:
     listing = standing.listing
-    missing = [model for model in dict.fromkeys(defaults) if listing is not None and not listing.has(model)]
-    return f" (not in this list: {', '.join(missing)})" if missing else ""
+    return [str(m) for m in dict.fromkeys(defaults) if listing is not None and not listing.has(str(m))]
+
+
+def which_for_what(structured: JsonObject, search: str) -> str:
+    """Return which model is used for what, and how much they read, in a line.
+
+    Args:
+        structured: The structured result.
+        search: What a search is called where it is read.
+    """
+    wishes = "; ".join(f"{wish}: {structured[wish]}" for wish in WISHES)
+    missing = structured.get("unlisted")
+    told = f" (not in this list: {', '.join(map(str, missing))})" if isinstance(missing, list) else ""
+    return f"Default: {structured['default']}; for {search}: {structured['search_default']}{told}; {wishes}."
+
+
+def describe(row: JsonObject) -> tuple[str, str]:
+    """Return what the model of a row is for and can do, and what else is to be said of it, in sentences."""
+    stands = f"Stands for {row['stands_for']}." if "stands_for" in row else ""
+    if not row["known"]:
+        return "abilities not known; it is called on the chat dialect as you ask", stands
+    able = ["text", "images", *(word for name, word in _ABILITIES.items() if row[name])]
+    efforts = row["reasoning_effort"]
+    if isinstance(efforts, list) and efforts:
+        able.append(f"effort {'/'.join(map(str, efforts))}")
+    said = (
+        f"{_short(row['input_tokens'])} tokens in, {_short(row['output_tokens'])} out.",
+        f"Ends {row['ends']}; successor {row['successor']}." if "ends" in row else "",
+        stands,
+        str(row.get("note", "")),
+    )
+    return f"{row['good_for']}: {', '.join(able)}", " ".join(part for part in said if part)
+
+
+def _short(tokens: JsonValue) -> str:
+    """Return a number of tokens as people say it."""
+    count = tokens if isinstance(tokens, int) else 0
+    return f"{count / 2**20:.2g}M" if count >= 2**20 else f"{count / 2**10:.0f}k"
+
+
+def passed_through(structured: JsonObject) -> Iterator[str]:
+    """Yield the one line on models of other vendors, if the key serves any."""
+    others = structured.get("others")
+    if isinstance(others, list) and others:
+        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
+        yield f"Passed through, abilities not known: {', '.join(map(str, others[:_MOST_OTHERS]))}{more}."
+
+
+_ABILITIES: Final = {
+    "search": "search",
+    "structured_output": "JSON",
+    "function_calling": "functions",
+    "files": "files",
+}
+"""How an ability is called where there is little room."""
 
 
 def _line(row: JsonObject) -> str:
-    if not row["known"]:
-        stands = f" (stands for {row['stands_for']})" if "stands_for" in row else ""
-        return f"- {row['id']}{stands}: abilities not known; it is called on the chat dialect as you ask"
-    return f"- {row['id']}: {row['good_for']}. {' '.join(_facts(row))}"
-
-
-def _facts(row: JsonObject) -> Iterator[str]:
-    """Yield what is said of a known model, a sentence each."""
-    names = ("search", "structured_output", "function_calling", "files")
-    able = ["text", "images", *(name.replace("_", " ") for name in names if row[name])]
-    efforts = row["reasoning_effort"]
-    if isinstance(efforts, list) and efforts:
-        able.append("effort " + "/".join(map(str, efforts)))
-    yield f"{', '.join(able)}; {row['input_tokens']:,} tokens in, {row['output_tokens']:,} out."
-    if "ends" in row:
-        yield f"Ends {row['ends']}; successor {row['successor']}."
-    if "stands_for" in row:
-        yield f"Stands for {row['stands_for']}."
-    if "note" in row:
-        yield str(row["note"])
-
-
-def _passed_through(others: Sequence[str]) -> Iterator[str]:
-    """Yield the one line on models of other vendors, if the key serves any."""
-    if others:
-        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
-        yield f"Passed through, abilities not known: {', '.join(others[:_MOST_OTHERS])}{more}."
+    able, remarks = describe(row)
+    return f"- {row['id']}: {able}.{f' {remarks}' if remarks else ''}"
 
 
 _OUTPUT: Final[JsonObject] = {
     "type": "object",
     "properties": {
-        "source": {"enum": ["live", "static"]},
+        "source": {"type": "string"},
         "models": {"type": "array"},
     },
     "required": ["source", "models"],

@@ -1,9 +1,10 @@
 """How a generation is told: one page of its text, what must be said beside it, and its state."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import floor
+from typing import Final
 
 from runapi_mcp.errors import InputError, RunapiError, quoted
 from runapi_mcp.generations.values import View
@@ -53,30 +54,37 @@ class Paged:
 
     def reply(
         self,
-        *blocks: str,
+        body: str,
+        *,
+        listed: str = "",
         also: Sequence[str] = (),
         content: JsonObject | None = None,
         is_error: bool = False,
     ) -> Reply:
-        """Return a reply of blocks of text and a last line of what must be said.
+        """Return a reply of what the generation gives, what is listed beside it, and what must be said.
 
         Args:
-            blocks: Those that are empty are left out.
+            body: What it gives.
+            listed: What this server lists beside it.
             also: What the tool itself must say, a sentence or two each.
             content: The structured half, if there is one; the state of the generation is added.
-            is_error: Whether it is an error, which says all in its blocks.
+            is_error: Whether it is an error, which says all in what is listed.
         """
-        said = [] if is_error else [*also, *self._asides(), *self._remarks()]
-        first = _bracketed([self._dearer] if self._dearer and not is_error else [])
+        said = () if is_error else (*also, *self._asides(), *self._remarks())
+        if self._dearer and not is_error:
+            # Before all else; and once more among what is marked as this server's words.
+            body, said = f"[{self._dearer}]\n\n{body}", (self._dearer, *said)
         return Reply(
-            "\n\n".join(block for block in (first, *blocks, _bracketed(said)) if block),
-            None if content is None else self._state([*filter(None, [self._dearer]), *said]) | content,
+            body,
+            None if content is None else self._state(said) | content,
             is_error,
             receipt=self.view.receipt,
             handle=self.view.handle,
             more=self.next_offset is not None,
             answer=self.text,
             notes=(*filter(None, [self._dearer]), *also, *self._asides()),
+            listed=listed,
+            said=said,
         )
 
     @property
@@ -126,7 +134,7 @@ class Paged:
                 f"Still running after {_at_least(view.receipt.seconds)} s. Call get_result with "
                 f'handle "{view.handle}" to wait for the rest; do not ask again.'
             )
-        elif why := _why_partial(view):
+        elif why := why_partial(view, FOR_MODELS):
             yield f"Partial: {why} {_way_on(view)}"
         if more is not None:
             yield (
@@ -136,7 +144,7 @@ class Paged:
         if view.note and (view.status != "complete" or more is not None):
             yield view.note
 
-    def _state(self, said: list[str]) -> JsonObject:
+    def _state(self, said: Sequence[str]) -> JsonObject:
         """Return what a structured result says of the generation, beside its content."""
         facts: JsonObject = {"status": self.view.status}
         if self.view.status != "complete" or self.next_offset is not None:
@@ -148,7 +156,7 @@ class Paged:
         return facts
 
 
-def failed(view: View) -> Reply:
+def tell_failure(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
     error = view.error or RunapiError("The generation was cancelled before anything was written.")
     return Reply(
@@ -164,26 +172,49 @@ def nothing_to_give(view: View) -> bool:
     return view.status != "running" and empty
 
 
+def drop_empty(facts: JsonObject) -> JsonObject:
+    """Return facts without those that are empty: hosts that show a model only these pay for every byte."""
+    return {name: value for name, value in facts.items() if value not in ("", None, [], {})}
+
+
 def output_schema(content: JsonObject) -> JsonObject:
     """Return the JSON Schema of a structured result: its content, and its status.
 
     What else a reply says of the generation is there only when it must be, and is not listed: every
-    byte of the list of tools is paid for in each conversation.
+    byte of the list of tools is paid for in each conversation. Nothing is required, as nothing is
+    given that is empty.
     """
-    properties: JsonObject = content | {"status": {"type": "string"}}
-    return {"type": "object", "properties": properties, "required": ["status"]}
+    return {"type": "object", "properties": content | {"status": {"type": "string"}}}
 
 
-def _why_partial(view: View) -> str:
+@dataclass(frozen=True)
+class Phrasebook:
+    """Words for the same facts that depend on who reads them.
+
+    Attributes:
+        explain: Why a generation failed, if an error of ours is why.
+        cancelled: That it was stopped.
+        output_limit: What sets how long an answer may become.
+    """
+
+    explain: Callable[[View], RunapiError | str | None]
+    cancelled: str
+    output_limit: str
+
+
+FOR_MODELS: Final = Phrasebook(lambda view: view.error, "it was cancelled.", "max_output_tokens")
+
+
+def why_partial(view: View, phrases: Phrasebook) -> str:
     """Return why an ended generation is not complete, in a sentence; empty if it is."""
     finish = view.answer.finish
     match view.status:
         case "cancelled":
-            return "it was cancelled."
+            return phrases.cancelled
         case "partial" | "failed" if view.error is not None:
-            return str(view.error)
+            return str(phrases.explain(view))
         case "partial" if finish is not None and finish.reason == "length":
-            return "the output limit was reached (max_output_tokens, or the model's own)."
+            return f"the output limit was reached ({phrases.output_limit}, or the model's own)."
         case "partial" if finish is not None and finish.reason == "filtered":
             return f"a safety rule stopped the answer{_said(finish)}."
         case "partial" if view.answer.failure is not None:
@@ -231,8 +262,3 @@ def _way_on(view: View) -> str:
 def _at_least(seconds: float) -> str:
     """Return a time in few digits, never longer than it was."""
     return f"{floor(seconds)}" if seconds >= 10 else f"{floor(seconds * 10) / 10:g}"
-
-
-def _bracketed(sentences: Sequence[str]) -> str:
-    """Return sentences as one bracketed line, or nothing."""
-    return f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in sentences)}]" if sentences else ""

@@ -23,7 +23,7 @@ from runapi_mcp.models import SEARCHING
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most, choices
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
@@ -268,11 +268,11 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
     notices = (f"As of {today}.",) if latest else ()
     job = job_for(SEARCH.name, args, call, run, chosen, needs=["search"], notices=notices)
     job = replace(job, asked_on=today)
-    view, joined = await run.generate(job, course=_COURSE, wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, policy=_POLICY, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
-class _Course(Plain):
+class _Policy(Plain):
     """One call, and then where Google's links lead."""
 
     def links(self, answer: Answer) -> tuple[str, ...]:
@@ -280,12 +280,12 @@ class _Course(Plain):
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
 
-_COURSE: Final = _Course()
+_POLICY: Final = _Policy()
 
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     args = SearchArgs.model_validate(view.job.arguments)
     filters = args.filters
     answer = view.once(
@@ -298,25 +298,43 @@ def _render(view: View, page: Page) -> Reply:
     content: JsonObject = {
         "answer": paged.shown,
         "queries": list(view.answer.grounding.queries),
-        "sources": [cast("JsonValue", source) for source in sources],
+        "sources": [_source(source) for source in sources],
         "supports": [cast("JsonValue", claim) for claim in answer.claims],
     }
     listed = f"Sources:\n{source_lines(sources)}" if sources else ""
     if view.status == "running":
-        return paged.reply(paged.shown, listed, content=content)
+        return paged.reply(paged.shown, listed=listed, content=drop_empty(content))
     enforced = dict(filters.enforced(answer.removed, sources))
-    content |= {"answer_grounded": answer.grounded, "uncited_sentences": list(answer.uncited)}
-    if enforced:
-        content["filters"] = dict[str, JsonValue](enforced)
+    content |= {
+        "answer_grounded": answer.grounded,
+        # If there is no source at all, they would be the whole answer once more.
+        "uncited_sentences": list(answer.uncited) if answer.grounded else [],
+        "filters": dict[str, JsonValue](enforced),
+    }
     also = [
         *_found(answer, unread=view.answer.grounding.unread),
         *(f"{name}: {how}." for name, how in enforced.items()),
     ]
-    return paged.reply(paged.shown, listed, also=also, content=content)
+    return paged.reply(paged.shown, listed=listed, also=also, content=drop_empty(content))
+
+
+def _source(source: CitedSource) -> JsonObject:
+    """Return a source without what says nothing of it, and without its claims: these name their sources."""
+    given = {name: value for name, value in source.items() if name != "claims" and value is not False}
+    return drop_empty(cast("JsonObject", given))
 
 
 def _found(answer: Cited, *, unread: bool) -> list[str]:
     """Return what must be said of the sources; `unread` is whether something like them was not understood."""
+    if answer.removed and not answer.sources:
+        gone = (
+            "1 source came back and is"
+            if answer.removed == 1
+            else f"{answer.removed} sources came back and are"
+        )
+        return [
+            f"{gone} of no site that was asked for: nothing that is listed shows what this answer rests on."
+        ]
     if answer.grounded is False and unread:
         return ["RunAPI sent something that looks like sources and could not be read: they are not shown."]
     if answer.grounded is False:
@@ -344,7 +362,7 @@ SEARCH = Tool(
     args=SearchArgs,
     perform=_search,
     render=_render,
-    course=lambda _job: _COURSE,
+    policy=lambda _job: _POLICY,
     use="news, current facts, anything that may have changed since your training; answers from Google Search "
     "with numbered sources.",
     example={"query": "Who won the Lake Vättern regatta?"},
@@ -352,9 +370,8 @@ SEARCH = Tool(
     output=output_schema(
         {
             "answer": {"type": "string"},
-            "answer_grounded": {"enum": [True, "partly", False]},
+            "answer_grounded": {},
             "sources": {"type": "array"},
-            "supports": {"type": "array"},
         }
     ),
 )

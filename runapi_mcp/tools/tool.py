@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
+from runapi_mcp.logs import shorten
 from runapi_mcp.models import (
     AUTO,
     WISHES,
@@ -33,13 +34,16 @@ class Page:
     offset: int = 0
     joined: bool = False
     """Whether the call was joined to a generation that ran already."""
+    evidence: bool = False
+    """Whether it is to be of the evidence alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A tool's result before it becomes MCP: text, facts for those who read facts, a receipt."""
 
-    text: str
+    body: str
+    """What it gives. Strangers wrote it, unless it is nothing but an error's words."""
     structured: JsonObject | None = None
     is_error: bool = False
     receipt: Receipt | None = None
@@ -52,8 +56,38 @@ class Reply:
     """What it has to give, alone and whole: for those who say the rest in words of their own."""
     notes: tuple[str, ...] = ()
     """What must be said beside that, but for what is said of the generation and its handle."""
+    meta: JsonObject = field(default_factory=dict)
+    """Facts for programs alone, which models do not see, by their keys in `_meta`."""
     error: RunapiError | None = None
     """Why it has less to give than was asked for, if an error of ours is why."""
+    listed: str = ""
+    """What this server lists beside it, under a line that says what: sources, violations."""
+    said: tuple[str, ...] = ()
+    """All that must be said beside it, a sentence or two each."""
+
+    @property
+    def own(self) -> str:
+        """This server's own words: what it lists, then one line in brackets of what must be said.
+
+        Whoever writes the body can write such lines too. These hold the handle or its start, which the
+        upstream never sees: so they can be told apart even where a host joins all text to one.
+        """
+        line = f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in self.said)}]" if self.said else ""
+        mark = f" ({shorten(self.handle)})" if self.handle and self.handle not in line else ""
+        if line:
+            return "\n\n".join(block for block in (self.listed, f"{line[:-1]}{mark}]") if block)
+        title, end, lines = self.listed.partition("\n")
+        return f"{title.removesuffix(':')}{mark}{':' * title.endswith(':')}{end}{lines}" if title else ""
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Its text: the body, and last this server's own words; either may be missing, not both."""
+        return tuple(block for block in (self.body, self.own) if block) or ("",)
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return "\n\n".join(self.blocks)
 
     def saying(self, sentence: str) -> "Reply":
         """Return it with one more sentence that must be said, in each half that it has; an error says all."""
@@ -63,9 +97,7 @@ class Reply:
         if facts is not None:
             notes = facts.get("notes")
             facts = facts | {"notes": [*(notes if isinstance(notes, list) else []), sentence]}
-        return replace(
-            self, text=f"{self.text}\n\n[{sentence}]", structured=facts, notes=(*self.notes, sentence)
-        )
+        return replace(self, said=(*self.said, sentence), structured=facts, notes=(*self.notes, sentence))
 
     @property
     def running(self) -> bool:
@@ -73,7 +105,7 @@ class Reply:
         return self.receipt is not None and self.receipt.status == "running"
 
 
-def _plain(_job: Job) -> Course:
+def _plain(_job: Job) -> Policy:
     return PLAIN
 
 
@@ -89,7 +121,7 @@ class Tool(Generic[A]):
         perform: Carries it out.
         render: Makes the reply of a generation that this tool started, now or later; `None` for a
             tool that starts none.
-        course: The course that a job of this tool takes, wherever the job comes from.
+        policy: Gives the policy of a job of this tool, wherever the job comes from.
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
         opening: Its first line of progress, reported before anything is done.
@@ -105,7 +137,7 @@ class Tool(Generic[A]):
     args: type[A]
     perform: Callable[[A, Run], Awaitable[Reply]]
     render: Callable[[View, Page], Reply] | None = None
-    course: Callable[[Job], Course] = _plain
+    policy: Callable[[Job], Policy] = _plain
     output: JsonObject | None = None
     idempotent: bool = False
     opening: str = "connecting"
@@ -182,6 +214,8 @@ def job_for(
     others = chosen.others
     if _WRITTEN.intersection(needs):
         others = tuple(model for model in others if choose_dialect(model, needs, dialect) == dialect)
+    if run.remark:
+        notices = (*notices, run.remark)
     return Job(
         tool,
         arguments,

@@ -18,10 +18,10 @@ from pydantic import Field, SecretStr
 from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled, one_line, quoted
 from runapi_mcp.models import ALIASES, find
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream.faults import Today, read_refusal, translate_errors
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
 from runapi_mcp.upstream.pacing import paced_name
 from runapi_mcp.upstream.redact import redact
+from runapi_mcp.upstream.translate import Today, read_refusal, translate_errors
 from runapi_mcp.wire.json_text import Lax, Maybe, read_documents, without_surrogates
 from runapi_mcp.wire.types import Auth
 

@@ -12,8 +12,8 @@ import httpx
 
 from runapi_mcp.errors import UpstreamError
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream.faults import translate_errors
 from runapi_mcp.upstream.http import new_client, read_start
+from runapi_mcp.upstream.translate import translate_errors
 
 _SECONDS: Final = 15.0
 _BYTES: Final = 4096

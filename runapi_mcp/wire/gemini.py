@@ -15,7 +15,7 @@ from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Citations, Parts
-from runapi_mcp.wire.json_text import Lax, Maybe, read_object
+from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -104,9 +104,10 @@ def _response(returned: Returned) -> JsonObject:
 
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"googleSearch": {}}] if call.search else []
+    parameters = "parameters" if call.spelling == "narrow" else "parametersJsonSchema"
     declarations: list[JsonValue] = [
         {"name": f.name, "description": f.description}
-        | ({"parametersJsonSchema": f.parameters} if f.takes_arguments else {})
+        | ({parameters: f.parameters} if f.takes_arguments else {})
         for f in call.functions
     ]
     return search + ([{"functionDeclarations": declarations}] if declarations else [])
@@ -119,7 +120,7 @@ def _generation_config(call: Call) -> JsonObject:
         "stopSequences": list(call.stop) or None,
         "seed": call.seed,
         "responseMimeType": "application/json" if call.schema is not None else None,
-        "responseJsonSchema": call.schema,
+        "responseSchema" if call.spelling == "narrow" else "responseJsonSchema": call.schema or None,
         "thinkingConfig": _thinking(call) or None,
     }
     return {key: value for key, value in config.items() if value is not None}
@@ -182,6 +183,15 @@ class _Chunk(Report):
     model: Maybe[str] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
 
 
+def _unwrap(chunk: _Chunk) -> _Chunk | None:
+    """Return the chunk that is under ``response``, as Google's Code Assist has it and relays of it pass on.
+
+    See anthonyhaussman/opencode-agy-auth#9.
+    """
+    inner = lenient(_Chunk, (chunk.model_extra or {}).get("response"))
+    return inner if inner and inner.candidates is not None else None
+
+
 class NativeDecoder:
     """Decodes one native stream."""
 
@@ -204,6 +214,8 @@ class NativeDecoder:
         return [*self._written.end(followed=self._called), *self._citations.end()]
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
+        if chunk.candidates is None and (inner := _unwrap(chunk)):
+            chunk = inner
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             yield Served(chunk.model)

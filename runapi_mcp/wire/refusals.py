@@ -66,6 +66,12 @@ _ABILITY = re.compile(
     re.IGNORECASE,
 )
 _GONE = (404, 410)
+_KEYWORD = re.compile(
+    r"\$ref|\$defs|additional_?properties|(?:any|one|all)_?of\b|prefix_?items|(?:min|max)_?items",
+    re.IGNORECASE,
+)
+"""A word of a schema: what is not supported then is that, and not something the model cannot do."""
+_SCHEMA = re.compile(r"response_?(?:json_?)?schema|response_format", re.IGNORECASE)
 _MODEL_STATUSES = (400, 404, 410, 422, None)
 _MODEL_HEAD = 1_000
 """Characters of a message that are searched for such words."""
@@ -93,6 +99,8 @@ def refusal(failure: Failure, status: int, *, path: str) -> Refused:
     )
     if isinstance(error, NotFound):
         error.lacking = _lacking(failure)
+    if isinstance(error, RequestRefused):
+        error.said = failure.message
     return error
 
 
@@ -165,7 +173,8 @@ def _about_the_model(failure: Failure, status: int | None, path: str) -> type[Re
         return ModelRetired
     if _UNKNOWN.search(head):
         return NotFound
-    return ModelRefused if _LACKS.search(head) and _ABILITY.search(head) else None
+    lacks = _LACKS.search(head) and _ABILITY.search(head) and not _KEYWORD.search(head)
+    return ModelRefused if lacks else None
 
 
 def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str) -> str | None:
@@ -183,6 +192,11 @@ def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str
             "Give each function call back as it came: in messages, the assistant's turn takes the list of "
             "function_calls of that answer whole, each with its signature. Calls of another model are told "
             "as text instead."
+        )
+    if kind is RequestRefused and (_SCHEMA.search(failure.message[:_MODEL_HEAD])):
+        return (
+            "It is about the schema in the words in which it was sent, which the caller did not write: make "
+            "the schema simpler there, or use another model."
         )
     if kind in (RateLimited, Unavailable) and allows_nothing(failure.message):
         return "The key has no quota at all for this model: waiting will not help; another model may."

@@ -18,16 +18,38 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
 FinishReason: TypeAlias = Literal["stop", "length", "filtered", "tool", "error", "unknown"]
 Origin: TypeAlias = Literal["annotation", "grounding", "relay", "link"]
+Spelling: TypeAlias = Literal["wide", "narrow", "words"]
+"""JSON Schema, Google's older Schema, or text in the system prompt; see :mod:`~runapi_mcp.wire.spelling`."""
 
 
 # ---------------------------------------------------------------- what a tool wants
 
 
 @dataclass(frozen=True, slots=True)
+class FileRef:
+    """Where the content of a part came from, and what tells whether it is still the same.
+
+    `uri` is where it can be read again, empty where it came as bytes; `name` and `mime_type` are what it was
+    called. `size` and `sha256` are those of the text or base64 that the part carries.
+    """
+
+    uri: str
+    name: str
+    mime_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text in a turn."""
+    """A piece of text in a turn; of a file, if `file` says so."""
 
     text: str
+    file: FileRef | None = field(default=None, compare=False)
+
+    def without_content(self) -> "Text":
+        """Return it as it is kept where contents of files are not."""
+        return replace(self, text="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,11 @@ class Inline:
 
     mime_type: str
     base64: str = field(repr=False)
+    file: FileRef | None = field(default=None, compare=False)
+
+    def without_content(self) -> "Inline":
+        """Return it as it is kept where contents of files are not."""
+        return replace(self, base64="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +141,10 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a tool wants of a model. `None` means: leave it to the model's default."""
+    """What a tool wants of a model. `None` means: leave it to the model's default.
+
+    A `schema` that is empty asks for JSON of any kind; `spelling` says in which words the schemas are.
+    """
 
     model: str
     turns: tuple[Turn, ...]
@@ -128,6 +158,7 @@ class Call:
     search: bool = False
     schema: JsonObject | None = None
     functions: tuple[Function, ...] = ()
+    spelling: Spelling = "wide"
 
     def continued(self, partial: str) -> "Call":
         """Return this call with `partial` as the model's turn and a request to go on from it."""

@@ -18,7 +18,7 @@ from runapi_mcp.extraction.repair import Extraction
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import check_elsewhere
 from runapi_mcp.generations.values import Job
-from runapi_mcp.wire.schema import rewritten
+from runapi_mcp.wire.schema.write import rewrite_schema
 from runapi_mcp.wire.types import Call, DialectName, JsonObject, Text, Turn
 
 LINE: dict[str, Any] = {
@@ -84,7 +84,7 @@ async def test_a_verdict_is_the_same_wherever_it_is_reached(many: bool) -> None:
 
 
 async def test_a_schema_is_checked_and_rewritten() -> None:
-    made = rewritten(INVOICE, "native")
+    made = rewrite_schema(INVOICE, "native")
     job = await prepare(INVOICE)
     assert (job.call.schema, job.checked_here) == (made.schema, made.checked_here)
     with pytest.raises(InputError, match="not a valid JSON Schema at /type"):

@@ -22,7 +22,7 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.tools import Args, Reply
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.serve import listening
-from runapi_mcp.transports.shutdown import signals_received
+from runapi_mcp.transports.process_exit import signals_received
 
 _TASK_ONLY = ("failing_job", "test_tool_with_task")
 _TEXTS = {

@@ -41,7 +41,7 @@ async def test_a_healthy_patient_has_nothing_to_mend(admit: Admit) -> None:
     # The simulator does not say what time it is; a clock is tried below.
     assert {f.check for f in findings if f.status != "ok"} == {"clock"}, findings
     assert [f.check for f in findings] == [
-        *("python", "versions", "launcher", "key", "proxy", "reach", "clock", "models"),
+        *("python", "versions", "launcher", "key", "proxy", "store", "reach", "clock", "models"),
         *("defaults", "defaults", "defaults", "call"),
         *("host-key", "host"),
     ]

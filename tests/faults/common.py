@@ -112,7 +112,7 @@ COMMON = {
         "Use it as it is, or have the model continue it.",
     ),
     "no sources": Common(
-        "[No sources came back: nothing shows that this answer rests on a search.]",
+        "[No sources came back: nothing shows that this answer rests on a search. (…)]",
         "The model answered without searching, or RunAPI sent no sources.",
         "Do not rely on it; ask again, more narrowly, or with another `model`.",
     ),

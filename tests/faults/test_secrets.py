@@ -1,7 +1,6 @@
 """The key is in no output, whatever happens; and the log tells what it should, and no more."""
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from forked import forked
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from pydantic import SecretStr
@@ -113,9 +113,8 @@ PROMPT = "What is the melting point of unobtainium?"
 
 async def _logged(sim: Simulator, path: Path, **env: str) -> list[dict[str, Any]]:
     """What a real server process logs over a few calls that end in different ways."""
-    server = StdioServerParameters(
-        command=sys.executable, args=["-m", "runapi_mcp"], env=server_env(sim.base_url, env)
-    )
+    program, *words = forked()
+    server = StdioServerParameters(command=program, args=words, env=server_env(sim.base_url, env))
     with path.open("w+", encoding="utf-8") as stderr:
         async with Client(stdio_client(server, stderr)) as client:
             host = Host(client)

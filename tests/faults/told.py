@@ -28,10 +28,11 @@ def told(called: Called, error: RunapiError | None) -> Told:
         assert f"{error.what} {error.advice}".strip() in called.text
         return Told(_settled(error.what), _settled(error.advice))
     if called.failed:
-        head, _, rest = called.text.partition("\n\n")
+        own = getattr(called.result.content[-1], "text", "")
+        head, *rest = own.splitlines()
         what, _, advice = head.partition(". ")
-        wrong = [line for line in rest.partition("\n\n")[0].splitlines() if line.startswith("- ")]
-        return Told(_settled(" ".join([what + ":", *wrong])), advice)
+        wrong = [line for line in rest if line.startswith("- ")]
+        return Told(_settled(" ".join([what + ":", *wrong])), _settled(advice))
     notice = re.search(r"\n\n\[([^\n]+)\]\s*$", called.text)
     what, call, rest = (notice[1] if notice else "").partition("Call get_result")
     return Told(_settled(what.strip()), _settled(call + rest))
@@ -39,6 +40,7 @@ def told(called: Called, error: RunapiError | None) -> Told:
 
 def _settled(text: str) -> str:
     """Replace what differs between two runs."""
+    text = re.sub(r" \(g_[A-Za-z0-9_-]{6}\)", "", text)
     text = re.sub(r"g_[A-Za-z0-9_-]{20,}", "g_…", text)
     text = re.sub(r" (starting at )?at line \d+ column \d+", "", text)  # a parser's own words
     return re.sub(r"\b(8\d|9\d) s\b", "90 s", text)

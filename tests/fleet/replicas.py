@@ -9,9 +9,8 @@ import anyio
 from pydantic import SecretStr
 from waiting import PATIENCE
 
-from runapi_mcp.generations.fleet import join_fleet
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.store import Followable, shared_store
 from runapi_mcp.generations.values import Job
 from runapi_mcp.models import DEFAULT_SEARCH_MODEL, choose_dialect
 from runapi_mcp.settings import Settings
@@ -55,12 +54,11 @@ def job(prompt: str, *, owner: str = "ann", tool: str = "ask_gemini", search: bo
 @asynccontextmanager
 async def replica(sim_url: str, store: str, **limits: Any) -> AsyncIterator[Replica]:
     settings = Settings(base_url=sim_url, store=SecretStr(store), **limits)
-    fleet = join_fleet(settings, anyio.current_time)
-    upstream = Upstream(settings, pacing=fleet.pacing)
+    shared = shared_store(settings, anyio.current_time)
+    assert shared is not None
+    upstream = Upstream(settings, pacing=shared.pacing)
     try:
-        async with Generations(
-            upstream, settings, store=fleet.store, budget=fleet.budget
-        ).open() as generations:
+        async with Generations(upstream, settings, store=shared, budget=shared.budget).open() as generations:
             yield Replica(generations, settings)
     finally:
         await upstream.aclose()

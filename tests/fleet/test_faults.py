@@ -16,10 +16,9 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import grown, job, replica
 from fleet.slow_line import slow_line
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.fleet import join_fleet
-from runapi_mcp.generations.fleet.link import Link
-from runapi_mcp.generations.fleet.sharing import FleetBudget
-from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.store import Followable, shared_store
+from runapi_mcp.generations.store.redis import RedisEngine
+from runapi_mcp.generations.store.sharing import SharedBudget
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 
@@ -85,9 +84,9 @@ async def test_a_malformed_order_is_ignored_and_the_next_is_obeyed(
 
 
 async def test_what_was_used_counts_though_sharing_it_was_cancelled(redis: RedisServer) -> None:
-    links = [Link(SecretStr(redis.url), anyio.current_time) for _ in range(2)]
+    links = [RedisEngine(SecretStr(redis.url), anyio.current_time) for _ in range(2)]
     one, other = (
-        FleetBudget(link, name, lambda: date(2026, 5, 4)) for link, name in zip(links, "ab", strict=True)
+        SharedBudget(link, name, lambda: date(2026, 5, 4)) for link, name in zip(links, "ab", strict=True)
     )
     one.use("cut", 40)
     redis.freeze()
@@ -102,11 +101,13 @@ async def test_what_was_used_counts_though_sharing_it_was_cancelled(redis: Redis
 
 async def test_what_was_used_last_is_shared_when_a_server_leaves(redis: RedisServer) -> None:
     settings = Settings(store=SecretStr(redis.url))
-    leaving = join_fleet(settings, anyio.current_time)
-    async with leaving.store.opened():
+    leaving = shared_store(settings, anyio.current_time)
+    assert leaving is not None
+    async with leaving.opened():
         leaving.budget.use("last", 7)
-    staying = join_fleet(settings, anyio.current_time)
-    async with staying.store.opened():
+    staying = shared_store(settings, anyio.current_time)
+    assert staying is not None
+    async with staying.opened():
         assert await staying.budget.used("last") == 7
 
 

@@ -8,10 +8,11 @@ import anyio
 import pytest
 
 from fleet.replicas import job
-from runapi_mcp.generations.fleet.records import (
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store.protocol import START, Entry, Record
+from runapi_mcp.generations.store.records import (
     MOST_CHARS,
     Batch,
-    Entry,
     Facts,
     Written,
     due,
@@ -19,8 +20,8 @@ from runapi_mcp.generations.fleet.records import (
     facts_written,
     next_batch,
 )
-from runapi_mcp.generations.fleet.remote import CUT, STALE, Copy, Found, Known
-from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store.redis import _entry as read_entry
+from runapi_mcp.generations.store.replica import CUT, STALE, Copy, Known
 
 
 def generation_with(text: str) -> Generation:
@@ -44,14 +45,15 @@ def copied(generation: Generation, batches: list[Batch], epoch: str = "1") -> Co
 
 
 def known(batch: Batch, epoch: str = "1") -> Known:
-    return Known.of(epoch, batch.live, batch.final, delivered=batch.delivered)
+    return Known.of(record(epoch, batch.live, batch.final))
 
 
-def found(entries: tuple[Entry, ...], number: int) -> Found:
-    return [
-        (f"{number}-{at}", {"round": str(entry.round), "text": entry.text, "thoughts": entry.thoughts})
-        for at, entry in enumerate(entries)
-    ]
+def record(epoch: str, live: str, final: str = "") -> Record:
+    return Record("server", epoch, "", live, final, delivered=False, entries=(), more=False)
+
+
+def found(entries: tuple[Entry, ...], number: int) -> list[tuple[str, Entry]]:
+    return [(f"{number}-{at + 1}", entry) for at, entry in enumerate(entries)]
 
 
 async def test_a_long_text_is_written_and_read_to_its_last_character() -> None:
@@ -83,8 +85,6 @@ async def test_nothing_is_due_once_all_of_it_is_written() -> None:
     assert due(generation, written)
     written = written.after(next_batch(generation, written))
     assert not due(generation, written)
-    await generation.deliver()
-    assert due(generation, written)
 
 
 async def test_a_later_round_is_counted_from_its_own_beginning() -> None:
@@ -102,7 +102,7 @@ async def test_a_text_that_is_written_anew_is_read_anew() -> None:
     assert copy.cursor == "0-1"
     again = known(batches[0], "2")
     assert not copy.take(again, [])
-    assert (copy.cursor, copy.text(1), copy.tail()) == ("-", "", "")
+    assert (copy.cursor, copy.text(1), copy.tail()) == (START, "", "")
     assert copy.take(again, found(batches[0].entries, 7))
     assert (copy.cursor, copy.text(1)) == ("7-1", "First, and then more.")
 
@@ -131,12 +131,10 @@ def test_what_another_version_wrote_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         facts_read(text, "ann")
     with pytest.raises(ValueError, match=r".+"):
-        Known.of("1", text, "", delivered=False)
+        Known.of(record("1", text))
 
 
-@pytest.mark.parametrize("entry", [{}, {"round": "1"}, {"round": "x", "text": "", "thoughts": ""}])
-async def test_an_entry_of_another_version_is_a_value_error(entry: dict[str, Any]) -> None:
-    generation = generation_with("")
-    copy = copied(generation, [])
+@pytest.mark.parametrize("fields", [{}, {"round": "1"}, {"round": "x", "text": "", "thoughts": ""}])
+def test_an_entry_of_another_version_is_a_value_error(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        copy.take(known(next_batch(generation, Written())), [("1-0", entry)])
+        read_entry(fields)

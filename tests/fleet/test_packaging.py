@@ -1,9 +1,12 @@
 """What is in packaging/ for a fleet: it parses, its parts agree, and nginx passes events on at once."""
 
+import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,13 +17,16 @@ import httpx
 import pytest
 from messages import tool_call
 from network.raw_web import modern_headers
+from network.web_host import served
 from ruamel.yaml import YAML
 from waiting import became
 
 from fleet.processes import fleet
 from fleet.redis_server import RedisServer, free_port
+from runapi_mcp import __version__
 from runapi_mcp.settings import options
 from runapi_mcp.sim import Simulator
+from runapi_mcp.transports.http.flags import add_flags
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
@@ -33,6 +39,14 @@ def documents(name: str) -> list[dict[str, Any]]:
 def kind(name: str) -> dict[str, Any]:
     [found] = [one for one in documents("kubernetes.yaml") if one["kind"] == name]
     return found
+
+
+def programs(*names: str) -> list[str]:
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    found = [shutil.which(name, path=beside) for name in names]
+    if None in found:
+        pytest.skip(f"not all of {', '.join(names)} are on this machine")
+    return [path for path in found if path]
 
 
 def settings_named(text: str) -> set[str]:
@@ -79,6 +93,83 @@ def test_a_pod_gets_longer_to_end_than_its_calls_do() -> None:
 def test_the_autoscaler_counts_calls_in_flight() -> None:
     [metric] = kind("HorizontalPodAutoscaler")["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] == "runapi_mcp_calls_in_flight"
+
+
+def test_the_image_is_pinned_and_any_replica_answers() -> None:
+    container = kind("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == f"runapi-mcp:{__version__}"
+    assert "sessionAffinity" not in kind("Service")["spec"]
+
+
+def test_tokens_are_mounted_so_that_they_can_change() -> None:
+    pod = kind("Deployment")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    [mount] = container["volumeMounts"]
+    assert "subPath" not in mount, "what is mounted so never changes"
+    assert f"--tokens={mount['mountPath']}/tokens" in container["args"]
+    assert pod["volumes"][0]["secret"]["secretName"] == "runapi-mcp-tokens"
+
+
+def test_the_manifest_is_what_kubernetes_takes() -> None:
+    [validate] = programs("kubernetes-validate")
+    command = [validate, "--strict", str(PACKAGING / "kubernetes.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    [analyze] = programs("systemd-analyze")
+    unit = (PACKAGING / "runapi-mcp.service").read_text()
+    # Where it is installed is no matter here, as long as something is there.
+    (tmp_path / "runapi-mcp.service").write_text(
+        unit.replace("/opt/runapi-mcp/bin/runapi-mcp", sys.executable)
+    )
+    command = [analyze, "verify", str(tmp_path / "runapi-mcp.service")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "runapi-mcp.service" not in done.stderr, done.stderr
+
+
+def test_the_units_flags_are_ours() -> None:
+    unit = (PACKAGING / "runapi-mcp.service").read_text().replace("\\\n", " ")
+    [line] = re.findall(r"^ExecStart=\S+ (.*)$", unit, re.MULTILINE)
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser)
+    assert parser.parse_args(line.split()[1:]).tokens == "/etc/runapi-mcp/tokens"
+
+
+def test_the_alerts_ring_when_they_should() -> None:
+    [promtool] = programs("promtool")
+    for words in (["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]):
+        done = subprocess.run([promtool, *words], cwd=PACKAGING, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def expressions() -> list[str]:
+    board = json.loads((PACKAGING / "grafana-dashboard.json").read_text())
+    shown = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = documents("alerts.yaml")[0]["groups"][0]["rules"]
+    return [*shown, *(rule["expr"] for rule in rules)]
+
+
+def test_prometheus_can_read_what_the_dashboard_asks(tmp_path: Path) -> None:
+    [promtool] = programs("promtool")
+    asked = [expr.replace("$job", "runapi-mcp") for expr in expressions()]
+    rules = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(asked)]
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    command = [promtool, "check", "rules", str(tmp_path / "rules.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_every_metric_that_is_asked_for_is_given(sim: Simulator) -> None:
+    async with served(sim) as url, httpx.AsyncClient() as http:
+        message = tool_call(1, "list_models", modern=True)
+        await http.post(f"{url}/mcp", json=message, headers=modern_headers(message))
+        given = (await http.get(f"{url}/metrics")).text
+    families = {line.split()[2] for line in given.splitlines() if line.startswith("# TYPE")}
+    asked = {name for expr in expressions() for name in re.findall(r"runapi_mcp_\w+", expr)}
+    assert {name.removesuffix("_bucket") for name in asked} <= families
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from waiting import became
 
 from fleet.processes import Fleet, Said, fleet
 from fleet.redis_server import RedisServer
-from runapi_mcp.generations.fleet.publishing import AWAY
+from runapi_mcp.generations.store.redis import AWAY
 from runapi_mcp.sim import Simulator
 
 SLOW = "[[sim:slow seconds=30]]"

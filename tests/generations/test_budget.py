@@ -8,7 +8,7 @@ from fleet.replicas import KEY, job
 from waiting import ended
 
 from runapi_mcp.errors import BudgetSpent
-from runapi_mcp.generations.budget import LocalTokenBudget
+from runapi_mcp.generations.admission import LocalTokenBudget
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator

@@ -6,7 +6,7 @@ import pytest
 
 from runapi_mcp import errors
 from runapi_mcp.errors import RunapiError, StreamCut, UpstreamError
-from runapi_mcp.generations.fleet.records import dumped, plain, read, read_error, written_error
+from runapi_mcp.generations.store.records import dumped, plain, read, read_error, written_error
 from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.wire.types import (
     Answer,

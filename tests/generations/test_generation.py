@@ -11,7 +11,8 @@ from waiting import ended
 from generations.played import STOP, USED, WHOLE, Clock, Gate, Passing, Step, bench, job
 from runapi_mcp.errors import Bug, BusyError, DeadlinePassed, EmptyAnswer, RateLimited, ServerLeft, StreamCut
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store import Followable, MemoryStore
+from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import Finish, Function, FunctionCallDelta, TextDelta, ThoughtDelta, Usage

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import MemoryFull
-from runapi_mcp.generations.budget import MemoryBudget, Reservation
+from runapi_mcp.generations.admission import MemoryBudget, Reservation
 
 OWNERS = ("ann", "bob", "cy", "dee")
 

@@ -17,7 +17,7 @@ from waiting import became, ended
 from generations.played import STOP, WHOLE, Gate, Step, bench, job
 from runapi_mcp.errors import Bug, HandleError, RateLimited, StreamCut
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store import MemoryStore
+from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import (

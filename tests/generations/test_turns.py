@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from runapi_mcp.generations.queue import Queue
+from runapi_mcp.generations.admission import Queue
 
 
 @dataclass

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked import forked
 
 KEY = "sk-canary-0123456789"
 Type = Callable[..., subprocess.CompletedProcess[str]]
@@ -18,7 +18,7 @@ def typed(tmp_path: Path) -> Type:
     def command(*words: str, cwd: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         mine = {"HOME": str(tmp_path), "RUNAPI_TOKEN": KEY}
         return subprocess.run(
-            [sys.executable, "-m", "runapi_mcp", *words],
+            [*forked(), *words],
             env=os.environ | mine | env,
             capture_output=True,
             text=True,

@@ -4,11 +4,11 @@ import json
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked import forked
 from terminal.typed import open_terminal
 
 from keychain.rings import PATIENCE, Ring, without_package
@@ -22,7 +22,7 @@ Type = Callable[..., subprocess.CompletedProcess[str]]
 def typed(tmp_path: Path, ring: Ring) -> Type:
     def command(*words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "runapi_mcp", *words],
+            [*forked(), *words],
             env=os.environ | {"HOME": str(tmp_path)} | ring.env | env,
             input=stdin,
             capture_output=True,
@@ -58,7 +58,7 @@ def test_a_key_is_set_from_stdin_found_and_forgotten(typed: Type, ring: Ring) ->
 def test_a_key_is_typed_without_being_shown(tmp_path: Path, ring: Ring) -> None:
     terminal, inner = open_terminal()
     process = subprocess.Popen(
-        [sys.executable, "-m", "runapi_mcp", "key", "set"],
+        [*forked(), "key", "set"],
         env=os.environ | {"HOME": str(tmp_path)} | ring.env,
         stdin=inner,
         stdout=inner,

@@ -1,11 +1,11 @@
 """A server whose host's config holds no key: it starts, lists, and takes the key when a call needs it."""
 
 import os
-import sys
 from collections.abc import Mapping
 
 import anyio
 import pytest
+from forked import forked
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from network.web_host import web_server
@@ -136,7 +136,7 @@ async def test_the_terminal_commands_take_it_too(sim: Simulator, ring: Ring, wor
     ring.holds(sim.base_url, CANARY)
     words = [word] if word == "models" else [word, "Are you there?"]
     done = await anyio.run_process(
-        [sys.executable, "-m", "runapi_mcp", *words],
+        [*forked(), *words],
         env=os.environ | env(ring, RUNAPI_BASE_URL=sim.base_url),
         check=False,
     )

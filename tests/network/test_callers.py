@@ -19,7 +19,8 @@ from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served, web_server
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.sim import Simulator, simulate
-from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth, TokenList
+from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth
+from runapi_mcp.transports.http.tokens import TokenList
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
 TOKENS = f"""

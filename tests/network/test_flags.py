@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth, TokenList
+from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth
 from runapi_mcp.transports.http.flags import add_flags, options_from
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.tokens import TokenFile, TokenList
 
 TOKENS = "ada:token-of-ada-0123456789"
 
@@ -107,7 +108,8 @@ def test_each_way_in_can_be_chosen(tmp_path: Path) -> None:
     for flags, expectation in ways.items():
         found = options_from(given(flags), {"RUNAPI_MCP_TOKENS": TOKENS})
         assert found is not None
-        assert found[1] == expectation
+        way = found[1].file.value if isinstance(found[1], TokenFile) else found[1]
+        assert way == expectation
     keys = options_from(given(f"{public} key"), {})
     assert keys is not None
     assert isinstance(keys[1], CallersKeys)

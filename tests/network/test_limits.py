@@ -12,7 +12,7 @@ from messages import tool_call
 from network.raw_web import Web, events, modern_headers, web
 from network.web_host import served
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.auth import TokenList
+from runapi_mcp.transports.http.tokens import TokenList
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
 

@@ -16,8 +16,8 @@ from waiting import PATIENCE, became
 from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.auth import TokenList
 from runapi_mcp.transports.http.connections import Connections, place_of
+from runapi_mcp.transports.http.tokens import TokenList
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
 AUTH = TokenList.read(f"ada:{ADA}\nbob:{BOB}")

@@ -4,7 +4,7 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 import pytest
@@ -19,6 +19,13 @@ LAUGHING: Message = {
     "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(26)} | {"d26": {}},
 }
 AT_ONCE = 0.5  # seconds; what is promised is a few milliseconds
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["handshake", "modern"])
+async def shared_raw(request: pytest.FixtureRequest, shared_sim: Simulator) -> AsyncIterator[RawHost]:
+    """Servers of their own start, whose children are looked for."""
+    async with raw_host(shared_sim.base_url, modern=request.param, fresh=True) as host:
+        yield host
 
 
 def checks_of(raw: RawHost) -> set[int]:
@@ -80,7 +87,7 @@ async def test_others_are_answered_while_a_check_goes_on_and_a_cancel_ends_it(
 async def test_a_server_that_leaves_in_the_middle_of_a_check_leaves_nothing_behind(
     sim: Simulator, way: str
 ) -> None:
-    async with raw_host(sim.base_url) as raw:
+    async with raw_host(sim.base_url, fresh=True) as raw:
         processes = await checking(raw, sim, ENDLESS)
         if way == "SIGTERM":
             raw.process.terminate()
@@ -91,7 +98,7 @@ async def test_a_server_that_leaves_in_the_middle_of_a_check_leaves_nothing_behi
 
 
 async def test_a_check_of_a_server_that_was_killed_ends_by_itself(sim: Simulator) -> None:
-    async with raw_host(sim.base_url) as raw:
+    async with raw_host(sim.base_url, fresh=True) as raw:
         processes = await checking(raw, sim, LAUGHING)
         raw.process.kill()
         await raw.process.wait()

@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
+from forked import forked
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from messages import ENVELOPE, META, Message, line, request
@@ -67,9 +67,7 @@ class TaskHost:
 @asynccontextmanager
 async def spawned(base_url: str, **env: str) -> AsyncIterator[TaskHost]:
     """A host of a real server process."""
-    process = await anyio.open_process(
-        [sys.executable, "-m", "runapi_mcp"], env=os.environ | server_env(base_url, env), stderr=None
-    )
+    process = await anyio.open_process(forked(), env=os.environ | server_env(base_url, env), stderr=None)
     async with process:
         stdin, stdout = process.stdin, process.stdout
         assert stdin is not None

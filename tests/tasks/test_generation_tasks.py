@@ -26,8 +26,7 @@ async def begun(host: TaskHost, prompt: str) -> str:
 
 def text_of(task: Mapping[str, Any]) -> str:
     assert task["status"] == "completed"
-    text: str = task["result"]["content"][0]["text"]
-    return text
+    return "\n\n".join(block["text"] for block in task["result"]["content"])
 
 
 async def test_a_tasks_result_is_one_page_of_the_size_that_is_set(sim: Simulator) -> None:
@@ -44,6 +43,14 @@ async def test_a_tasks_result_is_no_longer_than_its_host_is_known_to_take(sim: S
     page, _, remark = text_of(task).rpartition("\n\n[")
     assert 8_000 < len(page) <= 11_000
     assert "offset" in remark
+
+
+async def test_what_was_ignored_is_said_though_the_call_became_a_task(sim: Simulator) -> None:
+    async with beside(sim.base_url) as host:
+        created = await host.call("ask_gemini", prompt="Aside", _trace="x", wait_seconds=0)
+        assert created["resultType"] == "task"
+        task = await host.ended(created["taskId"])
+    assert text_of(task).count("_trace") == 1
 
 
 async def test_a_result_that_was_fetched_is_not_given_out_again_for_the_same_question(sim: Simulator) -> None:
@@ -110,7 +117,7 @@ async def test_a_running_call_of_which_no_task_can_be_made_gives_its_handle(sim:
     async with beside(sim.base_url, tasks=Gone(HandleError("It is not here."))) as host:
         result = await host.call("ask_gemini", prompt="Slow [[sim:slow seconds=9]]", wait_seconds=0.1)
     assert result["resultType"] == "complete"
-    assert "get_result" in result["content"][0]["text"]
+    assert "get_result" in result["content"][-1]["text"]
 
 
 async def test_a_bug_while_a_task_is_made_is_told_as_a_result(sim: Simulator) -> None:

@@ -81,7 +81,7 @@ async def test_a_client_that_does_not_declare_the_extension_gets_a_handle_and_no
     sim.play("slow seconds=1")
     result = await client.call("ask_gemini", declares=False, prompt="Slow one.", wait_seconds=0.1)
     assert result["resultType"] == "complete"
-    assert "get_result" in result["content"][0]["text"]
+    assert "get_result" in result["content"][-1]["text"]
     for method in ("tasks/get", "tasks/cancel", "tasks/update"):
         answer = await client.ask(method, declares=False, taskId="g_x", inputResponses={})
         assert answer["error"]["code"] == -32021

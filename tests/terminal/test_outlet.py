@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from forked import FRESH
 
 from runapi_mcp.cli.outlet import plain
 from runapi_mcp.sim import Simulator
@@ -34,7 +35,7 @@ def test_an_answer_that_stdout_does_not_take_is_on_stderr(
     [
         ("models", "gemini-3-flash-preview"),
         ("models --json", '"list_models"'),
-        ("completion bash", "complete -o default"),
+        ("completion bash", "complete -o "),
         ("sim --list", "cut-clean"),
         ("install --list", "codex"),
         ("--version", "runapi-mcp "),
@@ -76,8 +77,7 @@ async def test_no_file_takes_the_place_of_a_stream_that_is_closed(
     sim: Simulator, env: dict[str, str]
 ) -> None:
     sim.play("stall-middle seconds=60")
-    command = [sys.executable, "-m", "runapi_mcp", "ask", "Hello?"]
-    closed = ["bash", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "-", *command]
+    closed = ["bash", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "-", *FRESH, "ask", "Hello?"]
     async with await anyio.open_process(closed, env=env) as process:
         await sim.wait_for_call(timeout=PATIENCE)
         held = standard_streams(process.pid)

@@ -17,11 +17,12 @@ def test_setup_finds_the_hosts_asks_once_and_examines(
     screen = terminal("setup")
     screen.until(r"Add this server to which\? \[cursor windsurf\]")
     screen.types("cursor\n")
-    screen.until(r"Folders whose files")
-    screen.types("~/notes\n")
     screen.until(r"keyring, or in the config's file\?")
     screen.types("f\n")
+    screen.until(r"Folders whose files")
+    screen.types("~/notes\n")
     screen.until(r"── doctor")
+    screen.process.terminate()  # what it examines has tests of its own
     screen.end()
     entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["runapi"]
     assert entry["env"] == {"RUNAPI_TOKEN": KEY}
@@ -50,9 +51,13 @@ def test_install_without_a_decision_on_the_key_asks_for_it_without_showing_it(
     screen.types(f"{KEY}\n")
     screen.until(r"\[K/f\]")
     screen.types("f\n")
+    screen.until(r"Folders whose files")
+    screen.types("~/notes, ~/plans\n")
     assert screen.end() == 0
     assert KEY not in screen.seen
-    assert KEY in next((tmp_path / ".cline").rglob("*.json")).read_text()
+    written = next((tmp_path / ".cline").rglob("*.json")).read_text()
+    assert KEY in written
+    assert "~/notes, ~/plans" in written
 
 
 @pytest.mark.parametrize("inside", ["", "src/deep"])

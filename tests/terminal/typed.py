@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forked import forked
 
 from runapi_mcp.cli.main import _parser
 from runapi_mcp.cli.parser import Parser
@@ -48,7 +50,7 @@ def typed(words: Sequence[str], env: dict[str, str], *, stdin: bytes | None = No
     """Run a command in a process of its own, with `stdin` piped in, and see that it ends with `code`."""
     piped = subprocess.DEVNULL if stdin is None else None
     done = subprocess.run(
-        [sys.executable, "-m", "runapi_mcp", *words],
+        [*forked(), *words],
         env=env,
         stdin=piped,
         input=stdin,
@@ -70,7 +72,7 @@ def shell(line: str, env: dict[str, str]) -> Done:
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("no file on this machine that is always full")
     ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", re.sub(r"\bR ", f'"{sys.executable}" -m runapi_mcp ', line)],
+        ["bash", "-o", "pipefail", "-c", re.sub(r"\bR ", f"{shlex.join(forked())} ", line)],
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -96,9 +98,7 @@ class Screen:
 
     def __init__(self, words: list[str], env: dict[str, str]) -> None:
         self._terminal, inner = open_terminal()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "runapi_mcp", *words], env=env, stdin=inner, stdout=inner, stderr=inner
-        )
+        self.process = subprocess.Popen([*forked(), *words], env=env, stdin=inner, stdout=inner, stderr=inner)
         os.close(inner)
         self.seen = ""
 

@@ -414,10 +414,11 @@ async def test_the_list_helps_to_choose(sim: Simulator) -> None:
     )
     assert (flash["input_tokens"], flash["output_tokens"]) == (1_048_576, 65_536)
     assert facts(reply)["others"] == ["gpt-5.5", "claude-sonnet-5", "glm-5"]
-    assert facts(reply)["names"]["pro"] == "gemini-3.1-pro-preview"
+    assert facts(reply)["pro"] == "gemini-3.1-pro-preview"
     assert "Passed through, abilities not known: gpt-5.5, claude-sonnet-5, glm-5." in reply.text
     assert "Ends 2026-12-01; successor gemini-3.5-flash-lite." in reply.text
-    assert "Default: gemini-3-flash-preview; for search_web: gemini-2.5-flash." in reply.text
+    assert "Default: gemini-3-flash-preview; for search_web: gemini-2.5-flash; " in reply.text
+    assert "1M tokens in, 64k out." in reply.text
     assert "- gemini-4-argon: abilities not known" in reply.text
 
 

@@ -7,14 +7,15 @@ from generations.played import STOP, USED, Step, bench, job
 from generations.test_generation import CALLED, CUT, offering
 
 from runapi_mcp.tools import Page
+from runapi_mcp.tools.ask import ASK
 from runapi_mcp.tools.reply import Paged
-from runapi_mcp.wire.types import Failure, Finish, TextDelta
+from runapi_mcp.wire.types import Failure, Finish, FunctionCallDelta, TextDelta
 
 
 async def said(*steps: Step, functions: bool = False) -> str:
     async with bench(steps) as made:
         view = (await made.ended(offering() if functions else job())).view()
-    return Paged(view, view.answer.text, Page(40_000)).reply().text.strip("[]")
+    return " ".join(Paged(view, view.answer.text, Page(40_000)).reply("").said)
 
 
 async def test_a_partial_answer_can_be_continued() -> None:
@@ -65,6 +66,26 @@ async def test_nothing_is_said_of_a_call_that_was_finished() -> None:
 
 
 @pytest.mark.parametrize(
+    ("called", "words"),
+    [
+        (
+            FunctionCallDelta(0, "1", "invented", "{}"),
+            "invented is none of the functions that were offered: tell",
+        ),
+        (
+            FunctionCallDelta(0, "1", "look_up", '{"q": "'),
+            "The arguments of look_up are no JSON object: tell",
+        ),
+    ],
+)
+async def test_a_call_that_cannot_be_run_is_said_to_be_one(called: FunctionCallDelta, words: str) -> None:
+    async with bench([called, STOP, USED]) as made:
+        view = (await made.ended(offering())).view()
+    assert ASK.render is not None
+    assert any(words in said for said in ASK.render(view, Page(40_000)).said)
+
+
+@pytest.mark.parametrize(
     ("seconds", "said"),
     [
         (0.0, "0 s"),
@@ -80,4 +101,4 @@ async def test_the_time_that_it_has_run_is_never_told_longer_than_it_was(seconds
     async with bench([TextDelta("Half"), CUT]) as made:
         view = (await made.ended(job())).view()
     running = replace(view, status="running", error=None, receipt=replace(view.receipt, seconds=seconds))
-    assert f"Still running after {said}. " in Paged(running, "Half", Page(40_000)).reply().text
+    assert f"Still running after {said}. " in Paged(running, "Half", Page(40_000)).reply("Half").text

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from forked import forked_script
 from messages import ENVELOPE, INITIALIZE, INITIALIZED, Message
 from messages import request as any_request
 from piped import PATIENCE, PipedHost
@@ -32,10 +33,11 @@ def text_of(answer: Message) -> str:
 
 
 class Host(PipedHost):
-    def __init__(self, *, modern: bool = False, non_blocking: bool = False) -> None:
+    def __init__(self, *, modern: bool = False, non_blocking: bool = False, fresh: bool = False) -> None:
         self.meta = ENVELOPE if modern else None
         prelude = [sys.executable, "-c", NON_BLOCKING] if non_blocking else []
-        super().__init__([*prelude, sys.executable, SERVER])
+        server = [sys.executable, str(SERVER)] if fresh or non_blocking else forked_script(str(SERVER))
+        super().__init__([*prelude, *server])
 
     def open(self) -> Self:
         """Greet the server and wait until it is up."""

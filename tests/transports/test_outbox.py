@@ -5,7 +5,7 @@ import os
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.transports.stdio.outbox import Outbox
+from runapi_mcp.transports.stdio.threads import Outbox
 
 LIMIT = 1_000
 TOO_MUCH = b"x" * (1 << 20) + b"\n"

@@ -29,9 +29,9 @@ from runapi_mcp.models import DialectName
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.faults import read_retry_after, translate_errors
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.redact import redact
+from runapi_mcp.upstream.translate import read_retry_after, translate_errors
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -373,7 +373,7 @@ async def test_an_error_whose_body_breaks_off_is_still_that_error() -> None:
 
 
 async def test_an_error_whose_body_never_comes_is_still_that_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runapi_mcp.upstream.faults._BODY_SECONDS", 0.1)
+    monkeypatch.setattr("runapi_mcp.upstream.translate._BODY_SECONDS", 0.1)
 
     async def answer(peer: Peer, _: bytes) -> None:
         await peer.say(b"HTTP/1.1 402 X\r\ncontent-length: 500\r\n\r\n")

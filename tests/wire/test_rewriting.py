@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runapi_mcp.wire.schema import TAKEN, rewritten
 from runapi_mcp.wire.schema.read import Faulty
 from runapi_mcp.wire.schema.references import Dangling, Unfollowable
+from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 from runapi_mcp.wire.types import JsonObject
 
 KEYWORDS = st.sampled_from(
@@ -32,7 +32,6 @@ ODD: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=150)
 @given(st.dictionaries(KEYWORDS, ODD, max_size=4))
 @example({"format": ["date"]})
 @example({"type": "integer", "exclusiveMinimum": 10**400})
@@ -42,7 +41,7 @@ ODD: st.SearchStrategy[Any] = st.recursive(
 @example({"$defs": {"a": {"$id": "http://["}}})
 def test_whatever_is_given_for_a_schema_is_written_or_refused(schema: JsonObject) -> None:
     try:
-        made = rewritten(schema)
+        made = rewrite_schema(schema)
     except (Unfollowable, Faulty, RecursionError):
         return
     assert made.schema.keys() <= TAKEN["chat"]
@@ -50,7 +49,7 @@ def test_whatever_is_given_for_a_schema_is_written_or_refused(schema: JsonObject
 
 def test_an_identifier_that_is_none_is_told_like_a_reference() -> None:
     with pytest.raises(Dangling, match=r"http://\["):
-        rewritten({"$id": "https://e.org", "properties": {"a": {"$id": "http://["}}})
+        rewrite_schema({"$id": "https://e.org", "properties": {"a": {"$id": "http://["}}})
 
 
 @pytest.mark.parametrize(
@@ -77,28 +76,28 @@ def test_an_identifier_that_is_none_is_told_like_a_reference() -> None:
 def test_no_rule_is_loosened_or_tightened_in_silence(
     schema: JsonObject, wire: JsonObject, checked: set[str]
 ) -> None:
-    made = rewritten(schema)
+    made = rewrite_schema(schema)
     assert made.schema == wire
     assert set(made.checked_here) == checked
 
 
 def test_rules_are_named_by_their_place_in_the_original() -> None:
     coded: JsonObject = {"type": "string", "pattern": "^a"}
-    assert set(rewritten({"prefixItems": [coded]}).checked_here) == {"/prefixItems/0/pattern"}
-    assert set(rewritten({"items": [coded], "additionalItems": coded}).checked_here) == {
+    assert set(rewrite_schema({"prefixItems": [coded]}).checked_here) == {"/prefixItems/0/pattern"}
+    assert set(rewrite_schema({"items": [coded], "additionalItems": coded}).checked_here) == {
         "/items/0/pattern",
         "/additionalItems/pattern",
     }
-    assert set(rewritten({"properties": {"a/b": coded}}).checked_here) == {"/properties/a~1b/pattern"}
+    assert set(rewrite_schema({"properties": {"a/b": coded}}).checked_here) == {"/properties/a~1b/pattern"}
 
 
 def test_nothing_stands_beside_a_reference_and_what_was_said_there_is_kept() -> None:
     beside: JsonObject = {"description": "d", "anyOf": [{"$ref": "#/$defs/a"}]}
     once: JsonObject = {"properties": {"b": beside}, "$defs": {"a": {"type": "null"}}}
-    assert rewritten(once).schema["properties"] == {"b": {"type": "null", "description": "d"}}
+    assert rewrite_schema(once).schema["properties"] == {"b": {"type": "null", "description": "d"}}
     again: JsonObject = {"properties": {"b": {"$ref": "#", "description": "d"}}}
     root: JsonObject = {"properties": {"b": {"anyOf": [{"$ref": "#/$defs/Root"}], "description": "d"}}}
-    assert rewritten(again).schema["properties"] == root["properties"]
+    assert rewrite_schema(again).schema["properties"] == root["properties"]
 
 
 def test_many_definitions_of_one_name_are_told_apart() -> None:
@@ -106,6 +105,6 @@ def test_many_definitions_of_one_name_are_told_apart() -> None:
         "properties": {f"p{n}": {"$ref": f"#/$defs/d{n}/$defs/item"} for n in range(5)},
         "$defs": {f"d{n}": {"$defs": {"item": {"type": "string", "maxLength": n}}} for n in range(5)},
     }
-    names = rewritten(schema).schema["$defs"]
+    names = rewrite_schema(schema).schema["$defs"]
     assert isinstance(names, dict)
     assert [*names] == ["item", "item_2", "item_3", "item_4", "item_5"]

@@ -11,9 +11,9 @@ from referencing.exceptions import Unresolvable
 
 import benchmarks
 from runapi_mcp.extraction.check import Judge
-from runapi_mcp.wire.schema import rewritten
 from runapi_mcp.wire.schema.narrow import narrow
 from runapi_mcp.wire.schema.read import Faulty, read_schema
+from runapi_mcp.wire.schema.write import rewrite_schema
 from runapi_mcp.wire.types import JsonObject
 from wire.test_schema_laws import faults_of
 
@@ -29,7 +29,7 @@ def test_what_a_generator_writes_is_taken_and_judged_as_it_means(row: dict[str, 
     before = json.dumps(row["schema"])
     reading = read_schema(row["schema"])
     assert json.dumps(row["schema"]) == before, "what was given is left as it was"
-    sent = rewritten(reading.schema).schema
+    sent = rewrite_schema(reading.schema).schema
     judge = Judge(reading.schema)
     assert faults_of(sent) == []
     for value in row["good"]:
@@ -54,7 +54,7 @@ def test_a_reference_validator_agrees_or_it_is_said_why_not(row: dict[str, Any])
 
 @pytest.mark.parametrize("row", REPORTS, ids=[row["link"] for row in REPORTS])
 def test_what_was_reported_elsewhere_is_sent_as_google_takes_it(row: dict[str, Any]) -> None:
-    sent = rewritten(read_schema(row["schema"]).schema).schema
+    sent = rewrite_schema(read_schema(row["schema"]).schema).schema
     if "answer" in row:
         assert sent == row["answer"]
         assert faults_of(sent) == []
@@ -64,7 +64,7 @@ def test_what_was_reported_elsewhere_is_sent_as_google_takes_it(row: dict[str, A
 
 
 def sent(schema: JsonObject) -> Any:
-    return rewritten(read_schema(schema).schema).schema
+    return rewrite_schema(read_schema(schema).schema).schema
 
 
 def member(schema: JsonObject, **more: Any) -> Any:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
-from runapi_mcp.wire.schema import TAKEN, rewritten
-from runapi_mcp.wire.schema.narrow import TooWide, narrow
+from runapi_mcp.wire.schema.narrow import TooWide, Unsayable, narrow, narrow_answer
 from runapi_mcp.wire.schema.read import Faulty, read_schema
+from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 from runapi_mcp.wire.types import JsonObject
 from wire.schemas_around import Made, schemas_around
 from wire.test_rewriting import KEYWORDS, ODD
@@ -22,7 +22,6 @@ def conforms(value: Any, schema: Any) -> bool:
     return bool(validator_for(schema, default=Draft202012Validator)(schema).is_valid(value))
 
 
-@settings(max_examples=60)
 @given(schemas_around())
 def test_what_is_sent_never_forbids_what_conforms(made: Made) -> None:
     schema, value = made
@@ -33,16 +32,15 @@ def test_what_is_sent_never_forbids_what_conforms(made: Made) -> None:
         assert "asks for nothing" in str(refused)  # noqa: PT017  # nothing else is wrong with them
         return
     assert conforms(value, reading.schema), "it is read for what it is"
-    sent = rewritten(reading.schema).schema
+    sent = rewrite_schema(reading.schema).schema
     assert conforms(value, sent)
     assert faults_of(sent) == []
 
 
-@settings(max_examples=60)
 @given(schemas_around())
 def test_parameters_of_functions_are_written_in_the_narrow_words_alone(made: Made) -> None:
     try:
-        parameters = rewritten(
+        parameters = rewrite_schema(
             read_schema(
                 {"type": "object", "properties": {"p": made[0]}, "$defs": made[0].get("$defs", {})}
             ).schema
@@ -53,7 +51,31 @@ def test_parameters_of_functions_are_written_in_the_narrow_words_alone(made: Mad
     assert faults_of(narrowed, narrow=True) == []
 
 
-@settings(max_examples=100)
+@given(schemas_around())
+def test_an_answer_in_the_narrow_words_forbids_nothing_that_conforms(made: Made) -> None:
+    schema, value = made
+    assume(conforms(value, schema))
+    try:
+        reading = read_schema(schema)
+        narrowed = narrow_answer(rewrite_schema(reading.schema).schema)
+    except (Faulty, Unsayable):
+        return
+    assert faults_of(narrowed, narrow=True) == []
+    assert conforms(value, with_null(narrowed))
+
+
+def with_null(schema: Any) -> Any:
+    """Return a schema in the narrow words with its nullable as JSON Schema has it."""
+    match schema:
+        case dict():
+            made = {key: with_null(part) for key, part in schema.items() if key != "nullable"}
+            return {"anyOf": [made, {"type": "null"}]} if schema.get("nullable") is True else made
+        case list():
+            return [with_null(part) for part in schema]
+        case _:
+            return schema
+
+
 @given(st.dictionaries(KEYWORDS, ODD, max_size=4))
 def test_what_is_read_without_a_fault_is_a_schema(given_schema: JsonObject) -> None:
     try:
@@ -189,7 +211,7 @@ def count_steps(work: Callable[[], object]) -> int:
 
 def write(schema: JsonObject) -> None:
     try:
-        narrow(rewritten(read_schema(schema).schema).schema)
+        narrow(rewrite_schema(read_schema(schema).schema).schema)
     except (Faulty, TooWide):
         return
 
@@ -210,7 +232,7 @@ def test_work_grows_no_faster_than_the_schema(shape: Callable[[int], dict[str, A
 )
 def test_what_is_too_large_is_told_in_a_sentence(schema: JsonObject, said: str) -> None:
     with pytest.raises(Faulty, match=said):
-        rewritten(read_schema(schema).schema)
+        rewrite_schema(read_schema(schema).schema)
 
 
 @pytest.mark.parametrize("levels", [40, 90, 120, 400])
@@ -219,7 +241,7 @@ def test_what_is_nested_deeply_is_written_or_told(levels: int) -> None:
     for _ in range(levels):
         schema = {"type": "object", "properties": {"a": schema}}
     try:
-        rewritten(read_schema(schema).schema)
+        rewrite_schema(read_schema(schema).schema)
     except Faulty as refused:
         assert "nested too deeply" in str(refused)  # noqa: PT017  # the shallow ones are written
     else:

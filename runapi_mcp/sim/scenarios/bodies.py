@@ -90,6 +90,24 @@ def error_g(scene: Scene) -> Play:
     return _json(scene, 400, {scene.cue.text("key", "message"): "Simulated: something was wrong."})
 
 
+@scenario(
+    "older-schema",
+    "Error 400 for words that Google's older Schema has not, as long as they are sent.",
+    "status",
+    "any",
+)
+def older_schema(scene: Scene) -> Play:
+    """A relay that turns the answer's schema into a protocol buffer (§11 row 11)."""
+    sent = compact(scene.asked.schema or {})
+    word = scene.cue.text("any", "") or next(
+        (word for word in ("$ref", "prefixItems", "additionalProperties") if word in sent), ""
+    )
+    if word:
+        said = f"Simulated: Unknown name \"{word}\" at 'response_schema': Cannot find field."
+        return _json(scene, 400, [_google(400, said, "INVALID_ARGUMENT")])
+    return scene.tell()
+
+
 @scenario("error-h", "Error 502 as an HTML page of a proxy.", "status")
 def error_h(scene: Scene) -> Play:
     """Shape h."""

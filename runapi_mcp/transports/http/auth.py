@@ -1,13 +1,13 @@
 """Who may call, and as whom: bearer tokens that the server hands out, RunAPI keys, or JSON web tokens."""
 
 import hashlib
-import re
-import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from pydantic import SecretStr
@@ -17,13 +17,64 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runapi_mcp.errors import SettingsError, UpstreamError
+from runapi_mcp import logs
+from runapi_mcp.errors import UpstreamError
 from runapi_mcp.server.boundary import KEY_CLAIM
 from runapi_mcp.settings import key_problem
 from runapi_mcp.transports.http.front import refuse
+from runapi_mcp.transports.http.shutdown import answer_until
+from runapi_mcp.transports.http.tokens import TOKEN_CLAIM, TokenFile, TokenList
 
 _MOST_TOKEN_CHARS: Final = 16_384
 _RETRY_SECONDS: Final = 10
+_LOGGED_A_MINUTE: Final = 10
+FAILED_LOGINS: Final = ("missing", "invalid", "unavailable")
+"""Why a request is not let in: no token, one that does not hold, or one that cannot be judged now."""
+
+
+def token_of(scope: Scope) -> str:
+    """Return which of its holder's tokens a request was let in with; "" where that makes no difference."""
+    user = scope.get("user")
+    claims = user.access_token.claims if isinstance(user, AuthenticatedUser) else None
+    return str((claims or {}).get(TOKEN_CLAIM, ""))
+
+
+class FailedLogins:
+    """Counts requests that were not let in, and logs them: a few a minute, and how many more there were.
+
+    Args:
+        clock: Seconds that only go forward.
+
+    Attributes:
+        counts: How many so far, by reason.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts = dict.fromkeys(FAILED_LOGINS, 0)
+        self._clock = clock
+        self._minute = -60.0
+        self._logged = self._more = 0
+
+    def note(self, reason: str, scope: Scope) -> None:
+        """Note one; only where it came from and why is told, nothing of what was sent."""
+        self.counts[reason] += 1
+        if reason == "missing":
+            return  # clients ask without a token first, to learn what is needed
+        if self._clock() - self._minute >= 60:
+            self._minute, self._logged = self._clock(), 0
+        if self._logged >= _LOGGED_A_MINUTE:
+            self._more += 1
+            return
+        self._logged += 1
+        client = scope.get("client")
+        logs.info(
+            "login failed",
+            reason=reason,
+            address=client[0] if client else None,
+            path=scope["path"],
+            not_logged=self._more or None,
+        )
+        self._more = 0
 
 
 class BearerAuth:
@@ -34,30 +85,45 @@ class BearerAuth:
         verifier: Judges tokens.
         metadata: Where a client learns how to get a token, if there is such a place.
         advice: The sentence that says what to send.
+        failed: Told of requests that are not let in.
     """
 
-    def __init__(self, app: ASGIApp, verifier: TokenVerifier, metadata: str | None, advice: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: TokenVerifier,
+        metadata: str | None,
+        advice: str,
+        failed: FailedLogins,
+    ) -> None:
         self._app = app
         self._verifier = verifier
         self._metadata = metadata
         self._advice = advice
+        self._failed = failed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its principal, or refuse it."""
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         if not given:
+            self._failed.note("missing", scope)
             return await self._refuse(None)(scope, receive, send)
         try:
             user = await self._verify(given)
         except UpstreamError:
+            self._failed.note("unavailable", scope)
             text = "The keys of the identity provider cannot be had now. Try again later."
             refusal = refuse(503, "temporarily_unavailable", text, {"Retry-After": str(_RETRY_SECONDS)})
             return await refusal(scope, receive, send)
         if user is None:
+            self._failed.note("invalid", scope)
             return await self._refuse("invalid_token")(scope, receive, send)
         # The SDK binds sessions to this user: another's session is unknown.
         scope = {**scope, "user": user, "auth": AuthCredentials(user.scopes)}
-        return await self._app(scope, receive, send)
+        if not isinstance(self._verifier, TokenFile):
+            return await self._app(scope, receive, send)
+        with self._verifier.in_use(token_of(scope)) as revoked:
+            return await answer_until(revoked, self._app, scope, receive, send, status=401)
 
     async def _verify(self, given: list[bytes]) -> AuthenticatedUser | None:
         scheme, _, token = given[0].decode("latin-1").partition(" ")
@@ -78,59 +144,6 @@ class BearerAuth:
         said = "The token is not valid here, or has expired. " if error else ""
         headers = {"WWW-Authenticate": challenge}
         return refuse(401, error or "unauthorized", said + self._advice, headers)
-
-
-MIN_CHARS: Final = 16
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-_ADVICE: Final = (
-    "Write NAME:TOKEN, one a line; a name may have several tokens. A token is made with, for example, "
-    "python -c 'import secrets; print(secrets.token_urlsafe(32))'."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenList:
-    """Whose token is whose. Holds no token, only SHA-256 digests."""
-
-    entries: tuple[tuple[str, bytes], ...]
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Read lines of `NAME:TOKEN`; blank ones and those that begin with ``#`` say nothing.
-
-        Raises:
-            SettingsError: A line is not that, or there is none. It is named by its number, not quoted.
-        """
-        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-        entries = tuple(_entry(number, line) for number, line in lines if line and not line.startswith("#"))
-        if not entries:
-            raise SettingsError("There is no token for --auth token.", advice=_ADVICE)
-        if len({digest for _, digest in entries}) < len(entries):
-            raise SettingsError("Two lines of the tokens hold the same token.", advice=_ADVICE)
-        return cls(entries)
-
-    async def verify_token(self, token: str) -> AccessToken | None:
-        """Return whom a token stands for; it is compared with every entry, in constant time."""
-        given, found = _digest(token), None
-        for name, digest in self.entries:
-            if secrets.compare_digest(digest, given):
-                found = name
-        return AccessToken(token="", client_id=f"token:{found}", scopes=[]) if found else None
-
-
-def _entry(number: int, line: str) -> tuple[str, bytes]:
-    name, colon, token = (part.strip() for part in line.partition(":"))
-    if not colon or not _NAME.fullmatch(name) or not _TOKEN.fullmatch(token):
-        raise SettingsError(f"Line {number} of the tokens is not NAME:TOKEN.", advice=_ADVICE)
-    if len(token) < MIN_CHARS:
-        what = f"The token in line {number} of the tokens is shorter than {MIN_CHARS} characters."
-        raise SettingsError(what, advice=_ADVICE)
-    return name, _digest(token)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 _DIGEST_CHARS: Final = 32
@@ -167,7 +180,7 @@ class JwtAuth:
     jwks_url: str | None = None
 
 
-Auth: TypeAlias = TokenList | CallersKeys | JwtAuth
+Auth: TypeAlias = TokenList | TokenFile | CallersKeys | JwtAuth
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +201,7 @@ def credentials_advice(auth: Auth | None) -> str:
                 "Send the header Authorization: Bearer YOUR_RUNAPI_KEY, with a RunAPI key of your own. "
                 "There is no OAuth here, and nothing to register."
             )
-        case TokenList():
+        case TokenList() | TokenFile():
             return (
                 "Send the header Authorization: Bearer TOKEN, with the token that whoever runs this server "
                 "gave you. There is no OAuth here, and nothing to register."
@@ -198,8 +211,11 @@ def credentials_advice(auth: Auth | None) -> str:
 
 
 @asynccontextmanager
-async def open_auth(auth: Auth | None) -> AsyncIterator[AuthParts]:
-    """Give what tells callers apart, for as long as the block lasts; without `auth` all are let in."""
+async def open_auth(auth: Auth | None, failed: FailedLogins) -> AsyncIterator[AuthParts]:
+    """Give what tells callers apart, for as long as the block lasts; without `auth` all are let in.
+
+    A file of tokens is read again meanwhile when it changes. `failed` is told of who is not let in.
+    """
     advice = credentials_advice(auth)
     match auth:
         case None:
@@ -210,7 +226,12 @@ async def open_auth(auth: Auth | None) -> AsyncIterator[AuthParts]:
 
             async with open_jwks(auth.issuer, url=auth.jwks_url) as keys:
                 verifier = JwtVerifier(keys, issuer=auth.issuer, audience=auth.audience)
-                bearer = Middleware(BearerAuth, verifier, metadata_url(auth.resource), advice)
+                bearer = Middleware(BearerAuth, verifier, metadata_url(auth.resource), advice, failed)
                 yield AuthParts([bearer], [*metadata_routes(auth.resource, auth.issuer)])
+        case TokenFile():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(auth.watch)
+                yield AuthParts([Middleware(BearerAuth, auth, None, advice, failed)])
+                tasks.cancel_scope.cancel()
         case verifier:
-            yield AuthParts([Middleware(BearerAuth, verifier, None, advice)])
+            yield AuthParts([Middleware(BearerAuth, verifier, None, advice, failed)])

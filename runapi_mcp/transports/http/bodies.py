@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from runapi_mcp.errors import MemoryFull
-from runapi_mcp.generations.budget import MemoryBudget, Reservation
+from runapi_mcp.generations.admission import MemoryBudget, Reservation
 from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions

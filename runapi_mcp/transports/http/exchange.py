@@ -19,6 +19,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.transports.http.auth import token_of
 from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of
 from runapi_mcp.transports.http.connections import RETRY_SECONDS
 from runapi_mcp.transports.http.front import refuse
@@ -139,6 +140,7 @@ class McpEndpoint:
         else:
             session = self._sessions.find(_header(scope, _SESSION), principal_of(scope))
             if session is not None:
+                session.token = token_of(scope)
                 await self._answer_in_session(session, self._sessions, post, scope, receive, send)
             elif post.method == "initialize":  # whatever session it names: that one is gone
                 await self._open_session(
@@ -213,6 +215,13 @@ class McpEndpoint:
                 else:
                     stack.enter_context(sessions.in_use(session, stream=True))
             await self._app(scope, receive, send)
+
+    async def end_sessions(self, token_ids: frozenset[str]) -> None:
+        """End the sessions that were used last with tokens that are revoked."""
+        for session in self._sessions.of_tokens(token_ids) if self._sessions else []:
+            assert self._sessions is not None, "it has some"
+            self._sessions.forget(session)
+            await self._end_session(session)
 
     async def _end_session(self, session: Session) -> None:
         headers = [(_SESSION, session.id), (b"accept", b"application/json")]

@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runapi_mcp.errors import SettingsError
@@ -16,7 +15,7 @@ TOKENS: Final = "RUNAPI_MCP_TOKENS"
 """The variable that may hold what the file of ``--tokens`` does."""
 _OPTIONS: Final = (
     "host", "port", "drain", "allowed_hosts", "allowed_origins", "path_prefix", "trusted_proxies",
-    "stateless",
+    "stateless", "ready_grace",
 )  # fmt: skip
 _AUTH: Final = ("auth", "tokens", "issuer", "audience", "jwks_url", "public_url")
 
@@ -49,6 +48,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NET",
         help="a proxy's address or network, whose X-Forwarded-Prefix counts; may be given again",
+    )
+    add(
+        "--ready-grace",
+        type=_seconds,
+        metavar="S",
+        help="seconds the store or the key may be missing before /readyz is 503. Default: 30",
     )
     add("--stateless", action="store_true", help="no sessions for 2025-era clients: any replica may answer")
     _add_auth_flags(parser)
@@ -102,9 +107,9 @@ def _auth(chosen: Mapping[str, str], env: Mapping[str, str]) -> "Auth | None":
             raise SettingsError(f"--{name} is of use with --auth {kind} only.", advice=f"Add --auth {kind}.")
     match chosen.get("auth"):
         case "token":
-            from runapi_mcp.transports.http.auth import TokenList
+            from runapi_mcp.transports.http.tokens import TokenFile, TokenList
 
-            return TokenList.read(_tokens(chosen, env))
+            return TokenFile(chosen["tokens"]) if "tokens" in chosen else TokenList.read(env.get(TOKENS, ""))
         case "key":
             from runapi_mcp.transports.http.auth import CallersKeys
 
@@ -113,17 +118,6 @@ def _auth(chosen: Mapping[str, str], env: Mapping[str, str]) -> "Auth | None":
             return _jwt(chosen)
         case _:
             return None
-
-
-def _tokens(chosen: Mapping[str, str], env: Mapping[str, str]) -> str:
-    if "tokens" not in chosen:
-        return env.get(TOKENS, "")
-    try:
-        return Path(chosen["tokens"]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(
-            f"The file {chosen['tokens']} cannot be read.", advice="Check --tokens."
-        ) from None
 
 
 def _jwt(chosen: Mapping[str, str]) -> "JwtAuth":

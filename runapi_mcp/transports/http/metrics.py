@@ -1,7 +1,8 @@
 """Numbers for Prometheus, and what a supervisor asks: whether the process lives, and takes calls."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -11,49 +12,75 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from runapi_mcp import __version__
-from runapi_mcp.models import is_version_of
-from runapi_mcp.server.boundary import RECEIPT
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.values import Job, Receipt
+from runapi_mcp.logs import principal
+from runapi_mcp.models import find
+from runapi_mcp.server.boundary import ERROR, owner_of
+from runapi_mcp.telemetry import OTHERS, Names
 from runapi_mcp.tools import TOOLS
+from runapi_mcp.transports.http.auth import FailedLogins
+from runapi_mcp.transports.http.readiness import Readiness
 from runapi_mcp.transports.http.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.core import CounterMetricFamily
 
 _SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _OTHER: Final = "other"
 
 
-def metrics_of(shutdown: Shutdown) -> "Metrics | None":
+def metrics_of(shutdown: Shutdown, generations: Generations, failed: FailedLogins) -> "Metrics | None":
     """Return the metrics of one server; `None` where the extra is not installed."""
     try:
         from prometheus_client import CollectorRegistry
     except ImportError:
         return None
-    return Metrics(CollectorRegistry(), shutdown)
+    return Metrics(CollectorRegistry(), shutdown, generations, failed)
 
 
 class Metrics:
-    """Counts tool calls."""
+    """Counts tool calls and what they cost, each under a name that strangers cannot make up.
 
-    def __init__(self, registry: "CollectorRegistry", shutdown: Shutdown) -> None:
+    A tool and a model are told apart if they are known here, an error by its code; of principals the
+    first hundred are, and who only brought a key that RunAPI never took is not one of them.
+    """
+
+    def __init__(
+        self,
+        registry: "CollectorRegistry",
+        shutdown: Shutdown,
+        generations: Generations,
+        failed: FailedLogins,
+    ) -> None:
         from prometheus_client import Counter, Gauge, Histogram
 
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"runapi_mcp_{name}", about, labels, registry=registry)
+
         self._registry = registry
-        self._calls = Counter(
-            "runapi_mcp_calls", "Tool calls that ended.", ["tool", "outcome"], registry=registry
-        )
+        self._principals = Names()
+        self._calls = counter("calls", "Tool calls that ended.", "tool", "outcome", "principal")
+        self._errors = counter("errors", "Tool calls that ended with an error.", "tool", "code")
+        self._tokens = counter("tokens", "Tokens, as RunAPI counted them.", "principal", "model", "kind")
+        self._searches = counter("searches", "Generations that were to search the web.", "principal")
+        self._cost = counter("cost", "What tokens cost, where the price is known.", "principal", "currency")
+        self._swaps = counter("model_swaps", "Generations that another model answered than the one asked.")
+        self._uncounted = counter("uncounted_generations", "Generations without token counts.", "model")
         self._seconds = Histogram(
             "runapi_mcp_call_seconds", "How long calls took.", ["tool"], buckets=_SECONDS, registry=registry
-        )
-        self._swaps = Counter(
-            "runapi_mcp_model_swaps",
-            "Answers that came of another model than the one that was asked, by RunAPI's own word.",
-            registry=registry,
         )
         in_flight = Gauge("runapi_mcp_calls_in_flight", "Tool calls in progress.", registry=registry)
         in_flight.set_function(lambda: shutdown.calls)
         ready = Gauge("runapi_mcp_ready", "1 until the server is on its way out.", registry=registry)
         ready.set_function(lambda: not shutdown.begun)
+        store = Gauge(
+            "runapi_mcp_store_up", "1 while the store answers, or if none is set.", registry=registry
+        )
+        store.set_function(lambda: generations.store_up)
+        registry.register(_FailedLogins(failed))
+        generations.settled.append(self.settle)
 
     @property
     def media_type(self) -> str:
@@ -73,35 +100,81 @@ class Metrics:
         if ctx.method != "tools/call":
             return await call_next(ctx)
         began, outcome = time.monotonic(), "refused"
+        code = ""
         try:
             result = await call_next(ctx)
-            outcome = _outcome(result)
-            if _was_swapped(result):
-                self._swaps.inc()
+            outcome, code = _outcome(result), _code(result)
             return result
         except anyio.get_cancelled_exc_class():
             outcome = "cancelled"
             raise
         finally:
             tool = _tool(ctx.params)
-            self._calls.labels(tool, outcome).inc()
+            self._calls.labels(tool, outcome, self._name(owner_of(ctx.request))).inc()
+            if code:
+                self._errors.labels(tool, code).inc()
             self._seconds.labels(tool).observe(time.monotonic() - began)
+
+    def settle(self, job: Job, receipt: Receipt) -> None:
+        """Count what a generation came to."""
+        if not receipt.requests:
+            return  # it was never begun
+        if receipt.swapped:
+            self._swaps.inc()
+        model = receipt.model if find(receipt.model) else _OTHER
+        principal = self._name(job.owner, paid=receipt.tokens is not None)
+        if job.call.search:
+            self._searches.labels(principal).inc()
+        if receipt.tokens is None:
+            if receipt.status != "failed":  # what is refused costs nothing
+                self._uncounted.labels(model).inc()
+            return
+        if receipt.cost:
+            self._cost.labels(principal, receipt.currency or "").inc(receipt.cost)
+        for kind, count in asdict(receipt.tokens).items():
+            if count:
+                self._tokens.labels(principal, model, kind).inc(count)
+
+    def _name(self, owner: str, *, paid: bool = False) -> str:
+        """Return the name to count a principal by; a key is nobody's until RunAPI has taken it."""
+        name = principal(owner)
+        known = paid or name in self._principals or not owner.startswith("key:")
+        return self._principals.of(name) if known else OTHERS
+
+
+class _FailedLogins:
+    """Requests that were not let in, as Prometheus collects them."""
+
+    def __init__(self, failed: FailedLogins) -> None:
+        self._failed = failed
+
+    def collect(self) -> "Iterator[CounterMetricFamily]":
+        """Yield them."""
+        from prometheus_client.core import CounterMetricFamily
+
+        family = CounterMetricFamily(
+            "runapi_mcp_failed_logins", "Requests that were not let in.", labels=["reason"]
+        )
+        for reason, count in self._failed.counts.items():
+            family.add_metric([reason], count)
+        yield family
+
+
+def _code(result: HandlerResult) -> str:
+    """Return the stable code of an error of ours."""
+    match result:
+        case {"isError": True, "_meta": {**meta}}:
+            return str(meta.get(ERROR, "error"))
+        case {"isError": True}:
+            return "error"
+        case _:
+            return ""
 
 
 def _tool(params: Mapping[str, Any] | None) -> str:
     """Return a tool's name, if it is one of ours: strangers do not get to make up labels."""
     name = (params or {}).get("name")
     return name if isinstance(name, str) and name in TOOLS else _OTHER
-
-
-def _was_swapped(result: HandlerResult) -> bool:
-    """Whether a result is of a whole answer that another model gave than the one that was asked."""
-    meta = result.get("_meta") if isinstance(result, dict) else None
-    match (meta or {}).get(RECEIPT):
-        case {"complete": True, "model_asked": str(asked), "model_served": str(served)}:
-            return not is_version_of(served, asked)
-        case _:
-            return False
 
 
 def _outcome(result: HandlerResult) -> str:
@@ -114,23 +187,25 @@ def _outcome(result: HandlerResult) -> str:
             return "answered"
 
 
-def probe_routes(shutdown: Shutdown, metrics: Metrics | None) -> list[BaseRoute]:
+def probe_routes(shutdown: Shutdown, readiness: Readiness, metrics: Metrics | None) -> list[BaseRoute]:
     """Return the probes.
 
-    ``/healthz`` says that the process lives, ``/readyz`` is 503 once it is on its way out, and
-    ``/metrics`` is Prometheus text, or 404 where that is not installed.
+    ``/healthz`` says that the process lives, ``/readyz`` is 503 once it is on its way out or lacks for long
+    what it is to have, and ``/metrics`` is Prometheus text, or 404 where that is not installed.
     """
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__})
 
-    async def readiness(_request: Request) -> Response:
-        status = "leaving" if shutdown.begun else "ready"
-        return JSONResponse({"status": status, "calls": shutdown.calls}, 503 if shutdown.begun else 200)
+    async def ready(_request: Request) -> Response:
+        facts: dict[str, object] = {"status": "leaving" if shutdown.begun else "ready"}
+        if not shutdown.begun and (reason := await readiness.reason()):
+            facts = {"status": "not ready", "reason": reason}
+        return JSONResponse({**facts, "calls": shutdown.calls}, 200 if facts["status"] == "ready" else 503)
 
     async def numbers(_request: Request) -> Response:
         if metrics is None:
             return PlainTextResponse("Metrics need the extra runapi-mcp[metrics].\n", 404)
         return Response(metrics.text(), media_type=metrics.media_type)
 
-    return [Route("/healthz", health), Route("/readyz", readiness), Route("/metrics", numbers)]
+    return [Route("/healthz", health), Route("/readyz", ready), Route("/metrics", numbers)]

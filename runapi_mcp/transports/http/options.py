@@ -42,6 +42,7 @@ class HttpOptions:
         max_sessions: 2025-era sessions and older clients' streams open at once, each; beyond it, idle
             sessions of whoever has most of them go.
         max_connections: Connections open at once; beyond it, unused ones are closed for new ones.
+        ready_grace: How long the store or the key may be missing before ``/readyz`` says so.
         first_byte: When the response to a call begins at the latest.
     """
 
@@ -60,6 +61,7 @@ class HttpOptions:
     head_seconds: float = 20.0
     max_sessions: int = 2_000
     max_connections: int = 4_000
+    ready_grace: float = 30.0
     first_byte: float = 0.25
 
     @property

@@ -1,16 +1,22 @@
 """uvicorn on a socket of ours, with the limits of connections and the ending left to us."""
 
 import errno
+import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import anyio
 import uvicorn
+from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -19,12 +25,28 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.http.app import web_app
-from runapi_mcp.transports.http.auth import Auth, CallersKeys
+from runapi_mcp.transports.http.auth import (
+    Auth,
+    CallersKeys,
+    FailedLogins,
+    credentials_advice,
+    open_auth,
+)
+from runapi_mcp.transports.http.bodies import Bodies
 from runapi_mcp.transports.http.connections import Connections
+from runapi_mcp.transports.http.exchange import McpEndpoint
+from runapi_mcp.transports.http.front import MCP_PATH, Front
+from runapi_mcp.transports.http.joining import page_routes
+from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.readiness import Readiness, write_start_line
+from runapi_mcp.transports.http.sessions import IDLE_SECONDS
 from runapi_mcp.transports.http.shutdown import Shutdown
-from runapi_mcp.transports.shutdown import ignore_signals, signals_received
+from runapi_mcp.transports.http.sse import sse_routes
+from runapi_mcp.transports.http.tokens import TokenFile
+from runapi_mcp.transports.process_exit import ignore_signals, signals_received
+from runapi_mcp.upstream.prices import check_price_file
+from runapi_mcp.watched import Watched
 
 KEEP_ALIVE_SECONDS: Final = 30
 """How long a connection may stay unused between two requests."""
@@ -62,19 +84,22 @@ async def serve_http(
         settings: What the process shares.
         options: Where to listen and whom to answer.
         auth: Who may call; everyone who can reach it, without.
-        announce: Told the base URL once the socket listens.
+        announce: Told a line once the socket listens: where, what is on, and what is missing.
         own_key: Finds the key, if a keyring has it.
 
     Raises:
-        SettingsError: The address cannot be had.
+        SettingsError: The address cannot be had, or the file of prices not be used.
     """
     shared = shared_settings(settings, auth)
+    check_price_file(settings)
     options = replace(options, max_connections=room_for(options.max_connections))
     # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
     with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
         async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+            await tasks.start(_read_again_on_hangup, _files(app, auth))
             async with listening(app, options, auth, listener=listener) as server:
-                announce(server.base_url)
+                missing = await Readiness(app, auth, 0.0).missing()
+                announce(write_start_line(server.base_url, shared, auth, missing))
                 await (anyio.sleep_forever() if signals is None else anext(signals))
                 if signals is not None:
                     tasks.start_soon(_hurry_at_the_next, signals, server.shutdown)
@@ -140,15 +165,14 @@ async def listening(
     """
     shutdown = Shutdown()
     connections = Connections(options.max_connections, options.head_seconds, options.trusts)
-    memory = app.generations.memory
     listener = listener or _listener(options.host, options.port)
     async with (
         web_app(
+            app,
             server or build_server(app),
             options,
             auth,
             connections=connections,
-            memory=memory,
             shutdown=shutdown,
         ) as asgi,
         anyio.create_task_group() as tasks,
@@ -162,6 +186,30 @@ async def listening(
                 await shutdown.leave(options.drain, app.generations.interrupt)
             connections.close_lingering()
             uvicorn_server.should_exit = True
+
+
+def _files(app: App, auth: Auth | None) -> list[Watched[Any]]:
+    """Return the files that are read again when they change."""
+    prices = [app.upstream.prices.file] if app.upstream.prices.file else []
+    return [*prices, *([auth.file] if isinstance(auth, TokenFile) else [])]
+
+
+async def _read_again_on_hangup(
+    files: Sequence[Watched[Any]], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Have files read again at each SIGHUP; where there are none, or no such signal, leave it as it is."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or not files:
+        task_status.started()
+        return
+    on_terminal = os.isatty(2)
+    with anyio.open_signal_receiver(hangup) as hangups:
+        task_status.started()
+        async for _ in hangups:
+            if on_terminal and not os.isatty(2):  # its terminal was closed, which is to end it
+                signal.raise_signal(signal.SIGTERM)
+            for file in files:
+                file.read_now()
 
 
 async def _hurry_at_the_next(signals: AsyncIterator[object], shutdown: Shutdown) -> None:
@@ -221,3 +269,50 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+# ---------------------------------------------------------------- the app
+
+
+@asynccontextmanager
+async def web_app(
+    app: App,
+    server: Server[Any],
+    options: HttpOptions,
+    auth: Auth | None,
+    *,
+    connections: Connections,
+    shutdown: Shutdown,
+) -> AsyncIterator[ASGIApp]:
+    """Give the ASGI app over `server`, which serves `app`: /mcp, /sse for older clients, probes, a page.
+
+    A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
+    (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
+    last as long as the block.
+    """
+    server.middleware.append(shutdown.count)
+    readiness, failed = Readiness(app, auth, options.ready_grace), FailedLogins()
+    metrics = metrics_of(shutdown, app.generations, failed)
+    if metrics is not None:
+        server.middleware.append(metrics.count)
+    # Never json_response: it drops progress, and a closed connection would not cancel.
+    sessions = StreamableHTTPSessionManager(
+        server,
+        stateless=options.stateless,
+        session_idle_timeout=IDLE_SECONDS,
+        max_request_body_size=options.max_body,
+        max_sessions=None,  # they are counted by whose they are
+    )
+    bodies = Bodies(options, app.generations.memory)
+    endpoint = McpEndpoint(sessions.asgi_app, options, bodies, shutdown)
+    if isinstance(auth, TokenFile):
+        auth.on_revoked.append(endpoint.end_sessions)
+    async with sessions.run(), open_auth(auth, failed) as way:
+        routes = [
+            Route(MCP_PATH, endpoint, methods=["GET", "POST", "DELETE"], middleware=way.middleware),
+            *sse_routes(server, options, bodies, shutdown, way.middleware),
+            *probe_routes(shutdown, readiness, metrics),
+            *page_routes(auth),
+            *way.routes,
+        ]
+        yield Front(Starlette(routes=routes), options, connections, shutdown, credentials_advice(auth))

@@ -14,6 +14,7 @@ from typing import Final
 
 from starlette.types import Scope
 
+from runapi_mcp.transports.http.auth import token_of
 from runapi_mcp.transports.http.bodies import principal_of
 
 IDLE_SECONDS: Final = 1800.0
@@ -30,6 +31,7 @@ class Session:
         user: The principal that opened it, as the SDK knows it.
         requests: The ids of its requests in progress, by the text that the SDK keeps them under.
         streams: Its open streams for what the server says by itself.
+        token: Which of its owner's tokens was used last, where that can be revoked.
         used: When it was last used.
     """
 
@@ -38,6 +40,7 @@ class Session:
     user: object
     requests: dict[str, str | int] = field(default_factory=dict)
     streams: int = 0
+    token: str = ""
     used: float = 0.0
 
 
@@ -85,9 +88,15 @@ class Sessions:
 
     def add(self, session_id: bytes, scope: Scope) -> None:
         """Note a session that was opened."""
-        session = Session(session_id, principal_of(scope), scope.get("user"), used=self._clock())
+        session = Session(
+            session_id, principal_of(scope), scope.get("user"), token=token_of(scope), used=self._clock()
+        )
         self._sessions[session_id] = session
         self._held[session.owner] += 1
+
+    def of_tokens(self, ids: frozenset[str]) -> list[Session]:
+        """Return the sessions that were used last with one of these tokens."""
+        return [session for session in self._sessions.values() if session.token in ids]
 
     def forget(self, session: Session) -> None:
         """Note that a session is over."""

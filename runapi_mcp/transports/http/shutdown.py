@@ -68,33 +68,41 @@ class Shutdown:
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `app` answer one HTTP request; to it, the end of the server is its client's leaving."""
-        response = _Ending(send)
         self._open += 1
         self._posts += scope["method"] == "POST"
         try:
-            await app(scope, self._until_ended(receive), response.send)
+            await answer_until(self._ended, app, scope, receive, send)
         finally:
             self._open -= 1
             self._posts -= scope["method"] == "POST"
             self._changed.send()
-        if self._ended.is_set():
-            await response.finish()
 
-    def _until_ended(self, receive: Receive) -> Receive:
-        async def receive_or_end() -> Message:
-            messages: list[Message] = []
 
-            async def hear() -> None:
-                messages.append(await receive())
-                tasks.cancel_scope.cancel()
+async def answer_until(
+    ended: anyio.Event, app: ASGIApp, scope: Scope, receive: Receive, send: Send, status: int = 503
+) -> None:
+    """Let `app` answer one HTTP request; once `ended` is set its client has left, as far as it can tell.
 
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(hear)
-                await self._ended.wait()
-                tasks.cancel_scope.cancel()
-            return messages[0] if messages else {"type": "http.disconnect"}
+    `status` is that of a response which had not begun by then.
+    """
 
-        return receive_or_end
+    async def receive_or_end() -> Message:
+        messages: list[Message] = []
+
+        async def hear() -> None:
+            messages.append(await receive())
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hear)
+            await ended.wait()
+            tasks.cancel_scope.cancel()
+        return messages[0] if messages else {"type": "http.disconnect"}
+
+    response = _Ending(send)
+    await app(scope, receive_or_end, response.send)
+    if ended.is_set():
+        await response.finish(status)
 
 
 class _Ending:
@@ -110,8 +118,8 @@ class _Ending:
         self._whole = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
-    async def finish(self) -> None:
+    async def finish(self, status: int) -> None:
         if not self._begun:
-            await self._send({"type": "http.response.start", "status": 503, "headers": []})
+            await self._send({"type": "http.response.start", "status": status, "headers": []})
         if not self._whole:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})

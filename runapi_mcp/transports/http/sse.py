@@ -21,7 +21,7 @@ from runapi_mcp.transports.http.exchange import CANCELLED, read_post, refuse_beg
 from runapi_mcp.transports.http.front import MESSAGES_PATH, SSE_PATH, prefix_of, refuse
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.shutdown import Shutdown
-from runapi_mcp.transports.open_calls import OpenCalls
+from runapi_mcp.transports.messages import OpenCalls
 
 _ENDPOINT: Final = f"{MESSAGES_PATH}/"
 

@@ -1,6 +1,6 @@
 """Serve one host over stdin and stdout, and never be wedged by it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from itertools import chain
 from signal import Signals
@@ -18,17 +18,15 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.messages import Refused, encode, progress_key
-from runapi_mcp.transports.open_calls import OpenCalls
-from runapi_mcp.transports.shutdown import (
+from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
+from runapi_mcp.transports.process_exit import (
     ignore_signals,
     leave_at_the_latest,
     leaving_even_if_stuck,
     signals_received,
 )
-from runapi_mcp.transports.stdio.inbox import Inbound, Inbox
-from runapi_mcp.transports.stdio.outbox import Outbox
 from runapi_mcp.transports.stdio.pipes import claim_stdio, read_chunks
+from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox
 
 LifespanT = TypeVar("LifespanT")
 
@@ -217,7 +215,10 @@ class Opening(Protocol):
 
 
 async def serve_local(
-    settings: Settings, opening: Opening | None = None, own_key: OwnKey | None = None
+    settings: Settings,
+    opening: Opening | None = None,
+    own_key: OwnKey | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> None:
     """Serve the host that started this process until it goes.
 
@@ -225,8 +226,9 @@ async def serve_local(
         settings: What can be set.
         opening: Where to go on.
         own_key: Finds the key, if a keyring has it.
+        env: The environment, which says where this user's state is kept.
     """
-    async with opened(settings, own_key=own_key) as app:
+    async with opened(settings, own_key=own_key, env=env) as app:
         server = build_server(app)
         if opening is None:
             await serve_stdio(server)

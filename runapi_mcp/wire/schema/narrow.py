@@ -1,10 +1,11 @@
-"""A function's parameters in the words that Google's OpenAI-compatible layer takes.
+"""A schema in the words of Google's older kind, a protocol buffer of OpenAPI's.
 
-There a schema becomes one of Google's older kind, a protocol buffer of OpenAPI's words. It refuses a whole
-request for one word: a list of types ("Proto field is not repeating"), an enum of anything but texts
-("TYPE_STRING"), an object without members ("should be non-empty"), a list without `items`, a format but
-`date-time`, anything beside `anyOf`, and every reference. Nothing here is judged afterwards: what a function
-is called with goes back to the caller, who knows what it takes.
+Google's OpenAI-compatible layer makes one of every function's parameters, and relays of an answer's schema
+too. It refuses a whole request for one word: a list of types ("Proto field is not repeating"), an enum of
+anything but texts ("TYPE_STRING"), an object without members ("should be non-empty"), a list without
+`items`, a format but `date-time`, anything beside `anyOf`, and every reference. What a function is called
+with goes back to the caller unjudged, who knows what it takes: what has no word there is asked for as JSON
+text. In an answer, which is judged, that would be wrong.
 """
 
 from dataclasses import dataclass, field
@@ -22,8 +23,12 @@ _MOST_DEPTH: Final = 20
 """Definitions that are written one in another; what is in there deeper is asked for as text."""
 
 
-class TooWide(ValueError):
-    """Parameters that are too many when their references are written out."""
+class Unsayable(ValueError):
+    """A schema that the narrower words cannot say."""
+
+
+class TooWide(Unsayable):
+    """One that is too large when its references are written out."""
 
 
 def narrow(parameters: JsonObject) -> JsonObject:
@@ -39,9 +44,20 @@ def narrow(parameters: JsonObject) -> JsonObject:
     return writer.write(root) if root.get("properties") else {}
 
 
+def narrow_answer(schema: JsonObject) -> JsonObject:
+    """Return the schema of an answer, as it was written, in the narrower words.
+
+    Raises:
+        Unsayable: It asks for an object of any members, for any value or for what holds itself; or it is
+            too large.
+    """
+    return _Narrower(as_object(schema.get("$defs")), judged=True).write(schema)
+
+
 @dataclass
 class _Narrower:
     definitions: JsonObject
+    judged: bool = False
     values: int = 0
     within: list[str] = field(default_factory=list)
 
@@ -74,7 +90,7 @@ class _Narrower:
 
     def _inline(self, name: str) -> JsonObject:
         if name in self.within or len(self.within) >= _MOST_DEPTH:
-            return _any_json(f"another {name}")
+            return self._any_json(f"another {name}")
         self.within.append(name)
         try:
             return self.write(self.definitions.get(name))
@@ -99,9 +115,11 @@ class _Narrower:
         made: JsonObject = {}
         match schema.get("type"):
             case "object":
+                if self.judged and schema.get("additionalProperties") not in (None, False):
+                    raise Unsayable
                 members = {n: self.write(part) for n, part in as_object(schema.get("properties")).items()}
                 if not members:
-                    return _any_json("a JSON object", said)
+                    return self._any_json("a JSON object", said)
                 made = {"type": "object", "properties": dict[str, JsonValue](members)}
                 if required := schema.get("required"):
                     made["required"] = required
@@ -113,7 +131,7 @@ class _Narrower:
             case str(kind):
                 made = {"type": kind}
             case _:
-                return _any_json("any value; what is no text", said)
+                return self._any_json("any value; what is no text", said)
         made |= {key: schema[key] for key in _COPIED if key in schema}
         self._enum(schema, made, said)
         if form := schema.get("format"):
@@ -142,6 +160,12 @@ class _Narrower:
         elif values:
             said.append(f"(one of {', '.join(map(compact, values[:_MOST_SHOWN]))})")
 
+    def _any_json(self, what: str, said: list[JsonValue] | None = None) -> JsonObject:
+        """Return a text for what the layer has no words for: it refuses an object that is not described."""
+        if self.judged:
+            raise Unsayable
+        return {"type": "string", "description": " ".join([*map(str, said or []), f"({what}, as JSON text)"])}
+
     def merge_alternatives(self, schema: JsonObject) -> JsonObject:
         """Return parameters as one object: at the top there are no alternatives."""
         if isinstance(reference := schema.get("$ref"), str):
@@ -168,8 +192,3 @@ class _Narrower:
         if text := schema.get("description"):
             whole["description"] = text
         return whole
-
-
-def _any_json(what: str, said: list[JsonValue] | None = None) -> JsonObject:
-    """Return a text for what the layer has no words for: it refuses an object that is not described."""
-    return {"type": "string", "description": " ".join([*map(str, said or []), f"({what}, as JSON text)"])}

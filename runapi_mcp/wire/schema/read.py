@@ -424,9 +424,11 @@ class _Reader:
 
     def _check(self, schema: JsonObject, at: str) -> None:
         for key, value in schema.items():
-            if key not in FORMS or (key == "items" and isinstance(value, list) and self.draft):
+            if key not in FORMS:
                 continue
-            holds, must = FORMS[key]
+            # Until 2019-09 `items` is a list for a tuple.
+            tuple_of_old = key == "items" and isinstance(value, list) and self.draft
+            holds, must = FORMS["prefixItems" if tuple_of_old else key]
             if key == "required" and isinstance(value, bool):
                 self.fault(
                     f"{at}/{key}",

@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 
 from runapi_mcp.errors import one_line
 from runapi_mcp.wire.json_text import escaped
-from runapi_mcp.wire.schema.keywords import ASKING, DESCRIBING, as_list, as_object
-from runapi_mcp.wire.schema.loops import endless, needs, open_loops
-from runapi_mcp.wire.schema.references import Place, References, referring
+from runapi_mcp.wire.schema.keywords import ASKING, DESCRIBING, as_list, as_object, count_values
+from runapi_mcp.wire.schema.read import Faulty
+from runapi_mcp.wire.schema.references import Place, References, endless, needs, open_loops, referring
 from runapi_mcp.wire.schema.rule import (
     Rule,
     Unsatisfiable,
@@ -40,7 +40,7 @@ from runapi_mcp.wire.schema.rule import (
     values_of_alternatives,
 )
 from runapi_mcp.wire.schema.say import NUMBER_FORMATS, WIRE_FORMATS, describe, say_choices, tell_values
-from runapi_mcp.wire.types import JsonObject, JsonValue
+from runapi_mcp.wire.types import DialectName, JsonObject, JsonValue
 
 _UNSENT: Final = {
     *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "contains"),
@@ -590,3 +590,51 @@ class Writer:
             elif isinstance(rest, dict):
                 found.append(self._below(rule, rest, where.split()[1]))
         return found
+
+
+# ---------------------------------------------------------------- all of it
+
+TAKEN: Final[dict[DialectName, frozenset[str]]] = dict.fromkeys(
+    ("chat", "native"),
+    frozenset(
+        {
+            *("$defs", "$ref", "type", "format", "description", "enum", "items", "prefixItems", "minItems"),
+            *("maxItems", "minimum", "maximum", "anyOf", "properties", "additionalProperties", "required"),
+        }
+    ),
+)
+"""The keywords that a rewritten schema holds, by dialect; nothing shows that RunAPI's differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A schema for the wire, and the rules left out of it, as JSON Pointers into the original.
+
+    It depends on the schema and the dialect alone, and making it takes as long as the schema is
+    large: keep it with what it was made for.
+    """
+
+    schema: JsonObject
+    checked_here: tuple[str, ...]
+
+
+def rewrite_schema(schema: JsonObject, _dialect: DialectName = "chat") -> Rewritten:
+    """Return `schema` in the form that the wire takes, which is the same in both dialects.
+
+    Raises:
+        Unfollowable: A reference leads out of the schema or nowhere, or it is no schema.
+        Faulty: No value conforms to it, it is nested too deeply, or it grows too large written out.
+    """
+    try:
+        writer = Writer(References(schema), count_values(schema))
+        made = writer.write()
+    except Unsatisfiable as error:
+        raise Faulty(f"nothing can conform to it: {error}.") from None
+    except Intricate:
+        raise Faulty(
+            "it grows too large when its references are written out.",
+            advice="Refer to fewer subschemas in allOf and beside descriptions, or extract in parts.",
+        ) from None
+    except RecursionError:
+        raise Faulty("nested too deeply.", advice="Name what repeats in $defs, and refer to it.") from None
+    return Rewritten(made, tuple(writer.left_out))

@@ -1,0 +1,169 @@
+"""history: what was asked on this machine in the last day, what came of it, and an end to both."""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command
+from runapi_mcp.errors import InputError, StoreDown
+
+if TYPE_CHECKING:
+    from runapi_mcp.generations.store.replica import Replica
+    from runapi_mcp.generations.store.sqlite import SqliteEngine
+    from runapi_mcp.wire.types import JsonObject
+
+OWNER: Final = "local"
+"""Who everybody is that uses a process of this user's own."""
+_MOST: Final = 20
+_COLUMNS: Final = 60
+
+
+def add_history(commands: Subparsers) -> None:
+    """Add history."""
+    history = add_command(
+        commands,
+        "history",
+        "list what was asked on this machine, show an answer, or remove all",
+        takes="[OPTIONS] [HANDLE]",
+        examples=["runapi-mcp history", "runapi-mcp history --clear"],
+        description="Lists the questions of a day, here and of your hosts, with the handles by which ask "
+        "--from, search --from and get_result go on from them.",
+    )
+    history.add_argument("handle", nargs="?", metavar="HANDLE", help="show this answer, whole")
+    history.add_argument("--clear", action="store_true", help="remove all of it from this machine")
+    history.add_argument("--json", action="store_true", help="print it as JSON")
+    history.set_defaults(person=_history)
+
+
+def _history(given: argparse.Namespace, around: Surroundings) -> int:
+    import anyio
+
+    if given.clear and given.handle:
+        given.parser.error("--clear removes all; leave the handle out.")
+    return anyio.run(_carry_out, given, around)
+
+
+async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
+    from runapi_mcp.generations.store.protocol import Down
+
+    engine = engine_of(around)
+    try:
+        if given.clear:
+            count = await engine.clear()
+            around.say(f"Removed {count} generation{'' if count == 1 else 's'}.")
+        elif given.handle:
+            _show(await known(engine, given.handle), around, as_json=given.json)
+        else:
+            rows = [row_of(found) for found in await latest(engine, _MOST)]
+            _list(rows, around, as_json=given.json)
+    except Down as down:
+        raise StoreDown(
+            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
+        ) from None
+    finally:
+        await engine.aclose()
+    return 0
+
+
+def engine_of(around: Surroundings) -> "SqliteEngine":
+    """Return what this machine remembers.
+
+    Raises:
+        InputError: It is to remember nothing.
+    """
+    import time
+
+    from runapi_mcp.generations.store import open_local
+
+    engine = open_local(around.settings(), around.env, time.monotonic)
+    if engine is None:
+        raise InputError(
+            "Nothing is kept on this machine: RUNAPI_MCP_STORE says so.", advice="Unset it, or name a folder."
+        )
+    return engine
+
+
+async def latest(engine: "SqliteEngine", most: int) -> "list[Replica]":
+    """Return the latest generations of this user, the newest first.
+
+    Raises:
+        Down: They cannot be read.
+    """
+    from runapi_mcp.generations.store.replica import Replica
+
+    found = [await Replica.load(engine, handle, OWNER) for handle in await engine.recent(OWNER, most)]
+    return [replica for replica in found if replica is not None]
+
+
+async def known(engine: "SqliteEngine", handle: str) -> "Replica":
+    """Return the generation of a handle.
+
+    Raises:
+        HandleError: None of this user's has it.
+        Down: They cannot be read.
+    """
+    from runapi_mcp.generations.store.protocol import unknown
+    from runapi_mcp.generations.store.replica import Replica
+
+    found = await Replica.load(engine, handle, OWNER)
+    if found is None:
+        raise unknown(handle, engine.keep_seconds, "for this base URL and key")
+    return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """A generation in a list."""
+
+    handle: str
+    tool: str
+    status: str
+    model: str
+    asked: str
+    question: str
+
+    def line(self) -> str:
+        """Return it as people read it."""
+        question = self.question if len(self.question) <= _COLUMNS else self.question[: _COLUMNS - 1] + "…"
+        status = "" if self.status == "complete" else f" [{self.status}]"
+        when = datetime.fromisoformat(self.asked).astimezone().strftime("%H:%M")
+        return f"{when}  {self.handle}  {self.tool}{status}  {question}"
+
+
+def row_of(found: "Replica") -> Row:
+    """Return a generation as a row of a list."""
+    from runapi_mcp.errors import one_line
+    from runapi_mcp.wire.types import Text
+
+    view = found.view()
+    turns = view.job.call.turns[:-2] if view.job.begin else view.job.call.turns
+    last = [part.text for part in (turns[-1].parts if turns else ()) if isinstance(part, Text) and part.text]
+    question = one_line(last[-1], 400) if last else "(its question is not kept)"
+    model = view.answer.model or view.job.call.model
+    return Row(found.handle, view.job.tool, view.status, model, found.created.isoformat(), question)
+
+
+def _list(rows: list[Row], around: Surroundings, *, as_json: bool) -> None:
+    if as_json:
+        around.say_json(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
+        return
+    if not rows:
+        around.note("Nothing was asked in the last day, or by another key or base URL.")
+    for row in rows:
+        around.say(row.line())
+
+
+def _show(found: "Replica", around: Surroundings, *, as_json: bool) -> None:
+    from runapi_mcp.cli.outlet import printable
+
+    row, view = row_of(found), found.view()
+    if as_json:
+        facts: JsonObject = {**asdict(row), "text": view.answer.text}
+        around.say_json(json.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    around.note(row.line())
+    around.say(printable(view.answer.text))
+    if view.error is not None:
+        around.note(f"runapi-mcp: {view.error}")

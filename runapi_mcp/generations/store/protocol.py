@@ -1,0 +1,394 @@
+"""What a store is to the rest, and what an engine does for it: a log to append to, leases, and orders."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from runapi_mcp.errors import HandleError
+from runapi_mcp.generations.values import Evidence, Job, Status, View
+
+if TYPE_CHECKING:
+    from runapi_mcp.generations.generation import Generation
+
+
+class Followable(Protocol):
+    """A generation that can be followed, left, stopped and read.
+
+    Reading is free: :meth:`view` and :meth:`evidence` give what is known here and wait for nothing.
+    """
+
+    @property
+    def handle(self) -> str:
+        """What its caller holds."""
+
+    @property
+    def job(self) -> Job:
+        """What was asked."""
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+
+    @property
+    def created(self) -> datetime:
+        """When it began, by the wall clock."""
+
+    @property
+    def updated(self) -> datetime:
+        """When its status last changed, by the wall clock."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether its ended answer was given to a caller, to the end."""
+
+    def view(self) -> View:
+        """Return it as it stands."""
+
+    def evidence(self) -> Evidence:
+        """Return the signs of life."""
+
+    async def changed(self) -> None:
+        """Wait for the next change of phase, or the end."""
+
+    def follow(self) -> AbstractAsyncContextManager[None]:
+        """Follow it for as long as the block lasts."""
+
+    async def deliver(self) -> None:
+        """Note that its ended answer was given to a caller, to the end."""
+
+    async def stop(self) -> None:
+        """Cancel it and wait until it has ended; does nothing once it has."""
+
+
+class Store(Protocol):
+    """Where generations are kept to be found again."""
+
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Do what must be done beside the requests, for as long as the block lasts."""
+
+    async def keep(self, generation: "Generation", *, fresh: bool) -> Followable:
+        """Keep a generation that is about to start, and return it.
+
+        Unless it is to be `fresh`, what may be returned instead is one that another server began for
+        the same job in the meantime; then this one must not start.
+        """
+
+    async def find(self, handle: str, owner: str) -> Followable:
+        """Return the generation behind a handle.
+
+        Raises:
+            HandleError: There is none, it has expired, or it is somebody else's.
+        """
+
+    async def same(self, job: Job) -> Followable | None:
+        """Return a generation of the same job whose complete answer was never delivered."""
+
+    async def share(self, generation: Followable) -> None:
+        """Let others find a generation whose handle is about to be given out, as it stands now."""
+
+    def owed(self, owner: str) -> Sequence[str]:
+        """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
+
+    @property
+    def up(self) -> bool:
+        """Whether what it shares generations through answered last."""
+
+    async def away(self) -> float:
+        """Return for how many seconds what it shares generations through has not answered; 0 if it does."""
+
+    def make_room(self, most_bytes: int | None = None) -> None:
+        """Let go of what need not be kept any longer; called whenever a generation has ended.
+
+        Of what is owed to nobody at most so many bytes may stay; by default, what the settings say.
+        """
+
+
+def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:
+    """Return the error for a handle that names no generation the caller may see."""
+    hours = keep_seconds / 3600
+    how_long = f"{hours:g} hours" if hours >= 2 else f"{keep_seconds / 60:g} minutes"
+    return HandleError(
+        f"handle: no generation {handle[:40]!r} is here.",
+        advice=f"Finished ones are kept for {how_long}, {where}. Ask the question again.",
+    )
+
+
+# ---------------------------------------------------------------- what an engine is asked to do
+
+
+class Down(Exception):
+    """An engine did not answer, or not in time. Never leaves this folder.
+
+    Attributes:
+        note: What whoever gets a handle must be told of it; nothing where it was said already.
+        for_good: Whether it will not come back while this process lives.
+    """
+
+    def __init__(self, note: str = "", *, for_good: bool = False) -> None:
+        super().__init__(note)
+        self.note = note
+        self.for_good = for_good
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A piece of text: of which round, and how much of answer and thoughts."""
+
+    round: int
+    text: str
+    thoughts: str
+
+    @property
+    def characters(self) -> int:
+        """How much text it has."""
+        return len(self.text) + len(self.thoughts)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Write the facts of a generation, and forget what was written of it before.
+
+    Attributes:
+        name: What :meth:`Engine.name` made of its owner and handle.
+        server: Who runs it.
+        epoch: How often it was begun.
+        handle: What its caller holds; kept only where nobody but its caller can read it.
+        ms: Milliseconds to keep it.
+    """
+
+    name: str
+    server: str
+    epoch: int
+    facts: str
+    handle: str
+    owner: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add entries, and replace how it stands; `False` if what is held is not what its server thinks.
+
+    Attributes:
+        at: Entries that are held before these.
+        live: How it stands, as JSON.
+        final: What it came to, as JSON; empty while it runs.
+    """
+
+    name: str
+    server: str
+    epoch: int
+    at: int
+    entries: tuple[Entry, ...]
+    live: str
+    final: str
+    ms: int
+
+
+START: Final = ""
+"""The cursor before the first entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read how a generation stands and its entries after `cursor`: a :class:`Record`, or `None`."""
+
+    name: str
+    cursor: str = START
+    facts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an engine holds of a generation.
+
+    Attributes:
+        facts: Empty unless they were asked for.
+        live: `None` while there is nothing but facts.
+        entries: With the cursor after each of them.
+        more: Whether there may be more of them.
+    """
+
+    server: str
+    epoch: str
+    facts: str
+    live: str | None
+    final: str
+    delivered: bool
+    entries: Sequence[tuple[str, Entry]]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Note that an answer was given to a caller, to the end."""
+
+    name: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Forget a generation that will not start."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Take a lease for `ms` and return who has it: whoever had it keeps it.
+
+    `replaces` is a holder who may lose it; "*" is anybody.
+    """
+
+    key: str
+    holder: str
+    ms: int
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Return who has a lease and for how many milliseconds more, or `None`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Take one of `most` places (0: any number) for `ms`; return 0, or how many are taken if none is left."""
+
+    key: str
+    member: str
+    ms: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Give a place back."""
+
+    key: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Set one field of a few."""
+
+    key: str
+    field: str
+    value: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Return all fields, as a dictionary."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Give a sign of life of a server, which holds for `ms` where nothing better shows that it lives."""
+
+    server: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Return whether a server lives."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Take a server's sign of life back: it leaves."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Leave an order to a server; see :meth:`Engine.orders`."""
+
+    server: str
+    order: str
+
+
+Op: TypeAlias = (
+    Begin
+    | Append
+    | Read
+    | Deliver
+    | Forget
+    | Hold
+    | Held
+    | Join
+    | Leave
+    | Put
+    | Get
+    | Sign
+    | Alive
+    | Part
+    | Tell
+)
+
+
+class Engine(Protocol):
+    """What several processes share.
+
+    Attributes:
+        place: Where that is, for people; in a sentence about the processes that share it.
+        keep_seconds: How long what has ended is kept.
+        patience: Seconds for which a call is kept waiting before it goes on without.
+        pushes: Whether orders come by themselves; else they are looked for while something runs here.
+    """
+
+    place: str
+    keep_seconds: float
+    patience: float
+    pushes: bool
+
+    @property
+    def away(self) -> float:
+        """For how many seconds no call got through; 0 if the last one did."""
+
+    def name(self, *parts: str) -> str:
+        """Return a name that only who knows all parts can make, and that tells none of them."""
+
+    def check(self) -> None:
+        """Do nothing, unless it failed a moment ago.
+
+        Raises:
+            Down: It did. Whoever has work to prepare can ask before.
+        """
+
+    async def run(self, *ops: Op) -> list[Any]:
+        """Do all of it in one step, and return what each of them gives.
+
+        Raises:
+            Down: It cannot be reached, or would not do it; then perhaps nothing was done.
+        """
+
+    async def orders(self, server: str) -> list[str]:
+        """Return what a server was told, after a wait of at most half a second.
+
+        Raises:
+            Down: It cannot be reached.
+        """
+
+    async def aclose(self) -> None:
+        """Close it."""
+
+
+def digest(*parts: str) -> str:
+    """Return what only who knows all parts can make, and that tells none of them."""
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,255 @@
+"""Redis (or Valkey) as the engine of a fleet: one primary, not a cluster.
+
+No call takes longer than a second, and an outage costs almost nothing. Names hold neither a key of
+RunAPI nor a principal; questions and answers are there until they expire.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, cast
+
+import anyio
+from pydantic import SecretStr
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from runapi_mcp.generations.store import protocol as do
+from runapi_mcp.generations.store.protocol import Down, Op
+
+PREFIX: Final = "runapi-mcp:1:"
+
+_APPEND: Final = """
+local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] then return 0 end
+if redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6])
+for i = 7, #ARGV, 3 do
+  redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+"""Facts, text; server, milliseconds to keep, epoch, entries so far, live, final, three values an entry."""
+
+_HOLD: Final = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and ARGV[3] ~= '*' and held ~= ARGV[3] then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+"""Lease; holder, milliseconds, who may lose it."""
+
+_JOIN: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local taken = redis.call('ZCARD', KEYS[1])
+local most = tonumber(ARGV[3])
+if most > 0 and taken >= most and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return taken end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 0
+"""
+"""Places; member, milliseconds, most. By Redis's own clock, for those of its clients may differ."""
+
+CALL_SECONDS: Final = 1.0
+"""The longest that any call may take."""
+AWAY: Final = "The store that the servers share cannot be reached: for now only this server knows the handle."
+_PAUSE: Final = 1.0
+_CONNECTIONS: Final = 32
+_ENTRIES: Final = 16
+_TOLD_MS: Final = 60_000
+_FIELDS: Final = ("server", "epoch", "live", "final", "facts")
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class RedisEngine:
+    """One process's connections to Redis; see :class:`~runapi_mcp.generations.store.protocol.Engine`.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with user and password if need be.
+        clock: Seconds that only go forward.
+        keep_seconds: How long what has ended is kept.
+    """
+
+    place = "the servers of this fleet"
+    patience = math.inf
+    pushes = True
+
+    def __init__(self, url: SecretStr, clock: Callable[[], float], keep_seconds: float = 3600.0) -> None:
+        self.keep_seconds = keep_seconds
+        self._clock = clock
+        self._down_until = 0.0
+        self._lost_at: float | None = None
+        self._pool = BlockingConnectionPool.from_url(
+            url.get_secret_value(),
+            max_connections=_CONNECTIONS,
+            timeout=0.5,
+            socket_connect_timeout=0.5,
+            socket_timeout=CALL_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+            # An answer may hold half a surrogate pair, which JSON can carry and UTF-8 cannot.
+            encoding_errors="surrogatepass",
+        )
+        self._redis = Redis(connection_pool=self._pool)
+
+    @property
+    def away(self) -> float:
+        """For how many seconds no call got through; 0 if the last one did."""
+        # Never 0 while it is away, however coarse the clock is.
+        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
+
+    def name(self, *parts: str) -> str:
+        """Return a name that tells none of its parts."""
+        return do.digest(*parts)
+
+    def check(self) -> None:
+        """Do nothing, unless Redis failed less than a second ago; see :meth:`Engine.check`."""
+        if self._clock() < self._down_until:
+            raise Down(AWAY)
+
+    async def run(self, *ops: Op) -> list[Any]:
+        """Do all of it in one transaction; see :meth:`Engine.run`."""
+        self.check()
+
+        async def piped() -> list[Any]:
+            async with self._redis.pipeline() as pipe:
+                parts: list[tuple[int, Callable[[list[Any]], Any]]] = []
+                for op in ops:
+                    before = len(pipe)
+                    read = _queue(pipe, op)
+                    parts.append((len(pipe) - before, read))
+                said = await pipe.execute()
+            answers = []
+            for count, read in parts:
+                answers.append(read(said[:count]))
+                said = said[count:]
+            return answers
+
+        return await self._timed(piped)
+
+    async def orders(self, server: str) -> list[str]:
+        """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
+        self.check()
+
+        async def taken() -> list[Any] | None:
+            # Not blpop(): its types are those of redis-py's two clients at once.
+            key, wait = f"{PREFIX}tell:{server}", CALL_SECONDS / 2
+            answer = await self._redis.execute_command("BLPOP", key, wait)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            return cast("list[Any] | None", answer)
+
+        item = await self._timed(taken)
+        return [] if item is None else [str(item[1])]
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+        await self._pool.disconnect()
+
+    async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            with anyio.fail_after(CALL_SECONDS):
+                answer = await call()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._lost(error)
+            raise Down(AWAY) from None
+        if self._lost_at is not None:
+            logger.warning("Redis is back.")
+        self._lost_at, self._down_until = None, 0.0
+        return answer
+
+    def _lost(self, error: Exception) -> None:
+        if self._lost_at is None:
+            self._lost_at = self._clock()
+            # The class alone: a message may hold the address, and with it a password.
+            logger.warning("Redis cannot be reached (%s); generations are local only.", type(error).__name__)
+        self._down_until = self._clock() + _PAUSE
+
+
+def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an operation
+    """Put the commands of an operation into a pipeline; return how their answers are read."""
+    match op:
+        case do.Begin():
+            key = f"{PREFIX}g:{op.name}"
+            pipe.delete(key, f"{PREFIX}t:{op.name}")
+            pipe.hset(key, mapping={"server": op.server, "epoch": op.epoch, "facts": op.facts})
+            pipe.pexpire(key, op.ms)
+            return lambda _said: True
+        case do.Append():
+            entries = [part for entry in op.entries for part in (entry.round, entry.text, entry.thoughts)]
+            held = (op.server, op.ms, op.epoch, op.at, op.live, op.final)
+            pipe.eval(_APPEND, 2, f"{PREFIX}g:{op.name}", f"{PREFIX}t:{op.name}", *held, *entries)
+            return lambda said: said[0] == 1
+        case do.Read():
+            pipe.hmget(f"{PREFIX}g:{op.name}", list(_FIELDS if op.facts else _FIELDS[:-1]))
+            pipe.exists(f"{PREFIX}d:{op.name}")
+            pipe.xrange(f"{PREFIX}t:{op.name}", min=op.cursor or "-", count=_ENTRIES)
+            return _record
+        case do.Deliver():
+            pipe.set(f"{PREFIX}d:{op.name}", "1", px=op.ms)
+        case do.Forget():
+            pipe.delete(f"{PREFIX}g:{op.name}", f"{PREFIX}t:{op.name}")
+        case do.Hold():
+            pipe.eval(_HOLD, 1, PREFIX + op.key, op.holder, op.ms, op.replaces)
+            return lambda said: str(said[0])
+        case do.Held():
+            pipe.get(PREFIX + op.key)
+            pipe.pttl(PREFIX + op.key)
+            return lambda said: None if said[0] is None else (said[0], max(int(said[1]), 0))
+        case do.Join():
+            pipe.eval(_JOIN, 1, PREFIX + op.key, op.member, op.ms, op.most)
+            return lambda said: int(said[0])
+        case do.Leave():
+            pipe.zrem(PREFIX + op.key, op.member)
+        case do.Put():
+            pipe.hset(PREFIX + op.key, op.field, op.value)
+            pipe.pexpire(PREFIX + op.key, op.ms)
+        case do.Get():
+            pipe.hgetall(PREFIX + op.key)
+            return lambda said: said[0]
+        case do.Sign():
+            pipe.set(f"{PREFIX}server:{op.server}", "1", px=op.ms)
+        case do.Alive():
+            pipe.exists(f"{PREFIX}server:{op.server}")
+            return lambda said: bool(said[0])
+        case do.Part():
+            pipe.delete(f"{PREFIX}server:{op.server}", f"{PREFIX}tell:{op.server}")
+        case do.Tell():
+            pipe.rpush(f"{PREFIX}tell:{op.server}", op.order)
+            pipe.pexpire(f"{PREFIX}tell:{op.server}", _TOLD_MS)
+    return lambda _said: None
+
+
+def _record(said: list[Any]) -> do.Record | None:
+    [server, epoch, live, final, *facts], delivered, found = said
+    if server is None:
+        return None
+    entries = [(_after(number), _entry(fields)) for number, fields in found]
+    kept, more = facts[0] if facts else "", len(entries) == _ENTRIES
+    return do.Record(server, epoch, kept, live, final or "", bool(delivered), entries, more)
+
+
+def _entry(fields: dict[str, str]) -> do.Entry:
+    """Return an entry.
+
+    Raises:
+        ValueError: It is not what this version writes.
+    """
+    try:
+        return do.Entry(int(fields["round"]), fields["text"], fields["thoughts"])
+    except KeyError:
+        raise ValueError("no entry") from None
+
+
+def _after(number: str) -> str:
+    """Return the number that the next entry has at least; "(" would do it too, but not in Redis 6.0."""
+    milliseconds, _, count = number.partition("-")
+    return f"{milliseconds}-{int(count) + 1}"

@@ -1,0 +1,231 @@
+"""The store of processes that share an engine: its own generations in memory, those of all in the engine.
+
+When the engine is away, everything goes on as with memory alone, and says so where a handle is given out.
+"""
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+
+from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store.memory import MemoryStore
+from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, unknown
+from runapi_mcp.generations.store.replica import Order, Replica
+from runapi_mcp.generations.store.sharing import Places, SharedBudget, SharedPacing
+from runapi_mcp.generations.store.writer import Writer, same_key
+from runapi_mcp.generations.values import Job
+from runapi_mcp.settings import Settings
+from runapi_mcp.signalling import Signal
+
+_LEAVE_SECONDS = 1.0
+_AWAY_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+class SharedStore:
+    """A store that several processes share; see :class:`Store`.
+
+    Args:
+        engine: Where they meet.
+        settings: Bounds.
+        clock: Seconds that only go forward.
+
+    Attributes:
+        pacing: The waits that RunAPI asked any of them for.
+        budget: What principals used of all of them.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._server = secrets.token_hex(8)
+        self._memory = MemoryStore(settings, clock)
+        self._writer = Writer(engine, self._server, clock, settings.deadline, self._memory.keeps)
+        self._places = Places(engine, settings.max_calls_per_user)
+        self._begun = Signal()
+        self.pacing = SharedPacing(engine, clock)
+        self.budget = SharedBudget(engine, self._server)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Write what this process's generations do, and listen to what others want of them."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._writer.forever)
+                tasks.start_soon(self._places.forever)
+                tasks.start_soon(self._listen)
+                yield
+                tasks.cancel_scope.cancel()
+        finally:
+            # What is still to be said is worth a second, even to a process that is told to go.
+            with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
+                await self.budget.share()
+                await self._places.write()
+                await self._writer.leave()
+            with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
+                await self._engine.aclose()
+
+    async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
+        """Keep a generation, unless somebody else began the same meanwhile; see :meth:`Store.keep`.
+
+        Raises:
+            TooManyCalls: As many of its owner's run on all servers as may.
+        """
+        generation.shared = self._hear
+        other = await self._begin(generation, fresh=fresh)
+        if other is not None:
+            return other
+        await self._take_place(generation)
+        # Two requests of this process may have come here together, and the engine may not have told them.
+        same = None if fresh else await self._memory.same(generation.job)
+        return same or await self._memory.keep(generation, fresh=fresh)
+
+    async def find(self, handle: str, owner: str) -> Followable:
+        """Return a generation of this process or another; see :meth:`Store.find`."""
+        try:
+            return await self._memory.find(handle, owner)
+        except HandleError as error:
+            missing = error
+        try:
+            found = await Replica.load(self._engine, handle, owner)
+        except Down as down:
+            if down.for_good:
+                raise missing from None
+            raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
+        if found is None:
+            raise unknown(handle, self._engine.keep_seconds, "for whoever asked the question")
+        return found
+
+    async def same(self, job: Job) -> Followable | None:
+        """Return an undelivered generation of the same job, of any process; see :meth:`Store.same`."""
+        local = await self._memory.same(job)
+        if local is not None:
+            return local
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            [held] = await self._engine.run(Held(same_key(self._engine, job.same_as)))
+            return await self._join(held[0], job) if held else None
+        return None
+
+    async def share(self, generation: Followable) -> None:
+        """Write all there is of a generation of this process; see :meth:`Store.share`."""
+        if isinstance(generation, Generation):
+            with suppress(Down):
+                await self._writer.flush()
+
+    def owed(self, owner: str) -> Sequence[str]:
+        """Return the handles of what this process keeps until it is fetched; see :meth:`Store.owed`."""
+        return self._memory.owed(owner)
+
+    @property
+    def up(self) -> bool:
+        """Whether the engine answered last; see :attr:`Store.up`."""
+        return not self._engine.away
+
+    async def away(self) -> float:
+        """Return for how many seconds the engine has not answered; asks it now. See :meth:`Store.away`."""
+        with suppress(Down):
+            await self._engine.run(Held("anything"))
+        return self._engine.away
+
+    def make_room(self, most_bytes: int | None = None) -> None:
+        """Let go of what need not be kept here any longer; see :meth:`Store.make_room`."""
+        self._memory.make_room(most_bytes)
+
+    # ------------------------------------------------------------ the same question
+
+    async def _begin(self, generation: Generation, *, fresh: bool) -> Followable | None:
+        """Write a generation, unless there is one to join, which is returned."""
+        self._begun.send()
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            await self._writer.begin(generation)
+            other = await self._claim(generation, fresh=fresh)
+            if other is not None:
+                await self._writer.forget(generation)
+                return other
+        return None
+
+    async def _take_place(self, generation: Generation) -> None:
+        """Take a place for a generation; one that gets none is not to be found either."""
+        owner = generation.job.owner
+        try:
+            with suppress(Down):
+                await self._places.take(owner, self._engine.name(owner, generation.handle))
+        except TooManyCalls:
+            with suppress(Down):
+                await self._writer.forget(generation)
+            raise
+
+    async def _claim(self, generation: Generation, *, fresh: bool) -> Followable | None:
+        """Claim the question for a generation; return the one to join instead, if there is one."""
+        holder = await self._writer.claim(generation, "*" if fresh else "")
+        if holder == generation.handle:
+            return None
+        other = await self._join(holder, generation.job)
+        if other is None:
+            await self._writer.claim(generation, holder)
+        return other
+
+    async def _join(self, handle: str, job: Job) -> Followable | None:
+        """Return the generation behind a claim, if its answer is, or may be, still to be had.
+
+        Raises:
+            Down: The engine cannot be reached.
+        """
+        with suppress(HandleError):
+            await self._memory.find(handle, job.owner)
+            return await self._memory.same(job)
+        found = await Replica.load(self._engine, handle, job.owner)
+        if found is None or found.delivered or found.leaving:
+            return None
+        if found.status not in ("running", "complete"):
+            return None
+        # Whoever began it may leave; we follow it too.
+        await found.keep()
+        return found
+
+    # ------------------------------------------------------------ what others know and want
+
+    def _hear(self, generation: Generation) -> None:
+        """A generation has ended, or its answer was delivered: let the others know."""
+        self._writer.hear(generation)
+        if generation.done.is_set():
+            owner = generation.job.owner
+            self._places.leave(owner, self._engine.name(owner, generation.handle))
+
+    async def _listen(self) -> None:
+        """Obey what others tell; where nothing comes by itself, look for it while something runs here."""
+        log = logger.warning
+        while True:
+            if not self._engine.pushes and not self._writer.busy:
+                await self._begun.wait()
+            orders: list[str | None]
+            try:
+                orders = [*await self._engine.orders(self._server)]
+            except Down:
+                await anyio.sleep(_AWAY_SECONDS)
+                continue
+            except UnicodeError:
+                orders = [None]
+            for order in orders:
+                try:
+                    self._obey(Order.model_validate_json(order or ""))
+                except ValueError:
+                    # What others wrote may hold anything; who writes such things may write many.
+                    log("What is no order was found among those to this server, and ignored.")
+                    log = logger.debug
+
+    def _obey(self, order: Order) -> None:
+        generation = self._writer.of(order.name) or self._memory.find_named(order.name, self._engine.name)
+        match order.do:
+            case _ if generation is None:
+                pass  # it is not kept any more
+            case "stop":
+                generation.cancel()
+            case "keep":
+                generation.hand_over()
+            case "delivered":
+                generation.note_delivery()

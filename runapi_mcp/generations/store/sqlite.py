@@ -1,0 +1,549 @@
+"""SQLite as the engine of one machine: its processes share a file, and what they write outlives them.
+
+All of it happens in a thread of its own: the event loop never waits for the disk. Text is kept as
+bytes, for it may hold half a surrogate pair, which UTF-8 cannot.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio import from_thread
+from anyio.lowlevel import EventLoopToken, current_token
+
+from runapi_mcp.generations.store import protocol as do
+from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
+from runapi_mcp.generations.store.protocol import Down, Entry, Op
+
+if TYPE_CHECKING:
+    import sqlite3  # imported in the thread, at the first call: a host waits for the start
+
+FILE: Final = "generations-1.sqlite"
+"""Its schema's version is in its name: two versions of this program can run beside each other."""
+DAY: Final = 86_400.0
+MOST_BYTES: Final = 200 * 1024 * 1024
+_LOCK_SECONDS: Final = 0.05
+_LOOK: Final = 0.25
+"""Seconds between looks for orders; only where something runs here."""
+_CLEAR_SECONDS: Final = 60.0
+_LONGEST_MS: Final = 3 * 86_400_000
+"""No milliseconds that anything is kept for are as many: what lasts longer was written by a wrong clock."""
+_ENTRIES: Final = 512
+_PAGE: Final = 4096
+_BUSY_PAUSE: Final = 0.25
+_PAUSE: Final = 5.0
+
+AWAY: Final = "The store on this machine cannot be written now: for now only this server knows the handle."
+OFF: Final = "Nothing can be kept on this machine ({why}): handles end with this server."
+
+_SCHEMA: Final = """
+PRAGMA foreign_keys = ON;
+CREATE TABLE IF NOT EXISTS generations (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, server TEXT NOT NULL, epoch INTEGER NOT NULL,
+  handle TEXT NOT NULL, owner TEXT NOT NULL, live BLOB, final BLOB, delivered INTEGER NOT NULL DEFAULT 0,
+  entries INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL, expires INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS generations_of ON generations (owner);
+CREATE TABLE IF NOT EXISTS facts (
+  generation INTEGER PRIMARY KEY REFERENCES generations ON DELETE CASCADE, json BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS entries (
+  generation INTEGER NOT NULL REFERENCES generations ON DELETE CASCADE, position INTEGER NOT NULL,
+  round INTEGER NOT NULL, text BLOB NOT NULL, thoughts BLOB NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS entries_in_order ON entries (generation, position);
+CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, holder TEXT NOT NULL, expires INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS fields (
+  key TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, expires INTEGER NOT NULL,
+  PRIMARY KEY (key, field));
+CREATE TABLE IF NOT EXISTS orders (
+  id INTEGER PRIMARY KEY, server TEXT NOT NULL, text BLOB NOT NULL, expires INTEGER NOT NULL);
+"""
+# Facts stand apart, for SQLite writes a row anew whenever anything in it changes.
+
+_BEGIN: Final = """
+INSERT INTO generations (name, server, epoch, handle, owner, size, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_READS: Final = (do.Read, do.Held, do.Get, do.Alive)
+_BUSY: Final = frozenset({5, 6})
+_CORRUPT: Final = frozenset({11, 26})
+_FULL: Final = 13
+_FOR_GOOD: Final = frozenset({3, 8, 14})
+"""SQLite's result codes (sqlite.org/rescode.html): perm, read-only, can't open."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Step:
+    """What the thread is to do next, and what came of it."""
+
+    work: Callable[[], Any]
+    token: EventLoopToken
+    done: anyio.Event = field(default_factory=anyio.Event)
+    answer: Any = None
+    error: Exception | None = None
+
+
+class SqliteEngine:
+    """A file that the processes of one user share; see :class:`.protocol.Engine`.
+
+    Nothing is opened before it is needed. What cannot be used is left alone and said once.
+
+    Args:
+        folder: Where the file is, or is to be; an error says why there is no such place.
+        scope: What must be equal for two processes to find what the other wrote.
+        keep_seconds: How long what has ended is kept.
+        most_bytes: How large the file may become.
+        clock: Seconds that only go forward; asked on the event loop alone.
+        now: The wall clock, in seconds.
+    """
+
+    place = "this machine"
+    patience = _LOCK_SECONDS
+    pushes = False
+
+    def __init__(
+        self,
+        folder: Path | Unusable,
+        scope: str = "",
+        *,
+        keep_seconds: float = DAY,
+        most_bytes: int = MOST_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.keep_seconds = keep_seconds
+        self._folder = folder
+        self._scope = scope
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._now = now
+        self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._down_until = 0.0
+        self._lost_at: float | None = None
+        self._off = False
+        # The thread's alone:
+        self._file: sqlite3.Connection | None = None
+        self._inode = 0
+        self._clear_due = 0.0
+        self._mark: Mark | None = None
+
+    # ------------------------------------------------------------ Engine
+
+    @property
+    def away(self) -> float:
+        """For how many seconds it could not be used; 0 if it can, or where nothing is to be kept."""
+        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
+
+    def name(self, *parts: str) -> str:
+        """Return a name that tells none of its parts; of another base URL or key it is another."""
+        return do.digest(self._scope, *parts)
+
+    def check(self) -> None:
+        """Do nothing, unless it failed a moment ago; see :meth:`Engine.check`."""
+        if self._off:
+            raise Down(for_good=True)
+        if self._clock() < self._down_until:
+            raise Down(AWAY)
+
+    async def run(self, *ops: Op) -> list[Any]:
+        """Do all of it in one transaction; see :meth:`Engine.run`."""
+        self.check()
+        answers: list[Any] = await self._in_thread(lambda: self._transact(ops))
+        return answers
+
+    async def orders(self, server: str) -> list[str]:
+        """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
+        await anyio.sleep(_LOOK)
+        self.check()
+        orders: list[str] = await self._in_thread(lambda: self._take_orders(server))
+        return orders
+
+    async def aclose(self) -> None:
+        """Close the file."""
+        if self._thread is not None:
+            with suppress(Down):
+                await self._in_thread(self._close)
+            self._steps.put(None)
+            self._thread = None
+
+    async def recent(self, owner: str, most: int) -> list[str]:
+        """Return the handles of a principal's generations, the newest first.
+
+        Raises:
+            Down: It cannot be read.
+        """
+        self.check()
+        sql = "SELECT handle FROM generations WHERE owner = ? ORDER BY id DESC LIMIT ?"
+        of, limit = self.name(owner), most
+        handles: list[str] = await self._in_thread(
+            lambda: [handle for (handle,) in self._opened().execute(sql, (of, limit))]
+        )
+        return handles
+
+    async def clear(self) -> int:
+        """Remove everything, of whichever base URL and key, and return how many generations that were.
+
+        Raises:
+            Down: It cannot be done now.
+        """
+        self.check()
+        count: int = await self._in_thread(self._clear)
+        return count
+
+    # ------------------------------------------------------------ the thread
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
+        """Have something done in the thread; it is, even if nobody waits for it any more.
+
+        Raises:
+            Down: It could not be done.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+            self._thread.start()
+        step = _Step(work, current_token())
+        self._steps.put(step)
+        await step.done.wait()
+        if step.error is not None:
+            raise self._lost(step.error) from None
+        if self._lost_at is not None:
+            logger.warning("The store on this machine can be used again.")
+        self._lost_at, self._down_until = None, 0.0
+        return step.answer
+
+    def _work(self) -> None:
+        while (step := self._steps.get()) is not None:
+            try:
+                step.answer = self._tried(step.work)
+            except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
+                step.error = error
+            with suppress(RuntimeError):  # the loop is gone, and nobody waits
+                from_thread.run_sync(step.done.set, token=step.token)
+
+    def _tried(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
+        """Do it, once more where what was in the way could be cleared away."""
+        try:
+            return work()
+        except Exception as error:
+            code = _code_of(error)
+            if code in _CORRUPT:
+                self._set_aside()
+            elif code in _BUSY and self._file is None:
+                time.sleep(self.patience / 5)  # another process is just making the file
+            elif code == _FULL:
+                self._make_room(self._most_bytes // 2)
+            elif code in _FOR_GOOD and self._file is not None:
+                self._close()  # it was moved, say; when it is opened again, that shows
+            else:
+                raise
+        return work()
+
+    def _lost(self, error: Exception) -> Exception:
+        """Note that it failed, and return what is to be raised."""
+        if isinstance(error, Unusable) or _code_of(error) in _FOR_GOOD:
+            self._off = True
+            why = str(error)
+            logger.warning("Nothing is kept on this machine: %s.", why)
+            return Down(OFF.format(why=why), for_good=True)
+        if _code_of(error) is None and not isinstance(error, OSError):
+            return error
+        busy = _code_of(error) in _BUSY
+        if self._lost_at is None and not busy:
+            self._lost_at = self._clock()
+            logger.warning("The store on this machine cannot be used now: %s.", error)
+        self._down_until = self._clock() + (_BUSY_PAUSE if busy else _PAUSE)
+        return Down(AWAY)
+
+    # ------------------------------------------------------------ the file
+
+    def _opened(self) -> "sqlite3.Connection":
+        """Return the connection, opened at the first call.
+
+        Raises:
+            Unusable: There is no place for it.
+        """
+        if self._file is not None:
+            return self._file
+        if isinstance(self._folder, Unusable):
+            raise self._folder
+        import sqlite3
+
+        make_folder(self._folder)
+        path = self._folder / FILE
+        path.touch(mode=0o600)
+        file = sqlite3.connect(path, timeout=self.patience, isolation_level=None)
+        try:
+            # An empty one need not reach the disk, which takes longer than a call should wait.
+            file.execute("PRAGMA synchronous = OFF")
+            # Before the first table: it gives pages back that were let go.
+            file.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            _share(file)
+            file.executescript(_SCHEMA)
+            for pragma in ("synchronous = NORMAL", "secure_delete = ON", f"journal_size_limit = {1 << 22}"):
+                file.execute(f"PRAGMA {pragma}")
+            file.execute(f"PRAGMA max_page_count = {self._most_bytes // _PAGE}")
+            self._inode = path.stat().st_ino
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        self._clear_due = 0.0
+        return file
+
+    def _close(self) -> None:
+        if self._mark is not None:
+            self._mark.take_back()
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+    def _set_aside(self) -> None:
+        """Let a file go that cannot be read; the next one begins empty."""
+        assert isinstance(self._folder, Path), "it was opened"
+        path, inode = self._folder / FILE, self._inode
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        with suppress(OSError):
+            if inode and path.stat().st_ino != inode:
+                return  # another process has done it
+            logger.warning("The store on this machine is damaged; it is set aside, and begun anew.")
+            path.replace(path.with_name(f"{FILE}.damaged"))
+            for rest in ("-wal", "-shm"):
+                path.with_name(FILE + rest).unlink(missing_ok=True)
+
+    def _transact(self, ops: Iterable[Op]) -> list[Any]:
+        file = self._opened()
+        ops = tuple(ops)
+        reads = all(isinstance(op, _READS) for op in ops)
+        if not reads:
+            self._clear_now_and_then()
+            file = self._opened()
+        file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
+        with _finished(file):
+            return [self._do(file, op) for op in ops]
+
+    def _do(self, file: "sqlite3.Connection", op: Op) -> Any:  # noqa: ANN401  # one case an operation
+        now = int(self._now() * 1000)
+        row: tuple[str | bytes | int, ...]
+        match op:
+            case do.Begin():
+                file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
+                facts = _encoded(op.facts)
+                row = (op.name, op.server, op.epoch, op.handle, op.owner, len(facts), now + op.ms)
+                made = file.execute(_BEGIN, row)
+                file.execute("INSERT INTO facts VALUES (?, ?)", (made.lastrowid, facts))
+                return True
+            case do.Append():
+                return _append(file, op, now + op.ms)
+            case do.Read():
+                return _read(file, op)
+            case do.Deliver():
+                file.execute("UPDATE generations SET delivered = 1 WHERE name = ?", (op.name,))
+            case do.Forget():
+                file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
+            case do.Hold():
+                held = _held(file, op.key, now)
+                if held and op.replaces != "*" and held[0] not in (op.holder, op.replaces):
+                    return held[0]
+                row = (op.key, op.holder, now + op.ms)
+                file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", row)
+                return op.holder
+            case do.Held():
+                return _held(file, op.key, now)
+            case do.Join():
+                file.execute("DELETE FROM fields WHERE key = ? AND expires <= ?", (op.key, now))
+                members = [m for (m,) in file.execute("SELECT field FROM fields WHERE key = ?", (op.key,))]
+                if 0 < op.most <= len(members) and op.member not in members:
+                    return len(members)
+                row = (op.key, op.member, "", now + op.ms)
+                file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
+                return 0
+            case do.Leave():
+                file.execute("DELETE FROM fields WHERE key = ? AND field = ?", (op.key, op.member))
+            case do.Put():
+                row = (op.key, op.field, op.value, now + op.ms)
+                file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
+            case do.Get():
+                return dict(file.execute("SELECT field, value FROM fields WHERE key = ?", (op.key,)))
+            case do.Sign():
+                self._show(op.server)
+            case do.Alive():
+                assert isinstance(self._folder, Path), "it was opened"
+                return is_alive(self._folder, op.server)
+            case do.Part():
+                if self._mark is not None:
+                    self._mark.take_back()
+            case do.Tell():
+                row = (op.server, _encoded(op.order), now + 60_000)
+                file.execute("INSERT INTO orders (server, text, expires) VALUES (?, ?, ?)", row)
+        return None
+
+    def _show(self, server: str) -> None:
+        """Show that this process lives, and see that its file is still the one that others find."""
+        assert isinstance(self._folder, Path), "it was opened"
+        if self._mark is None:
+            self._mark = Mark(self._folder, server)
+        self._mark.show()
+
+    def _take_orders(self, server: str) -> list[str]:
+        file = self._opened()
+        found = file.execute("SELECT id, text FROM orders WHERE server = ? ORDER BY id", (server,)).fetchall()
+        if found:
+            file.execute("DELETE FROM orders WHERE server = ? AND id <= ?", (server, found[-1][0]))
+        return [_decoded(text) for _, text in found]
+
+    # ------------------------------------------------------------ within bounds
+
+    def _clear_now_and_then(self) -> None:
+        """Once a minute let go of what is over, and see that the file is still where it was."""
+        if time.monotonic() < self._clear_due:
+            return
+        assert isinstance(self._folder, Path), "it was opened"
+        if not (self._folder / FILE).exists() or (self._folder / FILE).stat().st_ino != self._inode:
+            self._close()
+            self._opened()
+        self._make_room(self._most_bytes * 9 // 10)
+        self._clear_due = time.monotonic() + _CLEAR_SECONDS
+
+    def _make_room(self, most_bytes: int) -> None:
+        """Remove what has expired, and of what has ended as much that the rest fits."""
+        file = self._opened()
+        assert isinstance(self._folder, Path), "it was opened"
+        clear_marks(self._folder)
+        file.execute("BEGIN IMMEDIATE")
+        with _finished(file):
+            removed = self._remove(file, self._folder, most_bytes)
+        if removed:
+            file.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def _remove(self, file: "sqlite3.Connection", folder: Path, most_bytes: int) -> int:
+        now = int(self._now() * 1000)
+        gone = (now, now + _LONGEST_MS)
+        for table in ("leases", "fields", "orders"):
+            file.execute(f"DELETE FROM {table} WHERE expires <= ? OR expires > ?", gone)  # noqa: S608  # a name of ours
+        # What runs is let go only where nobody runs it: a clock may have jumped.
+        over = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
+        ids = [
+            id_ for id_, server, ended in file.execute(over, gone) if ended or not is_alive(folder, server)
+        ]
+        size = file.execute("SELECT sum(size) FROM generations").fetchone()[0] or 0
+        spare = "SELECT id, size FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
+        for id_, held in file.execute(spare).fetchall() if size > most_bytes else ():
+            if size <= most_bytes:
+                break
+            ids.append(id_)
+            size -= held
+        for id_ in ids:
+            file.execute("DELETE FROM generations WHERE id = ?", (id_,))
+        return len(ids)
+
+    def _clear(self) -> int:
+        file = self._opened()
+        count: int = file.execute("SELECT count(*) FROM generations").fetchone()[0]
+        for table in ("generations", "leases", "fields", "orders"):
+            file.execute(f"DELETE FROM {table}")  # noqa: S608  # a name of ours
+        file.execute("PRAGMA incremental_vacuum").fetchall()
+        # What was deleted stands in the log until that is cut.
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        assert isinstance(self._folder, Path), "it was opened"
+        for damaged in self._folder.glob("*.damaged"):
+            damaged.unlink(missing_ok=True)
+        return count
+
+
+def _share(file: "sqlite3.Connection") -> None:
+    """Have readers and writers not wait for each other.
+
+    Raises:
+        Unusable: The file system cannot share memory between processes.
+    """
+    if file.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise Unusable("its file system cannot share memory between processes")
+
+
+@contextmanager
+def _finished(file: "sqlite3.Connection") -> Iterator[None]:
+    """Commit the transaction that has begun, or take it back."""
+    try:
+        yield
+        file.execute("COMMIT")
+    except BaseException:
+        if file.in_transaction:
+            file.execute("ROLLBACK")
+        raise
+
+
+def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
+    """Add to a generation, if what is held of it is what its server thinks."""
+    held = "SELECT id FROM generations WHERE name = ? AND server = ? AND epoch = ? AND entries = ?"
+    found = file.execute(held, (op.name, op.server, op.epoch, op.at)).fetchone()
+    if found is None:
+        return False
+    [id_] = found
+    rows = [
+        (id_, op.at + place, entry.round, _encoded(entry.text), _encoded(entry.thoughts))
+        for place, entry in enumerate(op.entries)
+    ]
+    file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
+    live, final = _encoded(op.live), _encoded(op.final) if op.final else None
+    size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
+    file.execute(
+        "UPDATE generations SET live = ?, final = ?, entries = ?, size = size + ?, expires = ? WHERE id = ?",
+        (live, final, op.at + len(rows), size, expires, id_),
+    )
+    return True
+
+
+def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
+    asked = "SELECT id, server, epoch, live, final, delivered FROM generations WHERE name = ?"
+    found = file.execute(asked, (op.name,)).fetchone()
+    if found is None:
+        return None
+    id_, server, epoch, live, final, delivered = found
+    facts = ""
+    if op.facts:
+        [kept] = file.execute("SELECT json FROM facts WHERE generation = ?", (id_,)).fetchone()
+        facts = _decoded(kept)
+    since = "SELECT position, round, text, thoughts FROM entries WHERE generation = ? AND position >= ?"
+    rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, int(op.cursor or 0), _ENTRIES))
+    entries = [
+        (str(position + 1), Entry(number, _decoded(text), _decoded(thoughts)))
+        for position, number, text, thoughts in rows
+    ]
+    return do.Record(
+        server,
+        str(epoch),
+        facts,
+        None if live is None else _decoded(live),
+        "" if final is None else _decoded(final),
+        bool(delivered),
+        entries,
+        len(entries) == _ENTRIES,
+    )
+
+
+def _held(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, int] | None:
+    row = file.execute("SELECT holder, expires FROM leases WHERE key = ?", (key,)).fetchone()
+    return (row[0], row[1] - now) if row and row[1] > now else None
+
+
+def _code_of(error: Exception) -> int | None:
+    """Return SQLite's own code of an error, without what it says more."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decoded(held: bytes) -> str:
+    return held.decode("utf-8", "surrogatepass")

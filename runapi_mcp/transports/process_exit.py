@@ -1,0 +1,97 @@
+"""How the process goes: on a signal, soon, and only once."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+import anyio
+from anyio.lowlevel import EventLoopToken
+
+from runapi_mcp.transports.stdio.pipes import wait_until_gone
+from runapi_mcp.transports.stdio.threads import run_on_loop
+
+LEAVE_SECONDS: Final = 0.9
+"""From the first sign that the host is gone to the end of the process, at the latest."""
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_BETWEEN_TURNS: Final = 0.1  # seconds
+
+
+@contextmanager
+def signals_received() -> Iterator[AsyncIterator[signal.Signals] | None]:
+    """SIGINT and SIGTERM as an iterator; None where the event loop cannot receive them.
+
+    There (Windows) Ctrl-C cancels the main task and ``anyio.run`` raises
+    KeyboardInterrupt. Main thread only.
+    """
+    with ExitStack() as stack:
+        try:
+            received = stack.enter_context(anyio.open_signal_receiver(*_SIGNALS))
+        except NotImplementedError:
+            yield None
+        else:
+            yield received
+
+
+def ignore_signals() -> None:
+    """A second signal must not turn a clean exit into a death (hosts send SIGINT, then SIGTERM)."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def leave_at_the_latest(seconds: float = LEAVE_SECONDS) -> threading.Timer:
+    """End the process with status 0 after ``seconds``, unless it has ended by then.
+
+    For what cancellation does not reach: a DNS look-up or a file read in a worker
+    thread would hold the interpreter's exit for as long as it takes.
+
+    Returns:
+        What can still be cancelled.
+    """
+    last_resort = threading.Timer(seconds, os._exit, args=(0,))
+    last_resort.daemon = True
+    last_resort.start()
+    return last_resort
+
+
+@contextmanager
+def leaving_even_if_stuck(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int) -> Iterator[None]:
+    """Leave in time although the event loop may be stuck in a computation.
+
+    Signals set an alarm before the loop hears of them; it rings in the middle of a
+    regular expression, too. Where the platform tells that the host has closed a
+    pipe, the process ends when the loop then stands still for 0.9 s. A loop that
+    turns is left alone. Main thread only, inside `signals_received`, whose
+    receiver goes on to hear the signals.
+    """
+    arguments = (token, stdin_fd, stdout_fd)
+    threading.Thread(target=_watch, args=arguments, name="stdio host watch", daemon=True).start()
+    if sys.platform == "win32":
+        yield
+        return
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS))
+    try:
+        yield
+    finally:
+        # The interpreter's end would give the alarm back its default, which is death with another status.
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+
+def _watch(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int) -> None:
+    running = wait_until_gone(stdout_fd, stdin_fd)
+    while running:
+        last_resort = leave_at_the_latest()
+        running = run_on_loop(token, _turn)
+        last_resort.cancel()
+        time.sleep(_BETWEEN_TURNS)
+
+
+def _turn() -> None:
+    """What a loop that is not stuck gets to at once."""

@@ -1,0 +1,244 @@
+"""Generations that several processes share: the same on every engine."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import anyio
+import pytest
+from fleet.replicas import Replica, grown, job, replica
+from generations.played import WHOLE, Clock, Gate, bench
+from pydantic import SecretStr
+from waiting import became, ended
+
+from runapi_mcp.errors import HandleError, ServerLeft
+from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.store import Followable, shared_store
+from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
+from runapi_mcp.generations.store.writer import TOO_LARGE
+from runapi_mcp.settings import Settings
+from runapi_mcp.sim import Simulator
+from runapi_mcp.tools import TOOLS
+from runapi_mcp.wire.types import Answer, Finish
+
+SLOW = "[[sim:slow seconds=30]]"
+
+
+@pytest.fixture
+async def pair(sim: Simulator, place: str) -> AsyncIterator[tuple[Replica, Replica]]:
+    async with replica(sim.base_url, place) as one, replica(sim.base_url, place) as other:
+        yield one, other
+
+
+Pair = tuple[Replica, Replica]
+
+
+async def test_another_server_sees_the_same_answer(pair: Pair) -> None:
+    one, other = pair
+    local = await one.start(job("How tall?"))
+    await ended(local)
+    remote = await other.find(local.handle)
+    await ended(remote)
+    here, there = local.view(), remote.view()
+    assert there.answer == here.answer
+    assert there.receipt == here.receipt
+    assert (there.status, there.error, there.note) == ("complete", None, "")
+    assert there.job.answered() == here.job  # whose question was let go
+
+
+async def test_sources_and_queries_travel_too(pair: Pair) -> None:
+    one, other = pair
+    local = await one.start(job("What is new?", tool="search_web", search=True))
+    await ended(local)
+    remote = await other.find(local.handle)
+    await ended(remote)
+    assert remote.view().answer.grounding == local.view().answer.grounding
+    assert remote.view().answer.grounding.sources
+
+
+async def test_a_running_generation_can_be_followed_from_another_server(pair: Pair) -> None:
+    one, other = pair
+    handle = await one.handed(job("Long [[sim:slow seconds=2]]"))
+    remote = await other.find(handle)
+    assert remote.status == "running"
+    await grown(remote, 5)
+    evidence = remote.evidence()
+    assert evidence.phase == "writing"
+    assert evidence.characters > 0
+    assert remote.view().answer.text.endswith(evidence.tail[-3:])
+    await ended(remote)
+    assert remote.view().answer == (await one.find(handle)).view().answer
+
+
+async def test_stopping_from_another_server_closes_the_upstream(pair: Pair, sim: Simulator) -> None:
+    one, other = pair
+    handle = await one.handed(job(f"Stop me {SLOW}"))
+    call = await sim.wait_for_call()
+    remote = await other.find(handle)
+    began = time.monotonic()
+    await remote.stop()
+    assert time.monotonic() - began < 1.0
+    await call.wait_closed()
+    assert call.ended == "client left"
+    assert remote.status == "cancelled"
+    assert (await one.find(handle)).status == "cancelled"
+
+
+async def test_a_foreign_handle_answers_like_an_unknown_one(pair: Pair) -> None:
+    one, other = pair
+    handle = await one.handed(job(f"Mine {SLOW}"))
+    with pytest.raises(HandleError) as foreign:
+        await other.find(handle, "bob")
+    with pytest.raises(HandleError) as unknown:
+        await other.find("g_nobody", "bob")
+    assert str(foreign.value).replace(handle, "X") == str(unknown.value).replace("g_nobody", "X")
+
+
+async def test_the_same_question_on_two_servers_is_asked_once(pair: Pair, sim: Simulator) -> None:
+    one, other = pair
+    begun: list[tuple[Followable, bool]] = []
+
+    async def ask(server: Replica) -> None:
+        begun.append(await server.begin(job(f"Twice? {SLOW}")))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, one)
+        tasks.start_soon(ask, other)
+    assert len({generation.handle for generation, _ in begun}) == 1
+    assert sorted(joined for _, joined in begun) == [False, True]
+    await sim.wait_for_call()
+    assert len([call for call in sim.calls if "Twice?" in str(call.body)]) == 1
+
+
+async def test_another_principal_or_a_fresh_one_is_not_joined(pair: Pair) -> None:
+    one, other = pair
+    first = await one.start(job(f"Who? {SLOW}"))
+    _, joined = await other.begin(job(f"Who? {SLOW}", owner="bob"))
+    assert not joined
+    fresh, joined = await other.begin(job(f"Who? {SLOW}"), fresh=True)
+    assert not joined
+    assert fresh.handle != first.handle
+
+
+async def test_a_delivered_answer_is_not_joined_elsewhere(pair: Pair) -> None:
+    one, other = pair
+    first = await one.start(job("Again?"))
+    await ended(first)
+    second, joined = await other.begin(job("Again?"))
+    await ended(second)
+    assert joined
+    await second.deliver()
+    third, joined = await one.begin(job("Another?"))
+    await ended(third)
+    await third.deliver()
+
+    async def delivered() -> bool:
+        return (await other.find(third.handle)).delivered
+
+    await became(delivered)
+    _, joined = await other.begin(job("Another?"))
+    assert not joined
+
+
+async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, sim: Simulator) -> None:
+    one, other = pair
+    local = await one.start(job("Keep [[sim:slow seconds=1.5]]"))
+    assert isinstance(local, Generation)
+    async with local.follow():
+        remote, joined = await other.begin(job("Keep [[sim:slow seconds=1.5]]"))
+        assert joined
+        call = await sim.wait_for_call()
+        await became(lambda: local.handed_over)  # the word has reached the server that runs it
+    await ended(remote)
+    assert remote.status == "complete"
+    await call.wait_closed()
+    assert call.ended == "complete"
+
+
+async def test_one_that_was_told_to_end_is_not_joined_from_another_server(place: str) -> None:
+    clock, gate, closing = Clock(), Gate(), Gate()
+    settings = Settings(store=SecretStr(place))
+    one, other = (shared_store(settings, clock) for _ in range(2))
+    async with (
+        bench([gate], store=one, clock=clock) as here,
+        bench(WHOLE, store=other, clock=clock) as there,
+    ):
+        here.upstream.closing = closing
+        first = await here.start(job("Go on?"))
+        await gate.reached.wait()
+        first.cancel()
+
+        async def known() -> bool:
+            found = await there.generations.find(first.handle, "ann")
+            return isinstance(found, RemoteGeneration) and found.leaving
+
+        await became(known)
+        second, joined = await there.begin(job("Go on?"))
+        assert not joined
+        assert first.status == "running"  # until its connection has closed
+        closing.open.set()
+        await ended(second)
+        assert second.status == "complete"
+
+
+async def test_a_cut_answer_keeps_its_error_and_text_everywhere(pair: Pair) -> None:
+    one, other = pair
+    local = await one.start(job("Cut [[sim:cut-clean]]"))
+    await ended(local)
+    remote = await other.find(local.handle)
+    await ended(remote)
+    here, there = local.view(), remote.view()
+    assert here.error is not None
+    assert there.error is not None
+    assert (there.status, type(there.error), str(there.error)) == (
+        here.status,
+        type(here.error),
+        str(here.error),
+    )
+    assert there.answer.text == here.answer.text
+
+
+async def test_a_server_that_leaves_in_order_says_so_at_once(sim: Simulator, place: str) -> None:
+    async with replica(sim.base_url, place) as other:
+        async with replica(sim.base_url, place) as one:
+            handle = await one.handed(job(f"Bye {SLOW}"))
+            remote = await other.find(handle)
+            await grown(remote, 5)
+            one.generations.interrupt()
+        await ended(remote, 2)
+        view = remote.view()
+        assert view.status == "partial"
+        assert isinstance(view.error, ServerLeft)
+        assert view.answer.text
+
+
+async def test_a_question_too_large_to_share_stays_here_and_says_so(pair: Pair) -> None:
+    one, other = pair
+    handle = await one.handed(job("x" * 4_200_000 + SLOW))
+    assert (await one.find(handle)).view().note == TOO_LARGE
+    with pytest.raises(HandleError):
+        await other.find(handle)
+
+
+async def test_a_wait_that_one_server_was_asked_for_holds_for_all(pair: Pair, sim: Simulator) -> None:
+    one, other = pair
+    sim.play("rate-limit-once seconds=30")
+    refused = await one.start(job("First"))
+    await ended(refused)
+    assert refused.status == "failed"
+    sent = len(sim.calls)
+    also = await other.start(job("Second"))
+    await ended(also)
+    assert "nothing was sent" in str(also.view().error)
+    assert len(sim.calls) == sent
+
+
+async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair) -> None:
+    one, other = pair
+    asked = replace(job("x"), tool="extract_json", arguments={"text": "x", "schema": {"type": "object"}})
+    handle = await one.handed(asked)
+    found = (await other.find(handle)).view().job
+    assert found == asked.digested()
+    policy = TOOLS[found.tool].policy(found)
+    verdict = await policy.judge(["["], "")
+    assert policy.follow_up(Answer("[", finish=Finish("stop", "stop")), (), verdict) is not None
