@@ -10,7 +10,7 @@ import anyio
 from pydantic import SecretStr
 from waiting import ended
 
-from runapi_mcp.errors import Unavailable
+from runapi_mcp.errors import RequestRefused, Unavailable
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
@@ -69,10 +69,21 @@ class Asked:
     within: float | None
 
 
+class Unpriced:
+    """Knows no price."""
+
+    async def keep(self) -> None:
+        """Ask for none."""
+
+    def of(self, model: str) -> None:
+        """Know none."""
+
+
 class Played:
     """Plays one list of steps for each call, and the last again for those beyond."""
 
     base_url = "https://runapi.test"
+    prices = Unpriced()
 
     def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
         self.asked: list[Asked] = []
@@ -116,6 +127,9 @@ class Played:
 
     def today(self) -> datetime:
         return datetime(2026, 11, 28, tzinfo=UTC)
+
+    def respell(self, call: Call, dialect: DialectName, refused: RequestRefused) -> None:
+        """Know no other words."""
 
     async def redirects(self, links: Sequence[str]) -> dict[str, str]:
         self.resolved.append(tuple(links))
