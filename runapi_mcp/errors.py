@@ -45,7 +45,7 @@ Messages are written here, by us. Text that came from upstream appears only thro
 """
 
 import re
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from runapi_mcp.unseen import remove_unseen
 
@@ -249,10 +249,15 @@ class NotAllowed(Refused):
 
 
 class NotFound(Refused):
-    """The model or the path does not exist."""
+    """The model or the path does not exist.
+
+    Attributes:
+        lacking: Which of the two it is by what RunAPI says; empty where that may mean either.
+    """
 
     code = "not_found"
     default_advice = "list_models shows the models that exist."
+    lacking: Literal["model", "route", ""] = ""
 
 
 class ModelRefused(Refused):

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from typing import TypeAlias
 
 import anyio
@@ -19,7 +20,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.progress import PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.upstream.model_list import LiveModel
+from runapi_mcp.upstream.model_list import Listing, Standing
 
 Report: TypeAlias = Callable[[float, str], Awaitable[None]]
 """Sends one progress notification: seconds since the call began, and a line."""
@@ -71,8 +72,10 @@ class Run:
         own_key: OwnKey | None = None,
         learned: Learned | None = None,
         clock: Callable[[], float] = anyio.current_time,
+        zone: tzinfo | None = None,
     ) -> None:
         self.settings = settings
+        self._zone = zone
         self.remark = ""
         """What must be said of how the arguments were taken; it stays with a generation that goes on."""
         self._upstream = upstream
@@ -109,10 +112,19 @@ class Run:
         self._told = (line, 0, 0)
         await self._say(line)
 
-    async def models(self) -> list[LiveModel]:
-        """Return RunAPI's live list of Gemini models; see :meth:`Upstream.models`."""
+    async def models(self) -> Listing:
+        """Return RunAPI's live list of models; see :meth:`Upstream.models`."""
         key = await self._key(self._hold(None))
         return await self._upstream.models(key=key, own=self._caller.key is None)
+
+    async def standing(self) -> Standing:
+        """Return what this process knows of the models that the caller's key may use."""
+        return self._upstream.standing(await self._key(self._hold(None)))
+
+    def now(self) -> datetime:
+        """Return the time; over stdio, the machine's."""
+        now = self._upstream.today()
+        return now.astimezone(self._zone) if self.settings.working_dir_files else now.astimezone(UTC)
 
     async def generate(
         self, job: Job, *, policy: Policy = PLAIN, wait: float | None = None, fresh: bool = False

@@ -47,6 +47,12 @@ _tokens = _meter.create_histogram(
     explicit_bucket_boundaries_advisory=[4**step for step in range(14)],
 )
 
+_swaps = _meter.create_counter(
+    "runapi.client.model_swaps",
+    "{generation}",
+    "Generations that another model answered than the one that was asked, by RunAPI's own word.",
+)
+
 
 MOST_PRINCIPALS: Final = 100
 """Principals that metrics tell apart; the rest are one, so that nobody can make up any number of series."""
@@ -98,7 +104,9 @@ class Operation:
         self,
         *,
         status: str,
+        asked: str,
         model: str | None,
+        swapped: bool,
         finish: str | None,
         tokens: Usage | None,
         seconds: float,
@@ -109,14 +117,18 @@ class Operation:
 
         Args:
             status: How it stands.
+            asked: Which model was asked in the end.
             model: Which model answered, if RunAPI said.
+            swapped: Whether that is another.
             finish: Why the model stopped, if it did.
             tokens: What all its rounds cost.
             seconds: How long it took.
             first_chunk: Seconds until the first event of the stream came, if one did.
             error: What ended it, if something did; only its kind is recorded.
         """
-        about = self._asked | ({"gen_ai.response.model": model} if model else {})
+        about = self._asked | {"gen_ai.request.model": asked}
+        if model:
+            about["gen_ai.response.model"] = model
         if error is not None or status == "cancelled":
             about["error.type"] = error.code if error is not None else "cancelled"
         span, counted = self._span, about
@@ -127,6 +139,8 @@ class Operation:
         _duration.record(seconds, about)
         if first_chunk is not None:
             _first_chunk.record(first_chunk, about)
+        if swapped:
+            _swaps.add(1, about)
         used = tokens or Usage()
         for kind, count in (("input", used.input), ("output", _written(used))):
             if count is not None:

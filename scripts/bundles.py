@@ -14,7 +14,7 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from runapi_mcp import __version__
-from runapi_mcp.models import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL
+from runapi_mcp.models import AUTO
 from runapi_mcp.server.listing import input_schema
 from runapi_mcp.settings import DEFAULT_BASE_URL, LogLevel
 from runapi_mcp.tools import TOOLS
@@ -34,8 +34,8 @@ DOCKER_TITLE = "Gemini Through RunAPI"
 """Docker's registry refuses a title with a word in lower case, and one with MCP or Server in it."""
 SUMMARY = "Ask Gemini, search the web with sources, extract JSON: always streaming, never holding the host."
 KEY_HELP = f"Your RunAPI key, from {HOMEPAGE}."
-MODEL_HELP = "Model of ask_gemini and extract_json."
-SEARCH_HELP = "Model of search_web."
+MODEL_HELP = "Model of ask_gemini and extract_json; auto takes one that RunAPI has."
+SEARCH_HELP = "Model of search_web; auto takes one that RunAPI has."
 HOLD_HELP = "Seconds a call may keep its host waiting; auto goes by the host."
 LOG_HELP = "Log to stderr, as JSON lines, without prompts and answers."
 LOG_LEVELS: tuple[str, ...] = get_args(LogLevel)
@@ -48,8 +48,8 @@ def registry_entry() -> Document:
     """server.json of the MCP registry, schema 2025-12-11."""
     variables = [
         {"name": "RUNAPI_TOKEN", "description": KEY_HELP, "isRequired": True, "isSecret": True},
-        {"name": "RUNAPI_MCP_MODEL", "description": MODEL_HELP, "default": DEFAULT_MODEL},
-        {"name": "RUNAPI_MCP_SEARCH_MODEL", "description": SEARCH_HELP, "default": DEFAULT_SEARCH_MODEL},
+        {"name": "RUNAPI_MCP_MODEL", "description": MODEL_HELP, "default": AUTO},
+        {"name": "RUNAPI_MCP_SEARCH_MODEL", "description": SEARCH_HELP, "default": AUTO},
         {"name": "RUNAPI_MCP_ALLOW_DIR", "description": FOLDER_HELP, "format": "filepath"},
         {"name": "RUNAPI_MCP_HOLD", "description": HOLD_HELP, "default": "auto", "placeholder": "50"},
         {"name": "RUNAPI_MCP_LOG", "description": LOG_HELP, "default": "off", "choices": list(LOG_LEVELS)},
@@ -109,7 +109,7 @@ def mcpb_manifest() -> Document:
         },
         "user_config": {
             "token": _option("RunAPI key", KEY_HELP, sensitive=True, required=True),
-            "model": _option("Model", MODEL_HELP, default=DEFAULT_MODEL),
+            "model": _option("Model", MODEL_HELP, default=AUTO),
             "folder": _option("Folder", FOLDER_HELP, kind="directory", default=""),
         },
     }
@@ -142,10 +142,10 @@ def docker_entry() -> str:
         f"    - {REDIRECT_HOST}:443\n"
         f"config:\n  description: {json.dumps(f'Get a key at {HOMEPAGE}.')}\n  secrets:\n"
         f"    - name: {secret}\n      env: RUNAPI_TOKEN\n      example: YOUR_RUNAPI_TOKEN\n"
-        f"  env:\n    - name: RUNAPI_MCP_MODEL\n      example: {DEFAULT_MODEL}\n"
+        f"  env:\n    - name: RUNAPI_MCP_MODEL\n      example: {AUTO}\n"
         f'      value: "{{{{{NAME}.model}}}}"\n'
         f"  parameters:\n    type: object\n    properties:\n      model:\n        type: string\n"
-        f"        default: {DEFAULT_MODEL}\n"
+        f"        default: {AUTO}\n"
     )
 
 

@@ -4,16 +4,23 @@ from runapi_mcp import models as catalog
 from runapi_mcp.errors import InputError
 from runapi_mcp.models import (
     ALIASES,
+    ANSWERING,
+    AUTO,
     DEFAULT_MODEL,
     DEFAULT_SEARCH_MODEL,
     MODELS,
+    SEARCHING,
+    WISHES,
     Ability,
     DialectName,
+    candidates,
     check_effort,
     choose_dialect,
     find,
+    is_version_of,
+    likely_meant,
     models_with,
-    pick,
+    others_than,
 )
 from runapi_mcp.wire.types import Effort
 
@@ -124,10 +131,103 @@ def test_a_model_without_efforts_names_those_that_have_them(monkeypatch: pytest.
         ("cheapest", ["search"], "gemini-3.7-flash"),
         ("strongest", ["search"], "gemini-3.1-pro-preview"),
         ("strongest", ["search", "files", "structured", "functions"], "gemini-3.7-flash"),
-        ("gemini-2.5-pro", [], None),
+        ("flash", [], "gemini-3-flash-preview"),
+        ("pro", [], "gemini-3.1-pro-preview"),
+        ("pro", ["files"], "gemini-3.1-pro-preview"),
+        ("latest", [], "gemini-3.7-flash"),
+        (AUTO, [], "gemini-3-flash-preview"),
+        ("gemini-2.5-pro", [], "gemini-2.5-pro"),
+        ("gemini-99", ["search"], "gemini-99"),
     ],
 )
-def test_a_wish_picks_of_the_models_that_can_do_what_is_needed(
-    wish: str, needs: list[Ability], chosen: str | None
+def test_a_name_stands_for_models_that_can_do_what_is_needed_best_first(
+    wish: str, needs: list[Ability], chosen: str
 ) -> None:
-    assert pick(wish, needs) == chosen
+    assert candidates(wish, ANSWERING, needs, None)[0] == chosen
+
+
+def test_an_id_stands_for_itself_alone_and_a_wish_for_several() -> None:
+    assert candidates("gemini-2.5-flash", SEARCHING, ["search"], None) == ("gemini-2.5-flash",)
+    assert candidates(AUTO, SEARCHING, ["search"], None) == SEARCHING
+    assert all(len(candidates(wish, ANSWERING, [], None)) > 1 for wish in WISHES)
+
+
+def test_a_default_takes_the_effort_that_is_asked_for() -> None:
+    assert "gemini-3.7-flash" in candidates(AUTO, ANSWERING, [], "low")
+    assert "gemini-3.7-flash" not in candidates(AUTO, ANSWERING, [], "medium")
+
+
+@pytest.mark.parametrize("defaults", [ANSWERING, SEARCHING])
+def test_defaults_begin_with_the_seed_and_end_with_the_dear(defaults: tuple[str, ...]) -> None:
+    first = find(defaults[0])
+    assert first is not None
+    assert first.evidence == "seed"
+    dear = [catalog.is_dear(model) for model in defaults]
+    assert dear == sorted(dear)
+    assert not set(defaults) & {"gemini-3-pro-preview"}
+
+
+def test_every_row_says_in_five_words_what_it_is_good_for_and_one_that_ends_has_a_successor() -> None:
+    for model in MODELS:
+        assert 2 <= len(model.good_for.split()) <= 5, model.id
+        assert not model.ends or model.successor, model.id
+
+
+@pytest.mark.parametrize(
+    ("served", "asked"),
+    [
+        ("gemini-2.5-flash", "gemini-2.5-flash"),
+        ("models/gemini-2.5-flash-001", "gemini-2.5-flash"),
+        ("publishers/google/models/gemini-2.5-flash@001", "gemini-2.5-flash"),
+        ("google/Gemini-2.5-Flash:free", "gemini-2.5-flash"),
+        ("gemini-2.5-flash-preview-09-2025", "gemini-2.5-flash"),
+        ("gemini-2.5-flash-20250617", "gemini-2.5-flash"),
+        ("gemini-3-flash", "gemini-3-flash-preview"),
+        ("gemini-3-flash-preview", "gemini-flash-latest"),
+        ("gemini-2.5-pro", "gemini-2.5-pro-001"),
+    ],
+)
+def test_a_version_of_a_model_is_the_model(served: str, asked: str) -> None:
+    assert is_version_of(served, asked)
+
+
+@pytest.mark.parametrize(
+    ("served", "asked"),
+    [
+        ("gemini-3.5-flash-lite", "gemini-2.5-flash"),
+        ("gemini-2.5-flash-lite", "gemini-2.5-flash"),
+        ("gemini-2.5-flash", "gemini-2.5-flash-lite"),
+        ("gemini-2.5-flash-image", "gemini-2.5-flash"),
+        ("gemini-2.5-pro-002", "gemini-2.5-pro-001"),
+        ("gemini-2.5-flash", "gemini-2.5-pro"),
+        ("gemini-3.5-flash", "gemini-flash-latest"),
+        ("gpt-5.5", "gemini-2.5-flash"),
+        ("gemini-2", "gemini-2.5-flash"),
+    ],
+)
+def test_another_model_is_no_version(served: str, asked: str) -> None:
+    assert not is_version_of(served, asked)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("gemini-2.5-flsh", "gemini-2.5-flash"),
+        ("Gemini 2.5 Flash", "gemini-2.5-flash"),
+        ("gemini_3_flash_preview", "gemini-3-flash-preview"),
+        ("gemini-3-flash", "gemini-3-flash-preview"),
+        ("models/gemini-2.5-pr", "gemini-2.5-pro"),
+        ("gpt-5", "gpt-5.5"),
+        ("x" * 100_000, ""),
+        ("llama", ""),
+    ],
+)
+def test_a_mistyped_id_is_close_to_a_listed_one(typed: str, meant: str) -> None:
+    listed = [*(model.id for model in MODELS), "gpt-5.5"]
+    assert likely_meant(typed, listed) == meant
+
+
+def test_others_than_a_model_begin_with_its_successor_and_stay_in_its_class() -> None:
+    assert others_than("gemini-3-flash-preview", [], None)[0] == "gemini-3.6-flash"
+    assert others_than("gemini-2.5-flash", ["search"], None)[0] == "gemini-3.7-flash"
+    assert others_than("gemini-3-pro-preview", [], None)[0] == "gemini-3.1-pro-preview"

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from forked import forked
 
+from runapi_mcp.models import MODELS
 from runapi_mcp.settings import options
 from runapi_mcp.sim import simulate
 from runapi_mcp.tools import TOOLS
@@ -43,6 +44,12 @@ BY_OTHER_WAYS = {
 def test_the_generated_tables_are_current() -> None:
     done = subprocess.run([sys.executable, "scripts/tables.py", "--check"], cwd=ROOT, check=False)
     assert done.returncode == 0, "run: python scripts/tables.py"
+
+
+def test_the_readme_names_no_model_that_ends_without_saying_when() -> None:
+    for model in (row for row in MODELS if row.ends):
+        for line in README.splitlines():
+            assert model.id not in line or str(model.ends) in line, line
 
 
 def test_every_tool_is_in_the_readme_and_every_setting_on_its_page() -> None:

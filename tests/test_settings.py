@@ -18,7 +18,8 @@ def test_nothing_set_gives_the_defaults_and_no_key() -> None:
     settings = from_env({})
     assert settings == Settings()
     assert settings.base_url == "https://runapi.ai"
-    assert settings.chat_path == "/v1beta/openai"
+    assert settings.chat_path == "auto"
+    assert settings.chat_paths == ("/v1beta/openai", "/v1")
     with pytest.raises(KeyMissing, match=r"No RunAPI key is set\. Get a key"):
         settings.need_key()
 
@@ -240,8 +241,8 @@ def test_a_password_in_a_base_url_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("env", "text", "wanted"),
     [
-        ("RUNAPI_CHAT_PATH", "v1", "a path such as"),
-        ("RUNAPI_CHAT_PATH", "/v1?x", "a path such as"),
+        ("RUNAPI_CHAT_PATH", "v1", "auto, or a path such as"),
+        ("RUNAPI_CHAT_PATH", "/v1?x", "auto, or a path such as"),
         ("RUNAPI_MCP_MODEL", "models/x", "a model id such as"),
         ("RUNAPI_MCP_SEARCH_MODEL", "x\ny", "a model id such as"),
         ("RUNAPI_MCP_DIALECT", "Chat", "one of chat, native"),

@@ -6,7 +6,7 @@ ones, harmless in Markdown.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, NotRequired, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from runapi_mcp.errors import one_line
@@ -31,7 +31,10 @@ _TIED_TO_NOTHING: Final[dict[Origin, str]] = {
 
 
 class CitedSource(TypedDict):
-    """A source as the structured result shows it; `claims` are indices into the claims."""
+    """A source as the structured result shows it; `claims` are indices into the claims.
+
+    `date` is there where dates were asked for and it carries one, `outside` where that is not among them.
+    """
 
     number: int
     title: str
@@ -41,6 +44,8 @@ class CitedSource(TypedDict):
     redirect: bool
     snippet: str
     claims: list[int]
+    date: NotRequired[str]
+    outside: NotRequired[bool]
 
 
 class Numbered:
@@ -168,4 +173,6 @@ def _line(source: CitedSource, *, markdown: bool) -> str:
     noted = " (a Google redirect link; it expires)" if source.get("redirect") else ""
     # A structured result leaves out what is empty, or usual.
     noted += "" if source.get("claims") else _TIED_TO_NOTHING.get(source.get("origin", "grounding"), "")
+    if source.get("outside"):
+        noted += f" (dated {source.get('date')}, outside the dates that were asked for)"
     return f"[{source['number']}] {title} - {source['url']}{noted}"

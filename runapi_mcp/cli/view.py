@@ -14,7 +14,7 @@ from runapi_mcp.cli.parser import Surroundings
 from runapi_mcp.cli.screen import Growing, Screen
 from runapi_mcp.generations.values import View
 from runapi_mcp.tools import asked_for
-from runapi_mcp.tools.models import describe, which_for_what
+from runapi_mcp.tools.models import describe, passed_through, which_for_what
 from runapi_mcp.tools.reply import Phrasebook, why_partial
 from runapi_mcp.wire.types import JsonObject
 
@@ -87,7 +87,9 @@ def _table(structured: JsonObject) -> str:
     models: Any = structured.get("models", [])
     width = max((len(model["id"]) for model in models), default=0)
     lines = [line for model in models for line in _rows(model, width)]
-    return "\n".join([*lines, "", *wrap(which_for_what(structured, "search"), _COLUMNS)])
+    below = [which_for_what(structured, "search"), *passed_through(structured)]
+    wrapped = (line for text in below for line in wrap(text, _COLUMNS, break_on_hyphens=False))
+    return "\n".join([*lines, "", *wrapped])
 
 
 def _rows(model: JsonObject, width: int) -> Iterator[str]:

@@ -34,6 +34,7 @@ from runapi_mcp.doctor.local import (
 from runapi_mcp.doctor.network import check_call, check_models, check_reach
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.hosts import HOSTS, Launch, Machine
+from runapi_mcp.models import ANSWERING, candidates
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 
@@ -102,11 +103,11 @@ async def _outwards(patient: Patient, settings: Settings) -> AsyncIterator[Findi
         why = "RunAPI is not reached" if not reached else "there is no key"
         yield Finding("models", "skipped", f"Not asked for: {why}.")
         return
-    upstream = Upstream(settings)
+    upstream = Upstream(settings, today=patient.now)
     try:
         taken = True
-        async for finding in check_models(settings, upstream):
-            taken = taken and finding.status == "ok"
+        async for finding in check_models(settings, upstream, patient.now):
+            taken = taken and finding.status != "fail"
             yield finding
         yield await _call(patient, settings, upstream, wanted=taken)
     finally:
@@ -116,7 +117,8 @@ async def _outwards(patient: Patient, settings: Settings) -> AsyncIterator[Findi
 async def _call(patient: Patient, settings: Settings, upstream: Upstream, *, wanted: bool) -> Finding:
     if not wanted:
         return Finding("call", "skipped", "Not made: the models are not in order.")
-    question = f"Make one tiny call to {settings.model}? It costs a few tokens."
+    model = candidates(settings.model, ANSWERING, (), None)[0]
+    question = f"Make one tiny call to {model}? It costs a few tokens."
     if not patient.consent(question):
         return Finding("call", "skipped", "Not made: it costs a few tokens. --yes makes it.")
     return await check_call(settings, upstream, anyio.current_time)

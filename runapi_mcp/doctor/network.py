@@ -1,17 +1,40 @@
 """Checks of the way to RunAPI: is it there, TLS, the clock, the models, and one tiny call."""
 
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Final
 
 import anyio
 
 from runapi_mcp.doctor.local import Finding, Move, ok
-from runapi_mcp.errors import KeyMissing, Refused, RunapiError, SettingsError, Unavailable, quoted
-from runapi_mcp.models import ALIASES
-from runapi_mcp.settings import DEFAULT_BASE_URL, Settings
+from runapi_mcp.errors import (
+    KeyMissing,
+    ModelRefused,
+    NotFound,
+    Refused,
+    RunapiError,
+    SettingsError,
+    Unavailable,
+    quoted,
+)
+from runapi_mcp.generations.choice import Choice
+from runapi_mcp.generations.values import Job
+from runapi_mcp.models import (
+    ANSWERING,
+    AUTO,
+    SEARCHING,
+    WISHES,
+    candidates,
+    choose_dialect,
+    find,
+    is_version_of,
+)
+from runapi_mcp.settings import CHAT_PATHS, DEFAULT_BASE_URL, Settings
+from runapi_mcp.tools.tool import choose_model
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
+from runapi_mcp.upstream.model_list import Listing
 from runapi_mcp.upstream.probe import Probe, probe
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import Answer, Call, Text, Turn
@@ -23,8 +46,15 @@ _CALL_SECONDS: Final = 60.0
 
 async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Finding]:
     """RunAPI answers, with TLS, as RunAPI would, and its clock and ours agree."""
+    first, *others = settings.chat_paths
     try:
-        seen = await probe(settings)
+        seen = await probe(settings, first)
+        if seen.status == 404:
+            others = others or [root for root in CHAT_PATHS if root != first]
+            there = [root for root in others if _is_there(await probe(settings, root))]
+            yield _elsewhere(seen, settings, there)
+        else:
+            yield _reach(seen, settings)
     except SettingsError as error:
         yield Finding("reach", "fail", error.what, "yours", error.advice)
         return
@@ -34,23 +64,36 @@ async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncI
             "reach", "fail", error.what, "your network's", f"{advice} RUNAPI_BASE_URL is {settings.base_url}."
         )
         return
-    yield _reach(seen, settings)
     if seen.tls:
         yield _tls(seen, now())
     yield _clock(seen, now())
 
 
+def _is_there(seen: Probe) -> bool:
+    return seen.status < 500 and seen.status != 404 and not seen.html
+
+
+def _elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
+    """Return what it means that the path in use does not exist, and these others do."""
+    if not there:
+        what = f"{seen.url} does not exist (404), nor any other path that RunAPI's chat has."
+        mend = f"Correct or unset RUNAPI_BASE_URL: it is {settings.base_url} (default {DEFAULT_BASE_URL})."
+        return Finding("reach", "fail", what, "yours", mend)
+    if settings.chat_path == AUTO:
+        return ok("reach", f"RunAPI serves chat at {there[0]} alone: the server finds that by itself")
+    what = f"{seen.url} does not exist (404); RunAPI serves chat at {' and '.join(there)}."
+    mend = f"Unset RUNAPI_CHAT_PATH, or set it to {there[0]}: it is {settings.chat_path}."
+    return Finding("reach", "fail", what, "yours", mend)
+
+
 def _reach(seen: Probe, settings: Settings) -> Finding:
-    correct = (
-        f"RUNAPI_BASE_URL is {settings.base_url} (the default is {DEFAULT_BASE_URL}), RUNAPI_CHAT_PATH "
-        f"{settings.chat_path}: correct or unset them."
-    )
     if seen.html:
         what = f"{seen.url} answered {seen.status} with a web page: a proxy, a login page, or no RunAPI."
-        mend = f"Check HTTPS_PROXY and the network's login page. {correct}"
+        mend = (
+            "Check HTTPS_PROXY and the network's login page, and RUNAPI_BASE_URL: it is "
+            f"{settings.base_url} (default {DEFAULT_BASE_URL})."
+        )
         return Finding("reach", "fail", what, "your network's", mend)
-    if seen.status == 404:
-        return Finding("reach", "fail", f"{seen.url} does not exist (404).", "yours", correct)
     if seen.status >= 500:
         what = f"{seen.url} answered {seen.status}{f': {quoted(seen.start)}' if seen.start.strip() else '.'}"
         return Finding("reach", "fail", what, "RunAPI's", "Try again in a minute.")
@@ -76,30 +119,75 @@ def _clock(seen: Probe, now: datetime) -> Finding:
     return ok("clock", f"within {max(abs(skew), 1):.0f} s of RunAPI's")
 
 
-async def check_models(settings: Settings, upstream: Upstream) -> AsyncIterator[Finding]:
-    """RunAPI accepts the key, and the models that the tools use exist."""
+async def check_models(
+    settings: Settings, upstream: Upstream, now: Callable[[], datetime]
+) -> AsyncIterator[Finding]:
+    """RunAPI accepts the key, and has the models that the tools use."""
     try:
-        live = await upstream.models(key=settings.need_key())
+        listing = await upstream.models(key=settings.need_key())
     except RunapiError as error:
         yield _refused("models", error)
         return
-    ids = {model.id for model in live}
-    yield ok("models", f"RunAPI accepts the key; {len(ids)} Gemini models")
-    wanted = {"RUNAPI_MCP_MODEL": settings.model, "RUNAPI_MCP_SEARCH_MODEL": settings.search_model}
-    for variable, model in wanted.items():
-        if not {model, ALIASES.get(model, model)} & ids:
-            yield _gone(variable, model, sorted(ids))
+    others = f", and {len(listing.others)} of other vendors" if listing.others else ""
+    yield ok("models", f"RunAPI accepts the key; {len(listing.models)} Gemini models{others}")
+    for use in _uses(settings):
+        yield use.in_list(listing)
+        if (ends := use.ending(now().date())) is not None:
+            yield ends
 
 
-def _gone(variable: str, model: str, ids: list[str]) -> Finding:
-    some = ", ".join(ids[:8]) + (" …" if len(ids) > 8 else "")
-    return Finding(
-        "models",
-        "fail",
-        f"{model} is not among the models RunAPI serves to this key.",
-        "yours",
-        f"Set {variable} to one that is: {some}.",
-    )
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One use of models: its variable, what it is set to, and the models that stand for that."""
+
+    purpose: str
+    variable: str
+    setting: str
+    models: tuple[str, ...]
+
+    @property
+    def chosen_here(self) -> bool:
+        """Whether the server may leave a model for another."""
+        return self.setting in (AUTO, *WISHES)
+
+    def in_list(self, listing: Listing) -> Finding:
+        """Say whether the list has what is used."""
+        first, ids = self.models[0], list(listing.ids)
+        listed = [model for model in self.models if listing.has(model)]
+        if first in listed:
+            return ok("defaults", f"{self.purpose} go to {first}")
+        if listed:
+            said = f"{first} is not among the models RunAPI lists to this key; {self.purpose} may go to"
+            mend = f"Nothing need be done; {self.variable}={listed[0]} makes it certain."
+            return Finding("defaults", "warn", f"{said} {listed[0]}.", "yours", mend)
+        what = f"{first} is not among the models RunAPI lists to this key."
+        if self.chosen_here:
+            what = f"None of the models that {self.purpose} go to is among those RunAPI lists to this key."
+        some = ", ".join(ids[:8]) + (" …" if len(ids) > 8 else "")
+        row = find(first)
+        successor = row.successor if row is not None and listing.has(row.successor) else ""
+        mend = f"Set {self.variable} to one that is: {successor or some}"
+        mend += "." if self.chosen_here else "; or unset it: the server then takes one that is."
+        return Finding("defaults", "fail", what, "yours", mend)
+
+    def ending(self, today: date) -> Finding | None:
+        """Say when what is used ends, if that is known."""
+        first, row = self.models[0], find(self.models[0])
+        if row is None or row.ends is None:
+            return None
+        when = f"{first} {'has ended' if today >= row.ends else 'ends'} at its vendor on {row.ends}"
+        if self.chosen_here:
+            following = f", and then {self.models[1]}" if len(self.models) > 1 else ""
+            said = "the server asks it for as long as RunAPI serves it"
+            return ok("defaults", f"{when}: {said}{following}, and says when another answers in its name")
+        mend = f"Unset {self.variable}, or set it to another: its successor is {row.successor}."
+        return Finding("defaults", "warn", f"{when}; {self.variable} names it.", "yours", mend)
+
+
+def _uses(settings: Settings) -> Iterator[_Use]:
+    model, search = settings.model, settings.search_model
+    yield _Use("answers", "RUNAPI_MCP_MODEL", model, candidates(model, ANSWERING, (), None))
+    yield _Use("searches", "RUNAPI_MCP_SEARCH_MODEL", search, candidates(search, SEARCHING, ["search"], None))
 
 
 async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[], float]) -> Finding:
@@ -107,7 +195,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
     trace, began = Trace(), clock()
     try:
         with anyio.fail_after(_CALL_SECONDS):
-            answer = await _tiny(settings, upstream, trace)
+            answer, choice = await _tiny(settings, upstream, trace)
     except TimeoutError:
         return Finding(
             "call",
@@ -120,17 +208,38 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
         return _refused("call", error)
     first = (trace.first_byte_at or clock()) - began
     tokens = f", {answer.usage.output} tokens" if answer.usage and answer.usage.output else ""
-    return ok(
-        "call",
-        f"{settings.model}: first byte after {first:.2f} s, done after {clock() - began:.2f} s{tokens}",
-    )
+    served = answer.model or choice.model
+    if not is_version_of(served, choice.model):
+        what = f"{choice.model} was asked, and RunAPI says that {quoted(served)} answered."
+        return Finding("call", "warn", what, "yours", "Set RUNAPI_MCP_MODEL to a model that answers itself.")
+    if choice.notices:
+        mend = f"Nothing need be done; RUNAPI_MCP_MODEL={choice.model} makes it certain."
+        return Finding("call", "warn", " ".join(choice.notices), "yours", mend)
+    took = f"first byte after {first:.2f} s, done after {clock() - began:.2f} s{tokens}"
+    return ok("call", f"{choice.model} at {upstream.chat_path}: {took}")
 
 
-async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> Answer:
-    call = Call(model=settings.model, turns=(Turn("user", (Text("Answer with the one word: yes"),)),))
+async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[Answer, Choice]:
+    """Make the tiny call, to the model that a tool's call would come to."""
+    chosen = choose_model(None, settings.model, ANSWERING, ())
+    call = Call(model=chosen.model, turns=(Turn("user", (Text("Answer with the one word: yes"),)),))
+    dialect = choose_dialect(chosen.model, (), settings.dialect)
+    job = Job("ask_gemini", {}, call, dialect, "local", wish=chosen.wish, others=chosen.others)
+    choice = Choice(job, upstream, settings.need_key())
+    await choice.begin()
+    while True:
+        try:
+            return await _answered(choice, call, settings, upstream, trace), choice
+        except (NotFound, ModelRefused) as refused:
+            await choice.turn_from(refused)
+
+
+async def _answered(
+    choice: Choice, call: Call, settings: Settings, upstream: Upstream, trace: Trace
+) -> Answer:
     fold = Fold()
     async with upstream.stream(
-        call, settings.dialect, key=settings.need_key(), trace=trace, patience=0.0
+        choice.call(call), choice.dialect, key=settings.need_key(), trace=trace, patience=0.0
     ) as events:
         async for event in events:
             fold.feed(event)

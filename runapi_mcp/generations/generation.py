@@ -24,10 +24,13 @@ from runapi_mcp.errors import (
     InputError,
     Interrupted,
     MemoryFull,
+    ModelRefused,
+    NotFound,
     RequestRefused,
     RunapiError,
 )
 from runapi_mcp.generations.admission import MemoryBudget, Queue
+from runapi_mcp.generations.choice import Choice
 from runapi_mcp.generations.limits import UNLIMITED, Allowance
 from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
@@ -150,6 +153,7 @@ class Generation:
         self._price_of = price_of
         self.allowance = allowance or UNLIMITED
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
+        self._model, self._dialect = job.call.model, job.dialect
         self._earlier: list[str] = [*job.earlier]
         self._aside: list[Trace] = []
         self._narrated = ""
@@ -273,12 +277,12 @@ class Generation:
         answer, trace = self.fold.partial(), self.trace
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
-        model, tokens = answer.model or self.job.call.model, add_usage(self._spent, answer.usage)
-        price = self._price_of(model) or self._price_of(self.job.call.model)
+        model, tokens = answer.model or self._model, add_usage(self._spent, answer.usage)
+        price = self._price_of(model) or self._price_of(self._model)
         cost = price.cost(tokens) if price else None
         return Receipt(
             model=model,
-            dialect=self.job.dialect,
+            dialect=self._dialect,
             status=self.status,
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
@@ -293,6 +297,8 @@ class Generation:
             searches=self._searches,
             cost=None if cost is None else cost / MILLION,
             currency=price.currency if price and cost is not None else None,
+            model_asked=self._model,
+            model_served=answer.model or None,
         )
 
     def evidence(self) -> Evidence:
@@ -382,17 +388,27 @@ class Generation:
     async def _generate(self, asking: "_Asking") -> None:
         """Ask round after round, and end with what the last came to."""
         error: RunapiError | None = None
+        choice = Choice(self.job, asking.upstream, asking.key)
         try:
+            await choice.begin()
+            self._settle_on(choice)
             step: Call | Lot | None = self._policy.begin(self.job)
             while step is not None:
                 if isinstance(step, Lot):
                     step = await self._ask_together(step, asking)
                     continue
-                call = step
+                call = choice.call(step)
                 try:
                     step = await self._ask(call, asking)
+                    choice.note_answer()
+                except (NotFound, ModelRefused) as refused:
+                    if self._earlier:
+                        raise choice.explain(refused) from None
+                    await choice.turn_from(refused)
+                    self._settle_on(choice)
+                    step = await self.allowance.next_round(choice.call(call))
                 except RequestRefused as refused:
-                    spelled = asking.upstream.respell(call, self.job.dialect, refused)
+                    spelled = asking.upstream.respell(call, self._dialect, refused)
                     if spelled is None or self.fold.size:
                         raise
                     step = spelled
@@ -413,7 +429,7 @@ class Generation:
 
     async def _ask(self, call: Call, asking: "_Asking") -> Call | Lot | None:
         """Ask one round, and return what the next asks, if there is one."""
-        async with asking.stream(call, self.job.dialect, self.trace, self._clock()) as events:
+        async with asking.stream(call, self._dialect, self.trace, self._clock()) as events:
             self._searches += call.search
             async for event in events:
                 self._feed(event)
@@ -489,8 +505,8 @@ class Generation:
         trace, fold = Trace(on_phase=self._wake), Fold()
         self._aside.append(trace)
         try:
-            call = await self.allowance.next_round(call)
-            async with asking.stream(call, self.job.dialect, trace, self._clock()) as events:
+            call = await self.allowance.next_round(replace(call, model=self._model))
+            async with asking.stream(call, self._dialect, trace, self._clock()) as events:
                 self._searches += call.search
                 async for event in events:
                     fold.feed(event)
@@ -499,7 +515,7 @@ class Generation:
             answer = fold.answer()
             return answer, await self._resolve(answer, asking)
         except RequestRefused as refused:
-            spelled = asking.upstream.respell(call, self.job.dialect, refused)
+            spelled = asking.upstream.respell(call, self._dialect, refused)
             if spelled is None or fold.size:
                 return refused, {}
             return await self._ask_aside(spelled, asking)
@@ -525,6 +541,13 @@ class Generation:
         except (BudgetSpent, InputError) as refused:
             logs.info("no further round", generation=logs.shorten(self.handle), error=refused.code)
             return None
+
+    def _settle_on(self, choice: Choice) -> None:
+        """Take the model that was chosen, and what must be said of that."""
+        self._model, self._dialect = choice.model, choice.dialect
+        self.job = replace(self.job, notices=choice.notices)
+        # A refusal may have brought a model's name.
+        self._round = Round(offering=bool(self.job.call.functions), begin=self.job.begin)
 
     def _feed(self, event: Event) -> None:
         """Add an event, as much of it as there is room for.
@@ -613,11 +636,14 @@ class Generation:
     def _measure(self, span: Operation) -> None:
         answer, began, ended = self.fold.partial(), self.turn_at, self.ended_at
         assert ended is not None, "it is measured at its end"
+        receipt = self.receipt
         span.end(
             status=self.status,
-            model=answer.model,
+            asked=receipt.model_asked,
+            model=receipt.model_served,
+            swapped=receipt.swapped,
             finish=answer.finish.reason if answer.finish else None,
-            tokens=self.receipt.tokens,
+            tokens=receipt.tokens,
             seconds=ended - began,
             first_chunk=None if self._first_event_at is None else self._first_event_at - began,
             error=self.error,

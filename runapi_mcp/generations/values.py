@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
+from runapi_mcp.models import Ability, is_version_of
 from runapi_mcp.wire.types import (
     Answer,
     Call,
@@ -48,6 +49,11 @@ class Job:
         digest: What tells the question apart from others, once it was computed.
         earlier: The texts of the rounds that a resume goes on from, oldest first.
         max_cost: What all of it may cost at most, in units of the currency that prices are in.
+        wish: What its model was chosen by, auto or a word such as strongest; empty for one that the call
+            or a setting named, and that is never left for another.
+        others: Models that may be asked instead of the call's, in order of preference.
+        needs: The abilities that the model must have.
+        asked_on: The day on which it was asked, as the question tells the model, in ISO 8601; may be empty.
     """
 
     tool: str
@@ -62,6 +68,10 @@ class Job:
     digest: str = ""
     earlier: tuple[str, ...] = ()
     max_cost: float | None = None
+    wish: str = ""
+    others: tuple[str, ...] = ()
+    needs: tuple[Ability, ...] = ()
+    asked_on: str = ""
 
     def digested(self) -> "Job":
         """Return the job with its digest, and without the arguments that the call says already.
@@ -152,7 +162,10 @@ def _texts(part: Part) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a generation cost and how it went. Times are seconds; `None` is: not known."""
+    """What a generation cost and how it went. Times are seconds; `None` is: not known.
+
+    `model` is the one that RunAPI says it served, or, where it does not say, the one asked for.
+    """
 
     model: str
     dialect: DialectName
@@ -171,6 +184,14 @@ class Receipt:
     """Of its tokens, where their price is known; without what a search may cost beside them."""
     currency: str | None = None
     searches: int = 0
+    model_asked: str = ""
+    model_served: str | None = None
+
+    @property
+    def swapped(self) -> bool:
+        """Whether RunAPI says that it served another model than the one asked for, and no version of it."""
+        served, asked = self.model_served, self.model_asked
+        return bool(served and asked) and not is_version_of(served or "", asked)
 
 
 @dataclass(frozen=True, slots=True)

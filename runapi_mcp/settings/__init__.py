@@ -6,6 +6,7 @@ only, and no more of it than must be: a host waits for this.
 
 from runapi_mcp.settings.env import KEY_NAMES, Option, for_host, from_env, options
 from runapi_mcp.settings.reading import (
+    CHAT_PATHS,
     LOOPBACK,
     Hold,
     is_reference,
@@ -16,6 +17,7 @@ from runapi_mcp.settings.reading import (
 from runapi_mcp.settings.value import DEFAULT_BASE_URL, MIB, PAGE_CHARS, LogLevel, Settings
 
 __all__ = [
+    "CHAT_PATHS",
     "DEFAULT_BASE_URL",
     "KEY_NAMES",
     "LOOPBACK",

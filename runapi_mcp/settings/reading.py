@@ -77,10 +77,16 @@ def read_base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def read_path(text: str) -> str:
-    """Return a URL path without its trailing slash."""
+CHAT_PATHS: Final = ("/v1beta/openai", "/v1")
+"""Where RunAPI has its OpenAI-compatible API: by the seed, and by its later documents (wire notes §11)."""
+
+
+def read_chat_path(text: str) -> str:
+    """Return a URL path without its trailing slash, or auto."""
+    if text == "auto":
+        return "auto"
     if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+/?", text):
-        raise ValueError("a path such as /v1beta/openai or /v1")
+        raise ValueError("auto, or a path such as /v1beta/openai or /v1")
     return text.rstrip("/")
 
 

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import KeyMissing
-from runapi_mcp.models import DEFAULT_MODEL, DEFAULT_SEARCH_MODEL, DialectName
+from runapi_mcp.models import AUTO, DEFAULT_MODEL, DEFAULT_SEARCH_MODEL, DialectName, dated
 from runapi_mcp.settings.reading import (
+    CHAT_PATHS,
     Hold,
     OneOf,
     number,
     read_base_url,
+    read_chat_path,
     read_folders,
     read_hold,
     read_model_id,
-    read_path,
     read_prices,
     read_store,
     read_switch,
@@ -64,15 +65,21 @@ class Settings:
     base_url: str = _option("RUNAPI_BASE_URL", read_base_url, DEFAULT_BASE_URL, "Where RunAPI is.")
     chat_path: str = _option(
         "RUNAPI_CHAT_PATH",
-        read_path,
-        "/v1beta/openai",
-        "Path of the OpenAI-compatible API; newer documents say /v1.",
+        read_chat_path,
+        AUTO,
+        f"Path of the OpenAI-compatible API; auto: {CHAT_PATHS[0]}, or where that is gone {CHAT_PATHS[1]}.",
     )
     model: str = _option(
-        "RUNAPI_MCP_MODEL", read_model_id, DEFAULT_MODEL, "Model of ask_gemini and extract_json."
+        "RUNAPI_MCP_MODEL",
+        read_model_id,
+        AUTO,
+        f"Model of ask_gemini and extract_json; auto: {dated(DEFAULT_MODEL)}, or the next that RunAPI has.",
     )
     search_model: str = _option(
-        "RUNAPI_MCP_SEARCH_MODEL", read_model_id, DEFAULT_SEARCH_MODEL, "Model of search_web."
+        "RUNAPI_MCP_SEARCH_MODEL",
+        read_model_id,
+        AUTO,
+        f"Model of search_web; auto: {dated(DEFAULT_SEARCH_MODEL)}, or the next that RunAPI has.",
     )
     dialect: DialectName = _option(
         "RUNAPI_MCP_DIALECT", OneOf("chat", "native"), "chat", "Dialect to use where a model has both."
@@ -211,6 +218,11 @@ class Settings:
         default=True,
         about="Over stdio, answer the first questions while the server is still being imported.",
     )
+
+    @property
+    def chat_paths(self) -> tuple[str, ...]:
+        """Where RunAPI's chat may be, the usual place first; one place alone if it was set."""
+        return CHAT_PATHS if self.chat_path == AUTO else (self.chat_path,)
 
     @property
     def key_is_in_keyring(self) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 
 from starlette.applications import Starlette
@@ -81,13 +82,18 @@ class _Routes:
         return await self._generate(request, "native", read)
 
     async def openai_list(self, request: Request) -> Response:
-        return await self._list(request, "chat", roster.openai_list)
+        path = request.url.path
+        return await self._list(request, "chat", lambda: roster.openai_list(self._stage.roster.listed(path)))
 
     async def native_list(self, request: Request) -> Response:
         query = request.query_params
         size = query.get("pageSize") or query.get("page_size") or ""
         token = query.get("pageToken") or query.get("page_token") or ""
-        return await self._list(request, "native", lambda: roster.native_list(size, token))
+
+        def rows() -> JsonObject:
+            return roster.native_list(self._stage.roster.listed(roster.NATIVE_LIST), size, token)
+
+        return await self._list(request, "native", rows)
 
     async def prices(self, request: Request) -> Response:
         del request
@@ -121,10 +127,13 @@ class _Routes:
     async def _generate(self, request: Request, dialect: Dialect, read: Reader) -> Response:
         call, octets = await self._saw(request, self._stage.calls)
         try:
+            self._stage.roster.check_path(request.url.path)
             self._let_in(request)
             asked = read(octets)
             roster.admit(asked, bridge=self._stage.bridge)
-            play = self._played(asked, call)
+            self._stage.roster.admit(asked)
+            served = self._stage.roster.swapped.get(asked.model, asked.model)
+            play = self._played(replace(asked, model=served), call)
         except Refused as refused:
             play = _refusal(dialect, refused)
         return PlayedResponse(play, call)
@@ -141,6 +150,7 @@ class _Routes:
     async def _list(self, request: Request, dialect: Dialect, rows: Callable[[], JsonObject]) -> Response:
         call, _ = await self._saw(request, self._stage.lists)
         try:
+            self._stage.roster.check_list(request.url.path)
             self._let_in(request)
             play = body(200, JSON, compact(rows()))
         except Refused as refused:

@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from runapi_mcp.sim.app import build_app
 from runapi_mcp.sim.protocol import DroppableProtocol
 from runapi_mcp.sim.record import SeenCall
+from runapi_mcp.sim.roster import Roster
 from runapi_mcp.sim.scenarios import chosen
 from runapi_mcp.sim.stage import Stage, digest
 
@@ -65,6 +66,11 @@ class Simulator:
     def bridge(self, accepted: bool) -> None:
         self._stage.bridge = accepted
 
+    @property
+    def roster(self) -> Roster:
+        """How it stands with the models, and where they are served; it may be changed."""
+        return self._stage.roster
+
     def play(self, *names: str) -> None:
         """Play these scenarios (`NAME` or `NAME key=value …`) for the next calls, then the default again.
 
@@ -74,7 +80,7 @@ class Simulator:
         self._stage.play(names)
 
     def reset(self) -> None:
-        """Forget the queue and everything seen."""
+        """Forget the queue and everything seen; every model is back."""
         self._stage.reset()
 
     async def wait_for_call(self, n: int = 1, timeout: float = 5.0) -> SeenCall:  # noqa: ASYNC109

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from runapi_mcp.sim.asked import Asked, Refused
 from runapi_mcp.sim.cues import Cue
 from runapi_mcp.sim.record import Journal
+from runapi_mcp.sim.roster import Roster
 from runapi_mcp.sim.scenarios import Scenario, chosen
 
 QUEUED_NAMES = 10_000
@@ -28,6 +29,8 @@ class Stage:
     """Whether every Gemini model is accepted on the native path."""
     key_digest: bytes | None = None
     """SHA-256 of the only key accepted; `None` accepts any that is not empty."""
+    roster: Roster = field(default_factory=Roster)
+    """How it stands with the models."""
     calls: Journal = field(default_factory=Journal)
     lists: Journal = field(default_factory=Journal)
     _queue: deque[Cue] = field(default_factory=deque)
@@ -53,7 +56,8 @@ class Stage:
             self._queue.extend(cues)
 
     def reset(self) -> None:
-        """Forget the queue, the calls and how often questions were asked."""
+        """Forget the queue, the calls and how often questions were asked; every model is back."""
+        self.roster = Roster()
         with self._lock:
             self._queue.clear()
             self._times.clear()

@@ -54,6 +54,8 @@ _SYNONYMS: Final = (
     frozenset({"include_domains", "domains", "sites", "site", "allowed_domains"}),
     frozenset({"exclude_domains", "blocked_domains"}),
     frozenset({"recency", "freshness", "time_range"}),
+    frozenset({"since", "after", "start_date", "from_date", "after_date", "published_after"}),
+    frozenset({"until", "before", "end_date", "to_date", "before_date", "published_before"}),
     frozenset({"wait_seconds", "wait", "timeout", "timeout_seconds"}),
     frozenset({"handle", "id", "task_id", "generation", "generation_id"}),
 )

@@ -20,7 +20,7 @@ from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.models import Ability, find
+from runapi_mcp.models import ANSWERING, Ability, find
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
     Files,
@@ -38,7 +38,7 @@ from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, un
 from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_back
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.search import SEARCHING
-from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
@@ -473,12 +473,12 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     if args.continue_from:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)
-    model, notices = model_for(args.model, run.settings.model, needs)
-    notices += attached.notices
-    call = _call(args, model, attached.parts)
-    if args.temperature is not None and _ignores_temperature(model):
-        notices += (f"{model} ignores temperature.",)
-    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
+    chosen = choose_model(args.model, run.settings.model, ANSWERING, needs, args.reasoning_effort)
+    notices = attached.notices
+    call = _call(args, chosen.model, attached.parts)
+    if args.temperature is not None and _ignores_temperature(chosen.model):
+        notices += (f"{chosen.model} ignores temperature.",)
+    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
     functions, notes = await write_parameters(functions, job.dialect)
     job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
     view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
@@ -491,7 +491,7 @@ async def _ask_on(
     """Ask the next turn of a conversation: what is not given anew stays as it was."""
     earlier = await look_back(handle, attached.parts, run)
     call = earlier.call
-    model, notices = model_for(args.model or call.model, run.settings.model, earlier.needs)
+    chosen = earlier.choose(args.model, run.settings.model, ANSWERING)
     given: dict[str, Any] = {
         name: value
         for name, value in (
@@ -506,11 +506,11 @@ async def _ask_on(
         if value
         or ({"effort": "reasoning_effort"}.get(name, name) in args.model_fields_set and value is not None)
     }
-    call = go_on(earlier, _next_turn(args, earlier), model=model, **given)
+    call = go_on(earlier, _next_turn(args, earlier), model=chosen.model, **given)
     needs = [*earlier.needs, *_needs(attached, functions)]
-    notices += (*earlier.notices, *attached.notices)
-    job = job_for(ASK.name, args, call, run, needs=needs, notices=notices)
-    if model == earlier.call.model:
+    notices = (*earlier.notices, *attached.notices)
+    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
+    if chosen.model == earlier.call.model:
         job = replace(job, dialect=earlier.job.dialect)
     if functions:
         functions, notes = await write_parameters(functions, job.dialect)

@@ -13,6 +13,7 @@ from runapi_mcp.generations.values import Job
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Meant, read_word
+from runapi_mcp.tools.tool import Chosen, choose_model
 from runapi_mcp.wire.types import Call, FunctionCall, Part, Text, Turn
 
 _MOST_CHARS: Final = 200
@@ -70,6 +71,12 @@ class Earlier:
         needs: list[Ability] = ["files"] if any(is_binary(part) for part in parts) else []
         needs += ["search"] if self.call.search else []
         return [*needs, "functions"] if self.call.functions else needs
+
+    def choose(self, asked: str | None, setting: str, defaults: Sequence[str]) -> Chosen:
+        """Return the model to go on with: the one that answered, unless one is named now."""
+        if asked:
+            return choose_model(asked, setting, defaults, self.needs)
+        return Chosen(self.call.model, self.job.wish, self.job.others)
 
 
 async def look_back(handle: str, given: Sequence[Part], run: Run) -> Earlier:

@@ -12,7 +12,7 @@ from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import attach
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.models import Ability
+from runapi_mcp.models import ANSWERING, Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
     Files,
@@ -26,7 +26,7 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
-from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Turn
 
@@ -105,14 +105,15 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
-    model, notices = model_for(args.model, run.settings.model, needs)
-    notices += notes + attached.notices
+    chosen = choose_model(args.model, run.settings.model, ANSWERING, needs)
+    notices = notes + attached.notices
     call = Call(
-        model=model,
+        model=chosen.model,
         turns=(Turn("user", (*attached.parts, *write_material(args.text, args.instructions))),),
         system=_SYSTEM + (" Answer with a JSON array of all items there are, in order." if args.many else ""),
     )
-    job = await extraction.prepare(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
+    job = job_for(EXTRACT.name, args, call, run, chosen, needs=needs, notices=notices)
+    job = await extraction.prepare(job)
     policy = extraction.policy(job)
     view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))

@@ -1,17 +1,30 @@
-"""list_models: what RunAPI serves now, joined with what each model can do."""
+"""list_models: what RunAPI serves now, joined with what each model can do, so that one can be chosen."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from pydantic import ConfigDict
 
 from runapi_mcp.errors import SettingsError, UpstreamError
-from runapi_mcp.models import ALIASES, MODELS, WISHES, Model, find, pick
+from runapi_mcp.models import (
+    ALIASES,
+    ANSWERING,
+    MODELS,
+    SEARCHING,
+    WISHES,
+    Ability,
+    Model,
+    candidates,
+    find,
+)
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.tool import Reply, Tool
-from runapi_mcp.upstream.model_list import LiveModel
+from runapi_mcp.upstream.model_list import LiveModel, Standing
 from runapi_mcp.wire.types import JsonObject, JsonValue
+
+_MOST_OTHERS: Final = 20
 
 
 class ModelsArgs(Args):
@@ -25,19 +38,19 @@ async def _models(_args: ModelsArgs, run: Run) -> Reply:
         live = await run.models()
     except (UpstreamError, SettingsError) as error:
         note = f"This is the built-in table, not RunAPI's live list: {error}"
-        reply = _reply([_row(model.id, model, live=False) for model in MODELS], "static", note, run)
-        return replace(reply, error=error)
-    rows = [_row(model.id, find(model.id), live=True, title=model.title) for model in _ordered(live)]
-    return _reply(rows, "live", "", run)
+        rows = [_row(model.id, model) for model in MODELS]
+        return replace(_reply(rows, Standing(), run, note=note), error=error)
+    rows = [_row(model.id, find(model.id), title=model.title) for model in _ordered(live.models)]
+    return _reply(rows, await run.standing(), run, others=live.others)
 
 
-def _ordered(live: list[LiveModel]) -> list[LiveModel]:
+def _ordered(live: Sequence[LiveModel]) -> list[LiveModel]:
     """Return the live models in the table's order, those it does not know last, by name."""
     known = {model.id: position for position, model in enumerate(MODELS)}
     return sorted(live, key=lambda model: (known.get(model.id, len(known)), model.id))
 
 
-def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> JsonObject:
+def _row(model_id: str, model: Model | None, *, title: str = "") -> JsonObject:
     row: JsonObject = {"id": model_id}
     if title:
         row["title"] = title
@@ -45,29 +58,57 @@ def _row(model_id: str, model: Model | None, *, live: bool, title: str = "") -> 
         row["stands_for"] = ALIASES[model_id]
     if model is None:
         return row | {"known": False}
-    abilities: JsonObject = {
+    row |= {
         "known": True,
+        "good_for": model.good_for,
+        "input_tokens": model.input_tokens,
+        "output_tokens": model.output_tokens,
         "dialects": list[JsonValue](sorted(model.dialects)),
         "search": bool(model.search),
         "structured_output": bool(model.structured),
         "function_calling": bool(model.functions),
         "reasoning_effort": list[JsonValue](model.efforts),
         "files": bool(model.files),
-        "input_tokens": model.input_tokens,
         "evidence": model.evidence,
     }
-    return row | abilities | ({"note": model.note} if model.note else {})
+    if model.ends:
+        row |= {"ends": model.ends.isoformat(), "successor": model.successor}
+    return row | ({"note": model.note} if model.note else {})
 
 
-def _reply(rows: list[JsonObject], source: str, note: str, run: Run) -> Reply:
-    defaults: JsonObject = {"default": run.settings.model, "search_default": run.settings.search_model}
-    defaults |= {wish: pick(wish, ()) for wish in WISHES}
-    structured: JsonObject = {"source": source, "models": list[JsonValue](rows), **defaults}
+def _reply(
+    rows: list[JsonObject], standing: Standing, run: Run, *, note: str = "", others: Sequence[str] = ()
+) -> Reply:
+    structured: JsonObject = {
+        "source": "static" if note else "live",
+        "models": list[JsonValue](rows),
+        "default": _first(run.settings.model, ANSWERING, (), standing),
+        "search_default": _first(run.settings.search_model, SEARCHING, ("search",), standing),
+    }
+    structured |= {wish: _first(wish, ANSWERING, (), standing) for wish in WISHES}
+    if missing := _unlisted((structured["default"], structured["search_default"]), standing):
+        structured["unlisted"] = list[JsonValue](missing)
+    if others:
+        structured["others"] = list[JsonValue](others)
     if note:
         structured["note"] = note
     lines = [_line(row) for row in rows] or ["RunAPI lists no Gemini model for this key."]
-    head = which_for_what(structured, "search_web")
-    return Reply("\n".join([head, *lines]), structured, said=(note,) if note else ())
+    body = "\n".join([which_for_what(structured, "search_web"), *lines, *passed_through(structured)])
+    return Reply(body, structured, said=(note,) if note else ())
+
+
+def _first(name: str, defaults: Sequence[str], needs: tuple[Ability, ...], standing: Standing) -> str:
+    """Return the model that a call would be answered by for `name`, as far as that is known."""
+    possible = candidates(name, defaults, needs, None)
+    there = [model for model in possible if not standing.refuses(model, needs)]
+    if name in WISHES and standing.listing is not None:
+        there = [model for model in there if standing.listing.has(model)]
+    return next(iter(there), possible[0])
+
+
+def _unlisted(defaults: Sequence[JsonValue], standing: Standing) -> list[str]:
+    listing = standing.listing
+    return [str(m) for m in dict.fromkeys(defaults) if listing is not None and not listing.has(str(m))]
 
 
 def which_for_what(structured: JsonObject, search: str) -> str:
@@ -77,17 +118,14 @@ def which_for_what(structured: JsonObject, search: str) -> str:
         structured: The structured result.
         search: What a search is called where it is read.
     """
-    models = structured["models"]
-    rows = [row for row in models if isinstance(row, dict)] if isinstance(models, list) else []
-    sizes = sorted({size for row in rows if isinstance(size := row.get("input_tokens"), int)})
-    context = " to ".join(f"{size / 2**20:.2g}M" for size in dict.fromkeys([*sizes[:1], *sizes[-1:]]))
     wishes = "; ".join(f"{wish}: {structured[wish]}" for wish in WISHES)
-    default = f"Default: {structured['default']}; for {search}: {structured['search_default']}; {wishes}."
-    return f"{default} Context: {context} tokens." if context else default
+    missing = structured.get("unlisted")
+    told = f" (not in this list: {', '.join(map(str, missing))})" if isinstance(missing, list) else ""
+    return f"Default: {structured['default']}; for {search}: {structured['search_default']}{told}; {wishes}."
 
 
 def describe(row: JsonObject) -> tuple[str, str]:
-    """Return what the model of a row can do, and what is to be said of it beside that, in sentences."""
+    """Return what the model of a row is for and can do, and what else is to be said of it, in sentences."""
     stands = f"Stands for {row['stands_for']}." if "stands_for" in row else ""
     if not row["known"]:
         return "abilities not known; it is called on the chat dialect as you ask", stands
@@ -95,7 +133,27 @@ def describe(row: JsonObject) -> tuple[str, str]:
     efforts = row["reasoning_effort"]
     if isinstance(efforts, list) and efforts:
         able.append(f"effort {'/'.join(map(str, efforts))}")
-    return ", ".join(able), " ".join(part for part in (stands, str(row.get("note", ""))) if part)
+    said = (
+        f"{_short(row['input_tokens'])} tokens in, {_short(row['output_tokens'])} out.",
+        f"Ends {row['ends']}; successor {row['successor']}." if "ends" in row else "",
+        stands,
+        str(row.get("note", "")),
+    )
+    return f"{row['good_for']}: {', '.join(able)}", " ".join(part for part in said if part)
+
+
+def _short(tokens: JsonValue) -> str:
+    """Return a number of tokens as people say it."""
+    count = tokens if isinstance(tokens, int) else 0
+    return f"{count / 2**20:.2g}M" if count >= 2**20 else f"{count / 2**10:.0f}k"
+
+
+def passed_through(structured: JsonObject) -> Iterator[str]:
+    """Yield the one line on models of other vendors, if the key serves any."""
+    others = structured.get("others")
+    if isinstance(others, list) and others:
+        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
+        yield f"Passed through, abilities not known: {', '.join(map(str, others[:_MOST_OTHERS]))}{more}."
 
 
 _ABILITIES: Final = {

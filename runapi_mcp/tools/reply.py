@@ -6,16 +6,11 @@ from functools import cached_property
 from math import floor
 from typing import Final
 
-from runapi_mcp.errors import InputError, ModelRefused, NotFound, RunapiError, one_line, quoted
-from runapi_mcp.files.attach import is_binary
-from runapi_mcp.generations.values import Job, View
-from runapi_mcp.models import Ability, others_than
+from runapi_mcp.errors import InputError, RunapiError, quoted
+from runapi_mcp.generations.values import View
+from runapi_mcp.models import is_dear
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.types import Answer, Failure, Finish, JsonObject
-
-_SETTINGS: Final = {"search_web": "RUNAPI_MCP_SEARCH_MODEL"}
-"""Which variable sets a tool's default model, where it is not RUNAPI_MCP_MODEL."""
-_MOST_OTHERS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -76,6 +71,9 @@ class Paged:
             is_error: Whether it is an error, which says all in what is listed.
         """
         said = () if is_error else (*also, *self._asides(), *self._remarks())
+        if self._dearer and not is_error:
+            # Before all else; and once more among what is marked as this server's words.
+            body, said = f"[{self._dearer}]\n\n{body}", (self._dearer, *said)
         return Reply(
             body,
             None if content is None else self._state(said) | content,
@@ -84,10 +82,20 @@ class Paged:
             handle=self.view.handle,
             more=self.next_offset is not None,
             answer=self.text,
-            notes=(*also, *self._asides()),
+            notes=(*filter(None, [self._dearer]), *also, *self._asides()),
             listed=listed,
             said=said,
             onward="" if is_error else self._onward(),
+        )
+
+    @property
+    def _dearer(self) -> str:
+        """What must be said before all else: that a model was asked that costs more; empty if none was."""
+        job, asked = self.view.job, self.view.receipt.model_asked
+        if not job.wish or is_dear(job.call.model) or not is_dear(asked):
+            return ""
+        return (
+            f"{asked} was asked, which costs several times what {job.call.model} does: nothing cheaper could."
         )
 
     @cached_property
@@ -106,6 +114,12 @@ class Paged:
         """Yield what must be said of how it was asked and counted, a sentence or two each."""
         view = self.view
         yield from view.job.notices
+        if view.receipt.swapped:
+            # Google does that with ids that it has ended, and relays with those they have no channel for.
+            yield (
+                f"RunAPI says that {quoted(view.receipt.model_served or '')} answered, though "
+                f"{view.receipt.model_asked} was asked for."
+            )
         if self.page.joined:
             yield "Joined the same question that was already being answered; it was asked once."
         if view.status == "complete":
@@ -156,49 +170,10 @@ class Paged:
 
 def tell_failure(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
-    error = explain_failure(view) or RunapiError("The generation was cancelled before anything was written.")
+    error = view.error or RunapiError("The generation was cancelled before anything was written.")
     return Reply(
         str(error), is_error=True, receipt=view.receipt, handle=view.handle, code=error.code, error=error
     )
-
-
-def explain_failure(view: View) -> RunapiError | None:
-    """Return why a generation failed; where another model would do, whose choice this one was, and which."""
-    error = view.error
-    if not isinstance(error, NotFound | ModelRefused):
-        return error
-    job, model = view.job, one_line(view.job.call.model, 80)
-    ours = not job.arguments.get("model")
-    whose = f"this server's default for {job.tool}: the call named none" if ours else "as the call named it"
-    others = others_than(job.call.model, _needs(job), job.call.effort)[:_MOST_OTHERS]
-    if others:
-        setting = _SETTINGS.get(job.tool, "RUNAPI_MCP_MODEL")
-        way_on = f"Name another model, such as {' or '.join(others)}"
-        way_on += f", or set {setting}={others[0]}." if ours else "."
-    else:
-        way_on = "Name another model; this server knows none that can do all that was asked for."
-    hint = f" {error.advice}" if isinstance(error, NotFound) else ""
-    return type(error)(
-        f"{error.what} The model was {model}, {whose}.",
-        advice=way_on + hint,
-        status=error.status,
-        request_id=error.request_id,
-        retry_after=error.retry_after,
-        hopeless=error.hopeless,
-    )
-
-
-def _needs(job: Job) -> Iterator[Ability]:
-    """Yield what a model must be able to do for a job."""
-    call = job.call
-    if call.search:
-        yield "search"
-    if job.tool == "extract_json":
-        yield "structured"
-    if call.functions:
-        yield "functions"
-    if any(is_binary(part) for turn in call.turns for part in turn.parts):
-        yield "files"
 
 
 def nothing_to_give(view: View) -> bool:
@@ -239,7 +214,7 @@ class Phrasebook:
     output_limit: str
 
 
-FOR_MODELS: Final = Phrasebook(explain_failure, "it was cancelled.", "max_output_tokens")
+FOR_MODELS: Final = Phrasebook(lambda view: view.error, "it was cancelled.", "max_output_tokens")
 
 
 def why_partial(view: View, phrases: Phrasebook) -> str:
@@ -248,7 +223,7 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
     match view.status:
         case "cancelled":
             return phrases.cancelled
-        case "partial" | "tell_failure" if view.error is not None:
+        case "partial" | "failed" if view.error is not None:
             return str(phrases.explain(view))
         case "partial" if finish is not None and finish.reason == "length":
             cap = view.job.call.max_output_tokens

@@ -276,13 +276,18 @@ class ResearchPolicy(Plain):
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
     @property
+    def _day(self) -> str:
+        """What is said of the day on which it was asked."""
+        return self.call.turns[0].aside if self.call.turns else ""
+
+    @property
     def _plan(self) -> Call:
         return replace(
             self.call,
             search=False,
             schema=_PLAN,
             system=_PLAN_SYSTEM.format(most=self.research.first_lot),
-            turns=(Turn("user", (Text(self.research.query),)),),
+            turns=(Turn("user", (Text(self.research.query),), self._day),),
         )
 
     def _next(self, texts: Sequence[str]) -> Call | Lot:
@@ -300,12 +305,12 @@ class ResearchPolicy(Plain):
             search=False,
             schema=None,
             system=_REPORT_SYSTEM,
-            turns=(Turn("user", (Text(self._tell(state)),)),),
+            turns=(Turn("user", (Text(self._tell(state)),), self._day),),
         )
 
     def _search(self, question: str) -> Call:
         about = _SEARCH_ABOUT.format(query=self.research.query)
-        return replace(self.call, turns=(Turn("user", (Text(about), Text(question))),))
+        return replace(self.call, turns=(Turn("user", (Text(about), Text(question)), self._day),))
 
     def _look(self, state: _State, most: int) -> Call:
         return replace(
@@ -313,7 +318,7 @@ class ResearchPolicy(Plain):
             search=False,
             schema=_LOOK,
             system=_LOOK_SYSTEM.format(most=most),
-            turns=(Turn("user", (Text(self._tell(state)),)),),
+            turns=(Turn("user", (Text(self._tell(state)),), self._day),),
         )
 
     def _tell(self, state: _State) -> str:

@@ -1,12 +1,15 @@
 """search_web: a question answered from Google Search, with its sources.
 
-Filters are asked of the model in words, and enforced where sources show it.
+Filters are asked of the model in words, and enforced where sources show it. The question goes with the
+day on which it is asked: left alone, a model takes the year of its training for this one.
 """
 
+import calendar
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, cast
 from unicodedata import normalize
@@ -14,10 +17,12 @@ from unicodedata import normalize
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.citations.annotate import Cited, annotate
+from runapi_mcp.citations.dates import Bounds, mark_dates
 from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Plain, Policy
 from runapi_mcp.generations.values import Job, View
+from runapi_mcp.models import SEARCHING as SEARCH_MODELS
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools import research, search_schema
@@ -36,7 +41,7 @@ from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_wo
 from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
-from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
@@ -77,11 +82,38 @@ Domains: TypeAlias = Annotated[
 Language: TypeAlias = Annotated[str, Meant(read_choice), AfterValidator(_language)]
 
 
+_DAY: Final = re.compile(r"(\d{4})(?:[-/](\d\d?)(?:[-/](\d\d?))?)?(?:[T ].*)?", re.DOTALL)
+
+
+def _day(*, last: bool) -> Callable[[str], str]:
+    """Return a validator of days; of a month or a year alone it takes the first day, or the last."""
+
+    def read(text: str) -> str:
+        found = _DAY.fullmatch(text)
+        wanted = "must be a day such as 2026-11-28"
+        if found is None:
+            raise ValueError(wanted)
+        year, month = int(found[1]), int(found[2] or (12 if last else 1))
+        try:
+            end = calendar.monthrange(year, month)[1] if last else 1
+            return date(year, month, int(found[3] or end)).isoformat()
+        except ValueError:  # no such month, or no such day in it
+            raise ValueError(wanted) from None
+
+    return read
+
+
+Since: TypeAlias = Annotated[str, Meant(read_word), AfterValidator(_day(last=False))]
+Until: TypeAlias = Annotated[str, Meant(read_word), AfterValidator(_day(last=True))]
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """The filters of one search."""
 
     recency: Recency | None = None
+    since: str | None = None
+    until: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     language: str | None = None
@@ -91,6 +123,10 @@ class Filters:
         asked = []
         if self.recency:
             asked.append(f"Use only pages published within the last {self.recency}.")
+        if self.since:
+            asked.append(f"Use only pages published on {self.since} or later.")
+        if self.until:
+            asked.append(f"Use only pages published on {self.until} or earlier.")
         if self.include:
             asked.append(f"Use only pages of these sites: {', '.join(self.include)}.")
         if self.exclude:
@@ -106,15 +142,71 @@ class Filters:
             return False
         return not self.include or any(_under(plain, domain) for domain in self.include)
 
-    def enforced(self, removed: int) -> Iterator[tuple[str, str]]:
+    def bounds(self, today: str) -> Bounds:
+        """Return the days between which pages are wanted, by the day on which that was asked."""
+        since = [date.fromisoformat(self.since)] if self.since else []
+        if self.recency and today:
+            since.append(date.fromisoformat(today) - _AGES[self.recency])
+        return Bounds(max(since, default=None), date.fromisoformat(self.until) if self.until else None)
+
+    @property
+    def by_date(self) -> bool:
+        """Whether pages are wanted by their date."""
+        return bool(self.recency or self.since or self.until)
+
+    def enforced(self, removed: int, sources: Sequence[CitedSource]) -> Iterator[tuple[str, str]]:
         """Yield each filter in use and how it was enforced."""
         checked = f"asked of the model and checked on the sources ({removed} removed)"
-        for name, value in (("recency", self.recency), ("language", self.language)):
+        for name, value in (("recency", self.recency), ("since", self.since), ("until", self.until)):
             if value:
-                yield name, "asked of the model; sources do not show it, so it is not checked"
+                yield name, _dated(sources)
+        if self.language:
+            yield "language", "asked of the model; sources do not show it, so it is not checked"
         for name, domains in (("include_domains", self.include), ("exclude_domains", self.exclude)):
             if domains:
                 yield name, checked
+
+
+_AGES: Final[dict[Recency, timedelta]] = {
+    "day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31),
+    "year": timedelta(days=366),
+}  # fmt: skip
+
+
+def _dated(sources: Sequence[CitedSource]) -> str:
+    """Return how dates were enforced."""
+    dated = sum("date" in source for source in sources)
+    outside = sum(source.get("outside", False) for source in sources)
+    if not dated:
+        return "asked of the model; no source carries a date, so it is not checked"
+    told = f"{outside} outside {'is' if outside == 1 else 'are'} marked" if outside else "none is outside"
+    return f"asked of the model; of {len(sources)} sources {dated} carry a date, {told}"
+
+
+_LATEST: Final = re.compile(
+    r"\b(?:latest|newest|current(?:ly)?|most recent(?:ly)?|recent(?:ly)?|today|tonight|yesterday|now|nowadays"
+    r"|right now|this (?:week|month|year|morning)|last (?:week|month|year)|up[- ]to[- ]date|so far|as of"
+    r"|neueste\w*|neuste\w*|aktuell\w*|heute|derzeit|gestern|letzte[nrs]? (?:woche|monat|jahr)\w*"
+    r"|derni\u00e8re?s?|actuel\w*|aujourd'hui|maintenant|r\u00e9cent\w*"
+    r"|\u00faltim[oa]s?|actual(?:es|mente)|hoy|ahora|reciente\w*|atual\w*|hoje|agora"
+    r"|ultim[oaie]|attual\w*|oggi|adesso"
+    r"|\u043f\u043e\u0441\u043b\u0435\u0434\u043d\w+|\u0441\u0435\u0433\u043e\u0434\u043d\u044f|\u0441\u0435\u0439\u0447\u0430\u0441)\b"
+    r"|\u6700\u65b0|\u76ee\u524d|\u73b0\u5728|\u4eca\u5929|\u4eca\u65e5|\u73fe\u5728|\u8fd1\u671f|\ucd5c\uc2e0|\ud604\uc7ac|\uc624\ub298",
+    re.IGNORECASE,
+)
+"""Words by which a question asks for how things stand now."""
+_LOOKED_AT: Final = 4_000
+_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def _write_day(now: datetime, filters: Filters) -> str:
+    """Return the day as the question tells it to the model."""
+    here, utc = now.date(), now.astimezone(UTC).date()
+    also = "UTC" if here == utc else f"{utc} in UTC"
+    said = f"Today is {_WEEKDAYS[here.weekday()]}, {here} ({also})."
+    if filters.recency:
+        said += f" The last {filters.recency} began on {here - _AGES[filters.recency]}."
+    return said
 
 
 def _under(host: str, domain: str) -> bool:
@@ -174,6 +266,8 @@ class SearchArgs(Args):
         WithJsonSchema({"type": "object", "additionalProperties": True, "description": "For JSON."}),
     ] = None
     recency: Annotated[Recency, _RECENCY] | None = None
+    since: Since | None = Field(None, description="Oldest day, ISO.")
+    until: Until | None = Field(None, description="Newest day.")
     include_domains: Domains = Field((), description="Only these, such as example.org.")
     exclude_domains: Domains = Field((), description="None of these.")
     language: Language | None = Field(None, description="To prefer in pages: German, de or pt-BR.")
@@ -212,30 +306,50 @@ class SearchArgs(Args):
     @property
     def filters(self) -> Filters:
         """The filters among the arguments."""
-        return Filters(self.recency, self.include_domains, self.exclude_domains, self.language)
+        return Filters(
+            self.recency,
+            self.since,
+            self.until,
+            self.include_domains,
+            self.exclude_domains,
+            self.language,
+        )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "SearchArgs":
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since: must not be after until, {self.until}")
+        return self
 
 
 async def _search(args: SearchArgs, run: Run) -> Reply:
+    now, filters = run.now(), args.filters
+    today = now.date().isoformat()
+    if args.since and args.since > (now.date() + timedelta(days=1)).isoformat():
+        raise InputError(f"since: {args.since} is yet to come.", advice=f"Today is {today}.")
     if args.continue_from:
         return await _search_on(args, args.continue_from, run)
     wants_json = args.json_schema is not None or args.depth == "research"
     needs: list[Ability] = ["search", "structured"] if wants_json else ["search"]
     effort, manner = _DEPTHS[args.depth] if args.depth else (None, "")
-    model, notices = model_for(args.model, run.settings.search_model, needs)
+    chosen = choose_model(args.model, run.settings.search_model, SEARCH_MODELS, needs, effort)
     call = Call(
-        model=model,
-        turns=(Turn("user", (Text(args.query),)),),
-        system=" ".join(part for part in (_SYSTEM, manner, args.filters.instructions()) if part),
+        model=chosen.model,
+        turns=(Turn("user", (Text(args.query),), _write_day(now, filters)),),
+        system=" ".join(part for part in (_SYSTEM, manner, filters.instructions()) if part),
         effort=effort,
         search=True,
     )
+    latest = filters.by_date or _LATEST.search(args.query[:_LOOKED_AT])
+    notices = (f"As of {today}.",) if latest else ()
     if args.json_schema is not None:
         schema, notes = await open_schema(args.json_schema)
         args = args.model_copy(update={"json_schema": schema})
-        job = job_for(SEARCH.name, args, call, run, needs=needs, notices=notices + notes)
+        job = job_for(SEARCH.name, args, call, run, chosen, needs=needs, notices=notices + notes)
         job = await args.extraction.prepare(job)
     else:
-        job = job_for(SEARCH.name, args, call, run, needs=needs, notices=notices)
+        job = job_for(SEARCH.name, args, call, run, chosen, needs=needs, notices=notices)
+    job = replace(job, asked_on=today)
     view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
@@ -264,11 +378,13 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         effort, manner = _DEPTHS[merged.depth] if merged.depth else (None, "")
         system = " ".join(part for part in (_SYSTEM, manner, merged.filters.instructions()) if part)
         call = replace(call, system=system, effort=effort)
-    model, notices = model_for(args.model or call.model, run.settings.search_model, earlier.needs)
-    last = Turn("user", (Text(args.query),))
-    call = replace(go_on(earlier, last, model=model), system=call.system, effort=call.effort)
-    job = job_for(SEARCH.name, merged, call, run, needs=earlier.needs, notices=notices)
-    if model == earlier.call.model:
+    chosen = earlier.choose(args.model, run.settings.search_model, SEARCH_MODELS)
+    now = run.now()
+    last = Turn("user", (Text(args.query),), _write_day(now, merged.filters))
+    call = replace(go_on(earlier, last, model=chosen.model), system=call.system, effort=call.effort)
+    job = job_for(SEARCH.name, merged, call, run, chosen, needs=earlier.needs)
+    job = replace(job, asked_on=now.date().isoformat())
+    if chosen.model == earlier.call.model:
         job = replace(job, dialect=earlier.job.dialect)
     view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
@@ -308,20 +424,24 @@ def _render(view: View, page: Page) -> Reply:
             return made
     if nothing_to_give(view):
         return tell_failure(view)
+    filters = args.filters
     answer = view.once(
-        "annotated", lambda: annotate(view.answer, args.max_sources, args.filters.allows, view.links)
+        "annotated", lambda: annotate(view.answer, args.max_sources, filters.allows, view.links)
     )
+    sources = answer.sources
+    if filters.by_date:
+        sources = mark_dates(sources, filters.bounds(view.job.asked_on))
     paged = Paged(view, answer.text, page)
     content: JsonObject = {
         "answer": paged.shown,
         "queries": list(view.answer.grounding.queries),
-        "sources": [_source(source) for source in answer.sources],
+        "sources": [_source(source) for source in sources],
         "supports": [cast("JsonValue", claim) for claim in answer.claims],
     }
-    listed = f"Sources:\n{source_lines(answer.sources)}" if answer.sources else ""
+    listed = f"Sources:\n{source_lines(sources)}" if sources else ""
     if view.status == "running":
         return paged.reply(paged.shown, listed=listed, content=drop_empty(content))
-    enforced = dict(args.filters.enforced(answer.removed))
+    enforced = dict(filters.enforced(answer.removed, sources))
     content |= {
         "answer_grounded": answer.grounded,
         # If there is no source at all, they would be the whole answer once more.

@@ -1,14 +1,24 @@
 """What a tool is: a value that names it, describes it, and turns arguments into a reply."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
 from runapi_mcp.logs import shorten
-from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find, pick
+from runapi_mcp.models import (
+    AUTO,
+    WISHES,
+    Ability,
+    Effort,
+    can,
+    candidates,
+    check_effort,
+    choose_dialect,
+    find,
+)
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.wire.types import Call, JsonObject
@@ -141,28 +151,47 @@ class Tool(Generic[A]):
 
 
 _CONTROL = {"wait_seconds", "fresh", "max_cost"}
+_WRITTEN: Final = frozenset({"structured", "functions"})
+"""Abilities whose schemas are written for one dialect, before the call is made."""
 _QUESTION = ("prompt", "system", "messages", "files", "query", "text", "instructions")
 """Arguments, of whichever tool, that are for the model alone."""
 
 
-def model_for(asked: str | None, default: str, needs: Iterable[Ability]) -> tuple[str, tuple[str, ...]]:
-    """Return the model of a call and what must be said of the choice.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The model that a call begins with, and how it came to be that one; see :class:`Job`."""
 
-    A model that was named is used; strongest and cheapest stand for one. Otherwise it is the default,
-    or, where that lacks something the call needs, the first that has it all.
+    model: str
+    wish: str = ""
+    others: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def choose_model(
+    asked: str | None,
+    setting: str,
+    defaults: Sequence[str],
+    needs: Iterable[Ability],
+    effort: Effort | None = None,
+) -> Chosen:
+    """Return the model of a call.
+
+    One that was named is used. A wish stands for the first that can do what is needed, and auto for the
+    first such of `defaults`; the others may be asked in its place. A setting names one too, but where it
+    lacks something that the call needs, the first that has it all is used.
     """
-    needs = tuple(needs)
-    wish = asked or default
-    chosen = pick(wish, needs)
-    if chosen is not None:
-        return chosen, (f"Answered by {chosen}, the {wish} that can do this.",)
-    row = find(default)
+    needs, name = tuple(needs), asked or setting
+    first, *others = candidates(name, defaults, needs, effort)
+    if name in (AUTO, *WISHES):
+        return Chosen(first, name, tuple(others))
+    row = find(name)
     if asked or row is None or all(row.able(need) for need in needs):
-        return asked or default, ()
-    able = [model.id for model in MODELS if all(model.able(need) for need in needs)]
-    if not able:
-        return default, ()
-    return able[0], (f"Answered by {able[0]}: the default model, {default}, cannot do this.",)
+        return Chosen(name)
+    able = candidates(AUTO, defaults, needs, effort)
+    if not can(able[0], needs):
+        return Chosen(name)
+    said = f"Answered by {able[0]}: the default model, {name}, cannot do this."
+    return Chosen(able[0], notices=(said,))
 
 
 def job_for(
@@ -170,6 +199,7 @@ def job_for(
     args: Args,
     call: Call,
     run: Run,
+    chosen: Chosen,
     *,
     needs: Iterable[Ability] = (),
     notices: tuple[str, ...] = (),
@@ -181,9 +211,25 @@ def job_for(
     """
     if call.effort:
         check_effort(call.model, call.effort)
+    needs = tuple(needs)
     dialect = choose_dialect(call.model, needs, run.settings.dialect)
     arguments: JsonObject = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_CONTROL)
+    others = chosen.others
+    if _WRITTEN.intersection(needs):
+        others = tuple(model for model in others if choose_dialect(model, needs, dialect) == dialect)
     if run.remark:
         notices = (*notices, run.remark)
     max_cost: float | None = getattr(args, "max_cost", None)
-    return Job(tool, arguments, call, dialect, run.owner, notices, question=_QUESTION, max_cost=max_cost)
+    return Job(
+        tool,
+        arguments,
+        call,
+        dialect,
+        run.owner,
+        chosen.notices + notices,
+        question=_QUESTION,
+        max_cost=max_cost,
+        wish=chosen.wish,
+        others=others,
+        needs=needs,
+    )

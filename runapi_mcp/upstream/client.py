@@ -16,10 +16,11 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from runapi_mcp.errors import DeadlinePassed, RequestRefused
+from runapi_mcp import logs
+from runapi_mcp.errors import DeadlinePassed, NotFound, RequestRefused, UpstreamError
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.upstream.http import Phase, Trace, new_client
-from runapi_mcp.upstream.model_list import Lists, LiveModel
+from runapi_mcp.upstream.model_list import Listing, Lists, Standing, Standings
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.prices import PriceBook
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
@@ -60,11 +61,15 @@ class Upstream:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._dialects = dialects(settings.chat_path)
+        self.today = today
+        self._root = settings.chat_paths[0]
+        self._dialects = {root: dialects(root) for root in settings.chat_paths}
+        self._finding = anyio.Lock()
         self._host = urlsplit(settings.base_url).netloc
         self._client = client = new_client(settings)
         self._opener = Opener(client, settings, pacing or MemoryPacing(clock), clock, today)
         self._lists = Lists(client, settings, today)
+        self._standings = Standings()
         self.prices = PriceBook(client, settings, today)
         self._limits = Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout)
         self._spellings: dict[tuple[str, DialectName], Spelling] = {}
@@ -103,16 +108,24 @@ class Upstream:
             InputError: The dialect cannot carry the call.
             UpstreamError: No stream came. While iterating: it broke, stalled, or is no stream.
         """
-        request = self._dialects[dialect].encode(self._spell(call, dialect))
+        spoken, call = self._dialects[self._root][dialect], self._spell(call, dialect)
+        request = spoken.encode(call)
         with self._in_time(trace, self._settings.deadline if within is None else within):
             with translate_errors(self._host, answering=False, trace=trace):
-                response = await self._opener.open(Asking(request, call.model, key, trace, patience))
+                try:
+                    response = await self._opener.open(Asking(request, call.model, key, trace, patience))
+                except NotFound as missing:
+                    if dialect != "chat" or not await self._find_route(missing, request.path, key):
+                        raise
+                    request = self._dialects[self._root][dialect].encode(call)
+                    with self._on_trial(self._root):
+                        response = await self._opener.open(Asking(request, call.model, key, trace, patience))
             request = replace(request, body={})  # it was sent, and its files are large
             trace.enter("open")
             try:
                 with translate_errors(self._host, answering=True, trace=trace):
                     body = Body(response, self._limits, trace, self._clock)
-                    answering = Answering(body, self._dialects[dialect].decoder(), request, key)
+                    answering = Answering(body, spoken.decoder(), request, key)
                     async with aclosing(body), aclosing(answering.events()) as events:
                         yield events
                         await answering.drain()
@@ -141,16 +154,97 @@ class Upstream:
         known = self._spellings.get((call.model, dialect))
         return spell(call, dialect, known) if known and call.spelling == "wide" else call
 
-    async def models(self, *, key: SecretStr, own: bool = False) -> list[LiveModel]:
-        """Return the live list of Gemini models; `own` says that the key is the server's own.
+    async def models(self, *, key: SecretStr, own: bool = False) -> Listing:
+        """Return the live list of models; `own` says that the key is the server's own.
+
+        The path in use is asked, then the other that chat may have, then Google's.
 
         Raises:
             UpstreamError: It could not be had.
         """
-        found = await self._lists.models(key)
+        standing = self.standing(key)
+        for root in sorted(self._settings.chat_paths, key=lambda path: path != self._root):
+            try:
+                listing = await self._list_at(root, key, standing)
+            except NotFound:
+                continue
+            break
+        else:
+            listing = await self._lists.native(key)
+            standing.note_listing(listing, self.today().date())
         if own:
-            self.listed = tuple(model.id for model in found)
-        return found
+            self.listed = listing.ids
+        return listing
+
+    async def listing(self, *, key: SecretStr) -> Listing:
+        """Return the live list of the path in use, by one request; it is remembered.
+
+        Raises:
+            UpstreamError: It could not be had.
+        """
+        return await self._list_at(self._root, key, self.standing(key))
+
+    def standing(self, key: SecretStr) -> Standing:
+        """Return what this process knows of the models that a key may use."""
+        return self._standings.of(key)
+
+    @property
+    def chat_path(self) -> str:
+        """Where chat is asked for now."""
+        return self._root
+
+    async def _list_at(self, root: str, key: SecretStr, standing: Standing) -> Listing:
+        today = self.today().date()
+        standing.asked, standing.asked_on = standing.asked + 1, today
+        listing = await self._lists.openai(root, key)
+        standing.note_listing(listing, today)
+        return listing
+
+    async def _find_route(self, missing: NotFound, path: str, key: SecretStr) -> bool:
+        """Whether a call that found nothing at `path` can be made elsewhere: chat is at another path now.
+
+        The seed has it at one path and RunAPI's later documents at another (wire notes §11 row 15). A 404
+        may mean the model as well. Where what it says leaves that open, the free lists are asked: the route
+        is gone if the path in use has none and the other has one. Where both have one, nothing changes.
+        """
+        roots = self._settings.chat_paths
+        if len(roots) == 1 or missing.status != 404 or missing.lacking == "model":
+            return False
+        async with self._finding:
+            if not path.startswith(f"{self._root}/"):
+                return True  # another call has just found it
+            other = next(root for root in roots if root != self._root)
+            missing.advice = NotFound.default_advice  # which would name the other path
+            standing = self.standing(key)
+            try:
+                if missing.lacking != "route":
+                    await self._list_at(self._root, key, standing)
+                    return False
+            except NotFound:
+                pass
+            except UpstreamError:
+                return False
+            try:
+                await self._list_at(other, key, standing)
+            except UpstreamError:
+                return False
+            self._move_to(other)
+            return True
+
+    @contextmanager
+    def _on_trial(self, root: str) -> Iterator[None]:
+        """Go back to the other path where this one has a list, and no chat either."""
+        try:
+            yield
+        except NotFound as missing:
+            if missing.lacking != "model":
+                self._move_to(next(path for path in self._settings.chat_paths if path != root))
+            raise
+
+    def _move_to(self, root: str) -> None:
+        if root != self._root:
+            logs.info("chat path", was=self._root, now=root)
+            self._root = root
 
     async def redirects(self, links: Sequence[str]) -> dict[str, str]:
         """Return where Google's redirect links lead, those that say so within two seconds.

@@ -1,19 +1,25 @@
-"""The live list of models: the OpenAI-style path, and Google's where that one does not exist.
+"""The live list of models, and what this process knows of them: what was listed, and what was refused.
 
-Each has a shape of its own (wire notes §2.4).
+The OpenAI-style list is asked for, and Google's where that one does not exist. Each has a shape of its
+own (wire notes §2.4). All of them are free.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 import anyio
 import httpx
 from pydantic import Field, SecretStr
 
-from runapi_mcp.errors import NotFound, ProtocolError, Stalled, one_line, quoted
+from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled, one_line, quoted
+from runapi_mcp.models import ALIASES, find
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
+from runapi_mcp.upstream.pacing import paced_name
 from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.translate import Today, read_refusal, translate_errors
 from runapi_mcp.wire.json_text import without_surrogates
@@ -24,6 +30,9 @@ _SECONDS: Final = 15.0
 _BYTES: Final = 4 * 1024 * 1024
 _MOST_PAGES: Final = 20
 _MOST_MODELS: Final = 1_000
+_MOST_OTHERS: Final = 200
+_MOST_KEYS: Final = 256
+_ID_CHARS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,87 @@ class LiveModel:
 
     id: str
     title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a live list names: Gemini models, and the ids of other vendors' models that the key serves."""
+
+    models: tuple[LiveModel, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the Gemini models."""
+        return tuple(model.id for model in self.models)
+
+    def has(self, model_id: str) -> bool:
+        """Whether a model is listed, by its id, an alias of it or what it is an alias of."""
+        target = ALIASES.get(model_id, model_id)
+        return any(listed == model_id or ALIASES.get(listed, listed) == target for listed in self.ids)
+
+
+Want: TypeAlias = tuple[str, ...]
+"""What was wanted of a model: abilities and an effort, by name."""
+
+
+@dataclass
+class Standing:
+    """What this process knows of the models that one key may use.
+
+    Attributes:
+        listing: The last live list; `None` before one was had.
+        listed_on: The day on which that was.
+        asked: How often the list was asked for, with or without success.
+        asked_on: The day on which it last was.
+        gone: Models of the table that RunAPI said do not exist any more, or not at all.
+        lacking: Models of the table, and what of them it refused.
+    """
+
+    listing: Listing | None = None
+    listed_on: date | None = None
+    asked: int = 0
+    asked_on: date | None = None
+    gone: set[str] = field(default_factory=set)
+    lacking: set[tuple[str, Want]] = field(default_factory=set)
+
+    def note_listing(self, listing: Listing, today: date) -> None:
+        """Note a live list."""
+        self.listing, self.listed_on = listing, today
+
+    def note_refusal(self, model: str, want: Want, refused: Refused) -> None:
+        """Note that RunAPI refused a model before anything of an answer came."""
+        if find(model) is None:
+            return  # it is nobody's default, and strangers may name many
+        if isinstance(refused, NotFound | ModelRetired):
+            self.gone.add(model)
+        else:
+            self.lacking.add((model, want))
+
+    def note_answer(self, model: str, want: Want) -> None:
+        """Note that a model answers, whatever was said before."""
+        self.gone.discard(model)
+        self.lacking.discard((model, want))
+
+    def refuses(self, model: str, want: Want) -> bool:
+        """Whether a model was refused already, for what is wanted of it."""
+        return model in self.gone or (model, want) in self.lacking
+
+
+class Standings:
+    """What this process knows of each key's models: of the keys used last, none of which it holds."""
+
+    def __init__(self) -> None:
+        self._by_name: OrderedDict[str, Standing] = OrderedDict()
+
+    def of(self, key: SecretStr) -> Standing:
+        """Return what is known for a key; what is noted there is found again."""
+        name = paced_name(key, "")
+        standing = self._by_name.setdefault(name, Standing())
+        self._by_name.move_to_end(name)
+        if len(self._by_name) > _MOST_KEYS:
+            self._by_name.popitem(last=False)
+        return standing
 
 
 class _OpenAIModel(Lax):
@@ -50,11 +140,10 @@ class _Page(Lax):
     next_token: Maybe[str] = Field(None, alias="nextPageToken")
 
 
-def read_page(text: str) -> tuple[list[LiveModel], str | None]:
-    """Return one page's Gemini models, and the token of the next page if there is one.
+def read_page(text: str) -> tuple[Listing, str | None]:
+    """Return one page's models, and the token of the next page if there is one.
 
-    RunAPI's list covers other vendors' models too; they are left out, and so are entries that name
-    no model.
+    Entries that name no model are left out.
 
     Raises:
         ProtocolError: It is neither shape.
@@ -67,13 +156,20 @@ def read_page(text: str) -> tuple[list[LiveModel], str | None]:
     found += [_live(m.name, m.display_name) for m in page.google or [] if m]
     if not found and page.openai != [] and page.google != []:
         raise ProtocolError(f"RunAPI's list of models has no models in it: {quoted(text)}.")
-    gemini = [model for model in found if model.id.startswith("gemini-")]
-    return gemini[:_MOST_MODELS], page.next_token or None
+    return _listing(found), page.next_token or None
 
 
 def _live(model_id: str, title: str | None) -> LiveModel:
     bare = model_id.removeprefix("models/")
-    return LiveModel(one_line(bare, 128), one_line(without_surrogates(title or ""), 128))
+    return LiveModel(one_line(bare, _ID_CHARS), one_line(without_surrogates(title or ""), _ID_CHARS))
+
+
+def _listing(found: Iterable[LiveModel]) -> Listing:
+    """Return models by vendor, each once: RunAPI's list covers its whole catalogue."""
+    every = {model.id: model for model in found if model.id}
+    gemini = [model for model in every.values() if model.id.startswith("gemini-")]
+    others = [model for model in every if not model.startswith("gemini-")]
+    return Listing(tuple(gemini[:_MOST_MODELS]), tuple(others[:_MOST_OTHERS]))
 
 
 class Lists:
@@ -84,29 +180,34 @@ class Lists:
         self._settings = settings
         self._today = today
 
-    async def models(self, key: SecretStr) -> list[LiveModel]:
-        """Return the live list of Gemini models.
+    async def openai(self, root: str, key: SecretStr) -> Listing:
+        """Return the list that belongs to the chat path `root`.
 
         Raises:
-            UpstreamError: Neither list could be had.
+            NotFound: There is none there.
+            UpstreamError: It could not be had.
         """
-        try:
-            return (await self._page(f"{self._settings.chat_path}/models", "bearer", key))[0]
-        except NotFound:
-            return await self._native_models(key)
+        return (await self._page(f"{root}/models", "bearer", key))[0]
 
-    async def _native_models(self, key: SecretStr) -> list[LiveModel]:
+    async def native(self, key: SecretStr) -> Listing:
+        """Return Google's list.
+
+        Raises:
+            UpstreamError: It could not be had.
+        """
         found: list[LiveModel] = []
+        others: list[str] = []
         token: str | None = ""
         for _ in range(_MOST_PAGES):
             query = f"?pageToken={quote(token, safe='')}" if token else ""
             page, token = await self._page(f"/v1beta/models{query}", "x-goog-api-key", key)
-            found += page
+            found += page.models
+            others += page.others
             if not token:
                 break
-        return found
+        return _listing([*found, *map(LiveModel, others)])
 
-    async def _page(self, path: str, auth: Auth, key: SecretStr) -> tuple[list[LiveModel], str | None]:
+    async def _page(self, path: str, auth: Auth, key: SecretStr) -> tuple[Listing, str | None]:
         """Return one page of a list and the token of the next.
 
         Raises:

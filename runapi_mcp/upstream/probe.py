@@ -44,13 +44,13 @@ class Probe:
     certificate_until: datetime | None = None
 
 
-async def probe(settings: Settings) -> Probe:
-    """Ask for the list of models without a key, and return what came back, whatever it is.
+async def probe(settings: Settings, root: str) -> Probe:
+    """Ask for the list of models at a chat path without a key, and return what came back, whatever it is.
 
     Raises:
         UpstreamError: Nothing came back within 15 seconds.
     """
-    url = f"{settings.base_url}{settings.chat_path}/models"
+    url = f"{settings.base_url}{root}/models"
     began = perf_counter()
     with translate_errors(httpx.URL(url).host, answering=False):
         try:

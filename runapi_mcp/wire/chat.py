@@ -52,16 +52,16 @@ def messages(turns: Sequence[Turn]) -> list[JsonValue]:
     written: list[JsonValue] = []
     ids: list[str] = []
     for turn in turns:
-        results = [part for part in turn.parts if isinstance(part, Returned)]
+        results = [part for part in turn.sent if isinstance(part, Returned)]
         for place, part in enumerate(results):
             # Google's layer refuses a result without its function's name (wire notes §11 row 3).
             call_id = ids[place] if place < len(ids) else part.id
             written.append(
                 {"role": "tool", "tool_call_id": call_id, "name": part.name, "content": part.content}
             )
-        calls = [part for part in turn.parts if isinstance(part, FunctionCall)]
+        calls = [part for part in turn.sent if isinstance(part, FunctionCall)]
         ids = _call_ids(calls)
-        said = tuple(part for part in turn.parts if not isinstance(part, FunctionCall | Returned))
+        said = tuple(part for part in turn.sent if not isinstance(part, FunctionCall | Returned))
         written += _said_by(turn, said, [_tool_call(*pair) for pair in zip(calls, ids, strict=True)])
     return written
 

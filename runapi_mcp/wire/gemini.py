@@ -69,7 +69,7 @@ def _body(call: Call) -> JsonObject:
 
 
 def _content(turn: Turn) -> JsonValue:
-    return {"role": turn.role, "parts": [_part(part) for part in turn.parts]}
+    return {"role": turn.role, "parts": [_part(part) for part in turn.sent]}
 
 
 def _part(part: Part) -> JsonValue:

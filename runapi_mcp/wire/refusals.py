@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Literal
 
 from runapi_mcp.errors import (
     FailedMidway,
@@ -32,16 +33,28 @@ _ERRORS: dict[int, type[Refused]] = {
     401: KeyRefused, 402: NoCredit, 403: NotAllowed, 404: NotFound, 408: Unavailable, 429: RateLimited,
 }  # fmt: skip
 _ABOUT_THE_MODEL: dict[str, type[Refused]] = {
-    "model_retired": ModelRetired, "model_not_found": NotFound, "unsupported_model_capability": ModelRefused,
+    "model_retired": ModelRetired, "model_deprecated": ModelRetired, "model_not_found": NotFound,
+    "deploymentnotfound": NotFound, "unsupported_model_capability": ModelRefused,
 }  # fmt: skip
 _RETIRED = re.compile(
     r"\bmodels?\b.{0,120}?\b(?:is|was|been|are) "
-    r"(?:no longer (?:available|supported|served)|retired|decommissioned|discontinued|shut down)",
+    r"(?:no longer (?:available|supported|served|accessible)|retired|decommissioned|discontinued|deprecated"
+    r"|sunset|removed|shut down)|\bmodels?\b.{0,120}?\bend[ -]of[ -]life\b"
+    r"|模型.{0,120}?(?:已下线|已停用|已弃用|已废弃|已退役|不再)",
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN = re.compile(
     r"\b(?:no such|unknown|invalid|nonexistent|not a valid) model\b(?! output)"
-    r"|\bmodels?\b\S{0,100}(?: \S{1,100})? (?:(?:is |was )?not found|does(?: not|n't) exist)",
+    r"|\bmodels?\b\S{0,100}(?: \S{1,100})? (?:(?:is |was )?not found|does(?: not|n't) exist)"
+    # OpenRouter's words for a model that nobody serves
+    r"|\bno endpoints found for\b|模型.{0,120}?(?:不存在|未找到)",
+    re.IGNORECASE,
+)
+_NO_ROUTE = re.compile(
+    # Rails, Go's and Express's routers, new-api, FastAPI behind a proxy that names the path
+    r"\bno (?:such )?(?:route|endpoint|path)\b|\b(?:route|endpoint|path|url)\b[^.]{0,120}?"
+    r"\b(?:not found|not exist|does(?: not|n't) exist)|\bpage\b.{0,60}?(?:not found|does(?: not|n't) exist)"
+    r"|\bcannot (?:post|get) /|\binvalid url\b|\bunknown (?:request )?(?:url|path|route|endpoint)\b",
     re.IGNORECASE,
 )
 _LACKS = re.compile(
@@ -52,6 +65,7 @@ _ABILITY = re.compile(
     r"\bmodels?\b|\bgemini|search|\bgrounding\b|response_format|structured output|function calling",
     re.IGNORECASE,
 )
+_GONE = (404, 410)
 _KEYWORD = re.compile(
     r"\$ref|\$defs|additional_?properties|(?:any|one|all)_?of\b|prefix_?items|(?:min|max)_?items",
     re.IGNORECASE,
@@ -83,9 +97,19 @@ def refusal(failure: Failure, status: int, *, path: str) -> Refused:
         retry_after=failure.retry_after,
         hopeless=failure.hopeless,
     )
+    if isinstance(error, NotFound):
+        error.lacking = _lacking(failure)
     if isinstance(error, RequestRefused):
         error.said = failure.message
     return error
+
+
+def _lacking(failure: Failure) -> Literal["model", "route", ""]:
+    """Return what a 404 says does not exist; empty if it may be either."""
+    head = failure.message[:_MODEL_HEAD]
+    if (failure.code or "").lower() in _ABOUT_THE_MODEL or _UNKNOWN.search(head):
+        return "model"
+    return "route" if _NO_ROUTE.search(head) else ""
 
 
 def midway(failure: Failure, *, partial: str) -> FailedMidway:
@@ -114,6 +138,9 @@ def _status(failure: Failure, status: int) -> int | None:
     named = failure.status if failure.status and failure.status >= 400 else None
     if status == 200 or named is None:
         return named if status == 200 else status
+    if status == 503 and named in _GONE:
+        # new-api calls a model without a free channel model_not_found, and the next may find one.
+        return status
     vague = status == 400 or status >= 500
     return named if vague and (named < 500 or (named == 503 and status >= 500)) else status
 

@@ -103,10 +103,24 @@ Part: TypeAlias = Text | Inline | Linked | FunctionCall | Returned
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One side's contribution to a conversation."""
+    """One side's contribution to a conversation.
+
+    `aside` is what we say beside its text, such as the day: it is sent behind it, and is no part of what
+    tells one question from another.
+    """
 
     role: Literal["user", "model"]
     parts: tuple[Part, ...]
+    aside: str = ""
+
+    @property
+    def sent(self) -> tuple[Part, ...]:
+        """The parts with the aside behind the last text."""
+        match self.parts:
+            case (*before, Text(text)) if self.aside:
+                return (*before, Text(f"{text}\n\n{self.aside}"))
+            case parts:
+                return parts
 
 
 @dataclass(frozen=True, slots=True)

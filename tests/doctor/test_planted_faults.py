@@ -12,6 +12,7 @@ from sockets import Peer, raw_server, refused_url
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
 from runapi_mcp.hosts import Launch, Wish
+from runapi_mcp.models import SEARCHING
 from runapi_mcp.sim import Simulator
 
 Admit = Callable[..., Ward]
@@ -40,7 +41,8 @@ async def test_a_healthy_patient_has_nothing_to_mend(admit: Admit) -> None:
     # The simulator does not say what time it is; a clock is tried below.
     assert {f.check for f in findings if f.status != "ok"} == {"clock"}, findings
     assert [f.check for f in findings] == [
-        *("python", "versions", "launcher", "key", "proxy", "store", "reach", "clock", "models", "call"),
+        *("python", "versions", "launcher", "key", "proxy", "store", "reach", "clock", "models"),
+        *("defaults", "defaults", "defaults", "call"),
         *("host-key", "host"),
     ]
     assert "first byte after" in next(f.what for f in findings if f.check == "call")
@@ -205,11 +207,91 @@ async def test_a_clock_that_is_off_is_found(admit: Admit, skew: timedelta, statu
 
 async def test_a_model_that_is_gone_is_found(admit: Admit) -> None:
     ward = admit(RUNAPI_MCP_MODEL="gemini-1.0-gone")
-    found = (await ward.of("models"))[-1]
+    found = (await ward.of("defaults"))[0]
     assert (found.status, "gemini-1.0-gone" in found.what) == ("fail", True)
     assert "RUNAPI_MCP_MODEL" in found.mend
     assert "gemini-3-flash-preview" in found.mend
+    assert "unset it" in found.mend
     assert not ward.asked
+
+
+# ---------------------------------------------------------------- models and where they are served
+
+
+async def test_a_default_that_is_not_listed_is_no_fault_and_says_what_is_asked_instead(
+    admit: Admit, sim: Simulator
+) -> None:
+    sim.roster.gone |= dict.fromkeys(("gemini-3-flash-preview", "gemini-flash-latest"), 410)
+    ward = admit()
+    found = (await ward.of("defaults"))[0]
+    assert (found.status, found.mend[:20]) == ("warn", "Nothing need be done")
+    assert "answers may go to gemini-3.6-flash" in found.what
+    called = only(await ward.of("call"))
+    assert called.status == "warn"
+    assert "Answered by gemini-3.6-flash" in called.what
+
+
+async def test_defaults_that_are_all_gone_are_found_with_what_there_is(admit: Admit, sim: Simulator) -> None:
+    sim.roster.gone |= dict.fromkeys(SEARCHING, 404)
+    found = [f for f in await admit().of("defaults") if f.status == "fail"]
+    assert "None of the models that searches go to" in only(found).what
+    assert "Set RUNAPI_MCP_SEARCH_MODEL to one that is: " in only(found).mend
+
+
+async def test_a_model_that_was_set_and_has_a_date_is_told_with_its_successor(admit: Admit) -> None:
+    found = await admit(RUNAPI_MCP_MODEL="gemini-2.5-pro").of("defaults")
+    ending = only([f for f in found if f.status == "warn"])
+    assert "2026-12-01" in ending.what
+    assert ending.mend.startswith("Unset RUNAPI_MCP_MODEL")
+    assert "gemini-3.5-flash-lite" in ending.mend
+
+
+async def test_another_model_that_answers_is_found(admit: Admit, sim: Simulator) -> None:
+    sim.roster.swapped["gemini-3-flash-preview"] = "gemini-3.5-flash-lite"
+    found = only(await admit().of("call"))
+    assert (found.status, "“gemini-3.5-flash-lite” answered" in found.what) == ("warn", True)
+    assert "RUNAPI_MCP_MODEL" in found.mend
+
+
+async def test_a_model_that_lacks_what_is_asked_is_found(admit: Admit, sim: Simulator) -> None:
+    sim.roster.unable.add("gemini-3-flash-preview")
+    assert "Answered by gemini-3.6-flash" in only(await admit().of("call")).what
+    found = only(await admit(RUNAPI_MCP_MODEL="gemini-3-flash-preview").of("call"))
+    assert found.status == "fail"
+    assert "set RUNAPI_MCP_MODEL=" in found.mend
+
+
+@pytest.mark.parametrize("says", ["No route {}.", "Not Found"])
+async def test_a_runapi_that_serves_v1_only_is_in_order(admit: Admit, sim: Simulator, says: str) -> None:
+    sim.roster.roots, sim.roster.no_route = ("/v1",), says
+    findings = await admit().findings()
+    reach = only([f for f in findings if f.check == "reach"])
+    assert (reach.status, "at /v1 alone" in reach.what) == ("ok", True)
+    called = only([f for f in findings if f.check == "call"])
+    assert (called.status, "at /v1:" in called.what) == ("ok", True)
+
+
+async def test_a_path_that_was_set_and_is_not_there_is_found_with_the_one_that_is(
+    admit: Admit, sim: Simulator
+) -> None:
+    sim.roster.roots = ("/v1",)
+    found = only(await admit(RUNAPI_CHAT_PATH="/v1beta/openai").of("reach"))
+    assert (found.status, found.move) == ("fail", "yours")
+    assert "Unset RUNAPI_CHAT_PATH, or set it to /v1" in found.mend
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_a_list_that_is_away_is_found(admit: Admit, sim: Simulator, status: int) -> None:
+    sim.roster.lists_away = status
+    found = only(await admit().of("reach"))
+    assert found.status == "fail"
+    assert ("minute" in found.mend) == (status == 503)
+
+
+async def test_a_model_that_is_busy_is_runapis_affair(admit: Admit, sim: Simulator) -> None:
+    sim.play("unavailable")
+    found = only(await admit().of("call"))
+    assert (found.status, found.move) == ("fail", "RunAPI's")
 
 
 async def test_a_key_that_runapi_refuses_is_found(admit: Admit) -> None:

@@ -81,7 +81,8 @@ class Row:
 
     def arguments(self) -> dict[str, Any]:
         """What the tool is called with."""
-        question = "Q" if self.again else f"Q [[sim:{self.cue}]]"
+        asked = "Who won the regatta?" if self.tool == "search_web" else "Q"
+        question = asked if self.again else f"{asked} [[sim:{self.cue}]]"
         match self.tool:
             case "search_web":
                 return {"query": question}

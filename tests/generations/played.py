@@ -3,12 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
 import anyio
 from pydantic import SecretStr
 from waiting import ended
 
+from runapi_mcp.errors import RequestRefused, Unavailable
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
@@ -17,6 +19,7 @@ from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
+from runapi_mcp.upstream.model_list import Listing, Standing
 from runapi_mcp.wire.types import Call, DialectName, Event, Finish, Text, TextDelta, Turn, Usage
 
 KEY = SecretStr("sk-canary-played-0123456789")
@@ -80,6 +83,7 @@ class Played:
     """Plays one list of steps for each call, and the last again for those beyond."""
 
     base_url = "https://runapi.test"
+    prices = Unpriced()
 
     def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
         self.prices = Unpriced()
@@ -90,6 +94,7 @@ class Played:
         self.prices = Unpriced()
         self._streams = streams or (WHOLE,)
         self._clock = clock or Clock()
+        self._standing = Standing()
 
     @asynccontextmanager
     async def stream(
@@ -113,6 +118,20 @@ class Played:
             if self.closing is not None:
                 with anyio.move_on_after(2, shield=True):
                     await self.closing.passed()
+
+    def standing(self, key: SecretStr) -> Standing:
+        assert key == KEY
+        return self._standing
+
+    async def listing(self, *, key: SecretStr) -> Listing:
+        assert key == KEY
+        raise Unavailable("No list is played.")
+
+    def today(self) -> datetime:
+        return datetime(2026, 11, 28, tzinfo=UTC)
+
+    def respell(self, call: Call, dialect: DialectName, refused: RequestRefused) -> None:
+        """Know no other words."""
 
     async def redirects(self, links: Sequence[str]) -> dict[str, str]:
         self.resolved.append(tuple(links))

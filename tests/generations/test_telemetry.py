@@ -181,3 +181,24 @@ def of(point: HistogramDataPoint, model: str) -> bool:
 
 def test_without_a_trace_there_is_no_header() -> None:
     assert trace_header() == {}
+
+
+async def test_an_answer_of_another_model_is_counted(sim: Simulator, seen: Seen) -> None:
+    sim.roster.swapped["gemini-2.5-flash"] = "gemini-3.5-flash-lite"
+    async with in_process(sim.base_url) as host:
+        await host.call("ask_gemini", prompt=QUESTION, model="gemini-2.5-flash")
+        await seen.generations(1)
+    found = seen.reader.get_metrics_data()
+    assert found is not None
+    named = {
+        metric.name: metric.data.data_points
+        for resource in found.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    [point] = [
+        point
+        for point in named["runapi.client.model_swaps"]
+        if (point.attributes or {}).get("gen_ai.response.model") == "gemini-3.5-flash-lite"
+    ]
+    assert point.value == 1  # type: ignore[union-attr]

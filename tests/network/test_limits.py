@@ -76,6 +76,15 @@ async def test_calls_are_counted_by_tool_and_outcome(sim: Simulator) -> None:
     assert 'runapi_mcp_calls_total{outcome="refused",tool="other"} 1.0' in text
     assert "runapi_mcp_calls_in_flight 0.0" in text
     assert "drop_table" not in text
+    assert "runapi_mcp_model_swaps_total 0.0" in text
+
+
+async def test_answers_of_another_model_are_counted(sim: Simulator) -> None:
+    sim.roster.swapped["gemini-3-flash-preview"] = "gemini-3.5-flash-lite"
+    async with two_callers(sim) as (ada, _):
+        await _ask(ada, "Who answers?")
+        text = (await ada.http.get("/metrics")).text
+    assert "runapi_mcp_model_swaps_total 1.0" in text
 
 
 async def test_a_cancelled_call_is_counted_as_one(sim: Simulator) -> None:

@@ -56,6 +56,8 @@ async def test_an_answer_comes_as_text_alone_with_its_receipt_for_programs(
         "requests": 1,
         "rounds": 1,
         "client_request_id": sim.calls[0].headers["x-client-request-id"],
+        "model_asked": "gemini-3-flash-preview",
+        "model_served": "gemini-3-flash-preview",
         "handle": called.handle,
     }
     assert called.receipt["tokens"]["output"] > 0

@@ -41,7 +41,7 @@ async def test_no_wait_at_all_gives_a_handle_at_once(host: Host) -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("search_web", {"query": "Held [[sim:slow seconds=0.5]]"}),
+        ("search_web", {"query": "Who won the regatta? [[sim:slow seconds=0.5]]"}),
         ("extract_json", {"schema": SCHEMA, "text": "Held [[sim:slow seconds=0.5]]"}),
     ],
 )

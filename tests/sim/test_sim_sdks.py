@@ -12,6 +12,8 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 
 from runapi_mcp.sim import Simulator
 
+ADA = "name: Ada, age: 36"
+REGATTA = "Who won the Lake Vättern regatta?"
 SEARCH: Any = [{"type": "function", "function": {"name": "googleSearch"}}]
 LOOKUP: Any = [
     {
@@ -49,10 +51,10 @@ def genai_client(sim: Simulator) -> Iterator[genai.Client]:
         yield client
 
 
-def chat_chunks(client: OpenAI, **more: Any) -> list[Any]:
+def chat_chunks(client: OpenAI, question: str = ADA, **more: Any) -> list[Any]:
     stream = client.chat.completions.create(
         model="gemini-2.5-pro",
-        messages=[{"role": "user", "content": "name: Ada, age: 36"}],
+        messages=[{"role": "user", "content": question}],
         stream=True,
         stream_options={"include_usage": True},
         **more,
@@ -69,7 +71,7 @@ async def test_openai_reads_a_plain_answer(openai_client: OpenAI) -> None:
 
 
 async def test_openai_reads_citations(openai_client: OpenAI) -> None:
-    chunks = chat_chunks(openai_client, tools=SEARCH)
+    chunks = chat_chunks(openai_client, REGATTA, tools=SEARCH)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     citations = [row["url_citation"] for row in chunks[-1].choices[0].delta.annotations]
     assert len(citations) == 3
@@ -126,10 +128,12 @@ async def test_openai_raises_the_error_of_a_status(sim: Simulator, openai_client
         chat_chunks(openai_client)
 
 
-def native_chunks(client: genai.Client, **config: Any) -> list[types.GenerateContentResponse]:
+def native_chunks(
+    client: genai.Client, question: str = ADA, **config: Any
+) -> list[types.GenerateContentResponse]:
     stream = client.models.generate_content_stream(
         model="gemini-3-flash-preview",
-        contents="name: Ada, age: 36",
+        contents=question,
         config=types.GenerateContentConfig(**config),
     )
     return list(stream)
@@ -161,7 +165,7 @@ async def test_genai_reads_thoughts_and_an_answer(genai_client: genai.Client) ->
 
 
 async def test_genai_reads_grounding(genai_client: genai.Client) -> None:
-    chunks = native_chunks(genai_client, tools=[types.Tool(google_search=types.GoogleSearch())])
+    chunks = native_chunks(genai_client, REGATTA, tools=[types.Tool(google_search=types.GoogleSearch())])
     candidates = chunks[-1].candidates
     assert candidates
     grounding = candidates[0].grounding_metadata

@@ -83,6 +83,20 @@ def test_the_models_are_listed(run: Run) -> None:
     assert json.loads(run("models", "--json").stdout)["structured"]["source"] == "live"
 
 
+def test_the_models_are_listed_in_80_columns_with_what_it_takes_to_choose(run: Run) -> None:
+    listed = run("models").stdout
+    assert all(len(line) < 80 for line in listed.splitlines()), listed
+    assert "1M tokens in, 64k out." in listed
+    assert "Ends 2026-12-01; successor gemini-3.5-flash-lite." in " ".join(listed.split())
+    assert "Passed through, abilities not known: gpt-5.5" in " ".join(listed.split())
+    assert "flash: gemini-3-flash-preview" in " ".join(listed.split())
+
+
+def test_a_word_stands_for_a_model_in_the_terminal_too(run: Run) -> None:
+    done = run("ask", "--model", "pro", "--json", "Why?")
+    assert json.loads(done.stdout)["receipt"]["model_asked"] == "gemini-3.1-pro-preview"
+
+
 @pytest.mark.parametrize(
     ("scenario", "code", "ending"),
     [

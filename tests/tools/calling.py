@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -19,11 +20,12 @@ KEY = SecretStr("sk-canary-0123456789")
 
 @dataclass
 class Desk:
-    """What a server holds, for one test."""
+    """What a server holds, for one test; `now` is its wall clock, in `zone`."""
 
     settings: Settings
     upstream: Upstream
     generations: Generations
+    clock: "Wall"
     notes: list[str] = field(default_factory=list)
 
     def run(self, *, host: str | None = None) -> Run:
@@ -31,7 +33,7 @@ class Desk:
             self.notes.append(line)
 
         caller = Caller(host=host, wants_progress=True)
-        return Run(self.settings, self.upstream, self.generations, caller, report)
+        return Run(self.settings, self.upstream, self.generations, caller, report, zone=self.clock.now.tzinfo)
 
     async def call(self, tool: str, **arguments: Any) -> Reply:
         args = TOOLS[tool].args.model_validate(arguments)
@@ -42,13 +44,30 @@ class Desk:
         return reply
 
 
+@dataclass
+class Wall:
+    """A wall clock that stands still until it is set."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 @asynccontextmanager
-async def desk(sim: Simulator, *, redirects_at: str | None = None, **settings: Any) -> AsyncIterator[Desk]:
+async def desk(
+    sim: Simulator,
+    *,
+    redirects_at: str | None = None,
+    now: datetime = datetime(2026, 11, 28, 12, tzinfo=UTC),
+    **settings: Any,
+) -> AsyncIterator[Desk]:
     held = Settings(key=KEY, base_url=sim.base_url, **settings)
-    upstream = Upstream(held, redirects_at=redirects_at)
+    clock = Wall(now)
+    upstream = Upstream(held, redirects_at=redirects_at, today=clock)
     try:
         async with Generations(upstream, held).open() as generations:
-            yield Desk(held, upstream, generations)
+            yield Desk(held, upstream, generations, clock)
     finally:
         await upstream.aclose()
 

@@ -17,7 +17,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "native": {"model": "gemini-3-flash-preview", "search_model": "gemini-3.7-flash", "dialect": "native"},
 }
 OTHERS = {
-    "gemini-3-flash-preview": "gemini-3.5-flash",
+    "gemini-3-flash-preview": "gemini-3.6-flash",
     "gemini-2.5-flash": "gemini-3.7-flash",
     "gemini-3.7-flash": "gemini-3.1-pro-preview",
 }
@@ -33,7 +33,7 @@ def _default(tool: str, dialect: str) -> str:
 @pytest.mark.parametrize("cue", CODES)
 @pytest.mark.parametrize("dialect", DEFAULTS)
 @pytest.mark.parametrize("tool", ARGUMENTS)
-async def test_a_default_that_is_refused_is_named_as_the_servers_with_another_and_its_setting(
+async def test_a_model_that_was_set_and_is_refused_is_named_as_the_servers_with_another_and_its_setting(
     sim: Simulator, tool: str, dialect: str, cue: str
 ) -> None:
     sim.bridge = True
@@ -71,8 +71,9 @@ async def test_a_named_model_that_is_refused_is_called_the_callers_and_no_settin
 async def test_another_model_is_one_that_can_do_all_that_was_asked_for(sim: Simulator) -> None:
     sim.play("model-retired")
     async with desk(sim) as at:
-        reply = await at.call("ask_gemini", prompt="Q", files=["data:application/pdf;base64,JVBERi0xLjcK"])
-    assert "such as gemini-3.5-flash or gemini-3.6-flash," in reply.text
+        pdf = "data:application/pdf;base64,JVBERi0xLjcK"
+        reply = await at.call("ask_gemini", prompt="Q", files=[pdf], model="gemini-3-flash-preview")
+    assert "such as gemini-3.6-flash or gemini-3.5-flash," in reply.text
     assert "pro" not in reply.text.partition("such as")[2]
 
 

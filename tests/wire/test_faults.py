@@ -268,3 +268,81 @@ def test_a_failure_in_the_middle_keeps_the_text_and_the_facts() -> None:
     failed = midway(Failure("x", status=503, retry_after=2.0), partial="Half")
     assert isinstance(failed, FailedMidway)
     assert (failed.partial, failed.status, failed.retry_after) == ("Half", 503, 2.0)
+
+
+MODEL_IS_GONE: list[tuple[int, object]] = [
+    # As Google says it to keys made after it closed the model to them, in its array and plain
+    (
+        404,
+        [
+            {
+                "error": {
+                    "code": 404,
+                    "message": "This model models/gemini-2.5-flash is no longer available to new",
+                }
+            }
+        ],
+    ),
+    (
+        404,
+        {
+            "error": {
+                "message": "models/gemini-9 is not found for API version v1beta, or is not supported",
+                "code": 404,
+            }
+        },
+    ),
+    # A gateway's 502 around Vertex's 404
+    (502, {"error": {"message": "Publisher Model `projects/p/models/gemini-3` was not found", "code": 404}}),
+    (400, {"error": {"message": "Model gemini-9 has been deprecated and is no longer accessible"}}),
+    (400, {"error": {"message": "The model gemini-9 has reached its end of life", "code": 400}}),
+    (
+        400,
+        {
+            "error": {
+                "message": "Invalid model name passed in model=gemini-9. Call `/v1/models`",
+                "code": "400",
+            }
+        },
+    ),
+    (404, {"error": {"message": "No endpoints found for google/gemini-9.", "code": 404}}),
+    (400, {"error": {"message": "模型 gemini-9 已下线"}}),
+    (404, {"error": {"message": "x", "code": "DeploymentNotFound"}}),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), MODEL_IS_GONE)
+def test_a_model_that_is_gone_is_told_in_many_words(status: int, body: object) -> None:
+    refused = refusal(read_failure_body(json.dumps(body)), status, path="/v1/chat/completions")
+    assert isinstance(refused, ModelRetired | NotFound)
+    assert not isinstance(refused, NotFound) or refused.lacking == "model"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "404 page not found",
+        "Cannot POST /v1beta/openai/chat/completions",
+        '{"error":{"message":"Invalid URL (POST /v1/x)"}}',
+        '{"error":{"message":"Unknown request URL: POST /v1/x."}}',
+        "<html><title>The page you were looking for doesn't exist (404)</title></html>",
+        '{"message":"no Route matched with those values"}',
+    ],
+)
+def test_a_route_that_is_not_there_is_told_in_many_words(body: str) -> None:
+    refused = refusal(read_failure_body(body), 404, path="/v1/chat/completions")
+    assert isinstance(refused, NotFound)
+    assert refused.lacking == "route"
+
+
+@pytest.mark.parametrize("body", ["", "Not Found", '{"detail":"Not Found"}', '{"error":"Not Found"}'])
+def test_a_404_of_few_words_may_be_either(body: str) -> None:
+    refused = refusal(read_failure_body(body), 404, path="/v1/chat/completions")
+    assert isinstance(refused, NotFound)
+    assert refused.lacking == ""
+
+
+def test_a_503_is_one_whatever_its_code_says_of_the_model() -> None:
+    said = {"error": {"message": "No available channel for model gemini-9", "code": "model_not_found"}}
+    refused = refusal(read_failure_body(json.dumps(said)), 503, path="/v1/chat/completions")
+    assert isinstance(refused, Unavailable)

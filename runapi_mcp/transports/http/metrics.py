@@ -66,6 +66,7 @@ class Metrics:
         self._tokens = counter("tokens", "Tokens, as RunAPI counted them.", "principal", "model", "kind")
         self._searches = counter("searches", "Generations that were to search the web.", "principal")
         self._cost = counter("cost", "What tokens cost, where the price is known.", "principal", "currency")
+        self._swaps = counter("model_swaps", "Generations that another model answered than the one asked.")
         self._uncounted = counter("uncounted_generations", "Generations without token counts.", "model")
         self._seconds = Histogram(
             "runapi_mcp_call_seconds", "How long calls took.", ["tool"], buckets=_SECONDS, registry=registry
@@ -118,6 +119,8 @@ class Metrics:
         """Count what a generation came to."""
         if not receipt.requests:
             return  # it was never begun
+        if receipt.swapped:
+            self._swaps.inc()
         model = receipt.model if find(receipt.model) else _OTHER
         principal = self._name(job.owner, paid=receipt.tokens is not None)
         if job.call.search:
