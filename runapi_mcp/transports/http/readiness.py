@@ -56,7 +56,7 @@ def write_start_line(base_url: str, settings: Settings, auth: Auth | None, missi
     said = [
         f"runapi-mcp {__version__} listens at {base_url}/mcp (older clients: {base_url}/sse)",
         f"who may call: {_callers(auth)}",
-        f"generations: {f'shared at {place_of_store(settings)}' if settings.store else 'of this process'}",
+        f"generations: {place_of_store(settings)}",
         f"metrics: {'/metrics' if find_spec('prometheus_client') else 'off (extra runapi-mcp[metrics])'}",
         f"log: {settings.log}",
     ]
@@ -66,11 +66,12 @@ def write_start_line(base_url: str, settings: Settings, auth: Auth | None, missi
 
 
 def place_of_store(settings: Settings) -> str:
-    """Return where the store is, without the user and password that its address may hold."""
-    if settings.store is None:
-        return ""
-    url = urlsplit(settings.store.get_secret_value())
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    """Return where generations are kept, without the user and password that an address may hold."""
+    where = settings.store.get_secret_value() if settings.store else "memory"
+    if "://" not in where:
+        return "of this process" if where == "memory" else "kept on this machine"
+    url = urlsplit(where)
+    return f"shared at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 def _callers(auth: Auth | None) -> str:
