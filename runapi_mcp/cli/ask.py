@@ -35,6 +35,10 @@ def add_tools(commands: Subparsers) -> None:
         words="prompt",
     )
     ask.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; - is where stdin goes")
+    ask.add_argument(
+        "-c", "--continue", dest="goes_on", action="store_true", help="go on from your last conversation"
+    )
+    ask.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
     _complete(ask, "ask_gemini", operand="prompt")
     search = add_command(
         commands,
@@ -49,6 +53,7 @@ def add_tools(commands: Subparsers) -> None:
         words="query",
     )
     search.add_argument("query", nargs="*", metavar="QUERY", help="the question; - is where stdin goes")
+    search.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this search")
     _complete(search, "search_web", operand="query")
     extract = add_command(
         commands,
@@ -100,6 +105,10 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp.cli.view import EXIT_CODES, as_json, printed
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
+    if getattr(given, "goes_on", False):
+        from runapi_mcp.cli.history import find_last
+
+        given.continue_from = anyio.run(find_last, around)
     question = question_of(given, around)
     settings = around.settings()
     logs.configure(settings, around.err)
