@@ -36,6 +36,10 @@ def add_tools(commands: Subparsers) -> None:
         words="prompt",
     )
     ask.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; - is where stdin goes")
+    ask.add_argument(
+        "-c", "--continue", dest="goes_on", action="store_true", help="go on from your last conversation"
+    )
+    ask.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
     _complete(ask, "ask_gemini", operand="prompt")
     search = add_command(
         commands,
@@ -50,6 +54,7 @@ def add_tools(commands: Subparsers) -> None:
         words="query",
     )
     search.add_argument("query", nargs="*", metavar="QUERY", help="the question; - is where stdin goes")
+    search.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this search")
     _complete(search, "search_web", operand="query")
     extract = add_command(
         commands,
@@ -100,6 +105,12 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
     # A person waits for the first word: without the collector and httpx's own command line it comes sooner.
     with quick_imports():
         import_module("runapi_mcp.cli.view")
+    if getattr(given, "goes_on", False):
+        import anyio
+
+        from runapi_mcp.cli.history import find_last
+
+        given.continue_from = anyio.run(find_last, around)
     return answer(question_of(given, around), around, as_json=given.json)
 
 

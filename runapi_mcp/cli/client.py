@@ -22,7 +22,7 @@ from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, teach
 from runapi_mcp.upstream.client import Upstream
-from runapi_mcp.wire.types import JsonObject
+from runapi_mcp.wire.types import Inline, JsonObject, Text
 
 Ending: TypeAlias = Literal["complete", "partial", "failed", "refused", "interrupted"]
 
@@ -134,11 +134,23 @@ async def _reply(question: Question, run: Run) -> Reply:
     tool = TOOLS[question.tool]
     longest = min(run.settings.deadline, _LONGEST)
     waits = {"wait_seconds": longest} if "wait_seconds" in tool.args.model_fields else {}
+    await _allow_earlier_files(question, run)
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
         raise teach(error, tool.args) from None
     return await tool.perform(args, run)
+
+
+async def _allow_earlier_files(question: Question, run: Run) -> None:
+    """Allow the files of the conversation that is gone on from: whoever asks here named them, or could."""
+    handle = question.arguments.get("continue_from")
+    if isinstance(handle, str):
+        with suppress(RunapiError):  # why it cannot be gone on from is for the tool to say
+            turns = (await run.asked(await run.find(handle))).call.turns
+            parts = (part for turn in turns for part in turn.parts if isinstance(part, Text | Inline))
+            named = [*_named([part.file.uri for part in parts if part.file and part.file.uri])]
+            run.settings = replace(run.settings, allow_dirs=(*run.settings.allow_dirs, *named))
 
 
 async def _untold(_seconds: float, _line: str) -> None:

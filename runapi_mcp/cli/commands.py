@@ -4,6 +4,7 @@ The environment and the streams come from the command line; what a command needs
 """
 
 from runapi_mcp.cli.ask import add_tools
+from runapi_mcp.cli.chat import add_chat
 from runapi_mcp.cli.completion import add_completion
 from runapi_mcp.cli.doctor import add_doctor
 from runapi_mcp.cli.history import add_history
@@ -26,6 +27,7 @@ def add_commands(commands: Subparsers, whole: Parser) -> None:
     """
     add_tools(commands)
     add_resume(commands)
+    add_chat(commands)
     add_history(commands)
     add_install(commands)
     add_key(commands)

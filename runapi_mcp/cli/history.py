@@ -97,6 +97,29 @@ async def latest(engine: "SqliteEngine", most: int) -> "list[Replica]":
     return [replica for replica in found if replica is not None]
 
 
+async def find_last(around: Surroundings) -> str:
+    """Return the handle of this user's last answer that can be gone on from, and say which that is.
+
+    Raises:
+        InputError: There is none.
+    """
+    from runapi_mcp.generations.store.protocol import Down
+
+    engine = engine_of(around)
+    try:
+        for found in await latest(engine, _MOST):
+            if found.status != "running" and found.view().answer.text and found.job.call.turns:
+                around.note(f"Going on from: {row_of(found).line()}")
+                return found.handle
+    except Down as down:
+        raise StoreDown(
+            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
+        ) from None
+    finally:
+        await engine.aclose()
+    raise InputError("There is no earlier answer to go on from.", advice="Ask without -c.")
+
+
 async def known(engine: "SqliteEngine", handle: str) -> "Replica":
     """Return the generation of a handle.
 

@@ -430,7 +430,7 @@ class AskArgs(Args):
     system: Prompt | None = Field(None, description="System instruction.")
     files: Files = Field(default_factory=list)
     messages: Messages = ()
-    continue_from: ContinueFrom | None = Field(None, description="Handle of an answer to ask on from.")
+    continue_from: ContinueFrom | None = Field(None, description="Handle to ask on from.")
     functions: Functions = ()
     reasoning_effort: ReasoningEffort | None = None
     include_thoughts: bool = Field(default=False, description="Show a summary of the thinking.")
@@ -625,7 +625,7 @@ ASK = Tool(
     title="Ask Gemini",
     description=(
         "Ask a Gemini model: a second opinion, a review, long context, images, PDF, audio or video. "
-        "It sees only what you send: not the web (see search_web), nor earlier calls but by continue_from. "
+        "It sees what you send and continue_from, not the web (see search_web). "
         "Returns text; if not done in time, what there is and a handle for get_result."
     ),
     args=AskArgs,

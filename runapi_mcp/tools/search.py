@@ -257,7 +257,7 @@ class SearchArgs(Args):
     """Arguments of search_web."""
 
     query: Prompt = Field(description="What to find out, as a full question.")
-    continue_from: ContinueFrom | None = None
+    continue_from: ContinueFrom | None = Field(None, description="Handle of a search.")
     model: ModelId | None = None
     depth: Annotated[Depth, _DEPTH] | None = None
     json_schema: Annotated[
