@@ -223,6 +223,7 @@ _GROUPS: Final = {
     "how much": (
         *("max_result_chars", "max_running", "max_waiting", "max_calls_per_user", "max_tokens_per_day"),
         "max_cost_per_day",
+        "prices",
         *("max_event_bytes", "max_stream_bytes", "max_answer_bytes", "memory_bytes"),
     ),
     "what is kept": ("keep_seconds", "keep_generations", "keep_bytes", "store"),
@@ -240,7 +241,8 @@ _METAVARS: Final = {
     "connect_timeout": "SECONDS",
     "keep_seconds": "SECONDS",
     "allow_dirs": "DIRS",
-    "store": "URL",
+    "prices": "FILE",
+    "store": "WHERE",
 }
 
 

@@ -233,7 +233,7 @@ async def test_a_page_can_read_why_its_call_is_refused(sim: Simulator) -> None:
         ("GET", "/.well-known/openid-configuration", 404),
         ("POST", "/register", 404),
         ("GET", "/authorize", 404),
-        ("GET", "/", 404),
+        ("GET", "/somewhere", 404),
         ("PUT", "/mcp", 405),
         ("PATCH", "/mcp", 405),
         ("POST", "/sse", 405),

@@ -52,10 +52,10 @@ async def test_a_caller_has_so_many_calls_at_once_and_others_have_theirs(sim: Si
         assert (await _ask(ada, "Number 3 again.")).get("isError") is not True
 
 
-async def test_a_caller_whose_tokens_of_the_day_are_used_up_is_told_so(sim: Simulator) -> None:
-    async with two_callers(sim, RUNAPI_MCP_MAX_TOKENS_PER_DAY="5") as (ada, bob):
-        first = await _ask(ada, "A question that costs more than five tokens.")
-        refused = await _ask(ada, "And another.")
+async def test_a_caller_whose_day_leaves_too_few_tokens_is_told_so(sim: Simulator) -> None:
+    async with two_callers(sim, RUNAPI_MCP_MAX_TOKENS_PER_DAY="600") as (ada, bob):
+        first = await _ask(ada, "A question that leaves some tokens.", max_output_tokens=300)
+        refused = await _ask(ada, "And another.", max_output_tokens=590)
         assert refused["_meta"]["ai.runapi/error"] == "budget_spent"
         assert "UTC" in refused["content"][0]["text"]
         handle = first["_meta"]["ai.runapi/receipt"]["handle"]
@@ -71,9 +71,9 @@ async def test_calls_are_counted_by_tool_and_outcome(sim: Simulator) -> None:
         await ada.call(2, "get_result", handle="g_unknown")
         await ada.call(3, "drop_table; --")
         text = (await ada.http.get("/metrics")).text
-    assert 'runapi_mcp_calls_total{outcome="answered",tool="ask_gemini"} 1.0' in text
-    assert 'runapi_mcp_calls_total{outcome="error",tool="get_result"} 1.0' in text
-    assert 'runapi_mcp_calls_total{outcome="refused",tool="other"} 1.0' in text
+    assert 'runapi_mcp_calls_total{outcome="answered",principal="ada",tool="ask_gemini"} 1.0' in text
+    assert 'runapi_mcp_calls_total{outcome="error",principal="ada",tool="get_result"} 1.0' in text
+    assert 'runapi_mcp_calls_total{outcome="refused",principal="ada",tool="other"} 1.0' in text
     assert "runapi_mcp_calls_in_flight 0.0" in text
     assert "drop_table" not in text
     assert "runapi_mcp_model_swaps_total 0.0" in text
@@ -96,7 +96,7 @@ async def test_a_cancelled_call_is_counted_as_one(sim: Simulator) -> None:
             assert "runapi_mcp_calls_in_flight 1.0" in (await ada.http.get("/metrics")).text
         await call.wait_closed()
         text = (await ada.http.get("/metrics")).text
-    assert 'runapi_mcp_calls_total{outcome="cancelled",tool="ask_gemini"} 1.0' in text
+    assert 'runapi_mcp_calls_total{outcome="cancelled",principal="ada",tool="ask_gemini"} 1.0' in text
 
 
 async def test_without_the_extra_metrics_say_what_is_missing(
