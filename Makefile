@@ -7,10 +7,11 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
 BENCH := build/bench
-OUTER := tests/network tests/fleet tests/doctor tests/wheels tests/server_extras tests/test_docs.py tests/test_examples.py \
-	tests/generations/test_telemetry.py
+LLMOCK := build/llmock
+OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests/server_extras tests/test_docs.py \
+	tests/test_examples.py tests/generations/test_telemetry.py
 
-.PHONY: manifest bench soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector generated bench-schemas
+.PHONY: manifest bench bench-evidence soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
@@ -18,7 +19,7 @@ demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RU
 test: $(READY)          ## the test suite, on both cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(OUTER))
 
-test-outer: $(READY)    ## what needs whole processes and more time: network, fleet, docs, examples, bundles
+test-outer: $(READY) $(LLMOCK)/.ready ## what needs whole processes and more time: network, fleet, docs, examples
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(OUTER)
 
 conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
@@ -35,9 +36,19 @@ manifest: $(READY)      ## what the stdio prologue answers, from the real server
 bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time
 	$(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick)
 
+bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
+	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
+	$(BENCH)/bin/python benchmarks/evidence/bench.py
+
 soak: $(BENCH)/.ready   ## 2,000 calls, 32 at a time, and what is left of them; and 1,000 kills
 	$(BENCH)/bin/python -m benchmarks.soak
 	$(BENCH)/bin/python -m benchmarks.kills
+
+$(LLMOCK)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(LLMOCK)
+	$(LLMOCK)/$(notdir $(BIN))/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LLMOCK)/$(notdir $(BIN))/python -m pip install --quiet --group foreign
+	touch $@
 
 $(BENCH)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)
@@ -71,6 +82,7 @@ generated: $(READY)     ## write every generated file anew, after a change of to
 	$(BIN)/python scripts/timeline.py
 	$(BIN)/python scripts/hosts_page.py
 	$(BIN)/python scripts/tools_page.py
+	$(BIN)/python scripts/team_page.py
 	$(BIN)/python scripts/picture.py
 
 wheel: $(TOOLS)         ## build the wheel
@@ -85,6 +97,9 @@ mcpb: $(TOOLS)          ## build the bundle for Claude Desktop, judged by its ow
 	$(BIN)/python scripts/node_tools.py mcpb validate build/mcpb/manifest.json
 	mkdir -p dist
 	$(BIN)/python scripts/node_tools.py mcpb pack build/mcpb dist/runapi-mcp.mcpb
+
+browser: $(READY)       ## the page of a server on the network, in Debian's Chromium: apt-get install chromium
+	RUNAPI_MCP_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 inspector: $(TOOLS)     ## the MCP Inspector lists and calls every tool over every transport
 	$(BIN)/python scripts/inspector_check.py

@@ -6,10 +6,12 @@ so that a result, or a handle to it, arrives first. Where the name says nothing,
 long its client waits: see :class:`Learned`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
+
+import anyio
 
 from runapi_mcp.settings import Hold
 
@@ -84,9 +86,10 @@ _MOST_REMEMBERED: Final = 64
 class Learned:
     """What one session has shown of its client's patience; for clients whose name says nothing of it.
 
-    A client that asks the same again, while its first request is open and sends no word of being
-    cancelled, has given up on that one. One that comes back with a handle has got the answer that it was
-    in, however long that took.
+    A client that asks the same again has given up on its first request: while that is open, where it says
+    nothing when its time is up; or after it took that back, as programs on the Python SDK do since 2.3,
+    openai-agents after 5 s. One that comes back with a handle has got the answer that it was in, however
+    long that took.
 
     Attributes:
         hold: Seconds to keep this client waiting at most; `None` until it has given up once.
@@ -94,17 +97,19 @@ class Learned:
 
     hold: float | None = None
     _open: dict[str, float] = field(default_factory=dict)
+    _taken_back: dict[str, float] = field(default_factory=dict)
     _given: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def ask(self, question: str, now: float) -> Iterator[bool]:
+    def ask(self, question: str, clock: Callable[[], float]) -> Iterator[bool]:
         """Note a request for as long as it is open; the value says whether it is asked after giving up.
 
         Args:
             question: What two requests share that ask the same.
-            now: Seconds on the clock of all these notes.
+            clock: Gives seconds; the same for all these notes.
         """
-        waited = now - self._open.get(question, now)
+        now = clock()
+        waited = self._taken_back.pop(question, now - self._open.get(question, now))
         # Calls that a model makes side by side come together; a client that waits gives seconds.
         gave_up = waited >= LEAST_HOLD
         if gave_up:
@@ -112,6 +117,11 @@ class Learned:
         self._open[question] = now
         try:
             yield gave_up
+        except anyio.get_cancelled_exc_class():
+            self._taken_back[question] = clock() - now
+            if len(self._taken_back) > _MOST_REMEMBERED:
+                del self._taken_back[next(iter(self._taken_back))]
+            raise
         finally:
             if self._open.get(question) == now:
                 del self._open[question]

@@ -84,7 +84,7 @@ def tokens(counts: Mapping[str, int | None]) -> dict[str, int | None]:
     return {f"tokens_{name}": count for name, count in counts.items()}
 
 
-def shortened(handle: str) -> str:
+def shorten(handle: str) -> str:
     """Return enough of a handle to tell two apart; who has all of it can read the answer."""
     return handle[:8]
 

@@ -9,9 +9,10 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp.generations.admission import Spent
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.usage import Row
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
 from runapi_mcp.key import OwnKey
@@ -114,7 +115,7 @@ class Run:
         return await self._upstream.models(key=key, own=self._caller.key is None)
 
     async def generate(
-        self, job: Job, *, course: Course = PLAIN, wait: float | None = None, fresh: bool = False
+        self, job: Job, *, policy: Policy = PLAIN, wait: float | None = None, fresh: bool = False
     ) -> tuple[View, bool]:
         """Have `job` generated, and return it as it stands at its end or the hold window's.
 
@@ -129,7 +130,7 @@ class Run:
             until = self._clock() + self._hold(None if gave_up else wait)
             key = await self._key(self._left(until))
             generation, joined = await self._generations.begin(
-                job, key=key, patience=self._left(until), course=course, fresh=fresh
+                job, key=key, patience=self._left(until), policy=policy, fresh=fresh
             )
             view = await self._follow(generation, until)
         if self._learned is not None and view.status == "running":
@@ -153,6 +154,10 @@ class Run:
     def spent(self) -> Spent:
         """Return what the caller's ended generations cost since the process started."""
         return self._generations.spent(self.owner)
+
+    async def used_today(self) -> list[Row]:
+        """Return what the caller used today, by model, of all servers that share a store."""
+        return await self._generations.used(1, self.owner)
 
     async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""
@@ -178,7 +183,7 @@ class Run:
         """Watch whether this client gives up, where that must be learned; the value says that it just did."""
         if self._learned is None or fresh or self._caller.wants_progress:
             return nullcontext(enter_result=False)
-        return self._learned.ask(job.same_as, self._clock())
+        return self._learned.ask(job.same_as, self._clock)
 
     def _hold(self, wait: float | None) -> float:
         if wait is not None:

@@ -33,6 +33,24 @@ SEEN: Final = {
 }
 """What a host's user sees, where somebody looked."""
 
+TO_ITS_MODEL: Final = {
+    "claude-code": "Claude Code 2.1 with an entry without `alwaysLoad`: the tools' names and this server's "
+    "instructions, no schema; the model first looks a tool up with ToolSearch, then calls it. With "
+    "`alwaysLoad`, or behind a proxy of `ANTHROPIC_BASE_URL`, where it switches the search off, all "
+    "five stand in the first request, about 2,000 tokens. A page of 40,000 characters arrives "
+    "uncut, as text; where a result has both halves, the JSON alone does.",
+    "codex": "Codex 0.171: all five tools and the instructions, as the namespace `mcp__runapi`, in the first "
+    "request, if they were listed about a second after the start; else none in that turn. The "
+    "result comes as text behind a line with the seconds it took; where it has both halves, the "
+    "JSON alone. Our page for it (11,000 characters) arrives uncut.",
+    "gemini-cli": "Gemini CLI 0.61: all five tools and the instructions, in every request. The result comes "
+    "as text between `<untrusted_context>` tags, without the structured half. Our page for it (36,000 "
+    "characters) arrives uncut.",
+    "opencode": "opencode 1.18: all five tools and the instructions, in every request. The result comes as "
+    "text, without the structured half. A page of 40,000 characters arrives uncut.",
+}
+"""What a host with its factory settings sends to its model, seen with a model server that wrote it down."""
+
 BESIDES: Final = {
     "claude-code": "As a plugin, which asks for the key and keeps it in the system's keychain: in a clone of "
     "this repository, `claude plugin marketplace add ./`, then `claude plugin install runapi-mcp@runapi`.",
@@ -57,6 +75,8 @@ def section(host_id: str) -> str:
     else:
         silent = f"{row.silent_hold:g} s if it asks for no progress"
         lines.append(f"Its limit: {row.reason}. A call is answered within {row.hold:g} s; within {silent}.")
+    if host_id in TO_ITS_MODEL:
+        lines += ["", f"**What its model gets**, at factory settings. {TO_ITS_MODEL[host_id]}"]
     lines += ["", BESIDES[host_id]] if host_id in BESIDES else []
     return "\n".join([*lines, ""])
 

@@ -28,11 +28,12 @@ def play() -> list[str]:
     with patch.multiple(demo, Client=client_here, simulate=simulate_here):
         failed = run(partial(demo.demo, clean_env(), Settings(), lines.append))
     assert not failed, lines
-    return re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, "\n".join(lines)).splitlines()
+    said = re.sub(r"\(g_[A-Za-z0-9_-]{6}\)", f"({HANDLE[:8]})", "\n".join(lines))
+    return re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, said).splitlines()
 
 
 def styled(line: str) -> Text:
-    """Return a line as it is drawn: calls stand out, progress and receipts stand back, one line each."""
+    """Return a line as it is drawn: calls stand out, progress and receipts stand back."""
     if line.startswith("──"):
         return Text(line, style="bold cyan")
     if re.match(r" +(\d+\.\d\d s|receipt)", line):
@@ -43,9 +44,7 @@ def styled(line: str) -> Text:
 def draw(lines: list[str]) -> str:
     console = Console(record=True, width=WIDTH, file=StringIO(), legacy_windows=False)
     for line in lines:
-        text = styled(line)
-        text.truncate(WIDTH, overflow="ellipsis")
-        console.print(text)
+        console.print(styled(line), overflow="fold")
     # No web fonts: the picture shows without asking another server.
     return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="runapi-mcp demo"), flags=re.DOTALL)
 

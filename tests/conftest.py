@@ -19,8 +19,8 @@ os.environ["RUNAPI_MCP_STORE"] = "memory"
 
 # How long an example takes says how busy the machine is, and nothing of what is tested; and a law that is
 # judged by other examples each time fails for whoever comes by. New ones are sought with LAWS=by-chance.
-settings.register_profile("the-same", deadline=None, derandomize=True, database=None)
-settings.register_profile("by-chance", deadline=None)
+settings.register_profile("the-same", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile("by-chance", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("LAWS", "the-same"))
 
 

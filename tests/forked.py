@@ -37,7 +37,7 @@ def forked() -> list[str]:
 
 def forked_script(*what: str) -> list[str]:
     """Return the words that start a module or a file, as `python` takes them."""
-    if not hasattr(os, "pidfd_open"):
+    if sys.platform != "linux":
         return [sys.executable, *what]
     return [sys.executable, "-S", "-E", str(Path(__file__).with_name("forked_launcher.py")), _server(), *what]
 
@@ -68,6 +68,7 @@ def _server() -> str:
 
 def _serve(path: str) -> dict[str, Any]:
     """Fork for whoever asks; return what was asked for, in the process that is to do it."""
+    assert sys.platform == "linux"
     _import_everything()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -99,6 +100,7 @@ def _import_everything() -> None:
 
 
 def _guard(launcher: socket.socket) -> dict[str, Any]:
+    assert sys.platform == "linux"
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, fds, _, _ = socket.recv_fds(launcher, 8, FDS)
     length = int(head)
@@ -117,7 +119,7 @@ def _guard(launcher: socket.socket) -> dict[str, Any]:
         os.close(fd)
     launcher.sendall(b"%d\n" % child)
     ended = os.pidfd_open(child)
-    ready, _, _ = select.select([ended, launcher], [], [])
+    ready, _, _ = select.select([ended, launcher.fileno()], [], [])
     if ended not in ready:
         os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -7,11 +7,15 @@ import socket
 import sys
 from contextlib import suppress
 
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH)
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> None:
     """Have the command forked, or where that cannot be, become it."""
+    assert sys.platform == "linux"
     _, server, *words = sys.argv
     early: list[int] = []
     child = 0
@@ -34,7 +38,8 @@ def main() -> None:
         connection.connect(server)
     except OSError:
         _start_afresh(words)
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+    passed_on = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1]
+    before = {number: signal.signal(number, pass_on) for number in passed_on}
     socket.send_fds(connection, [b"%8d" % len(text)], [0, 1, 2])
     connection.sendall(text)
     answers = connection.makefile("rb")
@@ -47,8 +52,8 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
-    for number in early:
-        _signal(child, number)
+    for one in early:
+        _signal(child, one)
     status = int(answers.readline() or -signal.SIGKILL)
     if status < 0:
         signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
@@ -61,7 +66,7 @@ def _signal(process: int, number: int) -> None:
         os.kill(process, number)
 
 
-def _start_afresh(words: list[str]) -> None:
+def _start_afresh(words: list[str]) -> "NoReturn":
     os.execv(sys.executable, [sys.executable, *words])
 
 

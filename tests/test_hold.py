@@ -1,5 +1,9 @@
 """How long a host is kept waiting, and how much it is given at once: by the table, or as it was set."""
 
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
 import pytest
 
 from runapi_mcp.host_limits import (
@@ -80,9 +84,36 @@ def test_a_call_becomes_a_task_before_a_person_wonders_and_long_before_any_limit
     assert task_seconds("auto", host) < hold_seconds("auto", host, wants_progress=False)
 
 
+def at(*seconds: float) -> Callable[[], float]:
+    """A clock that shows these times, one after the other."""
+    return iter(seconds).__next__
+
+
+async def test_a_client_that_takes_its_request_back_and_asks_again_has_given_up() -> None:
+    # openai-agents 0.24 on the Python SDK 2.3 sends notifications/cancelled after its 5 s.
+    learned = Learned()
+    with anyio.CancelScope() as scope, learned.ask("why", at(100.0, 105.0)):
+        scope.cancel()
+        await anyio.lowlevel.checkpoint()
+    assert learned.hold is None
+    with learned.ask("how", at(106.0)) as another, learned.ask("why", at(120.0)) as again:
+        assert (another, again) == (False, True)
+    assert learned.hold == pytest.approx(0.7 * 5)
+
+
+async def test_a_person_who_stops_a_call_at_once_and_asks_again_shows_nothing() -> None:
+    learned = Learned()
+    with anyio.CancelScope() as scope, learned.ask("why", at(100.0, 101.0)):
+        scope.cancel()
+        await anyio.lowlevel.checkpoint()
+    with learned.ask("why", at(102.0)) as again:
+        assert not again
+    assert learned.hold is None
+
+
 def test_a_client_that_asks_again_while_its_first_request_is_open_has_given_up() -> None:
     learned = Learned()
-    with learned.ask("why", 100.0) as first, learned.ask("why", 106.0) as second:
+    with learned.ask("why", at(100.0)) as first, learned.ask("why", at(106.0)) as second:
         assert (first, second) == (False, True)
     assert learned.hold == pytest.approx(0.7 * 6)
 
@@ -94,16 +125,16 @@ def test_a_client_that_asks_again_while_its_first_request_is_open_has_given_up()
 )
 def test_calls_side_by_side_and_other_questions_show_nothing(question: str, later: float) -> None:
     learned = Learned()
-    with learned.ask("why", 0.0), learned.ask(question, later) as gave_up:
+    with learned.ask("why", at(0.0)), learned.ask(question, at(later)) as gave_up:
         assert not gave_up
     assert learned.hold is None
 
 
 def test_the_same_question_after_its_answer_shows_nothing() -> None:
     learned = Learned()
-    with learned.ask("why", 0.0):
+    with learned.ask("why", at(0.0)):
         pass
-    with learned.ask("why", 30.0) as gave_up:
+    with learned.ask("why", at(30.0)) as gave_up:
         assert not gave_up
     assert learned.hold is None
 
@@ -111,7 +142,7 @@ def test_the_same_question_after_its_answer_shows_nothing() -> None:
 def test_what_was_learned_falls_and_never_below_the_least() -> None:
     learned = Learned()
     for wait in (20.0, 40.0, 5.0, 3.0):
-        with learned.ask("why", 0.0), learned.ask("why", wait):
+        with learned.ask("why", at(0.0)), learned.ask("why", at(wait)):
             pass
     assert learned.hold == LEAST_HOLD
 

@@ -8,7 +8,8 @@ Three sets go through rewrite → an answer of the simulator → judgement by th
   simulator's writer of examples is not made for;
 * the schemas in `generated.json`, in the forms in which generators write them, each with values that
   conform and values that nearly do: is it taken, does the judge agree, is what conforms allowed by what
-  is sent;
+  is sent; and the same for `real_generators.json`, which pydantic, zod and twenty others wrote of models
+  of ours, what means nothing as it stands among them;
 * the JSON Schema Test Suite, from the source archive of PyPI's jsonschema, if its path is given.
 
 A real schema is usable if the tool ends with a value that conforms to it: at once, or after one
@@ -21,7 +22,8 @@ import shlex
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.extraction.check import Judge, check_schema
+from runapi_mcp.extraction.exact_json import NotJson, read_json
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
@@ -44,6 +47,7 @@ from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 
 REAL = Path(__file__).parent / "real"
 GENERATED = Path(__file__).parent / "generated.json"
+GENERATORS = Path(__file__).parent / "real_generators.json"
 DRAFTS = {
     "draft7": "http://json-schema.org/draft-07/schema#",
     "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
@@ -103,9 +107,31 @@ class Generated:
     refused: dict[str, str] = field(default_factory=dict)
 
 
+def measure_generators() -> Generated:
+    """Count what real generators wrote."""
+    rows = json.loads(GENERATORS.read_text(encoding="utf-8"))
+    return _measure_generated(
+        {**row, "generator": row["what"], "good": _values(row["good"]), "near": _values(row["near"])}
+        for row in rows
+    )
+
+
+def _values(texts: list[str]) -> list[Any]:
+    found = []
+    for text in texts:
+        with suppress(NotJson):
+            found.append(read_json(text))
+    return found
+
+
 def measure_generated() -> Generated:
+    """Count what is in the forms in which generators write."""
+    return _measure_generated(json.loads(GENERATED.read_text(encoding="utf-8")))
+
+
+def _measure_generated(rows: Iterable[dict[str, Any]]) -> Generated:
     found = Generated()
-    for row in json.loads(GENERATED.read_text(encoding="utf-8")):
+    for row in rows:
         found.total += 1
         try:
             reading = read_schema(row["schema"])
@@ -232,8 +258,8 @@ def tell_real(kind: str, found: Real) -> None:
     print("  checked here only: " + ", ".join(f"{key} {n}" for key, n in found.checked.most_common()))
 
 
-def tell_generated(found: Generated) -> None:
-    print(f"As generators write them: {found.total}, taken {found.taken}, {found.noted} of them with a note;")
+def tell_generated(what: str, found: Generated) -> None:
+    print(f"{what}: {found.total}, taken {found.taken}, {found.noted} of them with a note;")
     print(f"  {found.judged} of {found.values} values judged right;")
     print(f"  {found.sent} of {found.conforming} that conform are allowed by what is sent.")
     for name, why in found.refused.items():
@@ -265,7 +291,8 @@ def main() -> int:
     tell_real("Real-world schemas", real)
     tell_real("Metaschemas, beyond the count", anyio.run(measure_real, metaschemas()))
     generated = measure_generated()
-    tell_generated(generated)
+    tell_generated("As generators write them", generated)
+    tell_generated("Written by real generators", measure_generators())
     if suite is not None:
         tell_suite(measure_suite(suite))
     whole = generated.taken == generated.total and generated.judged == generated.values

@@ -165,6 +165,6 @@ def _cited_source(number: int, url: str, source: Source) -> CitedSource:
 
 def _line(source: CitedSource, *, markdown: bool) -> str:
     title = source["title"].translate(_MARKDOWN) if markdown else source["title"]
-    noted = " (a Google redirect link; it expires)" if source["redirect"] else ""
+    noted = " (a Google redirect link; it expires)" if source.get("redirect") else ""
     noted += "" if source["claims"] else _TIED_TO_NOTHING.get(source["origin"], "")
     return f"[{source['number']}] {title} - {source['url']}{noted}"

@@ -97,28 +97,45 @@ def _add_json(parser: Parser) -> None:
 
 
 def _tool(given: argparse.Namespace, around: Surroundings) -> int:
+    from importlib import import_module
+
+    from runapi_mcp.boot.prologue import quick_imports
+
+    # A person waits for the first word: without the collector and httpx's own command line it comes sooner.
+    with quick_imports():
+        import_module("runapi_mcp.cli.view")
+    if getattr(given, "goes_on", False):
+        import anyio
+
+        from runapi_mcp.cli.history import find_last
+
+        given.continue_from = anyio.run(find_last, around)
+    return answer(question_of(given, around), around, as_json=given.json)
+
+
+def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
+    """Ask a question, print what comes of it, and return the exit code that stands for that."""
     import anyio
 
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
     from runapi_mcp.cli.screen import screen_for
-    from runapi_mcp.cli.view import EXIT_CODES, as_json, printed
+    from runapi_mcp.cli.view import EXIT_CODES, printed, structure
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
-    if getattr(given, "goes_on", False):
-        from runapi_mcp.cli.history import find_last
-
-        given.continue_from = anyio.run(find_last, around)
-    question = question_of(given, around)
     settings = around.settings()
     logs.configure(settings, around.err)
-    screen = screen_for(around.out, around.err, around.env, quiet=given.json)
+    screen = screen_for(around.out, around.err, around.env, quiet=as_json)
     keyring = own_key(settings, around.env, PERSON_SECONDS)
     outcome = anyio.run(perform, question, settings, screen.show, keyring, around.env)
-    if given.json:
-        around.say_json(json.dumps(as_json(outcome), ensure_ascii=False, indent=2))
-        return EXIT_CODES[outcome.ending]
-    return printed(outcome, screen, around)
+    if as_json:
+        around.say_json(json.dumps(structure(outcome), ensure_ascii=False, indent=2))
+        code = EXIT_CODES[outcome.ending]
+    else:
+        code = printed(outcome, screen, around)
+    if outcome.rest:
+        around.note(f"The rest: runapi-mcp resume {outcome.rest}")
+    return code
 
 
 def question_of(given: argparse.Namespace, around: Surroundings) -> "Question":

@@ -20,7 +20,7 @@ from runapi_mcp.generations.values import View
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
-from runapi_mcp.tools import TOOLS, Reply, taught
+from runapi_mcp.tools import TOOLS, Reply, teach
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Inline, JsonObject, Text
 
@@ -34,7 +34,13 @@ _LONGEST: Final = 3600.0
 
 @dataclass(frozen=True)
 class Question:
-    """What the person at the keyboard wants: a tool, its arguments, and the files they named themselves."""
+    """What the person at the keyboard wants.
+
+    Attributes:
+        tool: The tool.
+        arguments: Its arguments.
+        files: The files that they named themselves.
+    """
 
     tool: str
     arguments: JsonObject
@@ -50,12 +56,19 @@ class Outcome:
         reply: What the tool made of it.
         ending: How it ended; `refused` means that nothing was sent.
         view: The generation as it ended, if one was begun.
+        rest: The handle by which it can be gone on with, if it was cut or stopped and is kept.
     """
 
     question: Question
     reply: Reply
     ending: Ending
     view: View | None = None
+    rest: str = ""
+
+    @property
+    def tool(self) -> str:
+        """The tool whose answer it is, also where that went on from an earlier one."""
+        return self.view.job.tool if self.view is not None else self.question.tool
 
 
 @dataclass
@@ -111,7 +124,10 @@ async def perform(
                 reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
-    return Outcome(question, reply, "interrupted" if interrupts.count else _ending(reply), watched.view)
+    ending, view = "interrupted" if interrupts.count else _ending(reply), watched.view
+    kept = shared is not None and shared.up and view is not None and view.answer.text
+    rest = view.handle if kept and view is not None and ending in ("partial", "interrupted") else ""
+    return Outcome(question, reply, ending, view, rest)
 
 
 async def _reply(question: Question, run: Run) -> Reply:
@@ -122,7 +138,7 @@ async def _reply(question: Question, run: Run) -> Reply:
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
-        raise taught(error, tool.args) from None
+        raise teach(error, tool.args) from None
     return await tool.perform(args, run)
 
 

@@ -11,6 +11,7 @@ from runapi_mcp.cli.history import add_history
 from runapi_mcp.cli.install import add_install
 from runapi_mcp.cli.key import add_key
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
+from runapi_mcp.cli.resume import add_resume
 from runapi_mcp.cli.token import add_token_command
 from runapi_mcp.cli.try_out import add_trying
 
@@ -26,6 +27,7 @@ def add_commands(commands: Subparsers, whole: Parser) -> None:
     """
     add_tools(commands)
     add_chat(commands)
+    add_resume(commands)
     add_history(commands)
     add_install(commands)
     add_key(commands)

@@ -93,8 +93,16 @@ async def _call(client: Client, step: _Step, say: Say) -> types.CallToolResult:
         if isinstance(block, types.TextContent):
             say(block.text)
     if receipt := (result.meta or {}).get("ai.runapi/receipt"):
-        say(f"   receipt: {json.dumps({k: v for k, v in receipt.items() if v is not None})}")
+        say(f"   {_receipt_line(receipt)}")
     return result
+
+
+def _receipt_line(receipt: Mapping[str, Any]) -> str:
+    """Return what a person wants to know of a receipt: the model, the time, the tokens."""
+    parts = [str(receipt.get("model", "")), f"{receipt.get('seconds', 0):.1f} s"]
+    if count := (receipt.get("tokens") or {}).get("output"):
+        parts.append(f"{count:,} tokens")
+    return f"receipt: {' · '.join(parts)}"
 
 
 async def _fetch_rest(client: Client, running: types.CallToolResult, say: Say) -> types.CallToolResult:

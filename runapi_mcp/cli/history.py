@@ -54,7 +54,7 @@ async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
             count = await engine.clear()
             around.say(f"Removed {count} generation{'' if count == 1 else 's'}.")
         elif given.handle:
-            _show(await _known(engine, given.handle), around, as_json=given.json)
+            _show(await known(engine, given.handle), around, as_json=given.json)
         else:
             rows = [row_of(found) for found in await latest(engine, _MOST)]
             _list(rows, around, as_json=given.json)
@@ -120,7 +120,13 @@ async def find_last(around: Surroundings) -> str:
     raise InputError("There is no earlier answer to go on from.", advice="Ask without -c.")
 
 
-async def _known(engine: "SqliteEngine", handle: str) -> "Replica":
+async def known(engine: "SqliteEngine", handle: str) -> "Replica":
+    """Return the generation of a handle.
+
+    Raises:
+        HandleError: None of this user's has it.
+        Down: They cannot be read.
+    """
     from runapi_mcp.generations.store.protocol import unknown
     from runapi_mcp.generations.store.replica import Replica
 

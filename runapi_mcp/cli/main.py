@@ -228,7 +228,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     from runapi_mcp.key import own_key
     from runapi_mcp.transports.http.serve import serve_http
 
-    settings = _settings(given, RUNAPI_MCP_LOG="info")  # whoever runs a server for others reads its log
+    settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
 

@@ -55,7 +55,7 @@ class Sheet:
 def sheet_of(outcome: Outcome) -> Sheet:
     """Return what there is to print of an outcome that is no error."""
     structured = outcome.reply.structured or {}
-    match outcome.question.tool:
+    match outcome.tool:
         case "ask_gemini" if outcome.view is not None:
             answer, asked = outcome.view.answer, outcome.view.job.call
             thoughts = answer.thoughts.strip() if asked.include_thoughts else ""
@@ -127,12 +127,12 @@ def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     return EXIT_CODES[outcome.ending]
 
 
-def as_json(outcome: Outcome) -> JsonObject:
+def structure(outcome: Outcome) -> JsonObject:
     """Return an outcome for programs: text, structure and receipt, whatever there is of each."""
     reply, sheet = outcome.reply, sheet_of(outcome)
     structured = {k: v for k, v in (reply.structured or {}).items() if k not in _OF_A_HANDLE}
     facts: JsonObject = {
-        "tool": outcome.question.tool,
+        "tool": outcome.tool,
         "ending": outcome.ending,
         "text": _failure(outcome) if reply.is_error else sheet.text,
         "thoughts": sheet.thoughts or None,

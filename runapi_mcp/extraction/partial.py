@@ -28,18 +28,18 @@ def read_partial(text: str) -> JsonValue:
     return value
 
 
-def described(text: str, fields: tuple[Path, ...]) -> str:
+def describe_progress(text: str, fields: tuple[Path, ...]) -> str:
     """Return how far an answer is: "7 of 12 fields: … invoice.lines[3]"; empty if that cannot be said."""
     value = read_partial(text)
     if value is None:
         return ""
     at = last_place(value)
     if isinstance(value, list):
-        return f"{len(value)} items: … {spelled(at)}"
+        return f"{len(value)} items: … {spell_path(at)}"
     open_field = next((field for field in fields if at[: len(field)] == field and len(at) > len(field)), None)
     done = sum(field != open_field and _holds(value, field) for field in fields)
-    where = f": … {spelled(at)}" if at else ""
-    return f"{done} of {len(fields)} fields{where}" if fields else spelled(at)
+    where = f": … {spell_path(at)}" if at else ""
+    return f"{done} of {len(fields)} fields{where}" if fields else spell_path(at)
 
 
 def fields_of(schema: JsonObject) -> tuple[Path, ...]:
@@ -100,7 +100,7 @@ def last_place(value: JsonValue) -> Path:
     return tuple(path)
 
 
-def spelled(path: Path) -> str:
+def spell_path(path: Path) -> str:
     """Return a path as people write it: `invoice.lines[3]`."""
     words = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:40]}" for part in path)
     return words.removeprefix(".")

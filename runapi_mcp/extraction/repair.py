@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.partial import Path, described, fields_of, hopeless, kinds_of
+from runapi_mcp.extraction.material import read_material
+from runapi_mcp.extraction.partial import Path, describe_progress, fields_of, hopeless, kinds_of
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
-from runapi_mcp.generations.policy import Course, Plain, find_loop, shorten_loops
+from runapi_mcp.generations.policy import Plain, Policy, find_loop, shorten_loops
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, JsonObject, Text, Turn
 
@@ -17,6 +18,8 @@ _SHOWN_BACK: Final = 400_000
 """Characters of a wrong answer that a repair shows to the model."""
 _MOST_TOLD: Final = 40
 _MOST_CHECKED: Final = 50
+_MOST_MATERIAL: Final = 4_000_000
+_NO_TEXT: Final = "the material is no text"
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Extraction:
         schema: The caller's schema, which judges.
         many: Whether a list of such values is wanted.
         max_repairs: How often a wrong answer may be sent back.
+        evidence: Whether it is to be looked for where the values stand.
     """
 
     schema: JsonObject
     many: bool
     max_repairs: int
+    evidence: bool = False
 
     async def prepare(self, job: Job) -> Job:
         """Return a job with the schema in its call, and what of it cannot be sent.
@@ -64,6 +69,23 @@ class Extraction:
         verdict = verdict_of(checked.answers[-1]) if checked.answers else Verdict("")
         return replace(verdict, unchecked=checked.why)
 
+    async def locate(self, verdict: Verdict, asked: Call, owner: str) -> Verdict:
+        """Return a verdict with where its values stand in the material that was `asked` about."""
+        if not self.evidence or not verdict.document or verdict.violations:
+            return verdict
+        material = read_material(asked)
+        if not material.sources:
+            return replace(verdict, evidence={"why": _NO_TEXT})
+        if sum(len(source.text) for source in material.sources) > _MOST_MATERIAL:
+            return replace(
+                verdict, evidence={"why": f"the material has more than {_MOST_MATERIAL:,} characters"}
+            )
+        about: JsonObject = {"document": verdict.document, "sources": [list(one) for one in material.sources]}
+        checked = await check_elsewhere({"schema": self._written, **about}, owner)
+        if checked.why:
+            return replace(verdict, evidence={"why": checked.why})
+        return replace(verdict, evidence=checked.answers[-1] | {"others": material.others})
+
     @property
     def _written(self) -> str:
         try:
@@ -71,14 +93,14 @@ class Extraction:
         except RecursionError:
             raise InputError("schema: nested too deeply.") from None
 
-    def course(self, job: Job) -> Course:
-        """Return the course of a job that :meth:`prepare` returned."""
+    def policy(self, job: Job) -> Policy:
+        """Return the policy of a job that :meth:`prepare` returned."""
         wire = job.call.schema or {}
-        return _Course(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
+        return _Policy(self, job.owner, job.call, () if self.many else fields_of(wire), kinds_of(wire))
 
 
 @dataclass(frozen=True)
-class _Course(Plain):
+class _Policy(Plain):
     """Repairs of wrong answers, progress by fields, and an early end where no JSON can come of it."""
 
     extraction: Extraction
@@ -87,9 +109,10 @@ class _Course(Plain):
     fields: tuple[Path, ...]
     kinds: frozenset[str]
 
-    async def judged(self, texts: Sequence[str], begin: str) -> JsonObject:
+    async def judge(self, texts: Sequence[str], begin: str) -> JsonObject:
         """Return the verdict on the texts."""
-        return (await self.extraction.judge(texts, begin, self.owner)).kept()
+        verdict = await self.extraction.judge(texts, begin, self.owner)
+        return (await self.extraction.locate(verdict, self.call, self.owner)).kept()
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
@@ -108,7 +131,7 @@ class _Course(Plain):
 
     def describe(self, text: str) -> str:
         """Return how many of the fields are there."""
-        return described(text, self.fields)
+        return describe_progress(text, self.fields)
 
     def hopeless(self, text: str) -> str:
         """Return why no JSON of the right kind can come of the text."""

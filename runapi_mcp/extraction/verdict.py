@@ -25,6 +25,8 @@ class Verdict:
         exact: The numbers of the document that a double does not hold, as written, by JSON Pointer.
         unchecked: Why it was not checked in full; empty if it was.
         unwrapped: How the value was wrapped, if it did not conform as it came; a sentence.
+        evidence: Where its values stand, as :meth:`Evidence.kept` has it, or `why` that is not known;
+            empty if nobody asked.
     """
 
     document: str
@@ -35,6 +37,7 @@ class Verdict:
     exact: JsonObject = field(default_factory=dict)
     unchecked: str = ""
     unwrapped: str = ""
+    evidence: JsonObject = field(default_factory=dict)
 
     def kept(self) -> JsonObject:
         """Return it as JSON."""
@@ -47,6 +50,7 @@ class Verdict:
             "exact": self.exact,
             "unchecked": self.unchecked,
             "unwrapped": self.unwrapped,
+            **({"evidence": self.evidence} if self.evidence else {}),
         }
 
 
@@ -62,6 +66,7 @@ def verdict_of(kept: JsonObject) -> Verdict:
         cast("JsonObject", kept["exact"]),
         str(kept["unchecked"]),
         str(kept.get("unwrapped", "")),
+        cast("JsonObject", kept.get("evidence", {})),
     )
 
 

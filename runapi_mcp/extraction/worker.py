@@ -256,12 +256,14 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     Args:
         request: `schema` is the caller's, as JSON text. With `dialect`, it is checked and rewritten for
             the wire: `schema` and `checked_here`. Else `texts` are judged by it, with `begin` and
-            `many`: first what they are as JSON, then the verdict on them. What is wrong with the
+            `many`: first what they are as JSON, then the verdict on them. With `document`, it is looked
+            for where its values stand in `sources`, each a name and a text. What is wrong with the
             schema is `refused`, with `advice`.
     """
     from runapi_mcp.errors import InputError
     from runapi_mcp.extraction.answers import judge_answers
     from runapi_mcp.extraction.check import Judge, read_schema
+    from runapi_mcp.extraction.evidence import locate_document
     from runapi_mcp.extraction.exact_json import schema_of
     from runapi_mcp.extraction.find_json import read_unjudged
     from runapi_mcp.wire.schema.write import rewrite_schema
@@ -271,6 +273,9 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
             schema = read_schema(request["schema"])
             made = rewrite_schema(schema, request["dialect"])
             yield {"schema": made.schema, "checked_here": list(made.checked_here)}
+            return
+        if "document" in request:
+            yield locate_document(request["document"], request["sources"], schema_of(request["schema"]))
             return
         texts, many = request["texts"], request["many"]
         yield read_unjudged(texts, many=many).kept()
@@ -291,6 +296,7 @@ def main() -> None:
     sys.excepthook = lambda *_: os._exit(_BROKEN)
     from runapi_mcp.extraction.answers import judge_answers  # noqa: F401  # what an import takes is no check's
     from runapi_mcp.extraction.check import judge_inner_drafts
+    from runapi_mcp.extraction.evidence import locate_document  # noqa: F401
     from runapi_mcp.wire.schema.write import rewrite_schema  # noqa: F401
 
     judge_inner_drafts()

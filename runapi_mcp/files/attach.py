@@ -121,7 +121,7 @@ def _with_origin(part: Part, link: ResourceLink, allowed: Reach) -> Part:
         return part
     uri, name, scheme = "", link.name or "", _scheme(link.uri)
     if allowed.local and scheme in ("", "file"):
-        path = allowed.find(link.uri)
+        path = allowed.find(link.uri).absolute()  # it may be read again from another folder
         uri, name = str(path), link.name or (path.name if path.is_file() else link.uri.strip())
     elif allowed.local and scheme == "git":
         uri = link.uri

@@ -14,7 +14,7 @@ from runapi_mcp.errors import BudgetSpent, MemoryFull
 from runapi_mcp.generations.values import Receipt, Status
 from runapi_mcp.settings import MIB
 from runapi_mcp.wire.types import Usage
-from runapi_mcp.wire.usage import added
+from runapi_mcp.wire.usage import add_usage
 
 MOST_OWNERS: Final = 10_000
 """Callers kept; whoever spent nothing for longest is forgotten first."""
@@ -282,7 +282,7 @@ def _with(spent: Spent, receipt: Receipt) -> Spent:
         since=spent.since,
         ended={**spent.ended, receipt.status: spent.ended.get(receipt.status, 0) + 1},
         requests=spent.requests + receipt.requests,
-        tokens=added(spent.tokens, tokens) or spent.tokens,
+        tokens=add_usage(spent.tokens, tokens) or spent.tokens,
         uncounted=spent.uncounted + (tokens is None),
         by_model=_by_model(spent.by_model, receipt.model, tokens),
     )
@@ -292,7 +292,7 @@ def _by_model(by_model: Mapping[str, Usage], model: str, tokens: Usage | None) -
     if tokens is None:
         return by_model
     name = model if model in by_model or len(by_model) < MOST_MODELS else OTHERS
-    return {**by_model, name: added(by_model.get(name), tokens) or tokens}
+    return {**by_model, name: add_usage(by_model.get(name), tokens) or tokens}
 
 
 # ---------------------------------------------------------------- turns to run

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from runapi_mcp import logs
 from runapi_mcp.errors import AnswerTooLong, Bug, Interrupted, MemoryFull, RequestRefused, RunapiError
 from runapi_mcp.generations.admission import MemoryBudget, Queue
-from runapi_mcp.generations.policy import PLAIN, Course, Round
+from runapi_mcp.generations.policy import PLAIN, Policy, Round
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
@@ -27,8 +27,9 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Call, Event, TextDelta, ThoughtDelta, Usage
-from runapi_mcp.wire.usage import added
+from runapi_mcp.wire.usage import add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
 """Bytes reserved for an answer before it comes, and again whenever those are used up."""
@@ -49,6 +50,10 @@ def _ignore() -> None:
 
 def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
+
+
+def _know_no_price(_model: str) -> None:
+    """Know of no price."""
 
 
 class Generation:
@@ -77,10 +82,11 @@ class Generation:
         job: Job,
         clock: Callable[[], float],
         *,
-        course: Course = PLAIN,
+        policy: Policy = PLAIN,
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
+        price_of: Callable[[str], Price | None] = _know_no_price,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
         self.job = job
@@ -97,9 +103,10 @@ class Generation:
         self.created = self.updated = datetime.now(UTC)
         self.turn_at = self._started_at = clock()
         self._clock = clock
-        self._course = course
+        self._policy = policy
         self._most = most
         self._on_end = on_end
+        self._price_of = price_of
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._earlier: list[str] = []
         self._spent: Usage | None = None
@@ -221,20 +228,25 @@ class Generation:
         answer, trace = self.fold.partial(), self.trace
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
+        model, tokens = answer.model or self.job.call.model, add_usage(self._spent, answer.usage)
+        price = self._price_of(model) or self._price_of(self.job.call.model)
+        cost = price.cost(tokens) if price else None
         return Receipt(
-            model=answer.model or self.job.call.model,
+            model=model,
             dialect=self.job.dialect,
             status=self.status,
             complete=self.status == "complete",
             finish_reason=finish.reason if finish else None,
             finish_reason_raw=finish.raw[:60] if finish else None,
-            tokens=added(self._spent, answer.usage),
+            tokens=tokens,
             seconds_to_first_byte=None if first is None else round(first - self._started_at, 3),
             seconds=round(until - self._started_at, 3),
             seconds_waited=round(trace.waited, 3),
             requests=trace.requests,
             rounds=self._rounds,
             client_request_id=trace.request_id,
+            cost=None if cost is None else cost / MILLION,
+            currency=price.currency if price and cost is not None else None,
         )
 
     def evidence(self) -> Evidence:
@@ -252,7 +264,7 @@ class Generation:
             tokens=fold.usage.output if fold.usage else None,
             silent=now - max(at for at in signs if at is not None and at <= now),
             tail=fold.tail(_TAIL),
-            described=self._round.describe(self._course),
+            described=self._round.describe(self._policy),
         )
 
     @property
@@ -337,10 +349,10 @@ class Generation:
             error = caught if self.ended_at is None else None
         if self.ended_at is not None:
             return
-        await self._round.judge(self._course, self._earlier, self.job.begin)
-        if links := self._course.links(self.fold.partial()):
+        await self._round.judge(self._policy, self._earlier, self.job.begin)
+        if links := self._policy.links(self.fold.partial()):
             self._links = await upstream.redirects(links)
-        self._end(*self._round.come_to(self._course, error))
+        self._end(*self._round.come_to(self._policy, error))
 
     async def _ask(
         self, upstream: Upstream, call: Call, key: SecretStr, patient_until: float, until: float
@@ -360,14 +372,14 @@ class Generation:
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
-            await self._round.judge(self._course, self._earlier, self.job.begin)
-            next_call = self._course.follow_up(answer, tuple(self._earlier), self._round.verdict)
-            if not (next_call or self._round.hopeless or self._course.links(answer)):
+            await self._round.judge(self._policy, self._earlier, self.job.begin)
+            next_call = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
+            if not (next_call or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
-                self._end(*self._round.come_to(self._course))
+                self._end(*self._round.come_to(self._policy))
         if next_call is not None:
             self._earlier.append(answer.text)
-            self._spent = added(self._spent, answer.usage)
+            self._spent = add_usage(self._spent, answer.usage)
             # What a resumed answer starts with belongs to its first round only.
             self._round = Round(offering=bool(self.job.call.functions))
         return next_call
@@ -388,7 +400,7 @@ class Generation:
                 )
             self._left -= size
         now = self._clock()
-        self._round.feed(event, self._course, now)
+        self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
         if self._phase != self._told:
@@ -425,7 +437,7 @@ class Generation:
     def _cut(self) -> None:
         """End what is still open: it was interrupted, or cancelled by a follower or with the process."""
         if self.ended_at is None and self._interruption is not None:
-            self._end(*self._round.come_to(self._course, self._interruption))
+            self._end(*self._round.come_to(self._policy, self._interruption))
         self._end("cancelled")
 
     def _end(self, status: Status, error: RunapiError | None = None) -> None:
@@ -440,7 +452,7 @@ class Generation:
         if status in ("complete", "failed"):  # whatever else there is can be resumed
             self.job = self.job.answered()
         self._question = self.job.size
-        self._course = PLAIN
+        self._policy = PLAIN
         self.trace.on_phase = _ignore
         self.done.set()
         self.memory.settle(self.size, spare=not self.owed)
@@ -476,7 +488,7 @@ class Generation:
         """Wake those who wait for a change."""
         logs.debug(
             "phase",
-            generation=logs.shortened(self.handle),
+            generation=logs.shorten(self.handle),
             phase="queued" if self.ahead is not None else self.trace.phase,
             ahead=self.ahead,
             requests=self.trace.requests,

@@ -110,10 +110,10 @@ def _is_in_string(text: str) -> bool:
     return _ESCAPED.sub("", text).count('"') % 2 == 1
 
 
-class Course(Protocol):
-    """The course that generations of one tool take. It keeps nothing of them: what it needs it is given."""
+class Policy(Protocol):
+    """What one tool has a say in while its generations run. It keeps nothing: it is given what it needs."""
 
-    async def judged(self, texts: Sequence[str], begin: str) -> JsonObject | None:
+    async def judge(self, texts: Sequence[str], begin: str) -> JsonObject | None:
         """Return what the texts of all rounds so far come to; `begin` is what the oldest continues.
 
         Asked once a round, when it is over. The last verdict is kept for as long as the generation is:
@@ -152,9 +152,9 @@ class Course(Protocol):
 
 
 class Plain:
-    """One call, whose answer is the answer: the course to begin with where little is different."""
+    """One call, whose answer is the answer: the policy to begin with where little is different."""
 
-    async def judged(self, texts: Sequence[str], begin: str) -> JsonObject | None:
+    async def judge(self, texts: Sequence[str], begin: str) -> JsonObject | None:
         """Judge nothing."""
 
     def follow_up(
@@ -203,7 +203,7 @@ class Round:
         fold: The sum of its events.
         hopeless: Why it was ended early, if it was.
         closed: Whether it was ended early because its text was whole and only white space still came.
-        verdict: What all texts come to, once it was judged; see :meth:`Course.judged`.
+        verdict: What all texts come to, once it was judged; see :meth:`Policy.judge`.
     """
 
     def __init__(self, *, offering: bool, begin: str = "") -> None:
@@ -228,24 +228,24 @@ class Round:
         """Whether there is nothing to give; a call of a function that was not offered is nothing."""
         return self.fold.empty or not (self.fold.characters or self._offering)
 
-    def feed(self, event: Event, course: Course, now: float) -> None:
+    def feed(self, event: Event, policy: Policy, now: float) -> None:
         """Add an event that came at `now`, and look at the text now and then for whether there is hope."""
         self.fold.feed(event)
         if isinstance(event, TextDelta):
             self._blanks.add(event.text, now)
             enough = self._blanks.are_enough(now) and self._closings.due(self.fold.characters)
-            if enough and course.is_whole(self.fold.partial().text):
+            if enough and policy.is_whole(self.fold.partial().text):
                 # Nothing more is due but a finish, and some models never come to it.
                 self.fold.feed(Finish("", "stop"))
                 self.closed = True
                 return
         if self._looks.due(self.fold.characters):
-            self.hopeless = course.hopeless(self.fold.partial().text)
+            self.hopeless = policy.hopeless(self.fold.partial().text)
 
-    def describe(self, course: Course) -> str:
+    def describe(self, policy: Policy) -> str:
         """Return what the text amounts to, in the words of its tool; it may be a little behind."""
         if self.writing and self._described.due(self.fold.characters):
-            self._description = course.describe(self.fold.partial().text)
+            self._description = policy.describe(self.fold.partial().text)
         return self._description
 
     def answer(self) -> Answer:
@@ -264,14 +264,14 @@ class Round:
             )
         return answer
 
-    async def judge(self, course: Course, earlier: Sequence[str], begin: str) -> None:
+    async def judge(self, policy: Policy, earlier: Sequence[str], begin: str) -> None:
         """Have it judged with the texts before it, now that it is over, unless it was."""
         text = self.fold.partial().text
         texts = [*earlier, text] if text else earlier
         if self.verdict is None and texts:
-            self.verdict = await course.judged(texts, begin)
+            self.verdict = await policy.judge(texts, begin)
 
-    def come_to(self, course: Course, error: RunapiError | None = None) -> tuple[Status, RunapiError | None]:
+    def come_to(self, policy: Policy, error: RunapiError | None = None) -> tuple[Status, RunapiError | None]:
         """Return how a generation ends whose last round this is, or was ended by `error`."""
         if isinstance(error, Interrupted):
             if self.fold.finished and not self.empty:
@@ -282,5 +282,5 @@ class Round:
             return "failed" if self.empty else "partial", error
         answer = self.fold.partial()
         limited = answer.finish is not None and answer.finish.reason == "length"
-        whole = is_whole(answer) or (limited and course.is_whole(answer.text))
+        whole = is_whole(answer) or (limited and policy.is_whole(answer.text))
         return "complete" if whole else "partial", None

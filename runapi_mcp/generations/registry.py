@@ -31,9 +31,10 @@ from runapi_mcp.generations.admission import (
     check_budget,
 )
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.policy import PLAIN, Course, Plain
+from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
+from runapi_mcp.generations.usage import DayBook, LocalDayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -41,7 +42,6 @@ from runapi_mcp.wire.usage import all_tokens
 
 __all__ = [
     "PLAIN",
-    "Course",
     "Evidence",
     "Followable",
     "Generation",
@@ -51,6 +51,7 @@ __all__ = [
     "MemoryBudget",
     "MemoryStore",
     "Plain",
+    "Policy",
     "Receipt",
     "Spent",
     "Status",
@@ -81,6 +82,7 @@ class Generations:
         *,
         store: Store | None = None,
         budget: TokenBudget | None = None,
+        days: DayBook | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -96,6 +98,7 @@ class Generations:
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
         self._ledger = Ledger()
+        self._days = days or LocalDayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -103,6 +106,7 @@ class Generations:
     async def open(self) -> AsyncIterator["Generations"]:
         """Run generations for as long as the block lasts; then cancel what still runs."""
         async with self._store.opened(), anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._upstream.prices.keep)
             try:
                 yield self
             finally:
@@ -112,7 +116,7 @@ class Generations:
                 self._tasks.cancel_scope.cancel()
 
     async def begin(
-        self, job: Job, *, key: SecretStr, patience: float, course: Course = PLAIN, fresh: bool = False
+        self, job: Job, *, key: SecretStr, patience: float, policy: Policy = PLAIN, fresh: bool = False
     ) -> tuple[Followable, bool]:
         """Start a generation, which waits for its turn if too many run, or join one of the same job.
 
@@ -132,7 +136,7 @@ class Generations:
             return same, True
         await check_budget(self._budget, job.owner, self._settings.max_tokens_per_day)
         with self._place(job.owner):
-            generation = self._admit(job, course)
+            generation = self._admit(job, policy)
             kept = await self._keep(generation, fresh=fresh)
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
@@ -168,6 +172,10 @@ class Generations:
         """Return what a principal's generations cost that this process has run to their end."""
         return self._ledger.spent(owner)
 
+    async def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, of one principal or all; see :class:`DayBook`."""
+        return await self._days.rows(days, owner)
+
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
         # Ended or not: whatever a caller was told is to be found after this process has died.
@@ -197,9 +205,11 @@ class Generations:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
+            self._days.add(generation.job, receipt)
             self._budget.use(owner, all_tokens(receipt.tokens))
             assert self._tasks is not None, "only an open one runs any"
             self._tasks.start_soon(self._budget.share)
+            self._tasks.start_soon(self._days.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
@@ -232,7 +242,7 @@ class Generations:
         finally:
             self._beginning -= Counter([owner])
 
-    def _admit(self, job: Job, course: Course) -> Generation:
+    def _admit(self, job: Job, policy: Policy) -> Generation:
         """Return a generation that has room for its question.
 
         Raises:
@@ -242,10 +252,11 @@ class Generations:
             return Generation(
                 job,
                 self._clock,
-                course=course,
+                policy=policy,
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
+                price_of=self._upstream.prices.of,
             )
         except MemoryFull as full:
             handles = self._store.owed(job.owner)
@@ -278,12 +289,10 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
     logs.info(
         "generation",
         principal=logs.principal(generation.job.owner),
-        generation=logs.shortened(generation.handle),
+        generation=logs.shorten(generation.handle),
         tool=generation.job.tool,
         error=generation.error.code if generation.error else None,
         **facts,
         **logs.tokens(tokens),
     )
-    logs.content(
-        "answer", generation=logs.shortened(generation.handle), answer=generation.fold.partial().text
-    )
+    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.partial().text)

@@ -163,6 +163,9 @@ class Receipt:
     requests: int
     rounds: int
     client_request_id: str | None
+    cost: float | None = None
+    """Of its tokens, where their price is known; without what a search may cost beside them."""
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ class View:
         earlier: The texts of the rounds before the one that `answer` belongs to, oldest first.
         links: Where links of the answer lead, as far as they were resolved.
         hopeless: Why the last round was ended early, if it was.
-        verdict: What its tool made of the texts when they were written; see :meth:`Course.judged`.
+        verdict: What its tool made of the texts when they were written; see :meth:`Policy.judge`.
         note: What must be said wherever the handle is: who knows it, if not everybody does.
         made: What was made of this state already; see :meth:`once`.
     """

@@ -176,6 +176,7 @@ def _text(value: JsonValue) -> str:
 
 
 _MOST: Final = 64 * MIB
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _SUFFIX: Final = ".before-runapi-mcp"
 _KEY_SUFFIX: Final = ".with-old-key"
 
@@ -216,12 +217,13 @@ class ConfigFile:
         """Where its state is kept from before the last change that took a stored key out of it."""
         return self.path.with_name(self.path.name + _KEY_SUFFIX)
 
-    def write(self, text: str, *, shared: bool = False) -> None:
+    def write(self, text: str, *, shared: bool = False, secret: bool = False) -> None:
         """Replace the file at one stroke; its permissions stay. A new one is its owner's alone.
 
         Args:
             text: What it is to hold.
             shared: Whether a new one is to be read by others too, as a file of a repository.
+            secret: Whether it holds a key, and so is its owner's alone even if it was not before.
 
         Raises:
             ConfigError: It changed since it was read, is read-only, or cannot be written.
@@ -234,7 +236,7 @@ class ConfigFile:
             if read(self.path).content != self.content:
                 raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self.path, text.encode(), like=self.path)
+            _replace(self.path, text.encode(), like=self.path, secret=secret)
             if shared and self.content is None:
                 self.path.chmod(0o644)
 
@@ -246,6 +248,18 @@ class ConfigFile:
         """
         with _told(to):
             _replace(to, self.content or b"", like=self.path)
+
+    def keep_to_owner(self) -> bool:
+        """Have others neither read nor write the file; whether they could before.
+
+        Raises:
+            ConfigError: Its permissions cannot be changed.
+        """
+        with _told(self.path):
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+            if mode & _OTHERS:
+                self.path.chmod(mode & ~_OTHERS)
+            return bool(mode & _OTHERS)
 
     def delete(self) -> None:
         """Remove the file."""
@@ -281,7 +295,7 @@ def read(path: Path) -> ConfigFile:
         return ConfigFile(real, real.read_bytes())
 
 
-def _replace(path: Path, content: bytes, *, like: Path) -> None:
+def _replace(path: Path, content: bytes, *, like: Path, secret: bool = False) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     fresh = Path(name)
     try:
@@ -291,19 +305,19 @@ def _replace(path: Path, content: bytes, *, like: Path) -> None:
             os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
             # mkstemp's 0600 stays where there is nothing to go by.
-            _dress(fresh, like.stat())
+            _dress(fresh, like.stat(), without=_OTHERS if secret else 0)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
 
 
-def _dress(file: Path, status: os.stat_result) -> None:
-    """Give a file the owner and permissions of another."""
+def _dress(file: Path, status: os.stat_result, *, without: int = 0) -> None:
+    """Give a file the owner and permissions of another, but for those `without`."""
     if hasattr(os, "chown"):
         with contextlib.suppress(PermissionError):
             os.chown(file, status.st_uid, status.st_gid)
-    file.chmod(stat.S_IMODE(status.st_mode))
+    file.chmod(stat.S_IMODE(status.st_mode) & ~without)
 
 
 @contextlib.contextmanager

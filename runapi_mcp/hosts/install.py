@@ -279,11 +279,13 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
             merged = merged.removeprefix("\ufeff")
     if old == new and not has_mark(host, file.path):
         say(f"{host.title} has this entry already: {file.path}")
+        if wish.stored is not None and file.keep_to_owner():
+            say("As it holds the key, nobody but its owner can read it any more.")
         return
     _show(change(host, old, new, file.path), say)
     key_goes = bool(stored_keys(old, host.fills_in) - stored_keys(new, host.fills_in))
     _keep(host, file, old, key_goes=key_goes)
-    file.write(merged, shared=wish.project is not None)
+    file.write(merged, shared=wish.project is not None, secret=wish.stored is not None)
     _tell_installed(host, wish, file, say, key_goes=key_goes)
 
 

@@ -101,7 +101,9 @@ class Entry:
             "status": receipt.status if receipt else None,
             "model": receipt.model if receipt else None,
             **(logs.tokens(asdict(receipt.tokens)) if receipt and receipt.tokens else {}),
-            "generation": logs.shortened(reply.handle) if reply.handle else None,
+            "cost": receipt.cost if receipt else None,
+            "currency": receipt.currency if receipt else None,
+            "generation": logs.shorten(reply.handle) if reply.handle else None,
         }
 
 
@@ -182,7 +184,7 @@ RECEIPT: Final = "ai.runapi/receipt"
 """The `_meta` key of a result's receipt, for programs; models do not see it."""
 
 
-def rendered(reply: Reply) -> types.CallToolResult:
+def render_reply(reply: Reply) -> types.CallToolResult:
     """Return a tool's reply as MCP: nothing unseen of a stranger's, and this server's own words last."""
     return types.CallToolResult(
         content=[types.TextContent(text=remove_unseen(block)) for block in reply.blocks],
@@ -217,7 +219,7 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401
 
 
 def _meta(reply: Reply) -> dict[str, Any]:
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = {**reply.meta}
     if reply.receipt is not None:
         meta[RECEIPT] = _map_texts(asdict(reply.receipt), remove_unseen) | {"handle": reply.handle}
     if reply.code:

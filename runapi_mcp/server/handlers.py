@@ -29,13 +29,13 @@ from runapi_mcp.server.boundary import (
     error_reply,
     guarded,
     logged,
-    rendered,
+    render_reply,
 )
-from runapi_mcp.server.listing import listed_tools
-from runapi_mcp.server.prompts import completed, listed_prompts, written
-from runapi_mcp.server.resources import listed_resources, listed_templates, read
+from runapi_mcp.server.listing import list_tools
+from runapi_mcp.server.prompts import complete_argument, list_prompts, write_prompt
+from runapi_mcp.server.resources import list_resources, list_templates, read
 from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
-from runapi_mcp.tools import TOOLS, Args, Tool, taught
+from runapi_mcp.tools import TOOLS, Args, Tool, teach
 from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 
 __all__ = ["App", "build_server", "opened"]
@@ -50,7 +50,7 @@ class Handlers:
         self._app = app
         self._tools = tools
         self._tasks = tasks
-        self._listed = listed_tools(tools.values(), always_load=app.settings.always_load)
+        self._listed = list_tools(tools.values(), always_load=app.settings.always_load)
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -78,7 +78,7 @@ class Handlers:
             except RunapiError as error:
                 reply = error_reply(error)
                 entry.replied(reply)
-                return rendered(reply)
+                return render_reply(reply)
 
     async def _called(
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: Entry
@@ -94,19 +94,19 @@ class Handlers:
         if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
                 return (await self._tasks.state(reply.handle, ctx)).created_result()
-        return rendered(reply)
+        return render_reply(reply)
 
     async def list_resources(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         """Return the resources that exist for every caller."""
-        return types.ListResourcesResult(resources=listed_resources())
+        return types.ListResourcesResult(resources=list_resources())
 
     async def list_templates(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         """Return the resources that exist once a handle was given out."""
-        return types.ListResourceTemplatesResult(resource_templates=listed_templates())
+        return types.ListResourceTemplatesResult(resource_templates=list_templates())
 
     async def read_resource(
         self, ctx: Context, params: types.ReadResourceRequestParams
@@ -118,16 +118,16 @@ class Handlers:
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListPromptsResult:
         """Return the prompts."""
-        return types.ListPromptsResult(prompts=listed_prompts())
+        return types.ListPromptsResult(prompts=list_prompts())
 
     async def get_prompt(self, _ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """Return a prompt with its arguments put in; see :func:`written`."""
-        return written(params.name, params.arguments or {})
+        """Return a prompt with its arguments put in; see :func:`write_prompt`."""
+        return write_prompt(params.name, params.arguments or {})
 
     async def complete(self, _ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Return what an argument of a prompt may become; see :func:`completed`."""
+        """Return what an argument of a prompt may become; see :func:`complete_argument`."""
         live = self._app.upstream.listed
-        return types.CompleteResult(completion=completed(params.ref, params.argument, live))
+        return types.CompleteResult(completion=complete_argument(params.ref, params.argument, live))
 
 
 def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
@@ -139,7 +139,7 @@ def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
     try:
         args: tuple[Args, str] = tool.args.read(arguments)
     except ValidationError as error:
-        raise taught(error, tool.args) from None
+        raise teach(error, tool.args) from None
     return args
 
 

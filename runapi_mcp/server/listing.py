@@ -14,9 +14,7 @@ _MOST_SHOWN: Final = 2 * PAGE_CHARS
 _NOISE = frozenset({"title", "default"})
 
 
-def listed_tools(
-    tools: Iterable[Tool[Any]] = TOOLS.values(), *, always_load: bool = False
-) -> list[types.Tool]:
+def list_tools(tools: Iterable[Tool[Any]] = TOOLS.values(), *, always_load: bool = False) -> list[types.Tool]:
     """Return tools as MCP describes them, in their order; see :func:`_for_claude_code` for `always_load`."""
     return [_listed(tool, always_load=always_load) for tool in tools]
 

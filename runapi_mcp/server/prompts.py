@@ -182,7 +182,7 @@ PROMPTS: Final[dict[str, Prompt]] = {
 """Every prompt by name, in the order in which hosts list them."""
 
 
-def listed_prompts() -> list[types.Prompt]:
+def list_prompts() -> list[types.Prompt]:
     """Return the prompts as MCP describes them."""
     return [
         types.Prompt(
@@ -209,7 +209,7 @@ def find_prompt(name: str) -> Prompt:
     return PROMPTS[name]
 
 
-def written(name: str, arguments: Given) -> types.GetPromptResult:
+def write_prompt(name: str, arguments: Given) -> types.GetPromptResult:
     """Return a prompt with its arguments put in; blank ones count as left out.
 
     Raises:
@@ -265,7 +265,7 @@ MOST: Final = 100
 """Values of one completion, as the MCP spec allows."""
 
 
-def completed(
+def complete_argument(
     ref: types.PromptReference | types.ResourceTemplateReference,
     argument: types.CompletionArgument,
     live: Sequence[str],

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+import anyio.to_thread
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.admission import Spent
+from runapi_mcp.generations.usage import Row
+from runapi_mcp.logs import principal
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
@@ -24,9 +26,11 @@ SIZE: Final = "ai.runapi/size"
 STATUS: Final = "ai.runapi/status"
 """The `_meta` key of how a generation stands; the text of one that runs is not whole yet."""
 _JSON: Final = "application/json"
+_MOST_HERE: Final = 262_144
+"""Characters of a text that is made ready on the event loop; it takes a few milliseconds."""
 
 
-def listed_resources() -> list[types.Resource]:
+def list_resources() -> list[types.Resource]:
     """Return the resources that exist for every caller."""
     return [
         types.Resource(
@@ -46,7 +50,7 @@ def listed_resources() -> list[types.Resource]:
     ]
 
 
-def listed_templates() -> list[types.ResourceTemplate]:
+def list_templates() -> list[types.ResourceTemplate]:
     """Return the resources that exist once a call has given their handle."""
     return [
         types.ResourceTemplate(
@@ -74,7 +78,7 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
     if uri == USAGE:
-        return _result(_document(uri, _usage(run.spent())))
+        return _result(_document(uri, _usage(run, await run.used_today())))
     if uri.startswith(GENERATION):
         return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
@@ -97,7 +101,12 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
     view = generation.view()
     # JSON is shown with the value that it has; what is not seen in it is spelled out.
     shown = escape_unseen if view.job.tool == "extract_json" else remove_unseen
-    text = view.once("text", lambda: without_surrogates(shown(view.answer.text)))
+    answer = view.answer.text
+    if len(answer) > _MOST_HERE:
+        answer = await anyio.to_thread.run_sync(shown, answer, abandon_on_cancel=True)
+    else:
+        answer = shown(answer)
+    text = without_surrogates(answer)
     if view.status != "running":
         await generation.deliver()
     meta = {SIZE: len(text.encode()), STATUS: view.status}
@@ -136,8 +145,11 @@ def _row(model: Model) -> JsonObject:
     return row
 
 
-def _usage(spent: Spent) -> JsonObject:
+def _usage(run: Run, today: Sequence[Row]) -> JsonObject:
+    spent = run.spent()
     return {
+        "caller": principal(run.owner),
+        "today": [row.as_json() for row in today],
         "since": spent.since.isoformat(timespec="seconds"),
         "generations": dict(spent.ended.items()),
         "requests": spent.requests,

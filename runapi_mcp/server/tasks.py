@@ -16,7 +16,15 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
 from runapi_mcp.server.app import App
-from runapi_mcp.server.boundary import TASKS, Context, bounded, declares_tasks, error_data, guarded, rendered
+from runapi_mcp.server.boundary import (
+    TASKS,
+    Context,
+    bounded,
+    declares_tasks,
+    error_data,
+    guarded,
+    render_reply,
+)
 from runapi_mcp.tools import Page, Reply, Tool
 
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]
@@ -200,7 +208,7 @@ class GenerationTasks:
         try:
             with bounded(ctx.method):
                 reply = self._render(generation, run.page_chars)
-                result = rendered(reply)
+                result = render_reply(reply)
         except RunapiError as error:
             return TaskState(task_id, "failed", *common, error=error_data(error))
         return TaskState(task_id, "completed", *common, result=result, whole=not reply.more)

@@ -84,6 +84,13 @@ def read_path(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_prices(text: str) -> str:
+    """Return where prices come from: `runapi`, or the name of a file."""
+    if holds_reference(text):
+        raise ValueError("runapi or a file; the host did not fill in a reference in it")
+    return text
+
+
 def read_hold(text: str) -> Hold:
     """Return a hold window in seconds, or auto."""
     if text == "auto":

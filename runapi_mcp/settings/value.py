@@ -15,6 +15,7 @@ from runapi_mcp.settings.reading import (
     read_hold,
     read_model_id,
     read_path,
+    read_prices,
     read_store,
     read_switch,
     whole,
@@ -182,6 +183,12 @@ class Settings:
         None,
         "Where answers outlive the server: a folder, memory for nowhere, or a Redis that several servers "
         "share, as redis://HOST:PORT/DB; over stdio a folder of this user's by default.",
+    )
+    prices: str = _option(
+        "RUNAPI_MCP_PRICES",
+        read_prices,
+        "",
+        "What models cost: runapi for RunAPI's own list (over HTTP the default), or a file.",
     )
     log: LogLevel = _option(
         "RUNAPI_MCP_LOG",

@@ -44,6 +44,7 @@ def build_app(stage: Stage) -> Starlette:
         routes=[
             *chat_routes,
             *list_routes,
+            Route("/api/v1/price_schedules", routes.prices),
             Route("/v1beta/models", routes.native_list),
             Route("/v1beta/models/{call}", routes.native, methods=["POST"]),
             Route("/sim/scenarios", routes.scenarios),
@@ -87,6 +88,10 @@ class _Routes:
         size = query.get("pageSize") or query.get("page_size") or ""
         token = query.get("pageToken") or query.get("page_token") or ""
         return await self._list(request, "native", lambda: roster.native_list(size, token))
+
+    async def prices(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"data": roster.price_list()})
 
     async def scenarios(self, request: Request) -> Response:
         del request

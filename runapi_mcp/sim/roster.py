@@ -25,6 +25,22 @@ PREFIXED = "gemini-2.5-pro"
 PAGE_SIZE = 50
 
 
+def price_list() -> list[JsonObject]:
+    """The rows of `/api/v1/price_schedules`: made-up prices of a million tokens in cents, of most models."""
+    prices = {"gemini-2.5-flash": (30, 250, 7.5), "gemini-3-flash-preview": (50, 300, 5)}
+    return [
+        {
+            "service": "gemini",
+            "action": "chat_completion",
+            "model": name,
+            "input_price_per_1m_cents": read,
+            "output_price_per_1m_cents": written,
+            "cache_read_price_per_1m_cents": again,
+        }
+        for name, (read, written, again) in prices.items()
+    ]
+
+
 def openai_list() -> JsonObject:
     """The body of `/v1/models` and `/v1beta/openai/models`."""
     ids = [f"models/{name}" if name == PREFIXED else name for name in GEMINI]

@@ -6,7 +6,7 @@
 
 from typing import Any, Final
 
-from runapi_mcp.tools.arguments import taught
+from runapi_mcp.tools.arguments import teach
 from runapi_mcp.tools.ask import ASK, asked_for
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.extract import EXTRACT
@@ -15,7 +15,7 @@ from runapi_mcp.tools.result import result_tool
 from runapi_mcp.tools.search import SEARCH
 from runapi_mcp.tools.tool import Page, Reply, Tool
 
-__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "taught"]
+__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "teach"]
 
 _STARTERS: Final[tuple[Tool[Any], ...]] = (ASK, SEARCH, EXTRACT)
 

@@ -59,7 +59,7 @@ _SYNONYMS: Final = (
 """Names that other tools have for what these take, by what they mean."""
 
 
-def taught(error: ValidationError, args: type[BaseModel]) -> InputError:
+def teach(error: ValidationError, args: type[BaseModel]) -> InputError:
     """Return an error with one line for each argument that is wrong, saying what would be right."""
     problems = error.errors(include_url=False)[:_MOST_LINES]
     return InputError("\n".join(dict.fromkeys(_line(problem, args) for problem in problems)), advice="")
@@ -243,7 +243,7 @@ Prompt: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 ModelId: TypeAlias = Annotated[
     str,
     Meant(_read_model),
-    Field(description="Unset: a fast one that fits. Or strongest, cheapest, or an id of list_models."),
+    Field(description="Unset: a fast one that fits. Or strongest, cheapest, an id of list_models."),
     AfterValidator(_model_id),
 ]
 Files: TypeAlias = Annotated[
@@ -254,7 +254,7 @@ Files: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Paths (relative to the folder the server runs in, or ~/), folders, globs, "
+            "description": "Paths (from the folder the server runs in, or ~/), folders, globs, "
             "git:REF..REF, https:// or data: URLs. Code and text files too; no web pages.",
         }
     ),
@@ -265,19 +265,15 @@ ObjectOrText: TypeAlias = Annotated[
     either("an object, or a string that holds one as JSON"),
 ]
 ReasoningEffort: TypeAlias = Annotated[
-    Effort, choices("low", "medium", "high", about="How hard to think; any: as the model does by itself.")
+    Effort, choices("low", "medium", "high", about="How hard to think; any: as it does by itself.")
 ]
 WaitSeconds: TypeAlias = Annotated[
     float,
     Meant(unless(-1)),
     Field(ge=0, le=3600),
-    WithJsonSchema(
-        {"type": "number", "description": "Seconds until a handle comes; best -1: what this host bears."}
-    ),
+    WithJsonSchema({"type": "number", "description": "Seconds to wait; best -1: as this host bears."}),
 ]
-Fresh: TypeAlias = Annotated[
-    bool, Field(description="Ask anew, though the same call runs or its answer waits.")
-]
+Fresh: TypeAlias = Annotated[bool, Field(description="Ask anew even if the same call runs or waits.")]
 Whole: TypeAlias = Annotated[int, WithJsonSchema({"type": "integer"})]
 """A whole number whose bounds are taught when they are missed, not listed for every host."""
 Number: TypeAlias = Annotated[float, WithJsonSchema({"type": "number"})]

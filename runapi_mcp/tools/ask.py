@@ -16,9 +16,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 
 from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.citations.sources import source_lines
-from runapi_mcp.errors import InputError
+from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import Attached, attach
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability, find
 from runapi_mcp.request import Run
@@ -36,7 +36,7 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_back
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give
+from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.search import SEARCHING
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.unseen import escape_unseen
@@ -327,7 +327,7 @@ Functions: TypeAlias = Annotated[
 ]
 
 
-def declared(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
+def declare(functions: Iterable[GivenFunction]) -> tuple[Function, ...]:
     """Return the functions of a call.
 
     Raises:
@@ -467,7 +467,7 @@ class AskArgs(Args):
 
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
-    functions = declared(args.functions)
+    functions = declare(args.functions)
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
     if args.continue_from:
         return await _ask_on(args, args.continue_from, attached, functions, run)
@@ -514,7 +514,7 @@ async def _ask_on(
     if functions:
         functions, notes = await write_parameters(functions, job.dialect)
         job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
-    view, joined = await run.generate(job, course=_course(job), wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
@@ -537,8 +537,8 @@ def _next_turn(args: AskArgs, earlier: Earlier) -> Turn:
     return turn
 
 
-def _course(job: Job) -> Course:
-    """Return the course of a job: one that goes on from a search looks up its links, as that did."""
+def _policy(job: Job) -> Policy:
+    """Return the policy of a job: one that goes on from a search looks up its links, as that did."""
     return SEARCHING if job.call.search else PLAIN
 
 
@@ -569,7 +569,7 @@ def _ignores_temperature(model: str) -> bool:
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     calls = asked_for(view.answer.function_calls)
     text, listed = view.answer.text, ""
     if view.job.call.search:
@@ -583,9 +583,21 @@ def _render(view: View, page: Page) -> Reply:
         return paged.reply(paged.shown, listed=listed)
     # A program runs functions: it gets them as they are, whole, beside the text.
     content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
-    return paged.reply(paged.shown, also=[_GO_ON], content=content)
+    return paged.reply(paged.shown, also=[*_doubt(view), _GO_ON], content=content)
 
 
+def _doubt(view: View) -> Iterator[str]:
+    """Yield what must be said of calls that cannot be run as they are, a sentence each."""
+    offered = {function.name for function in view.job.call.functions}
+    for call in view.answer.function_calls[:_MOST_DOUBTS]:
+        name = one_line(call.name, 80)
+        if call.name not in offered:
+            yield f"{name} is none of the functions that were offered: tell the model so as its result."
+        elif read_object(call.arguments or "{}") is None:
+            yield f"The arguments of {name} are no JSON object: tell the model so as its result."
+
+
+_MOST_DOUBTS: Final = 5
 _GO_ON: Final = (
     "To go on, call ask_gemini again with the same messages and functions, then this turn as "
     '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
@@ -618,7 +630,7 @@ ASK = Tool(
     args=AskArgs,
     perform=_ask,
     render=_render,
-    course=_course,
+    policy=_policy,
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",
     example={"prompt": "Why is the sky blue?"},

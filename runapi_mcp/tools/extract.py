@@ -1,24 +1,26 @@
 """extract_json: text or files to JSON that conforms to the caller's schema."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import anyio.to_thread
 from pydantic import Field, WithJsonSchema, model_validator
 
+from runapi_mcp.errors import InputError, one_line
 from runapi_mcp.files.attach import attach
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Files, Fresh, ModelId, ObjectOrText, Prompt, WaitSeconds, Whole
 from runapi_mcp.tools.coercion import Args
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.unseen import escape_unseen
-from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Text, Turn
+from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Turn
 
 if TYPE_CHECKING:
     # What an extraction needs is loaded with the first one.
@@ -39,6 +41,12 @@ _MOST_READ: Final = 20_000
 """Characters of a list that are read while it is being written; it takes some milliseconds."""
 _GROWING: Final = "the list is still being written"
 _NEVER: Final = "it ended before it could be"
+EVIDENCE: Final = "ai.runapi/evidence"
+"""The `_meta` key of where values stand, for programs; models do not see it."""
+_FEW_BYTES: Final = 800
+"""Bytes of evidence that a model is given unasked; it pays for them by the token."""
+_MANY_BYTES: Final = 65_536
+_MOST_NAMED: Final = 10
 _KINDS: Final = ("object", "array", "string", "number", "boolean", "null")
 
 
@@ -59,10 +67,11 @@ class ExtractArgs(Args):
     text: Prompt | None = Field(None, description="The material. Give this or files.")
     files: Files = Field(default_factory=list)
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
-    many: bool = Field(default=False, description="Return the list of all such items that there are.")
+    many: bool = Field(default=False, description="Return the list of all such items.")
     max_repairs: Whole = Field(
-        1, ge=0, le=3, description="Times to ask again when it does not conform; default 1."
+        1, ge=0, le=3, description="Times to ask again if it does not conform; default 1."
     )
+    evidence: bool = Field(default=True, description="Say where in the text values stand.")
     model: ModelId | None = None
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
@@ -79,7 +88,7 @@ class ExtractArgs(Args):
         from runapi_mcp.extraction.exact_json import schema_of
         from runapi_mcp.extraction.repair import Extraction
 
-        return Extraction(schema_of(self.json_schema), self.many, self.max_repairs)
+        return Extraction(schema_of(self.json_schema), self.many, self.max_repairs, self.evidence)
 
     async def open_schema(self) -> "tuple[ExtractArgs, tuple[str, ...]]":
         """Return the same with the schema as it is meant, and what is to be said of how it was taken.
@@ -98,6 +107,8 @@ class ExtractArgs(Args):
 
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
+    from runapi_mcp.extraction.material import write_material
+
     args, notes = await args.open_schema()
     extraction = args.extraction
     attached = await attach(args.files, await run.reading() if args.files else run.settings)
@@ -106,28 +117,21 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     notices += notes + attached.notices
     call = Call(
         model=model,
-        turns=(Turn("user", (*attached.parts, Text(_material(args)))),),
+        turns=(Turn("user", (*attached.parts, *write_material(args.text, args.instructions))),),
         system=_SYSTEM + (" Answer with a JSON array of all items there are, in order." if args.many else ""),
     )
     job = await extraction.prepare(job_for(EXTRACT.name, args, call, run, needs=needs, notices=notices))
-    course = extraction.course(job)
-    view, joined = await run.generate(job, course=course, wait=args.wait_seconds, fresh=args.fresh)
+    policy = extraction.policy(job)
+    view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
-
-
-def _material(args: ExtractArgs) -> str:
-    instructions = f"Instructions: {args.instructions}\n\n" if args.instructions else ""
-    return (
-        f"{instructions}Material:\n{args.text}"
-        if args.text
-        else f"{instructions}The material is in the files."
-    )
 
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view) and not view.earlier:
-        return failed(view)
+        return tell_failure(view)
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
+    if page.evidence:
+        return _told_evidence(view, page)
     if view.status == "running" and not extraction.many:
         return _written(view, "", page)
     found = view.once("verdict", lambda: _verdict(view))
@@ -147,8 +151,84 @@ def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject
     content: JsonObject = {"data": _value(found)} if paged.whole else {"raw": paged.shown}
     if found.exact:
         content["exact_numbers"] = found.exact
-    content |= facts | _checked(view, found.unchecked)
-    return paged.reply(paged.shown, also=[*said, *_doubt(found.unchecked)], content=content)
+    told = _Evidence(found.evidence, view.handle)
+    content |= facts | told.facts | _checked(view, found.unchecked)
+    reply = paged.reply(
+        paged.shown, also=[*said, *_doubt(found.unchecked), *told.sentences()], content=content
+    )
+    return replace(reply, meta=told.meta)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is told of where values stand: little of it at once, more to programs, all to who asks."""
+
+    found: JsonObject
+    handle: str
+
+    @property
+    def places(self) -> JsonObject | None:
+        """Where each value stands; `None` where that is not known."""
+        return cast("JsonObject | None", self.found.get("places"))
+
+    @cached_property
+    def _size(self) -> int:
+        return len(_compact(self.places).encode(errors="replace"))
+
+    @property
+    def facts(self) -> JsonObject:
+        """What the structured half has of it."""
+        if not self.found:
+            return {}
+        if self.places is None or self._size <= _FEW_BYTES:
+            return {"evidence": self.places}
+        return {"evidence": f"get_result with handle {self.handle} and evidence true has it"}
+
+    @property
+    def meta(self) -> JsonObject:
+        """What programs are given of it that models do not see."""
+        if self.places is None or not _FEW_BYTES < self._size <= _MANY_BYTES:
+            return {}
+        return {EVIDENCE: self.places}
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what must be said of values that stand nowhere, or were not looked for."""
+        if not self.found:
+            return
+        if self.places is None:
+            yield f"Evidence is null: {self.found['why']}."
+            return
+        nowhere, many = cast("list[str]", self.found["nowhere"]), cast("int", self.found["nowhere_count"])
+        if many:
+            count = self.found["count"]
+            values = "1 value stands" if many == 1 == count else f"{many} of {count} values "
+            values += "" if values.endswith("stands") else "stands" if many == 1 else "stand"
+            but = ", which is not all of the material" if self.found.get("others") else ""
+            more = ", …" if many > _MOST_NAMED else ""
+            named = ", ".join(one_line(name, 80) for name in nowhere[:_MOST_NAMED])
+            yield f"{values} nowhere in the text{but}: {named}{more}."
+        if beyond := self.found["beyond"]:
+            yield f"{beyond:,} more values were not looked for."
+
+
+def _compact(facts: JsonObject | None) -> str:
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _told_evidence(view: View, page: Page) -> Reply:
+    """Return where the values stand, and nothing else."""
+    if view.status == "running":
+        return _written(view, "", page)
+    found = view.once("verdict", lambda: _verdict(view)).evidence
+    told = _Evidence(found, view.handle)
+    if not found:
+        raise InputError(
+            "evidence: none was looked for: the call left it out, or there is no value that conforms.",
+            advice="Call get_result without evidence.",
+        )
+    paged = Paged(view, escape_unseen(_compact(told.places)), page, metered=False)
+    content: JsonObject = {"evidence": told.places} if paged.whole else {"raw": paged.shown}
+    return paged.reply(paged.shown, also=[*told.sentences()], content=content)
 
 
 def _listed(view: View, found: "Verdict", page: Page) -> Reply:
@@ -197,7 +277,7 @@ def _left_out(found: "Verdict") -> Iterator[str]:
 def _written(view: View, unchecked: str, page: Page) -> Reply:
     """Return what was written, as it was: it goes on, or could not be checked and is no whole JSON."""
     paged = Paged(view, _text(view), page)
-    content: JsonObject = {"raw": paged.shown, **_checked(view, unchecked)}
+    content = drop_empty({"raw": paged.shown, **_checked(view, unchecked)})
     return paged.reply(paged.shown, also=[*_doubt(unchecked)], content=content)
 
 
@@ -205,7 +285,7 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
     """Return an extraction that ended without a conforming value: why, what it wrote, what conforms."""
     paged = Paged(view, _text(view), page)
     wrong = view.status == "complete" or bool(view.hopeless)
-    content: JsonObject = {"raw": paged.shown, "receipt": _receipt(view)}
+    content = drop_empty({"raw": paged.shown, "receipt": _receipt(view)})
     listed, blocks = "", []
     if wrong:
         stopped = f"The answer was stopped early: {view.hopeless}. {_SIMPLIFY}"
@@ -215,7 +295,7 @@ def _refused(view: View, found: "Verdict", page: Page) -> Reply:
                 *(f"- {line}" for line in found.violations),
             ]
         )
-        content["violations"] = list(found.violations)
+        content |= drop_empty({"violations": list(found.violations)})
     # A number alone may have been cut short.
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
         blocks.append(f"The part that conforms:\n{escape_unseen(found.document)}")
@@ -243,16 +323,15 @@ def _checked(view: View, unchecked: str) -> JsonObject:
     """Return the receipt, and why there was no full check, if there was none."""
     if not unchecked:
         return {"receipt": _receipt(view)}
-    return {"unchecked": unchecked, "receipt": _receipt(view) | {"checked_here": []}}
+    return {"unchecked": unchecked, "receipt": _receipt(view, checked_here=())}
 
 
-def _receipt(view: View) -> JsonObject:
+def _receipt(view: View, checked_here: Sequence[str] | None = None) -> JsonObject:
     """Return what programs may want to know: how many repairs there were, and what only we checked."""
-    return {
-        "repairs": view.receipt.rounds - 1,
-        "checked_here": list(view.job.checked_here),
-        "model": view.receipt.model,
-    }
+    checked = view.job.checked_here if checked_here is None else checked_here
+    return drop_empty(
+        {"repairs": view.receipt.rounds - 1, "checked_here": list(checked), "model": view.receipt.model}
+    )
 
 
 def _value(found: "Verdict") -> JsonValue:
@@ -261,8 +340,8 @@ def _value(found: "Verdict") -> JsonValue:
     return plain
 
 
-def _course(job: Job) -> Course:
-    return ExtractArgs.model_validate(job.arguments).extraction.course(job)
+def _policy(job: Job) -> Policy:
+    return ExtractArgs.model_validate(job.arguments).extraction.policy(job)
 
 
 EXTRACT = Tool(
@@ -276,7 +355,7 @@ EXTRACT = Tool(
     args=ExtractArgs,
     perform=_extract,
     render=_render,
-    course=_course,
+    policy=_policy,
     use="text, documents or images to JSON that is checked against your schema; better than asking for JSON "
     "in words.",
     example={
@@ -286,7 +365,7 @@ EXTRACT = Tool(
     hint="structured data, schema, invoice, table",
     output=output_schema(
         {
-            "data": {"anyOf": [{"type": kind} for kind in _KINDS]},
+            "data": {},
             "raw": {"type": "string"},
             "violations": {"type": "array"},
         }

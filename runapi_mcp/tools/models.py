@@ -115,7 +115,7 @@ def _line(row: JsonObject) -> str:
 _OUTPUT: Final[JsonObject] = {
     "type": "object",
     "properties": {
-        "source": {"enum": ["live", "static"]},
+        "source": {"type": "string"},
         "models": {"type": "array"},
     },
     "required": ["source", "models"],

@@ -154,7 +154,7 @@ class Paged:
         return facts
 
 
-def failed(view: View) -> Reply:
+def tell_failure(view: View) -> Reply:
     """Return the reply of a generation that has nothing to give."""
     error = explain_failure(view) or RunapiError("The generation was cancelled before anything was written.")
     return Reply(
@@ -209,14 +209,19 @@ def nothing_to_give(view: View) -> bool:
     return view.status != "running" and empty
 
 
+def drop_empty(facts: JsonObject) -> JsonObject:
+    """Return facts without those that are empty: hosts that show a model only these pay for every byte."""
+    return {name: value for name, value in facts.items() if value not in ("", None, [], {})}
+
+
 def output_schema(content: JsonObject) -> JsonObject:
     """Return the JSON Schema of a structured result: its content, and its status.
 
     What else a reply says of the generation is there only when it must be, and is not listed: every
-    byte of the list of tools is paid for in each conversation.
+    byte of the list of tools is paid for in each conversation. Nothing is required, as nothing is
+    given that is empty.
     """
-    properties: JsonObject = content | {"status": {"type": "string"}}
-    return {"type": "object", "properties": properties, "required": ["status"]}
+    return {"type": "object", "properties": content | {"status": {"type": "string"}}}
 
 
 @dataclass(frozen=True)
@@ -243,7 +248,7 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
     match view.status:
         case "cancelled":
             return phrases.cancelled
-        case "partial" | "failed" if view.error is not None:
+        case "partial" | "tell_failure" if view.error is not None:
             return str(phrases.explain(view))
         case "partial" if finish is not None and finish.reason == "length":
             return f"the output limit was reached ({phrases.output_limit}, or the model's own)."

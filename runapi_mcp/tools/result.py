@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import reattach
-from runapi_mcp.generations.policy import Course, shorten_loops
+from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
@@ -32,13 +32,16 @@ class ResultArgs(Args):
     ]
     wait_seconds: WaitSeconds | None = None
     offset: Whole = Field(0, ge=0, description="First character to give; default 0.")
-    cancel: bool = Field(default=False, description="Stop it and return what there is.")
+    cancel: bool = Field(default=False, description="Stop it; return what there is.")
     resume: bool = Field(default=False, description="Continue a partial answer.")
+    evidence: bool = Field(default=False, description="Of extract_json: where values stand.")
 
     @model_validator(mode="after")
     def _one_way(self) -> "ResultArgs":
         if self.cancel and self.resume:
             raise ValueError("cancel: give it or resume, not both")
+        if self.evidence and (self.cancel or self.resume):
+            raise ValueError("evidence: it is of a result as it stands; leave out cancel and resume")
         return self
 
 
@@ -47,16 +50,21 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
 
     async def perform(args: ResultArgs, run: Run) -> Reply:
         generation = await run.find(args.handle)
+        if args.evidence and generation.job.tool != "extract_json":
+            raise InputError(
+                f"evidence: the handle is of {generation.job.tool}; extract_json's results have it.",
+                advice="Leave it out.",
+            )
         if args.cancel:
             await generation.stop()
         if args.resume:
-            job, course = await _resumed(generation, starters, run)
-            view, joined = await run.generate(job, course=course, wait=args.wait_seconds)
+            job, policy = await _resumed(generation, starters, run)
+            view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds)
         else:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        return render(view, Page(run.page_chars, args.offset, joined))
+        return render(view, Page(run.page_chars, args.offset, joined, args.evidence))
 
     return Tool(
         name="get_result",
@@ -75,8 +83,8 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     )
 
 
-async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Course]:
-    """Return the job that continues a partial generation from its text, and the course it takes.
+async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Policy]:
+    """Return the job that continues a partial generation from its text, and its policy.
 
     Raises:
         InputError: It is still running, complete, has no text to continue from, or a file of it is gone.
@@ -98,7 +106,7 @@ async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], ru
         call.turns[:-2] if view.job.begin else call.turns, (), await run.reading()
     )
     asked = replace(call, turns=turns)
-    course = starters[view.job.tool].course(replace(view.job, call=asked))
+    policy = starters[view.job.tool].policy(replace(view.job, call=asked))
     begin = shorten_loops(view.answer.text, told=False)
     job = replace(view.job, call=asked.continued(begin), begin=begin)
-    return replace(job, notices=(*job.notices, *notices)), course
+    return replace(job, notices=(*job.notices, *notices)), policy

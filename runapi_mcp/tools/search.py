@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias, cast
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from runapi_mcp.citations.annotate import Cited, annotate
-from runapi_mcp.citations.sources import host_of, is_host, source_lines
+from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Plain
 from runapi_mcp.generations.values import View
@@ -19,7 +19,7 @@ from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import Fresh, ModelId, Prompt, WaitSeconds, Whole, at_most, choices
 from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
 from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
-from runapi_mcp.tools.reply import Paged, failed, nothing_to_give, output_schema
+from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, job_for, model_for
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
@@ -158,7 +158,7 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         search=True,
     )
     job = job_for(SEARCH.name, args, call, run, needs=["search"], notices=notices)
-    view, joined = await run.generate(job, course=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
@@ -185,12 +185,12 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
     job = job_for(SEARCH.name, merged, call, run, needs=earlier.needs, notices=notices)
     if model == earlier.call.model:
         job = replace(job, dialect=earlier.job.dialect)
-    view, joined = await run.generate(job, course=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
+    view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return _render(view, Page(run.page_chars, joined=joined))
 
 
 class Searching(Plain):
-    """The course of a search: one call, and then where Google's links lead."""
+    """The policy of a search: one call, and then where Google's links lead."""
 
     def links(self, answer: Answer) -> tuple[str, ...]:
         """Return the links of sources that say nothing of where they lead."""
@@ -202,7 +202,7 @@ SEARCHING: Final = Searching()
 
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
-        return failed(view)
+        return tell_failure(view)
     args = SearchArgs.model_validate(view.job.arguments)
     answer = view.once(
         "annotated", lambda: annotate(view.answer, args.max_sources, args.filters.allows, view.links)
@@ -211,25 +211,43 @@ def _render(view: View, page: Page) -> Reply:
     content: JsonObject = {
         "answer": paged.shown,
         "queries": list(view.answer.grounding.queries),
-        "sources": [cast("JsonValue", source) for source in answer.sources],
+        "sources": [_source(source) for source in answer.sources],
         "supports": [cast("JsonValue", claim) for claim in answer.claims],
     }
     listed = f"Sources:\n{source_lines(answer.sources)}" if answer.sources else ""
     if view.status == "running":
-        return paged.reply(paged.shown, listed=listed, content=content)
+        return paged.reply(paged.shown, listed=listed, content=drop_empty(content))
     enforced = dict(args.filters.enforced(answer.removed))
-    content |= {"answer_grounded": answer.grounded, "uncited_sentences": list(answer.uncited)}
-    if enforced:
-        content["filters"] = dict[str, JsonValue](enforced)
+    content |= {
+        "answer_grounded": answer.grounded,
+        # If there is no source at all, they would be the whole answer once more.
+        "uncited_sentences": list(answer.uncited) if answer.grounded else [],
+        "filters": dict[str, JsonValue](enforced),
+    }
     also = [
         *_found(answer, unread=view.answer.grounding.unread),
         *(f"{name}: {how}." for name, how in enforced.items()),
     ]
-    return paged.reply(paged.shown, listed=listed, also=also, content=content)
+    return paged.reply(paged.shown, listed=listed, also=also, content=drop_empty(content))
+
+
+def _source(source: CitedSource) -> JsonObject:
+    """Return a source without what says nothing of it, and without its claims: these name their sources."""
+    given = {name: value for name, value in source.items() if name != "claims" and value is not False}
+    return drop_empty(cast("JsonObject", given))
 
 
 def _found(answer: Cited, *, unread: bool) -> list[str]:
     """Return what must be said of the sources; `unread` is whether something like them was not understood."""
+    if answer.removed and not answer.sources:
+        gone = (
+            "1 source came back and is"
+            if answer.removed == 1
+            else f"{answer.removed} sources came back and are"
+        )
+        return [
+            f"{gone} of no site that was asked for: nothing that is listed shows what this answer rests on."
+        ]
     if answer.grounded is False and unread:
         return ["RunAPI sent something that looks like sources and could not be read: they are not shown."]
     if answer.grounded is False:
@@ -257,7 +275,7 @@ SEARCH = Tool(
     args=SearchArgs,
     perform=_search,
     render=_render,
-    course=lambda _job: SEARCHING,
+    policy=lambda _job: SEARCHING,
     use="news, current facts, anything that may have changed since your training; answers from Google Search "
     "with numbered sources.",
     example={"query": "Who won the Lake Vättern regatta?"},
@@ -265,9 +283,8 @@ SEARCH = Tool(
     output=output_schema(
         {
             "answer": {"type": "string"},
-            "answer_grounded": {"enum": [True, "partly", False]},
+            "answer_grounded": {},
             "sources": {"type": "array"},
-            "supports": {"type": "array"},
         }
     ),
 )

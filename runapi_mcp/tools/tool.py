@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
-from runapi_mcp.logs import shortened
+from runapi_mcp.logs import shorten
 from runapi_mcp.models import MODELS, Ability, check_effort, choose_dialect, find, pick
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
@@ -24,6 +24,8 @@ class Page:
     offset: int = 0
     joined: bool = False
     """Whether the call was joined to a generation that ran already."""
+    evidence: bool = False
+    """Whether it is to be of the evidence alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Reply:
     """What it has to give, alone and whole: for those who say the rest in words of their own."""
     notes: tuple[str, ...] = ()
     """What must be said beside that, but for what is said of the generation and its handle."""
+    meta: JsonObject = field(default_factory=dict)
+    """Facts for programs alone, which models do not see, by their keys in `_meta`."""
     error: RunapiError | None = None
     """Why it has less to give than was asked for, if an error of ours is why."""
     listed: str = ""
@@ -61,7 +65,7 @@ class Reply:
         upstream never sees: so they can be told apart even where a host joins all text to one.
         """
         line = f"[{' '.join(sentence.replace(chr(10), ' ') for sentence in self.said)}]" if self.said else ""
-        mark = f" ({shortened(self.handle)})" if self.handle and self.handle not in line else ""
+        mark = f" ({shorten(self.handle)})" if self.handle and self.handle not in line else ""
         if line:
             return "\n\n".join(block for block in (self.listed, f"{line[:-1]}{mark}]") if block)
         title, end, lines = self.listed.partition("\n")
@@ -94,7 +98,7 @@ class Reply:
         return self.receipt is not None and self.receipt.status == "running"
 
 
-def _plain(_job: Job) -> Course:
+def _plain(_job: Job) -> Policy:
     return PLAIN
 
 
@@ -110,7 +114,7 @@ class Tool(Generic[A]):
         perform: Carries it out.
         render: Makes the reply of a generation that this tool started, now or later; `None` for a
             tool that starts none.
-        course: The course that a job of this tool takes, wherever the job comes from.
+        policy: Gives the policy of a job of this tool, wherever the job comes from.
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
         opening: Its first line of progress, reported before anything is done.
@@ -126,7 +130,7 @@ class Tool(Generic[A]):
     args: type[A]
     perform: Callable[[A, Run], Awaitable[Reply]]
     render: Callable[[View, Page], Reply] | None = None
-    course: Callable[[Job], Course] = _plain
+    policy: Callable[[Job], Policy] = _plain
     output: JsonObject | None = None
     idempotent: bool = False
     opening: str = "connecting"

@@ -21,6 +21,7 @@ from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.upstream.http import Phase, Trace, new_client
 from runapi_mcp.upstream.model_list import Lists, LiveModel
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
+from runapi_mcp.upstream.prices import PriceBook
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
 from runapi_mcp.upstream.translate import translate_errors
 from runapi_mcp.wire.dialects import dialects
@@ -43,6 +44,9 @@ class Upstream:
         redirects_at: Where Google's redirect links are resolved, instead of at Google: a scheme and
             a host.
         pacing: Who has been asked to wait; by default, what this process knows.
+
+    Attributes:
+        prices: What models cost, as far as it is known.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Upstream:
         self._client = client = new_client(settings)
         self._opener = Opener(client, settings, pacing or MemoryPacing(clock), clock, today)
         self._lists = Lists(client, settings, today)
+        self.prices = PriceBook(client, settings, today)
         self._limits = Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout)
         self._spellings: dict[tuple[str, DialectName], Spelling] = {}
         self.listed: tuple[str, ...] = ()

@@ -95,7 +95,7 @@ class Waits:
         Raises:
             UpstreamError: The refusal itself: it asks for no wait, one too many, or too long a one.
         """
-        seconds = asked_wait(error)
+        seconds = read_wait(error)
         if seconds and isinstance(error, RateLimited):
             await self._pacing.ask(self._name, min(seconds, LONGEST))
         if seconds is None or self._count == _MOST_WAITS or self._clock() + seconds > self._until:
@@ -110,7 +110,7 @@ class Waits:
         self._trace.waited += seconds
 
 
-def asked_wait(error: UpstreamError) -> float | None:
+def read_wait(error: UpstreamError) -> float | None:
     """Return the wait that a refusal asks for, in seconds; `None` if waiting is not what it asks for."""
     waits = isinstance(error, RateLimited) or (isinstance(error, Unavailable) and error.status == 503)
     return error.retry_after if waits and not error.hopeless else None

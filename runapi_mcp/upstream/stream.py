@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
+import anyio.to_thread
 import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
@@ -28,13 +29,15 @@ from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
-from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.json_text import dump_pieces, dumped, is_larger
 from runapi_mcp.wire.refusals import refusal
-from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, Request
+from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, JsonObject, Request
 
 _STALE_SECONDS: Final = 2.0
 """Seconds within which a kept connection shows that it was closed: the time of a round trip and more."""
 _PIECE_BYTES: Final = 262_144
+_MOST_HERE: Final = 262_144
+"""Characters of a body that is written on the event loop; it takes a few milliseconds."""
 _TAIL_BYTES: Final = 65_536
 _LONGEST_BLANK: Final = 4_096
 """Bytes of white space before the first of the body that are read to tell what it is."""
@@ -94,7 +97,7 @@ class Opener:
             InputError: The request cannot be written as JSON.
             UpstreamError: RunAPI refused, or asks for a longer wait than there is patience for.
         """
-        content = _encode(asking.request)
+        content = await encode_body(asking.request)
         name = paced_name(asking.key, asking.model)
         waits = Waits(self._pacing, name, asking.trace, asking.patience, self._clock)
         while True:
@@ -106,7 +109,7 @@ class Opener:
             path, key = asking.request.path, asking.key
             await waits.wait_out(await read_refusal(response, path=path, key=key, today=self._today))
 
-    async def _send(self, asking: Asking, content: bytes) -> httpx.Response:
+    async def _send(self, asking: Asking, content: bytes | bytearray) -> httpx.Response:
         """Send once, and once more where the first try shows that nothing was sent, or that nobody read it.
 
         A kept connection can be closed by the other side in the very moment in which it is used again:
@@ -126,7 +129,9 @@ class Opener:
                 raise
         return await self._post(asking, content, Connection())
 
-    async def _post(self, asking: Asking, content: bytes, connection: Connection) -> httpx.Response:
+    async def _post(
+        self, asking: Asking, content: bytes | bytearray, connection: Connection
+    ) -> httpx.Response:
         trace = asking.trace
         trace.requests += 1
         trace.request_id = new_request_id()
@@ -159,7 +164,7 @@ class _Sending:
     comes: for large files that is much memory for a long time.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | bytearray) -> None:
         self._left: memoryview | None = memoryview(content)
 
     def __aiter__(self) -> "_Sending":
@@ -176,13 +181,27 @@ class _Sending:
         self._left = None
 
 
-def _encode(request: Request) -> bytes:
+async def encode_body(request: Request) -> bytes | bytearray:
+    """Return a request's body as JSON; a large one is written in a thread, piece by piece.
+
+    Raises:
+        InputError: It cannot be written.
+    """
     try:
-        return dumped(request.body)
+        if not is_larger(request.body, _MOST_HERE):
+            return dumped(request.body)
+        return await anyio.to_thread.run_sync(_write_in_pieces, request.body, abandon_on_cancel=True)
     except (ValueError, RecursionError):
         raise InputError(
             "The request holds a number that JSON cannot carry, or is nested too deeply."
         ) from None
+
+
+def _write_in_pieces(body: JsonObject) -> bytearray:
+    content = bytearray()
+    for piece in dump_pieces(body):
+        content += piece
+    return content
 
 
 # ---------------------------------------------------------------- body

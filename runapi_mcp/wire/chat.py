@@ -25,6 +25,7 @@ from runapi_mcp.wire.types import (
     Frame,
     Function,
     FunctionCall,
+    FunctionCallDelta,
     Inline,
     JsonObject,
     JsonValue,
@@ -349,6 +350,11 @@ class ChatDecoder:
         for call in delta.tool_calls or ():
             self._called = True
             yield call.read()
+        if self._called and delta.extra_content is not None and not delta.tool_calls:
+            # Google's layer may send a call's signature after the call, alone (open-webui/computer#224).
+            signature = google_extra(delta.extra_content).get("thought_signature")
+            if isinstance(signature, str) and not (delta.text() or flagged):
+                yield FunctionCallDelta(None, "", "", "", signature)
         yield from self._sources(delta)
 
     def _message(self, message: _Delta) -> Iterator[Event]:

@@ -139,7 +139,7 @@ class _Growing:
         """Take what a piece says beside its arguments."""
         self.id = delta.id or self.id
         self.name = delta.name or self.name
-        self.signature = delta.signature or self.signature
+        self.signature = self.signature or delta.signature
         if more := read_object(delta.extra) if delta.extra else None:
             inside = {**self._extra.get("function", {}), **more.get("function", {})}
             self._extra |= more | ({"function": inside} if inside else {})

@@ -15,7 +15,7 @@ from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Citations, Parts
-from runapi_mcp.wire.json_text import Lax, Maybe, read_object
+from runapi_mcp.wire.json_text import Lax, Maybe, lenient, read_object
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -183,6 +183,15 @@ class _Chunk(Report):
     model: Maybe[str] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
 
 
+def _unwrap(chunk: _Chunk) -> _Chunk | None:
+    """Return the chunk that is under ``response``, as Google's Code Assist has it and relays of it pass on.
+
+    See anthonyhaussman/opencode-agy-auth#9.
+    """
+    inner = lenient(_Chunk, (chunk.model_extra or {}).get("response"))
+    return inner if inner and inner.candidates is not None else None
+
+
 class NativeDecoder:
     """Decodes one native stream."""
 
@@ -205,6 +214,8 @@ class NativeDecoder:
         return [*self._written.end(followed=self._called), *self._citations.end()]
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
+        if chunk.candidates is None and (inner := _unwrap(chunk)):
+            chunk = inner
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             yield Served(chunk.model)

@@ -33,8 +33,10 @@ _ARRAY_OF_OBJECTS: Final = re.compile(r"\s*(\[\s*(\{|$)|$)")
 
 _METADATA: Final = frozenset({"groundingmetadata", "vertexaigroundingmetadata"})
 _ANNOTATIONS: Final = frozenset({"annotations", "urlcitation", "urlcitations"})
-_LINKS: Final = frozenset({"citations", "searchresults", "webresults", "references", "sources"})
-"""Names of members, in small letters alone: LiteLLM's and Vertex's, OpenAI's, Perplexity's and relays'."""
+_LINKS: Final = frozenset(
+    {"citations", "citationsources", "searchresults", "webresults", "references", "sources"}
+)
+"""Names of members, in small letters alone: LiteLLM's and Google's, OpenAI's, Perplexity's and relays'."""
 
 
 class _Web(Lax):

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from runapi_mcp.errors import ProtocolError, quoted
+from runapi_mcp.wire.types import JsonValue
 
 
 def escaped(key: str) -> str:
@@ -50,8 +51,78 @@ def dumped(value: object) -> bytes:
     Raises:
         ValueError: It holds NaN or an infinity.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return without_surrogates(text).encode()
+    return without_surrogates(_dumps(value)).encode()
+
+
+PIECE: Final = 65_536
+"""Characters of a text that are encoded in one go: no other thread runs meanwhile."""
+
+
+def is_larger(value: JsonValue, most: int) -> bool:
+    """Whether the texts in a JSON value have more than `most` characters together."""
+    left, waiting = most, [value]
+    while waiting and left >= 0:
+        match waiting.pop():
+            case str() as text:
+                left -= len(text)
+            case list() as items:
+                waiting += items
+            case dict() as members:
+                left -= sum(map(len, members))
+                waiting += members.values()
+    return left < 0
+
+
+def dump_pieces(value: JsonValue) -> Iterator[bytes]:
+    """Yield what :func:`dumped` returns in pieces, so that a thread that does it lets others run.
+
+    One call of the encoder holds Python's lock to its end: over a second for 80 MB on a slow machine.
+
+    Raises:
+        ValueError: It holds NaN or an infinity.
+    """
+    long: set[int] = set()
+    _find_long(value, long)
+    for piece in _dump_long(value, long):
+        yield without_surrogates(piece).encode()
+
+
+def _find_long(value: JsonValue, found: set[int]) -> bool:
+    """Add the ids of lists and objects with a long text in them; whether a value is such, or such a text."""
+    if isinstance(value, str):
+        return len(value) > PIECE
+    if not isinstance(value, list | dict):
+        return False
+    items = value if isinstance(value, list) else value.values()
+    # Of all of them: the rest has to be found, too, once one is.
+    inside = [_find_long(item, found) for item in items]
+    if any(inside):
+        found.add(id(value))
+    return any(inside)
+
+
+def _dump_long(value: JsonValue, long: set[int]) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > PIECE:
+        yield '"'
+        for at in range(0, len(value), PIECE):
+            yield _dumps(value[at : at + PIECE])[1:-1]
+        yield '"'
+    elif isinstance(value, list) and id(value) in long:
+        for place, item in enumerate(value):
+            yield "," if place else "["
+            yield from _dump_long(item, long)
+        yield "]"
+    elif isinstance(value, dict) and id(value) in long:
+        for place, (name, item) in enumerate(value.items()):
+            yield f"{',' if place else '{'}{_dumps(name)}:"
+            yield from _dump_long(item, long)
+        yield "}"
+    else:
+        yield _dumps(value)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def read_object(text: str) -> dict[str, Any] | None:

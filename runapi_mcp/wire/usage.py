@@ -111,7 +111,7 @@ def update(known: Usage | None, new: Usage) -> Usage:
     )
 
 
-def added(one: Usage | None, other: Usage | None) -> Usage | None:
+def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
     """Return the sum of two counts; what neither said stays unsaid."""
     if one is None or other is None:
         return one or other

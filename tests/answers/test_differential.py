@@ -108,7 +108,6 @@ def reference(schema: Any) -> Any:
     return jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)(schema)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_what_conforms_is_taken_and_nothing_else(data: st.DataObject) -> None:
     schema = data.draw(SCHEMAS)
@@ -128,7 +127,7 @@ def test_what_conforms_is_taken_and_nothing_else(data: st.DataObject) -> None:
         assert reference(schema).is_valid(json.loads(verdict.document))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_the_items_that_conform_are_taken_and_no_others(data: st.DataObject) -> None:
     schema = data.draw(SCHEMAS)
@@ -164,7 +163,6 @@ def blurred(path: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(part if isinstance(part, str) else 0 for part in path)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_the_part_that_conforms_says_nothing_else_and_lacks_at_most(data: st.DataObject) -> None:
     schema = data.draw(SCHEMAS)

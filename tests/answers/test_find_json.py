@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runapi_mcp.extraction import find_json
@@ -184,7 +184,6 @@ JSON = st.recursive(
 PROSE = st.text(st.sampled_from("ab .,:\n'`*-"), max_size=30)
 
 
-@settings(max_examples=100)
 @given(st.dictionaries(st.text(), JSON, min_size=1, max_size=4), PROSE, PROSE)
 def test_an_object_is_found_between_any_prose(value: Any, before: str, after: str) -> None:
     [found] = scan_answer(before + json.dumps(value) + after).values
@@ -192,7 +191,6 @@ def test_an_object_is_found_between_any_prose(value: Any, before: str, after: st
     assert not found.flaw
 
 
-@settings(max_examples=100)
 @given(st.lists(JSON, max_size=5), st.integers(1, 400))
 def test_the_whole_items_of_a_cut_list_are_its_first_ones(values: list[Any], cut: int) -> None:
     whole = json.dumps(values)
@@ -209,7 +207,6 @@ def test_the_whole_items_of_a_cut_list_are_its_first_ones(values: list[Any], cut
 PIECES = ["[", "[[[[", "{", '{"', '"', "\\", '\\"', "```", ":", ",", "]", "}", "1", "a", " ", '{"a":', '["']
 
 
-@settings(max_examples=300)
 @given(st.lists(st.sampled_from([*PIECES, "</think>", "\ufeff"]), max_size=60), st.integers(1, 40))
 @example(["[", '"'], 40)
 @example(["["], 40)

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.check import Judge, read_schema
 from runapi_mcp.extraction.exact_json import NotJson, list_inexact, read_json, write_json
 from runapi_mcp.extraction.kept_part import keep_asked, keep_part
-from runapi_mcp.extraction.partial import described, fields_of, hopeless, kinds_of, read_partial
+from runapi_mcp.extraction.partial import describe_progress, fields_of, hopeless, kinds_of, read_partial
 from runapi_mcp.wire.types import JsonValue
 
 
@@ -76,7 +76,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
 @given(JSON)
 def test_reading_and_writing_lose_nothing(value: Any) -> None:
     text = json.dumps(value)
@@ -293,11 +292,11 @@ WIRE: dict[str, Any] = {
     ],
 )
 def test_progress_names_the_fields_that_are_done(text: str, said: str) -> None:
-    assert described(text, fields_of(WIRE)).removeprefix("0 of 4 fields") == said
+    assert describe_progress(text, fields_of(WIRE)).removeprefix("0 of 4 fields") == said
 
 
 def test_progress_of_a_list_counts_its_items() -> None:
-    assert described('[{"a": 1}, {"a": 2}', ()) == "2 items: … [1].a"
+    assert describe_progress('[{"a": 1}, {"a": 2}', ()) == "2 items: … [1].a"
 
 
 OBJECT, BOTH = frozenset({"object"}), frozenset({"object", "array"})
@@ -340,11 +339,10 @@ def test_the_kinds_of_a_schema_are_those_of_its_top(schema: dict[str, Any], kind
     assert len(kinds_of({})) == 7
 
 
-@settings(max_examples=50)
 @given(JSON, st.integers(0, 300))
 def test_a_partial_answer_never_breaks_the_progress(value: Any, cut: int) -> None:
     text = json.dumps(value)[:cut]
-    assert isinstance(described(text, fields_of(WIRE)), str)
+    assert isinstance(describe_progress(text, fields_of(WIRE)), str)
     read_partial(text)
     hopeless(text, OBJECT)
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import mistune
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -95,7 +95,6 @@ def test_wherever_a_claim_ends_the_answer_is_shown_as_before(text: str) -> None:
 PIECES = st.sampled_from([piece for answer in ANSWERS.values() for piece in answer.split("\n\n")])
 
 
-@settings(max_examples=60)
 @given(pieces=st.lists(PIECES, min_size=1, max_size=5), ends=st.lists(st.integers(1, 400), max_size=5))
 def test_answers_of_many_parts_are_shown_as_before(pieces: list[str], ends: list[int]) -> None:
     text = "\n\n".join(pieces)

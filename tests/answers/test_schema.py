@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -260,7 +260,6 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=60)
 @given(SCHEMAS)
 def test_any_schema_becomes_one_of_the_wires_keywords_only(schema: dict[str, Any]) -> None:
     # "two" names its type: without one, members are taken to speak of an object alone, and 1 would conform.

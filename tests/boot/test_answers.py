@@ -120,7 +120,7 @@ def same(lines: list[bytes]) -> int:
     return sum(bool(prologue.answer(each)) for each in lines)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(messages, messages, messages, raw), max_size=6).map(written))
 def test_no_host_reads_another_answer_because_of_the_prologue(lines: list[bytes]) -> None:
     same(lines)

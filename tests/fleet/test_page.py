@@ -144,7 +144,11 @@ def built() -> Sequence[str]:
 
 
 @pytest.mark.parametrize("words", [composed(), deployed(), built()], ids=["compose", "kubernetes", "image"])
-async def test_what_a_container_is_told_to_run_is_a_server(redis: RedisServer, words: Sequence[str]) -> None:
+async def test_what_a_container_is_told_to_run_is_a_server(
+    redis: RedisServer, words: Sequence[str], tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text(f"ann:{ANN}\n")
+    words = [word.replace("/etc/runapi-mcp", str(tmp_path)) for word in words]
     env = {"RUNAPI_TOKEN": CANARY, "RUNAPI_MCP_TOKENS": f"ann:{ANN}", "RUNAPI_MCP_STORE": redis.url}
     # The last --port counts.
     async with started(shlex.join(["runapi-mcp", *words, "--port", "0"]), **env) as client:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from waiting import ended
 
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.policy import PLAIN, Course
+from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Store
 from runapi_mcp.generations.values import Job
@@ -129,19 +129,19 @@ class Bench:
     generations: Generations
 
     async def begin(
-        self, job: Job, *, patience: float = 50.0, course: Course = PLAIN, fresh: bool = False
+        self, job: Job, *, patience: float = 50.0, policy: Policy = PLAIN, fresh: bool = False
     ) -> tuple[Generation, bool]:
         generation, joined = await self.generations.begin(
-            job, key=KEY, patience=patience, course=course, fresh=fresh
+            job, key=KEY, patience=patience, policy=policy, fresh=fresh
         )
         assert isinstance(generation, Generation)
         return generation, joined
 
-    async def start(self, job: Job, *, patience: float = 50.0, course: Course = PLAIN) -> Generation:
-        return (await self.begin(job, patience=patience, course=course))[0]
+    async def start(self, job: Job, *, patience: float = 50.0, policy: Policy = PLAIN) -> Generation:
+        return (await self.begin(job, patience=patience, policy=policy))[0]
 
-    async def ended(self, job: Job, *, course: Course = PLAIN) -> Generation:
-        generation = await self.start(job, course=course)
+    async def ended(self, job: Job, *, policy: Policy = PLAIN) -> Generation:
+        generation = await self.start(job, policy=policy)
         await ended(generation)
         return generation
 

@@ -149,7 +149,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ACTS)
 async def test_whatever_callers_do_what_is_owed_is_there_and_the_budget_holds(
     acts: list[tuple[str, str, int]],

@@ -174,7 +174,7 @@ def jsonc_texts(draw: st.DrawFn) -> str:
     return write(draw(st.dictionaries(names, values, max_size=3)) | {"mcpServers": servers})
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(jsonc_texts())
 def test_any_commented_json_survives_in_and_out_byte_for_byte(text: str) -> None:
     merged = JSONC.merge(text, JSON_PATH, ENTRY)

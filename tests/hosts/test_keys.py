@@ -1,5 +1,7 @@
 """Where the key comes from, where it is stored, and where it stays when it goes."""
 
+import stat
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,20 @@ from hosts.desk import KEY, WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
 from runapi_mcp.hosts import HOSTS, entries_naming_us
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
+def test_a_file_that_a_key_is_stored_in_is_its_owners_alone(desk: Desk) -> None:
+    config = desk.has("cursor")
+    config.chmod(0o644)
+    desk.install("cursor", replace(WISH, stored=SecretStr(KEY)))
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    config.chmod(0o664)
+    desk.install("cursor", replace(WISH, stored=SecretStr(KEY)))
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600, "the entry is there already, and the file is open"
+    config.chmod(0o644)
+    desk.install("cursor", WISH)
+    assert stat.S_IMODE(config.stat().st_mode) == 0o644, "without a key its permissions stay"
 
 
 @pytest.mark.parametrize(

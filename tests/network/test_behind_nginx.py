@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -111,7 +112,7 @@ async def reachable(url: str, certificate: Path) -> None:
 async def site(sim: Simulator, certificate: Path, way: str) -> AsyncIterator[str]:
     """The URL of a server behind nginx that is told of its prefix one way or the other."""
     forwarded = way == "header"
-    options = {} if forwarded else {"path_prefix": "/runapi"}
+    options: dict[str, Any] = {} if forwarded else {"path_prefix": "/runapi"}
     told = "proxy_set_header X-Forwarded-Prefix /runapi;" if forwarded else ""
     auth = TokenList.read(f"ada:{TOKEN}")
     async with served(sim, auth, allowed_hosts=("mcp.example.com",), **options) as inner:

@@ -6,13 +6,13 @@ from mcp.shared.exceptions import MCPError
 from server.hosting import Host
 
 from runapi_mcp.models import MODELS
-from runapi_mcp.server.prompts import MOST, completed
+from runapi_mcp.server.prompts import MOST, complete_argument
 from runapi_mcp.sim import Simulator
 
 
 def values(prompt: str, name: str, typed: str, live: tuple[str, ...] = ()) -> list[str]:
     argument = types.CompletionArgument(name=name, value=typed)
-    return completed(types.PromptReference(name=prompt), argument, live).values
+    return complete_argument(types.PromptReference(name=prompt), argument, live).values
 
 
 def test_without_a_live_list_the_table_and_its_aliases_are_offered() -> None:
@@ -61,7 +61,7 @@ def test_an_argument_of_no_prompt_of_ours_is_refused() -> None:
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     live = tuple(f"gemini-x-{number}" for number in range(MOST + 20))
-    completion = completed(
+    completion = complete_argument(
         types.PromptReference(name="second_opinion"), types.CompletionArgument(name="model", value=""), live
     )
     assert len(completion.values) == MOST

@@ -6,7 +6,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from runapi_mcp.server.prompts import MOST_CHARS, PROMPTS, listed_prompts, written
+from runapi_mcp.server.prompts import MOST_CHARS, PROMPTS, list_prompts, write_prompt
 from runapi_mcp.tools import TOOLS
 
 GIVEN = {
@@ -18,7 +18,7 @@ GIVEN = {
 
 
 def message(name: str, arguments: dict[str, str]) -> str:
-    (only,) = written(name, arguments).messages
+    (only,) = write_prompt(name, arguments).messages
     assert only.role == "user"
     assert isinstance(only.content, types.TextContent)
     return only.content.text
@@ -29,7 +29,7 @@ def test_the_prompts_are_the_four_of_the_documents() -> None:
 
 
 def test_every_argument_is_described_and_a_model_can_always_be_named() -> None:
-    for prompt in listed_prompts():
+    for prompt in list_prompts():
         assert prompt.title
         assert prompt.description
         assert prompt.arguments
@@ -94,6 +94,6 @@ def test_what_cannot_be_written_is_refused_with_a_reason(
     name: str, arguments: dict[str, str], said: str
 ) -> None:
     with pytest.raises(MCPError) as refused:
-        written(name, arguments)
+        write_prompt(name, arguments)
     assert said in refused.value.error.message
     assert refused.value.error.code == types.INVALID_PARAMS

@@ -239,6 +239,6 @@ async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair
     handle = await one.handed(asked)
     found = (await other.find(handle)).view().job
     assert found == asked.digested()
-    course = TOOLS[found.tool].course(found)
-    verdict = await course.judged(["["], "")
-    assert course.follow_up(Answer("[", finish=Finish("stop", "stop")), (), verdict) is not None
+    policy = TOOLS[found.tool].policy(found)
+    verdict = await policy.judge(["["], "")
+    assert policy.follow_up(Answer("[", finish=Finish("stop", "stop")), (), verdict) is not None

@@ -22,6 +22,7 @@ def test_setup_finds_the_hosts_asks_once_and_examines(
     screen.until(r"Folders whose files")
     screen.types("~/notes\n")
     screen.until(r"── doctor")
+    screen.process.terminate()  # what it examines has tests of its own
     screen.end()
     entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["runapi"]
     assert entry["env"] == {"RUNAPI_TOKEN": KEY}

@@ -85,7 +85,16 @@ def test_the_models_are_listed(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "code", "ending"),
-    [("bad-key-401", 1, "failed"), ("cut-clean", 3, "partial"), ("length", 3, "partial")],
+    [
+        ("bad-key-401", 1, "failed"),
+        ("cut-clean", 3, "partial"),
+        ("length", 3, "partial"),
+        ("blocked-middle", 3, "partial"),
+        ("blocked-prompt", 1, "failed"),
+        ("finish reason=RECITATION", 3, "partial"),
+        ("finish reason=OTHER", 3, "partial"),
+        ("late-error", 0, "complete"),
+    ],
 )
 def test_the_exit_code_tells_how_it_ended(
     run: Run, sim: Simulator, scenario: str, code: int, ending: str

@@ -11,7 +11,9 @@ from runapi_mcp.errors import NotFound, RunapiError
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run, Screen
 
-FOR_MODELS = re.compile(r"get_result|list_models|MCP|\bhost|handle|g_[\w-]{6}|resume|restart|RUNAPI_MCP_")
+FOR_MODELS = re.compile(
+    r"get_result|list_models|MCP|\bhost|handle|g_[\w-]{6}|(?<!runapi-mcp )resume|restart|RUNAPI_MCP_"
+)
 
 
 def kinds(kind: type[RunapiError] = RunapiError) -> Iterator[type[RunapiError]]:

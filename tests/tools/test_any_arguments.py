@@ -13,7 +13,7 @@ from runapi_mcp.errors import BusyError, RunapiError
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
-from runapi_mcp.tools import TOOLS, taught
+from runapi_mcp.tools import TOOLS, teach
 from runapi_mcp.wire.dialects import dialects
 
 EXAMPLES: Final = settings(
@@ -82,7 +82,7 @@ async def _outcome(tool: str, arguments: dict[str, Any]) -> str:
     try:
         args = TOOLS[tool].args.model_validate(arguments)
     except ValidationError as error:
-        return "taught" if str(taught(error, TOOLS[tool].args)) else "not taught"
+        return "taught" if str(teach(error, TOOLS[tool].args)) else "not taught"
     nothing = cast("Any", None)
     run = DryRun(Settings(key=SecretStr("sk-canary-0")), nothing, nothing, Caller(), _report)
     try:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
-from runapi_mcp.tools import taught
+from runapi_mcp.tools import teach
 from runapi_mcp.tools.ask import AskArgs
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.types import Call, Function, FunctionCall, Inline, Linked, Returned, Text, Turn
@@ -450,4 +450,4 @@ async def test_null_is_the_same_as_nothing(at: Desk, sim: Simulator) -> None:
 def test_a_bad_argument_is_taught(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as caught:
         AskArgs.model_validate(arguments)
-    assert said in str(taught(caught.value, AskArgs))
+    assert said in str(teach(caught.value, AskArgs))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
-from runapi_mcp.tools import TOOLS, taught
+from runapi_mcp.tools import TOOLS, teach
 from tools.calling import Desk, desk
 
 REPORTS: Final[list[dict[str, Any]]] = json.loads(Path(__file__).with_name("reports.json").read_text("utf-8"))
@@ -43,7 +43,7 @@ def test_what_was_reported_of_hosts_is_understood(report: dict[str, Any]) -> Non
     if "refused" in report:
         with pytest.raises(ValidationError) as refused:
             tool.args.read(report["arguments"])
-        assert str(taught(refused.value, tool.args)) == report["refused"]
+        assert str(teach(refused.value, tool.args)) == report["refused"]
     else:
         assert meant(report["tool"], report["arguments"]) == report["means"]
         assert report.get("says", "") in tool.args.read(report["arguments"])[1]

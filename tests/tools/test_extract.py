@@ -71,7 +71,8 @@ async def test_a_schema_is_rewritten_once_however_often_its_result_is_read(
     again = await at.call("get_result", handle=reply.handle)
     assert facts(again)["receipt"] == facts(reply)["receipt"]
     assert facts(again)["receipt"]["checked_here"]
-    assert ["dialect" in request for request in asked] == [True, False]
+    assert ["dialect" in request for request in asked] == [True, False, False]
+    assert ["document" in request for request in asked] == [False, False, True]
 
 
 async def test_a_schema_may_be_json_text(at: Desk) -> None:
@@ -198,7 +199,7 @@ MANY = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": 
 
 async def test_many_gives_a_list_of_items(at: Desk, sim: Simulator) -> None:
     sim.play(saying([{"n": 1}, {"n": 2}, {"n": 3}]))
-    reply = await at.call("extract_json", schema=MANY, text=TEXT, many=True)
+    reply = await at.call("extract_json", schema=MANY, text="1, 2 or 3", many=True)
     assert json.loads(reply.text) == facts(reply)["data"] == [{"n": 1}, {"n": 2}, {"n": 3}]
     body: Any = sim.calls[-1].body
     wire = (
@@ -342,13 +343,13 @@ async def test_what_could_not_be_checked_in_time_is_given_and_says_so(
 ) -> None:
     monkeypatch.setattr("runapi_mcp.extraction.worker.SECONDS", 0.3)
     sim.play(saying(LONG))
-    reply = await at.call("extract_json", schema=ENDLESS, text=TEXT)
+    reply = await at.call("extract_json", schema=ENDLESS, text=TEXT, evidence=False)
     again = await at.call("get_result", handle=reply.handle)
     why = "it took more than 0.3 s and was stopped"
     for told in (reply, again):
         found = facts(told)
         assert (found["data"], found["unchecked"], found["status"]) == (LONG, why, "complete")
-        assert found["receipt"]["checked_here"] == []
+        assert "checked_here" not in found["receipt"]
         assert found["notes"] == [f"Not checked in full against the schema: {why}."]
         assert f"[Not checked in full against the schema: {why}. (g_" in told.text
         assert not told.is_error
@@ -458,3 +459,12 @@ async def test_the_part_of_a_cut_answer_names_its_exact_numbers(at: Desk, sim: S
     assert found["valid_part"] == {"id": 653247040368672769, "total": 12.5}
     assert found["exact_numbers"] == {"/id": "653247040368672769"}
     assert '"total": 12.50' in reply.text
+
+
+async def test_a_stream_that_was_closed_early_says_that_its_tokens_were_not_all_counted(at: Desk) -> None:
+    reply = await at.call("extract_json", schema=SCHEMA, text=f"{TEXT} [[sim:blank-json]]")
+    assert facts(reply)["data"] == GOOD
+    assert facts(reply)["notes"] == [
+        "After the JSON came only white space, so the stream was closed; not all tokens were counted."
+    ]
+    assert reply.text.endswith("not all tokens were counted.]")

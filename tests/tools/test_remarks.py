@@ -7,8 +7,9 @@ from generations.played import STOP, USED, Step, bench, job
 from generations.test_generation import CALLED, CUT, offering
 
 from runapi_mcp.tools import Page
+from runapi_mcp.tools.ask import ASK
 from runapi_mcp.tools.reply import Paged
-from runapi_mcp.wire.types import Failure, Finish, TextDelta
+from runapi_mcp.wire.types import Failure, Finish, FunctionCallDelta, TextDelta
 
 
 async def said(*steps: Step, functions: bool = False) -> str:
@@ -62,6 +63,26 @@ async def test_half_a_function_call_cannot_be_continued_and_is_to_be_asked_for_a
 
 async def test_nothing_is_said_of_a_call_that_was_finished() -> None:
     assert await said(CALLED, STOP, USED, CUT, functions=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("called", "words"),
+    [
+        (
+            FunctionCallDelta(0, "1", "invented", "{}"),
+            "invented is none of the functions that were offered: tell",
+        ),
+        (
+            FunctionCallDelta(0, "1", "look_up", '{"q": "'),
+            "The arguments of look_up are no JSON object: tell",
+        ),
+    ],
+)
+async def test_a_call_that_cannot_be_run_is_said_to_be_one(called: FunctionCallDelta, words: str) -> None:
+    async with bench([called, STOP, USED]) as made:
+        view = (await made.ended(offering())).view()
+    assert ASK.render is not None
+    assert any(words in said for said in ASK.render(view, Page(40_000)).said)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from forked import forked
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from mcp.types import Tool as Listed
 
-from runapi_mcp.server.listing import listed_tools
+from runapi_mcp.server.listing import list_tools
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
 from tools.calling import Desk, desk
@@ -69,7 +69,7 @@ def every_one_required(tool: Listed) -> dict[str, Any]:
     return tool.input_schema | {"required": [*tool.input_schema["properties"]]}
 
 
-@pytest.mark.parametrize("tool", listed_tools(), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", list_tools(), ids=lambda tool: tool.name)
 async def test_each_tool_is_called_with_all_its_arguments(at: Desk, tool: Listed) -> None:
     handle = (await at.call("ask_gemini", prompt="First.")).handle
     own = {"handle": handle} if tool.name == "get_result" else {}
@@ -80,7 +80,7 @@ async def test_each_tool_is_called_with_all_its_arguments(at: Desk, tool: Listed
     assert not said
 
 
-@pytest.mark.parametrize("tool", listed_tools(), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", list_tools(), ids=lambda tool: tool.name)
 def test_a_neutral_value_is_the_same_as_none(tool: Listed) -> None:
     own = {"handle": "g_x"} if tool.name == "get_result" else {}
     called, _ = TOOLS[tool.name].args.read(full(tool.name, every_one_required(tool), **own))
@@ -89,7 +89,7 @@ def test_a_neutral_value_is_the_same_as_none(tool: Listed) -> None:
     assert called.model_dump(exclude=ignoring) == bare.model_dump(exclude=ignoring)
 
 
-@pytest.mark.parametrize("tool", listed_tools(), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", list_tools(), ids=lambda tool: tool.name)
 def test_a_free_form_object_is_not_emptied_by_strict_mode(tool: Listed) -> None:
     if '"additionalProperties": true' in json.dumps(tool.input_schema["properties"]):
         # Its own fall-back: the tool is offered as it is.
@@ -128,7 +128,7 @@ async def test_openai_agents_calls_every_tool_as_it_converts_them(sim: Simulator
 
 
 def test_langchain_converts_every_tool_to_strict_mode() -> None:
-    for tool in listed_tools():
+    for tool in list_tools():
         as_function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
         made = convert_to_openai_tool(json.loads(json.dumps(as_function)), strict=True)["function"]
         schema = made["parameters"]

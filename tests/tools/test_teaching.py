@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from runapi_mcp.tools import TOOLS, taught
+from runapi_mcp.tools import TOOLS, teach
 
 ASK: dict[str, Any] = {"prompt": "Why?"}
 SEARCH: dict[str, Any] = {"query": "When?"}
@@ -16,7 +16,7 @@ def told(tool: str, arguments: dict[str, Any]) -> list[str]:
     """The lines that these arguments are refused with."""
     with pytest.raises(ValidationError) as refused:
         TOOLS[tool].args.model_validate(arguments)
-    return str(taught(refused.value, TOOLS[tool].args)).splitlines()
+    return str(teach(refused.value, TOOLS[tool].args)).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_a_host_that_only_writes_is_made_to_wait(host: Host) -> None:
     assert text_of(host.ask(call(11, "echo", host.meta, text="well"))) == "well"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(line=st.binary(max_size=200).map(lambda line: line.replace(b"\n", b"")))
 def test_no_line_makes_the_server_deaf(host: Host, line: bytes) -> None:
     host.write(line + b"\n")

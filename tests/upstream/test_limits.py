@@ -1,3 +1,5 @@
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -12,8 +14,9 @@ from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.upstream.stream import Limits
-from runapi_mcp.wire.types import Event, TextDelta, ThoughtDelta
+from runapi_mcp.upstream.stream import Limits, encode_body
+from runapi_mcp.wire.json_text import dump_pieces, dumped
+from runapi_mcp.wire.types import Event, JsonObject, JsonValue, Request, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -163,7 +166,7 @@ types = st.sampled_from(["text/event-stream", "application/json", "text/html", "
 tight = Limits(event_bytes=2_000, stream_bytes=4_000, silence=5.0)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     octets=odd | st.binary(max_size=300),
     size=st.integers(1, 50),
@@ -179,7 +182,7 @@ async def test_any_bytes_are_events_or_an_error_of_ours(
     assert characters(events) <= len(octets)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(count=st.integers(1, 40), length=st.integers(1, 3_000), size=st.integers(1, 5_000))
 async def test_no_more_than_the_limits_ever_comes_out(count: int, length: int, size: int) -> None:
     octets = (b'data: {"choices":[{"delta":{"content":"' + b"x" * length + b'"}}]}\n\n') * count
@@ -200,3 +203,17 @@ def texts(events: list[Event]) -> list[str]:
 
 def characters(events: list[Event]) -> int:
     return sum(map(len, texts(events)))
+
+
+async def test_a_large_body_is_not_written_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def watched(value: JsonValue) -> Iterator[bytes]:
+        seen.append(threading.get_ident())
+        return dump_pieces(value)
+
+    monkeypatch.setattr("runapi_mcp.upstream.stream.dump_pieces", watched)
+    body: JsonObject = {"messages": ["x" * 300_000]}
+    assert await encode_body(Request("/path", "bearer", body)) == dumped(body)
+    assert seen
+    assert threading.get_ident() not in seen

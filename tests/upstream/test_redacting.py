@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -28,7 +28,6 @@ def text_of(events: list[Event], kind: type[TextDelta] | type[ThoughtDelta]) -> 
 
 
 @given(PIECES)
-@settings(max_examples=200, derandomize=True, deadline=None)
 def test_no_way_of_cutting_lets_the_key_through_or_changes_other_text(pieces: list[tuple[bool, str]]) -> None:
     text = "".join(piece for _, piece in pieces)
     found = text_of(shown([TextDelta(piece) for _, piece in pieces]), TextDelta)
@@ -36,7 +35,6 @@ def test_no_way_of_cutting_lets_the_key_through_or_changes_other_text(pieces: li
 
 
 @given(PIECES)
-@settings(max_examples=200, derandomize=True, deadline=None)
 def test_text_and_thoughts_are_kept_apart_and_in_order(pieces: list[tuple[bool, str]]) -> None:
     kinds = [TextDelta if answer else ThoughtDelta for answer, _ in pieces]
     found = shown([kind(piece) for kind, (_, piece) in zip(kinds, pieces, strict=True)])

@@ -134,14 +134,14 @@ async def test_what_was_sent_is_let_go_at_once_without_the_collector(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch, scenario: str
 ) -> None:
     sent: list[weakref.ref[_Content]] = []
-    encode = stream._encode
+    encode = stream.encode_body
 
-    def noted(request: Request) -> _Content:
-        content = _Content(encode(request))
+    async def noted(request: Request) -> _Content:
+        content = _Content(await encode(request))
         sent.append(weakref.ref(content))
         return content
 
-    monkeypatch.setattr(stream, "_encode", noted)
+    monkeypatch.setattr(stream, "encode_body", noted)
     gc.disable()
     try:
         async with upstream_at(sim.base_url) as upstream:

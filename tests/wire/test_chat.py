@@ -77,10 +77,11 @@ def test_a_plain_question_asks_for_a_stream_with_usage_and_nothing_more() -> Non
                 }
             ],
         ),
+        ({"schema": {}}, "response_format", {"type": "json_object"}),
         (
-            {"schema": {}},
+            {"schema": {"type": "null"}},
             "response_format",
-            {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}}},
+            {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "null"}}},
         ),
     ],
 )

@@ -80,7 +80,7 @@ async def test_a_stream_cut_in_two_at_any_byte_gives_the_same_events(name: str) 
         assert joined(events) == whole, cut
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(NAMES), cuts=st.lists(st.integers(0, 2_000), max_size=12))
 async def test_a_stream_in_random_pieces_gives_the_same_events(name: str, cuts: list[int]) -> None:
     octets, expected, dialect = golden(name)

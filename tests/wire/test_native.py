@@ -64,9 +64,15 @@ def test_a_plain_question_is_its_contents_and_nothing_more() -> None:
         ({"temperature": 0.0}, {"generationConfig": {"temperature": 0.0}}),
         ({"stop": ("END",)}, {"generationConfig": {"stopSequences": ["END"]}}),
         ({"seed": 0}, {"generationConfig": {"seed": 0}}),
+        ({"schema": {}}, {"generationConfig": {"responseMimeType": "application/json"}}),
         (
-            {"schema": {}},
-            {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": {}}},
+            {"schema": {"type": "null"}},
+            {
+                "generationConfig": {
+                    "responseMimeType": "application/json",
+                    "responseJsonSchema": {"type": "null"},
+                }
+            },
         ),
         ({"include_thoughts": True}, {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}}),
         ({"effort": "high"}, {"generationConfig": {"thinkingConfig": {"thinkingLevel": "high"}}}),

@@ -28,6 +28,7 @@ def test_what_was_reported_elsewhere_is_right_here(report: dict[str, Any]) -> No
         "text": answer.text,
         "thoughts": answer.thoughts,
         "calls": [[call.id, call.name, call.arguments] for call in answer.function_calls],
+        "signatures": [call.signature for call in answer.function_calls],
         "usage": [usage.input, usage.output, usage.thinking] if usage else None,
         "sources": [source.url for source in answer.grounding.sources],
         "finish": finish.reason if finish else None,

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runapi_mcp.wire.schema.read import Faulty
@@ -32,7 +32,6 @@ ODD: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=150)
 @given(st.dictionaries(KEYWORDS, ODD, max_size=4))
 @example({"format": ["date"]})
 @example({"type": "integer", "exclusiveMinimum": 10**400})

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.transports.http.connections import Connections
-from runapi_mcp.transports.http.names import HostName, read_prefix
+from runapi_mcp.transports.http.names import HostName, read_origin, read_prefix
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.shutdown import Shutdown
 
@@ -122,7 +122,15 @@ class Front:
 
     def _refuse_page(self, scope: Scope) -> Response | None:
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-        origin = next((each for each in origins if each and not self._options.allows_page(each)), None)
+        own = _header(scope, b"host") or ""  # it was found to be one of ours
+        origin = next(
+            (
+                each
+                for each in origins
+                if each and not _is_page_of(each, own) and not self._options.allows_page(each)
+            ),
+            None,
+        )
         if origin is None:
             return None
         shown = "".join(char for char in origin if char.isascii() and char.isprintable())[:_SHOWN_CHARS]
@@ -134,10 +142,21 @@ class Front:
         )
 
 
+def _is_page_of(origin: str, host: str) -> bool:
+    """Whether a page is this server's own: its origin has the name and port that the request names."""
+    try:
+        scheme, _, named = read_origin(origin).partition("://")
+        return scheme in {"http", "https"} and named == read_origin(f"{scheme}://{host}").partition("://")[2]
+    except ValueError:
+        return False
+
+
 def _plain_path(path: str, prefix: str) -> str:
     """Return a path without the prefix, doubled slashes, and one at its end."""
     path = _SLASHES.sub("/", path)
     path = path.rstrip("/") or "/"
+    if prefix and path == prefix:
+        return "/"
     if prefix and path not in _OUR_PATHS and path.startswith(f"{prefix}/"):
         path = path.removeprefix(prefix)
     return path

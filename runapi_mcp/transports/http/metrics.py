@@ -65,6 +65,7 @@ class Metrics:
         self._errors = counter("errors", "Tool calls that ended with an error.", "tool", "code")
         self._tokens = counter("tokens", "Tokens, as RunAPI counted them.", "principal", "model", "kind")
         self._searches = counter("searches", "Generations that were to search the web.", "principal")
+        self._cost = counter("cost", "What tokens cost, where the price is known.", "principal", "currency")
         self._uncounted = counter("uncounted_generations", "Generations without token counts.", "model")
         self._seconds = Histogram(
             "runapi_mcp_call_seconds", "How long calls took.", ["tool"], buckets=_SECONDS, registry=registry
@@ -125,6 +126,8 @@ class Metrics:
             if receipt.status != "failed":  # what is refused costs nothing
                 self._uncounted.labels(model).inc()
             return
+        if receipt.cost:
+            self._cost.labels(principal, receipt.currency or "").inc(receipt.cost)
         for kind, count in asdict(receipt.tokens).items():
             if count:
                 self._tokens.labels(principal, model, kind).inc(count)

@@ -25,11 +25,18 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import App, opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
-from runapi_mcp.transports.http.auth import Auth, CallersKeys, FailedLogins, credentials_advice, open_auth
+from runapi_mcp.transports.http.auth import (
+    Auth,
+    CallersKeys,
+    FailedLogins,
+    credentials_advice,
+    open_auth,
+)
 from runapi_mcp.transports.http.bodies import Bodies
 from runapi_mcp.transports.http.connections import Connections
 from runapi_mcp.transports.http.exchange import McpEndpoint
 from runapi_mcp.transports.http.front import MCP_PATH, Front
+from runapi_mcp.transports.http.joining import page_routes
 from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.readiness import Readiness, write_start_line
@@ -38,6 +45,7 @@ from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.http.sse import sse_routes
 from runapi_mcp.transports.http.tokens import TokenFile
 from runapi_mcp.transports.process_exit import ignore_signals, signals_received
+from runapi_mcp.upstream.prices import check_price_file
 from runapi_mcp.watched import Watched
 
 KEEP_ALIVE_SECONDS: Final = 30
@@ -80,14 +88,15 @@ async def serve_http(
         own_key: Finds the key, if a keyring has it.
 
     Raises:
-        SettingsError: The address cannot be had.
+        SettingsError: The address cannot be had, or the file of prices not be used.
     """
     shared = shared_settings(settings, auth)
+    check_price_file(settings)
     options = replace(options, max_connections=room_for(options.max_connections))
     # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
     with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
         async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
-            await tasks.start(_read_again_on_hangup, [auth.file] if isinstance(auth, TokenFile) else [])
+            await tasks.start(_read_again_on_hangup, _files(app, auth))
             async with listening(app, options, auth, listener=listener) as server:
                 missing = await Readiness(app, auth, 0.0).missing()
                 announce(write_start_line(server.base_url, shared, auth, missing))
@@ -177,6 +186,12 @@ async def listening(
                 await shutdown.leave(options.drain, app.generations.interrupt)
             connections.close_lingering()
             uvicorn_server.should_exit = True
+
+
+def _files(app: App, auth: Auth | None) -> list[Watched[Any]]:
+    """Return the files that are read again when they change."""
+    prices = [app.upstream.prices.file] if app.upstream.prices.file else []
+    return [*prices, *([auth.file] if isinstance(auth, TokenFile) else [])]
 
 
 async def _read_again_on_hangup(
@@ -269,15 +284,14 @@ async def web_app(
     connections: Connections,
     shutdown: Shutdown,
 ) -> AsyncIterator[ASGIApp]:
-    """Give the ASGI app over `server`, which serves `app`: /mcp for both eras, /sse for older ones, probes.
+    """Give the ASGI app over `server`, which serves `app`: /mcp, /sse for older clients, probes, a page.
 
     A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
     (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
     last as long as the block.
     """
     server.middleware.append(shutdown.count)
-    readiness = Readiness(app, auth, options.ready_grace)
-    failed = FailedLogins()
+    readiness, failed = Readiness(app, auth, options.ready_grace), FailedLogins()
     metrics = metrics_of(shutdown, app.generations, failed)
     if metrics is not None:
         server.middleware.append(metrics.count)
@@ -298,6 +312,7 @@ async def web_app(
             Route(MCP_PATH, endpoint, methods=["GET", "POST", "DELETE"], middleware=way.middleware),
             *sse_routes(server, options, bodies, shutdown, way.middleware),
             *probe_routes(shutdown, readiness, metrics),
+            *page_routes(auth),
             *way.routes,
         ]
         yield Front(Starlette(routes=routes), options, connections, shutdown, credentials_advice(auth))

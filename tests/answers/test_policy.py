@@ -1,4 +1,4 @@
-"""The course of an extraction: what it says to a wrong answer depends on the answers alone."""
+"""The policy of an extraction: what it says to a wrong answer depends on the answers alone."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 from runapi_mcp.extraction.answers import judge_answers
 from runapi_mcp.extraction.check import Judge
 from runapi_mcp.extraction.repair import Extraction
-from runapi_mcp.generations.policy import Course
+from runapi_mcp.generations.policy import Policy
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, Finish, JsonObject, Text, Turn
 
@@ -18,13 +18,13 @@ SCHEMA: JsonObject = {"type": "object", "properties": {"n": {"type": "integer"}}
 ASKED = Job("extract_json", {}, Call("gemini-2.5-flash", (Turn("user", (Text("Count."),)),)), "native", "ann")
 
 
-def course(*, many: bool = False, max_repairs: int = 2) -> Course:
-    return Extraction(SCHEMA, many, max_repairs).course(
+def policy(*, many: bool = False, max_repairs: int = 2) -> Policy:
+    return Extraction(SCHEMA, many, max_repairs).policy(
         replace(ASKED, call=replace(ASKED.call, schema=SCHEMA))
     )
 
 
-def follow_up(asked: Course, last: Answer, earlier: Sequence[str] = (), *, many: bool = False) -> Call | None:
+def follow_up(asked: Policy, last: Answer, earlier: Sequence[str] = (), *, many: bool = False) -> Call | None:
     """What follows an answer, judged as it is in the course of a generation."""
     texts = [*earlier, last.text] if last.text else [*earlier]
     verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).kept() if texts else None
@@ -44,11 +44,11 @@ def answer(value: object, finish: Finish = STOP) -> Answer:
 
 
 def test_a_right_answer_is_the_last() -> None:
-    assert follow_up(course(), answer({"n": 1})) is None
+    assert follow_up(policy(), answer({"n": 1})) is None
 
 
 def test_a_wrong_answer_is_sent_back_with_what_is_wrong_and_the_schema() -> None:
-    repair = follow_up(course(), answer({"n": "one"}))
+    repair = follow_up(policy(), answer({"n": "one"}))
     assert "/n" in told(repair) or "n:" in told(repair)
     assert repair is not None
     assert repair.turns[0] == ASKED.call.turns[0]
@@ -58,7 +58,7 @@ def test_a_wrong_answer_is_sent_back_with_what_is_wrong_and_the_schema() -> None
 
 @pytest.mark.parametrize("repairs", [0, 1, 3])
 def test_it_is_sent_back_no_more_often_than_was_asked(repairs: int) -> None:
-    wrong = course(max_repairs=repairs)
+    wrong = policy(max_repairs=repairs)
     earlier = ['{"n": "one"}'] * repairs
     assert follow_up(wrong, answer({"n": "two"}), earlier) is None
     if repairs:
@@ -66,12 +66,12 @@ def test_it_is_sent_back_no_more_often_than_was_asked(repairs: int) -> None:
 
 
 def test_a_cut_answer_is_not_sent_back() -> None:
-    assert follow_up(course(), answer({"n": "one"}, Finish("MAX_TOKENS", "length"))) is None
-    assert follow_up(course(), Answer(finish=STOP)) is None
+    assert follow_up(policy(), answer({"n": "one"}, Finish("MAX_TOKENS", "length"))) is None
+    assert follow_up(policy(), Answer(finish=STOP)) is None
 
 
 def test_one_course_serves_two_generations_side_by_side() -> None:
-    shared = course(many=True)
+    shared = policy(many=True)
     first = follow_up(shared, answer([{"n": 1}, {"n": "two"}]), many=True)
     other = follow_up(shared, answer([{"n": "one"}]), many=True)
     assert "item 1:" in told(first)
@@ -80,13 +80,13 @@ def test_one_course_serves_two_generations_side_by_side() -> None:
 
 
 def test_prose_is_hopeless_and_json_is_not() -> None:
-    assert "prose" in course().hopeless("I would rather talk about something else. " * 60)
-    assert course().hopeless('{"n": ') == ""
+    assert "prose" in policy().hopeless("I would rather talk about something else. " * 60)
+    assert policy().hopeless('{"n": ') == ""
 
 
 def test_progress_names_the_fields_that_are_there() -> None:
-    assert course().describe('{"n": 1}').startswith("1 of 1 fields")
+    assert policy().describe('{"n": 1}').startswith("1 of 1 fields")
 
 
 def test_no_link_of_an_extraction_is_resolved() -> None:
-    assert course().links(answer({"n": 1})) == ()
+    assert policy().links(answer({"n": 1})) == ()

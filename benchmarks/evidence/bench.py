@@ -1,0 +1,129 @@
+"""Where extracted values stand: ours beside LangExtract's aligner, on the same values: `make bench-evidence`.
+
+Recall is of the values that do stand in the text: how many are placed where they are. A false null is one
+that is said to stand nowhere, a wrong place one that is put elsewhere, a false span a value that stands
+nowhere and is placed. LangExtract is given each document's values in their order, as its own resolver does.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeAlias
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.evidence.corpus import Document, documents
+from runapi_mcp.extraction.evidence import find_evidence
+from runapi_mcp.extraction.material import Source
+from runapi_mcp.extraction.places import Span
+
+Json: TypeAlias = Any
+Placed = dict[str, tuple[int, int] | str | None]
+Place = Callable[[Document], Placed]
+
+
+def ours(document: Document) -> Placed:
+    """Where this project's search puts the values."""
+    value = json.loads(json.dumps(document.value), parse_float=Decimal)
+    found = find_evidence(value, [Source("", document.text)], document.schema).places
+    return {
+        pointer: (place.start, place.end) if isinstance(place, Span) else place
+        for pointer, place in found.items()
+    }
+
+
+def langextract(words: str) -> Place:
+    """LangExtract's aligner, by either of its tokenizers, on all but booleans."""
+    from langextract.core import tokenizer
+    from langextract.core.data import Extraction
+    from langextract.resolver import WordAligner
+
+    parts = tokenizer.UnicodeTokenizer() if words == "Unicode" else tokenizer.RegexTokenizer()
+
+    def place(document: Document) -> Placed:
+        values = leaves(document.value, "")
+        given = [
+            Extraction(pointer, _as_text(value)) for pointer, value in values if not isinstance(value, bool)
+        ]
+        [aligned] = WordAligner().align_extractions([given], document.text, tokenizer_impl=parts)
+        placed: Placed = {pointer: None for pointer, _ in values}
+        for extraction in aligned:
+            if (interval := extraction.char_interval) is not None:
+                placed[extraction.extraction_class] = (interval.start_pos, interval.end_pos)
+        return placed
+
+    return place
+
+
+def measure(place: Place, corpus: Sequence[Document]) -> tuple[Counter[str], float, list[str]]:
+    """Count how the values of a corpus were placed, the seconds that took, and name what was not right."""
+    counts: Counter[str] = Counter()
+    misses: list[str] = []
+    began = time.perf_counter()
+    for document in corpus:
+        placed = place(document)
+        for pointer, truth in document.places.items():
+            verdict = _judge(truth, placed.get(pointer))
+            counts[verdict] += 1
+            if verdict not in ("right", "right null", "inferred"):
+                misses.append(f"{document.name} {pointer}: {verdict}")
+    return counts, time.perf_counter() - began, misses
+
+
+def _judge(truth: tuple[int, int] | str | None, place: tuple[int, int] | str | None) -> str:
+    if isinstance(truth, tuple):
+        if not isinstance(place, tuple):
+            return "false null"
+        common = min(truth[1], place[1]) - max(truth[0], place[0])
+        whole = max(truth[1], place[1]) - min(truth[0], place[0])
+        return "right" if common * 2 >= whole else "wrong place"
+    if truth == "inferred":
+        return "inferred" if place == "inferred" else "not inferred"
+    return "false span" if isinstance(place, tuple) else "right null"
+
+
+def leaves(value: Json, pointer: str) -> list[tuple[str, Json]]:
+    if isinstance(value, dict):
+        return [leaf for name, one in value.items() for leaf in leaves(one, f"{pointer}/{name}")]
+    if isinstance(value, list):
+        return [leaf for at, one in enumerate(value) for leaf in leaves(one, f"{pointer}/{at}")]
+    return [(pointer, value)]
+
+
+def _as_text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def main() -> None:
+    corpus = documents()
+    aligners: dict[str, Place] = {"runapi-mcp": ours}
+    try:
+        aligners |= {"LangExtract": langextract(""), "LangExtract, Unicode words": langextract("Unicode")}
+    except ImportError:
+        print("langextract is not installed: ours alone", file=sys.stderr)
+    print(f"{len(corpus)} documents, {sum(len(one.text) for one in corpus):,} characters\n")
+    print("| aligner | values in the text | recall | false nulls | wrong place | false spans | s |")
+    print("|---|---|---|---|---|---|---|")
+    for name, place in aligners.items():
+        counts, seconds, misses = measure(place, corpus)
+        standing = counts["right"] + counts["false null"] + counts["wrong place"]
+        nowhere = counts["right null"] + counts["false span"]
+        print(
+            f"| {name} | {standing:,} | {counts['right'] / standing:.1%} | {counts['false null']} "
+            f"| {counts['wrong place']} | {counts['false span']} of {nowhere} | {seconds:.1f} |"
+        )
+        if "-v" in sys.argv and name == "runapi-mcp":
+            print(*misses, sep="\n")
+    print("\n| writing | recall, ours |\n|---|---|")
+    for shape in dict.fromkeys(one.name.rsplit("-", 1)[1] for one in corpus):
+        counts, _, _ = measure(ours, [one for one in corpus if one.name.endswith(f"-{shape}")])
+        standing = counts["right"] + counts["false null"] + counts["wrong place"]
+        print(f"| {shape} | {counts['right'] / standing:.1%} |")
+
+
+if __name__ == "__main__":
+    main()

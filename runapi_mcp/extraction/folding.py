@@ -1,0 +1,287 @@
+"""A text as it is compared: without what may differ though the same is meant, and the way back. Pure.
+
+Every step folds one character at a time, so that each folded character knows the one it came from, and a
+place found in what was folded is a place in the text itself.
+"""
+
+import re
+import unicodedata
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_DASHES: Final = "‐‑‒–—―−﹘﹣－"
+_SINGLE: Final = "‘’‚‛′`´ʼʹ"
+_DOUBLE: Final = "“”„‟″«»「」『』"
+_LETTERS: Final = {
+    "ى": "ي",
+    "ی": "ي",
+    "ک": "ك",
+    "ة": "ه",
+    "ı": "i",
+    "æ": "ae",
+    "œ": "oe",
+    "ø": "o",
+    "đ": "d",
+    "ł": "l",
+}
+"""Letters that are written for one another and have no decomposition."""
+_LOOKALIKES: Final[dict[str, str]] = {
+    **dict.fromkeys("o°ο", "0"),
+    **dict.fromkeys("il|!ıj", "1"),
+    "s": "5",
+    "b": "8",
+    "z": "2",
+    "g": "9",
+    "q": "9",
+    "t": "7",
+    "c": "e",
+}
+"""What OCR takes for one another; both sides are folded, so that which is right does not matter."""
+_GUESSES: Final = {ord(letter): digit for letter, digit in _LOOKALIKES.items()}
+_PAIRS: Final = (("rn", "m"), ("vv", "w"))
+_FREE_MARKS: Final = (
+    *((0x0300, 0x036F), (0x0591, 0x05C7), (0x0610, 0x061A), (0x064B, 0x065F), (0x0670, 0x0670)),
+    *((0x06D6, 0x06ED), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F)),
+)
+"""Marks that people leave out: accents, and the vowels of Hebrew and Arabic. Those of India make the word."""
+UNSPACED: Final = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"
+    r"\uf900-\ufaff\U00020000-\U0003134f]"
+)
+"""Scripts in which words stand side by side, or with what belongs to the sentence fixed to them."""
+
+
+class _PlainFold(dict[str, str]):
+    def __missing__(self, character: str) -> str:
+        if character in _DASHES:
+            folded = "-"
+        elif character in _SINGLE:
+            folded = "'"
+        elif character in _DOUBLE:
+            folded = '"'
+        elif character.isspace():
+            folded = " "
+        elif unicodedata.category(character) == "Cf" or character in "\u0640\ufe0e\ufe0f":
+            folded = ""
+        else:
+            folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
+            folded = " " if folded.isspace() else folded
+        self[character] = folded
+        return folded
+
+
+class _WrittenFold(dict[str, str]):
+    def __missing__(self, character: str) -> str:
+        if character in "\r\n\u2028\u2029\x0b\x0c\x85":
+            folded = "\n"
+        elif character.isspace():
+            folded = " "
+        elif character in _DASHES:
+            folded = "-"
+        elif unicodedata.category(character) == "Cf" or _is_free(character):
+            folded = ""
+        else:
+            folded = unicodedata.normalize("NFKC", character)
+        self[character] = folded
+        return folded
+
+
+class _BareFold(dict[str, str]):
+    def __missing__(self, character: str) -> str:
+        folded = _LETTERS.get(character, character)
+        mark = unicodedata.category(character)[0] == "M" and not _is_free(character)
+        folded = folded if mark or character.isalnum() else ""
+        self[character] = folded
+        return folded
+
+
+_PLAIN: Final = _PlainFold()
+_BARE: Final = _BareFold()
+_WRITTEN: Final = _WrittenFold()
+
+
+def _is_free(mark: str) -> bool:
+    return any(low <= ord(mark) <= high for low, high in _FREE_MARKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A text as it is compared.
+
+    Attributes:
+        text: What it was folded to.
+        places: Where in the source each character of that came from; `None` if it is the source itself.
+    """
+
+    text: str
+    places: "array[int] | None" = None
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the stretch of the source that a stretch of this came from."""
+        if self.places is None:
+            return start, end
+        return self.places[start], self.places[end - 1] + 1
+
+    def _mapped(self, fold: dict[str, str]) -> "Folded":
+        if self.text.isascii():
+            return self._mapped_plainly(fold)
+        pieces: list[str] = []
+        places = array("I")
+        for at, character in enumerate(self.text):
+            folded = fold[character]
+            if folded:
+                pieces.append(folded)
+                place = at if self.places is None else self.places[at]
+                if len(folded) == 1:
+                    places.append(place)
+                else:
+                    places.extend([place] * len(folded))
+        return Folded("".join(pieces), places)
+
+    def _mapped_plainly(self, fold: dict[str, str]) -> "Folded":
+        """Return the same where each character is folded to one or to none, which is much faster."""
+        table = {code: fold[chr(code)] for code in range(128)}
+        gone = "".join(map(chr, (code for code, folded in table.items() if not folded)))
+        places = array("I", range(len(self.text))) if self.places is None else self.places
+        if gone:
+            kept = array("I")
+            for found in re.finditer(f"[^{re.escape(gone)}]+", self.text):
+                kept.extend(places[found.start() : found.end()])
+            places = kept
+        return Folded(self.text.translate(table), places)
+
+    def plain(self) -> "Folded":
+        """Return it without case, forms of Unicode, kinds of dashes, quotes and blanks, unseen characters."""
+        return _joined(self._mapped(_PLAIN), r" {2,}", lambda row: " ")
+
+    def written(self) -> "Folded":
+        """Return it with one form of each character and no unseen ones: what numbers and dates are read from.
+
+        A row of blanks stays one of two at least, for it parts columns.
+        """
+        return _joined(
+            self._mapped(_WRITTEN), r"[ \n]*\n[ \n]*|  +", lambda row: "\n" if "\n" in row else "  "
+        )
+
+    def bare(self) -> "Folded":
+        """Return what is plain with letters and digits alone, and without the marks that people leave out."""
+        return self._mapped(_BARE)
+
+    def guessed(self) -> "Folded":
+        """Return what is bare with one letter for all that OCR takes for one another."""
+        text, places = self.text.translate(_GUESSES), self.places
+        for pair, one in _PAIRS:
+            if pair not in text:
+                continue
+            kept = array("I")
+            start = 0
+            source = places if places is not None else array("I", range(len(text)))
+            for found in re.finditer(pair, text):
+                kept.extend(source[start : found.start() + 1])
+                start = found.end()
+            kept.extend(source[start:])
+            text, places = text.replace(pair, one), kept
+        return Folded(text, places)
+
+
+def _joined(folded: Folded, pattern: str, join: Callable[[str], str]) -> Folded:
+    """Return it with something shorter for each row that a pattern finds."""
+    pieces: list[str] = []
+    places = array("I")
+    start = 0
+    assert folded.places is not None, "it was mapped"
+    for found in re.finditer(pattern, folded.text):
+        row = join(found[0])
+        pieces += [folded.text[start : found.start()], row]
+        places.extend(folded.places[start : found.start() + len(row)])
+        start = found.end()
+    pieces.append(folded.text[start:])
+    places.extend(folded.places[start:])
+    return Folded("".join(pieces), places)
+
+
+def fold_plain(value: str) -> str:
+    """Return a value as :meth:`Folded.plain` has a text."""
+    return Folded(value).plain().text.strip()
+
+
+def fold_bare(value: str) -> str:
+    """Return a value as :meth:`Folded.bare` has a text."""
+    return Folded(value).plain().bare().text
+
+
+def fold_guessed(value: str) -> str:
+    """Return a value as :meth:`Folded.guessed` has a text."""
+    return Folded(fold_bare(value)).guessed().text
+
+
+def find_all(text: str, wanted: str, most: int) -> Iterator[int]:
+    """Yield where `wanted` begins in a text, from the start, at most so many times."""
+    at = text.find(wanted)
+    while at >= 0 and most > 0:
+        yield at
+        most -= 1
+        at = text.find(wanted, at + 1)
+
+
+def is_parted(text: str, at: int, *, strictly: bool = False) -> bool:
+    """Whether one word or number ends before `at` and another thing begins there.
+
+    A letter beside a digit parts them, unless it is to be told `strictly`.
+    """
+    if at <= 0 or at >= len(text):
+        return True
+    before, after = text[at - 1], text[at]
+    if unicodedata.category(after)[0] == "M" or after in "\u200d\ufe0e\ufe0f" or before == "\u200d":
+        return False
+    if before.isdecimal() and after.isdecimal():
+        return False
+    if after in ".," and before.isdecimal() and text[at + 1 : at + 2].isdecimal():
+        return False
+    if before in ".," and after.isdecimal() and text[max(at - 2, 0) : at - 1].isdecimal():
+        return False
+    if before.isalnum() and after.isalnum():
+        if UNSPACED.match(before) or UNSPACED.match(after):
+            return True
+        return not strictly and before.isdecimal() != after.isdecimal()
+    return True
+
+
+def nearest(wanted: str, text: str, most: int) -> tuple[int, int, int] | None:
+    """Return where in `text` what is nearest to `wanted` stands, and its distance, if that is `most` or less.
+
+    Myers's bit vectors: one step for each character of the text, whatever is allowed.
+    """
+    end, distance = _nearest_end(wanted, text)
+    if distance > most:
+        return None
+    back = text[:end][::-1]
+    length, _ = _nearest_end(wanted[::-1], back[: len(wanted) + most], anchored=True)
+    return end - length, end, distance
+
+
+def _nearest_end(wanted: str, text: str, *, anchored: bool = False) -> tuple[int, int]:
+    """Return where the nearest stretch ends, and its distance; `anchored` ones begin with the text."""
+    size = len(wanted)
+    mask, top = (1 << size) - 1, 1 << (size - 1)
+    equal: dict[str, int] = {}
+    for at, character in enumerate(wanted):
+        equal[character] = equal.get(character, 0) | (1 << at)
+    up, down, distance = mask, 0, size
+    best, best_end = size, 0
+    for at, character in enumerate(text):
+        same = equal.get(character, 0)
+        vertical = same | down
+        horizontal = (((same & up) + up) ^ up) | same
+        more, less = down | ~(horizontal | up) & mask, up & horizontal
+        if more & top:
+            distance += 1
+        if less & top:
+            distance -= 1
+        more, less = (more << 1 | anchored) & mask, less << 1 & mask
+        up, down = (less | ~(vertical | more)) & mask, more & vertical
+        if distance < best:
+            best, best_end = distance, at + 1
+    return best_end, best

@@ -1,0 +1,327 @@
+"""Numbers, dates and times as people write them, and what they may mean. Pure, and linear in the text.
+
+One spelling can mean several values: `1.234` is a thousand here and a little more than one there, `04.03.`
+is in March or April. All are given; who looks for a value knows which one is wanted.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+
+class Figure(NamedTuple):
+    """A number that a text may mean, and where it stands; `rank` is how far it is from a plain one."""
+
+    value: Decimal
+    start: int
+    end: int
+    rank: int = 0
+
+
+class Day(NamedTuple):
+    """A date that a text may mean, and where it stands; what was not written of it is 0."""
+
+    year: int
+    month: int
+    day: int
+    start: int
+    end: int
+
+
+class Moment(NamedTuple):
+    """A time of day, and where it stands."""
+
+    hour: int
+    minute: int
+    start: int
+    end: int
+
+
+# ---------------------------------------------------------------- numbers
+
+_SPACES: Final = " \u00a0\u2007\u2009\u202f"
+_MARKS: Final = ".,'’٬٫·，．"
+_NUMBER: Final = re.compile(rf"\d++(?:[{_SPACES}]\d{{3}}(?!\d)|[{_MARKS}]\d++)*+")
+_PARTS: Final = re.compile(r"\d++")
+_SCALED: Final = re.compile(
+    r"\s?(?:(%|٪|％)|(‰)|([eE][+-]?\d{1,3})|[×x*] ?10\^?([+-]?\d{1,2})|([^\W\d_]{1,10})\.?)"
+)
+_SCALE_WORDS: Final = """
+    3 k tsd thousand thousands tausend mil mille mila тыс тысяч ألف
+    5 lakh lakhs
+    6 m mn mln mio million millions millionen millón millones milhão milhões milioni млн مليون
+    7 crore crores
+    9 b bn billion billions mrd milliarde milliarden milliard milliards miliardi млрд
+"""
+_SCALES: Final = {
+    word: int(power) for power, *words in map(str.split, _SCALE_WORDS.strip().splitlines()) for word in words
+}
+_SIGN_SCALES: Final = {"千": 3, "천": 3, "万": 4, "萬": 4, "만": 4, "億": 8, "亿": 8, "억": 8, "兆": 12}
+_WORDS: Final = {
+    word: number
+    for words in (
+        "zero one two three four five six seven eight nine ten eleven twelve",
+        "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+        "zéro un deux trois quatre cinq six sept huit neuf dix onze douze",
+        "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
+        "zero um dois três quatro cinco seis sete oito nove dez onze doze",
+    )
+    for number, word in enumerate(words.split())
+}
+_WORD: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]{2,8}+(?![^\W\d_])")
+_MOST_DIGITS: Final = 40
+_MINUS: Final = "-−–‐"
+
+
+def find_figures(text: str) -> Iterator[Figure]:
+    """Yield every number that `text` may mean; see :meth:`Folded.written` for how it should be."""
+    for found in _NUMBER.finditer(text):
+        start, end = found.span()
+        if end - start > 2 * _MOST_DIGITS:
+            continue
+        written = found[0]
+        rank = 0 if _stands_alone(text, start, end) else 2
+        readings = _readings(written)
+        for value in readings:
+            yield from _signed(text, value, start, end, rank)
+            yield from _scaled(text, value, start, end, rank)
+        if not readings or any(blank in written for blank in _SPACES):
+            # It is a list, a version, a date; or two columns beside each other.
+            for part in _PARTS.finditer(written):
+                yield Figure(Decimal(part[0]), start + part.start(), start + part.end(), 2)
+    for word in _WORD.finditer(text):
+        number = _WORDS.get(word[0].lower())
+        if number is not None:
+            yield Figure(Decimal(number), word.start(), word.end(), 3)
+
+
+def read_figure(text: str) -> set[Decimal]:
+    """Return what a text means that is a number and, maybe, a currency or a unit; empty if it is none."""
+    bare = text.strip()
+    found = [*_NUMBER.finditer(bare)]
+    if len(found) != 1 or len(bare) - len(found[0][0]) > 8:
+        return set()
+    return {figure.value for figure in find_figures(bare) if figure.rank == 0}
+
+
+def _readings(written: str) -> set[Decimal]:
+    """Return the numbers that digits with marks between them may be."""
+    plain = written.translate(_UNIFY)
+    marks = [character for character in plain if not character.isdecimal()]
+    groups = _PARTS.findall(plain)
+    if len("".join(groups)) > _MOST_DIGITS:
+        return set()
+    if not marks:
+        return {Decimal(plain)}
+    made: set[Decimal] = set()
+    last, before = marks[-1], marks[:-1]
+    grouped = all(len(group) == 3 for group in groups[1:]) or (
+        len(groups[-1]) == 3 and all(len(group) == 2 for group in groups[1:-1])
+    )
+    if grouped and len({*marks}) == 1 and len(groups[0]) <= 3:
+        made.add(Decimal("".join(groups)))
+    if last in ".," and last not in before and all(len(group) in (2, 3) for group in groups[1:-1]):
+        made.add(Decimal("".join(groups[:-1]) + "." + groups[-1]))
+    return made
+
+
+_UNIFY: Final = str.maketrans(
+    {**dict.fromkeys(_SPACES, " "), "’": "'", "٬": "'", "٫": ".", "·": ".", "，": ",", "．": "."}
+)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether digits are a number of their own, and no part of an identifier or a date."""
+    before, after = text[max(start - 2, 0) : start], text[end : end + 2]
+    joined = before[-1:].isalpha() and before[-1:].isascii()
+    joined = joined or (before[-1:] in ("-", "/", "_", ":", ".") and before[:-1].isalnum())
+    tail = after[:1] in ("-", "/", "_", ":") and after[1:].isalnum()
+    return not joined and not tail
+
+
+def _signed(text: str, value: Decimal, start: int, end: int, rank: int) -> Iterator[Figure]:
+    before, after = text[max(start - 2, 0) : start], text[end : end + 1]
+    yield Figure(value, start, end, rank)
+    if before[-1:] and before[-1:] in _MINUS and not before[:-1].isalnum():
+        yield Figure(-value, start - 1, end, rank)
+    elif before[-1:] == "(" and after == ")":
+        yield Figure(-value, start - 1, end + 1, rank)
+    elif after and after in _MINUS and not text[end + 1 : end + 2].isalnum():
+        yield Figure(-value, start, end + 1, rank + 1)
+    elif len(before) == 2 and before[-1] in "$€£¥" and before[0] in _MINUS:
+        yield Figure(-value, start - 2, end, rank)
+
+
+def _scaled(text: str, value: Decimal, start: int, end: int, rank: int) -> Iterator[Figure]:
+    sign = _SIGN_SCALES.get(text[end : end + 1])
+    if sign is not None:
+        yield Figure(value.scaleb(sign), start, end + 1, rank)
+        return
+    found = _SCALED.match(text, end)
+    if found is None:
+        return
+    percent, permille, exponent, power, word = found.groups()
+    shift: int | None = None
+    if percent:
+        shift = -2
+    elif permille:
+        shift = -3
+    elif exponent or power:
+        shift = int(exponent[1:] if exponent else power)
+    elif word:
+        shift = _SCALES.get(word.lower())
+    if shift is None or abs(shift) > 300:
+        return
+    try:
+        yield Figure(value.scaleb(shift), start, found.end(), rank)
+    except InvalidOperation:
+        return
+
+
+# ---------------------------------------------------------------- dates
+
+_MONTH_NAMES: Final = """
+    january jan januar janvier janv enero ene janeiro gennaio gen januari styczen stycznia ocak января янв
+        يناير
+    february feb februar fevrier fevr febrero fevereiro fev febbraio februari luty lutego subat февраля фев
+        فبراير
+    march mar marz mrz maerz mars marzo marco maart marzec marca mart марта мар
+        مارس
+    april apr avril avr abril abr aprile kwiecien kwietnia nisan апреля апр
+        ابريل
+    may mai mayo maio maggio mag mei maj maja mayis мая май
+        مايو
+    june jun juni juin junio junho giugno giu czerwiec czerwca haziran июня июн
+        يونيو
+    july jul juli juillet juil julio julho luglio lug lipiec lipca temmuz июля июл
+        يوليو
+    august aug aout agosto ago augustus sierpien sierpnia agustos августа авг
+        اغسطس
+    september sep sept septembre septiembre setembro set settembre wrzesien wrzesnia eylul сентября сен
+        سبتمبر
+    october oct oktober okt octobre octubre outubro out ottobre ott pazdziernik pazdziernika ekim октября окт
+        اكتوبر
+    november nov novembre noviembre novembro listopad listopada kasim ноября ноя
+        نوفمبر
+    december dec dezember dez decembre diciembre dic dezembro dicembre grudzien grudnia aralik декабря дек
+        ديسمبر
+"""
+"""The months in eleven languages, two lines each; marks are left out, here and where they are looked up."""
+_ERAS: Final = {"令和": 2018, "平成": 1988, "昭和": 1925, "民國": 1911, "民国": 1911, "พ.ศ.": -543}
+
+
+@lru_cache(4_096)
+def _folded(word: str) -> str:
+    """Return a word in small letters without marks over or under them."""
+    plain = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(character for character in plain if not unicodedata.combining(character))
+
+
+_MONTHS: Final = {
+    _folded(name): line // 2 + 1
+    for line, names in enumerate(_MONTH_NAMES.strip().splitlines())
+    for name in names.split()
+}
+_NAME: Final = r"(?<![^\W\d_])([^\W\d_]{3,12}+)(?![^\W\d_])"
+_GAP: Final = r"\s{1,2}"
+_YEAR: Final = r"['’]?(\d{4}|\d{2})"
+_YMD: Final = re.compile(
+    r"(?<!\d)(\d{4})(?: ?[-/.–] ?| ?[年년] ?)(\d{1,2})"
+    r"(?:(?: ?[-/.–] ?| ?[月월] ?)(\d{1,2})(?: ?[日일])?)?(?:[月월])?(?!\d)"
+)
+_DMY: Final = re.compile(r"(?<!\d)(\d{1,2}) ?[-/.–] ?(\d{1,2}) ?[-/.–] ?(\d{4}|\d{2})(?!\d)")
+_COMPACT: Final = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
+_ERA: Final = re.compile(
+    rf"({'|'.join(map(re.escape, _ERAS))}) ?(\d{{1,3}}|元) ?年? ?(\d{{1,2}}) ?月 ?(\d{{1,2}}) ?日"
+)
+_MD: Final = re.compile(r"(?<![\d年])(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일]")
+_D_NAME: Final = re.compile(
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|[ºª.])?(?:\s{1,2}|-|/)?(?:of |de |di |do |of the )?"
+    rf"{_NAME}(?:\.|,)?(?:(?:,?{_GAP}|-|/)(?:de |del |of )?{_YEAR}(?!\d))?",
+    re.IGNORECASE,
+)
+_NAME_D: Final = re.compile(
+    rf"{_NAME}\.?{_GAP}(\d{{1,2}})(?:st|nd|rd|th|\.)?(?!\d)(?:,?{_GAP}{_YEAR}(?![\d:]))?"
+)
+_NAME_Y: Final = re.compile(rf"{_NAME}\.?,?{_GAP}(?:de |del )?(\d{{4}})(?!\d)", re.IGNORECASE)
+_TIME: Final = re.compile(
+    r"(?<![\d:.])(\d{1,2})(?:[:h](\d{2})(?::\d{2}(?:\.\d{1,9})?)?)?\s?(am|pm|a\.m\.|p\.m\.)?(?![\d:])",
+    re.IGNORECASE,
+)
+
+
+def find_days(text: str) -> Iterator[Day]:
+    """Yield every date that `text` may mean."""
+    for found in _YMD.finditer(text):
+        yield from _day(int(found[1]), int(found[2]), int(found[3] or 0), found)
+    for found in _DMY.finditer(text):
+        year = _full_year(found[3])
+        yield from _day(year, int(found[2]), int(found[1]), found)
+        if found[1] != found[2]:
+            yield from _day(year, int(found[1]), int(found[2]), found)
+        if len(found[3]) == 2:
+            yield from _day(_full_year(f"{int(found[1]):02}"), int(found[2]), int(found[3]), found)
+    for found in _COMPACT.finditer(text):
+        yield from _day(int(found[1]), int(found[2]), int(found[3]), found)
+    for found in _ERA.finditer(text):
+        year = 1 if found[2] == "元" else int(found[2])
+        yield from _day(_ERAS[found[1]] + year, int(found[3]), int(found[4]), found)
+    for found in _MD.finditer(text):
+        yield from _day(0, int(found[1]), int(found[2]), found)
+    for found in _D_NAME.finditer(text):
+        yield from _named(found[2], found[1], found[3], found)
+    for found in _NAME_D.finditer(text):
+        yield from _named(found[1], found[2], found[3], found)
+    for found in _NAME_Y.finditer(text):
+        yield from _named(found[1], "", found[2], found)
+
+
+def find_moments(text: str) -> Iterator[Moment]:
+    """Yield every time of day in `text`."""
+    for found in _TIME.finditer(text):
+        half = (found[3] or "").replace(".", "").lower()
+        if found[2] is None and not half:
+            continue
+        hour, minute = int(found[1]), int(found[2] or 0)
+        if half and 1 <= hour <= 12:
+            hour = hour % 12 + (12 if half == "pm" else 0)
+        if hour < 24 and minute < 60:
+            yield Moment(hour, minute, found.start(), found.start() + len(found[0].rstrip()))
+
+
+def read_day(text: str) -> set[tuple[int, int, int]]:
+    """Return the dates that a text means which is one, with a time of day or without; empty if it is none."""
+    bare = text.strip()
+    if len(bare) > 40:
+        return set()
+    days = [day for day in find_days(bare) if day.start <= 4 and (day.end - day.start) * 2 >= len(bare) - 10]
+    whole = max((day.end - day.start for day in days), default=0)
+    return {day[:3] for day in days if day.end - day.start == whole and _is_rest_time(bare, day)}
+
+
+def _is_rest_time(text: str, day: Day) -> bool:
+    """Whether what stands after a date is a time of day or a zone, and nothing else."""
+    return (
+        sum(character.isalpha() for character in text[day.end :].replace("UTC", "").replace("GMT", "")) <= 4
+    )
+
+
+def _named(name: str, day: str, year: str | None, found: re.Match[str]) -> Iterator[Day]:
+    month = _MONTHS.get(_folded(name))
+    if month is not None:
+        yield from _day(_full_year(year) if year else 0, month, int(day or 0), found)
+
+
+def _day(year: int, month: int, day: int, found: re.Match[str]) -> Iterator[Day]:
+    if 1 <= month <= 12 and 0 <= day <= 31:
+        yield Day(year, month, day, found.start(), found.start() + len(found[0].rstrip(" ,")))
+
+
+def _full_year(written: str) -> int:
+    year = int(written)
+    if len(written) > 2:
+        return year
+    return year + (2000 if year < 70 else 1900)

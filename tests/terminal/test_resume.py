@@ -1,0 +1,77 @@
+"""An answer that was cut goes on with one command, which was printed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from runapi_mcp.sim import Simulator
+from terminal.typed import Run
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine keep what is asked."""
+    monkeypatch.setenv("RUNAPI_MCP_STORE", str(tmp_path / "state"))
+
+
+REST = re.compile(r"The rest: runapi-mcp (resume g_\S+)")
+
+
+@pytest.mark.parametrize(
+    "words", [("ask", "Why is the sky blue?"), ("search", "When was it opened?")], ids=["ask", "search"]
+)
+def test_a_cut_answer_goes_on_with_the_command_that_was_printed(
+    run: Run, sim: Simulator, words: tuple[str, ...]
+) -> None:
+    sim.play("cut-clean")
+    cut = run(*words)
+    assert cut.returncode == 3
+    printed = REST.fullmatch(cut.stderr.splitlines()[-1])
+    assert printed
+    sim.play("default")
+    rest = run(*printed[1].split())
+    assert rest.returncode == 0, rest.stderr
+    begun = json.dumps(sim.calls[-1].body)
+    assert words[1] in begun
+    assert "Continue exactly where" in begun
+    assert rest.stdout.startswith(cut.stdout.splitlines()[0][:20])
+    assert len(rest.stdout) > len(cut.stdout)
+    again = run("resume")
+    assert (again.returncode, again.stdout) == (2, ""), "it is whole now"
+
+
+def test_one_that_is_cut_again_goes_on_from_there(run: Run, sim: Simulator) -> None:
+    sim.play("cut-clean")
+    first = run("ask", "Hello?")
+    sim.play("cut-clean")
+    second = run("resume")
+    assert second.returncode == 3
+    assert REST.fullmatch(second.stderr.splitlines()[-1])
+    sim.play("default")
+    third = run("resume", "--json")
+    assert len(first.stdout) < len(second.stdout) < len(json.loads(third.stdout)["text"])
+
+
+def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
+    assert run("ask", "Hello?").returncode == 0
+    sim.play("bad-key-401")
+    assert run("ask", "Hello again?").returncode == 1
+    done = run("resume")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no answer to go on with" in done.stderr
+
+
+def test_files_are_found_from_the_folder_they_were_named_in(
+    run: Run, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "note.txt").write_text("a note of thyme")
+    monkeypatch.chdir(tmp_path / "here")
+    sim.play("cut-clean")
+    assert run("ask", "-f", "note.txt", "What herb?").returncode == 3
+    monkeypatch.chdir(tmp_path)
+    sim.play("default")
+    assert run("resume").returncode == 0
+    assert "thyme" in json.dumps(sim.calls[-1].body)
