@@ -66,10 +66,21 @@ class Asked:
     within: float | None
 
 
+class _Unpriced:
+    """Prices that nobody knows."""
+
+    def of(self, _model: str) -> None:
+        return None
+
+    async def keep(self) -> None:
+        return None
+
+
 class Played:
     """Plays one list of steps for each call, and the last again for those beyond."""
 
     base_url = "https://runapi.test"
+    prices = _Unpriced()
 
     def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
         self.asked: list[Asked] = []
