@@ -85,7 +85,7 @@ def test_halves_of_surrogate_pairs_are_replaced() -> None:
         ("research", {}, "topic: required."),
         ("research", {"topic": "x", "depht": "quick"}, "depht: unknown argument; research takes topic"),
         ("research", {"topic": "x", "depth": "deep"}, "depth: must be one of quick, thorough, research."),
-        ("research", {"topic": "x", "two\nlines \ud83d": "y"}, "two lines \N{REPLACEMENT CHARACTER}: unknown argument"),
+        ("research", {"topic": "x", "two\nlines \ud83d": "y"}, "two lines \ufffd: unknown argument"),
         ("second_opinion", {"question": "x", "model": "a/b"}, "model: must be a model id"),
         ("second_opinion", {"question": "x" * (MOST_CHARS + 1)}, "name a file instead"),
     ],
