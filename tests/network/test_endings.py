@@ -161,7 +161,7 @@ async def test_a_stopped_server_closes_the_upstream_and_gives_what_there_is(
     measured(number.name, call, since)
     result = events(response)[-1]["result"]
     assert result["_meta"]["ai.runapi/receipt"]["status"] == "partial"
-    assert "This server was stopped." in result["content"][0]["text"]
+    assert "This server was stopped." in result["content"][-1]["text"]
     assert "simulated" in result["content"][0]["text"]
 
 
@@ -245,7 +245,7 @@ async def test_a_second_signal_ends_the_draining(sim: Simulator) -> None:
             server.process.send_signal(signal.SIGTERM)
             await response.aread()
         await server.leaves()
-    assert "This server was stopped." in events(response)[-1]["result"]["content"][0]["text"]
+    assert "This server was stopped." in events(response)[-1]["result"]["content"][-1]["text"]
 
 
 async def test_a_server_with_open_streams_and_nothing_to_do_leaves_at_once(sim: Simulator) -> None:
