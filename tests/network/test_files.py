@@ -23,9 +23,7 @@ async def _ask(url: str, kind: str, root: Path, file: Path) -> str:
     transport = sse_client(f"{url}/sse") if kind == "sse" else streamable_http_client(f"{url}/mcp")
     async with Client(transport, mode="legacy", list_roots_callback=list_roots) as client:
         result = await client.call_tool("ask_gemini", {"prompt": "What is in it?", "files": [str(file)]})
-    (block,) = result.content
-    assert isinstance(block, types.TextContent)
-    return block.text
+    return "\n\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
 
 
 @pytest.mark.parametrize("kind", ["http", "sse"])
