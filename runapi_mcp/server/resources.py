@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import date
 from typing import Final
 
 import anyio.to_thread
@@ -138,10 +139,13 @@ def _catalogue(run: Run, live: Sequence[str]) -> JsonObject:
 
 
 def _row(model: Model) -> JsonObject:
-    """Return a model's row, each set of endpoints as a sorted list."""
+    """Return a model's row as JSON: each set of endpoints a sorted list, the day it ends as it is written."""
     row: JsonObject = {}
     for name, value in asdict(model).items():
-        row[name] = sorted(value) if isinstance(value, frozenset) else value
+        if isinstance(value, date):
+            row[name] = value.isoformat()
+        else:
+            row[name] = sorted(value) if isinstance(value, frozenset) else value
     return row
 
 

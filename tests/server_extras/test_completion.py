@@ -40,7 +40,7 @@ def test_what_begins_with_the_text_comes_before_what_holds_it() -> None:
 @pytest.mark.parametrize(
     ("prompt", "name", "typed", "expected"),
     [
-        ("research", "depth", "", ["quick", "thorough"]),
+        ("research", "depth", "", ["quick", "thorough", "research"]),
         ("research", "recency", "mo", ["month"]),
         ("research", "topic", "any", []),
         ("research", "nothing", "", []),

@@ -42,6 +42,9 @@ async def test_the_catalogue_holds_every_model_and_learns_which_exist(
     before = await document(host, "models://catalogue")
     assert [row["id"] for row in before["models"]] == [model.id for model in MODELS]
     assert before["models"][0]["search"] == ["chat"]
+    ends = {row["id"]: row["ends"] for row in before["models"]}
+    assert ends == {model.id: model.ends and model.ends.isoformat() for model in MODELS}
+    assert any(ends.values())
     assert before["live"] is None
     assert not shared_sim.lists
     listed = await host.call("list_models")
@@ -52,7 +55,11 @@ async def test_the_catalogue_holds_every_model_and_learns_which_exist(
 async def test_a_generation_is_read_whole_with_its_size_and_state(any_host: Host) -> None:
     called = await any_host.call("ask_gemini", prompt="Tell a long story about a lighthouse.")
     read = await contents(any_host, f"generation://{called.handle}")
-    assert read.text == called.text
+    answer, ways_on = called.result.content
+    assert isinstance(answer, types.TextContent)
+    assert isinstance(ways_on, types.TextContent)
+    assert read.text == answer.text
+    assert called.handle in ways_on.text
     assert read.mime_type == "text/plain"
     assert read.meta == {"ai.runapi/size": len(read.text.encode()), "ai.runapi/status": "complete"}
 
