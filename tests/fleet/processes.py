@@ -33,9 +33,15 @@ class Server:
 
 @dataclass(frozen=True)
 class Said:
-    """What a call gave, and how far its progress came."""
+    """What a call gave, and how far its progress came.
+
+    Attributes:
+        text: All of it.
+        answer: The answer as far as it came, without the server's own words, which come last.
+    """
 
     text: str
+    answer: str
     receipt: Message
     is_error: bool
     progress: list[str]
@@ -71,9 +77,9 @@ class Fleet:
         heard = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data: {")]
         result = heard[-1]["result"]
         progress = [m["params"]["message"] for m in heard if m.get("method") == "notifications/progress"]
-        text = "\n".join(block["text"] for block in result["content"])
+        blocks = [block["text"] for block in result["content"]]
         receipt = result.get("_meta", {}).get("ai.runapi/receipt", {})
-        return Said(text, receipt, result.get("isError", False), progress)
+        return Said("\n".join(blocks), "\n".join(blocks[:-1]), receipt, result.get("isError", False), progress)
 
     async def connected(self, client: SocketStream) -> None:
         """Join one connection to the next server that takes it."""

@@ -98,8 +98,9 @@ async def test_an_outage_leaves_running_calls_alone_and_says_what_it_means(
 @pytest.mark.parametrize("how", ["restart", "freeze"])
 async def test_after_an_outage_all_is_there_again(pair: Pair, redis: RedisServer, how: str) -> None:
     one, other = pair
-    handle = await one.handed(job("Back [[sim:slow seconds=4]]"))
+    handle = await one.handed(job(f"Back from a {how} [[sim:slow seconds=4]]"))
     local = await one.find(handle)
+    assert isinstance(local, Generation), "one that nobody fetched is joined, not asked again"
     await grown(local, 10)
     redis.stop() if how == "restart" else redis.freeze()
 

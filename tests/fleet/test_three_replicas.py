@@ -33,7 +33,7 @@ async def test_a_cancellation_reaches_the_server_that_runs_it(three: Fleet, sim:
     stopped = await three.call("get_result", handle=begun.handle, cancel=True)
     assert len(set(three.served)) == 2
     assert stopped.status == "cancelled"
-    assert answer_of(stopped).startswith(answer_of(begun))
+    assert stopped.answer.startswith(begun.answer)
     await call.wait_closed(1)
     assert call.ended == "client left"
 
@@ -94,9 +94,9 @@ async def test_an_answer_outlives_the_server_that_was_writing_it(three: Fleet, s
     assert begun.status == "running"
     followed = await three.call("get_result", handle=begun.handle, wait_seconds=1.5)
     assert followed.status == "running"
-    written = answer_of(begun)
-    assert answer_of(followed).startswith(written)
-    assert len(answer_of(followed)) > len(written)
+    written = begun.answer
+    assert followed.answer.startswith(written)
+    assert len(followed.answer) > len(written)
     assert any("writing" in line for line in followed.progress)
 
     three.servers[three.served[0]].kill()
@@ -106,14 +106,9 @@ async def test_an_answer_outlives_the_server_that_was_writing_it(three: Fleet, s
     assert len(set(three.served)) == 3
     assert left.status == "partial"
     assert "its server went away" in left.text
-    assert answer_of(left).startswith(answer_of(followed))
+    assert left.answer.startswith(followed.answer)
 
     sim.play("default")
     resumed = await three.call("get_result", handle=begun.handle, resume=True, wait_seconds=10)
     assert resumed.status == "complete"
-    assert resumed.text.startswith(answer_of(left))
-
-
-def answer_of(said: Said) -> str:
-    """The answer as far as it came, without the bracketed line."""
-    return said.text.rpartition("\n\n[")[0]
+    assert resumed.text.startswith(left.answer)
