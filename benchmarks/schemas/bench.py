@@ -174,7 +174,7 @@ async def _measure(found: Real, name: str, schema: dict[str, Any], sim: Simulato
         found.unusable[name] = str(error)
         return
     facts: Any = reply.structured
-    found.checked.update(pointer.rpartition("/")[2] for pointer in facts["receipt"]["checked_here"])
+    found.checked.update(pointer.rpartition("/")[2] for pointer in facts["receipt"].get("checked_here", ()))
     stray = _keywords(rewrite_schema(schema).schema) - TAKEN["chat"]
     if reply.is_error or stray:
         found.unusable[name] = ", ".join(stray) or "; ".join(facts.get("violations", [reply.text]))[:300]

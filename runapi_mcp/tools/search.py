@@ -37,7 +37,7 @@ from runapi_mcp.tools.arguments import (
     choices,
     open_schema,
 )
-from runapi_mcp.tools.coercion import Args, Meant, list_of, read_choice, read_word
+from runapi_mcp.tools.coercion import NOT_GIVEN, Args, Meant, list_of, read_choice, read_word, unless
 from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import (
     Paged,
@@ -261,6 +261,11 @@ _DEPTH: Final = choices(
 _RECENCY: Final = choices("day", "week", "month", "year", about="How old pages may be.")
 
 
+def read_schema_or_none(value: object) -> object:
+    """Take the empty schema, which a model writes that must write one, for none."""
+    return NOT_GIVEN if value in ({}, "{}") else value
+
+
 class SearchArgs(Args):
     """Arguments of search_web."""
 
@@ -270,6 +275,7 @@ class SearchArgs(Args):
     depth: Annotated[Depth, _DEPTH] | None = None
     json_schema: Annotated[
         ObjectOrText | None,
+        Meant(read_schema_or_none),
         Field(alias="schema"),
         WithJsonSchema({"type": "object", "additionalProperties": True, "description": "For JSON."}),
     ] = None
@@ -279,7 +285,9 @@ class SearchArgs(Args):
     include_domains: Domains = Field((), description="Only these, such as example.org.")
     exclude_domains: Domains = Field((), description="None of these.")
     language: Language | None = Field(None, description="To prefer in pages: German, de or pt-BR.")
-    max_searches: Whole | None = Field(None, ge=1, le=20, description="Of research.")
+    max_searches: Annotated[Whole | None, Meant(unless(0, -1))] = Field(
+        None, ge=1, le=20, description="Of research; best 0: 8."
+    )
     max_sources: Whole = Field(10, ge=1, le=50, description="Most to list; default 10.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False

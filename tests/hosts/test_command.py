@@ -19,7 +19,7 @@ def typed(tmp_path: Path) -> Type:
         mine = {"HOME": str(tmp_path), "RUNAPI_TOKEN": KEY}
         return subprocess.run(
             [*forked(), *words],
-            env=os.environ | mine | env,
+            env=os.environ | {"RUNAPI_MCP_STORE": ""} | mine | env,
             capture_output=True,
             text=True,
             timeout=30,

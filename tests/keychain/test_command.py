@@ -23,7 +23,7 @@ def typed(tmp_path: Path, ring: Ring) -> Type:
     def command(*words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*forked(), *words],
-            env=os.environ | {"HOME": str(tmp_path)} | ring.env | env,
+            env=os.environ | {"HOME": str(tmp_path), "RUNAPI_MCP_STORE": ""} | ring.env | env,
             input=stdin,
             capture_output=True,
             text=True,

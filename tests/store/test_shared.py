@@ -48,7 +48,7 @@ async def test_another_server_sees_the_same_answer(pair: Pair) -> None:
 
 async def test_sources_and_queries_travel_too(pair: Pair) -> None:
     one, other = pair
-    local = await one.start(job("What is new?", tool="search_web", search=True))
+    local = await one.start(job("Who won the Lake Vättern regatta?", tool="search_web", search=True))
     await ended(local)
     remote = await other.find(local.handle)
     await ended(remote)

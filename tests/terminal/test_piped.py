@@ -40,7 +40,7 @@ def test_what_is_piped_in_is_the_prompt_where_there_is_none(sim: Simulator, env:
     typed(["ask"], env, stdin=b"why?\n")
     assert asked(sim) == "why?"
     typed(["search"], env, stdin=b"who?\n")
-    assert asked(sim) == "who?"
+    assert asked(sim).startswith("who?\n\nToday is ")
 
 
 def test_a_dash_is_where_it_goes(sim: Simulator, env: dict[str, str]) -> None:

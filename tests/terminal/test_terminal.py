@@ -204,7 +204,7 @@ async def test_ctrl_c_before_anything_came_ends_it(sim: Simulator, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "moment", ["runapi_mcp.cli.main", "runapi_mcp.errors", "runapi_mcp.cli.outlet", "rich"]
+    "moment", ["runapi_mcp.cli.main", "runapi_mcp.errors", "runapi_mcp.cli.outlet", "httpx"]
 )
 def test_ctrl_c_while_it_is_imported_leaves_no_traceback(env: dict[str, str], moment: str) -> None:
     code = f"""
