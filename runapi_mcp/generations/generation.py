@@ -628,6 +628,15 @@ class Generation:
         self._wake()
         self.shared(self)
 
+    def forget_question(self) -> int:
+        """Let go of a whole answer's question, which cannot be gone on from then; return the bytes freed."""
+        before = self.memory.size
+        if self.status in ("complete", "failed"):
+            self.job = self.job.without_question()
+            self._question = self.job.size
+            self.memory.settle(self.size, spare=not self.owed)
+        return before - self.memory.size
+
     def _settle(self) -> None:
         """Count what it holds now that it has ended: what is owed to nobody may be dropped for others."""
         if self.ended_at is not None:

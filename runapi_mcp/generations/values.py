@@ -89,9 +89,13 @@ class Job:
         What a result is made of stays, and so does the digest: the same question can still be joined.
         """
         job = self.without_files(_KEPT_BYTES_HERE)
-        turns = job.call.turns if job.size <= KEPT_CHARS else ()
-        system = job.call.system if turns else None
-        return replace(job, call=replace(job.call, turns=turns, system=system, schema=None))
+        if job.size > KEPT_CHARS:
+            return job.without_question()
+        return replace(job, call=replace(job.call, schema=None))
+
+    def without_question(self) -> "Job":
+        """Return the job without what was asked; what a result is made of stays."""
+        return replace(self, call=replace(self.call, turns=(), system=None, schema=None))
 
     def without_files(self, room: int = KEPT_BYTES) -> "Job":
         """Return the job without the contents of files that can be read again where they are.

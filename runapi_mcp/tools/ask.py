@@ -444,7 +444,9 @@ class AskArgs(Args):
     stop: Annotated[tuple[str, ...], Meant(list_of(_read_stop))] = Field(
         (), description="Strings that end the answer."
     )
-    max_cost: Number | None = Field(None, gt=0, le=10**6)
+    max_cost: Annotated[Number | None, Meant(unless(0, -1))] = Field(
+        None, gt=0, le=10**6, description="In money; best 0: any."
+    )
     seed: Whole | None = Field(None, ge=-(2**31), lt=2**31, description="For repeatable answers.")
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False

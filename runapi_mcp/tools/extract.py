@@ -147,9 +147,18 @@ def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject
     told = _Evidence(found.evidence, view.handle)
     content |= facts | told.facts | _checked(view, found.unchecked)
     reply = paged.reply(
-        paged.shown, also=[*said, *_doubt(found.unchecked), *told.sentences()], content=content
+        paged.shown,
+        also=[*said, *_doubt(found.unchecked), *told.sentences(), *_closed_early(view)],
+        content=content,
     )
     return replace(reply, meta=told.meta)
+
+
+def _closed_early(view: View) -> Iterator[str]:
+    """Yield that a model which could not stop was not waited for, if that is so."""
+    finish = view.answer.finish
+    if view.status == "complete" and finish is not None and not finish.raw:
+        yield "After the JSON came only white space, so the stream was closed; not all tokens were counted."
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import floor
-from typing import Final
+from typing import Final, cast
 
+from runapi_mcp.citations.sources import CitedSource
 from runapi_mcp.errors import InputError, RunapiError, quoted
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import is_dear
@@ -187,6 +188,12 @@ def nothing_to_give(view: View) -> bool:
 def drop_empty(facts: JsonObject) -> JsonObject:
     """Return facts without those that are empty: hosts that show a model only these pay for every byte."""
     return {name: value for name, value in facts.items() if value not in ("", None, [], {})}
+
+
+def light_source(source: CitedSource) -> JsonObject:
+    """Return a source without what says nothing of it, and without its claims: these name their sources."""
+    given = {name: value for name, value in source.items() if name != "claims" and value is not False}
+    return drop_empty(cast("JsonObject", given))
 
 
 def output_schema(content: JsonObject) -> JsonObject:

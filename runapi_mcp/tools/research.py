@@ -19,7 +19,7 @@ from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_l
 from runapi_mcp.errors import EmptyAnswer, RunapiError, one_line, quoted
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.tools.reply import Paged, tell_failure
+from runapi_mcp.tools.reply import Paged, light_source, tell_failure
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
@@ -407,7 +407,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
     content: JsonObject = {
         "answer": paged.shown,
         "queries": [query for found in state.found.values() for query in found.grounding.queries],
-        "sources": [cast("JsonValue", source) for source in sources],
+        "sources": [light_source(source) for source in sources],
         "supports": [{"text": text, "sources": list[JsonValue](numbers)} for text, numbers in checked.claims],
         "plan": [*_plan_facts(state, merged)],
     }

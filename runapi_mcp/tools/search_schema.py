@@ -14,7 +14,7 @@ from runapi_mcp.citations.finding import read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, source_lines
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.tools.reply import Paged
+from runapi_mcp.tools.reply import Paged, drop_empty, light_source
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.grounding import is_redirect
@@ -105,11 +105,9 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
         return None
     found = read_finding(json.loads(view.earlier[1]))
     cited = view.once("annotated", lambda: annotate(found, most, allows))
-    content: JsonObject = {
-        "queries": list(found.grounding.queries),
-        "sources": [cast("JsonValue", source) for source in cited.sources],
-        "answer_grounded": cited.grounded,
-    }
+    sources = [light_source(source) for source in cited.sources]
+    content = drop_empty({"queries": list(found.grounding.queries), "sources": list[JsonValue](sources)})
+    content["answer_grounded"] = cited.grounded
     listed = f"Sources:\n{source_lines(cited.sources)}" if cited.sources else ""
     verdict = _verdict(view)
     if view.status == "running" or verdict is None or not verdict.document or verdict.violations:

@@ -85,9 +85,9 @@ class Row:
         question = asked if self.again else f"{asked} [[sim:{self.cue}]]"
         match self.tool:
             case "search_web":
-                return {"query": question}
+                return {"query": question} | ({"depth": "research"} if self.scenario == "research" else {})
             case "extract_json":
-                return {"schema": SCHEMA, "text": question}
+                return {"schema": SCHEMA, "text": question, "evidence": False}
             case _:
                 return {"prompt": question}
 
@@ -336,6 +336,19 @@ EXTRACTED = [
     _json("nan-json", "- (root): not JSON: NaN is not JSON", requests=2, again=True),
 ]
 
+_OPEN = "No answer to “How many lighthouses has Port Merrow?”: "
+RESEARCHED = [
+    _search("research", "Sources disagree on: how long Tern-4 takes.", requests=8),
+    _search("research third=cut-clean", _OPEN, requests=8),
+    _search("research third=cut-rst", _OPEN, requests=8),
+    _search("research third=empty-stop", _OPEN, requests=8),
+    _search("research third=blocked-prompt", _OPEN, requests=8),
+    _search("research third=error-d", _OPEN, requests=8),
+    _search("research look=cut-clean", "have no source", requests=7),
+    _search("research report=cut-clean", "resume true", status="partial", requests=8),
+    _search("research report=blocked-prompt", "resume true", status="partial", requests=8),
+]
+
 GROUPS: dict[str, list[Row]] = {
     "RunAPI refuses": REFUSED,
     "RunAPI asks to wait": LIMITED,
@@ -346,6 +359,7 @@ GROUPS: dict[str, list[Row]] = {
     "The model ends in another way": ENDED,
     "Odd streams that are read like any other": ODD,
     "Searches": SEARCHED,
+    "A research of several searches": RESEARCHED,
     "Extractions": EXTRACTED,
 }
 ROWS = [row for group in GROUPS.values() for row in group]

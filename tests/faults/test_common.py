@@ -46,7 +46,8 @@ def assert_reads(name: str, text: str) -> None:
 
 @pytest.fixture(scope="module")
 async def host(shared_sim: Simulator) -> AsyncIterator[Host]:
-    async with in_process(shared_sim.base_url) as host:
+    # Set, and so never left for another when RunAPI refuses it.
+    async with in_process(shared_sim.base_url, RUNAPI_MCP_MODEL="gemini-3-flash-preview") as host:
         yield host
 
 

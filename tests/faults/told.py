@@ -33,7 +33,8 @@ def told(called: Called, error: RunapiError | None) -> Told:
         what, _, advice = head.partition(". ")
         wrong = [line for line in rest if line.startswith("- ")]
         return Told(_settled(" ".join([what + ":", *wrong])), _settled(advice))
-    notice = re.search(r"\n\n\[([^\n]+)\]\s*$", called.text)
+    text = re.sub(r"\n+\[To ask on: [^\n]+\]\s*$", "", called.text)  # as every answer says
+    notice = re.search(r"\n\n\[([^\n]+)\]\s*$", text)
     what, call, rest = (notice[1] if notice else "").partition("Call get_result")
     return Told(_settled(what.strip()), _settled(call + rest))
 

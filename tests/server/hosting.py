@@ -55,11 +55,14 @@ class Called:
     seconds: float
 
     @property
+    def blocks(self) -> list[str]:
+        """The blocks of the text half."""
+        return [block.text for block in self.result.content if isinstance(block, types.TextContent)]
+
+    @property
     def text(self) -> str:
         """The text half."""
-        return "\n\n".join(
-            block.text for block in self.result.content if isinstance(block, types.TextContent)
-        )
+        return "\n\n".join(self.blocks)
 
     @property
     def facts(self) -> dict[str, Any]:

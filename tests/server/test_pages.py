@@ -18,7 +18,7 @@ async def test_a_long_answer_comes_in_pages_that_join_to_the_whole(sim: Simulato
         while True:
             page, _, remark = called.text.rpartition("\n\n[")
             if "offset" not in remark:
-                whole += called.text
+                whole += called.blocks[0]
                 break
             assert len(page) <= 1_000
             following = int(remark.rpartition("offset ")[2].rstrip(".]"))

@@ -51,7 +51,7 @@ async def ask(sim: Simulator, file: Path, host: ListRootsFnT, *, local: bool = T
         server = build_server(app)
         async with Client(server, mode="legacy", list_roots_callback=host) as client:
             result = await client.call_tool("ask_gemini", {"prompt": "What is in it?", "files": [str(file)]})
-    (block,) = result.content
+    block, *_own = result.content
     assert isinstance(block, types.TextContent)
     return block.text
 

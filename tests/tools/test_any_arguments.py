@@ -1,6 +1,8 @@
 """Any JSON as any argument of any tool: a call that can be sent, or an error of ours that says why not."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn, cast
 
 import pytest
@@ -83,7 +85,7 @@ async def _outcome(tool: str, arguments: dict[str, Any]) -> str:
         args = TOOLS[tool].args.model_validate(arguments)
     except ValidationError as error:
         return "taught" if str(teach(error, TOOLS[tool].args)) else "not taught"
-    nothing = cast("Any", None)
+    nothing = cast("Any", SimpleNamespace(today=lambda: datetime.now(UTC)))
     run = DryRun(Settings(key=SecretStr("sk-canary-0")), nothing, nothing, Caller(), _report)
     try:
         await TOOLS[tool].perform(args, run)

@@ -54,7 +54,8 @@ def test_what_was_reported_of_hosts_is_understood(report: dict[str, Any]) -> Non
     ("tool", "given"), [("ask_gemini", ASK), ("search_web", SEARCH), ("get_result", RESULT)]
 )
 def test_a_blank_for_what_is_optional_is_not_given(tool: str, given: dict[str, Any], blank: object) -> None:
-    optional = TOOLS[tool].args.model_fields.keys() - given.keys() - ({"stop"} if blank == "\n" else set())
+    named = {field.alias or name for name, field in TOOLS[tool].args.model_fields.items()}
+    optional = named - given.keys() - ({"stop"} if blank == "\n" else set())
     assert meant(tool, given | dict.fromkeys(optional, blank)) == given
 
 

@@ -57,7 +57,7 @@ async def test_a_search_that_fails_is_named_with_its_reason(at: Desk) -> None:
     assert told["status"] == "complete"
     failed = told["plan"][2]
     assert (failed["question"], failed["status"]) == (QUESTIONS[2], "failed")
-    assert "The stream ended before any answer came." in failed["why"]
+    assert "the stream ended" in failed["why"].lower()
     assert any(QUESTIONS[2] in note for note in told["notes"])
 
 

@@ -41,7 +41,7 @@ async def test_each_value_carries_the_sources_of_its_sentence_or_an_explicit_nul
     reply = await at.call("search_web", query=QUERY, schema=SCHEMA)
     told = facts(reply)
     assert told["data"] == value == json.loads(reply.body)
-    assert told["value_sources"]["/winner"] == told["value_sources"]["/lake"]
+    assert told["value_sources"]["/lake"], "it stands in more sentences than one"
     [number] = told["value_sources"]["/winner"]
     assert told["sources"][number - 1]["title"] == "Zoë Ångström wins the regatta"
     assert told["value_sources"]["/prize"] is None

@@ -46,7 +46,9 @@ def neutral(name: str, schema: dict[str, Any]) -> Any:
         case {"type": "string"}:
             return ""
         case {"type": "boolean"}:
-            return False
+            return "default true" in schema.get("description", "")
+        case {"type": "object"} if name == "schema":
+            return {}
         case {"type": "array"}:
             return []
         case _:

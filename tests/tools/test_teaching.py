@@ -35,7 +35,11 @@ def told(tool: str, arguments: dict[str, Any]) -> list[str]:
         ("ask_gemini", ASK | {"wait_seconds": 9e9},
          "wait_seconds: must be at most 3,600, not 9000000000.0."),
         ("search_web", SEARCH | {"max_sources": 0}, "max_sources: must be at least 1, not 0."),
-        ("search_web", SEARCH | {"depth": "deep"}, """depth: must be 'quick' or 'thorough', not "deep"."""),
+        (
+            "search_web",
+            SEARCH | {"depth": "deep"},
+            """depth: must be 'quick', 'thorough' or 'research', not "deep".""",
+        ),
         ("extract_json", EXTRACT | {"schema": [1]},
          "schema: must be an object, or a string that holds one as JSON."),
         ("extract_json", {"schema": {}}, "text: give it or files."),
@@ -64,7 +68,7 @@ def test_a_wrong_value_is_told_with_what_it_must_be(tool: str, arguments: dict[s
          "instruction: unknown argument; did you mean instructions?"),
         ("extract_json", EXTRACT | {"system": "x"}, "system: unknown argument; did you mean instructions?"),
         ("get_result", {"handle": "g", "a\nb": 1},
-         "a b: unknown argument; this tool takes handle, wait_seconds, offset, cancel, resume."),
+         "a b: unknown argument; this tool takes handle, wait_seconds, offset, cancel, resume, evidence."),
     ],
 )  # fmt: skip
 def test_an_unknown_argument_is_told_with_the_one_that_was_meant(

@@ -73,7 +73,7 @@ class MemoryStore:
         return 0.0
 
     def make_room(self, most_bytes: int | None = None) -> None:
-        """Drop what has expired, then finished ones until the rest is within bounds.
+        """Drop what has expired, then questions and finished ones until the rest is within bounds.
 
         What was delivered goes first, the oldest before others. What is owed does not go before its
         time: its caller was told that it is kept, and would have to pay for it again.
@@ -87,6 +87,10 @@ class MemoryStore:
         kept = [(ended_at, g) for ended_at, g in ended if ended_at >= oldest]
         spare = [g for _, g in sorted(kept, key=lambda one: (not one[1].delivered, one[0])) if not g.owed]
         count, size = len(kept), sum(g.memory.size for g in spare)
+        for generation in spare:
+            # A question can be told again, an answer would have to be paid for again.
+            if size > most:
+                size -= generation.forget_question()
         for generation in spare:
             if count <= self._settings.keep_generations and size <= most:
                 return
