@@ -79,9 +79,8 @@ class Fleet:
         progress = [m["params"]["message"] for m in heard if m.get("method") == "notifications/progress"]
         blocks = [block["text"] for block in result["content"]]
         receipt = result.get("_meta", {}).get("ai.runapi/receipt", {})
-        return Said(
-            "\n".join(blocks), "\n".join(blocks[:-1]), receipt, result.get("isError", False), progress
-        )
+        text, before = "\n".join(blocks), "\n".join(blocks[:-1])
+        return Said(text, before, receipt, result.get("isError", False), progress)
 
     async def connected(self, client: SocketStream) -> None:
         """Join one connection to the next server that takes it."""
