@@ -37,7 +37,16 @@ from runapi_mcp.tools.arguments import (
     choices,
     open_schema,
 )
-from runapi_mcp.tools.coercion import NOT_GIVEN, Args, Meant, list_of, read_choice, read_word, unless
+from runapi_mcp.tools.coercion import (
+    NOT_GIVEN,
+    Args,
+    Meant,
+    list_of,
+    read_choice,
+    read_object_or_text,
+    read_word,
+    unless,
+)
 from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import (
     Paged,
@@ -262,8 +271,9 @@ _RECENCY: Final = choices("day", "week", "month", "year", about="How old pages m
 
 
 def read_schema_or_none(value: object) -> object:
-    """Take the empty schema, which a model writes that must write one, for none."""
-    return NOT_GIVEN if value in ({}, "{}") else value
+    """Read a schema; the empty one, which a model writes that must write one, is none."""
+    blank = value is None or (isinstance(value, str) and value.strip() in ("", "{}"))
+    return NOT_GIVEN if blank or value == {} else read_object_or_text(value)
 
 
 class SearchArgs(Args):
