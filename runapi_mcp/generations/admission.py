@@ -153,7 +153,8 @@ class MemoryBudget:
 
     def count(self, reservation: Reservation, size: int, *, spare: bool = False) -> None:
         """Note that a reservation is of this size now, and whether it is spare."""
-        grown = size > reservation.size
+        # What has just become spare can be taken back, where there was too much before.
+        reclaimable = size > reservation.size or (spare and not reservation.spare)
         if reservation.spare:
             self._spare -= reservation.size
         else:
@@ -167,7 +168,7 @@ class MemoryBudget:
             self._held[reservation.owner] += size
         if not self._held[reservation.owner]:
             del self._held[reservation.owner]
-        if grown and self.used > self.most:
+        if reclaimable and self.used > self.most:
             self.reclaim()
 
 
