@@ -7,6 +7,8 @@ import socket
 import sys
 from contextlib import suppress
 
+assert sys.platform == "linux", "elsewhere what is tested starts afresh"
+
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ from runapi_mcp.errors import InputError, RunapiError, quoted
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import is_dear
 from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.wire.types import Answer, Failure, Finish, JsonObject
+from runapi_mcp.wire.types import Answer, Call, Failure, Finish, JsonObject, Text
+
+_WORTH_KEEPING: Final = 2_000
+"""Characters of a question from which on it is worth saying how to go on without sending it again."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ class Paged:
         whole = view.status == "complete" and self.next_offset is None
         if not whole or view.job.tool == "extract_json" or not view.job.call.turns:
             return ""
+        if view.job.tool == "ask_gemini" and _is_short(view.job.call):
+            return ""  # it is as soon told again, and its answer stands alone
         also = "search_web or " if view.job.tool == "search_web" else ""
         return f'[To ask on: {also}ask_gemini with continue_from "{view.handle}".]'
 
@@ -167,6 +172,14 @@ class Paged:
         if said:
             facts["notes"] = list(said)
         return facts
+
+
+def _is_short(call: Call) -> bool:
+    """Whether a question is one turn of little text."""
+    parts = [part for turn in call.turns for part in turn.parts]
+    texts = [part.text for part in parts if isinstance(part, Text) and part.file is None]
+    short = sum(map(len, texts)) < _WORTH_KEEPING
+    return short and len(call.turns) == 1 and len(texts) == len(parts)
 
 
 def tell_failure(view: View) -> Reply:

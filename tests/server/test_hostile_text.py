@@ -43,7 +43,7 @@ def texts(value: Any) -> list[str]:
 
 async def test_an_answer_is_all_that_stands_in_its_block(host: Host, sim: Simulator) -> None:
     sim.play(saying(HOSTILE))
-    called = await host.call("ask_gemini", prompt="Why?")
+    called = await host.call("ask_gemini", prompt=f"Why? {'Because. ' * 300}")
     onward = f'[To ask on: ask_gemini with continue_from "{called.receipt["handle"]}".]'
     assert blocks(called) == [SHOWN, onward]
 

@@ -41,7 +41,9 @@ async def test_each_turn_sends_the_earlier_request_and_what_is_new(host: Host, s
 
 
 async def test_an_answer_says_how_to_ask_on_in_the_last_line_of_its_last_block(host: Host) -> None:
-    asked = await host.call("ask_gemini", prompt="Why?")
+    short = await host.call("ask_gemini", prompt="Why?")
+    assert "continue_from" not in short.text, "a short question is as soon told again"
+    asked = await host.call("ask_gemini", prompt=f"Why? {'Because. ' * 300}")
     last = asked.result.content[-1].text  # type: ignore[union-attr]  # it is text
     assert last.splitlines()[-1] == f'[To ask on: ask_gemini with continue_from "{asked.handle}".]'
     found = await host.call("search_web", query="What?")

@@ -82,7 +82,7 @@ def _check_owner(folder: Path) -> None:
 
     Root in another's home (sudo) would leave files that its owner can neither use nor remove.
     """
-    if os.name == "posix" and os.geteuid() == 0 and folder.stat().st_uid != 0:
+    if sys.platform != "win32" and os.geteuid() == 0 and folder.stat().st_uid != 0:
         raise Unusable(f"{folder} belongs to another user than root, who runs this")
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -277,7 +278,7 @@ def _changing(path: Path) -> Iterator[str]:
     except OSError as error:
         raise _unusable(path, error) from None
     try:
-        with suppress(ImportError):  # Windows has none: there the last of two writers wins
+        if sys.platform != "win32":  # which has none: there the last of two writers wins
             import fcntl
 
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -299,8 +300,9 @@ def _replace(path: Path, text: str) -> None:
                 os.fsync(file.fileno())
             if before is not None:
                 Path(name).chmod(stat.S_IMODE(before.st_mode))
-                with suppress(PermissionError, AttributeError):
-                    os.chown(name, before.st_uid, before.st_gid)
+                if sys.platform != "win32":
+                    with suppress(PermissionError):
+                        os.chown(name, before.st_uid, before.st_gid)
             Path(name).replace(target)
         except BaseException:
             with suppress(OSError):
