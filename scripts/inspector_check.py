@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio import TemporaryDirectory
 from anyio.streams.text import TextReceiveStream
 from node_tools import node, script
 
@@ -48,7 +49,7 @@ def inspected(target: list[str], method: str, *more: str) -> tuple[int, dict[str
     return done.returncode, told.get("result", told), done.stderr
 
 
-def check(name: str, target: list[str], *, keeps_handles: bool, eras: tuple[str, ...] = ERAS) -> None:
+def check(name: str, target: list[str], *, eras: tuple[str, ...] = ERAS) -> None:
     for era in eras:
         code, listed, said = inspected(target, "tools/list", "--strict", "--protocol-era", era)
         assert code == 0, f"{name}: {era}: tools/list --strict: {code}\n{said}"
@@ -58,9 +59,9 @@ def check(name: str, target: list[str], *, keeps_handles: bool, eras: tuple[str,
         result = called(name, target, tool, arguments)
         assert not result.get("isError"), result
         handle = handle or (result.get("_meta") or {}).get(RECEIPT, {}).get("handle", "")
-    # Over stdio every run has a server of its own, which knows no handle of another.
+    # Over stdio every run has a server of its own; what one was asked, the next one knows.
     result = called(name, target, "get_result", {"handle": handle})
-    assert bool(result.get("isError")) is not keeps_handles, result
+    assert not result.get("isError"), result
     for method in ("prompts/list", "resources/list", "resources/templates/list"):
         code, result, said = inspected(target, method)
         assert code == 0, f"{name}: {method}: {said}"
@@ -98,14 +99,18 @@ async def served(env: dict[str, str]) -> AsyncIterator[str]:
 
 
 async def main() -> None:
-    async with simulate() as sim:
-        env = {"RUNAPI_TOKEN": "sk-canary-inspector", "RUNAPI_BASE_URL": sim.base_url}
+    async with simulate() as sim, TemporaryDirectory() as store:
+        env = {
+            "RUNAPI_TOKEN": "sk-canary-inspector",
+            "RUNAPI_BASE_URL": sim.base_url,
+            "RUNAPI_MCP_STORE": store,
+        }
         flags = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
-        check("stdio", [*flags, str(SERVER)], keeps_handles=False)
+        check("stdio", [*flags, str(SERVER)])
         run_example(env)
         async with served(env) as url:
-            check("streamable http", [f"{url}/mcp", "--transport", "http"], keeps_handles=True)
-            check("sse", [f"{url}/sse", "--transport", "sse"], keeps_handles=True, eras=ERAS[:1])
+            check("streamable http", [f"{url}/mcp", "--transport", "http"])
+            check("sse", [f"{url}/sse", "--transport", "sse"], eras=ERAS[:1])
 
 
 if __name__ == "__main__":
