@@ -81,6 +81,7 @@ async def test_without_a_cap_of_its_own_a_call_gets_a_part_of_the_day_and_then_w
         await asked(generations, "First")
         assert cap_sent(sim) == 2_048
         holding, _ = await generations.begin(job("Slow [[sim:slow seconds=30]]"), key=KEY, patience=5)
+        await sim.wait_for_call(2)
         await asked(generations, "While that runs")
         assert 256 <= cap_sent(sim, 2) < 2_048, "what is left"
         await holding.stop()
