@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -46,10 +48,7 @@ def _history(given: argparse.Namespace, around: Surroundings) -> int:
 
 
 async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
-    from runapi_mcp.generations.store.protocol import Down
-
-    engine = engine_of(around)
-    try:
+    async with remembered(around) as engine:
         if given.clear:
             count = await engine.clear()
             around.say(f"Removed {count} generation{'' if count == 1 else 's'}.")
@@ -58,13 +57,28 @@ async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
         else:
             rows = [row_of(found) for found in await latest(engine, _MOST)]
             _list(rows, around, as_json=given.json)
+    return 0
+
+
+@asynccontextmanager
+async def remembered(around: Surroundings) -> "AsyncIterator[SqliteEngine]":
+    """Give what this machine remembers.
+
+    Raises:
+        InputError: It is to remember nothing.
+        StoreDown: It cannot be read.
+    """
+    from runapi_mcp.generations.store.protocol import Down
+
+    engine = engine_of(around)
+    try:
+        yield engine
     except Down as down:
         raise StoreDown(
             "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
         ) from None
     finally:
         await engine.aclose()
-    return 0
 
 
 def engine_of(around: Surroundings) -> "SqliteEngine":
@@ -103,20 +117,11 @@ async def find_last(around: Surroundings) -> str:
     Raises:
         InputError: There is none.
     """
-    from runapi_mcp.generations.store.protocol import Down
-
-    engine = engine_of(around)
-    try:
+    async with remembered(around) as engine:
         for found in await latest(engine, _MOST):
             if found.status != "running" and found.view().answer.text and found.job.call.turns:
                 around.note(f"Going on from: {row_of(found).line()}")
                 return found.handle
-    except Down as down:
-        raise StoreDown(
-            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
-        ) from None
-    finally:
-        await engine.aclose()
     raise InputError("There is no earlier answer to go on from.", advice="Ask without -c.")
 
 

@@ -3,9 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from runapi_mcp.cli.history import engine_of, known, latest
+from runapi_mcp.cli.history import known, latest, remembered
 from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command
-from runapi_mcp.errors import InputError, StoreDown
+from runapi_mcp.errors import InputError
 
 if TYPE_CHECKING:
     from runapi_mcp.generations.store.replica import Replica
@@ -53,10 +53,7 @@ async def _find(handle: str | None, around: Surroundings) -> "Replica":
         InputError: There is none.
         StoreDown: What this machine keeps cannot be read.
     """
-    from runapi_mcp.generations.store.protocol import Down
-
-    engine = engine_of(around)
-    try:
+    async with remembered(around) as engine:
         if handle is not None:
             return await known(engine, handle)
         seen: list[tuple[Turn, ...]] = []
@@ -65,12 +62,6 @@ async def _find(handle: str | None, around: Surroundings) -> "Replica":
             if question not in seen and found.status in ("partial", "cancelled") and found.view().answer.text:
                 return found
             seen.append(question)
-    except Down as down:
-        raise StoreDown(
-            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
-        ) from None
-    finally:
-        await engine.aclose()
     raise InputError(
         "There is no answer to go on with: the last one was whole, or nothing had come of it.", advice=""
     )
