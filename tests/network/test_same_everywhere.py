@@ -167,8 +167,6 @@ async def test_the_whole_text_is_a_resource(host: Host, kind: str, sim: Simulato
     called = await host.call("ask_gemini", prompt=f"Write, over {kind}.")
     read = await host.client.read_resource(f"generation://{called.handle}")
     assert isinstance(read.contents[0], types.TextResourceContents)
-    answer, ways_on = called.result.content
+    [answer] = called.result.content
     assert isinstance(answer, types.TextContent)
-    assert isinstance(ways_on, types.TextContent)
     assert read.contents[0].text == answer.text
-    assert called.handle in ways_on.text
