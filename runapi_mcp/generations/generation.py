@@ -399,8 +399,7 @@ class Generation:
                     continue
                 call = choice.call(step)
                 try:
-                    step = await self._ask(call, asking)
-                    choice.note_answer()
+                    step = await self._ask(call, choice, asking)
                 except (NotFound, ModelRefused) as refused:
                     if self._earlier:
                         raise choice.explain(refused) from None
@@ -427,7 +426,7 @@ class Generation:
         links = self._policy.links(answer)
         return await asking.upstream.redirects(links) if links else {}
 
-    async def _ask(self, call: Call, asking: "_Asking") -> Call | Lot | None:
+    async def _ask(self, call: Call, choice: Choice, asking: "_Asking") -> Call | Lot | None:
         """Ask one round, and return what the next asks, if there is one."""
         async with asking.stream(call, self._dialect, self.trace, self._clock()) as events:
             self._searches += call.search
@@ -436,6 +435,7 @@ class Generation:
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
+            choice.note_answer()
             await self._round.judge(self._policy, self._earlier, self.job.begin)
             step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
             step = await self._allowed(step)
