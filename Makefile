@@ -16,11 +16,11 @@ OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
 
-test: $(READY)          ## the test suite, on both cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(OUTER))
+test: $(READY)          ## the test suite; half of its time it waits, so four at once keep two cores busy
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(addprefix --ignore=,$(OUTER))
 
 test-outer: $(READY) $(LLMOCK)/.ready ## what needs whole processes and more time: network, fleet, docs, examples
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(OUTER)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(OUTER)
 
 conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
 	$(BIN)/python -m pip install --quiet --group conformance
