@@ -129,7 +129,10 @@ DEEP = {
     "claude-desktop": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
     "cursor": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
     "codex": "a = " + "[" * 5000 + "]" * 5000 + "\n",
-    "goose": "a: " + "[\n " * 2000 + "]" * 2000 + "\n",  # in one line ruamel.yaml looks for a key in it: seconds
+    "goose": "a: "
+    + "[\n " * 2000
+    + "]" * 2000
+    + "\n",
 }
 
 
