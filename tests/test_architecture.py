@@ -35,12 +35,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """From the top: a layer may import those below it, and itself; never those beside or above it."""
 
-READABLE = {"settings": {"models", "errors"}, "models": {"errors"}, "unseen": set[str]()}
+READABLE = {"settings": {"models", "errors"}, "models": {"errors"}, "printable": set[str]()}
 """What every layer may read (`wire` and `errors` apart), and what these may import themselves."""
 
 EXCEPTIONS = {
-    "wire": {"errors", "models", "unseen"},
-    "errors": {"unseen"},
+    "wire": {"errors", "models", "printable"},
+    "errors": set[str](),
     "sim": set[str](),
     "hosts": {"errors", "settings", "wire.types"},
     "files": {"errors", "settings", "wire.types"},

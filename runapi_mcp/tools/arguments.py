@@ -18,9 +18,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import ResourceLink
 from runapi_mcp.models import WISHES
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.coercion import Meant, list_of, read_choice, read_object_or_text, read_word, unless
 from runapi_mcp.wire.types import Effort, JsonObject

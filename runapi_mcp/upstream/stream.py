@@ -18,7 +18,8 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
-from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError, quoted
+from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
 from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header, new_request_id, read_pieces

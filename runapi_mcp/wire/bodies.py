@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.errors import ProtocolError, quoted
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.faults import read_failure
 from runapi_mcp.wire.types import Failure, Frame
 
