@@ -26,7 +26,7 @@ from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header,
 from runapi_mcp.upstream.pacing import Pacing, Waits, paced_name
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
-from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, json_frames, stray_failure
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
