@@ -16,7 +16,6 @@ from runapi_mcp.errors import (
     RunapiError,
     SettingsError,
     Unavailable,
-    quoted,
 )
 from runapi_mcp.generations.choice import Choice
 from runapi_mcp.generations.values import Job
@@ -30,6 +29,7 @@ from runapi_mcp.models import (
     find,
     is_version_of,
 )
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import CHAT_PATHS, DEFAULT_BASE_URL, Settings
 from runapi_mcp.tools.tool import choose_model
 from runapi_mcp.upstream.client import Upstream
@@ -239,7 +239,12 @@ async def _answered(
 ) -> Answer:
     fold = Fold()
     async with upstream.stream(
-        choice.call(call), choice.dialect, key=settings.need_key(), trace=trace, patience=0.0
+        choice.call(call),
+        choice.dialect,
+        key=settings.need_key(),
+        trace=trace,
+        patience=0.0,
+        ending=fold.ending,
     ) as events:
         async for event in events:
             fold.feed(event)

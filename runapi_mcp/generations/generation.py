@@ -31,15 +31,15 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.choice import Choice
-from runapi_mcp.generations.limits import UNLIMITED, Allowance
 from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
+from runapi_mcp.generations.spending import UNLIMITED, Allowance
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
@@ -70,10 +70,6 @@ def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
 
 
-def _know_no_price(_model: str) -> None:
-    """Know of no price."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """What it takes to ask: of whom, in whose turn, with whose key, and until when, by the clock."""
@@ -85,7 +81,7 @@ class _Asking:
     until: float
 
     def stream(
-        self, call: Call, dialect: DialectName, trace: Trace, now: float
+        self, call: Call, dialect: DialectName, trace: Trace, now: float, ending: Ending
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Open the stream of a call; see :meth:`Upstream.stream`."""
         return self.upstream.stream(
@@ -93,6 +89,7 @@ class _Asking:
             dialect,
             key=self.key,
             trace=trace,
+            ending=ending,
             patience=self.patient_until - now,
             within=self.until - now,
         )
@@ -129,7 +126,7 @@ class Generation:
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
-        price_of: Callable[[str], Price | None] = _know_no_price,
+        price_of: Callable[[str], Price | None] | None = None,
         allowance: Allowance | None = None,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
@@ -278,7 +275,7 @@ class Generation:
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
         model, tokens = answer.model or self._model, add_usage(self._spent, answer.usage)
-        price = self._price_of(model) or self._price_of(self._model)
+        price = (self._price_of(model) or self._price_of(self._model)) if self._price_of else None
         cost = price.cost(tokens) if price else None
         return Receipt(
             model=model,
@@ -428,7 +425,7 @@ class Generation:
 
     async def _ask(self, call: Call, choice: Choice, asking: "_Asking") -> Call | Lot | None:
         """Ask one round, and return what the next asks, if there is one."""
-        async with asking.stream(call, self._dialect, self.trace, self._clock()) as events:
+        async with asking.stream(call, self._dialect, self.trace, self._clock(), self.fold.ending) as events:
             self._searches += call.search
             async for event in events:
                 self._feed(event)
@@ -506,7 +503,7 @@ class Generation:
         self._aside.append(trace)
         try:
             call = await self.allowance.next_round(replace(call, model=self._model))
-            async with asking.stream(call, self._dialect, trace, self._clock()) as events:
+            async with asking.stream(call, self._dialect, trace, self._clock(), fold.ending) as events:
                 self._searches += call.search
                 async for event in events:
                     fold.feed(event)
@@ -569,13 +566,15 @@ class Generation:
         self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
-        if self._phase != self._told:
+        # Nothing comes after writing but another round, of whose beginning the trace tells.
+        if self._told != "writing" and self._phase != self._told:
             self._wake()
         if not isinstance(event, _TEXTS):
             too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
-        if not self._narrated:  # what stands in the text of a lot was not asked for in this round
+        # What stands in the text of a lot was not asked for in this round.
+        if self.allowance.cap is not None and not self._narrated:
             self.allowance.check(self.fold)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:
