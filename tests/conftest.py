@@ -25,6 +25,8 @@ settings.register_profile("the-same", deadline=None, derandomize=True, database=
 settings.register_profile("by-chance", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("LAWS", "the-same"))
 
+gc.disable()  # until all is collected
+
 
 LONGEST = (
     *("store/test_killed", "terminal/test_outlet", "terminal/test_piped", "boot/test_prologue"),
@@ -40,9 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector from going through thousands of tests and all modules, again and again."""
-    gc.collect()
+    # Thousands of tests and all modules stay to the end: the collector need not go through them again.
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
