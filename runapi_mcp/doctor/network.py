@@ -225,7 +225,7 @@ async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[A
     call = Call(model=chosen.model, turns=(Turn("user", (Text("Answer with the one word: yes"),)),))
     dialect = choose_dialect(chosen.model, (), settings.dialect)
     job = Job("ask_gemini", {}, call, dialect, "local", wish=chosen.wish, others=chosen.others)
-    choice = Choice(job, upstream, settings.need_key())
+    choice = Choice(job, upstream, settings.need_key(), trace)
     await choice.begin()
     while True:
         try:

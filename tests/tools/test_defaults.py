@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from runapi_mcp.models import ANSWERING, SEARCHING, find, is_dear
@@ -186,7 +187,7 @@ async def test_where_runapi_serves_v1_only_it_is_found_and_remembered(
 
 
 @pytest.mark.parametrize("says", ["Not Found", "{}", ""])
-async def test_a_404_that_may_mean_route_or_model_is_told_apart_by_the_free_lists(
+async def test_a_404_that_may_mean_route_or_model_is_told_apart_by_the_free_list(
     sim: Simulator, says: str
 ) -> None:
     sim.roster.no_route = says
@@ -194,13 +195,111 @@ async def test_a_404_that_may_mean_route_or_model_is_told_apart_by_the_free_list
     async with desk(sim) as at:
         reply = await at.call("search_web", query=QUESTION)
         assert not reply.is_error
-        assert [call.path for call in sim.lists] == ["/v1beta/openai/models", "/v1/models"]
+        assert [call.path for call in sim.lists] == ["/v1beta/openai/models"]
+        assert requests(sim) == 3
         assert at.upstream.chat_path == "/v1"
         sim.roster.roots = ("/v1beta/openai",)  # and back again
         again = await at.call("search_web", query=QUESTION, fresh=True)
         assert not again.is_error
         assert at.upstream.chat_path == "/v1beta/openai"
     assert len(billed(sim)) == 2
+
+
+SILENT = {"Not Found": "Not Found", "empty": "", "an object": "{}"}
+"""404s that may mean the model or the route."""
+
+
+@pytest.mark.parametrize("says", SILENT)
+@pytest.mark.parametrize("dialect", ["chat", "native"])
+@pytest.mark.parametrize("tool", ARGUMENTS)
+async def test_a_404_of_the_model_that_says_nothing_costs_two_requests_more_at_most(
+    sim: Simulator, tool: str, dialect: str, says: str
+) -> None:
+    models = _models(tool, dialect)
+    sim.roster.no_model = SILENT[says]
+    sim.roster.gone[models[0]] = 404
+    async with desk(sim, dialect=dialect) as at:
+        reply = await at.call(tool, **ARGUMENTS[tool])
+        assert at.upstream.chat_path == "/v1beta/openai"
+    assert receipt(reply).model_asked == models[1]
+    assert requests(sim) == 3
+    assert len(billed(sim)) == 1
+
+
+async def test_a_second_model_that_silently_is_not_found_ends_the_call_within_the_bound(
+    sim: Simulator,
+) -> None:
+    sim.roster.no_model = "Not Found"
+    sim.roster.gone |= dict.fromkeys(SEARCHING[:2], 404)
+    sim.roster.listed_anyway = set(SEARCHING)
+    async with desk(sim) as at:
+        reply = await at.call("search_web", query=QUESTION)
+        assert requests(sim) == 3
+        assert f"Call again: {SEARCHING[2]} is next." in reply.text
+        again = await at.call("search_web", query=QUESTION)
+    assert receipt(again).model_asked == SEARCHING[2]
+    assert requests(sim) == 4
+
+
+@pytest.mark.parametrize("says", SILENT)
+async def test_a_route_and_a_model_that_are_gone_together_take_two_calls(sim: Simulator, says: str) -> None:
+    sim.roster.no_route = sim.roster.no_model = SILENT[says]
+    sim.roster.roots = ("/v1",)
+    sim.roster.gone[SEARCHING[0]] = 404
+    async with desk(sim) as at:
+        first = await at.call("search_web", query=QUESTION)
+        assert first.is_error
+        assert "Call again: " in first.text
+        assert requests(sim) == 3
+        second = await at.call("search_web", query=QUESTION)
+        assert at.upstream.chat_path == "/v1"
+    assert receipt(second).model_asked == SEARCHING[1]
+    assert requests(sim) == 6
+    assert len(billed(sim)) == 1
+
+
+@pytest.mark.parametrize("says", SILENT)
+async def test_past_a_date_the_list_that_was_asked_for_serves_for_the_route_too(
+    sim: Simulator, says: str
+) -> None:
+    sim.roster.no_route = SILENT[says]
+    sim.roster.roots = ("/v1",)
+    async with desk(sim, now=AFTER) as at:
+        reply = await at.call("search_web", query=QUESTION)
+        assert at.upstream.chat_path == "/v1"
+    assert not reply.is_error
+    assert requests(sim) == 3
+
+
+async def test_calls_side_by_side_find_the_route_within_the_bound_each(sim: Simulator) -> None:
+    sim.roster.no_route = "Not Found"
+    sim.roster.roots = ("/v1",)
+    replies: list[Reply] = []
+    async with desk(sim) as at, anyio.create_task_group() as tasks:
+
+        async def ask(number: int) -> None:
+            replies.append(await at.call("ask_gemini", prompt=f"Question {number}"))
+
+        for number in range(4):
+            tasks.start_soon(ask, number)
+    assert [reply.is_error for reply in replies] == [False] * 4
+    assert len(sim.lists) == 1
+    assert len(billed(sim)) == 4
+
+
+@pytest.mark.parametrize("says", SILENT)
+async def test_where_there_is_no_runapi_at_all_the_refusal_says_what_to_check(
+    sim: Simulator, says: str
+) -> None:
+    sim.roster.no_route = SILENT[says]
+    sim.roster.roots = ()
+    async with desk(sim) as at:
+        for _ in range(3):
+            seen = requests(sim)
+            reply = await at.call("ask_gemini", prompt="Q")
+            assert reply.is_error
+            assert requests(sim) - seen <= 3
+            assert "RUNAPI_BASE_URL" in reply.text
 
 
 async def test_where_both_routes_have_a_list_a_404_is_the_models_and_the_route_stays(sim: Simulator) -> None:
@@ -218,6 +317,16 @@ async def test_a_route_that_was_set_is_not_left(sim: Simulator) -> None:
         reply = await at.call("ask_gemini", prompt="Q")
     assert reply.is_error
     assert all("/v1beta/openai/" in call.path for call in sim.calls)
+
+
+async def test_a_route_that_is_nowhere_is_not_sought_with_other_models(sim: Simulator) -> None:
+    sim.roster.roots = ()
+    async with desk(sim) as at:
+        reply = await at.call("ask_gemini", prompt="Q")
+    assert reply.is_error
+    assert "Call again" not in reply.text
+    assert requests(sim) <= 2
+    assert f"neither at /v1beta/openai nor /v1: check RUNAPI_BASE_URL (it is {sim.base_url})" in reply.text
 
 
 async def test_a_path_with_a_list_and_no_chat_is_not_kept(sim: Simulator) -> None:
