@@ -200,7 +200,7 @@ class Choice:
         """Yield what to do, a sentence each."""
         listing, row, others = self._listing, find(self.model), self._others()
         if following:
-            yield f"Call again: {following} is next."
+            yield f"Call again: {following} is next; name it where each call starts this server anew."
             if isinstance(refused, NotFound) and not refused.lacking and listing is None:
                 yield refused.advice
             return

@@ -235,7 +235,7 @@ async def test_a_second_model_that_silently_is_not_found_ends_the_call_within_th
     async with desk(sim) as at:
         reply = await at.call("search_web", query=QUESTION)
         assert requests(sim) == 3
-        assert f"Call again: {SEARCHING[2]} is next." in reply.text
+        assert f"Call again: {SEARCHING[2]} is next; name it where " in reply.text
         again = await at.call("search_web", query=QUESTION)
     assert receipt(again).model_asked == SEARCHING[2]
     assert requests(sim) == 4
@@ -451,7 +451,7 @@ async def test_a_second_refusal_ends_the_call_and_the_next_goes_on_from_there(si
         first = await at.call("search_web", query=QUESTION)
         assert first.is_error
         assert requests(sim) == 3
-        assert f"Call again: {SEARCHING[2]} is next." in first.text
+        assert f"Call again: {SEARCHING[2]} is next; name it where " in first.text
         second = await at.call("search_web", query=QUESTION)
     assert not second.is_error
     assert receipt(second).model_asked == SEARCHING[2]
