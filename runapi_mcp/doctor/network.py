@@ -34,6 +34,7 @@ from runapi_mcp.models import (
     candidates,
     choose_dialect,
     find,
+    has_ended,
     is_version_of,
 )
 from runapi_mcp.settings import CHAT_PATHS, DEFAULT_BASE_URL, Settings
@@ -141,7 +142,7 @@ async def check_models(
     yield ok("models", f"RunAPI accepts the key; {len(listing.models)} Gemini models{others}")
     for use in _uses(settings):
         yield use.in_list(listing)
-        if (ends := use.ending(now().date())) is not None:
+        if listing.has(use.models[0]) and (ends := use.ending(now().date())) is not None:
             yield ends
 
 
@@ -184,7 +185,7 @@ class _Use:
         first, row = self.models[0], find(self.models[0])
         if row is None or row.ends is None:
             return None
-        when = f"{first} {'has ended' if today >= row.ends else 'ends'} at its vendor on {row.ends}"
+        when = f"{first} {'ended' if has_ended(first, today) else 'ends'} at its vendor on {row.ends}"
         if self.chosen_here:
             following = f", and then {self.models[1]}" if len(self.models) > 1 else ""
             said = "the server asks it for as long as RunAPI serves it"

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import ModelRefused, ModelRetired, NotFound, UpstreamError, one_line
 from runapi_mcp.generations.values import Job
-from runapi_mcp.models import AUTO, choose_dialect, find, likely_meant, others_than
+from runapi_mcp.models import AUTO, choose_dialect, find, has_ended, likely_meant, others_than
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.model_list import Listing
@@ -79,16 +79,11 @@ class Choice:
             return
         today, standing = self._upstream.today().date(), self._standing
         first = next(self._open(), self.model)
-        listed = standing.listed_on is not None and _has_ended(first, standing.listed_on)
-        if _has_ended(first, today) and not listed and standing.asked_on != today:
+        listed = standing.listed_on is not None and has_ended(first, standing.listed_on)
+        if has_ended(first, today) and not listed and standing.asked_on != today:
             await self._ask_list()
-        listing = standing.listing
-        for model in self._open():
-            counts = self._job.wish != AUTO or _has_ended(model, today)
-            if listing is None or listing.has(model) or not counts:
-                first = model
-                break
-        self._take(first, today)
+        offered = (model for model in self._open() if standing.offers(model, self._job.wish, today))
+        self._take(next(offered, first), today)
 
     async def turn_from(self, refused: OfTheModel) -> None:
         """Choose another model than the one that RunAPI has just refused.
@@ -167,7 +162,7 @@ class Choice:
                 said.append(f"{model} ignores temperature.")
         elif job.wish != AUTO:
             said.append(f"Answered by {model}, the {job.wish} that can do this.")
-        if row is not None and row.ends is not None and today >= row.ends:
+        if row is not None and has_ended(model, today):
             said.append(f"The day on which {model} ends was {row.ends}: another may answer in its name.")
         if self._asked and self._standing.listing is None:
             said.append(_STATIC)
@@ -239,8 +234,3 @@ class Choice:
             and not self._standing.refuses(model, self._want)
             and (listing is None or listing.has(model))
         )
-
-
-def _has_ended(model: str, today: date) -> bool:
-    row = find(model)
-    return row is not None and row.ends is not None and today >= row.ends

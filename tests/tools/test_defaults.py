@@ -531,6 +531,25 @@ async def test_the_list_helps_to_choose(sim: Simulator) -> None:
     assert "- gemini-4-argon: abilities not known" in reply.text
 
 
+async def test_past_a_models_date_the_list_says_so_and_names_what_a_search_is_answered_by(
+    sim: Simulator,
+) -> None:
+    async with desk(sim, now=AFTER) as at:
+        listed = await at.call("list_models")
+        assert "Ended 2026-12-01; successor gemini-3.5-flash-lite." in listed.text
+        assert {row["id"] for row in facts(listed)["models"] if row.get("ended")} == {
+            "gemini-2.5-flash",
+            "gemini-2.5-pro",
+            "gemini-3-pro-preview",
+        }
+        assert facts(listed)["search_default"] == "gemini-2.5-flash"
+        sim.roster.unlisted["/v1beta/openai/models"] = ["gemini-2.5-flash"]
+        listed = await at.call("list_models")
+        assert facts(listed)["search_default"] == "gemini-3.7-flash"
+        assert "unlisted" not in facts(listed)
+        assert receipt(await at.call("search_web", query=QUESTION)).model_asked == "gemini-3.7-flash"
+
+
 async def test_the_list_names_the_default_that_is_used_now(sim: Simulator) -> None:
     sim.roster.gone["gemini-2.5-flash"] = 410
     async with desk(sim) as at:
