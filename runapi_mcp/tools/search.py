@@ -287,7 +287,9 @@ class SearchArgs(Args):
         ObjectOrText | None,
         Meant(read_schema_or_none),
         Field(alias="schema"),
-        WithJsonSchema({"type": "object", "additionalProperties": True, "description": "For JSON."}),
+        WithJsonSchema(
+            {"type": "object", "additionalProperties": True, "description": "JSON Schema: answer in JSON."}
+        ),
     ] = None
     recency: Annotated[Recency, _RECENCY] | None = None
     since: Since | None = Field(None, description="Oldest day, ISO.")
