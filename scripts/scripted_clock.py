@@ -10,6 +10,7 @@ import asyncio
 import selectors
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeVar
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 _GRACE: Final = 0.02
 """Real seconds without an event after which nothing is on its way; loopback delivers within the call."""
+_TODAY: Final = datetime(2026, 11, 28, 12, tzinfo=UTC)
+"""The day of every run: models end, and what is said of them changes."""
 
 
 class _Waiting(selectors.DefaultSelector):
@@ -75,7 +78,7 @@ async def client_here(server: StdioServerParameters) -> AsyncGenerator[Client]:
     if isinstance(loop, _Loop):
         await loop.start_worker()
     async with (
-        opened(settings, clock=anyio.current_time) as app,
+        opened(settings, clock=anyio.current_time, today=lambda: _TODAY) as app,
         # In one process the SDK gives a call of the newer era no progress token.
         Client(build_server(app), mode="legacy") as client,
     ):

@@ -70,8 +70,6 @@ def _serve(path: str) -> dict[str, Any]:
     """Fork for whoever asks; return what was asked for, in the process that is to do it."""
     if sys.platform != "linux":
         raise OSError("nothing is forked here")
-    if sys.platform != "linux":
-        raise OSError("nothing is forked here")
     _import_everything()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -103,8 +101,6 @@ def _import_everything() -> None:
 
 
 def _guard(launcher: socket.socket) -> dict[str, Any]:
-    if sys.platform != "linux":
-        raise OSError("nothing is forked here")
     if sys.platform != "linux":
         raise OSError("nothing is forked here")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.paths import is_secret
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB
 
 _SECONDS: Final = 10.0

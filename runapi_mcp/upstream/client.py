@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from runapi_mcp.upstream.model_list import Listing, Lists, Standing, Standings
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.prices import PriceBook
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
-from runapi_mcp.upstream.translate import translate_errors
+from runapi_mcp.upstream.translate import Today, translate_errors, utc_now
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
 from runapi_mcp.wire.spelling import find_narrower, spell
@@ -57,7 +56,7 @@ class Upstream:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
-        today: Callable[[], datetime] = lambda: datetime.now(UTC),
+        today: Today = utc_now,
         redirects_at: str | None = None,
         pacing: Pacing | None = None,
     ) -> None:
