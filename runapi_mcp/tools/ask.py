@@ -632,5 +632,5 @@ ASK = Tool(
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",
     example={"prompt": "Why is the sky blue?"},
-    hint="second opinion, review, image, PDF, audio, video",
+    hint="second opinion, code review, long document, image, PDF, audio, video",
 )
