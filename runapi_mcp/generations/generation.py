@@ -565,13 +565,15 @@ class Generation:
         self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
-        if self._phase != self._told:
+        # Nothing comes after writing but another round, of whose beginning the trace tells.
+        if self._told != "writing" and self._phase != self._told:
             self._wake()
         if not isinstance(event, _TEXTS):
             too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
-        if not self._narrated:  # what stands in the text of a lot was not asked for in this round
+        # What stands in the text of a lot was not asked for in this round.
+        if self.allowance.cap is not None and not self._narrated:
             self.allowance.check(self.fold)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:

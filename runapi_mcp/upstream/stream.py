@@ -337,7 +337,8 @@ class Body:
             async for sse in frames:
                 # A keep-alive can be an event too, one without data: no sign of the answer's life.
                 if sse.data or sse.event == "error":
-                    self._note_event()
+                    self._event_bytes = 0
+                    self.silence.restart(self._now)
                     if len(sse.data) > self._limits.event_bytes:
                         raise _too_large("one event", self._limits.event_bytes)
                     yield Frame(sse.data, sse.event)
@@ -362,7 +363,8 @@ class Body:
         """
         pieces, size = [self._first], len(self._first)
         while size < limit and (piece := await self._read()):
-            self._note_event()
+            self._event_bytes = 0
+            self.silence.restart(self._now)
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
@@ -420,10 +422,6 @@ class Body:
             return await anext(self._source, None)
         with anyio.fail_after(seconds):
             return await anext(self._source, None)
-
-    def _note_event(self) -> None:
-        self._event_bytes = 0
-        self.silence.restart(self._now)
 
     def _count(self, piece: bytes) -> None:
         size = len(piece)
@@ -531,7 +529,8 @@ class Answering:
         if isinstance(event, Finish):
             event = replace(event, raw=redact(event.raw, self._key), message=redact(event.message, self._key))
         self._ending.feed(event)
-        self._expect_end()
+        if self._ending.said or self._ending.failed:
+            self._expect_end()
         return event
 
     def _expect_end(self) -> None:

@@ -136,14 +136,15 @@ class Ending:
     Attributes:
         begun: Whether anything of an answer has come; a refusal may bring a model's name and usage too.
         failed: Whether upstream reported an error, before the finish or after it.
+        said: Whether a finish has come, though more text may have followed it.
         done: Whether it said that nothing more comes at all.
     """
 
     def __init__(self) -> None:
         self.begun = False
         self.failed = False
+        self.said = False
         self.done = False
-        self._said = False
         self._gone_on = False
         self._metered = False
         self._wrote = False
@@ -152,7 +153,7 @@ class Ending:
     @property
     def finished(self) -> bool:
         """Whether the end was said before anything failed, and nothing has been written since."""
-        return self._said and not self._gone_on and not self._broken
+        return self.said and not self._gone_on and not self._broken
 
     @property
     def settled(self) -> bool:
@@ -163,11 +164,11 @@ class Ending:
         """Take one event into account."""
         match event:
             case TextDelta():
-                self.begun, self._wrote, self._gone_on = True, True, self._said
+                self.begun, self._wrote, self._gone_on = True, True, self.said
             case FunctionCallDelta() | TagUnclosed():
                 self.begun, self._wrote = True, True
             case Finish() | PromptBlocked():
-                self.begun, self._said, self._gone_on = True, True, False
+                self.begun, self.said, self._gone_on = True, True, False
             case Usage():
                 self._metered, self._gone_on = True, False
             case Done():
