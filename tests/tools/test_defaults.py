@@ -10,7 +10,7 @@ import pytest
 from runapi_mcp.models import ANSWERING, SEARCHING, find, is_dear
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.tools import Reply
-from tools.calling import desk, facts
+from tools.calling import Desk, desk, facts
 
 QUESTION = "Who won the Lake Vättern regatta?"
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -84,12 +84,21 @@ def _models(tool: str, dialect: str) -> list[str]:
     return list(models)
 
 
-PLACES = [
+EVERY = [
     (tool, dialect, place)
     for tool in DEFAULTS
     for dialect in ("chat", "native")
-    for place in range(len(_models(tool, dialect)) - 1)
+    for place in range(len(_models(tool, dialect)))
 ]
+PLACES = [(tool, dialect, place) for tool, dialect, place in EVERY if place + 1 < len(_models(tool, dialect))]
+"""Those that have a next."""
+
+
+def say_gone_before(sim: Simulator, at: Desk, models: list[str]) -> None:
+    """Have RunAPI not serve these, and have it said so before."""
+    for model in models:
+        sim.roster.gone[model] = 410
+        at.upstream.standing(at.settings.need_key()).gone.add(model)
 
 
 @pytest.mark.parametrize("trouble", SWITCHED)
@@ -100,9 +109,7 @@ async def test_a_default_that_is_refused_gives_way_to_the_next_and_the_process_r
     models = _models(tool, dialect)
     default, other = models[place], models[place + 1]
     async with desk(sim, dialect=dialect) as at:
-        for earlier in models[:place]:  # RunAPI has said so before
-            sim.roster.gone[earlier] = 410
-            at.upstream.standing(at.settings.need_key()).gone.add(earlier)
+        say_gone_before(sim, at, models[:place])
         SWITCHED[trouble](sim, default)
         reply = await at.call(tool, **ARGUMENTS[tool])
         assert not reply.is_error
@@ -127,30 +134,33 @@ async def test_a_default_that_is_refused_gives_way_to_the_next_and_the_process_r
     assert f"Answered by {other}: RunAPI " in again.text
 
 
-@pytest.mark.parametrize("dialect", ["chat", "native"])
-@pytest.mark.parametrize("tool", ARGUMENTS)
-async def test_a_503_is_never_a_reason_for_another_model(sim: Simulator, tool: str, dialect: str) -> None:
+@pytest.mark.parametrize(("tool", "dialect", "place"), EVERY)
+async def test_a_503_is_never_a_reason_for_another_model(
+    sim: Simulator, tool: str, dialect: str, place: int
+) -> None:
+    models = _models(tool, dialect)
     sim.play("unavailable seconds=90")
     async with desk(sim, dialect=dialect) as at:
+        say_gone_before(sim, at, models[:place])
         reply = await at.call(tool, **ARGUMENTS[tool])
     assert reply.is_error
     assert reply.code == "unavailable"
     assert requests(sim) == 1
-    assert receipt(reply).model_asked == DEFAULTS[tool][0]
+    assert receipt(reply).model_asked == models[place]
 
 
-@pytest.mark.parametrize("dialect", ["chat", "native"])
-@pytest.mark.parametrize("tool", ARGUMENTS)
+@pytest.mark.parametrize(("tool", "dialect", "place"), EVERY)
 async def test_another_model_that_answers_in_a_ones_name_is_told(
-    sim: Simulator, tool: str, dialect: str
+    sim: Simulator, tool: str, dialect: str, place: int
 ) -> None:
-    default = DEFAULTS[tool][0]
-    sim.roster.swapped[default] = "gemini-3.5-flash-lite"
+    models = _models(tool, dialect)
+    model = models[place]
+    sim.roster.swapped[model] = "gemini-3.5-flash-lite"
     async with desk(sim, dialect=dialect) as at:
+        say_gone_before(sim, at, models[:place])
         reply = await at.call(tool, **ARGUMENTS[tool])
-    said = f"RunAPI says that “gemini-3.5-flash-lite” answered, though {default} was asked for."
-    assert said in reply.text
-    assert (receipt(reply).model_asked, receipt(reply).model_served) == (default, "gemini-3.5-flash-lite")
+    assert f"RunAPI says that “gemini-3.5-flash-lite” answered, though {model} was asked for." in reply.text
+    assert (receipt(reply).model_asked, receipt(reply).model_served) == (model, "gemini-3.5-flash-lite")
     assert receipt(reply).swapped
     assert requests(sim) == 1
 
@@ -168,19 +178,22 @@ async def test_in_the_good_case_there_is_no_request_but_the_call_and_nothing_to_
     assert not receipt(reply).swapped
 
 
-@pytest.mark.parametrize("dialect", ["chat", "native"])
-@pytest.mark.parametrize("tool", ARGUMENTS)
+@pytest.mark.parametrize("says", ["No route {}.", "Not Found", ""])
+@pytest.mark.parametrize(("tool", "dialect", "place"), EVERY)
 async def test_where_runapi_serves_v1_only_it_is_found_and_remembered(
-    sim: Simulator, tool: str, dialect: str
+    sim: Simulator, tool: str, dialect: str, place: int, says: str
 ) -> None:
+    models = _models(tool, dialect)
     serve_v1_only(sim, "")
+    sim.roster.no_route = says
     async with desk(sim, dialect=dialect) as at:
+        say_gone_before(sim, at, models[:place])
         reply = await at.call(tool, **ARGUMENTS[tool])
         assert not reply.is_error
         assert len(billed(sim)) == 1
         assert requests(sim) <= 3
-        assert receipt(reply).model_asked == DEFAULTS[tool][0]
-        assert "Answered by" not in reply.text
+        assert receipt(reply).model_asked == models[place]
+        assert ("Answered by" in reply.text) == bool(place)
         seen = requests(sim)
         await at.call(tool, **ARGUMENTS[tool], fresh=True)
         assert requests(sim) == seen + 1
