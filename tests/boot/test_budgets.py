@@ -110,8 +110,8 @@ async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
     roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60)
     body = Body(response, roomy, Trace(), lambda: 0.0)
     decoder = dialects("/v1")[dialect].decoder()
-    answering = Answering(body, decoder, Request("/x", "bearer", {}), SecretStr("simulated-key"))
     fold = Fold()
+    answering = Answering(body, decoder, Request("/x", "bearer", {}), SecretStr("simulated-key"), fold.ending)
     async with aclosing(body), aclosing(answering.events()) as events:
         async for event in events:
             fold.feed(event)
