@@ -126,6 +126,7 @@ class Choice:
             retry_after=refused.retry_after,
             hopeless=refused.hopeless,
         )
+        error.following = following
         if isinstance(error, NotFound) and isinstance(refused, NotFound):
             error.lacking = refused.lacking
         return error
