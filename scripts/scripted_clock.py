@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp_types import Implementation
 
 from runapi_mcp.extraction.worker import check_elsewhere
 from runapi_mcp.server.app import opened
@@ -47,8 +48,10 @@ class _Waiting(selectors.DefaultSelector):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
+    def __init__(self, grace: float = _GRACE) -> None:
+        self._grace = grace
         self._waiting = _Waiting()
+        self._waiting.grace = grace
         super().__init__(self._waiting)
 
     def time(self) -> float:
@@ -58,12 +61,12 @@ class _Loop(asyncio.SelectorEventLoop):
         """Have the process that checks answers started: that takes real time, its checks next to none."""
         self._waiting.grace = 30.0
         await check_elsewhere({"schema": {}, "dialect": "chat"}, "local")
-        self._waiting.grace = _GRACE
+        self._waiting.grace = self._grace
 
 
-def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Return what `main` gives on such a clock, which begins at 0."""
-    return anyio.run(main, backend_options={"loop_factory": _Loop})
+def run(main: Callable[[], Awaitable[T]], *, grace: float = _GRACE) -> T:
+    """Return what `main` gives on such a clock, which begins at 0; see `_GRACE`."""
+    return anyio.run(main, backend_options={"loop_factory": partial(_Loop, grace)})
 
 
 simulate_here = partial(simulate, own_thread=False)
@@ -71,8 +74,13 @@ simulate_here = partial(simulate, own_thread=False)
 
 
 @asynccontextmanager
-async def client_here(server: StdioServerParameters) -> AsyncGenerator[Client]:
-    """A client of a server on the running loop, with the settings that its process would get."""
+async def client_here(server: StdioServerParameters, *, host: str = "scripted") -> AsyncGenerator[Client]:
+    """A client of a server on the running loop, with the settings that its process would get.
+
+    Args:
+        server: How the server would be started.
+        host: What the client calls itself.
+    """
     settings = from_env(server.env or {})
     loop = asyncio.get_running_loop()
     if isinstance(loop, _Loop):
@@ -80,6 +88,8 @@ async def client_here(server: StdioServerParameters) -> AsyncGenerator[Client]:
     async with (
         opened(settings, clock=anyio.current_time, today=lambda: _TODAY) as app,
         # In one process the SDK gives a call of the newer era no progress token.
-        Client(build_server(app), mode="legacy") as client,
+        Client(
+            build_server(app), mode="legacy", client_info=Implementation(name=host, version="1")
+        ) as client,
     ):
         yield client

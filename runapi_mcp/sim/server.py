@@ -135,7 +135,15 @@ async def simulate(
             await anyio.to_thread.run_sync(thread.join)
 
 
-async def serve(*, host: str, port: int, scenario: str, pace: float, announce: Callable[[str], None]) -> None:
+async def serve(
+    *,
+    host: str,
+    port: int,
+    scenario: str,
+    pace: float,
+    announce: Callable[[str], None],
+    roster: Roster | None = None,
+) -> None:
     """Serve until cancelled.
 
     Args:
@@ -144,6 +152,7 @@ async def serve(*, host: str, port: int, scenario: str, pace: float, announce: C
         scenario: Played where no marker says otherwise.
         pace: Seconds between chunks.
         announce: Told the base URL once the socket listens.
+        roster: How it stands with the models; by default, all are there.
 
     Raises:
         ValueError: The scenario is unknown.
@@ -151,7 +160,7 @@ async def serve(*, host: str, port: int, scenario: str, pace: float, announce: C
     """
     chosen(scenario)
     listener = _listener(host, port)
-    async with _listening(listener, Stage(scenario, pace)):
+    async with _listening(listener, Stage(scenario, pace, roster=roster or Roster())):
         announce(_url(listener, host))
         await anyio.sleep_forever()
 
