@@ -26,7 +26,8 @@ from anyio.abc import Process
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import KeyMissing, KeyringFailed, one_line
+from runapi_mcp.errors import KeyMissing, KeyringFailed
+from runapi_mcp.printable import one_line
 from runapi_mcp.progress import HEARTBEAT
 from runapi_mcp.settings import KEY_NAMES, Settings, key_problem
 

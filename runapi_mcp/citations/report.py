@@ -13,7 +13,7 @@ from typing import Final
 
 from runapi_mcp.citations.annotate import find_sentences
 from runapi_mcp.citations.markers import UNSPACED
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 
 _MARK: Final = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3}){0,9})\](?![(:])")
 _WORD: Final = re.compile(r"[^\W\d_]{4,}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NotRequired, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Origin, Source
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, TextIO
 
 from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
-from runapi_mcp.unseen import remove_unseen
+from runapi_mcp.printable import remove_unseen
 
 _CLOSED: Final = OSError(errno.EBADF, "it is closed")
 _SPELLED: Final = {

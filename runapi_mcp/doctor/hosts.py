@@ -14,7 +14,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor.local import Finding, Status, Which, key_from_keyring, ok
-from runapi_mcp.errors import KeyMissing, quoted
+from runapi_mcp.errors import KeyMissing
 from runapi_mcp.hosts import (
     KEYRING_VARIABLE,
     ConfigError,
@@ -26,6 +26,7 @@ from runapi_mcp.hosts import (
     has_mark,
     mentions_us,
 )
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import KEY_NAMES, Settings, for_host, options
 
 _LINE: Final = 4 * 1024 * 1024

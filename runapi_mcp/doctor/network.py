@@ -16,7 +16,6 @@ from runapi_mcp.errors import (
     RunapiError,
     SettingsError,
     Unavailable,
-    quoted,
 )
 from runapi_mcp.generations.choice import Choice
 from runapi_mcp.generations.values import Job
@@ -30,6 +29,7 @@ from runapi_mcp.models import (
     find,
     is_version_of,
 )
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import CHAT_PATHS, DEFAULT_BASE_URL, Settings
 from runapi_mcp.tools.tool import choose_model
 from runapi_mcp.upstream.client import Upstream

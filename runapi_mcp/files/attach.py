@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ConfigDict
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files import folders, git
 from runapi_mcp.files.kinds import (
     KINDS,
@@ -26,6 +26,7 @@ from runapi_mcp.files.kinds import (
     read_data_url,
 )
 from runapi_mcp.files.paths import Reach, reach
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
 
@@ -72,8 +73,6 @@ async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Att
     Raises:
         InputError: One line for each file that cannot be used, saying why and what would be right.
     """
-    if not files:
-        return Attached()
     return await anyio.to_thread.run_sync(
         _attach, files, settings, abandon_on_cancel=True, limiter=_reading_limiter()
     )

@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Final
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files import git
 from runapi_mcp.files.kinds import as_text, binary_kind
 from runapi_mcp.files.paths import Reach, is_secret
+from runapi_mcp.printable import one_line
 
 MOST_BYTES: Final = 4_000_000
 """Of all the text of a folder: about a million tokens, which is what models take."""

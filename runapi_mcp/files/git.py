@@ -18,8 +18,9 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import IO, Final
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.paths import is_secret
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB
 
 _SECONDS: Final = 10.0

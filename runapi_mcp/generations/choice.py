@@ -13,9 +13,10 @@ from typing import Final, TypeAlias
 
 from pydantic import SecretStr
 
-from runapi_mcp.errors import ModelRefused, ModelRetired, NotFound, UpstreamError, one_line
+from runapi_mcp.errors import ModelRefused, ModelRetired, NotFound, UpstreamError
 from runapi_mcp.generations.values import Job
 from runapi_mcp.models import AUTO, choose_dialect, find, likely_meant, others_than
+from runapi_mcp.printable import one_line
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.model_list import Listing
 from runapi_mcp.wire.types import Call, DialectName

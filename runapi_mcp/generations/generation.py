@@ -31,8 +31,8 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.choice import Choice
-from runapi_mcp.generations.limits import UNLIMITED, Allowance
 from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
+from runapi_mcp.generations.spending import UNLIMITED, Allowance
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
@@ -68,10 +68,6 @@ def _ignore() -> None:
 
 def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
-
-
-def _know_no_price(_model: str) -> None:
-    """Know of no price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +125,7 @@ class Generation:
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
-        price_of: Callable[[str], Price | None] = _know_no_price,
+        price_of: Callable[[str], Price | None] | None = None,
         allowance: Allowance | None = None,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
@@ -278,7 +274,7 @@ class Generation:
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
         model, tokens = answer.model or self._model, add_usage(self._spent, answer.usage)
-        price = self._price_of(model) or self._price_of(self._model)
+        price = (self._price_of(model) or self._price_of(self._model)) if self._price_of else None
         cost = price.cost(tokens) if price else None
         return Receipt(
             model=model,

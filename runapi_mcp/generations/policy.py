@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError, quoted
+from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
 from runapi_mcp.generations.values import Job, Status
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.fold import Fold, is_whole
 from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta
 

@@ -16,11 +16,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 
 from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.citations.sources import source_lines
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability, find
+from runapi_mcp.printable import escape_unseen, one_line
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
     Files,
@@ -39,7 +40,6 @@ from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_bac
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.search import SEARCHING
 from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
-from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -471,7 +471,7 @@ class AskArgs(Args):
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declare(args.functions)
-    attached = await attach(args.files, await run.reading() if args.files else run.settings)
+    attached = await attach(args.files, await run.reading()) if args.files else Attached()
     if args.continue_from:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)

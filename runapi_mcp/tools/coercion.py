@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, Un
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 
 NOT_GIVEN: Final = object()
 """What stands for an argument that says nothing."""

@@ -16,9 +16,10 @@ from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.finding import read_finding, write_finding
 from runapi_mcp.citations.report import Checked, check_report
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_lines
-from runapi_mcp.errors import EmptyAnswer, RunapiError, one_line, quoted
+from runapi_mcp.errors import EmptyAnswer, RunapiError
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
+from runapi_mcp.printable import one_line, quoted
 from runapi_mcp.tools.reply import Paged, light_source, tell_failure
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.grounding import is_redirect

@@ -14,9 +14,9 @@ from runapi_mcp.citations.finding import read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, source_lines
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
+from runapi_mcp.printable import escape_unseen
 from runapi_mcp.tools.reply import Paged, drop_empty, light_source
 from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
 

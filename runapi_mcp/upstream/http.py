@@ -17,7 +17,8 @@ import httpx
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.errors import ProtocolError, SettingsError, one_line
+from runapi_mcp.errors import ProtocolError, SettingsError
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.wire.types import Auth
 

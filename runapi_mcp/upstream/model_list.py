@@ -15,8 +15,9 @@ import anyio
 import httpx
 from pydantic import Field, SecretStr
 
-from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled, one_line, quoted
+from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled
 from runapi_mcp.models import ALIASES, find
+from runapi_mcp.printable import one_line, quoted
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
 from runapi_mcp.upstream.pacing import paced_name

@@ -18,14 +18,15 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
-from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError, quoted
+from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
 from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header, new_request_id, read_pieces
 from runapi_mcp.upstream.pacing import Pacing, Waits, paced_name
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
-from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, json_frames, stray_failure
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending

@@ -387,8 +387,8 @@ def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
     """Return the error that a chunk reports: in its own place, in the choice, or beside its finish."""
     if choice and choice.error and (failure := read_failure({"error": choice.error})):
         return failure
-    ended = choice is not None and (choice.finish_reason or "").lower() == "error"
-    return chunk.failure(alone=not chunk.choices or ended)
+    alone = not chunk.choices or (choice is not None and (choice.finish_reason or "").lower() == "error")
+    return chunk.failure() if chunk.error or alone else None
 
 
 def _thought_in(field: object) -> str:

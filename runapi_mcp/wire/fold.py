@@ -220,7 +220,7 @@ class Fold:
         self._thoughts = _Pieces()
         self._grounding = Grounding()
         self._grounding_size = 0
-        self._calls = GrowingCalls()
+        self._calls: GrowingCalls | None = None
         self._tag: tuple[str, int] | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
@@ -242,7 +242,8 @@ class Fold:
     @property
     def size(self) -> int:
         """Characters of all it holds: text, thoughts, function calls and grounding."""
-        return self._text.length + self._thoughts.length + self._calls.size + self._grounding_size
+        calls = self._calls.size if self._calls is not None else 0
+        return self._text.length + self._thoughts.length + self._grounding_size + calls
 
     @property
     def empty(self) -> bool:
@@ -279,6 +280,8 @@ class Fold:
                 self._grounding = event
                 self._grounding_size = _characters(event)
             case FunctionCallDelta():
+                if self._calls is None:
+                    self._calls = GrowingCalls()
                 self._calls.add(event)
             case Usage():
                 self._usage = update(self._usage, event)
@@ -297,7 +300,7 @@ class Fold:
 
     def partial(self) -> Answer:
         """Return what there is, finished or not."""
-        calls = self._calls.joined()
+        calls = self._calls.joined() if self._calls is not None else ()
         finish = self._finish
         if self._blocked and (finish is None or finish.reason in ("stop", "unknown")):
             finish = Finish(self._blocked.reason, "filtered", self._blocked.message)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from pydantic import ConfigDict
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.lax import Lax, Maybe
 from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta, Returned

@@ -236,7 +236,7 @@ class NativeDecoder:
             starts = parts if len(parts) > 1 else self._starts
             yield from self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
         # Before the finish: an error beside one says that it is none.
-        if failure := chunk.failure(alone=not chunk.candidates):
+        if (chunk.error or not chunk.candidates) and (failure := chunk.failure()):
             yield failure
         if finish:
             yield from self._written.flush()

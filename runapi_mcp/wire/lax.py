@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from runapi_mcp.errors import ProtocolError, quoted
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.json_text import without_surrogates
 
 

@@ -1,6 +1,5 @@
 """What a store is to the rest, and what an engine does for it: a log to append to, leases, and orders."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -143,11 +142,6 @@ class Entry:
     round: int
     text: str
     thoughts: str
-
-    @property
-    def characters(self) -> int:
-        """How much text it has."""
-        return len(self.text) + len(self.thoughts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,9 +407,3 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Close it."""
-
-
-def digest(*parts: str) -> str:
-    """Return what only who knows all parts can make, and that tells none of them."""
-    framed = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()

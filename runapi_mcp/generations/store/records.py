@@ -1,5 +1,6 @@
 """What is written of a generation and read elsewhere: each record in one format, for both ways. Pure."""
 
+import hashlib
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,12 @@ from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.wire.types import Answer, JsonObject, JsonValue
 
 T = TypeVar("T")
+
+
+def digest(*parts: str) -> str:
+    """Return what only who knows all parts can make, and that tells none of them."""
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def dumped(value: JsonValue) -> str:
@@ -243,7 +250,7 @@ class Batch:
     @property
     def characters(self) -> int:
         """How much text it has."""
-        return sum(entry.characters for entry in self.entries)
+        return sum(map(_size, self.entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +305,7 @@ def next_batch(generation: Generation, now: Written) -> Batch:
     # Before the text is read: what comes meanwhile is news.
     seen, view = _seen(generation), generation.known()
     entries = tuple(_entries(view, now))
-    size = sum(entry.characters for entry in entries)
+    size = sum(map(_size, entries))
     more = size + len(entries) >= _BATCH_CHARS and now.total + size < MOST_CHARS
     ended = view.status != "running" and not more
     return Batch(
@@ -320,7 +327,7 @@ def _entries(view: View, now: Written) -> Iterator[Entry]:
         thoughts = view.answer.thoughts[now.thoughts if old else 0 :] if number == len(texts) else ""
         for entry in _pieces(number, text, thoughts, room, begun=old):
             yield entry
-            room -= entry.characters + 1
+            room -= _size(entry) + 1
 
 
 def _pieces(number: int, text: str, thoughts: str, room: int, *, begun: bool) -> Iterator[Entry]:
@@ -332,7 +339,11 @@ def _pieces(number: int, text: str, thoughts: str, room: int, *, begun: bool) ->
         yield entry
         begun = True
         at, thought_at = at + len(entry.text), thought_at + len(entry.thoughts)
-        room -= entry.characters + 1
+        room -= _size(entry) + 1
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.text) + len(entry.thoughts)
 
 
 def _seen(generation: Generation) -> tuple[object, ...]:

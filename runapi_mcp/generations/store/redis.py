@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from runapi_mcp.generations.store import protocol as do
 from runapi_mcp.generations.store.protocol import Down, Op
+from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
 
@@ -128,7 +129,7 @@ class RedisEngine:
 
     def name(self, *parts: str) -> str:
         """Return a name that tells none of its parts."""
-        return do.digest(*parts)
+        return digest(*parts)
 
     def check(self) -> None:
         """Do nothing, unless Redis failed less than a second ago; see :meth:`Engine.check`."""

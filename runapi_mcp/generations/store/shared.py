@@ -13,13 +13,14 @@ import anyio
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.memory import MemoryStore
-from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, unknown
+from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, Hold, unknown
 from runapi_mcp.generations.store.replica import Order, Replica
-from runapi_mcp.generations.store.sharing import Places, SharedDayCounts, SharedPacing
+from runapi_mcp.generations.store.sharing import Places, SharedDayCounts
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.signalling import Signal
+from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 _LEAVE_SECONDS = 1.0
 _AWAY_SECONDS = 0.5
@@ -45,7 +46,8 @@ class SharedStore:
         self._server = secrets.token_hex(8)
         self._memory = MemoryStore(settings, clock)
         self._writer = Writer(engine, self._server, clock, settings.deadline, self._memory.keeps)
-        self._places = Places(engine, settings.max_calls_per_user)
+        most = settings.max_calls_per_user
+        self._places = Places(engine, most) if most else None
         self._begun = Signal()
         self.pacing = SharedPacing(engine, clock)
         self.counts = SharedDayCounts(engine, self._server, clock=clock)
@@ -56,7 +58,8 @@ class SharedStore:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._writer.forever)
-                tasks.start_soon(self._places.forever)
+                if self._places is not None:
+                    tasks.start_soon(self._places.forever)
                 tasks.start_soon(self.counts.forever)
                 tasks.start_soon(self._listen)
                 yield
@@ -65,7 +68,8 @@ class SharedStore:
             # What is still to be said is worth a second, even to a process that is told to go.
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
                 await self.counts.share()
-                await self._places.write()
+                if self._places is not None:
+                    await self._places.write()
                 await self._writer.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
                 await self._engine.aclose()
@@ -165,6 +169,8 @@ class SharedStore:
 
     async def _take_place(self, generation: Generation) -> None:
         """Take a place for a generation; one that gets none is not to be found either."""
+        if self._places is None:
+            return
         owner = generation.job.owner
         try:
             with suppress(Down):
@@ -197,7 +203,7 @@ class SharedStore:
     def _hear(self, generation: Generation) -> None:
         """A generation has ended, or its answer was delivered: let the others know."""
         self._writer.hear(generation)
-        if generation.done.is_set():
+        if self._places is not None and generation.done.is_set():
             owner = generation.job.owner
             self._places.leave(owner, self._engine.name(owner, generation.handle))
 
@@ -234,3 +240,30 @@ class SharedStore:
                 generation.hand_over()
             case "delivered":
                 generation.note_delivery()
+
+
+class SharedPacing:
+    """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._own = MemoryPacing(clock)
+
+    async def left(self, name: str) -> float:
+        """Return the seconds still to wait; see :meth:`Pacing.left`."""
+        own, held = await self._own.left(name), None
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            [held] = await self._engine.run(Held(self._key(name)))
+        # No longer than any wait is: clocks jump.
+        return max(own, min(held[1] / 1000, LONGEST)) if held else own
+
+    async def ask(self, name: str, seconds: float) -> None:
+        """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
+        if await self.left(name) >= seconds:
+            return
+        await self._own.ask(name, seconds)
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
+
+    def _key(self, name: str) -> str:
+        return f"pace:{self._engine.name(name)}"

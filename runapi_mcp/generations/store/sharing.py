@@ -1,4 +1,4 @@
-"""What several processes share beside their generations: places of each principal, waits and budgets."""
+"""What several processes share beside their generations: the places and the day of each principal."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,22 +9,18 @@ from typing import Final
 import anyio
 
 from runapi_mcp.errors import BudgetSpent, TooManyCalls
-from runapi_mcp.generations.admission import utc_today
-from runapi_mcp.generations.limits import Kind, LocalDayCounts, Taken
+from runapi_mcp.generations.spending import Kind, LocalDayCounts, Taken, utc_today
 from runapi_mcp.generations.store.protocol import (
     LOST,
     Down,
     Engine,
     Get,
-    Held,
-    Hold,
     Join,
     Leave,
     Op,
     Take,
 )
 from runapi_mcp.signalling import Signal
-from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 LEASE: Final = 9.0
 """Seconds after which a place is free again that nobody renews."""
@@ -41,7 +37,7 @@ class Places:
 
     Args:
         engine: Where they are.
-        most: How many places each principal has; 0 is any number, and then nothing is counted.
+        most: How many places each principal has.
         lease: Seconds for which a place is held at a time.
     """
 
@@ -60,8 +56,6 @@ class Places:
             TooManyCalls: `owner` has no place left.
             Down: The engine cannot be reached; the place is taken as soon as it can.
         """
-        if not self._most:
-            return
         key, running = self._key(owner), 0
         for _ in range(_TRIES):
             try:
@@ -80,14 +74,13 @@ class Places:
 
     def leave(self, owner: str, name: str) -> None:
         """Give a place back, be it taken or only asked for; the others know it at once."""
-        if self._most:
-            self._taken.pop(name, None)
-            self._left[name] = self._key(owner)
-            self._freed.send()
+        self._taken.pop(name, None)
+        self._left[name] = self._key(owner)
+        self._freed.send()
 
     async def forever(self) -> None:
         """Renew the leases, and write at once which places are free."""
-        while self._most:
+        while True:
             with anyio.move_on_after(self._lease / 3):
                 await self._freed.until(lambda: bool(self._left))
             with suppress(Down):
@@ -142,6 +135,7 @@ class SharedDayCounts:
         self._unshared: dict[tuple[date, str, Kind], None] = {}
         self._was_away = False
         self._wait_until = 0.0
+        self._begun = anyio.Event()
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
@@ -149,6 +143,7 @@ class SharedDayCounts:
         Raises:
             BudgetSpent: the engine is away, and what the others have taken cannot be known.
         """
+        self._begun.set()
         key = (self._today(), owner, kind)
         async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
             try:
@@ -195,6 +190,7 @@ class SharedDayCounts:
 
     async def forever(self) -> None:
         """Write everything anew whenever the engine was away: it may have lost it."""
+        await self._begun.wait()  # where there is no limit, nothing is ever taken
         while True:
             await anyio.sleep(_SETTLING_SECONDS / 8)
             self._notice_outages()
@@ -259,30 +255,3 @@ class SharedDayCounts:
     def _name(self, key: tuple[date, str, Kind]) -> str:
         day, owner, kind = key
         return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
-
-
-class SharedPacing:
-    """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
-
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
-        self._engine = engine
-        self._own = MemoryPacing(clock)
-
-    async def left(self, name: str) -> float:
-        """Return the seconds still to wait; see :meth:`Pacing.left`."""
-        own, held = await self._own.left(name), None
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
-            [held] = await self._engine.run(Held(self._key(name)))
-        # No longer than any wait is: clocks jump.
-        return max(own, min(held[1] / 1000, LONGEST)) if held else own
-
-    async def ask(self, name: str, seconds: float) -> None:
-        """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
-        if await self.left(name) >= seconds:
-            return
-        await self._own.ask(name, seconds)
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
-            await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
-
-    def _key(self, name: str) -> str:
-        return f"pace:{self._engine.name(name)}"

@@ -21,6 +21,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from runapi_mcp.generations.store import protocol as do
 from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
 from runapi_mcp.generations.store.protocol import Down, Entry, Op
+from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -147,7 +148,7 @@ class SqliteEngine:
 
     def name(self, *parts: str) -> str:
         """Return a name that tells none of its parts; of another base URL or key it is another."""
-        return do.digest(self._scope, *parts)
+        return digest(self._scope, *parts)
 
     def check(self) -> None:
         """Do nothing, unless it failed a moment ago; see :meth:`Engine.check`."""
