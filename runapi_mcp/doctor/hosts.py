@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, Final
 
 import anyio
@@ -200,6 +200,7 @@ class _Talk:
 
 
 _LIMIT: Final = 30.0
+_BATCH: Final = (".cmd", ".bat")
 _HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 _HANDED_ON_BY_WINDOWS: Final = (
     *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),
@@ -309,7 +310,8 @@ async def _check_entry(
     folder = str(entry.project or machine.home)
     spawn = Spawn((command, *wiring.launch.args), env, folder, host.modern)
     seen = await shake(spawn, limit=max(_LIMIT, host.patience), clock=clock)
-    for finding in _handshake(entry, seen, env, by_uvx="uvx" in PurePath(command).name):
+    by_uvx = any("uvx" in machine.path(word).name for word in (command, *wiring.launch.args))
+    for finding in _handshake(entry, seen, env, by_uvx=by_uvx):
         yield finding
 
 
@@ -338,10 +340,15 @@ def flagged(args: Sequence[str]) -> dict[str, str]:
 
 def _command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding | None:
     command = entry.wiring.launch.command
-    if which(command, path) is None:
+    found = which(command, path)
+    if found is None:
         absolute = machine.path(command).is_absolute()
         why = "is not there any more" if absolute else "is not on the host's PATH"
         return entry.found("fail", f"{entry.config} starts {command}, which {why}.", entry.again)
+    if machine.platform == "windows" and PureWindowsPath(found).suffix.lower() in _BATCH:
+        what = f"{entry.config} starts {found}, a batch file; not every host can start one."
+        mend = f'Start it by cmd, with "/c" and {command} as the first arguments; or {entry.again}'
+        return entry.found("warn", what, mend)
     by_name = PurePath(command).name == command
     if entry.host.menu and by_name and which(command, machine.bare_path()) is None:
         what = f"{entry.config} starts {command}; started from a menu, the host has a bare PATH without it."
