@@ -282,6 +282,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
         if wish.stored is not None and file.keep_to_owner():
             say("As it holds the key, nobody but its owner can read it any more.")
         return
+    file.check_writable()
     _show(change(host, old, new, file.path), say)
     key_goes = bool(stored_keys(old, host.fills_in) - stored_keys(new, host.fills_in))
     _keep(host, file, old, key_goes=key_goes)
@@ -304,6 +305,8 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
             return
         before = _before(host, file, entry)
         after = host.format.unmerge(file.text, path) if before is None else before
+    if not wish.only_print:
+        file.check_writable()
     _show(change(host, entry, None, file.path), say)
     if wish.only_print:
         return

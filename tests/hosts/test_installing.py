@@ -337,6 +337,13 @@ def test_a_config_that_was_made_read_only_stays_as_it_is(desk: Desk) -> None:
     with pytest.raises(ConfigError, match="is read-only"):
         desk.install("cursor")
     assert path.read_bytes() == SAMPLES["cursor"].encode()
+    assert list(path.parent.iterdir()) == [path]
+    assert not desk.heard, "what is shown of a change that is not made"
+    path.chmod(0o644)
+    desk.install("cursor")
+    path.chmod(0o444)
+    with pytest.raises(ConfigError, match="is read-only"):
+        desk.uninstall("cursor")
 
 
 def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(desk: Desk) -> None:
