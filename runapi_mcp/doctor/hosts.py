@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path, PurePath, PureWindowsPath
@@ -246,7 +247,7 @@ class Entry:
     def again(self) -> str:
         """What mends a command that is not there."""
         if self.project:
-            return "Install it where PATH finds it: uv tool install --force runapi-mcp."
+            return "Install it where PATH finds it: uv tool install --force . in a clone of it."
         return f"runapi-mcp install {self.host.id} writes the path of the one that runs now."
 
     def found(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
@@ -289,6 +290,17 @@ async def check_hosts(
             "yours",
             "runapi-mcp install HOST adds it.",
         )
+
+
+def settings_with_key(machine: Machine) -> tuple[Host, Settings] | None:
+    """Return the first host whose own config gives the server a key, and the settings it has there."""
+    for host, path, _ in configs(machine, None):
+        with suppress(ConfigError):
+            for wiring in entries_naming_us(host, path).values():
+                settings = for_host(environment(host, wiring, machine) | flagged(wiring.launch.args))
+                if settings.key is not None and not settings.problem and not wiring.off:
+                    return host, settings
+    return None
 
 
 def _unreadable(host: Host, path: Path, error: ConfigError) -> Finding:

@@ -361,7 +361,7 @@ def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_g
         say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
     say(_where_the_key_is(host, wish, file))
     if wish.project and not wish.url:
-        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
+        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install . in a clone of it.")
     if wish.always_load and ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
         say("Every session loads its tools, about 2,000 tokens; --no-always-load has them looked up.")
     if host.then:

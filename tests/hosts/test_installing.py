@@ -314,7 +314,7 @@ def test_a_missing_yaml_library_is_told_with_what_mends_it_and_print_still_works
     monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
     with pytest.raises(ConfigError, match=r"ruamel\.yaml.* is not installed") as caught:
         desk.install("goose")
-    for command in ("uv tool install", "pipx reinstall", "pip install"):
+    for command in ("uv tool upgrade", "pipx reinstall", "pip install"):
         assert command in caught.value.advice
     assert path.read_text() == SAMPLES["goose"]
     desk.install("goose", replace(WISH, only_print=True))
