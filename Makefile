@@ -11,7 +11,7 @@ LLMOCK := build/llmock
 OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests/server_extras tests/test_docs.py \
 	tests/test_examples.py tests/generations/test_telemetry.py
 
-.PHONY: manifest bench bench-evidence soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
+.PHONY: manifest bench bench-evidence eval soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
@@ -39,6 +39,9 @@ bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.m
 bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
 	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
 	$(BENCH)/bin/python benchmarks/evidence/bench.py
+
+eval: $(BENCH)/.ready   ## 30 questions, 20 documents asked of RunAPI; says what it costs, and asks with YES=1; without a key the simulator
+	$(BENCH)/bin/python -m benchmarks.eval $(if $(YES),--yes)
 
 soak: $(BENCH)/.ready   ## 2,000 calls, hostile traffic, 1,000 kills, and what is left of them
 	$(BENCH)/bin/python -m benchmarks.soak
