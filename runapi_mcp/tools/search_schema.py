@@ -48,9 +48,13 @@ class SchemaPolicy(Plain):
             return self._into_schema(job.earlier[0])
         return replace(job.call, schema=None)
 
-    def resume(self, job: Job, texts: Sequence[str]) -> Job | None:
-        """Keep a whole answer; the JSON is written anew. A part of an answer is continued."""
-        return replace(job, earlier=tuple(texts[:_FOUND])) if len(texts) > _FOUND else None
+    def resume(self, job: Job, texts: Sequence[str]) -> Job:
+        """Keep a whole answer, whose JSON is written anew; search anew for what was only begun.
+
+        Sources come with the end of an answer, and those of a continuation are of its own words: whoever
+        wants values with sources has no use for the part that was cut.
+        """
+        return replace(job, earlier=tuple(texts[:_FOUND]) if len(texts) > _FOUND else ())
 
     def record(self, answer: Answer, earlier: Sequence[str], links: Mapping[str, str]) -> str:
         """Keep the sources of the grounded answer."""

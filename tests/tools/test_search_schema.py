@@ -96,6 +96,22 @@ async def test_a_cut_in_the_json_keeps_the_answer_and_goes_on_from_it(at: Desk, 
     assert len(sim.calls) == asked + 1, "nothing is searched for again"
 
 
+@pytest.mark.parametrize("cut", ["cut-clean", "cut-rst", "mid-error"])
+async def test_an_answer_cut_before_its_sources_came_is_searched_for_anew(
+    at: Desk, sim: Simulator, cut: str
+) -> None:
+    sim.play(cut)
+    told = facts(await at.call("search_web", query=QUERY, schema=SCHEMA))
+    assert told["status"] == "partial"
+    assert "Zoë Ångström won" in told["answer"]
+    sim.play("default", saying({"winner": "Zoë Ångström"}))
+    rest = facts(await at.call("get_result", handle=told["handle"], resume=True))
+    assert rest["status"] == "complete"
+    [number] = rest["value_sources"]["/winner"]
+    assert rest["sources"][number - 1]["title"] == "Zoë Ångström wins the regatta"
+    assert len(sim.calls) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "taught"),
     [
