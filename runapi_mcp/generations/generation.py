@@ -151,7 +151,7 @@ class Generation:
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._model, self._dialect = job.call.model, job.dialect
         self._earlier: list[str] = [*job.earlier]
-        self._aside: list[Trace] = []
+        self._aside: list[tuple[Trace, Fold]] = []
         self._narrated = ""
         self._searches = 0
         self._spent: Usage | None = None
@@ -303,7 +303,7 @@ class Generation:
         # Neither its place in the queue nor a wait that RunAPI asked for is RunAPI's silence.
         signs = (
             *(self._started_at, self.turn_at, trace.heard_at, trace.waiting_until),
-            *(aside.heard_at for aside in self._aside),
+            *(aside.heard_at for aside, _ in self._aside),
         )
         return Evidence(
             phase=self._phase,
@@ -327,8 +327,9 @@ class Generation:
     @property
     def _answer_size(self) -> int:
         verdict = self._round.verdict
+        aside = sum(fold.size for _, fold in self._aside)
         return _CHARACTER * (
-            self.fold.size + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
+            self.fold.size + aside + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
         )
 
     @property
@@ -499,13 +500,14 @@ class Generation:
     ) -> tuple[Answer | RunapiError, Mapping[str, str]]:
         """Return how one call of a lot ends, and where its links lead."""
         trace, fold = Trace(on_phase=self._wake), Fold()
-        self._aside.append(trace)
+        self._aside.append((trace, fold))
         try:
             call = await self.allowance.next_round(replace(call, model=self._model))
             async with asking.stream(call, self._dialect, trace, self._clock()) as events:
                 self._searches += call.search
                 async for event in events:
-                    fold.feed(event)
+                    if too_long := self._make_room(event, fold):
+                        raise too_long
                     if fold.size > _MOST_ASIDE:
                         raise AnswerTooLong("The answer was stopped: it is too long for one of several.")
             answer = fold.answer()
@@ -518,7 +520,7 @@ class Generation:
         except RunapiError as error:
             return error, {}
         finally:
-            self._aside.remove(trace)
+            self._aside.remove((trace, fold))
             self._spent = add_usage(self._spent, fold.usage)
             self.trace.requests += trace.requests
             self.trace.waited += trace.waited
@@ -573,6 +575,15 @@ class Generation:
             raise too_long
         if not self._narrated:  # what stands in the text of a lot was not asked for in this round
             self.allowance.check(self.fold)
+
+    def _make_room(self, event: Event, fold: Fold) -> AnswerTooLong | None:
+        """Add an event to one of several answers, if there is room for it; return why there is none."""
+        size = _CHARACTER * len(event.text) if isinstance(event, _TEXTS) else 0
+        if size > self._left and (too_long := self._reserve(size)):
+            return too_long
+        self._left -= size
+        fold.feed(event)
+        return None if isinstance(event, _TEXTS) else self._reserve(0)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:
         """Reserve room for so many bytes more; return why they do not fit, and note how many do."""

@@ -1,5 +1,7 @@
 """search_web's research: one generation, many searches, a report whose markers are checked."""
 
+import json
+import shlex
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -153,3 +155,29 @@ async def test_what_was_found_is_kept_when_it_is_cancelled_in_the_middle(at: Des
 async def test_limits_of_research_go_with_that_depth_alone(at: Desk) -> None:
     with pytest.raises(ValueError, match="max_searches: it is of depth research"):
         await at.call("search_web", query="Q", max_searches=3)
+
+
+async def test_what_its_searches_bring_is_counted_while_they_still_run(sim: Simulator) -> None:
+    long = f"{'x' * 499} " * 510
+    plan = json.dumps({"questions": ["A?", "B?", "C?", "D?"]})
+    sim.play(f"default text={shlex.quote(plan)}", *[f"stall-middle text={shlex.quote(long)} seconds=60"] * 4)
+    async with desk(sim) as at:
+        reply = await at.call("search_web", query="Q?", depth="research", wait_seconds=0)
+        brought = 4 * len(long) // 2
+        await became(lambda: at.generations.memory.used >= 2 * brought)
+        assert (await at.call("get_result", handle=reply.handle, cancel=True)).is_error
+        assert at.generations.memory.used < brought, "what was not kept is given back"
+
+
+async def test_searches_for_which_there_is_no_memory_fail_and_the_others_make_a_report(
+    sim: Simulator,
+) -> None:
+    long = f"{'x' * 499} " * 750
+    plan = json.dumps({"questions": ["A?", "B?"]})
+    sim.play(f"default text={shlex.quote(plan)}", f"default text={shlex.quote(long)}")
+    async with desk(sim, memory_bytes=1_200_000) as at:
+        told = facts(await at.call("search_web", query="Q?", depth="research"))
+    states = {str(one["status"]): one for one in told["plan"]}
+    assert "no more of this server's memory is left" in states["failed"]["why"]
+    assert states["answered"]
+    assert told["status"] == "complete"
