@@ -118,6 +118,18 @@ async def test_an_answer_cut_before_its_sources_came_is_searched_for_anew(
         ({"schema": {"type": "object", "properties": {}, "additionalProperties": False}}, "schema"),
         ({"schema": SCHEMA, "depth": "research"}, "schema: it goes with depth quick or thorough"),
         ({"include_domains": ["a.org"], "exclude_domains": ["a.org"]}, "a.org is in include_domains too"),
+        ({"include_domains": ["docs.a.org"], "exclude_domains": ["a.org"]}, "leaves none of include_domains"),
+        ({"recency": "day", "until": "2020-01-01"}, "recency: pages would have to be of 2026-11-27 or later"),
+        ({"since": "2026-05-02", "until": "2026-05-01"}, "since: must not be after until"),
+        ({"since": "2030-01-01"}, "since: 2030-01-01 is yet to come"),
+        ({"schema": {"type": "null"}}, "only one value would conform"),
+        ({"schema": {"const": 1}}, "only one value would conform"),
+        ({"schema": {"type": "array", "maxItems": 0}}, "only one value would conform"),
+        ({"schema": {"properties": {"image": {"contentEncoding": "base64"}}}}, "/image asks for bytes"),
+        (
+            {"schema": {"type": "array", "items": {"properties": {"pdf": {"format": "binary"}}}}},
+            r"/\*/pdf asks for bytes",
+        ),
     ],
 )
 async def test_what_cannot_be_filled_is_refused_before_anything_is_paid(
@@ -126,3 +138,12 @@ async def test_what_cannot_be_filled_is_refused_before_anything_is_paid(
     with pytest.raises((InputError, ValueError), match=taught):
         await at.call("search_web", query=QUERY, **arguments)
     assert not sim.calls
+
+
+async def test_filters_that_an_earlier_search_rules_out_are_refused_too(at: Desk, sim: Simulator) -> None:
+    first = await at.call("search_web", query=QUERY, include_domains=["example.org"], since="2026-05-01")
+    handle = facts(first)["continue_from"]
+    for arguments in ({"exclude_domains": ["example.org"]}, {"until": "2026-01-01"}):
+        with pytest.raises(InputError, match=r"leaves none of|pages would have to be of"):
+            await at.call("search_web", query="And then?", continue_from=handle, **arguments)
+    assert len(sim.calls) == 1
