@@ -436,7 +436,7 @@ class Generation:
             choice.note_answer()
             await self._round.judge(self._policy, self._earlier, self.job.begin)
             step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
-            step = await self._allowed(step)
+            step, refused = await self._allowed(step, answer.text)
             if not (step or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
                 self._end(*self._round.come_to(self._policy, self._earlier))
@@ -446,6 +446,8 @@ class Generation:
             self._spent = add_usage(self._spent, answer.usage)
             # What a resumed answer starts with belongs to its first round only.
             self._round = Round(offering=bool(self.job.call.functions))
+        if refused is not None:
+            raise refused
         return step
 
     async def _ask_together(self, lot: Lot, asking: "_Asking") -> Call | Lot | None:
@@ -488,12 +490,16 @@ class Generation:
             self._narrated = ""
         if stopped is not None:
             raise stopped
-        self._round.feed(Finish("", "stop"), self._policy, self._clock())
+        for event in (Usage(input=0, output=0), Finish("", "stop")):  # what its calls took is counted
+            self._round.feed(event, self._policy, self._clock())
         answer = self.fold.partial()
-        step = await self._allowed(self._policy.follow_up(answer, tuple(self._earlier)))
+        step = self._policy.follow_up(answer, tuple(self._earlier))
+        step, refused = await self._allowed(step, answer.text)
         if step is not None:
             self._earlier.append(answer.text)
             self._round = Round(offering=False)
+        if refused is not None:
+            raise refused
         return step
 
     async def _ask_aside(
@@ -528,18 +534,24 @@ class Generation:
             self.trace.received += trace.received
             self.trace.request_id = trace.request_id or self.trace.request_id
 
-    async def _allowed(self, step: Call | Lot | None) -> Call | Lot | None:
-        """Return the step of another round with what it may spend; none if it may not be asked.
+    async def _allowed(
+        self, step: Call | Lot | None, text: str
+    ) -> tuple[Call | Lot | None, BudgetSpent | InputError | None]:
+        """Return the step of another round with what it may spend, and why that must not be asked.
 
-        The calls of a lot are allowed one by one, as they are asked.
+        Another try of what came to `text` is left out then: what there is counts. Where the next round is
+        for something else, nothing of what was asked for is there without it. The calls of a lot are
+        allowed one by one, as they are asked.
         """
         if not isinstance(step, Call):
-            return step
+            return step, None
         try:
-            return await self.allowance.next_round(step)
+            return await self.allowance.next_round(step), None
         except (BudgetSpent, InputError) as refused:
             logs.info("no further round", generation=logs.shorten(self.handle), error=refused.code)
-            return None
+            stage = self._policy.stage
+            again = stage([*self._earlier, text]) == stage(self._earlier)
+            return (None, None) if again else (step, refused)
 
     def _settle_on(self, choice: Choice) -> None:
         """Take the model that was chosen, and what must be said of that."""

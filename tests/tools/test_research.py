@@ -3,11 +3,13 @@
 import json
 import shlex
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from waiting import became
 
+from runapi_mcp.generations.spending import Limits, LocalDayCounts
 from runapi_mcp.sim import Simulator
 from runapi_mcp.sim.scenarios.research import FURTHER, QUESTIONS
 from tools.calling import Desk, desk, facts
@@ -181,3 +183,28 @@ async def test_searches_for_which_there_is_no_memory_fail_and_the_others_make_a_
     assert "no more of this server's memory is left" in states["failed"]["why"]
     assert states["answered"]
     assert told["status"] == "complete"
+
+
+async def test_a_limit_that_leaves_no_report_keeps_what_was_found_and_says_so(sim: Simulator) -> None:
+    async with desk(sim, max_tokens_per_day=5_000) as at:
+        reply = await at.call("search_web", **asking())
+        told = facts(reply)
+    assert told["status"] == "partial"
+    assert "Zoë Ångström won the Lake Vättern regatta" in told["answer"]
+    assert [one["status"] for one in told["plan"]].count("failed") >= 1
+    assert any("Today's 5,000 tokens" in note and "Partial" in note for note in told["notes"])
+    assert reply.receipt is not None
+    assert reply.receipt.tokens is not None, "what the searches took is counted"
+
+
+async def test_what_a_limit_left_undone_is_done_when_it_is_resumed(sim: Simulator) -> None:
+    async with desk(sim, max_tokens_per_day=5_000) as at:
+        told = facts(await at.call("search_web", **asking()))
+        answered = [one["question"] for one in told["plan"] if one["status"] == "answered"]
+        tomorrow = replace(at.settings, max_tokens_per_day=100_000)
+        at.generations.limits = Limits(LocalDayCounts(), tomorrow, at.upstream.prices.of)
+        asked = len(sim.calls)
+        rest = await at.call("get_result", handle=told["handle"], resume=True)
+    assert facts(rest)["status"] == "complete"
+    again = [str(call.body) for call in sim.calls[asked:]]
+    assert not any(f"Find out:{question}" in body for body in again for question in answered)

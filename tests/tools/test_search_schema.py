@@ -96,6 +96,15 @@ async def test_a_cut_in_the_json_keeps_the_answer_and_goes_on_from_it(at: Desk, 
     assert len(sim.calls) == asked + 1, "nothing is searched for again"
 
 
+async def test_a_limit_that_leaves_no_json_keeps_the_answer_with_its_sources(sim: Simulator) -> None:
+    async with desk(sim, max_tokens_per_day=2_200) as at:
+        told = facts(await at.call("search_web", query=QUERY, schema=SCHEMA))
+    assert told["status"] == "partial"
+    assert "Zoë Ångström won" in told["answer"]
+    assert told["sources"]
+    assert any("Today's 2,200 tokens" in note for note in told["notes"])
+
+
 @pytest.mark.parametrize("cut", ["cut-clean", "cut-rst", "mid-error"])
 async def test_an_answer_cut_before_its_sources_came_is_searched_for_anew(
     at: Desk, sim: Simulator, cut: str
