@@ -7,12 +7,15 @@ anywhere in this folder, does I/O or looks at a clock.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from runapi_mcp.models import DialectName as DialectName
 from runapi_mcp.models import Effort as Effort
 
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+if TYPE_CHECKING:
+    JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+else:
+    JsonValue = Any  # pydantic cannot follow an alias that names itself
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
