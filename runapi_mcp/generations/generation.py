@@ -39,7 +39,7 @@ from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
@@ -81,7 +81,7 @@ class _Asking:
     until: float
 
     def stream(
-        self, call: Call, dialect: DialectName, trace: Trace, now: float
+        self, call: Call, dialect: DialectName, trace: Trace, now: float, ending: Ending
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Open the stream of a call; see :meth:`Upstream.stream`."""
         return self.upstream.stream(
@@ -89,6 +89,7 @@ class _Asking:
             dialect,
             key=self.key,
             trace=trace,
+            ending=ending,
             patience=self.patient_until - now,
             within=self.until - now,
         )
@@ -424,7 +425,7 @@ class Generation:
 
     async def _ask(self, call: Call, choice: Choice, asking: "_Asking") -> Call | Lot | None:
         """Ask one round, and return what the next asks, if there is one."""
-        async with asking.stream(call, self._dialect, self.trace, self._clock()) as events:
+        async with asking.stream(call, self._dialect, self.trace, self._clock(), self.fold.ending) as events:
             self._searches += call.search
             async for event in events:
                 self._feed(event)
@@ -502,7 +503,7 @@ class Generation:
         self._aside.append(trace)
         try:
             call = await self.allowance.next_round(replace(call, model=self._model))
-            async with asking.stream(call, self._dialect, trace, self._clock()) as events:
+            async with asking.stream(call, self._dialect, trace, self._clock(), fold.ending) as events:
                 self._searches += call.search
                 async for event in events:
                     fold.feed(event)

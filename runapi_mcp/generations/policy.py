@@ -271,7 +271,7 @@ class Round:
     """
 
     def __init__(self, *, offering: bool, begin: str = "") -> None:
-        self.fold = Fold()
+        self.fold = Fold(begin)
         self.hopeless = ""
         self.closed = False
         self.verdict: JsonObject | None = None
@@ -279,8 +279,6 @@ class Round:
         self._given = len(begin)
         self._looks, self._described, self._description = Looks(), Looks(), ""
         self._blanks, self._closings = Blanks(), Looks()
-        if begin:
-            self.fold.feed(TextDelta(begin))
 
     @property
     def writing(self) -> bool:

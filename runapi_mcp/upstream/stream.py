@@ -447,15 +447,25 @@ def _too_large(what: str, limit: int) -> ProtocolError:
 
 
 class Answering:
-    """Reads one body as an answer."""
+    """Reads one body as an answer.
 
-    def __init__(self, body: Body, decoder: Decoder, request: Request, key: SecretStr) -> None:
+    Args:
+        body: It.
+        decoder: Knows the dialect.
+        request: What was asked.
+        key: The key, to take it out of what upstream writes.
+        ending: What the events given out so far say about the end; whoever takes them feeds it.
+    """
+
+    def __init__(
+        self, body: Body, decoder: Decoder, request: Request, key: SecretStr, ending: Ending
+    ) -> None:
         self._body = body
         self._decoder = decoder
         self._request = request
         self._key = key
         self._redacting = Redacting(key)
-        self._ending = Ending()
+        self._ending = ending
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield the answer's events, to its end or to ``[DONE]``.
@@ -473,6 +483,8 @@ class Answering:
                         yield self._judge(shown)
                     if isinstance(event, Done):
                         return
+                if self._ending.said or self._ending.failed:
+                    self._expect_end()
         for event in self._release():
             yield self._judge(event)
         for event in self._read_leftover():
@@ -521,16 +533,13 @@ class Answering:
             raise
 
     def _judge(self, event: Event) -> Event:
-        """Note what an event means for the end; raise it if it is a refusal in disguise."""
+        """Return an event with nothing of the key in it; raise it if it is a refusal in disguise."""
         if isinstance(event, Failure):
             event = replace(event, message=redact(event.message, self._key))
             if not self._ending.begun:
                 raise self._refusal(event)
         if isinstance(event, Finish):
             event = replace(event, raw=redact(event.raw, self._key), message=redact(event.message, self._key))
-        self._ending.feed(event)
-        if self._ending.said or self._ending.failed:
-            self._expect_end()
         return event
 
     def _expect_end(self) -> None:

@@ -260,8 +260,7 @@ class _Choice(_Open):
     def finish(self) -> Finish | None:
         """Return why the model stopped, if it did."""
         # Google's layer has sent both at once, a null in OpenAI's place.
-        word = self.finish_reason or self.finish_reason_too
-        finish = read_finish(word, self.native_finish_reason) if word else None
+        finish = read_finish(self.finish_reason or self.finish_reason_too, self.native_finish_reason)
         said = self.finish_message or (self.delta.refusal if self.delta else None)
         if finish is None or not (said or self.ratings or self.filters):
             return finish
@@ -320,7 +319,7 @@ class ChatDecoder:
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if usage := chunk.usage or (choice and choice.usage):
             found += usage.read()
-        finish = choice.finish() if choice else None
+        finish = choice.finish() if choice and (choice.finish_reason or choice.finish_reason_too) else None
         again = choice is not None and (finish or self._last) and self._is_again(choice, finish)
         if choice and not again:
             found += self._choice(choice, last=finish is not None, whole=chunk.kind == "chat.completion")
@@ -365,7 +364,7 @@ class ChatDecoder:
         flagged = delta.extra_content is not None and google_extra(delta.extra_content).get("thought") is True
         if thought := delta.thought():
             found += self._reasoning(thought)
-        if text := delta.text():
+        if text := delta.content if isinstance(delta.content, str) else delta.text():
             self._pieces = self._pieces or piece
             found += self._written.add_text(text, flagged=flagged, last=last)
         for call in delta.tool_calls or ():

@@ -215,10 +215,19 @@ class _Pieces:
 
 
 class Fold:
-    """The sum of the events fed so far."""
+    """The sum of the events fed so far.
 
-    def __init__(self) -> None:
+    Args:
+        begin: Text that stands there before the first of them: what an answer goes on from.
+
+    Attributes:
+        ending: What the events say about the end.
+    """
+
+    def __init__(self, begin: str = "") -> None:
         self._text = _Pieces()
+        if begin:
+            self._text.add(begin)
         self._thoughts = _Pieces()
         self._grounding = Grounding()
         self._grounding_size = 0
@@ -226,7 +235,7 @@ class Fold:
         self._tag: tuple[str, int] | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
-        self._ending = Ending()
+        self.ending = Ending()
         self._blocked: PromptBlocked | None = None
         self._failure: Failure | None = None
         self._model: str | None = None
@@ -261,7 +270,7 @@ class Fold:
     @property
     def finished(self) -> bool:
         """Whether a finish has come, with no text after it that would take it back."""
-        return self._ending.finished
+        return self.ending.finished
 
     def tail(self, characters: int) -> str:
         """Return the end of the text, or of the thoughts while there is no text."""
@@ -269,7 +278,7 @@ class Fold:
 
     def feed(self, event: Event) -> None:
         """Add one event."""
-        self._ending.feed(event)
+        self.ending.feed(event)
         match event:
             case TextDelta(text):
                 self._text.add(text)

@@ -140,16 +140,15 @@ async def test_the_signature_of_a_text_goes_back_with_it_to_the_model_that_gave_
 ) -> None:
     """The native dialect sends one with the last, empty piece of a text; chat shows none of texts."""
     async with in_process(sim.base_url, RUNAPI_MCP_DIALECT="native") as host:
-        asked = await host.call(
-            "ask_gemini", prompt="Why? [[sim:thinking seconds=0 n=2]]", model="gemini-3-flash-preview"
-        )
-        again = await host.call("ask_gemini", prompt="And?", continue_from=asked.handle)
+        think = "[[sim:thinking seconds=0 n=2]]"
+        asked = await host.call("ask_gemini", prompt=f"Why? {think}", model="gemini-3-flash-preview")
+        again = await host.call("ask_gemini", prompt=f"And? {think}", continue_from=asked.handle)
         await host.call("ask_gemini", prompt="So?", continue_from=again.handle)
         await host.call("ask_gemini", prompt="So?", continue_from=again.handle, model="gemini-3.5-flash")
     bodies: list[Any] = [call.body for call in sim.calls]
     answers = [[turn["parts"] for turn in body["contents"] if turn["role"] == "model"] for body in bodies]
-    assert answers[2] == [[{"text": reply.text, "thoughtSignature": "QUJD"}] for reply in (asked, again)]
-    assert answers[3] == [[{"text": reply.text}] for reply in (asked, again)]
+    assert answers[2] == [[{"text": reply.blocks[0], "thoughtSignature": "QUJD"}] for reply in (asked, again)]
+    assert answers[3] == [[{"text": reply.blocks[0]}] for reply in (asked, again)]
 
 
 @pytest.mark.parametrize("tool", ["extract_json", "search_web"])
