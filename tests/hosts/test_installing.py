@@ -132,7 +132,8 @@ DEEP = {
     "claude-desktop": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
     "cursor": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
     "codex": "a = " + "[" * 5000 + "]" * 5000 + "\n",
-    "goose": "a: " + "[" * 2000 + "]" * 2000 + "\n",
+    # In one line, ruamel.yaml looks for a key in all of it, for seconds.
+    "goose": "a: " + "[\n " * 2000 + "]" * 2000 + "\n",
 }
 
 
