@@ -15,7 +15,7 @@ SDKS := tests/(sim/test_sim_sdks|tools/test_strict_modes|generations/test_teleme
 # Where nothing compiled may be written, each of the thousand processes that tests start compiles all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: manifest bench bench-evidence soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
+.PHONY: manifest bench bench-evidence eval soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
@@ -43,6 +43,9 @@ bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.m
 bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
 	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
 	$(BENCH)/bin/python benchmarks/evidence/bench.py
+
+eval: $(BENCH)/.ready   ## 30 questions, 20 documents asked of RunAPI; says what it costs, and asks with YES=1; without a key the simulator
+	$(BENCH)/bin/python -m benchmarks.eval $(if $(YES),--yes)
 
 soak: $(BENCH)/.ready   ## 2,000 calls, hostile traffic, 1,000 kills, and what is left of them
 	$(BENCH)/bin/python -m benchmarks.soak

@@ -17,7 +17,8 @@ from runapi_mcp.hosts.rows import HOSTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "hosts.md"
 LAUNCHER = Path(sys.executable).with_name("runapi-mcp")
-SHOWN_LAUNCHER = "/home/you/.local/bin/runapi-mcp"
+SHOWN_LAUNCHER = "/home/you/.local/share/uv/tools/runapi-mcp/bin/runapi-mcp"
+"""Where `uv tool install` puts it on Linux, behind the link in ~/.local/bin."""
 
 NAMES: Final = {"claude-desktop": "claude-ai", "claude-code": "claude-code", "vscode": "visual studio code"}
 """The host's name in the table of limits, where it is not its id."""

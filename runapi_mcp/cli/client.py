@@ -21,6 +21,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, teach
+from runapi_mcp.transports.process_exit import signals_received
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Inline, JsonObject, Text
 
@@ -202,8 +203,7 @@ class _Interrupts:
     async def minded(self, watched: _Watched) -> AsyncIterator[None]:
         """Mind them for as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
-            with suppress(NotImplementedError):  # Windows: KeyboardInterrupt comes instead
-                await tasks.start(self._mind, watched, tasks.cancel_scope)
+            await tasks.start(self._mind, watched, tasks.cancel_scope)
             yield
             tasks.cancel_scope.cancel()
 
@@ -214,7 +214,7 @@ class _Interrupts:
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT) as signals:
+        with signals_received(signal.SIGINT) as signals:
             task_status.started()
             async for _ in signals:
                 self.count += 1

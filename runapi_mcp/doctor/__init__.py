@@ -14,7 +14,7 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.doctor.hosts import check_hosts
+from runapi_mcp.doctor.hosts import check_hosts, settings_with_key
 from runapi_mcp.doctor.local import (
     Finding,
     Installed,
@@ -29,6 +29,7 @@ from runapi_mcp.doctor.local import (
     key_from_keyring,
     line,
     merge_hosts,
+    ok,
     verdict,
 )
 from runapi_mcp.doctor.network import check_call, check_models, check_reach, check_searches
@@ -76,7 +77,14 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         yield Finding("settings", "fail", settings.what, "yours", settings.advice)
     else:
         in_keyring = await key_from_keyring(settings, patient.machine.env)
-        yield check_key(settings, in_keyring)
+        with_key = None
+        if settings.key is None and in_keyring is None and not settings.key_problem:
+            with_key = settings_with_key(patient.machine)
+        if with_key is not None:
+            host, settings = with_key
+            yield ok("key", f"none is set here; that of {host.title}'s config is used")
+        else:
+            yield check_key(settings, in_keyring)
         if isinstance(in_keyring, SecretStr):
             settings = replace(settings, key=in_keyring)
         yield check_proxy(patient.machine.env, settings.base_url)

@@ -293,6 +293,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
         if wish.stored is not None and file.keep_to_owner():
             say("As it holds the key, nobody but its owner can read it any more.")
         return
+    file.check_writable()
     _show(change(host, old, new, file.path), say)
     if ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
         say(_LOADED if wish.always_load else _LOOKED_UP)
@@ -317,6 +318,8 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
             return
         before = _before(host, file, entry)
         after = host.format.unmerge(file.text, path) if before is None else before
+    if not wish.only_print:
+        file.check_writable()
     _show(change(host, entry, None, file.path), say)
     if wish.only_print:
         return
@@ -371,7 +374,7 @@ def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_g
         say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
     say(_where_the_key_is(host, wish, file))
     if wish.project and not wish.url:
-        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
+        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install . in a clone of it.")
     if host.then:
         say(host.then)
     if not wish.url:

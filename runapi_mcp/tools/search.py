@@ -165,6 +165,27 @@ class Filters:
             since.append(date.fromisoformat(today) - _AGES[self.recency])
         return Bounds(max(since, default=None), date.fromisoformat(self.until) if self.until else None)
 
+    def see_that_pages_are_left(self, today: date) -> None:
+        """See that they do not rule each other out; those of an earlier search may, with what is new.
+
+        Raises:
+            InputError: They do, or their days are yet to come.
+        """
+        if self.include and not any(map(self.allows, self.include)):
+            raise InputError(
+                "exclude_domains: it leaves none of include_domains.", advice="Leave one of them out."
+            )
+        bounds = self.bounds(today.isoformat())
+        if self.since and self.since > (today + timedelta(days=1)).isoformat():
+            raise InputError(f"since: {self.since} is yet to come.", advice=f"Today is {today}.")
+        if bounds.since and bounds.until and bounds.since > bounds.until:
+            name = "since" if self.since == bounds.since.isoformat() else "recency"
+            raise InputError(
+                f"{name}: pages would have to be of {bounds.since} or later and, by until, of {bounds.until} "
+                "or earlier.",
+                advice=f"Today is {today}. Leave one of them out.",
+            )
+
     @property
     def by_date(self) -> bool:
         """Whether pages are wanted by their date."""
@@ -355,8 +376,7 @@ class SearchArgs(Args):
 async def _search(args: SearchArgs, run: Run) -> Reply:
     now, filters = run.now(), args.filters
     today = now.date().isoformat()
-    if args.since and args.since > (now.date() + timedelta(days=1)).isoformat():
-        raise InputError(f"since: {args.since} is yet to come.", advice=f"Today is {today}.")
+    filters.see_that_pages_are_left(now.date())
     if args.continue_from:
         return await _search_on(args, args.continue_from, run)
     wants_json = args.json_schema is not None or args.depth == "research"
@@ -374,6 +394,7 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
     notices = (f"As of {today}.",) if latest else ()
     if args.json_schema is not None:
         schema, notes = await open_schema(args.json_schema)
+        search_schema.see_that_it_can_be_filled(schema)
         args = args.model_copy(update={"json_schema": schema})
         job = job_for(SEARCH.name, args, call, run, chosen, needs=needs, notices=notices + notes)
         job = await args.extraction.prepare(job)
@@ -410,6 +431,7 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         call = replace(call, system=system, effort=effort)
     chosen = earlier.choose(args.model, run.settings.search_model, SEARCH_MODELS)
     now = run.now()
+    merged.filters.see_that_pages_are_left(now.date())
     last = Turn("user", (Text(args.query),), _write_day(now, merged.filters))
     call = replace(go_on(earlier, last, model=chosen.model), system=call.system, effort=call.effort)
     job = job_for(SEARCH.name, merged, call, run, chosen, needs=earlier.needs)

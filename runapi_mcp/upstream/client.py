@@ -143,6 +143,9 @@ class Upstream:
 
         It is `None` if that cannot help, or was done already. What a model refused is remembered.
         """
+        if "signature" in refused.said.lower() and (unsigned := call.unsigned()) != call:
+            # "Corrupted thought signature": it was another account's (google-gemini/gemini-cli#13467).
+            return unsigned
         if call.spelling != "wide":
             self._spellings.pop((call.model, dialect), None)  # it was not for that
             return None

@@ -13,6 +13,7 @@ from sockets import Peer, raw_server, refused_url
 
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
+from runapi_mcp.doctor import verdict
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import shared_store
 from runapi_mcp.hosts import Launch, Wish
@@ -78,6 +79,16 @@ async def test_a_missing_key_is_found(admit: Admit) -> None:
     found = only(await admit(RUNAPI_TOKEN="").of("key"))
     assert found.status == "fail"
     assert "set RUNAPI_TOKEN" in found.mend
+
+
+async def test_where_only_a_hosts_config_has_the_key_that_one_is_tried(admit: Admit, sim: Simulator) -> None:
+    ward = admit(RUNAPI_TOKEN="")
+    ward.starts("cursor", *ward.fake_server())
+    findings = await ward.findings()
+    (key,) = (finding for finding in findings if finding.check == "key")
+    assert (key.status, "that of Cursor's config" in key.what) == ("ok", True)
+    assert [f.status for f in findings if f.check == "models"] == ["ok"]
+    assert verdict(findings) == "Nothing is wrong."
 
 
 async def test_a_key_with_a_line_break_is_found(admit: Admit) -> None:

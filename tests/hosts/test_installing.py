@@ -318,7 +318,7 @@ def test_a_missing_yaml_library_is_told_with_what_mends_it_and_print_still_works
     monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
     with pytest.raises(ConfigError, match=r"ruamel\.yaml.* is not installed") as caught:
         desk.install("goose")
-    for command in ("uv tool install", "pipx reinstall", "pip install"):
+    for command in ("uv tool upgrade", "pipx reinstall", "pip install"):
         assert command in caught.value.advice
     assert path.read_text() == SAMPLES["goose"]
     desk.install("goose", replace(WISH, only_print=True))
@@ -359,6 +359,13 @@ def test_a_config_that_was_made_read_only_stays_as_it_is(desk: Desk) -> None:
     with pytest.raises(ConfigError, match="is read-only"):
         desk.install("cursor")
     assert path.read_bytes() == SAMPLES["cursor"].encode()
+    assert list(path.parent.iterdir()) == [path]
+    assert not desk.heard, "what is shown of a change that is not made"
+    path.chmod(0o644)
+    desk.install("cursor")
+    path.chmod(0o444)
+    with pytest.raises(ConfigError, match="is read-only"):
+        desk.uninstall("cursor")
 
 
 def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(desk: Desk) -> None:

@@ -2,11 +2,16 @@
 
 import os
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path, PurePath
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import became
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import folders, git
@@ -425,6 +430,46 @@ def test_a_git_that_hangs_or_never_stops_is_ended(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(git, "_SECONDS", 0.2)
     assert git._run(["sleep", "60"], tmp_path, 100) is None
     assert git._run(["yes"], tmp_path, 100) is None
+
+
+def is_gone(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep 60 & echo $! > child; exit 0",
+        "sleep 60 & echo $! > child; exec >&-; sleep 60",
+    ],
+)
+async def test_what_a_git_started_is_not_waited_for_and_is_ended_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(git, "_SECONDS", 0.5)
+    began = time.monotonic()
+    assert git._run(["sh", "-c", script], tmp_path, 100) is None
+    assert time.monotonic() - began < 30  # of 60
+    child = (tmp_path / "child").read_text().strip()
+    await became(lambda: is_gone(child))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there files are no pipes")
+@pytest.mark.parametrize("name", ["commondir", "HEAD", "config", "packed-refs", "objects/info/alternates"])
+async def test_a_pipe_in_the_place_of_a_file_of_git_holds_nobody(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(git, "_SECONDS", 0.5)
+    place = repository / ".git" / name
+    place.unlink(missing_ok=True)
+    await anyio.run_process(["mkfifo", str(place)])
+    with anyio.fail_after(60):
+        with suppress(InputError):  # git may do without it
+            await attach(["git:HEAD~1..HEAD"], Settings())
 
 
 def test_a_reach_of_nothing_holds_nothing(tmp_path: Path) -> None:
