@@ -10,12 +10,14 @@ import asyncio
 import selectors
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeVar
 from unittest.mock import patch
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp_types import Implementation
 
 from runapi_mcp.server.app import opened
 from runapi_mcp.server.handlers import build_server
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 _GRACE: Final = 0.02
 """Real seconds without an event after which nothing is on its way; loopback delivers within the call."""
+_TODAY: Final = datetime(2026, 11, 28, 12, tzinfo=UTC)
+"""The day of every run: models end, and what is said of them changes."""
 _PATIENCE: Final = 60.0
 """Real seconds that a thread's work is waited for, such as that of the process which checks answers."""
 
@@ -34,21 +38,23 @@ class _Waiting(selectors.DefaultSelector):
     """Waits for sockets and threads, never for the time."""
 
     now = 0.0
+    grace = _GRACE
     in_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
         # A thread's end comes as an event; on a busy machine it takes longer than bytes on their way.
-        events = super().select(_PATIENCE if self.in_threads else min(timeout, _GRACE))
+        events = super().select(_PATIENCE if self.in_threads else min(timeout, self.grace))
         if not events:
             self.now += timeout
         return events
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
+    def __init__(self, grace: float = _GRACE) -> None:
         self._waiting = _Waiting()
+        self._waiting.grace = grace
         super().__init__(self._waiting)
 
     def time(self) -> float:
@@ -75,10 +81,10 @@ async def _run_in_thread(*args: object, **options: object) -> object:
         return await _RUN_IN_THREAD(*args, **options)
 
 
-def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Return what `main` gives on such a clock, which begins at 0."""
+def run(main: Callable[[], Awaitable[T]], *, grace: float = _GRACE) -> T:
+    """Return what `main` gives on such a clock, which begins at 0; see `_GRACE`."""
     with patch.object(anyio.to_thread, "run_sync", _run_in_thread):
-        return anyio.run(main, backend_options={"loop_factory": _Loop})
+        return anyio.run(main, backend_options={"loop_factory": partial(_Loop, grace)})
 
 
 simulate_here = partial(simulate, own_thread=False)
@@ -86,12 +92,19 @@ simulate_here = partial(simulate, own_thread=False)
 
 
 @asynccontextmanager
-async def client_here(server: StdioServerParameters) -> AsyncGenerator[Client]:
-    """A client of a server on the running loop, with the settings that its process would get."""
+async def client_here(server: StdioServerParameters, *, host: str = "scripted") -> AsyncGenerator[Client]:
+    """A client of a server on the running loop, with the settings that its process would get.
+
+    Args:
+        server: How the server would be started.
+        host: What the client calls itself.
+    """
     settings = from_env(server.env or {})
     async with (
-        opened(settings, clock=anyio.current_time) as app,
+        opened(settings, clock=anyio.current_time, today=lambda: _TODAY) as app,
         # In one process the SDK gives a call of the newer era no progress token.
-        Client(build_server(app), mode="legacy") as client,
+        Client(
+            build_server(app), mode="legacy", client_info=Implementation(name=host, version="1")
+        ) as client,
     ):
         yield client

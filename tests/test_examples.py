@@ -17,6 +17,9 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_example_runs(example: Path, anyio_backend: str) -> None:
     del anyio_backend  # named to choose it
+    if example.stem == "langchain_tools":
+        # It wants the SDK 1.x, which is not here: run by hand with langchain-mcp-adapters 0.3.2.
+        pytest.importorskip("langchain_mcp_adapters")
     async with simulate() as sim:
         env = {**os.environ, "RUNAPI_TOKEN": "sk-canary-example", "RUNAPI_BASE_URL": sim.base_url}
         with anyio.fail_after(60):

@@ -11,7 +11,7 @@ import anyio
 from pydantic import ValidationError
 
 from runapi_mcp.cli.screen import Watch
-from runapi_mcp.errors import InputError, RunapiError, SettingsError
+from runapi_mcp.errors import InputError, Refused, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.generations.registry import Generations
@@ -31,6 +31,8 @@ Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000
 _LONGEST: Final = 3600.0
+_MOST_MODELS: Final = 8
+"""How often a refused default may give way to the next: more than there are."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ async def perform(
         async with generations.open(), interrupts.minded(watched), _shown(watched, show):
             try:
                 reply = await _reply(question, run)
+                for _ in range(_MOST_MODELS):
+                    if interrupts.count or not _is_next_model_left(watched.view):
+                        break
+                    # What this process has learned of the models is lost with it: a person would ask in vain.
+                    reply = await _reply(question, run)
                 await run.note_delivery(to_the_end=True)
             except RunapiError as error:
                 # Caught in here: what leaves a task group is a group of errors.
@@ -129,6 +136,10 @@ async def perform(
     kept = shared is not None and shared.up and view is not None and view.answer.text
     rest = view.handle if kept and view is not None and ending in ("partial", "interrupted") else ""
     return Outcome(question, reply, ending, view, rest)
+
+
+def _is_next_model_left(view: View | None) -> bool:
+    return view is not None and isinstance(view.error, Refused) and bool(view.error.following)
 
 
 async def _reply(question: Question, run: Run) -> Reply:

@@ -32,7 +32,7 @@ from runapi_mcp.doctor.local import (
     ok,
     verdict,
 )
-from runapi_mcp.doctor.network import check_call, check_models, check_reach
+from runapi_mcp.doctor.network import check_call, check_models, check_reach, check_searches
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.hosts import HOSTS, Launch, Machine
 from runapi_mcp.models import ANSWERING, candidates
@@ -117,6 +117,8 @@ async def _outwards(patient: Patient, settings: Settings) -> AsyncIterator[Findi
         async for finding in check_models(settings, upstream, patient.now):
             taken = taken and finding.status != "fail"
             yield finding
+        if isinstance(patient.settings, Settings):  # in which a key of the keyring's is not yet the key
+            yield await check_searches(patient.settings, patient.machine.env)
         yield await _call(patient, settings, upstream, wanted=taken)
     finally:
         await upstream.aclose()

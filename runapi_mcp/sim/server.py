@@ -136,7 +136,15 @@ async def simulate(
             await anyio.to_thread.run_sync(thread.join)
 
 
-async def serve(*, host: str, port: int, scenario: str, pace: float, announce: Callable[[str], None]) -> None:
+async def serve(
+    *,
+    host: str,
+    port: int,
+    scenario: str,
+    pace: float,
+    announce: Callable[[str], None],
+    roster: Roster | None = None,
+) -> None:
     """Serve until cancelled.
 
     Args:
@@ -145,6 +153,7 @@ async def serve(*, host: str, port: int, scenario: str, pace: float, announce: C
         scenario: Played where no marker says otherwise.
         pace: Seconds between chunks.
         announce: Told the base URL once the socket listens.
+        roster: How it stands with the models; by default, all are there.
 
     Raises:
         ValueError: The scenario is unknown.
@@ -152,7 +161,7 @@ async def serve(*, host: str, port: int, scenario: str, pace: float, announce: C
     """
     chosen(scenario)
     listener = _listener(host, port)
-    async with _listening(listener, Stage(scenario, pace)):
+    async with _listening(listener, Stage(scenario, pace, roster=roster or Roster())):
         announce(_url(listener, host))
         await anyio.sleep_forever()
 

@@ -248,6 +248,14 @@ async def test_a_pattern_that_matches_nothing_and_a_folder_of_nothing_are_told(h
             await attach([name], Settings())
 
 
+async def test_a_folder_of_images_is_told_how_they_are_given(here: Path) -> None:
+    (here / "receipts").mkdir()
+    (here / "receipts" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    for name in ("receipts", "receipts/*.png"):
+        with pytest.raises(InputError, match=r"no text file.*Images, PDF, .* each by its own path"):
+            await attach([name], Settings())
+
+
 async def test_a_folder_that_is_too_much_is_refused_with_its_largest_files(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +347,14 @@ async def test_refs_that_are_none_are_refused(repository: Path, refs: str, said:
     with pytest.raises(InputError, match=said):
         await attach([f"git:{refs}"], Settings())
     assert not (repository / "pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["git:HEAD", "git:", "git:diff", "git:main"])
+async def test_a_diff_of_what_is_not_committed_is_told_how_to_be_had(repository: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"names no two commits.*attach the files that changed"):
+        await attach([name], Settings())
+    (repository / name).write_text("no diff")
+    assert "no diff" in str((await attach([name], Settings())).parts)
 
 
 async def test_a_hostile_repository_runs_nothing_and_learns_no_key(
