@@ -169,8 +169,9 @@ class Searcher:
                     made = [view.written() for view in self._same]
                 case "bare":
                     made = [view.bare() for view in self.views("plain")]
-                case "escaped":
-                    made = [view.unescaped().plain().bare() for view in self._same]
+                case "escaped" | "attributes":
+                    tags = kind == "escaped"
+                    made = [view.unescaped(tags=tags).plain().bare() for view in self._same]
                 case _:
                     made = [view.guessed() for view in self.views("bare")]
             self._made[kind] = made
@@ -191,7 +192,7 @@ class Searcher:
             text = self.sources[number].text
             for at in find_all(view.text, wanted, _MOST_PLACES):
                 start, end = view.span(at, at + len(wanted))
-                if kind == "escaped":
+                if kind in ("escaped", "attributes"):
                     end = escape_end(text, end - 1)
                 end = _with_marks(text, end) if kind != "same" else end
                 if not parted or _stands(text, start, end):
@@ -372,7 +373,9 @@ class Searcher:
         if self._escapes is None:
             self._escapes = any(has_escapes(source.text) for source in self.sources)
         bare = fold_bare(text)
-        return self._find("escaped", bare, parted=True) if self._escapes and _tells(bare) else []
+        if not self._escapes or not _tells(bare):
+            return []
+        return self._find("escaped", bare, parted=True) or self._find("attributes", bare, parted=True)
 
     def _as_phone(self, text: str) -> list[Span]:
         """Return where a telephone number stands in its national form, or with a nought in brackets."""
