@@ -386,7 +386,7 @@ class Generation:
     async def _generate(self, asking: "_Asking") -> None:
         """Ask round after round, and end with what the last came to."""
         error: RunapiError | None = None
-        choice = Choice(self.job, asking.upstream, asking.key)
+        choice = Choice(self.job, asking.upstream, asking.key, self.trace)
         try:
             await choice.begin()
             self._settle_on(choice)

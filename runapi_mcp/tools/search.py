@@ -76,7 +76,7 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z][A-Za-z -]{1,39}")
 
 
 def _domain(text: str) -> str:
-    bare = text.strip().lower()
+    bare = text.strip().lower().removeprefix("site:")
     host = host_of(bare if "://" in bare else f"https://{bare}").removeprefix("*.")
     if not is_host(host):
         raise ValueError("must be a domain such as example.org")
@@ -308,7 +308,9 @@ class SearchArgs(Args):
         ObjectOrText | None,
         Meant(read_schema_or_none),
         Field(alias="schema"),
-        WithJsonSchema({"type": "object", "additionalProperties": True, "description": "For JSON."}),
+        WithJsonSchema(
+            {"type": "object", "additionalProperties": True, "description": "JSON Schema: answer in JSON."}
+        ),
     ] = None
     recency: Annotated[Recency, _RECENCY] | None = None
     since: Since | None = Field(None, description="Oldest day, ISO.")
@@ -319,7 +321,9 @@ class SearchArgs(Args):
     max_searches: Annotated[Whole | None, Meant(unless(0, -1))] = Field(
         None, ge=1, le=20, description="Of research; best 0: 8."
     )
-    max_sources: Whole = Field(10, ge=1, le=50, description="Most to list; default 10.")
+    max_sources: Annotated[Whole, Meant(unless(0))] = Field(
+        10, ge=1, le=50, description="Most to list; default 10."
+    )
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
 
