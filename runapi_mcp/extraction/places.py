@@ -112,7 +112,13 @@ _CURRENCIES: Final = {
 
 
 class Searcher:
-    """Looks for values in the sources; what is made of them is made when it is first needed."""
+    """Looks for values in the sources; what is made of them is made when it is first needed.
+
+    Attributes:
+        sources: The texts.
+        size: Characters of all of them.
+        denied: Values of which the sources say the contrary, in nearly the same words.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
@@ -125,6 +131,7 @@ class Searcher:
         self._remembered: dict[tuple[str, str, bool], list[Span]] = {}
         self._left = _MOST_SEARCHED
         self._escapes: bool | None = None
+        self.denied: set[str] = set()
         self.size = sum(len(source.text) for source in sources)
 
     def candidates(self, leaf: Leaf) -> dict[Span, int]:
@@ -431,12 +438,14 @@ class Searcher:
         if len(wanted) > _LONGEST_LIKE:
             return self._as_long(wanted)
         numbers = [fold_guessed(word) for word in text.split() if any(letter.isdigit() for letter in word)]
-        return [
-            span
-            for span in self._like(wanted)
-            if not turns(text, quote := self.sources[span.source].text[span.start : span.end])
-            and all(number in fold_guessed(quote) for number in numbers)
-        ]
+        found = []
+        for span in self._like(wanted):
+            quote = self.sources[span.source].text[span.start : span.end]
+            if turns(text, quote):
+                self.denied.add(text)
+            elif all(number in fold_guessed(quote) for number in numbers):
+                found.append(span)
+        return found
 
     def _as_long(self, wanted: str) -> list[Span]:
         """Return where a long value stands by its beginning and its end."""
