@@ -55,7 +55,7 @@ def section(base: str, *, quick: bool) -> Section:
 
 def _conversation() -> list[Row]:
     """Twenty turns about a file, on each dialect, against the simulator, which keeps what it was sent."""
-    sent, same, turns, whole = 0, 0, 0, 0
+    sent = one = same = turns = whole = 0
     with start_blocking_portal() as portal, tempfile.TemporaryDirectory() as folder:
         for dialect, name in (("native", "report.pdf"), ("chat", "report.txt")):
             file = Path(folder, name)
@@ -69,19 +69,19 @@ def _conversation() -> list[Row]:
                         before = host.written
                         on = {"prompt": f"{number} {_PROMPT}", "continue_from": _handle(told)}
                         told = host.result(host.call("ask_gemini", **on))
-                        sent = max(sent, host.written - before)
+                        sent = host.written - before
+                        one = sent - len(f', "continue_from": "{on["continue_from"]}"')
                 bodies: list[Any] = [call.body for call in sim.calls]
             said = [json.dumps(b.get("contents") or b["messages"], ensure_ascii=False)[:-1] for b in bodies]
             assert len(said) == TURNS
             turns += TURNS - 1
             same += sum(later.startswith(earlier) for earlier, later in pairwise(said))
             whole = max(whole, len(said[-1]))
-    one = len(json.dumps({"prompt": f"{TURNS} {_PROMPT}"}))
     return [
         Row(
             f"bytes that a host sends for turn {TURNS} of a conversation with a 3 MB PDF",
             f"{sent:,}",
-            [("the prompt alone", f"{one:,}"), ("all of it again", f"{whole:,}")],
+            [("the same prompt of its own", f"{one:,}"), ("all of it again", f"{whole:,}")],
             f"≤ 1.1 × one prompt: {sent / one:.2f}",
             sent <= 1.1 * one,
         ),
