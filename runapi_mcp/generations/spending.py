@@ -306,6 +306,7 @@ class Allowance:
         self._max_cost = max_cost
         self._taken: list[Taken] = []
         self._most_cost = 0
+        self._named_cap: int | None = None
 
     async def next_round(self, call: Call) -> Call:
         """Take what a round can come to at worst, and return its call with the cap that holds it to that.
@@ -314,8 +315,10 @@ class Allowance:
             BudgetSpent: The day's limit leaves too little.
             InputError: The call's own limit does.
         """
-        if not self._limits.any and self._max_cost is None:
+        if not self._counts:
             return call
+        if not self._taken:
+            self._named_cap = call.max_output_tokens
         read = estimate_tokens(call)
         price = self._limits.price_of(call.model)
         cap = self._limits.default_cap(call, read, price)
@@ -326,6 +329,19 @@ class Allowance:
             self._most_cost += price.most(read, cap)
         self.cap = cap
         return replace(call, max_output_tokens=cap)
+
+    async def another_model(self, call: Call) -> Call:
+        """Take the first round anew for another model than the one that RunAPI has refused, unbilled.
+
+        Raises:
+            BudgetSpent: The day's limit leaves too little for this one.
+            InputError: The call's own limit does.
+        """
+        if not self._counts:
+            return call
+        named = self._named_cap
+        self.free()
+        return await self.next_round(replace(call, max_output_tokens=named))
 
     def check(self, fold: Fold) -> None:
         """See that a stream under way keeps to its cap: by its own counts, or else an estimate of its text.
@@ -347,8 +363,9 @@ class Allowance:
             )
 
     def free(self) -> None:
-        """Give back everything: nothing was sent."""
+        """Give back everything: nothing was sent, or nothing of it billed."""
         taken, self._taken = self._taken, []
+        self._most_cost = 0
         for one in taken:
             self._limits.counts.settle(one, 0)
 
@@ -365,6 +382,10 @@ class Allowance:
         written = (tokens.output or 0) + (tokens.thinking or 0) if tokens else 0
         if self.cap is not None and receipt.rounds == 1 and written > self.cap:
             logs.warning("cap ignored by RunAPI", model=receipt.model, cap=self.cap, written=written)
+
+    @property
+    def _counts(self) -> bool:
+        return self._limits.any or self._max_cost is not None
 
     def _settle_kind(self, kind: Kind, taken: list[Taken], used: int | None) -> None:
         own = [one for one in taken if one.kind == kind]
