@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.spending import Row, Spent
+from runapi_mcp.generations.spending import KEEP_DAYS, Row
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
@@ -47,6 +47,7 @@ class Caller:
         owner: The principal that generations are bound to.
         key: The RunAPI key to use; `None` means the server's own.
         declares_tasks: Whether a call of its may become a task.
+        sees_all: Whether it may see what everybody used.
     """
 
     host: str | None = None
@@ -54,6 +55,7 @@ class Caller:
     owner: str = "local"
     key: SecretStr | None = None
     declares_tasks: bool = False
+    sees_all: bool = False
 
 
 class Run:
@@ -162,17 +164,17 @@ class Run:
         """Return the job of a generation with as much of its question as is kept anywhere."""
         return await self._generations.asked(generation)
 
-    def spent(self) -> Spent:
-        """Return what the caller's ended generations cost since the process started."""
-        return self._generations.spent(self.owner)
-
     async def left_today(self) -> str:
         """Return what the day leaves the caller, in a sentence; "" where there is no limit."""
         return await self._generations.limits.left(self.owner)
 
-    def used_today(self) -> list[Row]:
-        """Return what the caller used of this process today, by model."""
-        return self._generations.used(1, self.owner)
+    async def used(self) -> list[Row]:
+        """Return what the caller used, by day and model, for as long as that is kept."""
+        return await self._generations.used(KEEP_DAYS, self.owner)
+
+    async def used_by_all(self) -> list[Row] | None:
+        """Return what everybody used, by day, caller and model; `None` where the caller may not see it."""
+        return await self._generations.used(KEEP_DAYS) if self._caller.sees_all else None
 
     async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""

@@ -130,9 +130,7 @@ async def opened(
     """
     shared = shared_store(settings, clock, env)
     upstream = Upstream(settings, clock=clock, today=today, pacing=shared.pacing if shared else None)
-    generations = Generations(
-        upstream, settings, store=shared, counts=shared.counts if shared else None, clock=clock
-    )
+    generations = Generations(upstream, settings, store=shared, clock=clock)
     try:
         async with generations.open():
             yield App(settings, upstream, generations, own_key)

@@ -25,6 +25,7 @@ from runapi_mcp.server.boundary import (
     CallRecord,
     Context,
     bounded,
+    caller_of,
     declares_tasks,
     error_reply,
     guarded,
@@ -97,10 +98,10 @@ class Handlers:
         return render_reply(reply)
 
     async def list_resources(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
-        """Return the resources that exist for every caller."""
-        return types.ListResourcesResult(resources=list_resources())
+        """Return the resources that exist for the caller."""
+        return types.ListResourcesResult(resources=list_resources(sees_all=caller_of(ctx).sees_all))
 
     async def list_templates(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -191,12 +192,15 @@ def write_instructions(tools: Iterable[Tool[Any]]) -> str:
 
 _STATIC: Final[tuple[CacheableMethod, ...]] = (
     "tools/list",
-    "resources/list",
     "resources/templates/list",
     "prompts/list",
     "server/discover",
 )
-"""What never changes while the process lives."""
+"""What never changes while the process lives, and is the same for all."""
+_HINTS: Final[dict[CacheableMethod, CacheHint]] = {
+    **dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
+    "resources/list": CacheHint(ttl_ms=3_600_000, scope="private"),
+}
 
 
 def build_server(
@@ -212,7 +216,7 @@ def build_server(
         instructions=write_instructions(tools.values()),
         website_url="https://runapi.ai",
         icons=[icon()],
-        cache_hints=dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
+        cache_hints=_HINTS,
         on_list_tools=guarded(handlers.list_tools),
         on_list_resources=guarded(handlers.list_resources),
         on_list_resource_templates=guarded(handlers.list_templates),

@@ -1,12 +1,13 @@
 """What a store is to the rest, and what an engine does for it: a log to append to, leases, and orders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from runapi_mcp.errors import HandleError
+from runapi_mcp.generations.spending import DayBook, DayCounts
 from runapi_mcp.generations.values import Evidence, Job, Status, View
 
 if TYPE_CHECKING:
@@ -63,7 +64,15 @@ class Followable(Protocol):
 
 
 class Store(Protocol):
-    """Where generations are kept to be found again."""
+    """Where generations are kept to be found again, and what callers spend."""
+
+    @property
+    def counts(self) -> DayCounts:
+        """What principals have taken of a day."""
+
+    @property
+    def days(self) -> DayBook:
+        """What was used, by the day."""
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Do what must be done beside the requests, for as long as the block lasts."""
@@ -273,13 +282,18 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
-    """Set one field of a few."""
+class Add:
+    """Add to the counts of some fields, once for each `turn` of a server, which takes them in order."""
 
     key: str
-    field: str
-    value: str
+    counts: Mapping[str, int]
+    server: str
+    turn: int
     ms: int
+
+
+ADDED_MS: Final = 600_000
+"""Milliseconds for which it is known what a server added last."""
 
 
 LOST: Final = -1
@@ -350,7 +364,7 @@ Op: TypeAlias = (
     | Held
     | Join
     | Leave
-    | Put
+    | Add
     | Take
     | Get
     | Sign
