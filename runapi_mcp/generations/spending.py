@@ -396,6 +396,15 @@ class Limits:
             cap = min(cap, max(price.writable(read, self._cost // _SHARE), _LEAST_CAP))
         return cap
 
+    def worst_cost(self, job: Job) -> tuple[float, str] | None:
+        """Return what a job's first request can come to, and the currency; `None` if no price is known."""
+        price = self.price_of(job.call.model)
+        if price is None:
+            return None
+        read = estimate_tokens(job.call)
+        worst = price.most(read, self.default_cap(job.call, read, price)) / MILLION
+        return (worst if job.max_cost is None else min(worst, job.max_cost)), price.currency
+
     async def take(
         self, owner: str, read: int, cap: int, call: Call, price: Price | None, into: list[Taken]
     ) -> int:

@@ -19,8 +19,8 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from runapi_mcp import __version__
-from runapi_mcp.errors import HandleError, RunapiError
-from runapi_mcp.server.app import App, opened
+from runapi_mcp.errors import ConsentNeeded, HandleError, RunapiError
+from runapi_mcp.server.app import App, ask_first, opened
 from runapi_mcp.server.boundary import (
     CallRecord,
     Context,
@@ -61,8 +61,10 @@ class Handlers:
 
     async def call_tool(
         self, ctx: Context, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | Wire:
+    ) -> types.CallToolResult | types.InputRequiredResult | Wire:
         """Return a tool's result; or, where the client knows tasks and it is not done, a task.
+
+        Where its person is to be asked first, it is told so, and calls again.
 
         Raises:
             MCPError: There is no such tool.
@@ -75,16 +77,26 @@ class Handlers:
         with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
-                    return await self._called(tool, arguments, ctx, entry)
+                    return await self._called(tool, arguments, ctx, params.input_responses, entry)
             except RunapiError as error:
+                if isinstance(error, ConsentNeeded) and error.question:
+                    entry.outcome = {"outcome": "asked"}
+                    return ask_first(error.question)
                 reply = error_reply(error)
                 entry.replied(reply)
                 return render_reply(reply)
 
     async def _called(
-        self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: CallRecord
+        self,
+        tool: Tool[Any],
+        arguments: Mapping[str, Any],
+        ctx: Context,
+        answered: types.InputResponses | None,
+        entry: CallRecord,
     ) -> types.CallToolResult | Wire:
-        run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
+        run = self._app.run(
+            ctx, answered
+        )  # first of all: of a server set up wrongly nothing else need be told
         args, run.remark = _read(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
