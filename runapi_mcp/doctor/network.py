@@ -239,7 +239,12 @@ async def _answered(
 ) -> Answer:
     fold = Fold()
     async with upstream.stream(
-        choice.call(call), choice.dialect, key=settings.need_key(), trace=trace, patience=0.0
+        choice.call(call),
+        choice.dialect,
+        key=settings.need_key(),
+        trace=trace,
+        patience=0.0,
+        ending=fold.ending,
     ) as events:
         async for event in events:
             fold.feed(event)

@@ -39,7 +39,7 @@ from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
@@ -81,7 +81,7 @@ class _Asking:
     until: float
 
     def stream(
-        self, call: Call, dialect: DialectName, trace: Trace, now: float
+        self, call: Call, dialect: DialectName, trace: Trace, now: float, ending: Ending
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Open the stream of a call; see :meth:`Upstream.stream`."""
         return self.upstream.stream(
@@ -89,6 +89,7 @@ class _Asking:
             dialect,
             key=self.key,
             trace=trace,
+            ending=ending,
             patience=self.patient_until - now,
             within=self.until - now,
         )
@@ -426,7 +427,7 @@ class Generation:
 
     async def _ask(self, call: Call, choice: Choice, asking: "_Asking") -> Call | Lot | None:
         """Ask one round, and return what the next asks, if there is one."""
-        async with asking.stream(call, self._dialect, self.trace, self._clock()) as events:
+        async with asking.stream(call, self._dialect, self.trace, self._clock(), self.fold.ending) as events:
             self._searches += call.search
             async for event in events:
                 self._feed(event)
@@ -505,7 +506,7 @@ class Generation:
         try:
             if not allowed:
                 call = await self.allowance.next_round(replace(call, model=self._model))
-            async with asking.stream(call, self._dialect, trace, self._clock()) as events:
+            async with asking.stream(call, self._dialect, trace, self._clock(), fold.ending) as events:
                 self._searches += call.search
                 async for event in events:
                     fold.feed(event)
@@ -568,13 +569,15 @@ class Generation:
         self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
-        if self._phase != self._told:
+        # Nothing comes after writing but another round, of whose beginning the trace tells.
+        if self._told != "writing" and self._phase != self._told:
             self._wake()
         if not isinstance(event, _TEXTS):
             too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
-        if not self._narrated:  # what stands in the text of a lot was not asked for in this round
+        # What stands in the text of a lot was not asked for in this round.
+        if self.allowance.cap is not None and not self._narrated:
             self.allowance.check(self.fold)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:

@@ -25,6 +25,7 @@ from runapi_mcp.upstream.prices import PriceBook
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
 from runapi_mcp.upstream.translate import Today, translate_errors, utc_now
 from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
 from runapi_mcp.wire.spelling import find_narrower, spell
 from runapi_mcp.wire.types import Call, DialectName, Event, Spelling
@@ -95,11 +96,14 @@ class Upstream:
         key: SecretStr,
         trace: Trace,
         patience: float,
+        ending: Ending,
         within: float | None = None,
     ) -> AsyncIterator[AsyncGenerator[Event, None]]:
         """Ask for `call` and give an iterator over the events of the answer.
 
-        Leaving the block closes the connection, whatever state the stream is in. `patience` is how
+        Leaving the block closes the connection, whatever state the stream is in. `ending` is that of the
+        fold to which each event is added before the next is asked for: by it the end is known, which not
+        every upstream closes its stream to tell. `patience` is how
         many seconds may go into waits that RunAPI asks for (429 and 503, at most twice), `within` how
         many seconds all of it may take; by default, as long as the settings let one generation take.
 
@@ -124,7 +128,7 @@ class Upstream:
             try:
                 with translate_errors(self._host, answering=True, trace=trace):
                     body = Body(response, self._limits, trace, self._clock)
-                    answering = Answering(body, spoken.decoder(), request, key)
+                    answering = Answering(body, spoken.decoder(), request, key, ending)
                     async with aclosing(body), aclosing(answering.events()) as events:
                         yield events
                         await answering.drain()

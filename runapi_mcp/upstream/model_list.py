@@ -150,8 +150,8 @@ def read_page(text: str) -> tuple[Listing, str | None]:
         ProtocolError: It is neither shape.
     """
     try:
-        page = next(read_documents(_Page, text))
-    except (ProtocolError, StopIteration):
+        page = read_documents(_Page, text)[0]
+    except (ProtocolError, IndexError):
         raise ProtocolError(f"RunAPI's list of models could not be read: {quoted(text)}.") from None
     found = [_live(m.id, m.display_name) for m in page.openai or [] if m]
     found += [_live(m.name, m.display_name) for m in page.google or [] if m]

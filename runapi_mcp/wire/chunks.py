@@ -18,7 +18,7 @@ from runapi_mcp.printable import quoted
 from runapi_mcp.wire.faults import read_failure, read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
 from runapi_mcp.wire.lax import Lax, Maybe, Model, read_documents
-from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
+from runapi_mcp.wire.thoughts import Phase, ThoughtTags, split_thoughts
 from runapi_mcp.wire.types import Done, Event, Failure, Frame, PromptBlocked, TextDelta, ThoughtDelta
 
 _TELLING: Final = 20
@@ -45,10 +45,13 @@ class Followed:
 
     def choose(self, choices: Sequence[Choice | None] | None) -> Choice | None:
         """Return the choice that is read, if it is among these; one without a number is taken for it."""
-        present = [choice for choice in choices or () if choice is not None]
-        if self.index is None and present:
-            self.index = min(choice.index or 0 for choice in present)
-        return next((choice for choice in present if choice.index in (None, self.index)), None)
+        if self.index is None:
+            present = [choice.index or 0 for choice in choices or () if choice is not None]
+            self.index = min(present, default=None)
+        for choice in choices or ():
+            if choice is not None and choice.index in (None, self.index):
+                return choice
+        return None
 
 
 class PromptFeedback(Lax):
@@ -137,8 +140,8 @@ class Written:
         self.octets = 0
         self.tagged = False
 
-    def add_text(self, content: str, *, flagged: bool = False, last: bool = False) -> Iterator[Event]:
-        """Yield more of the answer, or of the thinking in it.
+    def add_text(self, content: str, *, flagged: bool = False, last: bool = False) -> Iterable[Event]:
+        """Return more of the answer, or of the thinking in it.
 
         Args:
             content: The text of a chunk.
@@ -151,11 +154,10 @@ class Written:
             # Before the end only the whole of a long text is taken for what came already.
             if rest is not None and (last or (not rest and len(content) >= 2 * _TELLING)):
                 content = rest
-        if content and self._tags.answering and not flagged:
-            self._note(content)
-            yield TextDelta(content)
-        else:
-            yield from self._noted(self._tags.feed(content, flagged=flagged))
+        if content and self._tags.phase is Phase.ANSWER and not flagged:
+            self.octets += self._text.add(content)
+            return (TextDelta(content),)
+        return self._noted(self._tags.feed(content, flagged=flagged))
 
     def begins(self, whole: str) -> bool:
         """Whether a text begins with all of the answer that was given out."""
@@ -195,15 +197,12 @@ class Written:
         for event in events:
             match event:
                 case TextDelta(text):
-                    self._note(text)
+                    self.octets += self._text.add(text)
                 case ThoughtDelta(text):
                     self._thoughts.add(text)
                 case _:
                     self.tagged = True
             yield event
-
-    def _note(self, text: str) -> None:
-        self.octets += self._text.add(text)
 
 
 # ---------------------------------------------------------------- bodies that are no event stream

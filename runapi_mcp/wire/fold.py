@@ -136,14 +136,15 @@ class Ending:
     Attributes:
         begun: Whether anything of an answer has come; a refusal may bring a model's name and usage too.
         failed: Whether upstream reported an error, before the finish or after it.
+        said: Whether a finish has come, though more text may have followed it.
         done: Whether it said that nothing more comes at all.
     """
 
     def __init__(self) -> None:
         self.begun = False
         self.failed = False
+        self.said = False
         self.done = False
-        self._said = False
         self._gone_on = False
         self._metered = False
         self._wrote = False
@@ -152,7 +153,7 @@ class Ending:
     @property
     def finished(self) -> bool:
         """Whether the end was said before anything failed, and nothing has been written since."""
-        return self._said and not self._gone_on and not self._broken
+        return self.said and not self._gone_on and not self._broken
 
     @property
     def settled(self) -> bool:
@@ -163,11 +164,11 @@ class Ending:
         """Take one event into account."""
         match event:
             case TextDelta():
-                self.begun, self._wrote, self._gone_on = True, True, self._said
+                self.begun, self._wrote, self._gone_on = True, True, self.said
             case FunctionCallDelta() | TagUnclosed():
                 self.begun, self._wrote = True, True
             case Finish() | PromptBlocked():
-                self.begun, self._said, self._gone_on = True, True, False
+                self.begun, self.said, self._gone_on = True, True, False
             case Usage():
                 self._metered, self._gone_on = True, False
             case Done():
@@ -213,10 +214,19 @@ class _Pieces:
 
 
 class Fold:
-    """The sum of the events fed so far."""
+    """The sum of the events fed so far.
 
-    def __init__(self) -> None:
+    Args:
+        begin: Text that stands there before the first of them: what an answer goes on from.
+
+    Attributes:
+        ending: What the events say about the end.
+    """
+
+    def __init__(self, begin: str = "") -> None:
         self._text = _Pieces()
+        if begin:
+            self._text.add(begin)
         self._thoughts = _Pieces()
         self._grounding = Grounding()
         self._grounding_size = 0
@@ -224,7 +234,7 @@ class Fold:
         self._tag: tuple[str, int] | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
-        self._ending = Ending()
+        self.ending = Ending()
         self._blocked: PromptBlocked | None = None
         self._failure: Failure | None = None
         self._model: str | None = None
@@ -258,7 +268,7 @@ class Fold:
     @property
     def finished(self) -> bool:
         """Whether a finish has come, with no text after it that would take it back."""
-        return self._ending.finished
+        return self.ending.finished
 
     def tail(self, characters: int) -> str:
         """Return the end of the text, or of the thoughts while there is no text."""
@@ -266,7 +276,7 @@ class Fold:
 
     def feed(self, event: Event) -> None:
         """Add one event."""
-        self._ending.feed(event)
+        self.ending.feed(event)
         match event:
             case TextDelta(text):
                 self._text.add(text)

@@ -1,7 +1,7 @@
 """JSON from upstream → validated models, with the three mends that real streams need."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
@@ -30,7 +30,7 @@ Maybe: TypeAlias = Annotated[Value | None, _Forgiving()]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_documents(model: type[Model], text: str) -> Iterator[Model]:
+def read_documents(model: type[Model], text: str) -> Sequence[Model]:
     """Validate `text` as one JSON document of `model`, or as one a line where that fails.
 
     Lone surrogate escapes are replaced (wire notes §8); two documents in one event, which a
@@ -40,15 +40,13 @@ def read_documents(model: type[Model], text: str) -> Iterator[Model]:
         ProtocolError: It is not JSON, or not of the model's shape.
     """
     try:
-        yield model.model_validate_json(text)
-        return
+        return (model.model_validate_json(text),)
     except ValidationError as error:
         first = error
-    for piece in _pieces(text, first):
-        try:
-            yield model.model_validate(piece)
-        except ValidationError as error:
-            raise _unreadable(text, error) from None
+    try:
+        return [model.model_validate(piece) for piece in _pieces(text, first)]
+    except ValidationError as error:
+        raise _unreadable(text, error) from None
 
 
 def lenient(model: type[Model], value: object) -> Model | None:

@@ -32,6 +32,7 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.translate import read_retry_after, translate_errors
+from runapi_mcp.wire.fold import Ending
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -82,7 +83,8 @@ async def test_a_wait_that_is_asked_for_is_waited_and_counted(sim: Simulator, sc
         phases: list[str] = []
         trace = Trace()
         trace.on_phase = lambda: phases.append(trace.phase)
-        async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=5) as events:
+        asked = upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=5, ending=Ending())
+        async with asked as events:
             assert [event async for event in events]
     assert phases == ["connecting", "waiting", "connecting", "open"]
     assert trace.waited == pytest.approx(0.1)
@@ -165,7 +167,8 @@ async def test_cancelling_in_a_wait_sends_nothing_more(sim: Simulator) -> None:
     async with upstream_at(sim.base_url) as upstream:
 
         async def asking() -> None:
-            async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=60):
+            asked = upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=60, ending=Ending())
+            async with asked:
                 raise AssertionError("no stream was due")
 
         with anyio.fail_after(2):
@@ -434,8 +437,9 @@ async def test_a_key_that_no_header_can_carry_is_not_shown(dialect: DialectName,
         await peer.left()
 
     async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        asked = upstream.stream(ASK, dialect, key=SecretStr(key), trace=Trace(), patience=0, ending=Ending())
         with pytest.raises(SettingsError, match="could not be written") as raised:
-            async with upstream.stream(ASK, dialect, key=SecretStr(key), trace=Trace(), patience=0):
+            async with asked:
                 pass
     assert server.requests == []
     assert len(list(chain(raised.value))) == 1
