@@ -120,9 +120,9 @@ def _key_of(today: date, job: Job, receipt: Receipt) -> Key:
 def _counts_of(job: Job, receipt: Receipt) -> Counter[str]:
     """Return what a generation adds."""
     counts = Counter({"generations": 1, receipt.status: 1, "requests": receipt.requests})
-    counts["searches"] = job.call.search
+    counts["searches"] = int(job.call.search)
     if receipt.tokens is None:
-        counts["uncounted"] = receipt.status != "failed"
+        counts["uncounted"] = int(receipt.status != "failed")
     else:
         tokens = receipt.tokens
         for name in ("input", "output", "thinking", "cached"):

@@ -86,8 +86,9 @@ async def test_a_count_that_is_lost_is_told_to_whoever_knows_that_it_was_there(e
 async def test_what_two_servers_used_adds_up_and_outlives_both(sim: Simulator, place: str) -> None:
     async with replica(sim.base_url, place) as one, replica(sim.base_url, place) as other:
         output = 0
-        for server, owner in ((one, "token:ann"), (other, "token:ann"), (other, "token:bob")):
-            generation = await server.start(job(f"By {owner}?", owner=owner), fresh=True)
+        for server, owner in ((other, "token:bob"), (one, "token:ann"), (other, "token:ann")):
+            search = owner == "token:bob"
+            generation = await server.start(job(f"By {owner}?", owner=owner, search=search), fresh=True)
             await ended(generation)
             tokens = generation.view().receipt.tokens
             assert tokens is not None
@@ -100,7 +101,8 @@ async def test_what_two_servers_used_adds_up_and_outlives_both(sim: Simulator, p
     async with replica(sim.base_url, place) as later:
         rows = [row for row in await later.generations.used(1) if row.principal in ("ann", "bob")]
         [of_ann] = await later.generations.used(1, "token:ann")
-    assert [(row.principal, row.counts["generations"]) for row in rows] == [("ann", 2), ("bob", 1)]
+    told = [(row.principal, row.counts["generations"], row.counts["searches"]) for row in rows]
+    assert told == [("ann", 2, 0), ("bob", 1, 1)]
     assert sum(row.counts["output_tokens"] for row in rows) == output
     assert of_ann == rows[0]
 
@@ -130,10 +132,11 @@ async def test_while_the_store_is_away_a_server_knows_its_own_and_writes_it_late
             with pytest.raises(Down):
                 await book.write()
             book.add(job("Two", owner="token:ann"), receipt())
-            assert [row.counts["generations"] for row in await book.rows(1)] == [2]
+            book.add(job("Not counted", owner="token:ann"), receipt("gemini-2.5-pro", None))
+            assert [row.counts["generations"] for row in await book.rows(1)] == [2, 1]
         await book.write()
         others = SharedDayBook(another, "server2", lambda: date(2026, 5, 5))
-        assert [row.counts["output_tokens"] for row in await others.rows(1)] == [4]
+        assert [row.counts["output_tokens"] for row in await others.rows(1)] == [4, 0]
 
 
 async def test_what_others_wrote_may_be_anything(engine: Engine) -> None:
