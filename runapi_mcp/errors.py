@@ -213,9 +213,14 @@ class Unreachable(UpstreamError):
 
 
 class Refused(UpstreamError):
-    """RunAPI answered with a status instead of a stream."""
+    """RunAPI answered with a status instead of a stream.
+
+    Attributes:
+        following: The model that answers when this process is asked again; empty if there is none.
+    """
 
     code = "refused"
+    following: str = ""
 
 
 class KeyRefused(Refused):

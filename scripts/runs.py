@@ -23,6 +23,7 @@ import mcp_types as types
 from anyio.streams.text import TextReceiveStream
 from mcp import StdioServerParameters
 from mcp.shared.dispatcher import ProgressFnT
+from parts import only_compares
 from scripted_clock import client_here, run, simulate_here
 from tools_page import HANDLE, INVOICE, SCHEMA, clean_env
 
@@ -139,13 +140,14 @@ def parts(page: str, name: str) -> tuple[str, str, str]:
 
 
 def main() -> int:
+    check = only_compares()
     os.chdir(ROOT)
     wrong = []
     for page, runs in RUNS.items():
         for name in runs:
             before, old, after = parts(page, name)
             new = show(page, name)
-            if "--check" not in sys.argv:
+            if not check:
                 (ROOT / page).write_text(before + new + after, encoding="utf-8")
             elif old != new:
                 wrong.append(f"{page}: {name}\n{new}")

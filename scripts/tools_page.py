@@ -14,6 +14,7 @@ from typing import Any
 
 import mcp_types as types
 from mcp import Client, StdioServerParameters
+from parts import only_compares
 from scripted_clock import client_here, run, simulate_here
 
 from runapi_mcp.sim import Simulator
@@ -193,8 +194,9 @@ def settled(text: str) -> str:
 
 
 def main() -> int:
+    check = only_compares()
     after = run(page)
-    if "--check" in sys.argv:
+    if check:
         return int(PAGE.read_text(encoding="utf-8") != after)
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(after, encoding="utf-8")

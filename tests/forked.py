@@ -137,7 +137,9 @@ def _needs_its_own_start(env: dict[str, str]) -> bool:
     ):
         return True
     names = {name for name in env if name.startswith(("PYTHON", "LC_", "LANG", "LD_"))} - _OF_HELPERS
-    return any(env[name] != os.environ.get(name) for name in names)
+    # The launcher's own interpreter adds this where the test, as the SDK's client does, gave no locale.
+    same = dict(os.environ) | {"LC_CTYPE": "C.UTF-8"} if sys.stdout.encoding == "utf-8" else os.environ
+    return any(env[name] != same.get(name) for name in names)
 
 
 def _become(order: dict[str, Any]) -> None:

@@ -240,7 +240,7 @@ def _linked(link: ResourceLink) -> Linked:
         raise InputError(
             f"{one_line(link.uri, 120)} does not say what it leads to.",
             advice="Say it behind the address, as in https://…;type=application/pdf (or image/png, "
-            "text/plain, video/mp4), or save it and give its path.",
+            "text/plain, video/mp4), or save it and give its path. For a web page, ask search_web.",
         )
     if not is_taken(kind):
         raise _unsupported(one_line(link.uri, 120))
@@ -284,6 +284,12 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
             return _gathered(folders.gather(folder, pattern, shown, allowed))
         if allowed.is_there(path) and path.is_dir():
             return _gathered(folders.gather(allowed.judge(path), "", shown, allowed))
+        if link.uri.lstrip().startswith("git:") and not allowed.is_there(path):
+            raise InputError(
+                f"{shown} names no two commits.",
+                advice="Write git:HEAD~1..HEAD, say. What is not committed is in no such diff: attach the "
+                "files that changed, or a file with what git diff prints.",
+            )
     content = allowed.read(path, settings.max_file_bytes + 1)
     said = plain_kind(link.mimeType or "")
     return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""

@@ -256,8 +256,8 @@ Files: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Paths (from the folder the server runs in, or ~/), folders, globs, "
-            "git:REF..REF, https:// or data: URLs. Code and text files too; no web pages.",
+            "description": "Paths in the server's folder or others it may read (~/ works), folders and globs "
+            "of text, git:REF..REF of commits, https:// files, YouTube, data: URLs. No web pages.",
         }
     ),
 ]

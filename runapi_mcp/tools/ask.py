@@ -231,7 +231,8 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         begun = True
         if message.role == "function":
             # OpenAI leaves a result's name to the call that has its id.
-            results.append(_returned(message, message.name or names.get(message.id, ""), where))
+            name = message.name or names.get(message.id, "")
+            results.append(Returned(message.id, name, message.content))
             continue
         names |= {call.id: call.name for call in message.function_calls if call.id}
         if results:
@@ -240,12 +241,6 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         yield where, _said(message, where)
     if results:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
-
-
-def _returned(message: Message, name: str, where: str) -> Returned:
-    if not name and not message.id:
-        raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
-    return Returned(message.id, name, message.content)
 
 
 def _said(message: Message, where: str) -> Turn:
@@ -445,7 +440,7 @@ class AskArgs(Args):
         (), description="Strings that end the answer."
     )
     max_cost: Annotated[Number | None, Meant(unless(0, -1))] = Field(
-        None, gt=0, le=10**6, description="In money; best 0: any."
+        None, gt=0, le=10**6, description="Limit in money, where prices are set; best 0: any."
     )
     seed: Whole | None = Field(None, ge=-(2**31), lt=2**31, description="For repeatable answers.")
     wait_seconds: WaitSeconds | None = None
@@ -637,5 +632,5 @@ ASK = Tool(
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",
     example={"prompt": "Why is the sky blue?"},
-    hint="second opinion, review, image, PDF, audio, video",
+    hint="second opinion, code review, long document, image, PDF, audio, video",
 )

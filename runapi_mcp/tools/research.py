@@ -390,6 +390,8 @@ class Merged:
 
 def render(view: View, page: Page, research: Research) -> Reply:
     """Return what a research has come to: its report, or what was found before it."""
+    from runapi_mcp.extraction.folding import turns
+
     state = _read_state(research, (*view.earlier, view.answer.text))
     if not view.earlier and view.status == "running":
         state = _State()
@@ -399,7 +401,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
     merged = Merged(research, state)
     body = state.report or _so_far(state, merged)
     paged = Paged(view, body, page)
-    checked = check_report(state.report, merged.said_by)
+    checked = check_report(state.report, merged.said_by, turns)
     sources = merged.sources
     for place, (_, numbers) in enumerate(checked.claims):
         for source in sources:

@@ -16,7 +16,7 @@ import httpx
 from pydantic import Field, SecretStr
 
 from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled
-from runapi_mcp.models import ALIASES, find
+from runapi_mcp.models import ALIASES, AUTO, find, has_ended
 from runapi_mcp.printable import one_line, quoted
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
@@ -107,6 +107,15 @@ class Standing:
     def refuses(self, model: str, want: Want) -> bool:
         """Whether a model was refused already, for what is wanted of it."""
         return model in self.gone or (model, want) in self.lacking
+
+    def offers(self, model: str, wish: str, today: date) -> bool:
+        """Whether a model is to be asked for a wish: the last list has it, or is no reason not to ask it.
+
+        A default is asked without being listed until its day has passed: lists lag behind.
+        """
+        if self.listing is None or self.listing.has(model):
+            return True
+        return wish == AUTO and not has_ended(model, today)
 
 
 class Standings:

@@ -27,6 +27,7 @@ from runapi_mcp.wire.types import (
     TagOpened,
     TagUnclosed,
     TextDelta,
+    TextSignature,
     ThoughtDelta,
     Usage,
 )
@@ -238,6 +239,7 @@ class Fold:
         self._blocked: PromptBlocked | None = None
         self._failure: Failure | None = None
         self._model: str | None = None
+        self._signature = ""
 
     @property
     def characters(self) -> int:
@@ -251,9 +253,9 @@ class Fold:
 
     @property
     def size(self) -> int:
-        """Characters of all it holds: text, thoughts, function calls and grounding."""
+        """Characters of all it holds: text and its signature, thoughts, function calls and grounding."""
         calls = self._calls.size if self._calls is not None else 0
-        return self._text.length + self._thoughts.length + self._grounding_size + calls
+        return self._text.length + self._thoughts.length + self._grounding_size + calls + len(self._signature)
 
     @property
     def empty(self) -> bool:
@@ -280,6 +282,8 @@ class Fold:
         match event:
             case TextDelta(text):
                 self._text.add(text)
+            case TextSignature(signature):
+                self._signature = signature
             case ThoughtDelta(text):
                 self._thoughts.add(text)
             case TagOpened(tag):
@@ -326,6 +330,7 @@ class Fold:
             finish=finish,
             model=self._model,
             failure=self._failure,
+            signature=self._signature,
         )
 
     def answer(self) -> Answer:

@@ -34,6 +34,7 @@ from runapi_mcp.wire.types import (
     Returned,
     Served,
     Text,
+    TextSignature,
     Turn,
 )
 from runapi_mcp.wire.usage import NativeUsage
@@ -74,8 +75,8 @@ def _content(turn: Turn) -> JsonValue:
 
 def _part(part: Part) -> JsonValue:
     match part:
-        case Text(text):
-            return {"text": text}
+        case Text(text, signature=signature):
+            return {"text": text, "thoughtSignature": signature} if signature else {"text": text}
         case Inline(mime_type, base64):
             return {"inlineData": {"mimeType": mime_type, "data": base64}}
         case Linked(mime_type, url):
@@ -271,6 +272,9 @@ class NativeDecoder:
             if part.function_call:
                 self._called = True
                 found.append(_read_call(part.function_call, part.signature or ""))
+            elif part.signature and not part.thought:
+                # It comes with the last piece of the text, or behind it, with an empty one (§6.3).
+                found.append(TextSignature(part.signature))
             if part.text and part.thought:
                 found += self._written.add_thought(part.text)
             elif part.text:

@@ -195,3 +195,10 @@ def test_a_host_is_spelled_in_one_way_in_time_that_its_length_bounds(monkeypatch
     assert sum(seen) < 250 * 253, "each name once, and none that is too long for a name"
     assert Filters(exclude=("evil.example",)).allows("good.example")
     assert not Filters(exclude=("evil.example",)).allows("a." * 2_000 + "evil.example")
+
+
+def test_a_stretch_of_markup_alone_is_no_claim() -> None:
+    text = "It won **500** euros in the end."
+    grounding = Grounding((Source("https://a.org/"),), (Support(7, 9, "**", (0,)),))
+    found = annotate(Answer(text=text, grounding=grounding), 10)
+    assert (found.text, found.claims) == (text, ())

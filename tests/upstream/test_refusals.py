@@ -4,6 +4,7 @@ import socket
 import ssl
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import anyio
@@ -33,6 +34,7 @@ from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.translate import read_retry_after, translate_errors
 from runapi_mcp.wire.fold import Ending
+from runapi_mcp.wire.types import FunctionCall, Text, Turn
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -518,3 +520,17 @@ def test_a_date_in_any_zone_is_the_same_wait(seconds: int, hours: int) -> None:
 @pytest.mark.parametrize(("exact", "seconds"), [("900", 0.9), ("0", 7.0), ("soon", 7.0), ("nan", 7.0)])
 def test_milliseconds_are_exacter_than_seconds_where_they_are_a_wait(exact: str, seconds: float) -> None:
     assert read_retry_after({"retry-after-ms": exact, "retry-after": "7"}, NOW) == seconds
+
+
+async def test_a_texts_signature_that_is_refused_is_left_out_and_those_of_calls_are_not() -> None:
+    """They are of one account and model, and a relay may have several (google-gemini/gemini-cli#13467)."""
+    wants = FunctionCall("1", "f", "{}", signature="C")
+    said = Turn("model", (Text("So.", signature="T"), wants))
+    call = replace(ASK, turns=(*ASK.turns, said, *ASK.turns))
+    refused = RequestRefused("Refused.", status=400)
+    refused.said = "Corrupted thought signature."
+    async with upstream_at("http://127.0.0.1:1") as upstream:
+        again = upstream.respell(call, "native", refused)
+        assert again is not None
+        assert again.turns[1].parts == (Text("So."), wants)
+        assert upstream.respell(again, "native", refused) is None

@@ -14,7 +14,8 @@ from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, Hold, unknown
-from runapi_mcp.generations.store.replica import Order, Replica
+from runapi_mcp.generations.store.records import Order, read
+from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.sharing import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
@@ -47,8 +48,7 @@ class SharedStore:
         self._server = secrets.token_hex(8)
         self._memory = MemoryStore(settings, clock)
         self._writer = Writer(engine, self._server, clock, settings.deadline, self._memory.keeps)
-        most = settings.max_calls_per_user
-        self._places = Places(engine, most) if most else None
+        self._places = Places(engine, settings.max_calls_per_user)
         self._begun = Signal()
         self.pacing = SharedPacing(engine, clock)
         self.counts = SharedDayCounts(engine, self._server, clock=clock)
@@ -60,8 +60,7 @@ class SharedStore:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._writer.forever)
-                if self._places is not None:
-                    tasks.start_soon(self._places.forever)
+                tasks.start_soon(self._places.forever)
                 tasks.start_soon(self.counts.forever)
                 tasks.start_soon(self.days.forever)
                 tasks.start_soon(self._listen)
@@ -72,8 +71,7 @@ class SharedStore:
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
                 await self.counts.share()
                 await self.days.write()
-                if self._places is not None:
-                    await self._places.write()
+                await self._places.write()
                 await self._writer.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
                 await self._engine.aclose()
@@ -173,8 +171,6 @@ class SharedStore:
 
     async def _take_place(self, generation: Generation) -> None:
         """Take a place for a generation; one that gets none is not to be found either."""
-        if self._places is None:
-            return
         owner = generation.job.owner
         try:
             with suppress(Down):
@@ -207,7 +203,7 @@ class SharedStore:
     def _hear(self, generation: Generation) -> None:
         """A generation has ended, or its answer was delivered: let the others know."""
         self._writer.hear(generation)
-        if self._places is not None and generation.done.is_set():
+        if generation.done.is_set():
             owner = generation.job.owner
             self._places.leave(owner, self._engine.name(owner, generation.handle))
 
@@ -227,7 +223,7 @@ class SharedStore:
                 orders = [None]
             for order in orders:
                 try:
-                    self._obey(Order.model_validate_json(order or ""))
+                    self._obey(read(Order, order or ""))
                 except ValueError:
                     # What others wrote may hold anything; who writes such things may write many.
                     log("What is no order was found among those to this server, and ignored.")

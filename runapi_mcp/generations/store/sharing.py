@@ -55,7 +55,7 @@ class Places:
 
     Args:
         engine: Where they are.
-        most: How many places each principal has.
+        most: How many places each principal has; 0 is: nobody counts them.
         lease: Seconds for which a place is held at a time.
     """
 
@@ -65,7 +65,7 @@ class Places:
         self._lease = lease
         self._taken: dict[str, str] = {}
         self._left: dict[str, str] = {}
-        self._freed = Signal()
+        self._changed = Signal()
 
     async def take(self, owner: str, name: str) -> None:
         """Take a place for the generation of a name.
@@ -74,15 +74,17 @@ class Places:
             TooManyCalls: `owner` has no place left.
             Down: The engine cannot be reached; the place is taken as soon as it can.
         """
+        if not self._most:
+            return
         key, running = self._key(owner), 0
         for _ in range(_TRIES):
             try:
                 [running] = await self._engine.run(Join(key, name, int(self._lease * 1000), self._most))
             except Down:
-                self._taken[name] = key
+                self._note_taken(name, key)
                 raise
             if not running:
-                self._taken[name] = key
+                self._note_taken(name, key)
                 return
             # A server may be about to write that one has ended, whose answer is here already.
             await anyio.sleep(_PAUSE)
@@ -90,17 +92,23 @@ class Places:
             f"{running} of your calls run on {self._engine.place}, as many as each caller may have."
         )
 
+    def _note_taken(self, name: str, key: str) -> None:
+        self._taken[name] = key
+        self._changed.send()
+
     def leave(self, owner: str, name: str) -> None:
         """Give a place back, be it taken or only asked for; the others know it at once."""
-        self._taken.pop(name, None)
-        self._left[name] = self._key(owner)
-        self._freed.send()
+        if self._most:
+            self._taken.pop(name, None)
+            self._left[name] = self._key(owner)
+            self._changed.send()
 
     async def forever(self) -> None:
         """Renew the leases, and write at once which places are free."""
         while True:
+            await self._changed.until(lambda: bool(self._taken or self._left))
             with anyio.move_on_after(self._lease / 3):
-                await self._freed.until(lambda: bool(self._left))
+                await self._changed.until(lambda: bool(self._left))
             with suppress(Down):
                 await self.write()
 
