@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
@@ -36,6 +37,9 @@ _RESUMED: Final = LAST_EVENT_ID_HEADER.encode()
 _MOST_INTRODUCTION: Final = 131_072
 """Bytes of what a client says of itself: a session keeps that for as long as it lasts."""
 _VALUE_BYTES: Final = 64
+_PIECE_BYTES: Final = 4 << 20
+_MOST_HERE: Final = 262_144
+"""Bytes of a message that is read on the event loop; it takes some milliseconds."""
 _STREAM: Final = b"text/event-stream"
 _STREAM_HEADERS: Final = [
     (b"content-type", _STREAM),
@@ -81,7 +85,9 @@ async def read_post(
     with bodies.hold(scope) as body:
         post: Post | Response | None
         try:
-            post = _post(*read(await bodies.read(body, scope, receive)))
+            octets = await bodies.read(body, scope, receive)
+            few = len(octets) <= _MOST_HERE
+            post = _post(*(read(octets) if few else await anyio.to_thread.run_sync(read, octets)))
         except Unreadable as unreadable:
             post = unreadable.response
         if isinstance(post, Post) and post.begins and shutdown.begun:
@@ -300,12 +306,15 @@ def _cancellation(request_id: str | int) -> bytes:
 
 
 def _received(body: bytes, then: Receive) -> Receive:
-    unread = [body]
+    """Return what receives a body in pieces, between which others have their turn, and then goes on."""
+    unread = list(range(0, max(len(body), 1), _PIECE_BYTES))[::-1]
 
     async def receive() -> Message:
-        if unread:
-            return {"type": "http.request", "body": unread.pop(), "more_body": False}
-        return await then()
+        if not unread:
+            return await then()
+        await anyio.lowlevel.checkpoint()
+        at = unread.pop()
+        return {"type": "http.request", "body": body[at : at + _PIECE_BYTES], "more_body": bool(unread)}
 
     return receive
 
