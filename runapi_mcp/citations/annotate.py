@@ -102,7 +102,7 @@ _OWN_MARK: Final = re.compile(
 )
 """Marks that models write by themselves: numbers, footnotes, 【3†source】."""
 _MOST_READ: Final = 500_000
-"""Characters of an answer that are read for where markers may stand: more is written by a model that is stuck."""
+"""Characters of an answer that are read for where markers may stand; only a stuck model writes more."""
 _MOST_CLAIMS: Final = 100
 _MOST_UNCITED: Final = 30
 

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from runapi_mcp.generations.store import protocol as do
-from runapi_mcp.generations.store.protocol import Down, Op
+from runapi_mcp.generations.store.protocol import LENIENT, Down, Op
 
 PREFIX: Final = "runapi-mcp:1:"
 
@@ -115,8 +115,7 @@ class RedisEngine:
             socket_timeout=CALL_SECONDS,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
-            # An answer may hold half a surrogate pair, which JSON can carry and UTF-8 cannot.
-            encoding_errors="surrogatepass",
+            encoding_errors=LENIENT,
         )
         self._redis = Redis(connection_pool=self._pool)
 

@@ -218,16 +218,16 @@ class Replica:
         """
         name = engine.name(owner, handle)
         record: Record | None
-        [record] = await engine.run(Read(name, facts=True))
-        if record is None:
-            return None
         try:
+            [record] = await engine.run(Read(name, facts=True))
+            if record is None:
+                return None
             replica = cls(engine, name, handle, record.server, facts_read(record.facts, owner))
             [alive] = await engine.run(Alive(record.server))
             if not replica._take(record, alive=alive) or not alive:
                 await replica.look()  # it may have written the last of it between the two
         except ValueError:
-            return None  # another version of us wrote it
+            return None  # another version of us wrote it, or somebody else did
         return replica if replica._copy.known else None
 
     # ------------------------------------------------------------ Followable

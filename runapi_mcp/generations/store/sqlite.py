@@ -20,7 +20,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from runapi_mcp.generations.store import protocol as do
 from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
-from runapi_mcp.generations.store.protocol import Down, Entry, Op
+from runapi_mcp.generations.store.protocol import LENIENT, Down, Entry, Op
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -71,6 +71,8 @@ INSERT INTO generations (name, server, epoch, handle, owner, size, expires) VALU
 _READS: Final = (do.Read, do.Held, do.Get, do.Alive)
 _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
+_UNREADABLE: Final = TypeError | AttributeError | ValueError
+"""What comes of rows that hold something else than is written here: no server is to end of it."""
 _FULL: Final = 13
 _FOR_GOOD: Final = frozenset({3, 8, 10, 14, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
@@ -256,7 +258,7 @@ class SqliteEngine:
             why = str(error)
             logger.warning("Nothing is kept on this machine: %s.", why)
             return Down(OFF.format(why=why), for_good=True)
-        if _code_of(error) is None and not isinstance(error, OSError):
+        if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY
         if self._lost_at is None and not busy:
@@ -568,4 +570,4 @@ def _encoded(text: str) -> bytes:
 
 
 def _decoded(held: bytes) -> str:
-    return held.decode("utf-8", "surrogatepass")
+    return held.decode("utf-8", LENIENT)

@@ -15,7 +15,8 @@ from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
-_DISCARD_SECONDS: Final = 1.0
+_DISCARD_SECONDS: Final = 10.0
+_DISCARD_SILENCE: Final = 1.0
 _STEP_BYTES: Final = 64 * 1024
 _CLOSE: Final = {"Connection": "close"}
 """The rest of a body that was refused is not read, so its connection cannot be used again."""
@@ -161,12 +162,15 @@ class Bodies:
 
 
 async def _discard(scope: Scope, receive: Receive) -> None:
-    """Read on for a moment: a client that is still sending when the connection closes never sees why."""
+    """Read on while more comes: a client that is still sending when the connection closes never sees why."""
     if any(name == b"expect" for name, _ in scope["headers"]):
         return  # it asks before it sends
-    with anyio.move_on_after(_DISCARD_SECONDS):
-        while (await receive()).get("more_body", False):
-            pass
+    more = True
+    with anyio.move_on_after(_DISCARD_SECONDS) as enough:
+        while more and not enough.cancel_called:
+            more = False  # unless it comes in time
+            with anyio.move_on_after(_DISCARD_SILENCE):
+                more = (await receive()).get("more_body", False)
 
 
 def _declared_length(scope: Scope) -> int:

@@ -48,12 +48,12 @@ _STREAM_HEADERS: Final = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Post:
     """A message that was posted.
 
     Attributes:
-        body: Bytes in which anyone can read it.
+        body: Bytes in which anyone can read it; none once they were passed on.
         method: What it is about; "" for an answer.
         id: Its id, if it is a request.
         cancels: The id that it names, if it cancels one.
@@ -70,8 +70,10 @@ class Post:
         return self.method in _BEGINNINGS
 
     def replayed(self, receive: Receive) -> Receive:
-        """Return what receives the message first, and then goes on with `receive`."""
-        return _received(self.body, receive)
+        """Return what receives the message first, and then goes on with `receive`; once."""
+        # Whoever reads it has a copy for as long as the call lasts; it need not be here as well.
+        body, self.body = self.body, b""
+        return _received(body, receive)
 
 
 @asynccontextmanager
@@ -85,9 +87,7 @@ async def read_post(
     with bodies.hold(scope) as body:
         post: Post | Response | None
         try:
-            octets = await bodies.read(body, scope, receive)
-            few = len(octets) <= _MOST_HERE
-            post = _post(*(read(octets) if few else await anyio.to_thread.run_sync(read, octets)))
+            post = _post(*await _read(await bodies.read(body, scope, receive)))
         except Unreadable as unreadable:
             post = unreadable.response
         if isinstance(post, Post) and post.begins and shutdown.begun:
@@ -246,6 +246,13 @@ class McpEndpoint:
         await self._app(scope, _gone, _nowhere)
 
 
+async def _read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
+    """Read a message, a large one beside the event loop; see :func:`read`."""
+    if len(octets) <= _MOST_HERE:
+        return read(octets)
+    return await anyio.to_thread.run_sync(read, octets)
+
+
 def _post(message: JSONRPCMessage | Refused, body: bytes) -> Post | Response:
     match message:
         case Refused():
@@ -307,14 +314,14 @@ def _cancellation(request_id: str | int) -> bytes:
 
 def _received(body: bytes, then: Receive) -> Receive:
     """Return what receives a body in pieces, between which others have their turn, and then goes on."""
-    unread = list(range(0, max(len(body), 1), _PIECE_BYTES))[::-1]
+    unread = [body[at : at + _PIECE_BYTES] for at in range(0, max(len(body), 1), _PIECE_BYTES)][::-1]
 
     async def receive() -> Message:
         if not unread:
             return await then()
         await anyio.lowlevel.checkpoint()
-        at = unread.pop()
-        return {"type": "http.request", "body": body[at : at + _PIECE_BYTES], "more_body": bool(unread)}
+        piece = unread.pop()
+        return {"type": "http.request", "body": piece, "more_body": bool(unread)}
 
     return receive
 
