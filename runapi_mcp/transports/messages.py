@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from runapi_mcp.signalling import Signal
+from runapi_mcp.wire.json_text import is_crowded
 
 MAX_LINE_BYTES: Final = 64 << 20
 
@@ -87,8 +88,6 @@ MAX_VALUES: Final = 100_000
 
 What is large, a file or a document, is one value.
 """
-_STEP: Final = re.compile(rb'[,\[{]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_STEPS: Final = 3  # of a value: its name, itself, and what parts it from the next
 
 MAX_NAME_CHARS: Final = 1_000
 """Characters of an id and of a progress token."""
@@ -121,7 +120,7 @@ def read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
     invalid UTF-8 and halves of surrogate pairs (what ``JSON.stringify`` makes of a
     cut emoji) are replaced by U+FFFD rather than refused.
     """
-    if _is_crowded(octets):
+    if is_crowded(octets, MAX_VALUES):
         reason = f"A message may have about {MAX_VALUES:,} values; give what has more of them as one text."
         return refusal(INVALID_REQUEST, reason, _find_id(octets.decode("utf-8", "replace"))), octets
     try:
@@ -168,14 +167,6 @@ def refusal(code: int, reason: str, request_id: RequestId | None = None) -> Refu
     return Refused(JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=reason)))
 
 
-def _is_crowded(octets: bytes) -> bool:
-    """Whether a message has far more values than any host has to say; its texts may have any length."""
-    if sum(octets.count(sign) for sign in (b",", b"[", b"{")) <= MAX_VALUES:
-        return False
-    # A loop of Python's own, between whose turns others have theirs.
-    return any(count > _STEPS * MAX_VALUES for count, _ in enumerate(_STEP.finditer(octets)))
-
-
 def _read(text: bytes | str) -> JSONRPCMessage | Refused:
     """Read JSON that is a message.
 
@@ -214,6 +205,8 @@ def _read_again(text: str) -> JSONRPCMessage | Refused:
     except ValueError as error:
         if "recursion limit" in str(error):
             return _too_deep(text)
+        if "out of range" in str(error):
+            return refusal(PARSE_ERROR, "A number in the message has too many digits.", _find_id(text))
         return refusal(PARSE_ERROR, "The message is not valid JSON.")
     try:
         return _message(content)

@@ -206,3 +206,12 @@ def test_a_text_may_have_as_many_commas_and_brackets_as_it_likes(unit: str) -> N
     arrival = decode(json.dumps(message).encode())
     assert isinstance(arrival, JSONRPCRequest)
     assert arrival.params == params
+
+
+def test_a_request_with_a_number_of_too_many_digits_is_refused_under_its_own_id() -> None:
+    arrival = decode(
+        b'{"jsonrpc":"2.0","id":40,"method":"tools/call","params":{"seed":' + b"9" * 5_000 + b"}}"
+    )
+    assert isinstance(arrival, Refused)
+    assert arrival.reply.id == 40
+    assert "too many digits" in arrival.reply.error.message
