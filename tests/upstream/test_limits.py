@@ -183,7 +183,8 @@ async def between_turns(answer: Answer, seen: list[int]) -> int:
 
 def saying(kind: bytes, body: bytes) -> Answer:
     async def answer(peer: Peer, _: bytes) -> None:
-        await peer.say(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\nconnection: close\r\n\r\n" % kind + body)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+        await peer.say(head % (kind, len(body)) + body)
 
     return answer
 
