@@ -128,6 +128,10 @@ class McpEndpoint:
         """Answer a request."""
         # Nothing is kept to be sent again, so that a stream which is to be resumed begins anew.
         scope = _without_header(scope, _RESUMED)
+        with self._bodies.sending(scope, send) as counted:
+            await self._answer_method(scope, receive, counted)
+
+    async def _answer_method(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":
             async with read_post(self._bodies, self._shutdown, scope, receive, send) as post:
                 if post is not None:
