@@ -10,17 +10,21 @@ BENCH := build/bench
 LLMOCK := build/llmock
 OUTER := tests/network tests/fleet tests/foreign tests/doctor tests/wheels tests/server_extras tests/test_docs.py \
 	tests/test_examples.py tests/generations/test_telemetry.py
+SDKS := tests/(sim/test_sim_sdks|tools/test_strict_modes|generations/test_telemetry|test_examples|conformance/)
 
-.PHONY: manifest bench bench-evidence soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
+# Where nothing compiled may be written, each of the thousand processes that tests start compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: manifest bench bench-evidence eval soak demo test test-outer conformance check types format clean wheel wheel-test mcpb inspector browser generated bench-schemas
 
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
 
 test: $(READY)          ## the test suite; half of its time it waits, so four at once keep two cores busy
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(addprefix --ignore=,$(OUTER))
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(OUTER))
 
 test-outer: $(READY) $(LLMOCK)/.ready ## what needs whole processes and more time: network, fleet, docs, examples
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(OUTER)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(OUTER)
 
 conformance: $(READY)   ## the published MCP conformance suite, on a fixture and on the product
 	$(BIN)/python -m pip install --quiet --group conformance
@@ -39,6 +43,9 @@ bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.m
 bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
 	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
 	$(BENCH)/bin/python benchmarks/evidence/bench.py
+
+eval: $(BENCH)/.ready   ## 30 questions, 20 documents asked of RunAPI; says what it costs, and asks with YES=1; without a key the simulator
+	$(BENCH)/bin/python -m benchmarks.eval $(if $(YES),--yes)
 
 soak: $(BENCH)/.ready   ## 2,000 calls, hostile traffic, 1,000 kills, and what is left of them
 	$(BENCH)/bin/python -m benchmarks.soak
@@ -65,8 +72,8 @@ check: $(READY)         ## lint, format, types: here, and as Windows and macOS w
 types:
 	$(BIN)/mypy
 
-types-%:
-	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$*
+types-%:                 # but what imports the SDKs of others, which take longer than all of ours
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* runapi_mcp tests --exclude '$(SDKS)'
 
 format: $(READY)        ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -126,7 +126,9 @@ def ours(dialect: str) -> Reader:
         async def read() -> int:
             fold = Fold()
             name: Any = dialect
-            async with upstream.stream(call, name, key=key, trace=Trace(), patience=0) as events:
+            async with upstream.stream(
+                call, name, key=key, trace=Trace(), patience=0, ending=fold.ending
+            ) as events:
                 async for event in events:
                     fold.feed(event)
             return len(fold.answer().text)

@@ -3,7 +3,7 @@
 #
 # Run it with RUNAPI_TOKEN set, or against `runapi-mcp sim` as that command prints.
 set -eu
-: "${RUNAPI_TOKEN:?}"
+: "${RUNAPI_TOKEN:?Set it to your key, or start runapi-mcp sim and set what it prints.}"
 INSPECTOR=${INSPECTOR:-npx -y @modelcontextprotocol/inspector@2.12.0}
 SERVER=${SERVER:-runapi-mcp}
 BASE=${RUNAPI_BASE_URL:-https://runapi.ai}

@@ -30,8 +30,10 @@ async def team_server(tokens: dict[str, str]) -> AsyncIterator[str]:
         said = await BufferedByteReceiveStream(process.stderr).receive_until(b"\n", 10_000)
         url = re.search(r"http://\S+/mcp", said.decode())
         assert url, said
-        yield url[0]
-        process.terminate()
+        try:
+            yield url[0]
+        finally:
+            process.terminate()
 
 
 @asynccontextmanager
@@ -58,6 +60,8 @@ async def spent(client: Client) -> int:
 
 
 async def main() -> None:
+    if not os.environ.get("RUNAPI_TOKEN"):
+        sys.exit("Set RUNAPI_TOKEN, or start `runapi-mcp sim` and set what it prints.")
     tokens = {name: secrets.token_urlsafe(32) for name in ("ada", "bob")}
     async with team_server(tokens) as url:
         async with user(url, tokens["ada"]) as ada, user(url, tokens["bob"]) as bob:

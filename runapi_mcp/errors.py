@@ -41,36 +41,10 @@
 Foreign exceptions become these at one border (``upstream``), and these become MCP
 results at another (``server.boundary``); between the two nothing is caught to be rephrased.
 Messages are written here, by us. Text that came from upstream appears only through
-:func:`quoted`: cut short, on one line, and in quotation marks.
+:func:`~runapi_mcp.printable.quoted`: cut short, on one line, and in quotation marks.
 """
 
-import re
-from typing import ClassVar, Final, Literal
-
-from runapi_mcp.unseen import remove_unseen
-
-_QUOTE_LIMIT = 300
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-
-
-def one_line(text: str, limit: int) -> str:
-    """Fold `text` to a single line of at most `limit` characters, with nothing unseen in it.
-
-    Control characters become spaces, runs of white space one space; a cut is marked by an ellipsis,
-    which counts towards the limit.
-    """
-    # A little more than the limit is looked at, so a huge text costs no more than a small one.
-    head = text[: limit * 4]
-    folded = " ".join(remove_unseen(_CONTROL.sub(" ", head)).split())
-    if len(folded) <= limit and len(head) == len(text):
-        return folded
-    # What was closed before the cut may not be after it.
-    return remove_unseen(folded[: limit - 1]).rstrip() + "…"
-
-
-def quoted(text: str) -> str:
-    """Quote text that came from upstream: one line, at most 300 characters, in “ ”."""
-    return f"“{one_line(text, _QUOTE_LIMIT)}”"
+from typing import ClassVar, Literal
 
 
 class RunapiError(Exception):
@@ -220,9 +194,14 @@ class Unreachable(UpstreamError):
 
 
 class Refused(UpstreamError):
-    """RunAPI answered with a status instead of a stream."""
+    """RunAPI answered with a status instead of a stream.
+
+    Attributes:
+        following: The model that answers when this process is asked again; empty if there is none.
+    """
 
     code = "refused"
+    following: str = ""
 
 
 class KeyRefused(Refused):

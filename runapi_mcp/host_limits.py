@@ -58,7 +58,13 @@ HOSTS: Final[tuple[Patience, ...]] = (
         "codex", 240, 240, 11_000, "300 s, progress does not extend it; cuts past about 12,000 characters"
     ),
     Patience("gemini-cli", 540, 540, 36_000, "600 s; keeps the first 8,000 and the last 32,000 characters"),
-    Patience("opencode", 540, 50, None, "60 s that each progress notification starts anew"),
+    Patience(
+        "opencode",
+        540,
+        50,
+        None,
+        "60 s that each progress notification starts anew; past about 51 KB it keeps the rest in a file",
+    ),
     Patience("visual studio code", 540, 50, None, "no limit found; shows progress"),
     Patience("zed", 50, 50, None, "60 s, progress does not extend it"),
     Patience("cline", 50, 50, None, "60 s, progress does not extend it"),

@@ -26,7 +26,8 @@ from anyio.abc import Process
 from pydantic import SecretStr
 
 from runapi_mcp import logs
-from runapi_mcp.errors import KeyMissing, KeyringFailed, one_line
+from runapi_mcp.errors import KeyMissing, KeyringFailed
+from runapi_mcp.printable import one_line
 from runapi_mcp.progress import HEARTBEAT
 from runapi_mcp.settings import KEY_NAMES, Settings, key_problem
 
@@ -50,7 +51,8 @@ _MOST_BYTES: Final = 65_536
 _INSTEAD: Final = f"set {KEY_NAMES[0]} instead"
 _NOT_INSTALLED: Final = "The keyring package is not installed beside runapi-mcp."
 _INSTALL: Final = (
-    f'Install it: uv tool install "runapi-mcp[keyring]", or pip install "runapi-mcp[keyring]"; or {_INSTEAD}.'
+    'Install it, in a clone of runapi-mcp: uv tool install --force ".[keyring]", or '
+    f'pip install ".[keyring]"; or {_INSTEAD}.'
 )
 
 

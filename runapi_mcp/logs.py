@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, TextIO
 
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import Settings
 
 _OURS: Final = "runapi_mcp"

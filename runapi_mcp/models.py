@@ -228,6 +228,12 @@ def dated(model_id: str) -> str:
     return f"{model_id} (ends {row.ends})" if row is not None and row.ends else model_id
 
 
+def has_ended(model_id: str, today: date) -> bool:
+    """Whether the day on which a model ends has come, if one is known."""
+    row = find(model_id)
+    return row is not None and row.ends is not None and today >= row.ends
+
+
 def models_with(ability: Ability) -> tuple[str, ...]:
     """Return the ids of the models that have `ability` on some dialect."""
     return tuple(model.id for model in MODELS if model.able(ability))

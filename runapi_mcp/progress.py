@@ -7,8 +7,8 @@ long, and the last line of thought or text. Nothing is invented: there is no tot
 from collections import deque
 from typing import Final
 
-from runapi_mcp.errors import one_line
 from runapi_mcp.generations.values import Evidence, Phase
+from runapi_mcp.printable import one_line
 
 LINE_CHARS: Final = 200
 HEARTBEAT: Final = 5.0

@@ -9,11 +9,10 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.generations.admission import Spent
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.spending import Row, Spent
 from runapi_mcp.generations.store import Followable
-from runapi_mcp.generations.usage import Row
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
 from runapi_mcp.key import OwnKey

@@ -4,6 +4,7 @@
 ``--stage DIR`` lays out the folder that becomes the ``.mcpb`` bundle.
 """
 
+import argparse
 import json
 import shutil
 import sys
@@ -258,17 +259,21 @@ def _json(document: object) -> str:
 
 
 def main() -> int:
-    match sys.argv[1:]:
-        case ["--check"]:
-            stale = [path for path, text in written().items() if _kept(path) != text]
-            print("".join(f"not current: {path.relative_to(ROOT)}\n" for path in stale), end="")
-            return int(bool(stale))
-        case ["--stage", folder]:
-            stage(Path(folder))
-        case _:
-            for path, text in written().items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="only compare; 1 if a file is not current")
+    what.add_argument("--stage", type=Path, metavar="DIR", help="lay out the folder of the bundle there")
+    given = parser.parse_args()
+    if given.stage:
+        stage(given.stage)
+        return 0
+    stale = {path: text for path, text in written().items() if _kept(path) != text}
+    if given.check:
+        print("".join(f"not current: {path.relative_to(ROOT)}\n" for path in stale), end="")
+        return int(bool(stale))
+    for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -1,6 +1,8 @@
 """Have the MCP Inspector's command line list and call every tool, over every transport.
 
-The tools' schemas must pass its ``--strict`` lint, which knows what makes hosts refuse a schema.
+The tools' schemas must pass its ``--strict`` lint, which knows what makes hosts refuse a schema. Then a
+client of the TypeScript SDK takes results of every tool in every state: it refuses one that is not as the
+schema says.
 """
 
 import json
@@ -68,6 +70,70 @@ def check(name: str, target: list[str], *, eras: tuple[str, ...] = ERAS) -> None
     print(f"{name}: {len(CALLS) + 1} tools listed, linted and called", flush=True)
 
 
+ITEM: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+CUT, SLOW, EMPTY, BROKE = (
+    f" [[sim:{cue}]]" for cue in ("cut-clean", "slow seconds=1", "empty-stop", "no-credit")
+)
+
+
+def in_every_state(tool: str, field: str, **more: object) -> list[tuple[str, dict[str, Any]]]:
+    """Return calls after which a tool's results were in every state that they can be in."""
+    said = f"{field} {sorted(more)}"  # the same question again would be joined
+    return [
+        (tool, {field: f"1 {said}", **more}),
+        (tool, {field: f"2 {said}{CUT}", **more}),
+        ("get_result", {"handle": "last"}),
+        (tool, {field: f"3 {said}{SLOW}", "wait_seconds": 0, **more}),
+        ("get_result", {"handle": "last", "wait_seconds": 0}),
+        ("get_result", {"handle": "last"}),
+        ("get_result", {"handle": "last", "offset": 1}),
+        (tool, {field: f"4 {said}{SLOW}", "wait_seconds": 0.3, **more}),
+        ("get_result", {"handle": "last", "cancel": True}),
+        (tool, {field: f"5 {said}{EMPTY}", **more}),
+        (tool, {field: f"6 {said}{BROKE}", **more}),
+        (tool, {"colour": "red"}),
+    ]
+
+
+STATES = [
+    *in_every_state("ask_gemini", "prompt"),
+    *in_every_state("search_web", "query"),
+    *in_every_state("search_web", "query", schema=ITEM),
+    *in_every_state("search_web", "query", depth="research"),
+    *in_every_state("extract_json", "text", schema=ITEM),
+    *in_every_state("extract_json", "text", schema=ITEM, many=True),
+    ("list_models", {}),
+    ("search_web", {"query": "Q7 [[sim:no-sources]]"}),
+    ("search_web", {"query": "Q8", "include_domains": ["nowhere.example"]}),
+    ("extract_json", {"text": "Q9 [[sim:wrong-json]]", "schema": ITEM}),
+    ("extract_json", {"text": "Q10", "schema": {"type": "string"}}),
+    ("ask_gemini", {"prompt": "Q11 [[sim:tool-call]]", "functions": [{"name": "get_weather"}]}),
+    ("get_result", {"handle": "g_nobody"}),
+]
+
+
+def check_with_sdk(env: dict[str, str]) -> None:
+    """Have a client that validates take results in every state."""
+    package = script("sdk").parents[3]
+    command = [str(node()), str(Path(__file__).with_name("sdk_client.mjs")), str(package), str(SERVER)]
+    done = subprocess.run(  # noqa: S603  # our own command
+        [*command, json.dumps(STATES)],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(told) == len(STATES), done.stderr
+    assert not [call for call in told if "refused" in call], done.stdout
+    seen = {(call["tool"], call["state"]) for call in told}
+    wanted = {"complete", "partial", "running", "error"}
+    missing = {(tool, state) for tool in ("search_web", "extract_json") for state in wanted} - seen
+    assert not missing, (missing, done.stdout)
+    print(f"typescript sdk: {len(STATES)} results taken, {len(seen)} tools and states", flush=True)
+
+
 def called(name: str, target: list[str], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     code, result, said = inspected(
         target, "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)
@@ -108,6 +174,7 @@ async def main() -> None:
         flags = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
         check("stdio", [*flags, str(SERVER)])
         run_example(env)
+        check_with_sdk(env)
         async with served(env) as url:
             check("streamable http", [f"{url}/mcp", "--transport", "http"])
             check("sse", [f"{url}/sse", "--transport", "sse"], eras=ERAS[:1])

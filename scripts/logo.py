@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from parts import only_compares
+
 ROOT = Path(__file__).parent.parent
 SVG = ROOT / "runapi_mcp" / "assets" / "logo.svg"
 PACKAGING = ROOT / "packaging"
@@ -90,7 +92,8 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def main() -> int:
-    if "--check" in sys.argv:
+    check = only_compares()
+    if check:
         return int(SVG.read_text(encoding="utf-8") != svg())
     SVG.parent.mkdir(exist_ok=True)
     SVG.write_text(svg(), encoding="utf-8")

@@ -22,6 +22,7 @@ def _wheel() -> Path:
 
 TOOLS = {
     "mcpb": ("@anthropic-ai/mcpb", "2.1.2", "dist/cli/cli.js"),
+    "sdk": ("@modelcontextprotocol/sdk", "1.32.2", "dist/esm/client/index.js"),
     "inspector": ("@modelcontextprotocol/inspector", "2.12.0", "clients/launcher/build/index.js"),
 }
 

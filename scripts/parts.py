@@ -1,11 +1,22 @@
 """Generated parts of pages: each stands between two comments that hold its name."""
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 Parts = Mapping[str, str]
 """What is written into a page, by name."""
+
+
+def only_compares() -> bool:
+    """Whether the script that runs was told to write nothing; other words than ``--check`` end it."""
+    about = sys.modules["__main__"].__doc__
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--check", action="store_true", help="only compare; 1 if it is not current")
+    return bool(parser.parse_args().check)
 
 
 def filled(page: str, parts: Parts) -> str:
@@ -21,9 +32,10 @@ def filled(page: str, parts: Parts) -> str:
 
 def written(pages: Mapping[Path, Parts]) -> int:
     """Write the parts of these pages; with ``--check`` only return 1 where one of them is not current."""
+    check = only_compares()
     before = {path: path.read_text(encoding="utf-8") for path in pages}
     after = {path: filled(before[path], parts) for path, parts in pages.items()}
-    if "--check" in sys.argv:
+    if check:
         return int(before != after)
     for path, page in after.items():
         path.write_text(page, encoding="utf-8")

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
+from parts import only_compares
 from rich.console import Console
 from rich.text import Text
 from scripted_clock import client_here, run, simulate_here
@@ -50,8 +51,9 @@ def draw(lines: list[str]) -> str:
 
 
 def main() -> int:
+    check = only_compares()
     picture = draw(["$ make demo", *play()])
-    if "--check" in sys.argv:
+    if check:
         return int(PICTURE.read_text(encoding="utf-8") != picture)
     PICTURE.write_text(picture, encoding="utf-8")
     return 0

@@ -21,12 +21,11 @@ from unittest.mock import patch
 import anyio
 import mcp_types as types
 from anyio.streams.text import TextReceiveStream
-from mcp import Client, StdioServerParameters
+from mcp import StdioServerParameters
 from mcp.shared.dispatcher import ProgressFnT
+from parts import only_compares
 from scripted_clock import client_here, run, simulate_here
 from tools_page import HANDLE, INVOICE, SCHEMA, clean_env
-
-from runapi_mcp.sim import simulate
 
 ROOT = Path(__file__).parent.parent
 SCENARIO, PACE = "silent-thinking", 0.2
@@ -56,7 +55,7 @@ def _noted(lines: list[str]) -> ProgressFnT:
 
 async def called(tool: str, arguments: dict[str, Any]) -> str:
     """A call, and what it answers."""
-    async with simulate() as sim, Client(_server(sim.base_url)) as client:
+    async with simulate_here() as sim, client_here(_server(sim.base_url)) as client:
         result = await client.call_tool(tool, arguments)
     return f"{tool} {json.dumps(arguments, ensure_ascii=False)}\n\n{_text(result)}"
 
@@ -104,8 +103,8 @@ def _text(result: types.CallToolResult) -> str:
 RUNS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "progress": partial(run, progress),
-        "search": partial(anyio.run, called, "search_web", {"query": "Who won the Lake Vättern regatta?"}),
-        "extraction": partial(anyio.run, called, "extract_json", {"schema": SCHEMA, "text": INVOICE}),
+        "search": partial(run, partial(called, "search_web", {"query": "Who won the Lake Vättern regatta?"})),
+        "extraction": partial(run, partial(called, "extract_json", {"schema": SCHEMA, "text": INVOICE})),
     },
     "docs/never-held.md": {
         "first terminal": partial(anyio.run, first_terminal),
@@ -141,13 +140,14 @@ def parts(page: str, name: str) -> tuple[str, str, str]:
 
 
 def main() -> int:
+    check = only_compares()
     os.chdir(ROOT)
     wrong = []
     for page, runs in RUNS.items():
         for name in runs:
             before, old, after = parts(page, name)
             new = show(page, name)
-            if "--check" not in sys.argv:
+            if not check:
                 (ROOT / page).write_text(before + new + after, encoding="utf-8")
             elif old != new:
                 wrong.append(f"{page}: {name}\n{new}")

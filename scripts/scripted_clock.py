@@ -8,15 +8,17 @@ tells of.
 
 import asyncio
 import selectors
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeVar
+from unittest.mock import patch
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp_types import Implementation
 
-from runapi_mcp.extraction.worker import check_elsewhere
 from runapi_mcp.server.app import opened
 from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import from_env
@@ -26,41 +28,63 @@ T = TypeVar("T")
 
 _GRACE: Final = 0.02
 """Real seconds without an event after which nothing is on its way; loopback delivers within the call."""
+_TODAY: Final = datetime(2026, 11, 28, 12, tzinfo=UTC)
+"""The day of every run: models end, and what is said of them changes."""
+_PATIENCE: Final = 60.0
+"""Real seconds that a thread's work is waited for, such as that of the process which checks answers."""
 
 
 class _Waiting(selectors.DefaultSelector):
-    """Waits for sockets, never for the time."""
+    """Waits for sockets and threads, never for the time."""
 
     now = 0.0
     grace = _GRACE
+    in_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        events = super().select(min(timeout, self.grace))
+        # A thread's end comes as an event; on a busy machine it takes longer than bytes on their way.
+        events = super().select(_PATIENCE if self.in_threads else min(timeout, self.grace))
         if not events:
             self.now += timeout
         return events
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
+    def __init__(self, grace: float = _GRACE) -> None:
         self._waiting = _Waiting()
+        self._waiting.grace = grace
         super().__init__(self._waiting)
 
     def time(self) -> float:
         return self._waiting.now
 
-    async def start_worker(self) -> None:
-        """Have the process that checks answers started: that takes real time, its checks next to none."""
-        self._waiting.grace = 30.0
-        await check_elsewhere({"schema": {}, "dialect": "chat"}, "local")
-        self._waiting.grace = _GRACE
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let no time pass, by this clock, until the block ends."""
+        self._waiting.in_threads += 1
+        try:
+            yield
+        finally:
+            self._waiting.in_threads -= 1
 
 
-def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Return what `main` gives on such a clock, which begins at 0."""
-    return anyio.run(main, backend_options={"loop_factory": _Loop})
+_RUN_IN_THREAD: Final[Callable[..., Awaitable[object]]] = anyio.to_thread.run_sync
+
+
+async def _run_in_thread(*args: object, **options: object) -> object:
+    """What anyio's own does, in no time by the loop's clock."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _Loop)
+    with loop.standing_still():
+        return await _RUN_IN_THREAD(*args, **options)
+
+
+def run(main: Callable[[], Awaitable[T]], *, grace: float = _GRACE) -> T:
+    """Return what `main` gives on such a clock, which begins at 0; see `_GRACE`."""
+    with patch.object(anyio.to_thread, "run_sync", _run_in_thread):
+        return anyio.run(main, backend_options={"loop_factory": partial(_Loop, grace)})
 
 
 simulate_here = partial(simulate, own_thread=False)
@@ -68,15 +92,19 @@ simulate_here = partial(simulate, own_thread=False)
 
 
 @asynccontextmanager
-async def client_here(server: StdioServerParameters) -> AsyncGenerator[Client]:
-    """A client of a server on the running loop, with the settings that its process would get."""
+async def client_here(server: StdioServerParameters, *, host: str = "scripted") -> AsyncGenerator[Client]:
+    """A client of a server on the running loop, with the settings that its process would get.
+
+    Args:
+        server: How the server would be started.
+        host: What the client calls itself.
+    """
     settings = from_env(server.env or {})
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, _Loop):
-        await loop.start_worker()
     async with (
-        opened(settings, clock=anyio.current_time) as app,
+        opened(settings, clock=anyio.current_time, today=lambda: _TODAY) as app,
         # In one process the SDK gives a call of the newer era no progress token.
-        Client(build_server(app), mode="legacy") as client,
+        Client(
+            build_server(app), mode="legacy", client_info=Implementation(name=host, version="1")
+        ) as client,
     ):
         yield client

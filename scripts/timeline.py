@@ -15,6 +15,7 @@ import anyio
 import httpx
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.server.mcpserver import MCPServer
+from parts import only_compares
 from scripted_clock import client_here, run, simulate_here
 
 from runapi_mcp.sim import Simulator
@@ -236,8 +237,9 @@ def _text(
 
 
 def main() -> int:
+    check = only_compares()
     picture = svg(run(measure))
-    if "--check" in sys.argv:
+    if check:
         return int(PICTURE.read_text(encoding="utf-8") != picture)
     PICTURE.write_text(picture, encoding="utf-8")
     return 0

@@ -1,6 +1,6 @@
 """Write docs/tools.md from real runs: ``python scripts/tools_page.py`` (``--check`` only compares).
 
-Each example is a call to a real server over stdio on the simulated RunAPI. What differs between two
+Each example is a call to the server on the simulated RunAPI, by a scripted clock. What differs between two
 runs (handles, times, request ids) is replaced by an example of it.
 """
 
@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anyio
 import mcp_types as types
 from mcp import Client, StdioServerParameters
+from parts import only_compares
+from scripted_clock import client_here, run, simulate_here
 
-from runapi_mcp.sim import Simulator, simulate
+from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
 
 PAGE = Path(__file__).parent.parent / "docs" / "tools.md"
@@ -135,10 +136,10 @@ def examples() -> tuple[Example, ...]:
 
 async def page() -> str:
     """Return the page."""
-    async with simulate() as sim:
+    async with simulate_here() as sim:
         env = {**clean_env(), "RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": sim.base_url}
         server = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env)
-        async with Client(server) as client:
+        async with client_here(server) as client:
             shown, handle, receipt = [], "", ""
             for example in examples():
                 result = await _called(client, sim, example, handle)
@@ -193,8 +194,9 @@ def settled(text: str) -> str:
 
 
 def main() -> int:
-    after = anyio.run(page)
-    if "--check" in sys.argv:
+    check = only_compares()
+    after = run(page)
+    if check:
         return int(PAGE.read_text(encoding="utf-8") != after)
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(after, encoding="utf-8")

@@ -3,10 +3,12 @@
 A folder whose simulator differs overrides one of these in its own conftest.py, and no more than that one.
 """
 
+import gc
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,6 +24,27 @@ os.environ["RUNAPI_MCP_STORE"] = "memory"
 settings.register_profile("the-same", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.register_profile("by-chance", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("LAWS", "the-same"))
+
+gc.disable()  # until all is collected
+
+
+LONGEST = (
+    *("store/test_killed", "terminal/test_outlet", "terminal/test_piped", "boot/test_prologue"),
+    *("transports/test_stdio", "faults/test_matrix", "keychain/test_server", "store/test_shared"),
+    *("fleet/test_faults", "network/test_endings", "answers/test_worker", "tools/test_research"),
+)
+"""Files that take longest: they are begun first, so that none of them ends alone, with one core idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    at = {Path(__file__).parent / f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: at.get(item.path, len(at)))
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests and all modules stay to the end: the collector need not go through them again.
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

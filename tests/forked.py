@@ -70,8 +70,6 @@ def _serve(path: str) -> dict[str, Any]:
     """Fork for whoever asks; return what was asked for, in the process that is to do it."""
     if sys.platform != "linux":
         raise OSError("nothing is forked here")
-    if sys.platform != "linux":
-        raise OSError("nothing is forked here")
     _import_everything()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -103,8 +101,6 @@ def _import_everything() -> None:
 
 
 def _guard(launcher: socket.socket) -> dict[str, Any]:
-    if sys.platform != "linux":
-        raise OSError("nothing is forked here")
     if sys.platform != "linux":
         raise OSError("nothing is forked here")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -141,7 +137,9 @@ def _needs_its_own_start(env: dict[str, str]) -> bool:
     ):
         return True
     names = {name for name in env if name.startswith(("PYTHON", "LC_", "LANG", "LD_"))} - _OF_HELPERS
-    return any(env[name] != os.environ.get(name) for name in names)
+    # The launcher's own interpreter adds this where the test, as the SDK's client does, gave no locale.
+    same = dict(os.environ) | {"LC_CTYPE": "C.UTF-8"} if sys.stdout.encoding == "utf-8" else os.environ
+    return any(env[name] != same.get(name) for name in names)
 
 
 def _become(order: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from runapi_mcp.settings import MIB
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Answering, Body, Limits
 from runapi_mcp.wire.dialects import dialects
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.types import Event, Request, TextDelta, ThoughtDelta
 
 KEY = SecretStr("sk-canary-0123456789")
@@ -47,11 +47,14 @@ async def read(
     response = httpx.Response(200, headers={"content-type": content_type}, stream=Pieces(pieces))
     body = Body(response, limits, Trace(), time.monotonic)
     decoder = dialects("/v1beta/openai")[dialect].decoder()
-    answering = Answering(body, decoder, Request("/x", "bearer", {}), KEY)
+    ending = Ending()
+    answering = Answering(body, decoder, Request("/x", "bearer", {}), KEY, ending)
     events: list[Event] = []
     try:
         async with aclosing(body), aclosing(answering.events()) as source:
-            events.extend([event async for event in source])
+            async for event in source:
+                ending.feed(event)
+                events.append(event)
     except RunapiError as error:
         return events, error
     return events, None

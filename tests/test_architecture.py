@@ -35,17 +35,21 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """From the top: a layer may import those below it, and itself; never those beside or above it."""
 
-READABLE = {"settings": {"models", "errors"}, "models": {"errors"}, "unseen": set[str]()}
+READABLE = {
+    "settings": {"models", "errors", "printable"},
+    "models": {"errors", "printable"},
+    "printable": set[str](),
+}
 """What every layer may read (`wire` and `errors` apart), and what these may import themselves."""
 
 EXCEPTIONS = {
-    "wire": {"errors", "models", "unseen"},
-    "errors": {"unseen"},
+    "wire": {"errors", "models", "printable"},
+    "errors": set[str](),
     "sim": set[str](),
-    "hosts": {"errors", "settings", "wire.types"},
-    "files": {"errors", "settings", "wire.types"},
-    "citations": {"errors", "wire"},
-    "extraction": {"errors", "generations", "wire"},
+    "hosts": {"errors", "printable", "settings", "wire.types"},
+    "files": {"errors", "printable", "settings", "wire.types"},
+    "citations": {"errors", "printable", "wire"},
+    "extraction": {"errors", "generations", "printable", "wire"},
 }
 """Layers that may import less than what is below them."""
 

@@ -69,6 +69,17 @@ def test_a_generated_page_is_current(script: str) -> None:
     assert done.returncode == 0, f"run: python scripts/{script}"
 
 
+@pytest.mark.parametrize("script", ["bundles.py", "links.py"])
+@pytest.mark.parametrize(("word", "code", "said"), [("--help", 0, "only compare"), ("--chekc", 2, "--chekc")])
+def test_a_script_that_is_asked_for_help_or_mistyped_says_so_and_is_over(
+    script: str, word: str, code: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, f"scripts/{script}", word], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
+
+
 def test_every_command_is_run_somewhere() -> None:
     team = set(commands_of(PAGES["team.md"]))  # tests/network/test_joining.py follows it
     known = {*ELSEWHERE, *OURS, *SERVING, *NEITHER_DOCKER_NOR_A_CLUSTER, *team, SIM, AGAINST_IT}

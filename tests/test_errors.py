@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp import errors
-from runapi_mcp.errors import KeyMissing, RateLimited, RunapiError, StreamCut, one_line, quoted
-from runapi_mcp.unseen import remove_unseen
+from runapi_mcp.errors import KeyMissing, RateLimited, RunapiError, StreamCut
+from runapi_mcp.printable import one_line, quoted, remove_unseen
 
 TREE = [
     kind

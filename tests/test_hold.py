@@ -1,6 +1,9 @@
 """How long a host is kept waiting, and how much it is given at once: by the table, or as it was set."""
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import anyio
 import anyio.lowlevel
@@ -41,6 +44,71 @@ def test_a_host_is_kept_waiting_as_long_as_it_is_known_to_wait(
 ) -> None:
     assert hold_seconds("auto", host, wants_progress=True) == with_progress
     assert hold_seconds("auto", host, wants_progress=False) == without
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of a host, or reported of it: the row says as much, and no more than it bears.
+
+    Attributes:
+        says: What the host calls itself.
+        limit: Seconds after which it gives a call up; `None` if none was found.
+        starts_anew: Whether progress starts that time anew.
+        progress: Whether it asks for progress.
+        cap: Characters of one result that it shows its model; `None` if not known to cut.
+        stays: Seconds that are no limit of the host's, after which it is answered all the same; why.
+    """
+
+    says: str
+    limit: float | None
+    starts_anew: bool = False
+    progress: bool = True
+    cap: int | None = None
+    stays: tuple[float, str] | None = None
+
+
+OBSERVED: Final = (
+    Observed("claude-code", None, stays=(600, "silence of ten minutes must bring the whole answer")),
+    Observed("claude-ai", 60),  # 240 s, in some builds 60 s
+    Observed("codex-mcp-client", 300, cap=12_000),
+    Observed("gemini-cli-mcp-client", 600, cap=40_000),
+    Observed("opencode", 60, starts_anew=True, cap=51_200),
+    Observed("Visual Studio Code", None, stays=(540, "as the longest that others bear")),
+    Observed("Zed", 60),
+    Observed("Cline", 60),
+    Observed("goose", 300),
+    Observed("inspector-client", 60, progress=False),
+    Observed("cursor-vscode", 60),  # one report of five minutes
+    Observed("sdk of TypeScript, by any name", 60),
+)
+_MARGIN: Final = 0.05
+"""What must be left of a host's time when its call is answered, as a share of it."""
+
+
+@pytest.mark.parametrize("host", OBSERVED, ids=lambda host: host.says)
+def test_a_row_says_what_was_seen_of_its_host(host: Observed) -> None:
+    with_progress = hold_seconds("auto", host.says, wants_progress=True)
+    without = hold_seconds("auto", host.says, wants_progress=False)
+    if host.limit is not None:
+        assert without <= host.limit * (1 - _MARGIN)
+        assert with_progress <= host.limit * (1 - _MARGIN) or host.starts_anew
+        assert without >= host.limit * 0.8, "no more than need be is given away"
+        assert (row := patience_of(host.says)) is None or f"{host.limit:g} s" in row.reason
+    elif host.stays is not None:
+        assert with_progress == host.stays[0]
+        assert without <= 110, "what asks for no progress may have the limit of most clients"
+    chars = page_chars(40_000, host.says)
+    if host.cap is not None:
+        assert chars <= host.cap
+        row = patience_of(host.says)
+        assert row is not None
+        assert re.search(r"characters|KB", row.reason), "that it cuts is said"
+    else:
+        assert chars == 40_000
+
+
+def test_every_row_was_seen() -> None:
+    assert {row.name for row in HOSTS} == {row.name for host in OBSERVED if (row := patience_of(host.says))}
 
 
 @pytest.mark.parametrize("host", [None, "claude-code", "mcp"])

@@ -21,17 +21,17 @@ from runapi_mcp.citations.annotate import annotate, find_sentences
 from runapi_mcp.citations.markdown import read_layout
 from runapi_mcp.citations.report import check_report
 from runapi_mcp.citations.sources import plain_title, safe_url
-from runapi_mcp.errors import RunapiError, one_line
+from runapi_mcp.errors import RunapiError
 from runapi_mcp.extraction.find_json import is_closed, scan_answer
-from runapi_mcp.extraction.folding import Folded, fold_plain
+from runapi_mcp.extraction.folding import Folded, fold_plain, turns
 from runapi_mcp.extraction.partial import describe_progress, hopeless
 from runapi_mcp.extraction.spellings import find_days, find_figures, find_moments
 from runapi_mcp.generations.policy import find_loop, shorten_loops
+from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
 from runapi_mcp.transports.messages import LineSplitter, read
-from runapi_mcp.unseen import escape_unseen, remove_unseen
 from runapi_mcp.upstream.redact import Redacting, redact
-from runapi_mcp.wire.bodies import json_frames, stray_failure
+from runapi_mcp.wire.chunks import json_frames, stray_failure
 from runapi_mcp.wire.faults import allows_nothing, headline, read_failure_body, read_wait
 from runapi_mcp.wire.function_calls import GrowingCalls
 from runapi_mcp.wire.grounding import Citations
@@ -108,7 +108,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "fences, tables, lists": read_layout,
     "markers and supports": cite,
     "links of an answer": lambda text: annotate(Answer(text=text), 20),
-    "a report's markers": lambda text: check_report(text, {1: [text], 2: ["x"]}),
+    "a report's markers": lambda text: check_report(text, {1: [text], 2: ["x"]}, turns),
     "titles": plain_title,
     "addresses": safe_url,
     "one line": lambda text: one_line(text, 300),
@@ -133,6 +133,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "days": lambda text: list(find_days(text)),
     "times": lambda text: list(find_moments(text)),
     "texts to compare": fold_plain,
+    "what two texts say of each other": lambda text: turns(text, f"not {text}"),
     "a source to compare": lambda text: Folded(text).written,
     "a refusal's body": read_failure_body,
     "a refusal's headline": headline,

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.evidence.corpus import Document, documents
+from benchmarks.evidence.held_out import held_out
 from runapi_mcp.extraction.evidence import find_evidence
 from runapi_mcp.extraction.material import Source
 from runapi_mcp.extraction.places import Span
@@ -99,30 +100,42 @@ def _as_text(value: Json) -> str:
 
 
 def main() -> None:
-    corpus = documents()
     aligners: dict[str, Place] = {"runapi-mcp": ours}
     try:
         aligners |= {"LangExtract": langextract(""), "LangExtract, Unicode words": langextract("Unicode")}
     except ImportError:
         print("langextract is not installed: ours alone", file=sys.stderr)
-    print(f"{len(corpus)} documents, {sum(len(one.text) for one in corpus):,} characters\n")
+    # A name of the corpus ends with its way of writing; one of those held out begins with it.
+    for title, corpus, part in (("corpus", documents(), 1), ("held out", held_out(), 0)):
+        print(f"{title}: {len(corpus)} documents, {sum(len(one.text) for one in corpus):,} characters\n")
+        tell(corpus, aligners, [one.name.rsplit("-", 1)[part] for one in corpus])
+
+
+def tell(corpus: Sequence[Document], aligners: dict[str, Place], writings: Sequence[str]) -> None:
+    """Print the aligners' figures on some documents, and ours on each way of writing."""
     print("| aligner | values in the text | recall | false nulls | wrong place | false spans | s |")
     print("|---|---|---|---|---|---|---|")
     for name, place in aligners.items():
         counts, seconds, misses = measure(place, corpus)
-        standing = counts["right"] + counts["false null"] + counts["wrong place"]
         nowhere = counts["right null"] + counts["false span"]
         print(
-            f"| {name} | {standing:,} | {counts['right'] / standing:.1%} | {counts['false null']} "
-            f"| {counts['wrong place']} | {counts['false span']} of {nowhere} | {seconds:.1f} |"
+            f"| {name} | {_standing(counts):,} | {counts['right'] / _standing(counts):.1%} "
+            f"| {counts['false null']:,} | {counts['wrong place']:,} | {counts['false span']} of {nowhere} "
+            f"| {seconds:.1f} |"
         )
         if "-v" in sys.argv and name == "runapi-mcp":
             print(*misses, sep="\n")
     print("\n| writing | recall, ours |\n|---|---|")
-    for shape in dict.fromkeys(one.name.rsplit("-", 1)[1] for one in corpus):
-        counts, _, _ = measure(ours, [one for one in corpus if one.name.endswith(f"-{shape}")])
-        standing = counts["right"] + counts["false null"] + counts["wrong place"]
-        print(f"| {shape} | {counts['right'] / standing:.1%} |")
+    for writing in dict.fromkeys(writings):
+        counts, _, _ = measure(
+            ours, [one for one, its in zip(corpus, writings, strict=True) if its == writing]
+        )
+        print(f"| {writing} | {counts['right'] / _standing(counts):.1%} |")
+    print()
+
+
+def _standing(counts: Counter[str]) -> int:
+    return counts["right"] + counts["false null"] + counts["wrong place"]
 
 
 if __name__ == "__main__":

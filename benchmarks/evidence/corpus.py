@@ -68,7 +68,7 @@ _SHAPES = ("plain", "upper", "nfd", "fullwidth", "wrapped", "unseen", "ocr")
 
 
 @dataclass
-class _Writer:
+class Writer:
     chance: random.Random
     shape: str
     text: str = ""
@@ -158,8 +158,8 @@ def _shown_day(locale: Locale, day: tuple[int, int, int], chance: random.Random)
     return shown.translate(str.maketrans("0123456789", locale.digits)) if locale.digits else shown
 
 
-def _invoice(locale: Locale, chance: random.Random, shape: str) -> _Writer:
-    out, label = _Writer(chance, shape), locale.labels
+def _invoice(locale: Locale, chance: random.Random, shape: str) -> Writer:
+    out, label = Writer(chance, shape), locale.labels
     out.put(("seller",), chance.choice(locale.companies))
     out.say(f"\n{label['number']}: ")
     out.put(("number",), f"{chance.choice('AXR')}-{chance.randint(2019, 2027)}/{chance.randint(100, 9999)}")
@@ -206,8 +206,8 @@ def _invoice(locale: Locale, chance: random.Random, shape: str) -> _Writer:
     return out
 
 
-def _people(locale: Locale, chance: random.Random, shape: str) -> _Writer:
-    out = _Writer(chance, shape)
+def _people(locale: Locale, chance: random.Random, shape: str) -> Writer:
+    out = Writer(chance, shape)
     out.say(f"{locale.filler}\n")
     for place in range(chance.randint(3, 7)):
         name = chance.choice(locale.people)
@@ -229,8 +229,8 @@ def _people(locale: Locale, chance: random.Random, shape: str) -> _Writer:
     return out
 
 
-def _chat(locale: Locale, chance: random.Random, shape: str) -> _Writer:
-    out = _Writer(chance, shape)
+def _chat(locale: Locale, chance: random.Random, shape: str) -> Writer:
+    out = Writer(chance, shape)
     for place in range(chance.randint(3, 8)):
         hour, minute = chance.randint(0, 23), chance.randint(0, 59)
         out.say("[")
@@ -247,8 +247,8 @@ def _chat(locale: Locale, chance: random.Random, shape: str) -> _Writer:
     return out
 
 
-def _letter(locale: Locale, chance: random.Random, shape: str) -> _Writer:
-    out = _Writer(chance, shape)
+def _letter(locale: Locale, chance: random.Random, shape: str) -> Writer:
+    out = Writer(chance, shape)
     people, day = chance.sample(locale.people, 2), _day(chance)
     out.say(f"{locale.filler} ")
     out.put(("author",), people[0])

@@ -28,6 +28,8 @@ def quick_imports() -> Iterator[None]:
     without_click = "click" not in sys.modules
     if without_click:
         sys.modules["click"] = None  # type: ignore[assignment]
+    for package in _DEFERRED:
+        _defer(package)
     gc.disable()
     try:
         yield
@@ -36,6 +38,34 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
         if without_click:
             sys.modules.pop("click", None)
+
+
+_DEFERRED: Final = ("mcp", "mcp.server")
+"""Packages of the SDK that import its client and its high-level server: 120 modules that no call needs."""
+
+
+def _defer(package: str) -> None:
+    """Have a package's modules imported without its own code, which runs once somebody asks it for a name."""
+    from importlib.util import find_spec, module_from_spec
+
+    spec = None if package in sys.modules else find_spec(package)
+    if spec is None or spec.loader is None:
+        return  # it is imported already, or not there: then the import says so
+    module, loader = module_from_spec(spec), spec.loader
+
+    def find(name: str) -> object:
+        # Python looks for dunders that a package need not have, and takes none for an answer.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        vars(module).pop("__getattr__", None)
+        loader.exec_module(module)
+        return getattr(module, name)
+
+    vars(module)["__getattr__"] = find
+    sys.modules[package] = module
+    parent, _, own = package.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], own, module)
 
 
 MANIFEST: Final = f"{__file__.rpartition(os.sep)[0]}{os.sep}manifest.json"

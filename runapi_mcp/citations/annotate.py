@@ -9,7 +9,7 @@ from typing import Final, Literal, TypedDict
 from runapi_mcp.citations.markdown import Layout, read_layout
 from runapi_mcp.citations.markers import UNSPACED, Span, find_places, find_spans, write_markers
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.types import Answer, Source
 
 _BREAK: Final = re.compile(

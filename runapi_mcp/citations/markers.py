@@ -88,7 +88,8 @@ def find_spans(text: str, supports: Iterable[Support]) -> list[Span]:
                 span = _find_once(support.text, text)
         else:
             span = _find_counted(support, text, encoded, unit)
-        if span is not None:
+        # Google may name a stretch of markup alone, such as `**` (CherryHQ/cherry-studio#13646).
+        if span is not None and any(map(str.isalnum, text[slice(*span)])):
             spans.append(Span(*span, support.sources))
     return spans
 

@@ -6,19 +6,31 @@ what fails it is named, not taken out.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from runapi_mcp.citations.annotate import find_sentences
 from runapi_mcp.citations.markers import UNSPACED
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 
-_MARK: Final = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3}){0,9})\](?![(:])")
+_NUMBERS: Final = r"\d{1,3}(?:\s?(?:[,;&–-]|and|und|et|y)\s?\d{1,3}){0,9}"
+_MARKED: Final = rf"(?:\[\^?(?:sources? )?{_NUMBERS}\](?![(:])|【{_NUMBERS}】|［{_NUMBERS}］)"
+"""Marks as models write them though they were told how: `[1, 2]`, `[1-3]`, `[Source 1]`, `[^1]`, `【1】`."""
+_MARK: Final = re.compile(_MARKED, re.IGNORECASE)
+_BEHIND_STOP: Final = re.compile(rf"([.!?。！？])(\s?(?:{_MARKED})+)", re.IGNORECASE)
+_RANGE: Final = re.compile(r"(\d+)(?:\s?[–-]\s?(\d+))?")
+_MOST_IN_RANGE: Final = 20
+_LISTED: Final = re.compile(r"\s*(?:[-*•] |\[?\d{1,3}[\].)]|【\d{1,3}】)?.*https?://\S+\s*\Z", re.DOTALL)
+"""A line of a list of sources that a model made itself: it claims nothing."""
+_LONGEST_LISTED: Final = 500
+_STOP: Final = re.compile(r"[.!?。！？\n]\s*")
 _WORD: Final = re.compile(r"[^\W\d_]{4,}")
 _FIGURE: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _LEAST_SHARED: Final = 0.2
+_LEAST_ALIKE: Final = 0.6
+"""Words that two sentences share which say the same, or the contrary."""
 _MOST_CHARS: Final = 4_000
 
 
@@ -41,23 +53,31 @@ class Checked:
     unknown: tuple[int, ...]
 
 
-def check_report(report: str, said_by: Mapping[int, Sequence[str]]) -> Checked:
-    """Check the markers of a report; `said_by` has the stretches that rest on each source, by its number."""
+def check_report(
+    report: str, said_by: Mapping[int, Sequence[str]], turns: Callable[[str, str], bool]
+) -> Checked:
+    """Check the markers of a report.
+
+    Args:
+        report: Its text.
+        said_by: The stretches that rest on each source, by its number.
+        turns: Whether one of two like sentences denies what the other says.
+    """
     claims: list[tuple[str, tuple[int, ...]]] = []
     unsupported: list[str] = []
     uncited: list[str] = []
-    unknown: set[int] = set()
-    known = {number: _Said(stretches) for number, stretches in said_by.items()}
+    known = {number: _Said(stretches, turns) for number, stretches in said_by.items()}
+    unknown = {number for mark in _MARK.findall(report) for number in _numbers(mark)} - {*known}
     count = 0
     for start, stop in find_sentences(_marks_before_stops(report)):
         sentence = report[start:stop]
-        if not _words(_MARK.sub("", sentence)):
+        bare = _MARK.sub("", sentence)
+        if not (_words(bare) or _FIGURE.search(bare)) or _is_listed(sentence):
             continue
         count += 1
-        numbers = sorted({int(one) for mark in _MARK.findall(sentence) for one in mark.split(",")})
-        unknown.update(number for number in numbers if number not in known)
+        numbers = sorted({number for mark in _MARK.findall(sentence) for number in _numbers(mark)})
         held = tuple(number for number in numbers if number in known)
-        plain = one_line(_MARK.sub("", sentence).strip(), 300)
+        plain = one_line(bare.strip(), 300)
         if not held:
             uncited.append(plain)
         elif any(known[number].says(sentence) for number in held):
@@ -67,20 +87,32 @@ def check_report(report: str, said_by: Mapping[int, Sequence[str]]) -> Checked:
     return Checked(tuple(claims), tuple(unsupported), tuple(uncited), count, tuple(sorted(unknown)))
 
 
+def _is_listed(sentence: str) -> bool:
+    return len(sentence) <= _LONGEST_LISTED and _LISTED.match(sentence) is not None
+
+
+def _numbers(mark: str) -> Iterator[int]:
+    """Yield the numbers of a mark; those between two as well."""
+    for first, last in _RANGE.findall(mark):
+        low, high = int(first), int(last or first)
+        yield from range(low, high + 1) if low <= high <= low + _MOST_IN_RANGE else (low, high)
+
+
 def _marks_before_stops(report: str) -> str:
     """Return a text of the same length in which a marker behind a full stop belongs to its sentence."""
-    return re.sub(
-        r"([.!?。！？])(\s?(?:\[\d{1,3}(?:, ?\d{1,3}){0,9}\])+)", lambda m: "," + m[2][:-1] + m[1], report
-    )
+    return _BEHIND_STOP.sub(lambda m: "," + m[2][:-1] + m[1], report)
 
 
 class _Said:
     """The words and figures of what a source was found to say."""
 
-    def __init__(self, stretches: Iterable[str]) -> None:
-        text = " ".join(stretch[:_MOST_CHARS] for stretch in stretches)
+    def __init__(self, stretches: Iterable[str], turns: Callable[[str, str], bool]) -> None:
+        kept = [stretch[:_MOST_CHARS] for stretch in stretches]
+        text = " ".join(kept)
+        self._turns = turns
         self._words = _words(text)
         self._figures = {*map(_plain_figure, _FIGURE.findall(text))}
+        self._sentences = [(one, _words(one)) for stretch in kept for one in _STOP.split(stretch) if one]
 
     def says(self, sentence: str) -> bool:
         """Whether a sentence may say the same."""
@@ -88,7 +120,11 @@ class _Said:
         words = _words(bare)
         figures = {*map(_plain_figure, _FIGURE.findall(bare))}
         shared = len(words & self._words)
-        return figures <= self._figures and shared >= _LEAST_SHARED * len(words) and (shared > 0 or not words)
+        if not figures <= self._figures or shared < _LEAST_SHARED * len(words) or (words and not shared):
+            return False
+        nearest, its = max(self._sentences, key=lambda one: len(words & one[1]), default=("", frozenset()))
+        alike = len(words & its) >= _LEAST_ALIKE * len(words)
+        return not (words and alike and self._turns(bare, nearest))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NotRequired, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Origin, Source
 
@@ -24,6 +24,9 @@ _TRACKING: Final = re.compile(
     re.IGNORECASE,
 )
 """Parameters that say how somebody came to a page, not which it is."""
+_SMALL_SCREEN: Final = re.compile(r"\A(?:m|mobile|amp)\.(?=[^.]+\.)|(?<=\A[a-z]{2}\.)m\.(?=[^.]+\.)")
+_PAPER: Final = re.compile(r"/(?:abs|pdf|html)/([\w.-]{0,20}?/?\d[\d.]{1,12}?)(?:v\d+)?(?:\.pdf)?\Z")
+"""A paper of arXiv, which is the same in each of its forms and versions."""
 _TIED_TO_NOTHING: Final[dict[Origin, str]] = {
     "link": " (a link in the text, not a citation)",
     "relay": " (listed with the answer, tied to no sentence)",
@@ -142,13 +145,16 @@ def plain_title(title: str) -> str:
 def _same_as(url: str) -> str:
     """Return what two spellings of one page's address share."""
     parts = urlsplit(url)
+    host = _SMALL_SCREEN.sub("", host_of(url))
     path = parts.path.rstrip("/")
+    if host == "arxiv.org" and (paper := _PAPER.match(path)):
+        path = f"/abs/{paper[1]}"
     query = "&".join(part for part in parts.query.split("&") if not _TRACKING.match(part))
     try:
-        port = parts.port or ""
+        port = parts.port if parts.port not in (80, 443, None) else ""
     except ValueError:
         port = ""
-    return f"{host_of(url)}:{port}{path}?{query}"
+    return f"{host}:{port}{path}?{query}"
 
 
 def _cited_source(number: int, url: str, source: Source) -> CitedSource:

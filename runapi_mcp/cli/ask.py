@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
 from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decoded, text_of, with_stdin
 from runapi_mcp.cli.tool_flags import add_arguments
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
+from runapi_mcp.printable import one_line
 
 if TYPE_CHECKING:
     from runapi_mcp.cli.client import Question

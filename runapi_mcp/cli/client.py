@@ -11,7 +11,7 @@ import anyio
 from pydantic import ValidationError
 
 from runapi_mcp.cli.screen import Watch
-from runapi_mcp.errors import InputError, RunapiError, SettingsError
+from runapi_mcp.errors import InputError, Refused, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.generations.registry import Generations
@@ -21,6 +21,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, teach
+from runapi_mcp.transports.process_exit import signals_received
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Inline, JsonObject, Text
 
@@ -30,6 +31,8 @@ Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000
 _LONGEST: Final = 3600.0
+_MOST_MODELS: Final = 8
+"""How often a refused default may give way to the next: more than there are."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,11 @@ async def perform(
         async with generations.open(), interrupts.minded(watched), _shown(watched, show):
             try:
                 reply = await _reply(question, run)
+                for _ in range(_MOST_MODELS):
+                    if interrupts.count or not _is_next_model_left(watched.view):
+                        break
+                    # What this process has learned of the models is lost with it: a person would ask in vain.
+                    reply = await _reply(question, run)
                 await run.note_delivery(to_the_end=True)
             except RunapiError as error:
                 # Caught in here: what leaves a task group is a group of errors.
@@ -128,6 +136,10 @@ async def perform(
     kept = shared is not None and shared.up and view is not None and view.answer.text
     rest = view.handle if kept and view is not None and ending in ("partial", "interrupted") else ""
     return Outcome(question, reply, ending, view, rest)
+
+
+def _is_next_model_left(view: View | None) -> bool:
+    return view is not None and isinstance(view.error, Refused) and bool(view.error.following)
 
 
 async def _reply(question: Question, run: Run) -> Reply:
@@ -191,8 +203,7 @@ class _Interrupts:
     async def minded(self, watched: _Watched) -> AsyncIterator[None]:
         """Mind them for as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
-            with suppress(NotImplementedError):  # Windows: KeyboardInterrupt comes instead
-                await tasks.start(self._mind, watched, tasks.cancel_scope)
+            await tasks.start(self._mind, watched, tasks.cancel_scope)
             yield
             tasks.cancel_scope.cancel()
 
@@ -203,7 +214,7 @@ class _Interrupts:
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT) as signals:
+        with signals_received(signal.SIGINT) as signals:
             task_status.started()
             async for _ in signals:
                 self.count += 1

@@ -162,7 +162,7 @@ class Row:
 
 def row_of(found: "Replica") -> Row:
     """Return a generation as a row of a list."""
-    from runapi_mcp.errors import one_line
+    from runapi_mcp.printable import one_line
     from runapi_mcp.wire.types import Text
 
     view = found.view()

@@ -261,8 +261,9 @@ def _lost(host: "Host", options: "Sequence[Option]") -> str:
     """Return what is said where a host does not hand on settings that are set here."""
     words = " ".join(f"{option.flag} …" for option in options)
     names = ", ".join(option.env for option in options)
+    use = "it" if len(options) == 1 else "them"
     return (
-        f"{host.title} does not hand on {names}; to have the server use them, "
+        f"{host.title} does not hand on {names}; to have the server use {use}, "
         f"run runapi-mcp {words} install {host.id}."
     )
 

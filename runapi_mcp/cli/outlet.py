@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, TextIO
 
 from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
-from runapi_mcp.unseen import remove_unseen
+from runapi_mcp.printable import remove_unseen
 
 _CLOSED: Final = OSError(errno.EBADF, "it is closed")
 _SPELLED: Final = {
@@ -62,8 +62,8 @@ class Outlet:
             try:
                 self._write(plain(text, self.encoding))
             except OSError as error:
-                if isinstance(error, BrokenPipeError) and self._instead is not None:
-                    raise
+                if self._instead is not None and has_reader_left(error):
+                    raise BrokenPipeError(*error.args) from None
                 self._fail(error)
         if self.failed and self._instead is not None:
             self._instead.write(text)
@@ -100,6 +100,11 @@ class Outlet:
         if self._instead is not None:
             why = error.strerror or type(error).__name__
             self._instead.write(f"runapi-mcp: stdout could not be written ({why}); this was meant for it:\n")
+
+
+def has_reader_left(error: OSError, platform: str = os.name) -> bool:
+    """Whether a write failed since nobody reads any more; Windows calls that an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (platform == "nt" and error.errno == errno.EINVAL)
 
 
 def printable(text: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeAlias, TypeVar
 
 from runapi_mcp.cli.outlet import printable
+from runapi_mcp.printable import escape_unseen
 from runapi_mcp.settings import Option, Settings, options
-from runapi_mcp.unseen import escape_unseen
 
 
 @dataclass(frozen=True)

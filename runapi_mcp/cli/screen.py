@@ -14,8 +14,8 @@ import anyio
 
 from runapi_mcp.cli.outlet import printable
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.printable import remove_unseen
 from runapi_mcp.progress import progress_line
-from runapi_mcp.unseen import remove_unseen
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

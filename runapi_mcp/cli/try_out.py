@@ -6,6 +6,7 @@ from typing import Final
 
 from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command, taking
 from runapi_mcp.errors import InputError
+from runapi_mcp.settings import CHAT_PATHS
 from runapi_mcp.settings.reading import number, whole
 
 _PORT: Final = 8765
@@ -51,7 +52,42 @@ def add_trying(commands: Subparsers) -> None:
         metavar="SECONDS",
         help=f"between chunks. Default: {_PACE}",
     )
+    gone = "a model that is gone: refused with 410, or with the status; for several, again"
+    sim.add_argument("--gone", action="append", type=taking(_gone), default=[], metavar="ID[=404]", help=gone)
+    swapped = "a model in whose name another answers"
+    sim.add_argument(
+        "--swapped", action="append", type=taking(_swapped), default=[], metavar="ID=ID", help=swapped
+    )
+    searchless = "a model that is refused a search"
+    sim.add_argument(
+        "--searchless", action="append", type=taking(_model), default=[], metavar="ID", help=searchless
+    )
+    sim.add_argument(
+        "--only-at", choices=CHAT_PATHS, metavar="PATH", help=f"serve chat at {' or '.join(CHAT_PATHS)} alone"
+    )
     sim.add_argument("--list", action="store_true", help="list the scenarios")
+
+
+def _model(text: str) -> str:
+    from runapi_mcp.sim import GEMINI
+
+    if text not in GEMINI:
+        raise ValueError("a model of the simulator: " + ", ".join(GEMINI))
+    return text
+
+
+def _gone(text: str) -> tuple[str, int]:
+    model, _, status = text.partition("=")
+    if status not in ("", "404", "410"):
+        raise ValueError("a model, alone or with =404 or =410 behind it")
+    return _model(model), int(status or 410)
+
+
+def _swapped(text: str) -> tuple[str, str]:
+    model, _, other = text.partition("=")
+    if not other:
+        raise ValueError("a model, =, and what answers in its name")
+    return _model(model), other
 
 
 def _demo(_given: argparse.Namespace, around: Surroundings) -> int:
@@ -84,7 +120,11 @@ def _sim(given: argparse.Namespace, around: Surroundings) -> int:
 def _serve(given: argparse.Namespace, around: Surroundings) -> None:
     import anyio
 
-    from runapi_mcp.sim import serve
+    from runapi_mcp.sim import Roster, serve
+
+    roster = Roster(gone=dict(given.gone), swapped=dict(given.swapped), searchless=set(given.searchless))
+    if given.only_at:
+        roster.roots = (given.only_at,)
 
     def announce(base_url: str) -> None:
         around.say(f"A simulated RunAPI listens at {base_url}. Point a server at it with")
@@ -92,7 +132,12 @@ def _serve(given: argparse.Namespace, around: Surroundings) -> None:
 
     async def run() -> None:
         await serve(
-            host="127.0.0.1", port=given.port, scenario=given.scenario, pace=given.pace, announce=announce
+            host="127.0.0.1",
+            port=given.port,
+            scenario=given.scenario,
+            pace=given.pace,
+            announce=announce,
+            roster=roster,
         )
 
     anyio.run(run)

@@ -14,7 +14,7 @@ import anyio
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.doctor.hosts import check_hosts
+from runapi_mcp.doctor.hosts import check_hosts, settings_with_key
 from runapi_mcp.doctor.local import (
     Finding,
     Installed,
@@ -29,9 +29,10 @@ from runapi_mcp.doctor.local import (
     key_from_keyring,
     line,
     merge_hosts,
+    ok,
     verdict,
 )
-from runapi_mcp.doctor.network import check_call, check_models, check_reach
+from runapi_mcp.doctor.network import check_call, check_models, check_reach, check_searches
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.hosts import HOSTS, Launch, Machine
 from runapi_mcp.models import ANSWERING, candidates
@@ -76,7 +77,14 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         yield Finding("settings", "fail", settings.what, "yours", settings.advice)
     else:
         in_keyring = await key_from_keyring(settings, patient.machine.env)
-        yield check_key(settings, in_keyring)
+        with_key = None
+        if settings.key is None and in_keyring is None and not settings.key_problem:
+            with_key = settings_with_key(patient.machine)
+        if with_key is not None:
+            host, settings = with_key
+            yield ok("key", f"none is set here; that of {host.title}'s config is used")
+        else:
+            yield check_key(settings, in_keyring)
         if isinstance(in_keyring, SecretStr):
             settings = replace(settings, key=in_keyring)
         yield check_proxy(patient.machine.env, settings.base_url)
@@ -109,6 +117,8 @@ async def _outwards(patient: Patient, settings: Settings) -> AsyncIterator[Findi
         async for finding in check_models(settings, upstream, patient.now):
             taken = taken and finding.status != "fail"
             yield finding
+        if isinstance(patient.settings, Settings):  # in which a key of the keyring's is not yet the key
+            yield await check_searches(patient.settings, patient.machine.env)
         yield await _call(patient, settings, upstream, wanted=taken)
     finally:
         await upstream.aclose()

@@ -3,9 +3,10 @@
 import json
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, Final
 
 import anyio
@@ -14,18 +15,25 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor.local import Finding, Status, Which, key_from_keyring, ok
-from runapi_mcp.errors import KeyMissing, quoted
+from runapi_mcp.doctor.remote import meet
+from runapi_mcp.errors import KeyMissing
 from runapi_mcp.hosts import (
     KEYRING_VARIABLE,
+    PLACEHOLDER,
     ConfigError,
     Host,
+    Launch,
     Machine,
+    Remote,
     Wiring,
     configs,
     entries_naming_us,
     has_mark,
     mentions_us,
+    remotes_naming_us,
+    sends_in_the_open,
 )
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import KEY_NAMES, Settings, for_host, options
 
 _LINE: Final = 4 * 1024 * 1024
@@ -199,6 +207,8 @@ class _Talk:
 
 
 _LIMIT: Final = 30.0
+_SHORT: Final = 7
+_BATCH: Final = (".cmd", ".bat")
 _HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 _HANDED_ON_BY_WINDOWS: Final = (
     *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),
@@ -220,7 +230,7 @@ class Entry:
 
     host: Host
     name: str
-    wiring: Wiring
+    wiring: Wiring = field(default_factory=lambda: Wiring(Launch("")))
     project: Path | None = None
 
     @property
@@ -237,7 +247,7 @@ class Entry:
     def again(self) -> str:
         """What mends a command that is not there."""
         if self.project:
-            return "Install it where PATH finds it: uv tool install --force runapi-mcp."
+            return "Install it where PATH finds it: uv tool install --force . in a clone of it."
         return f"runapi-mcp install {self.host.id} writes the path of the one that runs now."
 
     def found(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
@@ -252,13 +262,13 @@ async def check_hosts(
     none = True
     for host, path, in_project in configs(machine, project):
         try:
-            entries = entries_naming_us(host, path)
+            entries, remotes = entries_naming_us(host, path), remotes_naming_us(host, path)
         except ConfigError as error:
             finding = _unreadable(host, path, error)
             none = none and finding.status != "fail"
             yield finding
             continue
-        if entries and has_mark(host, path):
+        if (entries or remotes) and has_mark(host, path):
             mend = f"runapi-mcp install {host.id} writes it without; or save it as UTF-8 without BOM."
             what = f"{path} begins with a byte order mark, which {host.title} does not read."
             yield Finding("host", "fail", what, "yours", mend, host.id)
@@ -266,6 +276,11 @@ async def check_hosts(
             none = False
             entry = Entry(host, name, wiring, project if in_project else None)
             async for finding in _check_entry(entry, machine, which, clock):
+                yield finding
+        for name, remote in remotes.items():
+            none = False
+            entry = Entry(host, name, project=project if in_project else None)
+            async for finding in _check_remote(entry, remote, machine, clock):
                 yield finding
     if none:
         yield Finding(
@@ -275,6 +290,17 @@ async def check_hosts(
             "yours",
             "runapi-mcp install HOST adds it.",
         )
+
+
+def settings_with_key(machine: Machine) -> tuple[Host, Settings] | None:
+    """Return the first host whose own config gives the server a key, and the settings it has there."""
+    for host, path, _ in configs(machine, None):
+        with suppress(ConfigError):
+            for wiring in entries_naming_us(host, path).values():
+                settings = for_host(environment(host, wiring, machine) | flagged(wiring.launch.args))
+                if settings.key is not None and not settings.problem and not wiring.off:
+                    return host, settings
+    return None
 
 
 def _unreadable(host: Host, path: Path, error: ConfigError) -> Finding:
@@ -308,8 +334,45 @@ async def _check_entry(
     folder = str(entry.project or machine.home)
     spawn = Spawn((command, *wiring.launch.args), env, folder, host.modern)
     seen = await shake(spawn, limit=max(_LIMIT, host.patience), clock=clock)
-    for finding in _handshake(entry, seen, env, by_uvx="uvx" in PurePath(command).name):
+    by_uvx = any("uvx" in machine.path(word).name for word in (command, *wiring.launch.args))
+    for finding in _handshake(entry, seen, env, by_uvx=by_uvx):
         yield finding
+
+
+async def _check_remote(
+    entry: Entry, remote: Remote, machine: Machine, clock: Callable[[], float]
+) -> AsyncIterator[Finding]:
+    """Greet a server on the network as the host would, with the token that its config comes to."""
+    host, reference = entry.host, entry.host.token or entry.host.reference
+    if remote.off:
+        yield entry.found("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
+        return
+    names = [remote.variable] if remote.variable else reference.names(remote.token) if reference else []
+    unset = [name for name in names if not machine.env.get(name, "").strip()]
+    if unset or remote.token == PLACEHOLDER:
+        what = (
+            f"{entry.config} takes the server's token from {unset[0]}, which is not set."
+            if unset
+            else (f"{entry.config} has {PLACEHOLDER} in the place of the server's token.")
+        )
+        where = f"in the environment that {host.title} is started from" if unset else "there"
+        yield entry.found("fail", what, f"Set it {where}.", check="host-key")
+        return
+    token = machine.env.get(remote.variable, "") or (
+        reference.filled(remote.token, machine.env) if reference else remote.token
+    )
+    if token and sends_in_the_open(remote.url):
+        what = f"{entry.title} sends its token to {remote.url}, over http: it can be read on the way."
+        yield entry.found("warn", what, "Use https outside your own network.", check="host-key")
+    if (finding := _lacking(entry, names, machine)) is not None:
+        yield finding
+    began = clock()
+    met = await meet(remote.url, token.strip(), events=remote.events)
+    if met.problem:
+        yield entry.found("fail", _without(met.problem, token.strip()), met.mend)
+        return
+    seen = "opens its stream of events" if remote.events else f"lists {len(met.tools)} tools"
+    yield ok("host", f"{entry.title} at {remote.url} {seen} after {clock() - began:.2f} s", host=host.id)
 
 
 def environment(host: Host, wiring: Wiring, machine: Machine) -> dict[str, str]:
@@ -337,10 +400,15 @@ def flagged(args: Sequence[str]) -> dict[str, str]:
 
 def _command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding | None:
     command = entry.wiring.launch.command
-    if which(command, path) is None:
+    found = which(command, path)
+    if found is None:
         absolute = machine.path(command).is_absolute()
         why = "is not there any more" if absolute else "is not on the host's PATH"
         return entry.found("fail", f"{entry.config} starts {command}, which {why}.", entry.again)
+    if machine.platform == "windows" and PureWindowsPath(found).suffix.lower() in _BATCH:
+        what = f"{entry.config} starts {found}, a batch file; not every host can start one."
+        mend = f'Start it by cmd, with "/c" and {command} as its first arguments. {entry.again}'
+        return entry.found("warn", what, mend)
     by_name = PurePath(command).name == command
     if entry.host.menu and by_name and which(command, machine.bare_path()) is None:
         what = f"{entry.config} starts {command}; started from a menu, the host has a bare PATH without it."
@@ -374,22 +442,23 @@ def _from_menu(entry: Entry, machine: Machine) -> Finding | None:
     Such a host has what the session has, not what a shell's start-up files set.
     """
     host, wiring = entry.host, entry.wiring
-    if not host.menu or machine.platform == "windows":  # which has one environment for both
-        return None
     named = [name for text in wiring.env.values() if host.reference for name in host.reference.names(text)]
     if not named and host.inherits and not {*KEY_NAMES, KEYRING_VARIABLE} & wiring.env.keys():
         named = [name for name in KEY_NAMES if name in machine.env][:1]
-    lacking = [
-        name for name in (*named, *wiring.forward) if name in machine.env and not machine.session_sets(name)
-    ]
+    instead = f", or run runapi-mcp install {host.id} --keyring or --store-key"
+    return _lacking(entry, (*named, *wiring.forward), machine, instead)
+
+
+def _lacking(entry: Entry, names: Sequence[str], machine: Machine, instead: str = "") -> Finding | None:
+    if not entry.host.menu or machine.platform == "windows":  # which has one environment for both
+        return None
+    lacking = [name for name in names if name in machine.env and not machine.session_sets(name)]
     if not lacking:
         return None
-    what = f"{', '.join(lacking)} is set in this shell, and {host.title} lacks it when started from a menu."
-    mend = (
-        f"Start {host.title} from a shell, set it for the whole session, or run runapi-mcp install {host.id} "
-        "--keyring or --store-key."
-    )
-    return entry.found("warn", what, mend, check="host-env")
+    title = entry.host.title
+    what = f"{', '.join(lacking)} is set in this shell, and {title} lacks it when started from a menu."
+    set_it = f"set it for the whole session{instead}." if instead else "or set it for the whole session."
+    return entry.found("warn", what, f"Start {title} from a shell, {set_it}", check="host-env")
 
 
 async def _key_in_keyring(entry: Entry, settings: Settings, env: dict[str, str]) -> Finding:
@@ -436,6 +505,9 @@ def _speed(entry: Entry, seen: Seen, *, by_uvx: bool) -> Finding:
 
 def _without_key(text: str, env: dict[str, str]) -> str:
     for name in (*KEY_NAMES, "GOOGLE_API_KEY"):
-        secret = env.get(name, "").strip()
-        text = text.replace(secret, "[key]") if len(secret) > 7 else text
+        text = _without(text, env.get(name, "").strip())
     return text
+
+
+def _without(text: str, secret: str) -> str:
+    return text.replace(secret, "[key]") if len(secret) > _SHORT else text

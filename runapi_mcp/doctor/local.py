@@ -112,8 +112,8 @@ _PROGRAM: Final = "runapi-mcp"
 _MOST_LAUNCHER: Final = 1 << 20
 _SHORT_KEY: Final = 16
 _AGAIN: Final = (
-    "Install it again: uv tool install --force runapi-mcp, pipx reinstall runapi-mcp, or "
-    "pip install --force-reinstall runapi-mcp."
+    "Install it again: uv tool upgrade --reinstall runapi-mcp, pipx reinstall runapi-mcp, or in a clone "
+    "of it pip install --force-reinstall ."
 )
 
 Installed = Callable[[str], str | None]

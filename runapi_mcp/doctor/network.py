@@ -1,8 +1,10 @@
 """Checks of the way to RunAPI: is it there, TLS, the clock, the models, and one tiny call."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -16,10 +18,13 @@ from runapi_mcp.errors import (
     RunapiError,
     SettingsError,
     Unavailable,
-    quoted,
 )
 from runapi_mcp.generations.choice import Choice
-from runapi_mcp.generations.values import Job
+from runapi_mcp.generations.store import open_local, store_folder
+from runapi_mcp.generations.store.protocol import Down
+from runapi_mcp.generations.store.replica import Replica
+from runapi_mcp.generations.store.sqlite import FILE
+from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import (
     ANSWERING,
     AUTO,
@@ -28,8 +33,10 @@ from runapi_mcp.models import (
     candidates,
     choose_dialect,
     find,
+    has_ended,
     is_version_of,
 )
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import CHAT_PATHS, DEFAULT_BASE_URL, Settings
 from runapi_mcp.tools.tool import choose_model
 from runapi_mcp.upstream.client import Upstream
@@ -42,6 +49,9 @@ from runapi_mcp.wire.types import Answer, Call, Text, Turn
 _SKEW: Final = 60.0
 _SOON: Final = 14 * 86_400.0
 _CALL_SECONDS: Final = 60.0
+_MOST_LOOKED_AT: Final = 50
+_OWNER: Final = "local"
+"""Who everybody is that uses a process of this user's own."""
 
 
 async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Finding]:
@@ -132,7 +142,7 @@ async def check_models(
     yield ok("models", f"RunAPI accepts the key; {len(listing.models)} Gemini models{others}")
     for use in _uses(settings):
         yield use.in_list(listing)
-        if (ends := use.ending(now().date())) is not None:
+        if listing.has(use.models[0]) and (ends := use.ending(now().date())) is not None:
             yield ends
 
 
@@ -175,13 +185,73 @@ class _Use:
         first, row = self.models[0], find(self.models[0])
         if row is None or row.ends is None:
             return None
-        when = f"{first} {'has ended' if today >= row.ends else 'ends'} at its vendor on {row.ends}"
+        when = f"{first} {'ended' if has_ended(first, today) else 'ends'} at its vendor on {row.ends}"
         if self.chosen_here:
             following = f", and then {self.models[1]}" if len(self.models) > 1 else ""
             said = "the server asks it for as long as RunAPI serves it"
             return ok("defaults", f"{when}: {said}{following}, and says when another answers in its name")
         mend = f"Unset {self.variable}, or set it to another: its successor is {row.successor}."
         return Finding("defaults", "warn", f"{when}; {self.variable} names it.", "yours", mend)
+
+
+async def check_searches(settings: Settings, env: Mapping[str, str]) -> Finding:
+    """What came of this machine's last search: only one shows whether RunAPI refuses it, and it is billed.
+
+    Args:
+        settings: The settings as the server has them: whose key and base URL the searches are of.
+        env: The environment, which says where they are kept.
+    """
+    *_, use = _uses(settings)
+    last = await _last_search(settings, env)
+    if last is None:
+        what = "Not tried: a search is billed, and none of the last day is kept here."
+        if use.chosen_here and len(use.models) > 1:
+            what += f" Where RunAPI refuses {use.models[0]} one, {' or '.join(use.models[1:])} is asked."
+        return Finding("searches", "skipped", what)
+    model, first = last.receipt.model_asked, last.job.call.model
+    if isinstance(last.error, NotFound | ModelRefused):
+        what = f"The last one was refused: {last.error.what}"
+        left = use.models[use.models.index(model) + 1 :] if model in use.models else ()
+        mend = f"Set {use.variable}={left[0]}, or name a model." if left else last.error.advice
+        return Finding("searches", "warn", what, "yours", mend)
+    if last.receipt.swapped:
+        what = f"{model} was asked last, and RunAPI says that {quoted(last.receipt.model)} answered."
+        return Finding(
+            "searches", "warn", what, "yours", f"Set {use.variable} to a model that answers itself."
+        )
+    if model != first:
+        what = f"The last one was answered by {model}: RunAPI refused {first}, or does not list it."
+        mend = f"Nothing need be done; {use.variable}={model} makes it certain."
+        return Finding("searches", "warn", what, "yours", mend)
+    return ok("searches", f"the last one was answered by {model}")
+
+
+async def _last_search(settings: Settings, env: Mapping[str, str]) -> View | None:
+    """Return the last search of this machine that a model was chosen for here, if one came to an end."""
+    folder = store_folder(settings, env)
+    if not isinstance(folder, Path) or not (folder / FILE).exists():
+        return None  # to look is no reason to make one
+    engine = open_local(settings, env, time.monotonic)
+    if engine is None:
+        return None
+    try:
+        for handle in await engine.recent(_OWNER, _MOST_LOOKED_AT):
+            found = await Replica.load(engine, handle, _OWNER)
+            if found is not None and _is_telling(view := found.view(), settings.search_model):
+                return view
+    except Down:
+        return None  # the check of the store says why
+    finally:
+        await engine.aclose()
+    return None
+
+
+def _is_telling(view: View, setting: str) -> bool:
+    job = view.job
+    if job.tool != "search_web" or job.arguments.get("model") or not view.receipt.model_asked:
+        return False
+    ended = view.status == "complete" or isinstance(view.error, NotFound | ModelRefused)
+    return ended and (job.wish == setting if setting in (AUTO, *WISHES) else job.call.model == setting)
 
 
 def _uses(settings: Settings) -> Iterator[_Use]:
@@ -224,8 +294,8 @@ async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[A
     chosen = choose_model(None, settings.model, ANSWERING, ())
     call = Call(model=chosen.model, turns=(Turn("user", (Text("Answer with the one word: yes"),)),))
     dialect = choose_dialect(chosen.model, (), settings.dialect)
-    job = Job("ask_gemini", {}, call, dialect, "local", wish=chosen.wish, others=chosen.others)
-    choice = Choice(job, upstream, settings.need_key())
+    job = Job("ask_gemini", {}, call, dialect, _OWNER, wish=chosen.wish, others=chosen.others)
+    choice = Choice(job, upstream, settings.need_key(), trace)
     await choice.begin()
     while True:
         try:
@@ -239,7 +309,12 @@ async def _answered(
 ) -> Answer:
     fold = Fold()
     async with upstream.stream(
-        choice.call(call), choice.dialect, key=settings.need_key(), trace=trace, patience=0.0
+        choice.call(call),
+        choice.dialect,
+        key=settings.need_key(),
+        trace=trace,
+        patience=0.0,
+        ending=fold.ending,
     ) as events:
         async for event in events:
             fold.feed(event)

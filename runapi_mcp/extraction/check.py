@@ -18,10 +18,11 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validates, validator_for
 from referencing.exceptions import Unresolvable
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.exact_json import Exact, schema_of
 from runapi_mcp.extraction.formats import NoPattern, format_checker, read_pattern
 from runapi_mcp.extraction.violations import Errors, Violation, list_lines, show
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.schema.references import Dangling, References, metaschemas
 from runapi_mcp.wire.types import JsonObject, JsonValue
 

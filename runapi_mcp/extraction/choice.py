@@ -1,6 +1,6 @@
 """Chooses among the places at which values may stand: one for each. Pure."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -50,6 +50,12 @@ class Chooser:
         list_path = _list_of(path)
         before = self._ends.get(list_path) if list_path is not None else None
         above = self._chosen_in.get(path[:-1]) or self._chosen_in.get(path[:-2], [])
+        if all(isinstance(leaf.path[-1], int) for leaf in leaves if leaf.path) and leaves[0].path:
+            anchors = [(place, span) for place, span in enumerate(self._in_order(leaves, above[-8:], before))]
+            self._chosen_in[path] = [span for _, span in anchors]
+            if list_path is not None:
+                self._ends[list_path] = max(self._chosen_in[path])
+            return
         order = sorted(enumerate(leaves), key=lambda one: min(len(one[1].candidates), 4))
         if len(order) > 1 and list_path is not None and len(order[0][1].candidates) > 1:
             place, leaf = order.pop(0)
@@ -61,11 +67,40 @@ class Chooser:
             leaf.chosen = self._best(leaf, place, near, before, limit)
             anchors.append((place, leaf.chosen))
             self._used.setdefault(leaf.chosen, set()).add(leaf.kind)
-            if not leaves[0].path or isinstance(leaf.path[-1], int):
-                before = leaf.chosen  # items of a list stand one after the other
         self._chosen_in[path] = [span for _, span in anchors]
         if list_path is not None:
             self._ends[list_path] = max(self._chosen_in[path])
+
+    def _in_order(self, items: Sequence[Leaf], near: Sequence[Span], before: Span | None) -> list[Span]:
+        """Choose for the items of a list of plain values, which mostly stand one after the other.
+
+        Each is sought between the one before it and the next of which there is one place only: said three
+        times, a value has its three places in their order (google/langextract#485).
+        """
+        limits: list[Span | None] = [None] * len(items)
+        for at in range(len(items) - 2, -1, -1):
+            after = items[at + 1].candidates
+            limits[at] = next(iter(after)) if len(after) == 1 else limits[at + 1]
+        chosen: list[Span] = []
+        for at, (leaf, limit) in enumerate(zip(items, limits, strict=True)):
+            places = [*leaf.candidates]
+            later = places[bisect_right(places, before) :] if before is not None else places
+            fit = later[: bisect_left(later, limit)] if limit is not None else later
+            if before is None and limit is not None and fit:
+                same = sum(one.candidates == leaf.candidates for one in items[at : at + _MOST_WEIGHED])
+                leaf.chosen = fit[-min(same, len(fit))]
+            elif before is not None and (fit or later):
+                behind, candidates = before, leaf.candidates
+                leaf.chosen = min(
+                    (fit or later)[:_MOST_WEIGHED],
+                    key=lambda span: _RANK * candidates[span] + self._distance(span, behind),
+                )
+            else:
+                leaf.chosen = self._best(leaf, at, [(-1, span) for span in near], before, None)
+            before = leaf.chosen
+            chosen.append(before)
+            self._used.setdefault(before, set()).add(leaf.kind)
+        return chosen
 
     def _best(
         self,

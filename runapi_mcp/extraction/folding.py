@@ -4,6 +4,8 @@ Every step folds one character at a time, so that each folded character knows th
 place found in what was folded is a place in the text itself.
 """
 
+import html
+import json
 import re
 import unicodedata
 from array import array
@@ -152,6 +154,11 @@ class Folded:
             places = kept
         return Folded(self.text.translate(table), places)
 
+    def unescaped(self) -> "Folded":
+        """Return it with what entities of HTML and escapes of JSON stand for, and a blank for each tag."""
+        own = self if self.places is not None else Folded(self.text, array("I", range(len(self.text))))
+        return _joined(own, _ESCAPES, _unescape)
+
     def plain(self) -> "Folded":
         """Return it without case, forms of Unicode, kinds of dashes, quotes and blanks, unseen characters."""
         return _joined(self._mapped(_PLAIN), r" {2,}", lambda row: " ")
@@ -200,6 +207,81 @@ def _joined(folded: Folded, pattern: str, join: Callable[[str], str]) -> Folded:
     pieces.append(folded.text[start:])
     places.extend(folded.places[start:])
     return Folded("".join(pieces), places)
+
+
+_ESCAPES: Final = (
+    r"&(?:[A-Za-z]{2,8}|#\d{2,6}|#[xX][0-9a-fA-F]{2,5});"
+    r"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|</?[A-Za-z][^<>]{0,200}>"
+)
+"""Entities of HTML, escapes of JSON, tags; each stands for one character or for none."""
+_ESCAPE: Final = re.compile(_ESCAPES)
+
+
+def _unescape(written: str) -> str:
+    if written.startswith("<"):
+        return " "
+    meant = html.unescape(written) if written.startswith("&") else json.loads(f'"{written}"')
+    return meant if len(meant) <= 2 and meant.isprintable() else " "
+
+
+def has_escapes(text: str) -> bool:
+    """Whether something stands in a text for another character."""
+    return _ESCAPE.search(text) is not None
+
+
+def escape_end(text: str, at: int) -> int:
+    """Return where what stands for one character ends that begins at a place; the next place if none does."""
+    found = _ESCAPE.match(text, at)
+    return found.end() if found else at + 1
+
+
+_DENIALS: Final = frozenset(
+    word
+    for words in (
+        "not no never none nor neither without cannot nicht kein keine keinen keiner keinem nie niemals ohne",
+        "ne pas jamais sans aucun aucune sin nunca ningun ninguna non mai senza nao sem nem niet geen ikke",
+        "inte не нет ни без لا لم لن ليس ليست غير بدون לא אין בלי khong chua नहीं degil yok",
+    )
+    for word in words.split()
+)
+_DENIAL_SIGNS: Final = re.compile("[不未沒没無无非]|ない|ません|않|못|없")
+_DENYING: Final = ("dis", "un", "in", "im", "il", "ir", "non", "mis", "miss", "anti", "a")
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+_SHORT_NOT: Final = re.compile(r"n['’]t\b")
+
+
+def turns(value: str, quote: str) -> bool:
+    """Whether one of two like texts denies what the other says.
+
+    A few letters are all that parts "is permitted" from "is not permitted", and "approved" from
+    "disapproved" (open-legal-products/mike#391): nothing is evidence of its contrary.
+    """
+    said, found = _words(value), _words(quote)
+    if _denials(value, said) % 2 != _denials(quote, found) % 2:
+        return True
+    one, other = {*said} - {*found}, {*found} - {*said}
+    return any(f"{prefix}{word}" in other for word in one for prefix in _DENYING) or any(
+        f"{prefix}{word}" in one for word in other for prefix in _DENYING
+    )
+
+
+def is_denied(text: str, at: int) -> bool:
+    """Whether the word that begins at a place is the rest of one that says the contrary."""
+    before = text[max(at - 8, 0) : at]
+    start = next((len(before) - n for n, one in enumerate(reversed(before)) if not one.isalpha()), 0)
+    return fold_plain(before[start:]) in _DENYING
+
+
+def _words(text: str) -> list[str]:
+    return _WORDS.findall(_SHORT_NOT.sub(" not", fold_plain(text)))
+
+
+def _denials(text: str, words: list[str]) -> int:
+    # French denies with two words, of which one may be left out.
+    said = sum(word in _DENIALS for word in words) - (
+        ("ne" in words) and ("pas" in words or "jamais" in words)
+    )
+    return said + len(_DENIAL_SIGNS.findall(text))
 
 
 def fold_plain(value: str) -> str:

@@ -1,5 +1,6 @@
 """Looks for one value in the material: as it is, and then as people and OCR write it. Pure."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +12,27 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from runapi_mcp.extraction.folding import (
     UNSPACED,
     Folded,
+    escape_end,
     find_all,
     fold_bare,
     fold_guessed,
     fold_plain,
+    has_escapes,
+    is_denied,
     is_parted,
     nearest,
+    turns,
 )
 from runapi_mcp.extraction.material import Source
-from runapi_mcp.extraction.spellings import Day, find_days, find_figures, find_moments, read_day, read_figure
+from runapi_mcp.extraction.spellings import (
+    Day,
+    Moment,
+    find_days,
+    find_figures,
+    find_moments,
+    read_day,
+    read_figure,
+)
 
 _MOST_PLACES: Final = 2_000
 _MOST_WEIGHED: Final = 24
@@ -108,9 +121,10 @@ class Searcher:
         self._figures: dict[Decimal, list[tuple[int, Span]]] | None = None
         self._dated: dict[int, list[Day]] = {}
         self._days: dict[tuple[int, int, int], list[Span]] | None = None
-        self._moments: dict[tuple[int, int], list[Span]] = {}
+        self._moments: dict[tuple[int, int], list[tuple[int, Span]]] = {}
         self._remembered: dict[tuple[str, str, bool], list[Span]] = {}
         self._left = _MOST_SEARCHED
+        self._escapes: bool | None = None
         self.size = sum(len(source.text) for source in sources)
 
     def candidates(self, leaf: Leaf) -> dict[Span, int]:
@@ -133,6 +147,9 @@ class Searcher:
             self._as_address,
             self._as_figure,
             self._as_parts,
+            self._as_escaped,
+            self._as_phone,
+            self._as_short,
             self._within_words,
             self._as_guessed,
             self._as_like,
@@ -152,6 +169,8 @@ class Searcher:
                     made = [view.written() for view in self._same]
                 case "bare":
                     made = [view.bare() for view in self.views("plain")]
+                case "escaped":
+                    made = [view.unescaped().plain().bare() for view in self._same]
                 case _:
                     made = [view.guessed() for view in self.views("bare")]
             self._made[kind] = made
@@ -172,6 +191,8 @@ class Searcher:
             text = self.sources[number].text
             for at in find_all(view.text, wanted, _MOST_PLACES):
                 start, end = view.span(at, at + len(wanted))
+                if kind == "escaped":
+                    end = escape_end(text, end - 1)
                 end = _with_marks(text, end) if kind != "same" else end
                 if not parted or _stands(text, start, end):
                     yield Span(number, start, end)
@@ -191,12 +212,14 @@ class Searcher:
             self._figures = {}
             for number, view in enumerate(self.views("written")):
                 dated = bytearray(len(view.text))
-                for day in self._read_days(number):
-                    dated[day.start : day.end] = b"\1" * (day.end - day.start)
+                taken = [(day.start, day.end) for day in self._read_days(number)]
+                taken += [(one.start, one.end) for one in find_moments(view.text)]
+                for start, end in taken:
+                    dated[start:end] = b"\1" * (end - start)
                 for figure in islice(find_figures(view.text), _MOST_READ):
                     known = self._figures.setdefault(figure.value, [])
-                    # A day of the month is no number of anything.
-                    rank = max(figure.rank, LOOSE) if dated[figure.start] else figure.rank
+                    # A day of the month or an hour is no number of anything.
+                    rank = max(figure.rank, LOOSE + 1) if dated[figure.start] else figure.rank
                     if len(known) < _MOST_PLACES:
                         known.append((rank, Span(number, *view.span(figure.start, figure.end))))
         found = self._figures.get(value, [])
@@ -254,21 +277,29 @@ class Searcher:
         moments = [*find_moments(bare)]
         if len(moments) != 1 or moments[0].start or moments[0].end < len(bare) - 6:
             return []
-        return self._times().get(moments[0][:2], [])
+        return self._at_time(moments[0])
 
-    def _times(self) -> dict[tuple[int, int], list[Span]]:
+    def _at_time(self, wanted: Moment) -> list[Span]:
+        """Return where a time of day stands; its seconds too, if both have them."""
+        return [
+            span
+            for second, span in self._times().get(wanted[:2], ())
+            if wanted.second in (second, -1) or second == -1
+        ]
+
+    def _times(self) -> dict[tuple[int, int], list[tuple[int, Span]]]:
         if not self._moments:
             for number, view in enumerate(self.views("written")):
                 for moment in find_moments(view.text):
                     known = self._moments.setdefault(moment[:2], [])
                     if len(known) < _MOST_PLACES:
-                        known.append(Span(number, *view.span(moment.start, moment.end)))
+                        known.append((moment.second, Span(number, *view.span(moment.start, moment.end))))
         return self._moments
 
     def _with_time(self, span: Span, text: str) -> Span:
         """Return the place of a date with the time of day beside it, if the value has that time."""
         for moment in find_moments(text[8:]):
-            for near in self._times().get(moment[:2], ()):
+            for near in self._at_time(moment):
                 gap = near.start - span.end
                 if near.source == span.source and 0 <= gap <= 12:
                     return Span(span.source, span.start, near.end)
@@ -291,8 +322,8 @@ class Searcher:
 
     def _as_swapped(self, text: str) -> list[Span]:
         words = text.replace(",", " ").split()
-        if not 2 <= len(words) <= 4:
-            return []
+        if not 2 <= len(words) <= 4 or any(letter.isdecimal() for letter in text):
+            return []  # it is no name
         for turned in ([words[-1], *words[:-1]], [*words[1:], words[0]]):
             found = self._as_bare("".join(turned))
             if found:
@@ -301,9 +332,7 @@ class Searcher:
 
     def _as_parts(self, text: str) -> list[Span]:
         """Return where the parts of a value stand one after the other, with little between them."""
-        parts = [
-            part for part in text.replace(";", ",").replace("\n", ",").split(",") if _tells(fold_bare(part))
-        ]
+        parts = [part for part in _SEPARATORS.split(text) if _tells(fold_bare(part))]
         if not 2 <= len(parts) <= 12:
             return []
         found: list[Span] = []
@@ -331,8 +360,57 @@ class Searcher:
         return [
             span
             for span in found
-            if is_parted(texts[span.source].text, span.start) or is_parted(texts[span.source].text, span.end)
+            if is_parted(texts[span.source].text, span.start)
+            or (
+                is_parted(texts[span.source].text, span.end)
+                and not is_denied(texts[span.source].text, span.start)
+            )
         ]
+
+    def _as_escaped(self, text: str) -> list[Span]:
+        """Return where a value stands in the source of a page or of JSON, with entities, tags or escapes."""
+        if self._escapes is None:
+            self._escapes = any(has_escapes(source.text) for source in self.sources)
+        bare = fold_bare(text)
+        return self._find("escaped", bare, parted=True) if self._escapes and _tells(bare) else []
+
+    def _as_phone(self, text: str) -> list[Span]:
+        """Return where a telephone number stands in its national form, or with a nought in brackets."""
+        digits = fold_bare(text)
+        if not (digits.isdecimal() and 9 <= len(digits) <= 15 and text.lstrip().startswith(("+", "00"))):
+            return []
+        digits = digits.removeprefix("00")
+        for code in (2, 1, 3):
+            for form in (f"{digits[:code]}0{digits[code:]}", f"0{digits[code:]}"):
+                if found := self._find("bare", form, parted=True):
+                    return found
+        return []
+
+    def _as_short(self, text: str) -> list[Span]:
+        """Return where the words of a value stand one after the other, some cut short or with other endings.
+
+        `Street` is written `St.`, and a name has the ending of its case.
+        """
+        words = [word for word in fold_plain(text).split() if any(map(str.isalnum, word))]
+        named = [word for word in words if word.strip(".") not in _TITLES]
+        if not 2 <= len(words) <= 8 or len(text) > _LONGEST_LIKE:
+            return []
+        if 2 <= len(named) < len(words) and (found := self._as_bare("".join(named))):
+            return found
+        pattern = re.compile(r"[\s.,;:]{1,3}".join(map(_word_or_less, named or words)))
+        found = []
+        for number, view in enumerate(self.views("plain")):
+            self._left -= len(view.text)
+            if self._left <= 0:
+                break
+            for near in islice(pattern.finditer(view.text), _MOST_WEIGHED):
+                span = Span(number, *view.span(*near.span()))
+                source = self.sources[number].text
+                told = any(word in near[0] for word in named) or "\u0400" <= near[0][0] <= "\u04ff"
+                denied = turns(text, source[span.start : span.end])
+                if told and not denied and _stands(source, span.start, span.end):
+                    found.append(span)
+        return found
 
     @property
     def _may_guess(self) -> bool:
@@ -353,10 +431,8 @@ class Searcher:
         return [
             span
             for span in self._like(wanted)
-            if all(
-                number in fold_guessed(self.sources[span.source].text[span.start : span.end])
-                for number in numbers
-            )
+            if not turns(text, quote := self.sources[span.source].text[span.start : span.end])
+            and all(number in fold_guessed(quote) for number in numbers)
         ]
 
     def _as_long(self, wanted: str) -> list[Span]:
@@ -391,6 +467,30 @@ class Searcher:
                             found[placed] = near[2]
         best = min(found.values(), default=0)
         return sorted(span for span, distance in found.items() if distance == best)
+
+
+_SEPARATORS: Final = re.compile("[,;\n，、；。]")
+_TITLES: Final = frozenset(
+    word
+    for words in (
+        "mr mrs ms miss dr prof sir dame m mm mme mlle monsieur madame mademoiselle herr frau sr sra srta",
+        "senor senora dott sig sigra signor signora г-н г-жа",
+    )
+    for word in words.split()
+)
+"""What may stand before a name, or not, or in other words."""
+
+
+def _word_or_less(word: str) -> str:
+    """Return a pattern of a word, of its beginning, or of its form in another case."""
+    bare = re.sub(r"\W", "", word)
+    if len(bare) < 4 or not bare.isalpha():
+        return re.escape(word.strip(".,;:"))
+    cut = "(?:".join(map(re.escape, bare[3:])) + ")?" * (len(bare) - 4)
+    short = rf"{re.escape(bare[:2])}(?=\.)|{re.escape(bare[:3])}(?:{cut})?\b"
+    # Of Latin names another ending makes another name: Mario, Maria, Marie.
+    cased = rf"|{re.escape(bare[:-1])}[^\W\d_]{{1,3}}\b" if "\u0400" <= bare[0] <= "\u04ff" else ""
+    return f"(?:{short}{cased})"
 
 
 def _tells(bare: str) -> bool:

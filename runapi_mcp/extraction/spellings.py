@@ -32,12 +32,13 @@ class Day(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A time of day, and where it stands."""
+    """A time of day, and where it stands; its second is -1 if none was written."""
 
     hour: int
     minute: int
     start: int
     end: int
+    second: int = -1
 
 
 # ---------------------------------------------------------------- numbers
@@ -71,6 +72,30 @@ _WORDS: Final = {
     )
     for number, word in enumerate(words.split())
 }
+_ENGLISH_ONES: Final = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen
+"""
+_ENGLISH_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ONES: Final = {word: number for number, word in enumerate(_ENGLISH_ONES.split())}
+_TENS: Final = {word: 10 * number for number, word in enumerate(_ENGLISH_TENS.split(), 2)}
+_NUMERAL: Final = "|".join(sorted([*_ONES, *_TENS, "hundred", "thousand", "million", "dozen"], key=len)[::-1])
+_ENGLISH: Final = re.compile(
+    rf"(?<![^\W\d_])(?:a )?(?:{_NUMERAL})(?:(?:[ -]| and )(?:{_NUMERAL})){{0,8}}(?![^\W\d_])", re.IGNORECASE
+)
+_HAN_DIGITS: Final = {
+    sign: number
+    for signs in ("零一二三四五六七八九", "〇壹贰叁肆伍陆柒捌玖", "零壹貳參肆伍陸柒捌玖")
+    for number, sign in enumerate(signs)
+} | {"两": 2, "兩": 2}
+_HAN_TENS: Final = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1_000, "仟": 1_000}
+_HAN_GROUPS: Final = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_HAN: Final = re.compile(f"[{''.join([*_HAN_DIGITS, *_HAN_TENS, *_HAN_GROUPS])}]{{2,24}}")
+_APART: Final = re.compile(
+    rf"(\d[\d{_SPACES}.,’']{{0,20}})\s?(?:руб\w{{0,4}}\.?|грн\.?|zł|Kč|€|EUR|euros?|dollars?|kr\.?)"
+    r"\s?(?:and |und |et )?(\d{2})\s?(?:коп\w{0,4}\.?|gr|hal|cents?|ct|øre|öre)?(?![\d.,])",
+    re.IGNORECASE,
+)
 _WORD: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]{2,8}+(?![^\W\d_])")
 _MOST_DIGITS: Final = 40
 _MINUS: Final = "-−–‐"
@@ -92,10 +117,69 @@ def find_figures(text: str) -> Iterator[Figure]:
             # It is a list, a version, a date; or two columns beside each other.
             for part in _PARTS.finditer(written):
                 yield Figure(Decimal(part[0]), start + part.start(), start + part.end(), 2)
+    yield from _in_parts(text)
+    yield from _in_words(text)
+    yield from _in_han(text)
+
+
+def _in_parts(text: str) -> Iterator[Figure]:
+    """Yield sums of money whose whole units and hundredths stand apart: `5 руб. 20 коп.`."""
+    for found in _APART.finditer(text):
+        for whole in _readings(found[1]):
+            if whole == whole.to_integral_value():
+                yield Figure(whole + Decimal(found[2]).scaleb(-2), *found.span())
+
+
+def _in_words(text: str) -> Iterator[Figure]:
+    """Yield numbers that are written as words; in English also those of several."""
+    for found in _ENGLISH.finditer(text):
+        number = _read_english(found[0])
+        if number is not None:
+            yield Figure(Decimal(number), found.start(), found.end(), 2)
     for word in _WORD.finditer(text):
         number = _WORDS.get(word[0].lower())
         if number is not None:
-            yield Figure(Decimal(number), word.start(), word.end(), 3)
+            yield Figure(Decimal(number), word.start(), word.end(), 2)
+
+
+def _read_english(words: str) -> int | None:
+    total = group = 0
+    for word in re.split(r"[\s-]+", words.lower()):
+        match word:
+            case "a" | "and":
+                continue
+            case "dozen":
+                group = 12 * (group or 1)
+            case "hundred":
+                group = 100 * (group or 1)
+            case "thousand" | "million":
+                total += (group or 1) * (1_000 if word == "thousand" else 1_000_000)
+                group = 0
+            case _:
+                group += _ONES.get(word, 0) + _TENS.get(word, 0)
+    return total + group or None
+
+
+def _in_han(text: str) -> Iterator[Figure]:
+    """Yield numbers in Chinese characters, in those of cheques too."""
+    for found in _HAN.finditer(text):
+        number = _read_han(found[0])
+        if number is not None:
+            yield Figure(Decimal(number), found.start(), found.end(), 2)
+
+
+def _read_han(written: str) -> int | None:
+    if not any(sign in _HAN_TENS or sign in _HAN_GROUPS for sign in written):
+        return int("".join(str(_HAN_DIGITS[sign]) for sign in written))
+    total = group = digit = 0
+    for sign in written:
+        if sign in _HAN_DIGITS:
+            digit = _HAN_DIGITS[sign]
+        elif sign in _HAN_TENS:
+            group, digit = group + (digit or 1) * _HAN_TENS[sign], 0
+        else:
+            total, group, digit = (total + group + digit) * _HAN_GROUPS[sign], 0, 0
+    return total + group + digit
 
 
 def read_figure(text: str) -> set[Decimal]:
@@ -237,9 +321,39 @@ _COMPACT: Final = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
 _ERA: Final = re.compile(
     rf"({'|'.join(map(re.escape, _ERAS))}) ?(\d{{1,3}}|元) ?年? ?(\d{{1,2}}) ?月 ?(\d{{1,2}}) ?日"
 )
+_MY: Final = re.compile(r"(?<![\d/.-])(0?[1-9]|1[0-2]) ?[/.-] ?((?:19|20)\d\d)(?![\d/-])")
+_HAN_DAY: Final = re.compile(
+    r"([〇零一二三四五六七八九]{4})年([一二三四五六七八九十]{1,3})月([一二三四五六七八九十]{1,3})日"
+)
+_VIETNAMESE: Final = re.compile(r"(\d{1,2}) tháng (\d{1,2})(?:,? năm (\d{4}))?")
+_MARKED_NAMES: Final = """
+    ม.ค. มกราคม जनवरी ינואר
+    ก.พ. กุมภาพันธ์ फ़रवरी फरवरी פברואר
+    มี.ค. มีนาคม मार्च מרץ
+    เม.ย. เมษายน अप्रैल אפריל
+    พ.ค. พฤษภาคม मई מאי
+    มิ.ย. มิถุนายน जून יוני
+    ก.ค. กรกฎาคม जुलाई יולי
+    ส.ค. สิงหาคม अगस्त אוגוסט
+    ก.ย. กันยายน सितंबर ספטמבר
+    ต.ค. ตุลาคม अक्टूबर אוקטובר
+    พ.ย. พฤศจิกายน नवंबर נובמבר
+    ธ.ค. ธันวาคม दिसंबर דצמבר
+"""
+"""The months of Thai, Hindi and Hebrew, whose names are not of letters alone, or have a word before them."""
+_MARKED_MONTHS: Final = {
+    unicodedata.normalize("NFKC", name): month
+    for month, names in enumerate(_MARKED_NAMES.strip().splitlines(), 1)
+    for name in names.split()
+}
+_D_MARKED: Final = re.compile(
+    rf"(?<!\d)(\d{{1,2}}) ?ב?({'|'.join(map(re.escape, sorted(_MARKED_MONTHS, key=len)[::-1]))}),? ?"
+    r"(?:พ\.ศ\. ?)?(\d{4})(?!\d)"
+)
+_BUDDHIST: Final = 543
 _MD: Final = re.compile(r"(?<![\d年])(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일]")
 _D_NAME: Final = re.compile(
-    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|[ºª.])?(?:\s{1,2}|-|/)?(?:of |de |di |do |of the )?"
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|[ºª.»”\"])?(?:\s{1,2}|-|/)?(?:of |de |di |do |of the )?"
     rf"{_NAME}(?:\.|,)?(?:(?:,?{_GAP}|-|/)(?:de |del |of )?{_YEAR}(?!\d))?",
     re.IGNORECASE,
 )
@@ -248,7 +362,7 @@ _NAME_D: Final = re.compile(
 )
 _NAME_Y: Final = re.compile(rf"{_NAME}\.?,?{_GAP}(?:de |del )?(\d{{4}})(?!\d)", re.IGNORECASE)
 _TIME: Final = re.compile(
-    r"(?<![\d:.])(\d{1,2})(?:[:h](\d{2})(?::\d{2}(?:\.\d{1,9})?)?)?\s?(am|pm|a\.m\.|p\.m\.)?(?![\d:])",
+    r"(?<![\d:.])(\d{1,2})(?:[:h](\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?)?\s?(am|pm|a\.m\.|p\.m\.)?(?![\d:])",
     re.IGNORECASE,
 )
 
@@ -269,6 +383,16 @@ def find_days(text: str) -> Iterator[Day]:
     for found in _ERA.finditer(text):
         year = 1 if found[2] == "元" else int(found[2])
         yield from _day(_ERAS[found[1]] + year, int(found[3]), int(found[4]), found)
+    for found in _MY.finditer(text):
+        yield from _day(int(found[2]), int(found[1]), 0, found)
+    for found in _HAN_DAY.finditer(text):
+        year = int("".join(str(_HAN_DIGITS[sign]) for sign in found[1]))
+        yield from _day(year, _read_han(found[2]) or 0, _read_han(found[3]) or 0, found)
+    for found in _VIETNAMESE.finditer(text):
+        yield from _day(int(found[3] or 0), int(found[2]), int(found[1]), found)
+    for found in _D_MARKED.finditer(text):
+        year = int(found[3]) - (_BUDDHIST if int(found[3]) > 2400 else 0)
+        yield from _day(year, _MARKED_MONTHS[found[2]], int(found[1]), found)
     for found in _MD.finditer(text):
         yield from _day(0, int(found[1]), int(found[2]), found)
     for found in _D_NAME.finditer(text):
@@ -282,14 +406,15 @@ def find_days(text: str) -> Iterator[Day]:
 def find_moments(text: str) -> Iterator[Moment]:
     """Yield every time of day in `text`."""
     for found in _TIME.finditer(text):
-        half = (found[3] or "").replace(".", "").lower()
+        half = (found[4] or "").replace(".", "").lower()
         if found[2] is None and not half:
             continue
         hour, minute = int(found[1]), int(found[2] or 0)
         if half and 1 <= hour <= 12:
             hour = hour % 12 + (12 if half == "pm" else 0)
         if hour < 24 and minute < 60:
-            yield Moment(hour, minute, found.start(), found.start() + len(found[0].rstrip()))
+            end = found.start() + len(found[0].rstrip())
+            yield Moment(hour, minute, found.start(), end, int(found[3]) if found[3] else -1)
 
 
 def read_day(text: str) -> set[tuple[int, int, int]]:

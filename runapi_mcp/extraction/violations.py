@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias, cast
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 
-from runapi_mcp.errors import one_line
 from runapi_mcp.extraction.exact_json import Exact
 from runapi_mcp.extraction.formats import FORMS
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import escaped
 from runapi_mcp.wire.types import JsonValue
 

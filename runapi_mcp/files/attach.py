@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ConfigDict
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files import folders, git
 from runapi_mcp.files.kinds import (
     KINDS,
@@ -26,6 +26,7 @@ from runapi_mcp.files.kinds import (
     read_data_url,
 )
 from runapi_mcp.files.paths import Reach, reach
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
 
@@ -72,8 +73,6 @@ async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Att
     Raises:
         InputError: One line for each file that cannot be used, saying why and what would be right.
     """
-    if not files:
-        return Attached()
     return await anyio.to_thread.run_sync(
         _attach, files, settings, abandon_on_cancel=True, limiter=_reading_limiter()
     )
@@ -241,7 +240,7 @@ def _linked(link: ResourceLink) -> Linked:
         raise InputError(
             f"{one_line(link.uri, 120)} does not say what it leads to.",
             advice="Say it behind the address, as in https://…;type=application/pdf (or image/png, "
-            "text/plain, video/mp4), or save it and give its path.",
+            "text/plain, video/mp4), or save it and give its path. For a web page, ask search_web.",
         )
     if not is_taken(kind):
         raise _unsupported(one_line(link.uri, 120))
@@ -285,6 +284,12 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
             return _gathered(folders.gather(folder, pattern, shown, allowed))
         if allowed.is_there(path) and path.is_dir():
             return _gathered(folders.gather(allowed.judge(path), "", shown, allowed))
+        if link.uri.lstrip().startswith("git:") and not allowed.is_there(path):
+            raise InputError(
+                f"{shown} names no two commits.",
+                advice="Write git:HEAD~1..HEAD, say. What is not committed is in no such diff: attach the "
+                "files that changed, or a file with what git diff prints.",
+            )
     content = allowed.read(path, settings.max_file_bytes + 1)
     said = plain_kind(link.mimeType or "")
     return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""

@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Final
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files import git
 from runapi_mcp.files.kinds import as_text, binary_kind
 from runapi_mcp.files.paths import Reach, is_secret
+from runapi_mcp.printable import one_line
 
 MOST_BYTES: Final = 4_000_000
 """Of all the text of a folder: about a million tokens, which is what models take."""
@@ -31,6 +32,7 @@ _PASSED_OVER: Final = frozenset(
     }
 )
 """Folders that are looked into only where git can say that they are not ignored."""
+_NO_TEXT: Final = "not UTF-8 text"
 _ALTERNATIVES: Final = re.compile(r"\{([^{}/]*,[^{}/]*)\}")
 
 
@@ -91,7 +93,10 @@ def gather(folder: Path, pattern: str, shown: str, reach: Reach) -> Gathered:
             _judge(folder, name, plan, reach)
     if not plan.taken:
         nothing = "holds no text file" if not pattern else "matches no text file"
-        raise InputError(f"{shown} {nothing}.{plan.said()}", advice=f"It was looked for in {folder}.")
+        advice = f"It was looked for in {folder}."
+        if _NO_TEXT in plan.left:
+            advice += " Images, PDF, audio and video are given each by its own path."
+        raise InputError(f"{shown} {nothing}.{plan.said()}", advice=advice)
     _check_size(shown, plan)
     if not by_git:
         note = " Without git, what .gitignore names is not left out."
@@ -139,7 +144,7 @@ def _judge(folder: Path, name: PurePath, plan: _Plan, reach: Reach) -> None:
         return
     # The end of what was read may cut a character in two.
     if binary_kind(start) or all(as_text(start[: len(start) - cut]) is None for cut in range(4)):
-        plan.leave("not UTF-8 text", name)
+        plan.leave(_NO_TEXT, name)
     elif size:
         plan.taken.append((name, size))
 

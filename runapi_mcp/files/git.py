@@ -7,18 +7,26 @@ without the key.
 """
 
 import os
+import signal
+import stat
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import Final
+from typing import IO, Final
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.paths import is_secret
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB
 
 _SECONDS: Final = 10.0
+_AFTER: Final = 1.0
+"""Seconds that a git has to end once it has closed its stdout."""
+_PIECE: Final = 1 << 16
 _MOST_LISTED: Final = 16 * MIB
 _SAFE: Final = (
     *("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.pager=cat"),
@@ -57,8 +65,7 @@ def list_files(folder: Path, top: Path) -> list[PurePath] | None:
     if listed is None:
         return None
     # A name that ends in a slash is a repository of its own.
-    names = [os.fsdecode(name) for name in listed.split(b"\0")]
-    return sorted(PurePath(name) for name in names if name and not name.endswith("/"))
+    return sorted(PurePath(name) for name in _names(listed) if not name.endswith("/"))
 
 
 def diff(refs: str, folders: Sequence[Path], most: int) -> tuple[str, tuple[str, ...]]:
@@ -100,11 +107,7 @@ def diff(refs: str, folders: Sequence[Path], most: int) -> tuple[str, tuple[str,
         "--submodule=short",
     ]
     named = _run([*tree, "--name-only", "-z", *commits], top, _MOST_LISTED)
-    secret = (
-        []
-        if named is None
-        else [n for n in map(os.fsdecode, named.split(b"\0")) if n and is_secret(PurePath(n))]
-    )
+    secret = [name for name in _names(named or b"") if is_secret(PurePath(name))]
     patch = None
     if named is not None and len(secret) <= _MOST_REF:
         without = [f":(top,exclude,literal){name}" for name in secret]
@@ -115,6 +118,12 @@ def diff(refs: str, folders: Sequence[Path], most: int) -> tuple[str, tuple[str,
             advice="Name commits that are closer together.",
         )
     return patch.decode(errors="replace"), tuple(secret[:_LEFT_OUT])
+
+
+def _names(listed: bytes) -> list[str]:
+    """Return the names in a list of git's; Windows has none that is not UTF-8, a commit may."""
+    names = (name for name in listed.split(b"\0") if name)
+    return [name.decode(errors="replace") if os.name == "nt" else os.fsdecode(name) for name in names]
 
 
 def _checked(ref: str) -> str:
@@ -183,10 +192,12 @@ def _first_line(file: Path) -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    """Return the lines of a small file; none if it is not there."""
+    """Return the lines of a small file; none if it is not there, or is a pipe that nobody writes to."""
     try:
-        with file.open(encoding="utf-8", errors="replace") as opened:
-            return opened.read(65_536).splitlines()
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as opened:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return opened.read(65_536).splitlines() if regular else []
     except OSError:
         return []
 
@@ -229,17 +240,39 @@ def _run(words: Sequence[str], folder: Path, most: int, *, lone: bool = False) -
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=True,
         )
     except OSError:
         return None
-    timer = threading.Timer(_SECONDS, process.kill)
-    timer.start()
     assert process.stdout is not None
-    with process, process.stdout:  # closed and waited for, however it ends
-        said = process.stdout.read(most + 1)
-        if len(said) > most:
-            process.kill()
-        code = process.wait()
-        timer.cancel()
-    return said if code == 0 and len(said) <= most else None
+    said = bytearray()
+    # In a thread of its own: what git started may hold the pipe open for as long as it likes.
+    reader = threading.Thread(target=_read, args=(process.stdout, said, most), daemon=True)
+    reader.start()
+    reader.join(_SECONDS)
+    whole = not reader.is_alive() and len(said) <= most
+    try:
+        code = process.wait(_AFTER if whole else 0)
+    except subprocess.TimeoutExpired:
+        code = None
+    _end(process)
+    return bytes(said) if whole and code == 0 else None
+
+
+def _read(pipe: IO[bytes], said: bytearray, most: int) -> None:
+    """Take down what comes, up to a byte more than `most`, and close the pipe."""
+    with pipe:
+        while len(said) <= most and (piece := pipe.read(min(_PIECE, most + 1 - len(said)))):
+            said += piece
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a git and, where processes come in groups, what it started."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of one that has ended
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

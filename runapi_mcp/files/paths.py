@@ -19,7 +19,8 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
+from runapi_mcp.printable import one_line
 
 _FOLDERS: Final = frozenset(
     {

@@ -1,28 +1,16 @@
-"""What each caller may take: turns to run, and bytes of memory. What each has spent."""
+"""What each caller may take: turns to run, and bytes of memory."""
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import anyio
 
 from runapi_mcp.errors import MemoryFull
-from runapi_mcp.generations.values import Receipt, Status
 from runapi_mcp.settings import MIB
-from runapi_mcp.wire.types import Usage
-from runapi_mcp.wire.usage import add_usage
-
-MOST_OWNERS: Final = 10_000
-"""Callers kept; whoever spent nothing for longest is forgotten first."""
-
-
-def utc_today() -> date:
-    """Return the day that counts now."""
-    return datetime.now(UTC).date()
 
 
 class Reservation:
@@ -174,73 +162,6 @@ class MemoryBudget:
 
 def _mib(size: int) -> str:
     return f"{size / MIB:,.1f}"
-
-
-MOST_MODELS: Final = 50
-"""Models told apart for one principal; the rest are counted as one."""
-OTHERS: Final = "others"
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What one principal has spent.
-
-    Attributes:
-        since: Since when this counts.
-        ended: How many generations ended, by status.
-        requests: Requests that were sent to RunAPI for them.
-        tokens: Tokens in all, as far as RunAPI said; `None` where it never did.
-        uncounted: Generations for which RunAPI gave no token counts.
-        by_model: The tokens again, by model.
-    """
-
-    since: datetime
-    ended: Mapping[Status, int] = field(default_factory=dict)
-    requests: int = 0
-    tokens: Usage = field(default_factory=Usage)
-    uncounted: int = 0
-    by_model: Mapping[str, Usage] = field(default_factory=dict)
-
-
-class Ledger:
-    """Adds up receipts, within bounds."""
-
-    def __init__(self, today: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._today = today
-        self._since = today()
-        self._accounts: OrderedDict[str, Spent] = OrderedDict()
-
-    def add(self, owner: str, receipt: Receipt) -> None:
-        """Add what an ended generation of `owner` cost."""
-        self._accounts[owner] = _with(self.spent(owner), receipt)
-        self._accounts.move_to_end(owner)
-        if len(self._accounts) > MOST_OWNERS:
-            self._accounts.popitem(last=False)
-            # From now on nobody can tell who was forgotten from who never spent.
-            self._since = self._today()
-
-    def spent(self, owner: str) -> Spent:
-        """Return what `owner` has spent."""
-        return self._accounts.get(owner) or Spent(self._since)
-
-
-def _with(spent: Spent, receipt: Receipt) -> Spent:
-    tokens = receipt.tokens
-    return Spent(
-        since=spent.since,
-        ended={**spent.ended, receipt.status: spent.ended.get(receipt.status, 0) + 1},
-        requests=spent.requests + receipt.requests,
-        tokens=add_usage(spent.tokens, tokens) or spent.tokens,
-        uncounted=spent.uncounted + (tokens is None),
-        by_model=_by_model(spent.by_model, receipt.model, tokens),
-    )
-
-
-def _by_model(by_model: Mapping[str, Usage], model: str, tokens: Usage | None) -> Mapping[str, Usage]:
-    if tokens is None:
-        return by_model
-    name = model if model in by_model or len(by_model) < MOST_MODELS else OTHERS
-    return {**by_model, name: add_usage(by_model.get(name), tokens) or tokens}
 
 
 # ---------------------------------------------------------------- turns to run

@@ -13,18 +13,18 @@ from typing import Final, TypeAlias
 
 from pydantic import SecretStr
 
-from runapi_mcp.errors import ModelRefused, ModelRetired, NotFound, UpstreamError, one_line
+from runapi_mcp.errors import ModelRefused, ModelRetired, NotFound, UpstreamError
 from runapi_mcp.generations.values import Job
-from runapi_mcp.models import AUTO, choose_dialect, find, likely_meant, others_than
+from runapi_mcp.models import AUTO, choose_dialect, find, has_ended, likely_meant, others_than
+from runapi_mcp.printable import one_line
 from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.model_list import Listing
 from runapi_mcp.wire.types import Call, DialectName
 
 OfTheModel: TypeAlias = NotFound | ModelRefused
 """A refusal that another model may not meet; nothing was billed."""
 
-_MOST_EXTRA: Final = 2
-"""Requests that looking for another model may add to a call: the list and the next model, or two models."""
 _MOST_NAMED: Final = 2
 _MOST_UNKNOWN: Final = 5
 _NAME_CHARS: Final = 80
@@ -38,18 +38,20 @@ class Choice:
         job: What was asked, of the model that comes first; see :attr:`Job.others`.
         upstream: RunAPI.
         key: Whose key pays.
+        trace: Counts what looking for a model adds to the call.
 
     Attributes:
         model: The model that is asked.
         notices: What must be said of the choice, and whatever else of the job.
     """
 
-    def __init__(self, job: Job, upstream: Upstream, key: SecretStr) -> None:
+    def __init__(self, job: Job, upstream: Upstream, key: SecretStr, trace: Trace) -> None:
         self.model = job.call.model
         self.notices = job.notices
         self._job = job
         self._upstream = upstream
         self._key = key
+        self._trace = trace
         self._standing = upstream.standing(key)
         self._asked_before = self._standing.asked
         self._tried: list[str] = []
@@ -78,35 +80,32 @@ class Choice:
             return
         today, standing = self._upstream.today().date(), self._standing
         first = next(self._open(), self.model)
-        listed = standing.listed_on is not None and _has_ended(first, standing.listed_on)
-        if _has_ended(first, today) and not listed and standing.asked_on != today:
+        listed = standing.listed_on is not None and has_ended(first, standing.listed_on)
+        if has_ended(first, today) and not listed and standing.asked_on != today:
             await self._ask_list()
-        listing = standing.listing
-        for model in self._open():
-            counts = self._job.wish != AUTO or _has_ended(model, today)
-            if listing is None or listing.has(model) or not counts:
-                first = model
-                break
-        self._take(first, today)
+        offered = (model for model in self._open() if standing.offers(model, self._job.wish, today))
+        self._take(next(offered, first), today)
 
     async def turn_from(self, refused: OfTheModel) -> None:
         """Choose another model than the one that RunAPI has just refused.
 
         Raises:
             NotFound, ModelRefused: There is none that may be asked now; it says whose choice this one was,
-                and what would do.
+                and what would do. Or it is the route that RunAPI lacks, which it lacks for every model.
         """
+        if isinstance(refused, NotFound) and refused.lacking == "route":
+            raise refused
         self._tried.append(self.model)
-        if self._standing.asked == self._asked_before:
+        if not self._asked and self._trace.detours_left > bool(self._job.others):  # room for the next as well
             await self._ask_list()
         listing = self._listing
         if not isinstance(refused, NotFound) or refused.lacking == "model" or listing is not None:
             # A 404 that says nothing, where there is no list either, may be the path's.
             self._standing.note_refusal(self.model, self._want, refused)
         following = next((m for m in self._open() if listing is None or listing.has(m)), "")
-        extra = (self._standing.asked > self._asked_before) + len(self._tried)
-        if not following or extra > _MOST_EXTRA:
+        if not following or not self._trace.detours_left:
             raise self.explain(refused, following)
+        self._trace.detours += 1
         self._take(following, self._upstream.today().date())
 
     def note_answer(self) -> None:
@@ -121,12 +120,13 @@ class Choice:
         name = one_line(self.model, _NAME_CHARS)
         error = type(refused)(
             f"{refused.what} The model was {name}, {self._whose}.",
-            advice=f"Call again: {following} is next." if following else " ".join(self._advice(refused)),
+            advice=" ".join(self._advice(refused, following)),
             status=refused.status,
             request_id=refused.request_id,
             retry_after=refused.retry_after,
             hopeless=refused.hopeless,
         )
+        error.following = following
         if isinstance(error, NotFound) and isinstance(refused, NotFound):
             error.lacking = refused.lacking
         return error
@@ -142,9 +142,14 @@ class Choice:
     @property
     def _listing(self) -> Listing | None:
         """The live list, if it could be had for this generation."""
-        return self._standing.listing if self._standing.asked > self._asked_before else None
+        return self._standing.listing if self._asked else None
+
+    @property
+    def _asked(self) -> bool:
+        return self._standing.asked > self._asked_before
 
     async def _ask_list(self) -> None:
+        self._trace.detours += 1
         with suppress(UpstreamError):
             await self._upstream.listing(key=self._key)
 
@@ -159,9 +164,9 @@ class Choice:
                 said.append(f"{model} ignores temperature.")
         elif job.wish != AUTO:
             said.append(f"Answered by {model}, the {job.wish} that can do this.")
-        if row is not None and row.ends is not None and today >= row.ends:
+        if row is not None and has_ended(model, today):
             said.append(f"The day on which {model} ends was {row.ends}: another may answer in its name.")
-        if self._standing.asked > self._asked_before and self._standing.listing is None:
+        if self._asked and self._standing.listing is None:
             said.append(_STATIC)
         self.notices = tuple(dict.fromkeys((*said, *job.notices)))
 
@@ -188,9 +193,14 @@ class Choice:
             return f"the {job.wish} that can do this" if job.wish else "as the call named it"
         return f"this server's default for {job.tool}: the call named none"
 
-    def _advice(self, refused: OfTheModel) -> Iterator[str]:
+    def _advice(self, refused: OfTheModel, following: str) -> Iterator[str]:
         """Yield what to do, a sentence each."""
         listing, row, others = self._listing, find(self.model), self._others()
+        if following:
+            yield f"Call again: {following} is next; name it where each call starts this server anew."
+            if isinstance(refused, NotFound) and not refused.lacking and listing is None:
+                yield refused.advice
+            return
         if listing is not None and not listing.has(self.model):
             meant = likely_meant(self.model, (*listing.ids, *listing.others)) if row is None else ""
             if meant:
@@ -210,7 +220,7 @@ class Choice:
                     f"RunAPI lists {', '.join(unknown[:_MOST_UNKNOWN])}, whose abilities are not known here: "
                     f"name one, or set {setting}."
                 )
-        if listing is None:
+        if listing is None and self._asked:
             yield _STATIC
         elif isinstance(refused, NotFound):
             yield refused.advice
@@ -226,8 +236,3 @@ class Choice:
             and not self._standing.refuses(model, self._want)
             and (listing is None or listing.has(model))
         )
-
-
-def _has_ended(model: str, today: date) -> bool:
-    row = find(model)
-    return row is not None and row.ends is not None and today >= row.ends

@@ -31,15 +31,15 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.choice import Choice
-from runapi_mcp.generations.limits import UNLIMITED, Allowance
 from runapi_mcp.generations.policy import PLAIN, Lot, Policy, Round
+from runapi_mcp.generations.spending import UNLIMITED, Allowance
 from runapi_mcp.generations.values import Evidence, Job, Phase, Receipt, Status, View
 from runapi_mcp.settings import MIB
 from runapi_mcp.signalling import Signal
 from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.json_text import dumped
 from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
@@ -70,10 +70,6 @@ def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
 
 
-def _know_no_price(_model: str) -> None:
-    """Know of no price."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """What it takes to ask: of whom, in whose turn, with whose key, and until when, by the clock."""
@@ -85,7 +81,7 @@ class _Asking:
     until: float
 
     def stream(
-        self, call: Call, dialect: DialectName, trace: Trace, now: float
+        self, call: Call, dialect: DialectName, trace: Trace, now: float, ending: Ending
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Open the stream of a call; see :meth:`Upstream.stream`."""
         return self.upstream.stream(
@@ -93,6 +89,7 @@ class _Asking:
             dialect,
             key=self.key,
             trace=trace,
+            ending=ending,
             patience=self.patient_until - now,
             within=self.until - now,
         )
@@ -129,7 +126,7 @@ class Generation:
         memory: MemoryBudget | None = None,
         most: int = _ENDLESS,
         on_end: Callable[["Generation"], None] = _tell_nobody,
-        price_of: Callable[[str], Price | None] = _know_no_price,
+        price_of: Callable[[str], Price | None] | None = None,
         allowance: Allowance | None = None,
     ) -> None:
         self.handle = f"g_{secrets.token_urlsafe(_HANDLE_BYTES)}"
@@ -155,7 +152,7 @@ class Generation:
         self._round = Round(offering=bool(job.call.functions), begin=job.begin)
         self._model, self._dialect = job.call.model, job.dialect
         self._earlier: list[str] = [*job.earlier]
-        self._aside: list[Trace] = []
+        self._aside: list[tuple[Trace, Fold]] = []
         self._narrated = ""
         self._searches = 0
         self._spent: Usage | None = None
@@ -278,7 +275,7 @@ class Generation:
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
         model, tokens = answer.model or self._model, add_usage(self._spent, answer.usage)
-        price = self._price_of(model) or self._price_of(self._model)
+        price = (self._price_of(model) or self._price_of(self._model)) if self._price_of else None
         cost = price.cost(tokens) if price else None
         return Receipt(
             model=model,
@@ -307,7 +304,7 @@ class Generation:
         # Neither its place in the queue nor a wait that RunAPI asked for is RunAPI's silence.
         signs = (
             *(self._started_at, self.turn_at, trace.heard_at, trace.waiting_until),
-            *(aside.heard_at for aside in self._aside),
+            *(aside.heard_at for aside, _ in self._aside),
         )
         return Evidence(
             phase=self._phase,
@@ -331,8 +328,9 @@ class Generation:
     @property
     def _answer_size(self) -> int:
         verdict = self._round.verdict
+        aside = sum(fold.size for _, fold in self._aside)
         return _CHARACTER * (
-            self.fold.size + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
+            self.fold.size + aside + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
         )
 
     @property
@@ -388,7 +386,7 @@ class Generation:
     async def _generate(self, asking: "_Asking") -> None:
         """Ask round after round, and end with what the last came to."""
         error: RunapiError | None = None
-        choice = Choice(self.job, asking.upstream, asking.key)
+        choice = Choice(self.job, asking.upstream, asking.key, self.trace)
         try:
             await choice.begin()
             self._settle_on(choice)
@@ -428,7 +426,7 @@ class Generation:
 
     async def _ask(self, call: Call, choice: Choice, asking: "_Asking") -> Call | Lot | None:
         """Ask one round, and return what the next asks, if there is one."""
-        async with asking.stream(call, self._dialect, self.trace, self._clock()) as events:
+        async with asking.stream(call, self._dialect, self.trace, self._clock(), self.fold.ending) as events:
             self._searches += call.search
             async for event in events:
                 self._feed(event)
@@ -438,7 +436,7 @@ class Generation:
             choice.note_answer()
             await self._round.judge(self._policy, self._earlier, self.job.begin)
             step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
-            step = await self._allowed(step)
+            step, refused = await self._allowed(step, answer.text)
             if not (step or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
                 self._end(*self._round.come_to(self._policy, self._earlier))
@@ -448,6 +446,8 @@ class Generation:
             self._spent = add_usage(self._spent, answer.usage)
             # What a resumed answer starts with belongs to its first round only.
             self._round = Round(offering=bool(self.job.call.functions))
+        if refused is not None:
+            raise refused
         return step
 
     async def _ask_together(self, lot: Lot, asking: "_Asking") -> Call | Lot | None:
@@ -490,12 +490,16 @@ class Generation:
             self._narrated = ""
         if stopped is not None:
             raise stopped
-        self._round.feed(Finish("", "stop"), self._policy, self._clock())
+        for event in (Usage(input=0, output=0), Finish("", "stop")):  # what its calls took is counted
+            self._round.feed(event, self._policy, self._clock())
         answer = self.fold.partial()
-        step = await self._allowed(self._policy.follow_up(answer, tuple(self._earlier)))
+        step = self._policy.follow_up(answer, tuple(self._earlier))
+        step, refused = await self._allowed(step, answer.text)
         if step is not None:
             self._earlier.append(answer.text)
             self._round = Round(offering=False)
+        if refused is not None:
+            raise refused
         return step
 
     async def _ask_aside(
@@ -503,13 +507,14 @@ class Generation:
     ) -> tuple[Answer | RunapiError, Mapping[str, str]]:
         """Return how one call of a lot ends, and where its links lead."""
         trace, fold = Trace(on_phase=self._wake), Fold()
-        self._aside.append(trace)
+        self._aside.append((trace, fold))
         try:
             call = await self.allowance.next_round(replace(call, model=self._model))
-            async with asking.stream(call, self._dialect, trace, self._clock()) as events:
+            async with asking.stream(call, self._dialect, trace, self._clock(), fold.ending) as events:
                 self._searches += call.search
                 async for event in events:
-                    fold.feed(event)
+                    if too_long := self._make_room(event, fold):
+                        raise too_long
                     if fold.size > _MOST_ASIDE:
                         raise AnswerTooLong("The answer was stopped: it is too long for one of several.")
             answer = fold.answer()
@@ -522,25 +527,31 @@ class Generation:
         except RunapiError as error:
             return error, {}
         finally:
-            self._aside.remove(trace)
+            self._aside.remove((trace, fold))
             self._spent = add_usage(self._spent, fold.usage)
             self.trace.requests += trace.requests
             self.trace.waited += trace.waited
             self.trace.received += trace.received
             self.trace.request_id = trace.request_id or self.trace.request_id
 
-    async def _allowed(self, step: Call | Lot | None) -> Call | Lot | None:
-        """Return the step of another round with what it may spend; none if it may not be asked.
+    async def _allowed(
+        self, step: Call | Lot | None, text: str
+    ) -> tuple[Call | Lot | None, BudgetSpent | InputError | None]:
+        """Return the step of another round with what it may spend, and why that must not be asked.
 
-        The calls of a lot are allowed one by one, as they are asked.
+        Another try of what came to `text` is left out then: what there is counts. Where the next round is
+        for something else, nothing of what was asked for is there without it. The calls of a lot are
+        allowed one by one, as they are asked.
         """
         if not isinstance(step, Call):
-            return step
+            return step, None
         try:
-            return await self.allowance.next_round(step)
+            return await self.allowance.next_round(step), None
         except (BudgetSpent, InputError) as refused:
             logs.info("no further round", generation=logs.shorten(self.handle), error=refused.code)
-            return None
+            stage = self._policy.stage
+            again = stage([*self._earlier, text]) == stage(self._earlier)
+            return (None, None) if again else (step, refused)
 
     def _settle_on(self, choice: Choice) -> None:
         """Take the model that was chosen, and what must be said of that."""
@@ -569,14 +580,25 @@ class Generation:
         self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
-        if self._phase != self._told:
+        # Nothing comes after writing but another round, of whose beginning the trace tells.
+        if self._told != "writing" and self._phase != self._told:
             self._wake()
         if not isinstance(event, _TEXTS):
             too_long = self._reserve(0)
         if too_long is not None:
             raise too_long
-        if not self._narrated:  # what stands in the text of a lot was not asked for in this round
+        # What stands in the text of a lot was not asked for in this round.
+        if self.allowance.cap is not None and not self._narrated:
             self.allowance.check(self.fold)
+
+    def _make_room(self, event: Event, fold: Fold) -> AnswerTooLong | None:
+        """Add an event to one of several answers, if there is room for it; return why there is none."""
+        size = _CHARACTER * len(event.text) if isinstance(event, _TEXTS) else 0
+        if size > self._left and (too_long := self._reserve(size)):
+            return too_long
+        self._left -= size
+        fold.feed(event)
+        return None if isinstance(event, _TEXTS) else self._reserve(0)
 
     def _reserve(self, more: int) -> AnswerTooLong | None:
         """Reserve room for so many bytes more; return why they do not fit, and note how many do."""

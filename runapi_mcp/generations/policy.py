@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError, quoted
+from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
 from runapi_mcp.generations.values import Job, Status
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.fold import Fold, is_whole
 from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta
 
@@ -38,16 +39,13 @@ class Blanks:
         self._count = 0
         self._since = 0.0
 
-    def add(self, piece: str, now: float) -> None:
-        """Note what was added to the text, at `now`."""
+    def add(self, piece: str, now: float) -> bool:
+        """Note what was added to the text, at `now`; whether there are 2 kB of it, or some for 3 seconds."""
         written = len(piece.rstrip())
         if written:
             self._count, self._since = len(piece) - written, now
         else:
             self._count += len(piece)
-
-    def are_enough(self, now: float) -> bool:
-        """Whether there are 2 kB of it, or some and nothing else for 3 seconds."""
         return self._count >= _ENOUGH_BLANKS or (self._count > 0 and now - self._since >= _ENOUGH_SECONDS)
 
 
@@ -273,7 +271,7 @@ class Round:
     """
 
     def __init__(self, *, offering: bool, begin: str = "") -> None:
-        self.fold = Fold()
+        self.fold = Fold(begin)
         self.hopeless = ""
         self.closed = False
         self.verdict: JsonObject | None = None
@@ -281,8 +279,6 @@ class Round:
         self._given = len(begin)
         self._looks, self._described, self._description = Looks(), Looks(), ""
         self._blanks, self._closings = Blanks(), Looks()
-        if begin:
-            self.fold.feed(TextDelta(begin))
 
     @property
     def writing(self) -> bool:
@@ -298,8 +294,7 @@ class Round:
         """Add an event that came at `now`, and look at the text now and then for whether there is hope."""
         self.fold.feed(event)
         if isinstance(event, TextDelta):
-            self._blanks.add(event.text, now)
-            enough = self._blanks.are_enough(now) and self._closings.due(self.fold.characters)
+            enough = self._blanks.add(event.text, now) and self._closings.due(self.fold.characters)
             if enough and policy.is_whole(self.fold.partial().text):
                 # Nothing more is due but a finish, and some models never come to it.
                 self.fold.feed(Finish("", "stop"))

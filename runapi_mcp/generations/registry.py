@@ -21,13 +21,21 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
-from runapi_mcp.generations.admission import Ledger, MemoryBudget, Queue, Spent
+from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.limits import Allowance, DayCounts, Limits, LocalDayCounts
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
+from runapi_mcp.generations.spending import (
+    Allowance,
+    DayBook,
+    DayCounts,
+    Ledger,
+    Limits,
+    LocalDayCounts,
+    Row,
+    Spent,
+)
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
-from runapi_mcp.generations.usage import DayBook, Row
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -199,8 +207,9 @@ class Generations:
         if receipt.requests:  # else it was never begun, and cost nothing
             self._ledger.add(owner, receipt)
             self._days.add(generation.job, receipt)
-            assert self._tasks is not None, "only an open one runs any"
-            self._tasks.start_soon(self.limits.counts.share)
+            if self.limits.any:
+                assert self._tasks is not None, "only an open one runs any"
+                self._tasks.start_soon(self.limits.counts.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
@@ -247,7 +256,7 @@ class Generations:
                 memory=self.memory,
                 most=self._settings.max_answer_bytes,
                 on_end=self._settle,
-                price_of=self._upstream.prices.of,
+                price_of=self._upstream.prices.of if self._settings.prices else None,
                 allowance=allowance,
             )
         except MemoryFull as full:

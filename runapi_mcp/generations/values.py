@@ -157,7 +157,7 @@ def _texts(part: Part) -> tuple[str, ...]:
     """Return what a part is made of; where a file came from is no part of a question."""
     match part:
         case Text():
-            return (part.text,)
+            return (part.text, part.signature) if part.signature else (part.text,)
         case Inline():
             return (part.mime_type, part.base64)
         case _:

@@ -10,11 +10,12 @@ from runapi_mcp.hosts.find import (
     host_named,
     listed,
     mentions_us,
+    remotes_naming_us,
 )
 from runapi_mcp.hosts.formats import ConfigError
 from runapi_mcp.hosts.install import PLACEHOLDER, Wish, install, uninstall
 from runapi_mcp.hosts.machine import Launch, Machine, launcher, platform_of
-from runapi_mcp.hosts.remote import read_url, sends_in_the_open
+from runapi_mcp.hosts.remote import Remote, read_url, sends_in_the_open
 from runapi_mcp.hosts.rows import HOSTS, Host, Reference
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Listed",
     "Machine",
     "Reference",
+    "Remote",
     "Wiring",
     "Wish",
     "config_path",
@@ -41,6 +43,7 @@ __all__ = [
     "mentions_us",
     "platform_of",
     "read_url",
+    "remotes_naming_us",
     "sends_in_the_open",
     "uninstall",
 ]

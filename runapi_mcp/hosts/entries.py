@@ -230,17 +230,26 @@ class ConfigFile:
         Raises:
             ConfigError: It changed since it was read, is read-only, or cannot be written.
         """
+        self.check_writable()
         with _told(self.path):
-            if self.content is not None and not self.path.stat().st_mode & 0o222:
-                raise ConfigError(
-                    f"{self.path} is read-only, and stays as it is.", advice="Make it writable first."
-                )
             if read(self.path).content != self.content:
                 raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _replace(self.path, text.encode(), like=self.path, secret=secret)
             if shared and self.content is None:
                 self.path.chmod(0o644)
+
+    def check_writable(self) -> None:
+        """See that its owner did not make the file read-only; replacing it would not notice.
+
+        Raises:
+            ConfigError: They did.
+        """
+        with _told(self.path):
+            if self.content is not None and not self.path.stat().st_mode & 0o222:
+                raise ConfigError(
+                    f"{self.path} is read-only, and stays as it is.", advice="Make it writable first."
+                )
 
     def back_up(self, to: Path) -> None:
         """Keep the file's bytes in another file, with its permissions.

@@ -12,7 +12,9 @@ from runapi_mcp.hosts import entries as files
 from runapi_mcp.hosts.entries import Wiring, names_us, wiring_of
 from runapi_mcp.hosts.formats import JSON, ConfigError, lookup
 from runapi_mcp.hosts.machine import Machine
+from runapi_mcp.hosts.remote import Remote, remote_of
 from runapi_mcp.hosts.rows import HOSTS, Host
+from runapi_mcp.wire.types import JsonObject
 
 State: TypeAlias = Literal["installed", "not installed", "no config", "unreadable"]
 
@@ -104,11 +106,31 @@ def entries_naming_us(host: Host, path: Path) -> Mapping[str, Wiring]:
     Raises:
         ConfigError: The config is broken.
     """
+    found = {name: wiring_of(entry) for name, entry in _servers(host, path).items()}
+    return {name: wiring for name, wiring in found.items() if wiring and names_us(name, wiring)}
+
+
+def remotes_naming_us(host: Host, path: Path) -> Mapping[str, Remote]:
+    """Return the servers of ours on the network that a host's config names, by name.
+
+    Raises:
+        ConfigError: The config is broken.
+    """
+    usual = host.remote(Remote("")) if host.remote else {}
+    found = {name: remote_of(entry, usual) for name, entry in _servers(host, path).items()}
+    return {name: remote for name, remote in found.items() if remote and _is_ours(name, remote)}
+
+
+def _is_ours(name: str, remote: Remote) -> bool:
+    told = f"{name} {remote.url}".lower().replace("_", "-")
+    return name == files.NAME or "runapi-mcp" in told
+
+
+def _servers(host: Host, path: Path) -> JsonObject:
     file = files.read(path)
     with of_file(path):
         servers = lookup(host.format.read(file.text), host.path) if file.content is not None else None
-    found = {name: wiring_of(entry) for name, entry in servers.items()} if isinstance(servers, dict) else {}
-    return {name: wiring for name, wiring in found.items() if wiring and names_us(name, wiring)}
+    return servers if isinstance(servers, dict) else {}
 
 
 def mentions_us(path: Path) -> bool:
@@ -141,8 +163,7 @@ def _state(host: Host, path: Path) -> State:
     if not files.is_there(path):
         return "no config"
     try:
-        entry = lookup(host.format.read(files.read(path).text), (*host.path, files.NAME))
-        there = files.is_remote(entry) or entries_naming_us(host, path)
+        there = entries_naming_us(host, path) or remotes_naming_us(host, path)
         return "installed" if there else "not installed"
     except ConfigError:
         return "unreadable"

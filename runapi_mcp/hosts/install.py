@@ -256,6 +256,17 @@ Say = Callable[[str], None]
 _UNTOUCHED: Final = "Nothing was changed."
 
 
+_LOADED: Final = (
+    "Each request to its model then holds all tools, about 1,900 tokens; with --no-always-load their names "
+    "and what they are for, about 300, and the model looks a tool up before it uses one."
+)
+_LOOKED_UP: Final = (
+    "Each request to its model then holds the tools' names and what they are for, about 300 tokens, and the "
+    "model looks a tool up before it uses one; all of them at once are about 1,900."
+)
+"""By what Claude Code sends, at four characters a token; a test counts them."""
+
+
 def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     """Add this server to a host's config, or bring the entry that is there up to date.
 
@@ -282,7 +293,10 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
         if wish.stored is not None and file.keep_to_owner():
             say("As it holds the key, nobody but its owner can read it any more.")
         return
+    file.check_writable()
     _show(change(host, old, new, file.path), say)
+    if ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
+        say(_LOADED if wish.always_load else _LOOKED_UP)
     key_goes = bool(stored_keys(old, host.fills_in) - stored_keys(new, host.fills_in))
     _keep(host, file, old, key_goes=key_goes)
     file.write(merged, shared=wish.project is not None, secret=wish.stored is not None)
@@ -304,6 +318,8 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
             return
         before = _before(host, file, entry)
         after = host.format.unmerge(file.text, path) if before is None else before
+    if not wish.only_print:
+        file.check_writable()
     _show(change(host, entry, None, file.path), say)
     if wish.only_print:
         return
@@ -358,9 +374,7 @@ def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_g
         say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
     say(_where_the_key_is(host, wish, file))
     if wish.project and not wish.url:
-        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install runapi-mcp.")
-    if wish.always_load and ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
-        say("Every session loads its tools, about 2,000 tokens; --no-always-load has them looked up.")
+        say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install . in a clone of it.")
     if host.then:
         say(host.then)
     if not wish.url:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.errors import quoted
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 Platform: TypeAlias = Literal["linux", "macos", "windows"]

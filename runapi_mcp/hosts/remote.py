@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.types import JsonObject
+from runapi_mcp.wire.types import JsonObject, JsonValue
 
 HEADER: Final = "Authorization"
 BEARER: Final = "Bearer "
@@ -24,11 +24,15 @@ class Remote:
         url: Where its MCP endpoint is.
         variable: The variable that holds the token it asks for; empty if it asks for none.
         token: What stands for the token in the config: a reference to the variable, or the token.
+        events: Whether the host takes it for one of the older SSE.
+        off: Whether the config switches it off.
     """
 
     url: str
     variable: str = ""
     token: str = ""
+    events: bool = False
+    off: bool = False
 
     @property
     def headers(self) -> JsonObject:
@@ -37,6 +41,38 @@ class Remote:
 
 
 RemoteShape: TypeAlias = Callable[[Remote], JsonObject]
+
+
+def remote_of(entry: JsonValue, usual: JsonObject) -> Remote | None:
+    """Return the server on the network that a host's entry names; `None` if it names none.
+
+    Args:
+        entry: The entry.
+        usual: One as the host takes it for Streamable HTTP.
+    """
+    if not isinstance(entry, dict):
+        return None
+    url = next((value for name in NAMES if isinstance(value := entry.get(name), str)), "")
+    if not url:
+        return None
+    headers = entry.get("headers")
+    said = next(
+        (
+            value
+            for name, value in (headers.items() if isinstance(headers, dict) else ())
+            if name.lower() == HEADER.lower() and isinstance(value, str)
+        ),
+        "",
+    )
+    variable = entry.get("bearer_token_env_var")
+    token = said[len(BEARER) :].strip() if said.lower().startswith(BEARER.lower()) else ""
+    kind = entry.get("type")
+    # Gemini CLI takes `url`, and Cline one without a type, for the older SSE.
+    typed_apart = "httpUrl" in usual or usual.get("type") == "streamableHttp"
+    older = kind is None and typed_apart and "httpUrl" not in entry
+    events = kind == "sse" or older or url.partition("?")[0].rstrip("/").endswith("/sse")
+    off = entry.get("disabled") is True or entry.get("enabled") is False
+    return Remote(url, variable if isinstance(variable, str) else "", token, events, off)
 
 
 def read_url(text: str) -> str:

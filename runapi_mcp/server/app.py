@@ -26,6 +26,7 @@ from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import Context, caller_of, session_of
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.upstream.translate import Today, utc_now
 
 _SECONDS: Final = 2.0
 _MOST: Final = 50
@@ -111,6 +112,7 @@ async def opened(
     settings: Settings,
     *,
     clock: Callable[[], float] = time.monotonic,
+    today: Today = utc_now,
     own_key: OwnKey | None = None,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[App]:
@@ -119,6 +121,7 @@ async def opened(
     Args:
         settings: What can be set.
         clock: Seconds that only go forward.
+        today: The wall clock: models have dates.
         own_key: Finds a key in a keyring.
         env: The environment of a process that is one user's own; see :func:`shared_store`.
 
@@ -126,7 +129,7 @@ async def opened(
         SettingsError: The server is to share its generations, and what that needs is not installed.
     """
     shared = shared_store(settings, clock, env)
-    upstream = Upstream(settings, clock=clock, pacing=shared.pacing if shared else None)
+    upstream = Upstream(settings, clock=clock, today=today, pacing=shared.pacing if shared else None)
     generations = Generations(
         upstream, settings, store=shared, counts=shared.counts if shared else None, clock=clock
     )

@@ -22,10 +22,10 @@ from starlette.requests import Request
 
 from runapi_mcp import logs
 from runapi_mcp.errors import Bug, InputError, RunapiError, StoreDown
+from runapi_mcp.printable import remove_unseen
 from runapi_mcp.request import Caller
 from runapi_mcp.telemetry import note_call
 from runapi_mcp.tools import Reply
-from runapi_mcp.unseen import remove_unseen
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject
 

@@ -40,6 +40,7 @@ from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 
 __all__ = ["App", "build_server", "opened"]
 
+_AFTER_PREFIX: Final = frozenset("_.:/-")
 LOGO = files("runapi_mcp") / "assets" / "logo.svg"
 
 
@@ -66,7 +67,7 @@ class Handlers:
         Raises:
             MCPError: There is no such tool.
         """
-        tool = self._tools.get(params.name)
+        tool = self._tools.get(params.name) or self._prefixed(params.name)
         if tool is None:
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
@@ -79,6 +80,14 @@ class Handlers:
                 reply = error_reply(error)
                 entry.replied(reply)
                 return render_reply(reply)
+
+    def _prefixed(self, name: str) -> Tool[Any] | None:
+        """Return the tool that a name ends in, behind a prefix.
+
+        Gateways and hosts show one to their models, and some send it along (docker/mcp-gateway#278).
+        """
+        there = (tool for own, tool in self._tools.items() if name.endswith(own))
+        return next((tool for tool in there if name.removesuffix(tool.name)[-1:] in _AFTER_PREFIX), None)
 
     async def _called(
         self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: CallRecord

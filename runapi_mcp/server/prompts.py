@@ -8,8 +8,8 @@ from typing import Final, TypeAlias, get_args
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from runapi_mcp.errors import one_line
 from runapi_mcp.models import ALIASES, MODELS, find
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.search import SearchArgs
 from runapi_mcp.wire.json_text import without_surrogates

@@ -11,12 +11,12 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.usage import Row
+from runapi_mcp.generations.spending import Row
 from runapi_mcp.logs import principal
 from runapi_mcp.models import ALIASES, MODELS, Model
+from runapi_mcp.printable import escape_unseen, remove_unseen
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
-from runapi_mcp.unseen import escape_unseen, remove_unseen
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 

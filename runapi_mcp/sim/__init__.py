@@ -6,7 +6,17 @@ this package, so that it can prove the client wrong.
 """
 
 from runapi_mcp.sim.record import SeenCall
+from runapi_mcp.sim.roster import GEMINI, Roster
 from runapi_mcp.sim.scenarios import SCENARIOS, Scenario
 from runapi_mcp.sim.server import Simulator, serve, simulate
 
-__all__ = ["SCENARIOS", "Scenario", "SeenCall", "Simulator", "serve", "simulate"]
+__all__ = [
+    "GEMINI",
+    "SCENARIOS",
+    "Roster",
+    "Scenario",
+    "SeenCall",
+    "Simulator",
+    "serve",
+    "simulate",
+]

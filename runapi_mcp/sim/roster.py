@@ -46,6 +46,7 @@ class Roster:
         listed_anyway: Models that are listed although they are gone.
         lists_away: The status that every list answers with; 0 where they answer.
         no_route: What is said of a path that is not there; `{}` is the path.
+        no_model: The same of a model that is gone with 404; without it, what Google and OpenAI say.
     """
 
     gone: dict[str, int] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Roster:
     listed_anyway: set[str] = field(default_factory=set)
     lists_away: int = 0
     no_route: str = "No route {}."
+    no_model: str | None = None
 
     def check_path(self, path: str) -> None:
         """Let a request to a path in.
@@ -95,6 +97,8 @@ class Roster:
         match self.gone.get(asked.model):
             case 410:
                 raise Refused(410, f"Simulated: {asked.model} was retired.", code="model_retired")
+            case 404 if self.no_model is not None:
+                raise Refused(404, self.no_model, code="not_found")
             case 404 if asked.dialect == "native":
                 raise Refused(404, f"models/{asked.model} is not found for API version v1beta.")
             case 404:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
@@ -135,7 +136,15 @@ async def simulate(
             await anyio.to_thread.run_sync(thread.join)
 
 
-async def serve(*, host: str, port: int, scenario: str, pace: float, announce: Callable[[str], None]) -> None:
+async def serve(
+    *,
+    host: str,
+    port: int,
+    scenario: str,
+    pace: float,
+    announce: Callable[[str], None],
+    roster: Roster | None = None,
+) -> None:
     """Serve until cancelled.
 
     Args:
@@ -144,6 +153,7 @@ async def serve(*, host: str, port: int, scenario: str, pace: float, announce: C
         scenario: Played where no marker says otherwise.
         pace: Seconds between chunks.
         announce: Told the base URL once the socket listens.
+        roster: How it stands with the models; by default, all are there.
 
     Raises:
         ValueError: The scenario is unknown.
@@ -151,7 +161,7 @@ async def serve(*, host: str, port: int, scenario: str, pace: float, announce: C
     """
     chosen(scenario)
     listener = _listener(host, port)
-    async with _listening(listener, Stage(scenario, pace)):
+    async with _listening(listener, Stage(scenario, pace, roster=roster or Roster())):
         announce(_url(listener, host))
         await anyio.sleep_forever()
 
@@ -207,7 +217,10 @@ def _listener(host: str, port: int) -> socket.socket:
     # kept connection waits 40 ms for a delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "win32":  # where a port that is reused may be another's that is in use
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(1024)
     except OSError:

@@ -18,9 +18,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import ResourceLink
 from runapi_mcp.models import WISHES
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.coercion import Meant, list_of, read_choice, read_object_or_text, read_word, unless
 from runapi_mcp.wire.types import Effort, JsonObject
@@ -90,6 +91,8 @@ def _wrong(problem: ErrorDetails, args: type[BaseModel]) -> str:
 
 def _should(problem: ErrorDetails) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "string_too_long":
+        return f"have at most {context['max_length']:,} characters"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return f"be {words} {context[key]:,.0f}"
@@ -165,14 +168,6 @@ _MOST_FILES = 16
 S = TypeVar("S", bound=Sized)
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    if len(text) > PROMPT_CHARS:
-        raise ValueError(f"must have at most {PROMPT_CHARS:,} characters")
-    return text
-
-
 def _read_model(value: object) -> object:
     """Read a model's id, which Google writes behind models/ and other relays behind google/."""
     bare = read_choice(value)
@@ -246,7 +241,7 @@ def either(wanted: str) -> WrapValidator:
     return WrapValidator(read)
 
 
-Prompt: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
+Prompt: TypeAlias = Annotated[str, Field(max_length=PROMPT_CHARS), WithJsonSchema({"type": "string"})]
 ModelId: TypeAlias = Annotated[
     str,
     Meant(_read_model),
@@ -261,8 +256,8 @@ Files: TypeAlias = Annotated[
         {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Paths (from the folder the server runs in, or ~/), folders, globs, "
-            "git:REF..REF, https:// or data: URLs. Code and text files too; no web pages.",
+            "description": "Paths in the server's folder or others it may read (~/ works), folders and globs "
+            "of text, git:REF..REF of commits, https:// files, YouTube, data: URLs. No web pages.",
         }
     ),
 ]

@@ -16,11 +16,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 
 from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.citations.sources import source_lines
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
 from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability, find
+from runapi_mcp.printable import escape_unseen, one_line
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
     Files,
@@ -39,7 +40,6 @@ from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_bac
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.search import SEARCHING
 from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
-from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -231,7 +231,8 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         begun = True
         if message.role == "function":
             # OpenAI leaves a result's name to the call that has its id.
-            results.append(_returned(message, message.name or names.get(message.id, ""), where))
+            name = message.name or names.get(message.id, "")
+            results.append(Returned(message.id, name, message.content))
             continue
         names |= {call.id: call.name for call in message.function_calls if call.id}
         if results:
@@ -240,12 +241,6 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         yield where, _said(message, where)
     if results:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
-
-
-def _returned(message: Message, name: str, where: str) -> Returned:
-    if not name and not message.id:
-        raise InputError(f"{where}.name: required; a function's result needs its name.", advice="")
-    return Returned(message.id, name, message.content)
 
 
 def _said(message: Message, where: str) -> Turn:
@@ -445,7 +440,7 @@ class AskArgs(Args):
         (), description="Strings that end the answer."
     )
     max_cost: Annotated[Number | None, Meant(unless(0, -1))] = Field(
-        None, gt=0, le=10**6, description="In money; best 0: any."
+        None, gt=0, le=10**6, description="Limit in money, where prices are set; best 0: any."
     )
     seed: Whole | None = Field(None, ge=-(2**31), lt=2**31, description="For repeatable answers.")
     wait_seconds: WaitSeconds | None = None
@@ -471,7 +466,7 @@ class AskArgs(Args):
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declare(args.functions)
-    attached = await attach(args.files, await run.reading() if args.files else run.settings)
+    attached = await attach(args.files, await run.reading()) if args.files else Attached()
     if args.continue_from:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)
@@ -637,5 +632,5 @@ ASK = Tool(
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",
     example={"prompt": "Why is the sky blue?"},
-    hint="second opinion, review, image, PDF, audio, video",
+    hint="second opinion, code review, long document, image, PDF, audio, video",
 )

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, Un
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 
 NOT_GIVEN: Final = object()
 """What stands for an argument that says nothing."""
@@ -55,7 +55,7 @@ class Given(BaseModel):
             return given
         readers = _readers(cls)
         meant: dict[object, object] = {}
-        for name, value in cls.respell(given).items():
+        for name, value in _in_our_spelling(cls.respell(given), readers.keys()).items():
             read = readers.get(name)
             try:
                 value = read(value) if read else value
@@ -88,10 +88,14 @@ class Args(Given):
             given = {name: value for name, value in given.items() if name in shown}
         added = [name for name in given if name not in known and _is_hosts(name)]
         own = _unwrapped({name: value for name, value in given.items() if name not in added}, known)
-        said = ""
+        own = _in_our_spelling(own, known)
+        own, spilled = _taken_apart(own, known)
+        said = []
         if added and known:
-            said = f"Ignored, as added by the host: {one_line(', '.join(added), 200)}."
-        return cls.model_validate(own), said
+            said.append(f"Ignored, as added by the host: {one_line(', '.join(added), 200)}.")
+        if spilled:
+            said.append(f"Taken out of {' and '.join(spilled)}: what the host had not parted from it.")
+        return cls.model_validate(own), " ".join(said)
 
 
 _MOST_NAMES: Final = 200
@@ -106,6 +110,7 @@ _HOST_NAMES: Final[Mapping[str, str]] = {
     "waitforprevious": "Gemini CLI's own parameter: https://github.com/MemPalace/mempalace/pull/322",
     "securityrisk": "OpenHands asks for it with each call: "
     "https://github.com/OpenHands/software-agent-sdk/pull/607",
+    "userid": "Sage, beside a session's: https://github.com/ZHangZHengEric/Sage/pull/134",
     "i": "oh-my-pi's note of intent: https://github.com/can1357/oh-my-pi/pull/6242",
 }
 """Names that hosts are known to add to a model's arguments, in small letters alone, and by what report."""
@@ -125,6 +130,79 @@ def _unwrapped(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
         if name in _WRAPPERS and name not in known and isinstance(inner, dict) and inner.keys() & known:
             return inner
     return given
+
+
+def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
+    """Return arguments under their own names where they came in another case or with other marks.
+
+    A bridge that writes all names in camel case does so at each call, whatever a model is told
+    (teradata-labs/loom#339, taylorwilsdon/google_workspace_mcp#918).
+    """
+    if given.keys() <= (known := set(known)):
+        return given
+    ours = {_folded(str(name)): str(name) for name in known}
+    renamed = {name: ours.get(_folded(str(name)), name) for name in given if name not in known}
+    taken = [*(name for name in given if name in known), *renamed.values()]
+    return {new if taken.count(new := renamed.get(name, name)) == 1 else name: given[name] for name in given}
+
+
+def _folded(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name[:_LONGEST_NAME].lower())
+
+
+_LONGEST_NAME: Final = 100
+_TAG: Final = r"(?:antml:)?"
+_NEXT: Final = re.compile(
+    rf'</{_TAG}(\w{{1,40}})>\s{{0,20}}<{_TAG}parameter name=\\?"(\w{{1,40}})\\?"[^<>]{{0,40}}>'
+)
+_END: Final = re.compile(rf"(?:\s{{0,20}}</{_TAG}(\w{{1,40}})>){{1,4}}\s{{0,20}}\Z")
+_TAGS: Final = re.compile(rf"</{_TAG}(\w{{1,40}})>")
+_CALL: Final = frozenset({"parameter", "invoke", "function_calls"})
+"""Tags that end an argument, or a call, where a model writes its calls in tags."""
+
+
+def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return arguments that stand in the text of another one, each by its own name; and in which they stood.
+
+    A model closes an argument by a wrong tag, and the host takes all that follows for its text
+    (anthropics/claude-code#83088, #58086, #48679, anthropics/claude-agent-sdk-typescript#345). That is what
+    it was where the text closes what it never opened, goes on with the call, and does so to its end.
+    """
+    apart: dict[str, Any] = {}
+    stood: list[str] = []
+    for name, value in given.items():
+        apart[name], spilled = (
+            _poured(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
+        )
+        apart |= {other: text for other, text in spilled.items() if other not in apart}
+        stood += [name] if apart[name] != value else []
+    return apart, stood
+
+
+def _poured(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
+    """Return the text of an argument without what follows its end, and the arguments that do."""
+    if "</" not in text:
+        return text, {}
+    nexts = [*islice(_NEXT.finditer(text), _MOST_SPILLED)]
+    first = nexts[0] if nexts else None
+    if first and _closes(first[1], name, text[: first.start()]) and all(one[2] in missing for one in nexts):
+        ends = [*(one.start() for one in nexts[1:]), len(text)]
+        values = {one[2]: _END.sub("", text[one.end() : end]) for one, end in zip(nexts, ends, strict=True)}
+        return text[: first.start()], values
+    end = _END.search(text, max(len(text) - _LONGEST_END, 0))
+    closed = _TAGS.findall(end[0]) if end else []
+    if end and closed[-1] in _CALL and all(_closes(tag, name, text[: end.start()]) for tag in closed):
+        return text[: end.start()], {}
+    return text, {}
+
+
+def _closes(tag: str, name: str, before: str) -> bool:
+    """Whether a tag ends an argument or its call: one that nothing before it has opened."""
+    return (tag in (name, "payload") or tag in _CALL) and not re.search(rf"<{_TAG}{tag}\b", before)
+
+
+_MOST_SPILLED: Final = 30
+_LONGEST_END: Final = 400
 
 
 @cache
@@ -232,7 +310,7 @@ def list_of(item: Reader, separators: str = "") -> Reader:
             # Before each is looked at: a million commas would keep everybody waiting.
             raise ValueError(f"must have fewer than {_MOST_ITEMS:,} items")
         items = [item(one) for one in parts]
-        given = [one for one in items if one is not NOT_GIVEN]
+        given = [one for one in items if one is not NOT_GIVEN and one != {}]
         return given or NOT_GIVEN
 
     return read
@@ -286,8 +364,11 @@ def read_object(value: object) -> object:
 
 def read_object_or_text(value: object) -> object:
     """Read an object, or a text that holds one and is read later, to the digit."""
-    if isinstance(value, str) and value.strip().lower() in _NULLS:
-        return NOT_GIVEN
+    if isinstance(value, str):
+        if value.strip().lower() in _NULLS:
+            return NOT_GIVEN
+        bare = _bare_json(value)
+        value = bare if bare.startswith("{") else value
     return {} if value == [] else read_blank(value)
 
 
@@ -307,20 +388,28 @@ def _only(value: object) -> object:
     return value
 
 
-def _from_json(value: object, kind: type, quoted: int = 2) -> object:
+def _from_json(value: object, kind: type) -> object:
     """Return what JSON text holds, where that is a `kind`; it may be fenced, or text within JSON text."""
     if not isinstance(value, str):
         return value
-    text = value.strip()
+    text = _bare_json(value)
+    inner: object = None
+    if text.startswith("[" if kind is list else "{"):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(text, parse_constant=_refuse)
+    return inner if isinstance(inner, kind) else value
+
+
+def _bare_json(text: str, quoted: int = 2) -> str:
+    """Return JSON text without a fence around it, and out of JSON text that is a string of it."""
+    text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         text = text[:-3].partition("\n")[2].strip()
     inner: object = None
-    if text.startswith(("[" if kind is list else "{", '"')):
+    if quoted and text.startswith('"'):
         with suppress(ValueError, RecursionError):
-            inner = json.loads(text, parse_constant=_refuse)
-    if isinstance(inner, str) and quoted:
-        inner = _from_json(inner, kind, quoted - 1)
-    return inner if isinstance(inner, kind) else value
+            inner = json.loads(text)
+    return _bare_json(inner, quoted - 1) if isinstance(inner, str) else text
 
 
 def _refuse(constant: str) -> object:

@@ -103,10 +103,13 @@ async def look_back(handle: str, given: Sequence[Part], run: Run) -> Earlier:
             "continue_from: its question was too long to be kept.", advice="Ask anew, with all context."
         )
     turns, rest, notices = await reattach(asked, given, await run.reading())
-    said: tuple[Part, ...] = (Text(answer.text),) if answer.text else ()
+    # It is that of one stream's text, and not of several rounds'.
+    signature = "" if job.begin or view.earlier else answer.signature
+    said: tuple[Part, ...] = (Text(answer.text, signature=signature),) if answer.text else ()
     return Earlier(job, (*turns, Turn("model", (*said, *offered))), rest, notices)
 
 
 def go_on(earlier: Earlier, last: Turn, **anew: Any) -> Call:  # noqa: ANN401  # the fields of a Call, by name
     """Return the call of the next turn: as the last one was, but for what is given anew."""
-    return replace(earlier.call, turns=(*earlier.turns, last), schema=None, **anew)
+    call = replace(earlier.call, turns=(*earlier.turns, last), schema=None, **anew)
+    return call if call.model == earlier.call.model else call.unsigned()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from runapi_mcp.errors import InputError, one_line
-from runapi_mcp.files.attach import attach
+from runapi_mcp.errors import InputError
+from runapi_mcp.files.attach import Attached, attach
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability
+from runapi_mcp.printable import escape_unseen, one_line
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
     Files,
@@ -27,7 +28,6 @@ from runapi_mcp.tools.arguments import (
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
 from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
-from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Turn
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     schema, notes = await open_schema(args.json_schema)
     args = args.model_copy(update={"json_schema": schema})
     extraction = args.extraction
-    attached = await attach(args.files, await run.reading() if args.files else run.settings)
+    attached = await attach(args.files, await run.reading()) if args.files else Attached()
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     chosen = choose_model(args.model, run.settings.model, ANSWERING, needs)
     notices = notes + attached.notices

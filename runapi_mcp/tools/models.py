@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, date
 from typing import Final
 
 from pydantic import ConfigDict
@@ -10,6 +11,7 @@ from runapi_mcp.errors import SettingsError, UpstreamError
 from runapi_mcp.models import (
     ALIASES,
     ANSWERING,
+    AUTO,
     MODELS,
     SEARCHING,
     WISHES,
@@ -17,6 +19,7 @@ from runapi_mcp.models import (
     Model,
     candidates,
     find,
+    has_ended,
 )
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
@@ -79,13 +82,17 @@ def _row(model_id: str, model: Model | None, *, title: str = "") -> JsonObject:
 def _reply(
     rows: list[JsonObject], standing: Standing, run: Run, *, note: str = "", others: Sequence[str] = ()
 ) -> Reply:
+    today = run.now().astimezone(UTC).date()
+    for row in rows:
+        if has_ended(str(row["id"]), today):
+            row["ended"] = True
     structured: JsonObject = {
         "source": "static" if note else "live",
         "models": list[JsonValue](rows),
-        "default": _first(run.settings.model, ANSWERING, (), standing),
-        "search_default": _first(run.settings.search_model, SEARCHING, ("search",), standing),
+        "default": _first(run.settings.model, ANSWERING, (), standing, today),
+        "search_default": _first(run.settings.search_model, SEARCHING, ("search",), standing, today),
     }
-    structured |= {wish: _first(wish, ANSWERING, (), standing) for wish in WISHES}
+    structured |= {wish: _first(wish, ANSWERING, (), standing, today) for wish in WISHES}
     if missing := _unlisted((structured["default"], structured["search_default"]), standing):
         structured["unlisted"] = list[JsonValue](missing)
     if others:
@@ -97,12 +104,14 @@ def _reply(
     return Reply(body, structured, said=(note,) if note else ())
 
 
-def _first(name: str, defaults: Sequence[str], needs: tuple[Ability, ...], standing: Standing) -> str:
+def _first(
+    name: str, defaults: Sequence[str], needs: tuple[Ability, ...], standing: Standing, today: date
+) -> str:
     """Return the model that a call would be answered by for `name`, as far as that is known."""
     possible = candidates(name, defaults, needs, None)
     there = [model for model in possible if not standing.refuses(model, needs)]
-    if name in WISHES and standing.listing is not None:
-        there = [model for model in there if standing.listing.has(model)]
+    if name in (AUTO, *WISHES):
+        there = [model for model in there if standing.offers(model, name, today)]
     return next(iter(there), possible[0])
 
 
@@ -135,7 +144,9 @@ def describe(row: JsonObject) -> tuple[str, str]:
         able.append(f"effort {'/'.join(map(str, efforts))}")
     said = (
         f"{_short(row['input_tokens'])} tokens in, {_short(row['output_tokens'])} out.",
-        f"Ends {row['ends']}; successor {row['successor']}." if "ends" in row else "",
+        f"{'Ended' if 'ended' in row else 'Ends'} {row['ends']}; successor {row['successor']}."
+        if "ends" in row
+        else "",
         stands,
         str(row.get("note", "")),
     )

@@ -7,9 +7,10 @@ from math import floor
 from typing import Final, cast
 
 from runapi_mcp.citations.sources import CitedSource
-from runapi_mcp.errors import InputError, RunapiError, quoted
+from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import is_dear
+from runapi_mcp.printable import quoted
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.types import Answer, Call, Failure, Finish, JsonObject, Text
 

@@ -16,9 +16,10 @@ from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.finding import read_finding, write_finding
 from runapi_mcp.citations.report import Checked, check_report
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_lines
-from runapi_mcp.errors import EmptyAnswer, RunapiError, one_line, quoted
+from runapi_mcp.errors import EmptyAnswer, RunapiError
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
+from runapi_mcp.printable import one_line, quoted
 from runapi_mcp.tools.reply import Paged, light_source, tell_failure
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.grounding import is_redirect
@@ -389,6 +390,8 @@ class Merged:
 
 def render(view: View, page: Page, research: Research) -> Reply:
     """Return what a research has come to: its report, or what was found before it."""
+    from runapi_mcp.extraction.folding import turns
+
     state = _read_state(research, (*view.earlier, view.answer.text))
     if not view.earlier and view.status == "running":
         state = _State()
@@ -398,7 +401,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
     merged = Merged(research, state)
     body = state.report or _so_far(state, merged)
     paged = Paged(view, body, page)
-    checked = check_report(state.report, merged.said_by)
+    checked = check_report(state.report, merged.said_by, turns)
     sources = merged.sources
     for place, (_, numbers) in enumerate(checked.claims):
         for source in sources:

@@ -76,7 +76,7 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z][A-Za-z -]{1,39}")
 
 
 def _domain(text: str) -> str:
-    bare = text.strip().lower()
+    bare = text.strip().lower().removeprefix("site:")
     host = host_of(bare if "://" in bare else f"https://{bare}").removeprefix("*.")
     if not is_host(host):
         raise ValueError("must be a domain such as example.org")
@@ -164,6 +164,27 @@ class Filters:
         if self.recency and today:
             since.append(date.fromisoformat(today) - _AGES[self.recency])
         return Bounds(max(since, default=None), date.fromisoformat(self.until) if self.until else None)
+
+    def see_that_pages_are_left(self, today: date) -> None:
+        """See that they do not rule each other out; those of an earlier search may, with what is new.
+
+        Raises:
+            InputError: They do, or their days are yet to come.
+        """
+        if self.include and not any(map(self.allows, self.include)):
+            raise InputError(
+                "exclude_domains: it leaves none of include_domains.", advice="Leave one of them out."
+            )
+        bounds = self.bounds(today.isoformat())
+        if self.since and self.since > (today + timedelta(days=1)).isoformat():
+            raise InputError(f"since: {self.since} is yet to come.", advice=f"Today is {today}.")
+        if bounds.since and bounds.until and bounds.since > bounds.until:
+            name = "since" if self.since == bounds.since.isoformat() else "recency"
+            raise InputError(
+                f"{name}: pages would have to be of {bounds.since} or later and, by until, of {bounds.until} "
+                "or earlier.",
+                advice=f"Today is {today}. Leave one of them out.",
+            )
 
     @property
     def by_date(self) -> bool:
@@ -287,7 +308,9 @@ class SearchArgs(Args):
         ObjectOrText | None,
         Meant(read_schema_or_none),
         Field(alias="schema"),
-        WithJsonSchema({"type": "object", "additionalProperties": True, "description": "For JSON."}),
+        WithJsonSchema(
+            {"type": "object", "additionalProperties": True, "description": "JSON Schema: answer in JSON."}
+        ),
     ] = None
     recency: Annotated[Recency, _RECENCY] | None = None
     since: Since | None = Field(None, description="Oldest day, ISO.")
@@ -298,7 +321,9 @@ class SearchArgs(Args):
     max_searches: Annotated[Whole | None, Meant(unless(0, -1))] = Field(
         None, ge=1, le=20, description="Of research; best 0: 8."
     )
-    max_sources: Whole = Field(10, ge=1, le=50, description="Most to list; default 10.")
+    max_sources: Annotated[Whole, Meant(unless(0))] = Field(
+        10, ge=1, le=50, description="Most to list; default 10."
+    )
     wait_seconds: WaitSeconds | None = None
     fresh: Fresh = False
 
@@ -351,8 +376,7 @@ class SearchArgs(Args):
 async def _search(args: SearchArgs, run: Run) -> Reply:
     now, filters = run.now(), args.filters
     today = now.date().isoformat()
-    if args.since and args.since > (now.date() + timedelta(days=1)).isoformat():
-        raise InputError(f"since: {args.since} is yet to come.", advice=f"Today is {today}.")
+    filters.see_that_pages_are_left(now.date())
     if args.continue_from:
         return await _search_on(args, args.continue_from, run)
     wants_json = args.json_schema is not None or args.depth == "research"
@@ -370,6 +394,7 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
     notices = (f"As of {today}.",) if latest else ()
     if args.json_schema is not None:
         schema, notes = await open_schema(args.json_schema)
+        search_schema.see_that_it_can_be_filled(schema)
         args = args.model_copy(update={"json_schema": schema})
         job = job_for(SEARCH.name, args, call, run, chosen, needs=needs, notices=notices + notes)
         job = await args.extraction.prepare(job)
@@ -406,6 +431,7 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         call = replace(call, system=system, effort=effort)
     chosen = earlier.choose(args.model, run.settings.search_model, SEARCH_MODELS)
     now = run.now()
+    merged.filters.see_that_pages_are_left(now.date())
     last = Turn("user", (Text(args.query),), _write_day(now, merged.filters))
     call = replace(go_on(earlier, last, model=chosen.model), system=call.system, effort=call.effort)
     job = job_for(SEARCH.name, merged, call, run, chosen, needs=earlier.needs)

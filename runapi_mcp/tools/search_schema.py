@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from runapi_mcp.citations.annotate import Cited, annotate, find_card, find_sentences
 from runapi_mcp.citations.finding import read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, source_lines
+from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
+from runapi_mcp.printable import escape_unseen, one_line
 from runapi_mcp.tools.reply import Paged, drop_empty, light_source
 from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.unseen import escape_unseen
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
 
@@ -48,9 +49,13 @@ class SchemaPolicy(Plain):
             return self._into_schema(job.earlier[0])
         return replace(job.call, schema=None)
 
-    def resume(self, job: Job, texts: Sequence[str]) -> Job | None:
-        """Keep a whole answer; the JSON is written anew. A part of an answer is continued."""
-        return replace(job, earlier=tuple(texts[:_FOUND])) if len(texts) > _FOUND else None
+    def resume(self, job: Job, texts: Sequence[str]) -> Job:
+        """Keep a whole answer, whose JSON is written anew; search anew for what was only begun.
+
+        Sources come with the end of an answer, and those of a continuation are of its own words: whoever
+        wants values with sources has no use for the part that was cut.
+        """
+        return replace(job, earlier=tuple(texts[:_FOUND]) if len(texts) > _FOUND else ())
 
     def record(self, answer: Answer, earlier: Sequence[str], links: Mapping[str, str]) -> str:
         """Keep the sources of the grounded answer."""
@@ -92,6 +97,45 @@ class SchemaPolicy(Plain):
         parts = write_material(answer[find_card(answer) :], None)
         asked = Text(f"The question was: {_question(self.call)}")
         return replace(self.call, search=False, system=_SYSTEM, turns=(Turn("user", (asked, *parts)),))
+
+
+_BYTES: Final = frozenset({"binary", "byte", "base64"})
+
+
+def see_that_it_can_be_filled(schema: JsonObject) -> None:
+    """See that an answer in words can fill a schema, before one is paid for.
+
+    Raises:
+        InputError: It asks for nothing that an answer could say, or for bytes.
+    """
+    kind, only = schema.get("type"), schema.get("enum")
+    empty = (
+        kind == "null"
+        or "const" in schema
+        or (isinstance(only, list) and len(only) == 1)
+        or (kind == "array" and (schema.get("maxItems") == 0 or schema.get("items") is False))
+        or (kind == "object" and schema.get("maxProperties") == 0)
+    )
+    if empty:
+        raise InputError(
+            "schema: it asks for nothing: only one value would conform, whatever is found.",
+            advice="Name what is to be found, as properties of an object.",
+        )
+    waiting: list[tuple[str, JsonValue]] = [("", schema)]
+    while waiting:
+        pointer, node = waiting.pop()
+        if not isinstance(node, dict):
+            continue
+        encoded = isinstance(node.get("contentEncoding"), str) or node.get("format") in _BYTES
+        if encoded and node.get("type") in ("string", None):
+            raise InputError(
+                f"schema: {one_line(pointer, 80) or 'it'} asks for bytes, and what is found is words.",
+                advice="Ask for the address of the file, or leave it out.",
+            )
+        members = node.get("properties")
+        if isinstance(members, dict):
+            waiting += [(f"{pointer}/{name}", member) for name, member in members.items()]
+        waiting.append((f"{pointer}/*", node.get("items")))
 
 
 def _question(call: Call) -> str:

@@ -1,41 +1,64 @@
 """How the process goes: on a signal, soon, and only once."""
 
+import asyncio
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 import anyio
+from anyio import from_thread
 from anyio.lowlevel import EventLoopToken
 
 from runapi_mcp.transports.stdio.pipes import wait_until_gone
-from runapi_mcp.transports.stdio.threads import run_on_loop
 
 LEAVE_SECONDS: Final = 0.9
 """From the first sign that the host is gone to the end of the process, at the latest."""
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *(number for number in signal.Signals if number.name == "SIGBREAK"),  # Windows: Ctrl-Break
+)
+_MOST_SIGNALS: Final = 16
 _BETWEEN_TURNS: Final = 0.1  # seconds
 
 
 @contextmanager
-def signals_received() -> Iterator[AsyncIterator[signal.Signals] | None]:
-    """SIGINT and SIGTERM as an iterator; None where the event loop cannot receive them.
-
-    There (Windows) Ctrl-C cancels the main task and ``anyio.run`` raises
-    KeyboardInterrupt. Main thread only.
-    """
+def signals_received(*numbers: signal.Signals) -> Iterator[AsyncIterator[signal.Signals]]:
+    """Signals, or those that are to end a process, as an iterator. Main thread only."""
     with ExitStack() as stack:
         try:
-            received = stack.enter_context(anyio.open_signal_receiver(*_SIGNALS))
-        except NotImplementedError:
-            yield None
-        else:
-            yield received
+            received = stack.enter_context(anyio.open_signal_receiver(*(numbers or _SIGNALS)))
+        except NotImplementedError:  # Windows
+            received = stack.enter_context(_handled(numbers or _SIGNALS))
+        yield received
+
+
+@contextmanager
+def _handled(numbers: Sequence[signal.Signals]) -> Iterator[AsyncIterator[signal.Signals]]:
+    """The same where the event loop receives no signals: Python's own handlers pass them on to it."""
+    loop = asyncio.get_running_loop()
+    send, receive = anyio.create_memory_object_stream[signal.Signals](_MOST_SIGNALS)
+
+    def note(number: signal.Signals) -> None:
+        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            send.send_nowait(number)
+
+    def pass_on(number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(note, signal.Signals(number))
+
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        with send, receive:
+            yield receive
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ignore_signals() -> None:
@@ -91,6 +114,19 @@ def _watch(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int) -> None:
         running = run_on_loop(token, _turn)
         last_resort.cancel()
         time.sleep(_BETWEEN_TURNS)
+
+
+def run_on_loop(token: EventLoopToken, step: Callable[..., None], *args: object) -> bool:
+    """Call ``step`` on the event loop from another thread, and wait for it.
+
+    Returns:
+        False when the loop is no longer running.
+    """
+    try:
+        from_thread.run_sync(step, *args, token=token)
+    except RuntimeError:  # anyio.RunFinishedError, or asyncio's own when the loop closes meanwhile
+        return False
+    return True
 
 
 def _turn() -> None:

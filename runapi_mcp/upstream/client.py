@@ -6,9 +6,8 @@ what becomes of the events the caller's. Every error that leaves is one of ours.
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,8 +23,9 @@ from runapi_mcp.upstream.model_list import Listing, Lists, Standing, Standings
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.prices import PriceBook
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
-from runapi_mcp.upstream.translate import translate_errors
+from runapi_mcp.upstream.translate import Today, translate_errors, utc_now
 from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
 from runapi_mcp.wire.spelling import find_narrower, spell
 from runapi_mcp.wire.types import Call, DialectName, Event, Spelling
@@ -33,6 +33,8 @@ from runapi_mcp.wire.types import Call, DialectName, Event, Spelling
 __all__ = ["Phase", "Trace", "Upstream"]
 
 _MOST_SPELLINGS: Final = 200
+_LIST_AND_CALL: Final = 2
+_NOWHERE: Final = "It was found neither at {}: check RUNAPI_BASE_URL (it is {}), or run `runapi-mcp doctor`."
 
 
 class Upstream:
@@ -55,7 +57,7 @@ class Upstream:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
-        today: Callable[[], datetime] = lambda: datetime.now(UTC),
+        today: Today = utc_now,
         redirects_at: str | None = None,
         pacing: Pacing | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class Upstream:
         self._root = settings.chat_paths[0]
         self._dialects = {root: dialects(root) for root in settings.chat_paths}
         self._finding = anyio.Lock()
+        self._listless: set[str] = set()  # the paths that had no list when they were last asked
         self._host = urlsplit(settings.base_url).netloc
         self._client = client = new_client(settings)
         self._opener = Opener(client, settings, pacing or MemoryPacing(clock), clock, today)
@@ -96,11 +99,14 @@ class Upstream:
         key: SecretStr,
         trace: Trace,
         patience: float,
+        ending: Ending,
         within: float | None = None,
     ) -> AsyncIterator[AsyncGenerator[Event, None]]:
         """Ask for `call` and give an iterator over the events of the answer.
 
-        Leaving the block closes the connection, whatever state the stream is in. `patience` is how
+        Leaving the block closes the connection, whatever state the stream is in. `ending` is that of the
+        fold to which each event is added before the next is asked for: by it the end is known, which not
+        every upstream closes its stream to tell. `patience` is how
         many seconds may go into waits that RunAPI asks for (429 and 503, at most twice), `within` how
         many seconds all of it may take; by default, as long as the settings let one generation take.
 
@@ -115,17 +121,17 @@ class Upstream:
                 try:
                     response = await self._opener.open(Asking(request, call.model, key, trace, patience))
                 except NotFound as missing:
-                    if dialect != "chat" or not await self._find_route(missing, request.path, key):
+                    if dialect != "chat" or not await self._leave_route(missing, request.path, key, trace):
                         raise
                     request = self._dialects[self._root][dialect].encode(call)
-                    with self._on_trial(self._root):
+                    with self._return_to_route(missing, request.path):
                         response = await self._opener.open(Asking(request, call.model, key, trace, patience))
             request = replace(request, body={})  # it was sent, and its files are large
             trace.enter("open")
             try:
                 with translate_errors(self._host, answering=True, trace=trace):
                     body = Body(response, self._limits, trace, self._clock)
-                    answering = Answering(body, spoken.decoder(), request, key)
+                    answering = Answering(body, spoken.decoder(), request, key, ending)
                     async with aclosing(body), aclosing(answering.events()) as events:
                         yield events
                         await answering.drain()
@@ -137,6 +143,9 @@ class Upstream:
 
         It is `None` if that cannot help, or was done already. What a model refused is remembered.
         """
+        if "signature" in refused.said.lower() and (unsigned := call.unsigned()) != call:
+            # "Corrupted thought signature": it was another account's (google-gemini/gemini-cli#13467).
+            return unsigned
         if call.spelling != "wide":
             self._spellings.pop((call.model, dialect), None)  # it was not for that
             return None
@@ -196,50 +205,71 @@ class Upstream:
     async def _list_at(self, root: str, key: SecretStr, standing: Standing) -> Listing:
         today = self.today().date()
         standing.asked, standing.asked_on = standing.asked + 1, today
-        listing = await self._lists.openai(root, key)
+        try:
+            listing = await self._lists.openai(root, key)
+        except NotFound:
+            self._listless.add(root)
+            raise
+        self._listless.discard(root)
         standing.note_listing(listing, today)
         return listing
 
-    async def _find_route(self, missing: NotFound, path: str, key: SecretStr) -> bool:
-        """Whether a call that found nothing at `path` can be made elsewhere: chat is at another path now.
+    async def _leave_route(self, missing: NotFound, path: str, key: SecretStr, trace: Trace) -> bool:
+        """Whether a call that found nothing at `path` is to be made elsewhere: chat is at another path now.
 
         The seed has it at one path and RunAPI's later documents at another (wire notes §11 row 15). A 404
-        may mean the model as well. Where what it says leaves that open, the free lists are asked: the route
-        is gone if the path in use has none and the other has one. Where both have one, nothing changes.
+        may mean the model as well. Where what it says leaves that open, the path's own free list is asked
+        for: one that has a list is there. Whether the other path is, the call shows that is made there, since
+        a refused one costs nothing; to ask for its list as well would be a request more.
         """
         roots = self._settings.chat_paths
         if len(roots) == 1 or missing.status != 404 or missing.lacking == "model":
             return False
         async with self._finding:
-            if not path.startswith(f"{self._root}/"):
-                return True  # another call has just found it
-            other = next(root for root in roots if root != self._root)
-            missing.advice = NotFound.default_advice  # which would name the other path
-            standing = self.standing(key)
-            try:
-                if missing.lacking != "route":
-                    await self._list_at(self._root, key, standing)
+            if not trace.detours_left:
+                return False
+            if path.startswith(f"{self._root}/"):  # else another call has just found it
+                missing.advice = NotFound.default_advice  # which would name the other path
+                if missing.lacking != "route" and not await self._lacks_list(key, trace):
                     return False
-            except NotFound:
-                pass
-            except UpstreamError:
-                return False
-            try:
-                await self._list_at(other, key, standing)
-            except UpstreamError:
-                return False
-            self._move_to(other)
+                self._move_to(self._other(self._root))
+            trace.detours += 1
             return True
 
+    async def _lacks_list(self, key: SecretStr, trace: Trace) -> bool:
+        """Whether the path in use has no list; it is asked for if there is room for the call behind it."""
+        if trace.detours_left < _LIST_AND_CALL:
+            return self._root in self._listless
+        trace.detours += 1
+        with suppress(UpstreamError):
+            await self._list_at(self._root, key, self.standing(key))
+        return self._root in self._listless
+
     @contextmanager
-    def _on_trial(self, root: str) -> Iterator[None]:
-        """Go back to the other path where this one has a list, and no chat either."""
+    def _return_to_route(self, missing: NotFound, path: str) -> Iterator[None]:
+        """Go back to the path that was left, where RunAPI says of the other that there is no such route.
+
+        Where a 404 of that one says nothing either, it stays, and its own list tells at the next call.
+
+        Raises:
+            NotFound: It was not found there; as the first path said it, if it is the route that is not.
+        """
         try:
             yield
-        except NotFound as missing:
-            if missing.lacking != "model":
-                self._move_to(next(path for path in self._settings.chat_paths if path != root))
-            raise
+        except NotFound as elsewhere:
+            if elsewhere.lacking == "model":
+                raise
+            elsewhere.advice = missing.advice = _NOWHERE.format(
+                " nor ".join(self._settings.chat_paths), self._settings.base_url
+            )
+            if elsewhere.lacking != "route":
+                raise
+            if path.startswith(f"{self._root}/"):
+                self._move_to(self._other(self._root))
+            raise missing from None
+
+    def _other(self, root: str) -> str:
+        return next(path for path in self._settings.chat_paths if path != root)
 
     def _move_to(self, root: str) -> None:
         if root != self._root:

@@ -17,7 +17,8 @@ import httpx
 from pydantic import SecretStr
 
 from runapi_mcp import __version__
-from runapi_mcp.errors import ProtocolError, SettingsError, one_line
+from runapi_mcp.errors import ProtocolError, SettingsError
+from runapi_mcp.printable import one_line
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.wire.types import Auth
 
@@ -38,6 +39,8 @@ class Trace:
         first_byte_at: When the first byte of a stream came.
         waiting_until: When the wait that RunAPI asked for ends, in phase "waiting".
         requests: How many requests were sent.
+        detours: How many were added by looking for the route or for a model: free lists that were asked for,
+            and calls made anew.
         waited: Seconds spent in waits that RunAPI asked for.
         request_id: The `X-Client-Request-Id` of the last request.
         received: Bytes of the stream so far.
@@ -49,10 +52,16 @@ class Trace:
     first_byte_at: float | None = None
     waiting_until: float | None = None
     requests: int = 0
+    detours: int = 0
     waited: float = 0.0
     request_id: str | None = None
     received: int = 0
     on_phase: Callable[[], None] = field(default=_nobody, repr=False)
+
+    @property
+    def detours_left(self) -> int:
+        """How many more may be added: two a call, so that a call is made three times at most."""
+        return max(_MOST_DETOURS - self.detours, 0)
 
     def enter(self, phase: Phase) -> None:
         """Change the phase and say so."""
@@ -67,6 +76,7 @@ class Trace:
             self.first_byte_at = now
 
 
+_MOST_DETOURS: Final = 2
 REQUEST_ID: Final = "X-Client-Request-Id"
 """The header by which RunAPI's support finds a request (wire notes §2)."""
 _PROXY: Final = (

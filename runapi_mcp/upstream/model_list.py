@@ -15,8 +15,9 @@ import anyio
 import httpx
 from pydantic import Field, SecretStr
 
-from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled, one_line, quoted
-from runapi_mcp.models import ALIASES, find
+from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled
+from runapi_mcp.models import ALIASES, AUTO, find, has_ended
+from runapi_mcp.printable import one_line, quoted
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
 from runapi_mcp.upstream.pacing import paced_name
@@ -107,6 +108,15 @@ class Standing:
         """Whether a model was refused already, for what is wanted of it."""
         return model in self.gone or (model, want) in self.lacking
 
+    def offers(self, model: str, wish: str, today: date) -> bool:
+        """Whether a model is to be asked for a wish: the last list has it, or is no reason not to ask it.
+
+        A default is asked without being listed until its day has passed: lists lag behind.
+        """
+        if self.listing is None or self.listing.has(model):
+            return True
+        return wish == AUTO and not has_ended(model, today)
+
 
 class Standings:
     """What this process knows of each key's models: of the keys used last, none of which it holds."""
@@ -149,8 +159,8 @@ def read_page(text: str) -> tuple[Listing, str | None]:
         ProtocolError: It is neither shape.
     """
     try:
-        page = next(read_documents(_Page, text))
-    except (ProtocolError, StopIteration):
+        page = read_documents(_Page, text)[0]
+    except (ProtocolError, IndexError):
         raise ProtocolError(f"RunAPI's list of models could not be read: {quoted(text)}.") from None
     found = [_live(m.id, m.display_name) for m in page.openai or [] if m]
     found += [_live(m.name, m.display_name) for m in page.google or [] if m]

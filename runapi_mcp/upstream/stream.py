@@ -19,14 +19,15 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
-from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError, quoted
+from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
+from runapi_mcp.printable import quoted
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
 from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header, new_request_id, read_pieces
 from runapi_mcp.upstream.pacing import Pacing, Waits, paced_name
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
-from runapi_mcp.wire.bodies import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, json_frames, stray_failure
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
@@ -340,7 +341,8 @@ class Body:
             async for sse in frames:
                 # A keep-alive can be an event too, one without data: no sign of the answer's life.
                 if sse.data or sse.event == "error":
-                    self._note_event()
+                    self._event_bytes = 0
+                    self.silence.restart(self._now)
                     if len(sse.data) > self._limits.event_bytes:
                         raise _too_large("one event", self._limits.event_bytes)
                     yield Frame(sse.data, sse.event)
@@ -369,7 +371,8 @@ class Body:
         """
         pieces, size = [self._first], len(self._first)
         while size < limit and (piece := await self._read()):
-            self._note_event()
+            self._event_bytes = 0
+            self.silence.restart(self._now)
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
@@ -428,10 +431,6 @@ class Body:
         with anyio.fail_after(seconds):
             return await anext(self._source, None)
 
-    def _note_event(self) -> None:
-        self._event_bytes = 0
-        self.silence.restart(self._now)
-
     def _count(self, piece: bytes) -> None:
         size = len(piece)
         self._trace.heard(size, self._now)
@@ -456,15 +455,25 @@ def _too_large(what: str, limit: int) -> ProtocolError:
 
 
 class Answering:
-    """Reads one body as an answer."""
+    """Reads one body as an answer.
 
-    def __init__(self, body: Body, decoder: Decoder, request: Request, key: SecretStr) -> None:
+    Args:
+        body: It.
+        decoder: Knows the dialect.
+        request: What was asked.
+        key: The key, to take it out of what upstream writes.
+        ending: What the events given out so far say about the end; whoever takes them feeds it.
+    """
+
+    def __init__(
+        self, body: Body, decoder: Decoder, request: Request, key: SecretStr, ending: Ending
+    ) -> None:
         self._body = body
         self._decoder = decoder
         self._request = request
         self._key = key
         self._redacting = Redacting(key)
-        self._ending = Ending()
+        self._ending = ending
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield the answer's events, to its end or to ``[DONE]``.
@@ -482,6 +491,8 @@ class Answering:
                         yield self._judge(shown)
                     if isinstance(event, Done):
                         return
+                if self._ending.said or self._ending.failed:
+                    self._expect_end()
         for event in self._release():
             yield self._judge(event)
         for event in self._read_leftover():
@@ -532,15 +543,13 @@ class Answering:
             raise
 
     def _judge(self, event: Event) -> Event:
-        """Note what an event means for the end; raise it if it is a refusal in disguise."""
+        """Return an event with nothing of the key in it; raise it if it is a refusal in disguise."""
         if isinstance(event, Failure):
             event = replace(event, message=redact(event.message, self._key))
             if not self._ending.begun:
                 raise self._refusal(event)
         if isinstance(event, Finish):
             event = replace(event, raw=redact(event.raw, self._key), message=redact(event.message, self._key))
-        self._ending.feed(event)
-        self._expect_end()
         return event
 
     def _expect_end(self) -> None:

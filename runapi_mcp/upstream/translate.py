@@ -120,6 +120,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 Today = Callable[[], datetime]
 """The wall clock."""
 
+
+def utc_now() -> datetime:
+    """Return what the machine's wall clock says, in UTC."""
+    return datetime.now(UTC)
+
+
 _BODY_BYTES: Final = 65_536
 _BODY_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 86_400.0

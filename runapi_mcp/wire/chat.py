@@ -214,6 +214,7 @@ class _Delta(_Open):
     refusal: Maybe[str] = None
     tool_calls: Maybe[list[OnErrorOmit[ToolCall]]] = None
     extra_content: object = None
+    role: object = None
 
     def text(self) -> str:
         """Return its part of the answer."""
@@ -231,12 +232,15 @@ class _Delta(_Open):
             self.reasoning_details,
             self.thinking_blocks,
         )
-        told = [text for field in fields if field is not None and (text := _thought_in(field))]
+        if not any(fields) and not isinstance(self.content, list):
+            return ""
+        told = [_thought_in(field) for field in fields if field is not None]
         if isinstance(self.content, list):
             parts = [part for part in self.content if part and part.type in _THINKING]
             told.append("".join(part.text or _thought_in(part.thinking) for part in parts))
+        told = [text for text in told if text]
         # An empty field, or a line break, may stand beside the one that is full.
-        return next((text for text in told if text.strip()), told[0] if told else "")
+        return next((text for text in told if text.strip()), told[0]) if told else ""
 
 
 class _Choice(_Open):
@@ -251,6 +255,7 @@ class _Choice(_Open):
     filters: object = Field(None, alias="content_filter_results")
     usage: Maybe[ChatUsage] = None
     error: object = None
+    logprobs: object = None
 
     def finish(self) -> Finish | None:
         """Return why the model stopped, if it did."""
@@ -269,6 +274,10 @@ class _Chunk(Report):
     usage: Maybe[ChatUsage] = None
     model: Maybe[Name] = None
     kind: Maybe[str] = Field(None, alias="object")
+    id: object = None
+    created: object = None
+    system_fingerprint: object = None
+    service_tier: object = None
     feedback: Maybe[PromptFeedback] = Field(
         None, validation_alias=AliasChoices("prompt_feedback", "promptFeedback")
     )
@@ -297,28 +306,33 @@ class ChatDecoder:
         """Return what was held back."""
         return [*self._written.end(followed=self._called), *self._citations.end()]
 
-    def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
+    # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
+
+    def _chunk(self, chunk: _Chunk) -> list[Event]:
+        found: list[Event] = []
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
-            yield Served(chunk.model)
+            found.append(Served(chunk.model))
         if chunk.feedback:
-            yield from chunk.feedback.read()
-        choice = self._followed.choose(chunk.choices)
+            found += chunk.feedback.read()
+        choice = self._followed.choose(chunk.choices) if chunk.choices else None
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if usage := chunk.usage or (choice and choice.usage):
-            yield from usage.read()
-        finish = choice.finish() if choice else None
-        if choice and not self._is_again(choice, finish):
-            yield from self._choice(choice, last=finish is not None, whole=chunk.kind == "chat.completion")
+            found += usage.read()
+        finish = choice.finish() if choice and (choice.finish_reason or choice.finish_reason_too) else None
+        again = choice is not None and (finish or self._last) and self._is_again(choice, finish)
+        if choice and not again:
+            found += self._choice(choice, last=finish is not None, whole=chunk.kind == "chat.completion")
         if extra := chunk.model_extra:
-            yield from self._citations.search(extra)
+            found += self._citations.search(extra)
         # Before the finish: an error beside one says that it is none.
-        if failure := _failure(chunk, choice):
-            yield failure
+        if (chunk.error or finish or not choice or choice.error) and (failure := _failure(chunk, choice)):
+            found.append(failure)
         if finish:
-            yield from self._written.flush()
-            yield from self._citations.flush()
-            yield finish
+            found += self._written.flush()
+            found += self._citations.flush()
+            found.append(finish)
+        return found
 
     def _is_again(self, choice: _Choice, finish: Finish | None) -> bool:
         """Whether a choice is the last one once more, as some relays send it."""
@@ -329,36 +343,41 @@ class ChatDecoder:
         called = choice.delta is not None and bool(choice.delta.tool_calls)
         return (called and not text) or self._written.could_repeat(text)
 
-    def _choice(self, choice: _Choice, *, last: bool, whole: bool) -> Iterator[Event]:
+    def _choice(self, choice: _Choice, *, last: bool, whole: bool) -> list[Event]:
         delta, message = choice.delta, choice.message
+        found: list[Event] = []
         if delta and (message is None or delta.text() or delta.thought() or delta.tool_calls):
-            self._pieces = self._pieces or bool(delta.text())
-            yield from self._delta(delta, last=last)
+            found += self._delta(delta, last=last, piece=True)
         elif message and (whole or self._pieces or (last and self._written.begins(message.text()))):
-            yield from self._message(message)
+            found += self._message(message)
         elif message:
             # Some relays call every piece a message.
-            yield from self._delta(message, last=last)
+            found += self._delta(message, last=last)
         if extra := choice.model_extra:
-            yield from self._citations.search(extra)
+            found += self._citations.search(extra)
         if delta and message:
-            yield from self._sources(message)
+            found += self._sources(message)
+        return found
 
-    def _delta(self, delta: _Delta, *, last: bool) -> Iterator[Event]:
+    def _delta(self, delta: _Delta, *, last: bool, piece: bool = False) -> list[Event]:
+        found: list[Event] = []
         flagged = delta.extra_content is not None and google_extra(delta.extra_content).get("thought") is True
         if thought := delta.thought():
-            yield from self._reasoning(thought)
-        if text := delta.text():
-            yield from self._written.add_text(text, flagged=flagged, last=last)
+            found += self._reasoning(thought)
+        if text := delta.content if isinstance(delta.content, str) else delta.text():
+            self._pieces = self._pieces or piece
+            found += self._written.add_text(text, flagged=flagged, last=last)
         for call in delta.tool_calls or ():
             self._called = True
-            yield call.read()
+            found.append(call.read())
         if self._called and delta.extra_content is not None and not delta.tool_calls:
             # Google's layer may send a call's signature after the call, alone (open-webui/computer#224).
             signature = google_extra(delta.extra_content).get("thought_signature")
-            if isinstance(signature, str) and not (delta.text() or flagged):
-                yield FunctionCallDelta(None, "", "", "", signature)
-        yield from self._sources(delta)
+            if isinstance(signature, str) and not (text or flagged):
+                found.append(FunctionCallDelta(None, "", "", "", signature))
+        if delta.model_extra or delta.extra_content is not None:
+            found += self._sources(delta)
+        return found
 
     def _message(self, message: _Delta) -> Iterator[Event]:
         """Read a message that holds the whole answer, of which some or all may have come in pieces."""
@@ -387,8 +406,8 @@ def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
     """Return the error that a chunk reports: in its own place, in the choice, or beside its finish."""
     if choice and choice.error and (failure := read_failure({"error": choice.error})):
         return failure
-    ended = choice is not None and (choice.finish_reason or "").lower() == "error"
-    return chunk.failure(alone=not chunk.choices or ended)
+    alone = not chunk.choices or (choice is not None and (choice.finish_reason or "").lower() == "error")
+    return chunk.failure() if chunk.error or alone else None
 
 
 def _thought_in(field: object) -> str:

@@ -1,20 +1,26 @@
-"""What the two dialects share when a frame is read: what is no chunk, which choice counts, and what is new.
+"""What the two dialects share: bodies that are no stream, the choice that is read, and what is new in it.
 
 A stream may say a thing twice. Some relays close it with the whole message, some send the last chunk
 again (wire notes §11 row 9); only what was not given out before is given out then.
 """
 
+import codecs
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, Field
 
-from runapi_mcp.wire.faults import read_failure_body
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.printable import quoted
+from runapi_mcp.wire.faults import read_failure, read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
+from runapi_mcp.wire.json_text import is_crowded
 from runapi_mcp.wire.lax import Lax, Maybe, Model, read_documents
-from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
-from runapi_mcp.wire.types import Done, Event, Frame, PromptBlocked, TextDelta, ThoughtDelta
+from runapi_mcp.wire.thoughts import Phase, ThoughtTags, split_thoughts
+from runapi_mcp.wire.types import Done, Event, Failure, Frame, PromptBlocked, TextDelta, ThoughtDelta
 
 _TELLING: Final = 20
 """Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
@@ -40,10 +46,13 @@ class Followed:
 
     def choose(self, choices: Sequence[Choice | None] | None) -> Choice | None:
         """Return the choice that is read, if it is among these; one without a number is taken for it."""
-        present = [choice for choice in choices or () if choice is not None]
-        if self.index is None and present:
-            self.index = min(choice.index or 0 for choice in present)
-        return next((choice for choice in present if choice.index in (None, self.index)), None)
+        if self.index is None:
+            present = [choice.index or 0 for choice in choices or () if choice is not None]
+            self.index = min(present, default=None)
+        for choice in choices or ():
+            if choice is not None and choice.index in (None, self.index):
+                return choice
+        return None
 
 
 class PromptFeedback(Lax):
@@ -132,8 +141,8 @@ class Written:
         self.octets = 0
         self.tagged = False
 
-    def add_text(self, content: str, *, flagged: bool = False, last: bool = False) -> Iterator[Event]:
-        """Yield more of the answer, or of the thinking in it.
+    def add_text(self, content: str, *, flagged: bool = False, last: bool = False) -> Iterable[Event]:
+        """Return more of the answer, or of the thinking in it.
 
         Args:
             content: The text of a chunk.
@@ -146,11 +155,10 @@ class Written:
             # Before the end only the whole of a long text is taken for what came already.
             if rest is not None and (last or (not rest and len(content) >= 2 * _TELLING)):
                 content = rest
-        if content and self._tags.answering and not flagged:
-            self._note(content)
-            yield TextDelta(content)
-        else:
-            yield from self._noted(self._tags.feed(content, flagged=flagged))
+        if content and self._tags.phase is Phase.ANSWER and not flagged:
+            self.octets += self._text.add(content)
+            return (TextDelta(content),)
+        return self._noted(self._tags.feed(content, flagged=flagged))
 
     def begins(self, whole: str) -> bool:
         """Whether a text begins with all of the answer that was given out."""
@@ -190,12 +198,90 @@ class Written:
         for event in events:
             match event:
                 case TextDelta(text):
-                    self._note(text)
+                    self.octets += self._text.add(text)
                 case ThoughtDelta(text):
                     self._thoughts.add(text)
                 case _:
                     self.tagged = True
             yield event
 
-    def _note(self, text: str) -> None:
-        self.octets += self._text.add(text)
+
+# ---------------------------------------------------------------- bodies that are no event stream
+
+Kind: TypeAlias = Literal["events", "json", "page", "unknown"]
+
+_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+TELLING: Final = len(codecs.BOM_UTF8 + b"event:")
+"""Bytes that tell an event stream from another body."""
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_MOST_CANDIDATES = 8
+_MOST_VALUES: Final = 200_000
+"""About how many values a whole body may hold: more than any answer's chunks have together."""
+_BETWEEN = re.compile(r"[\s,\[\]]*")
+_FIELD_LINE = re.compile(r"(?:data|event|id|retry)?:|\s*$")
+
+
+def body_kind(content_type: str, first: bytes) -> Kind:
+    """Return what a body is, by its content type and its first bytes.
+
+    `first` must be at least :data:`TELLING` bytes, white space aside, if the body has that many. A
+    body that begins as an event stream is one, whatever a proxy calls it.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "text/event-stream" or _FIELD.match(first):
+        return "events"
+    if media_type.endswith(("json", "ndjson")):
+        return "json"
+    if media_type == "text/html":
+        return "page"
+    start = first.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    return "json" if start in (b"{", b"[") else "page" if start == b"<" else "unknown"
+
+
+def json_frames(text: str) -> Iterator[Frame]:
+    """Yield the documents of a JSON body: one object, an array of them, or one a line.
+
+    A document that the end of the body cuts is left out when others came before it; the fold then
+    sees a stream without an ending.
+
+    Raises:
+        ProtocolError: Nothing in it is JSON, or it holds far too many values.
+    """
+    if is_crowded(text, _MOST_VALUES):
+        raise ProtocolError(f"RunAPI's answer holds more than {_MOST_VALUES:,} values.")
+    decoder = json.JSONDecoder()
+    position = _skip(text, 0)
+    found = False
+    while position < len(text):
+        try:
+            _, end = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            if found:
+                return
+            raise ProtocolError(f"RunAPI's answer is not the JSON it says it is: {quoted(text)}.") from None
+        yield Frame(text[position:end])
+        found = True
+        position = _skip(text, end)
+
+
+def stray_failure(tail: str) -> Failure | None:
+    """Return the error report that stands among a stream's lines without being an event.
+
+    Google's stream may end in raw, pretty-printed JSON (wire notes §6.2), which the rules of SSE
+    drop line by line.
+    """
+    stray = [line for line in _LINE_END.split(tail) if not _FIELD_LINE.match(line)]
+    starts = [place for place, line in enumerate(stray) if line.startswith(("{", "["))]
+    for start in starts[:_MOST_CANDIDATES]:
+        try:
+            failure = read_failure(json.loads("\n".join(stray[start:])))
+        except (ValueError, RecursionError):
+            continue
+        if failure and failure.message:
+            return failure
+    return None
+
+
+def _skip(text: str, position: int) -> int:
+    found = _BETWEEN.match(text, position)
+    return found.end() if found else position

@@ -62,10 +62,8 @@ class Report(Lax):
     errors: object = None
     status: object = None
 
-    def failure(self, *, alone: bool) -> Failure | None:
-        """Return the reported failure; `alone` says that the chunk has no content beside it."""
-        if not self.error and not alone:
-            return None
+    def failure(self) -> Failure | None:
+        """Return the reported failure, of a chunk that has an error or no content beside it."""
         told = {field.alias or name: getattr(self, name) for name, field in Report.model_fields.items()}
         return read_failure({key: value for key, value in told.items() if value is not None})
 

@@ -27,6 +27,7 @@ from runapi_mcp.wire.types import (
     TagOpened,
     TagUnclosed,
     TextDelta,
+    TextSignature,
     ThoughtDelta,
     Usage,
 )
@@ -136,14 +137,15 @@ class Ending:
     Attributes:
         begun: Whether anything of an answer has come; a refusal may bring a model's name and usage too.
         failed: Whether upstream reported an error, before the finish or after it.
+        said: Whether a finish has come, though more text may have followed it.
         done: Whether it said that nothing more comes at all.
     """
 
     def __init__(self) -> None:
         self.begun = False
         self.failed = False
+        self.said = False
         self.done = False
-        self._said = False
         self._gone_on = False
         self._metered = False
         self._wrote = False
@@ -152,7 +154,7 @@ class Ending:
     @property
     def finished(self) -> bool:
         """Whether the end was said before anything failed, and nothing has been written since."""
-        return self._said and not self._gone_on and not self._broken
+        return self.said and not self._gone_on and not self._broken
 
     @property
     def settled(self) -> bool:
@@ -163,11 +165,11 @@ class Ending:
         """Take one event into account."""
         match event:
             case TextDelta():
-                self.begun, self._wrote, self._gone_on = True, True, self._said
+                self.begun, self._wrote, self._gone_on = True, True, self.said
             case FunctionCallDelta() | TagUnclosed():
                 self.begun, self._wrote = True, True
             case Finish() | PromptBlocked():
-                self.begun, self._said, self._gone_on = True, True, False
+                self.begun, self.said, self._gone_on = True, True, False
             case Usage():
                 self._metered, self._gone_on = True, False
             case Done():
@@ -213,21 +215,31 @@ class _Pieces:
 
 
 class Fold:
-    """The sum of the events fed so far."""
+    """The sum of the events fed so far.
 
-    def __init__(self) -> None:
+    Args:
+        begin: Text that stands there before the first of them: what an answer goes on from.
+
+    Attributes:
+        ending: What the events say about the end.
+    """
+
+    def __init__(self, begin: str = "") -> None:
         self._text = _Pieces()
+        if begin:
+            self._text.add(begin)
         self._thoughts = _Pieces()
         self._grounding = Grounding()
         self._grounding_size = 0
-        self._calls = GrowingCalls()
+        self._calls: GrowingCalls | None = None
         self._tag: tuple[str, int] | None = None
         self._usage: Usage | None = None
         self._finish: Finish | None = None
-        self._ending = Ending()
+        self.ending = Ending()
         self._blocked: PromptBlocked | None = None
         self._failure: Failure | None = None
         self._model: str | None = None
+        self._signature = ""
 
     @property
     def characters(self) -> int:
@@ -241,8 +253,9 @@ class Fold:
 
     @property
     def size(self) -> int:
-        """Characters of all it holds: text, thoughts, function calls and grounding."""
-        return self._text.length + self._thoughts.length + self._calls.size + self._grounding_size
+        """Characters of all it holds: text and its signature, thoughts, function calls and grounding."""
+        calls = self._calls.size if self._calls is not None else 0
+        return self._text.length + self._thoughts.length + self._grounding_size + calls + len(self._signature)
 
     @property
     def empty(self) -> bool:
@@ -257,7 +270,7 @@ class Fold:
     @property
     def finished(self) -> bool:
         """Whether a finish has come, with no text after it that would take it back."""
-        return self._ending.finished
+        return self.ending.finished
 
     def tail(self, characters: int) -> str:
         """Return the end of the text, or of the thoughts while there is no text."""
@@ -265,10 +278,12 @@ class Fold:
 
     def feed(self, event: Event) -> None:
         """Add one event."""
-        self._ending.feed(event)
+        self.ending.feed(event)
         match event:
             case TextDelta(text):
                 self._text.add(text)
+            case TextSignature(signature):
+                self._signature = signature
             case ThoughtDelta(text):
                 self._thoughts.add(text)
             case TagOpened(tag):
@@ -279,6 +294,8 @@ class Fold:
                 self._grounding = event
                 self._grounding_size = _characters(event)
             case FunctionCallDelta():
+                if self._calls is None:
+                    self._calls = GrowingCalls()
                 self._calls.add(event)
             case Usage():
                 self._usage = update(self._usage, event)
@@ -297,7 +314,7 @@ class Fold:
 
     def partial(self) -> Answer:
         """Return what there is, finished or not."""
-        calls = self._calls.joined()
+        calls = self._calls.joined() if self._calls is not None else ()
         finish = self._finish
         if self._blocked and (finish is None or finish.reason in ("stop", "unknown")):
             finish = Finish(self._blocked.reason, "filtered", self._blocked.message)
@@ -313,6 +330,7 @@ class Fold:
             finish=finish,
             model=self._model,
             failure=self._failure,
+            signature=self._signature,
         )
 
     def answer(self) -> Answer:

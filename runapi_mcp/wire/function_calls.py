@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from pydantic import ConfigDict
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.lax import Lax, Maybe
 from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta, Returned
@@ -309,13 +310,13 @@ def pair_results(calls: Sequence[FunctionCall], results: Sequence[Returned]) -> 
     """Return the results of a turn's calls in the order of the calls, each with its call's id and name.
 
     An id decides; a result without one goes to the first open call of its name, and so does one whose
-    id is the host's own where the calls came without any.
+    id is the host's own where the calls came without any. One with neither goes to the first open call.
 
     Raises:
         InputError: An id that no call has, one given twice, or a call or a result that is left over.
     """
     paired: dict[int, Returned] = {}
-    for result in sorted(results, key=lambda result: not result.id):
+    for result in sorted(results, key=lambda result: (not result.id, not result.name)):
         place = _place(calls, result, paired)
         paired[place] = Returned(calls[place].id, calls[place].name, result.content)
     if len(paired) < len(calls):
@@ -330,7 +331,8 @@ def pair_results(calls: Sequence[FunctionCall], results: Sequence[Returned]) -> 
 def _place(calls: Sequence[FunctionCall], result: Returned, paired: dict[int, Returned]) -> int:
     by_id = bool(result.id) and any(call.id for call in calls)
     for place, call in enumerate(calls):
-        if place not in paired and (call.id == result.id if by_id else call.name == result.name):
+        named = call.id == result.id if by_id else call.name == result.name
+        if place not in paired and (named or not (result.id or result.name)):
             return place
     if not calls:
         raise InputError("a function's result, and no function was called.", advice="Leave it out.")
@@ -339,6 +341,7 @@ def _place(calls: Sequence[FunctionCall], result: Returned, paired: dict[int, Re
     if by_id and any(call.id == result.id for call in calls):
         raise InputError(f"two results have the id {one_line(result.id, 80)}.", advice=advice)
     what = f"has the id {one_line(result.id, 80)}" if by_id else f"of {one_line(result.name, 80)} is open"
+    what = what if result.id or result.name else "is open"
     raise InputError(f"a function's result, and no call {what}.", advice=advice)
 
 

@@ -5,7 +5,7 @@ is read to its end, since a bridge may say ``STOP`` before the text (§6.3).
 """
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import AliasChoices, ConfigDict, Field
@@ -34,6 +34,7 @@ from runapi_mcp.wire.types import (
     Returned,
     Served,
     Text,
+    TextSignature,
     Turn,
 )
 from runapi_mcp.wire.usage import NativeUsage
@@ -74,8 +75,8 @@ def _content(turn: Turn) -> JsonValue:
 
 def _part(part: Part) -> JsonValue:
     match part:
-        case Text(text):
-            return {"text": text}
+        case Text(text, signature=signature):
+            return {"text": text, "thoughtSignature": signature} if signature else {"text": text}
         case Inline(mime_type, base64):
             return {"inlineData": {"mimeType": mime_type, "data": base64}}
         case Linked(mime_type, url):
@@ -214,33 +215,37 @@ class NativeDecoder:
         """Return what was held back."""
         return [*self._written.end(followed=self._called), *self._citations.end()]
 
-    def _chunk(self, chunk: _Chunk) -> Iterator[Event]:
+    # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
+
+    def _chunk(self, chunk: _Chunk) -> list[Event]:
+        found: list[Event] = []
         if chunk.candidates is None and (inner := _unwrap(chunk)):
             chunk = inner
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
-            yield Served(chunk.model)
+            found.append(Served(chunk.model))
         if chunk.feedback:
-            yield from chunk.feedback.read()
+            found += chunk.feedback.read()
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if chunk.usage:
-            yield from chunk.usage.read()
-        candidate = self._followed.choose(chunk.candidates)
+            found += chunk.usage.read()
+        candidate = self._followed.choose(chunk.candidates) if chunk.candidates else None
         finish = candidate.finish() if candidate else None
         parts: Sequence[int] = ()
         if candidate and not self._is_again(candidate, finish):
-            parts = yield from self._parts(candidate, last=finish is not None)
+            parts = self._parts(candidate, found, last=finish is not None)
         extra = [*filter(None, (candidate and candidate.model_extra, chunk.model_extra))]
         if extra:
             # Supports count from a part of their own chunk, or of all that came in several.
             starts = parts if len(parts) > 1 else self._starts
-            yield from self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
+            found += self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
         # Before the finish: an error beside one says that it is none.
-        if failure := chunk.failure(alone=not chunk.candidates):
-            yield failure
+        if (chunk.error or not chunk.candidates) and (failure := chunk.failure()):
+            found.append(failure)
         if finish:
-            yield from self._written.flush()
-            yield finish
+            found += self._written.flush()
+            found.append(finish)
+        return found
 
     def _is_again(self, candidate: _Candidate, finish: Finish | None) -> bool:
         """Whether a candidate is the last one once more, as some relays send it.
@@ -256,8 +261,8 @@ class NativeDecoder:
             return True
         return candidate == last and self._written.could_repeat(text)
 
-    def _parts(self, candidate: _Candidate, *, last: bool) -> Generator[Event, None, list[int]]:
-        """Yield what the parts hold; return where in the answer each of them begins."""
+    def _parts(self, candidate: _Candidate, found: list[Event], *, last: bool) -> list[int]:
+        """Add what the parts hold to what was found; return where in the answer each of them begins."""
         starts = []
         for part in (candidate.content.parts if candidate.content else None) or ():
             starts.append(self._written.octets)
@@ -266,11 +271,14 @@ class NativeDecoder:
             self._note_start(part)
             if part.function_call:
                 self._called = True
-                yield _read_call(part.function_call, part.signature or "")
+                found.append(_read_call(part.function_call, part.signature or ""))
+            elif part.signature and not part.thought:
+                # It comes with the last piece of the text, or behind it, with an empty one (§6.3).
+                found.append(TextSignature(part.signature))
             if part.text and part.thought:
-                yield from self._written.add_thought(part.text)
+                found += self._written.add_thought(part.text)
             elif part.text:
-                yield from self._written.add_text(part.text, last=last)
+                found += self._written.add_text(part.text, last=last)
         return starts
 
     def _note_start(self, part: _Part) -> None:

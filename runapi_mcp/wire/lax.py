@@ -1,13 +1,14 @@
 """JSON from upstream → validated models, with the three mends that real streams need."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from runapi_mcp.errors import ProtocolError, quoted
+from runapi_mcp.errors import ProtocolError
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.json_text import is_crowded, without_surrogates
 
 MOST_VALUES: Final = 20_000
@@ -35,7 +36,7 @@ Name: TypeAlias = Annotated[str, Field(max_length=200)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_documents(model: type[Model], text: str) -> Iterator[Model]:
+def read_documents(model: type[Model], text: str) -> Sequence[Model]:
     """Validate `text` as one JSON document of `model`, or as one a line where that fails.
 
     Lone surrogate escapes are replaced (wire notes §8); two documents in one event, which a
@@ -47,15 +48,13 @@ def read_documents(model: type[Model], text: str) -> Iterator[Model]:
     if is_crowded(text, MOST_VALUES):
         raise ProtocolError(f"RunAPI sent a chunk of more than {MOST_VALUES:,} values.")
     try:
-        yield model.model_validate_json(text)
-        return
+        return (model.model_validate_json(text),)
     except ValidationError as error:
         first = error
-    for piece in _pieces(text, first):
-        try:
-            yield model.model_validate(piece)
-        except ValidationError as error:
-            raise _unreadable(text, error) from None
+    try:
+        return [model.model_validate(piece) for piece in _pieces(text, first)]
+    except ValidationError as error:
+        raise _unreadable(text, error) from None
 
 
 def lenient(model: type[Model], value: object) -> Model | None:

@@ -104,8 +104,8 @@ def read_price_list(text: str) -> Prices:
     """
     wrapped = text if text.lstrip().startswith("{") else f'{{"data": {text}}}'
     try:
-        page = next(read_documents(_List, wrapped))
-    except (ProtocolError, StopIteration):
+        page = read_documents(_List, wrapped)[0]
+    except (ProtocolError, IndexError):
         raise ProtocolError("RunAPI's list of prices could not be read.") from None
     if page.data is None and page.price_schedules is None:
         raise ProtocolError("RunAPI's list of prices has no prices in it.")

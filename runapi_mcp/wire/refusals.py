@@ -16,8 +16,8 @@ from runapi_mcp.errors import (
     Refused,
     RequestRefused,
     Unavailable,
-    quoted,
 )
+from runapi_mcp.printable import quoted
 from runapi_mcp.wire.faults import allows_nothing
 from runapi_mcp.wire.types import Failure
 

@@ -32,7 +32,9 @@ _CLOSE: Final = "</thought>"
 _Told: TypeAlias = TextDelta | ThoughtDelta | TagOpened | TagUnclosed
 
 
-class _Phase(Enum):
+class Phase(Enum):
+    """How far the content of a stream has come; from ANSWER on it is the answer as it stands."""
+
     START = auto()
     OPENING = auto()
     FLAGGED = auto()
@@ -42,61 +44,60 @@ class _Phase(Enum):
 
 
 class ThoughtTags:
-    """Splits the content of one stream; keeps back at most a partial tag and 64 characters of white space."""
+    """Splits the content of one stream; keeps back at most a partial tag and 64 characters of white space.
+
+    Attributes:
+        phase: How far the content has come; a chunk may still say of itself that it is thought.
+    """
 
     def __init__(self) -> None:
-        self._phase = _Phase.START
+        self.phase = Phase.START
         self._flagged_tail = ""
         self._held = ""
         self._name = ""
         self._blocks = 0
 
-    @property
-    def answering(self) -> bool:
-        """Whether what comes now is the answer as it stands, unless a chunk says that it is thought."""
-        return self._phase is _Phase.ANSWER
-
     def feed(self, content: str, *, flagged: bool = False) -> Iterator[_Told]:
         """Return the deltas in `content`; `flagged` is the chunk's own word that it is thought."""
         if flagged:
             return self._flagged(content)
-        match self._phase:
-            case _Phase.ANSWER:
+        match self.phase:
+            case Phase.ANSWER:
                 return _text(content)
-            case _Phase.START | _Phase.CLOSED:
+            case Phase.START | Phase.CLOSED:
                 return self._start(self._held + content)
-            case _Phase.OPENING | _Phase.FLAGGED:
+            case Phase.OPENING | Phase.FLAGGED:
                 return self._after_flagged(content)
-            case _Phase.TAGGED:
+            case Phase.TAGGED:
                 return self._tagged(self._held + content)
 
     def flush(self) -> Iterator[_Told]:
         """Yield what was held back as a possible tag, now that the model has finished."""
         tail, held = self._let_go()
         yield from _thought(tail.removeprefix(_CLOSE))
-        if self._phase is _Phase.TAGGED:
+        if self.phase is Phase.TAGGED:
             yield from _thought(held)
         elif held:
-            self._phase = _Phase.ANSWER
+            self.phase = Phase.ANSWER
             yield from _text(held)
 
     def end(self, *, followed: bool) -> Iterator[_Told]:
         """Yield what is left at the stream's end; `followed` is whether the model asked for a function."""
         yield from self.flush()
-        if self._phase is _Phase.TAGGED:
+        if self.phase is Phase.TAGGED:
             yield TagUnclosed("")
-        elif self._phase is _Phase.CLOSED and not followed:
+        elif self.phase is Phase.CLOSED and not followed:
             yield TagUnclosed(f"</{self._name}>")
-        self._phase = _Phase.ANSWER
+        self.phase = Phase.ANSWER
 
     def _flagged(self, content: str) -> Iterator[ThoughtDelta]:
         thought = "".join(self._let_go()) + content
-        if self._phase is not _Phase.FLAGGED:
+        if self.phase is not Phase.FLAGGED:
             if thought != _OPEN and _OPEN.startswith(thought):
-                self._phase, self._flagged_tail = _Phase.OPENING, thought
+                self.phase, self._flagged_tail = Phase.OPENING, thought
                 return
             thought = thought.removeprefix(_OPEN)
-            self._phase = _Phase.FLAGGED
+            self.phase = Phase.FLAGGED
         keep = _partial_close(thought, len(_CLOSE), _CLOSE)
         self._flagged_tail = thought[len(thought) - keep :]
         yield from _thought(thought[: len(thought) - keep])
@@ -105,16 +106,16 @@ class ThoughtTags:
         """Read the start of the answer, or what comes after a closed tag, where another may open."""
         bare = content.lstrip()
         if (tag := _OPENING.match(bare)) and self._blocks < _MOST_BLOCKS:
-            self._phase, self._held, self._name = _Phase.TAGGED, "", tag[1]
+            self.phase, self._held, self._name = Phase.TAGGED, "", tag[1]
             self._blocks += 1
             yield TagOpened(tag[0])
             yield from self._tagged(bare[tag.end() :])
         elif _could_open(content, bare):
             # After a closed tag white space is only the gap between the thinking and the answer.
-            self._held = bare if self._phase is _Phase.CLOSED else content
-        elif self._phase is not _Phase.CLOSED or bare:
-            content = bare if self._phase is _Phase.CLOSED else content
-            self._phase, self._held = _Phase.ANSWER, ""
+            self._held = bare if self.phase is Phase.CLOSED else content
+        elif self.phase is not Phase.CLOSED or bare:
+            content = bare if self.phase is Phase.CLOSED else content
+            self.phase, self._held = Phase.ANSWER, ""
             yield from _text(content)
 
     def _after_flagged(self, content: str) -> Iterator[_Told]:
@@ -124,7 +125,7 @@ class ThoughtTags:
             self._held = answer
             return
         tail, _ = self._let_go()
-        self._phase = _Phase.ANSWER
+        self.phase = Phase.ANSWER
         if whole.startswith(_CLOSE):
             yield from _text(whole.removeprefix(_CLOSE))
         else:
@@ -133,7 +134,7 @@ class ThoughtTags:
 
     def _tagged(self, content: str) -> Iterator[_Told]:
         if closing := _CLOSINGS[self._name.lower()].search(content):
-            self._phase, self._held = _Phase.CLOSED, ""
+            self.phase, self._held = Phase.CLOSED, ""
             yield from _thought(content[: closing.start()])
             yield from self._start(content[closing.end() :])
             return

@@ -7,12 +7,15 @@ anywhere in this folder, does I/O or looks at a clock.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from runapi_mcp.models import DialectName as DialectName
 from runapi_mcp.models import Effort as Effort
 
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+if TYPE_CHECKING:
+    JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+else:
+    JsonValue = Any  # pydantic cannot follow an alias that names itself
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
@@ -42,10 +45,14 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text in a turn; of a file, if `file` says so."""
+    """A piece of text in a turn; of a file, if `file` says so.
+
+    `signature` is what upstream sent with a model's text, to be sent back with it.
+    """
 
     text: str
     file: FileRef | None = field(default=None, compare=False)
+    signature: str = ""
 
     def without_content(self) -> "Text":
         """Return it as it is kept where contents of files are not."""
@@ -160,6 +167,19 @@ class Call:
     functions: tuple[Function, ...] = ()
     spelling: Spelling = "wide"
 
+    def unsigned(self) -> "Call":
+        """Return this call without the signatures of texts, which another model or account cannot read.
+
+        Those of function calls stay: Gemini 3 refuses calls without.
+        """
+        turns = (
+            replace(
+                turn, parts=tuple(replace(p, signature="") if isinstance(p, Text) else p for p in turn.parts)
+            )
+            for turn in self.turns
+        )
+        return replace(self, turns=tuple(turns))
+
     def continued(self, partial: str) -> "Call":
         """Return this call with `partial` as the model's turn and a request to go on from it."""
         go_on = "Continue exactly where your last message stops. Do not repeat or introduce anything."
@@ -193,6 +213,13 @@ class TextDelta:
     """More of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextSignature:
+    """What upstream wants back with the text so far; a later one replaces it."""
+
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +357,7 @@ class Failure:
 
 Event: TypeAlias = (
     TextDelta
+    | TextSignature
     | ThoughtDelta
     | TagOpened
     | TagUnclosed
@@ -350,7 +378,7 @@ class Answer:
 
     `finish` is `None` while (or if) the stream has not said why it ended; then the answer is
     only what had arrived. `usage` is `None` if upstream never sent any. `failure` is the error that
-    upstream reported after the finish, if it did.
+    upstream reported after the finish, if it did. `signature` is that of the text.
     """
 
     text: str = ""
@@ -361,3 +389,4 @@ class Answer:
     finish: Finish | None = None
     model: str | None = None
     failure: Failure | None = None
+    signature: str = ""

@@ -209,3 +209,10 @@ def test_of_an_answer_that_is_read_in_part_not_every_sentence_is_known_to_rest_o
     begun = "The tower was built in 1889."
     cited = annotate(answer(begun + "\n" * 600_000, "https://a.org/1", claims={begun: (0,)}), 10)
     assert cited.grounded == "partly"
+
+
+def test_a_stretch_of_markup_alone_is_no_claim() -> None:
+    text = "It won **500** euros in the end."
+    grounding = Grounding((Source("https://a.org/"),), (Support(7, 9, "**", (0,)),))
+    found = annotate(Answer(text=text, grounding=grounding), 10)
+    assert (found.text, found.claims) == (text, ())

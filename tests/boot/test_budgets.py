@@ -28,7 +28,7 @@ MOST_LIST_BYTES: Final = 8_000
 """Of the tools in any revision, as compact JSON; hosts put them into every conversation."""
 MOST_MODULES: Final = {"version": 50, "help": 120, "prologue": 50, "prologue with settings": 82}
 """Beyond what Python itself has loaded; ours included."""
-MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 75, "native": 85}
+MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 44, "native": 57}
 """Python functions entered for a chunk, from the bytes of the body to the fold, where many arrive at once."""
 
 RUNS: Final = {
@@ -65,6 +65,25 @@ def test_the_prologue_does_without_what_is_slow_to_import(bare: set[str], run: s
     assert not (modules(RUNS[run]) - bare) & slow
 
 
+SERVER: Final = """
+from runapi_mcp.boot.prologue import quick_imports
+with quick_imports():
+    import runapi_mcp.transports.stdio.serve
+"""
+CLIENT: Final = """
+import mcp.server
+from mcp import Client
+from mcp.server import MCPServer
+assert hasattr(mcp, "__path__") and not hasattr(mcp, "no_such_name")
+"""
+
+
+def test_the_server_is_imported_without_the_sdks_client_which_is_there_for_whoever_asks() -> None:
+    unneeded = {"mcp.client.session", "mcp.server.mcpserver"}
+    assert not modules(SERVER) & unneeded
+    assert modules(SERVER + CLIENT) >= unneeded
+
+
 def test_the_tools_take_no_more_than_their_share_of_a_conversation() -> None:
     answers = json.loads(Path(MANIFEST).read_text(encoding="utf-8"))["answers"]
     for revision, methods in answers.items():
@@ -91,8 +110,8 @@ async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
     roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60)
     body = Body(response, roomy, Trace(), lambda: 0.0)
     decoder = dialects("/v1")[dialect].decoder()
-    answering = Answering(body, decoder, Request("/x", "bearer", {}), SecretStr("simulated-key"))
     fold = Fold()
+    answering = Answering(body, decoder, Request("/x", "bearer", {}), SecretStr("simulated-key"), fold.ending)
     async with aclosing(body), aclosing(answering.events()) as events:
         async for event in events:
             fold.feed(event)

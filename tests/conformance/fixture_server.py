@@ -148,7 +148,6 @@ def _content(name: str, arguments: dict[str, str]) -> list[types.ContentBlock]:
 
 async def main() -> None:
     with signals_received() as signals:
-        assert signals is not None
         async with (
             opened(Settings()) as app,
             listening(app, HttpOptions(port=0), server=fixture_server(app)) as running,

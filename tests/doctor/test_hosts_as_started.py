@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from doctor.ward import KEY, Ward, only
 from runapi_mcp.doctor import verdict
-from runapi_mcp.doctor.hosts import environment
-from runapi_mcp.hosts import HOSTS, Launch, Wiring, Wish, uninstall
+from runapi_mcp.doctor.hosts import Entry, _command, environment
+from runapi_mcp.hosts import HOSTS, Launch, Machine, Wiring, Wish, uninstall
 from runapi_mcp.sim import Simulator
 
 LAUNCH = Launch(sys.executable, ("-m", "runapi_mcp"))
@@ -155,6 +155,26 @@ async def test_a_server_that_is_switched_off_is_not_started(ward: Ward) -> None:
     config.write_text(config.read_text().replace('"enabled": true', '"enabled": false'))
     found = only(await ward.of("host", "opencode"))
     assert (found.status, "switched off" in found.what) == ("skipped", True)
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "found", "said"),
+    [
+        (r"C:\Program Files\uv\uvx.exe", ["runapi-mcp"], r"C:\Program Files\uv\uvx.exe", ""),
+        ("cmd", ["/c", "uvx", "runapi-mcp"], r"C:\Windows\System32\cmd.exe", ""),
+        ("runapi-mcp", [], r"C:\npm\runapi-mcp.CMD", "a batch file; not every host can start one"),
+        ("runapi-mcp", [], None, "is not on the host's PATH"),
+        (r"D:\gone\runapi-mcp.exe", [], None, "is not there any more"),
+        (r"\gone\runapi-mcp.exe", [], None, "is not on the host's PATH"),
+    ],
+)
+def test_a_command_of_windows_is_judged_as_windows_starts_it(
+    command: str, args: list[str], found: str | None, said: str
+) -> None:
+    machine = Machine("windows", {"PATH": r"C:\Windows\System32;C:\npm"}, r"C:\Users\Ann Lee")
+    entry = Entry(HOSTS["claude-desktop"], "runapi", Wiring(Launch(command, tuple(args))))
+    finding = _command(entry, machine.env["PATH"], machine, lambda *_: found)
+    assert (finding is not None, said in (finding.what if finding else "")) == (bool(said), True)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ async def test_a_missing_keyring_package_is_found(admit: Admit, tmp_path: Path) 
     (tmp_path / "without").mkdir()
     found = only(await admit(**without_package(tmp_path / "without")).of("key"))
     assert (found.status, "not installed" in found.what) == ("fail", True)
-    assert "runapi-mcp[keyring]" in found.mend
+    assert ".[keyring]" in found.mend
 
 
 async def test_no_key_anywhere_names_the_keyring_too(admit: Admit) -> None:

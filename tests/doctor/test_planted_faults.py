@@ -1,19 +1,28 @@
 """Ten faults, planted one at a time: each is found, and said with what mends it."""
 
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from sockets import Peer, raw_server, refused_url
 
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
+from runapi_mcp.doctor import verdict
+from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.store import shared_store
 from runapi_mcp.hosts import Launch, Wish
 from runapi_mcp.models import SEARCHING
-from runapi_mcp.sim import Simulator
+from runapi_mcp.request import Caller, Run
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import SeenCall, Simulator
+from runapi_mcp.tools import TOOLS
+from runapi_mcp.upstream.client import Upstream
 
 Admit = Callable[..., Ward]
 HTML = b"<!doctype html><html><title>Sign in to the network</title></html>"
@@ -38,11 +47,11 @@ async def test_a_healthy_patient_has_nothing_to_mend(admit: Admit) -> None:
     ward = admit()
     ward.starts("cursor", *ward.fake_server())
     findings = await ward.findings()
-    # The simulator does not say what time it is; a clock is tried below.
-    assert {f.check for f in findings if f.status != "ok"} == {"clock"}, findings
+    # The simulator does not say what time it is; a clock is tried below. A search is billed.
+    assert {f.check for f in findings if f.status != "ok"} == {"clock", "searches"}, findings
     assert [f.check for f in findings] == [
         *("python", "versions", "launcher", "key", "proxy", "store", "reach", "clock", "models"),
-        *("defaults", "defaults", "defaults", "call"),
+        *("defaults", "defaults", "defaults", "searches", "call"),
         *("host-key", "host"),
     ]
     assert "first byte after" in next(f.what for f in findings if f.check == "call")
@@ -70,6 +79,16 @@ async def test_a_missing_key_is_found(admit: Admit) -> None:
     found = only(await admit(RUNAPI_TOKEN="").of("key"))
     assert found.status == "fail"
     assert "set RUNAPI_TOKEN" in found.mend
+
+
+async def test_where_only_a_hosts_config_has_the_key_that_one_is_tried(admit: Admit, sim: Simulator) -> None:
+    ward = admit(RUNAPI_TOKEN="")
+    ward.starts("cursor", *ward.fake_server())
+    findings = await ward.findings()
+    (key,) = (finding for finding in findings if finding.check == "key")
+    assert (key.status, "that of Cursor's config" in key.what) == ("ok", True)
+    assert [f.status for f in findings if f.check == "models"] == ["ok"]
+    assert verdict(findings) == "Nothing is wrong."
 
 
 async def test_a_key_with_a_line_break_is_found(admit: Admit) -> None:
@@ -364,3 +383,94 @@ async def test_a_mark_that_a_host_does_not_read_is_found(admit: Admit) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     found = (await ward.of("host", "claude-desktop"))[-1]
     assert (found.status, "byte order mark" in found.what) == ("fail", True)
+
+
+# ---------------------------------------------------------------- searches, which are billed
+
+
+@pytest.fixture
+def search(admit: Admit) -> Callable[..., Awaitable[None]]:
+    """Search as a server of the ward's would, and keep that on its machine."""
+
+    async def search(ward: Ward, **arguments: str) -> None:
+        settings = from_env(ward.env)
+        upstream = Upstream(settings, today=lambda: datetime(2026, 11, 28, tzinfo=UTC))
+        store = shared_store(settings, anyio.current_time, ward.env)
+        assert store is not None
+        try:
+            async with Generations(upstream, settings, store=store).open() as generations:
+                tool = TOOLS["search_web"]
+                run = Run(settings, upstream, generations, Caller(), nobody)
+                await run.begin(tool.opening)
+                await tool.perform(tool.args.model_validate({"query": "Q", **arguments}), run)
+        finally:
+            await upstream.aclose()
+
+    return search
+
+
+def searches(sim: Simulator) -> list[SeenCall]:
+    return [call for call in sim.calls if re.search("google_?search", str(call.body), re.IGNORECASE)]
+
+
+async def nobody(_seconds: float, _line: str) -> None:
+    """Tell no one."""
+
+
+Search = Callable[..., Awaitable[None]]
+
+
+async def test_no_search_is_made_to_see_whether_one_is_refused_and_that_is_said(
+    admit: Admit, sim: Simulator
+) -> None:
+    sim.roster.searchless.add(SEARCHING[0])
+    ward = admit()
+    found = only(await ward.of("searches"))
+    assert found.status == "skipped"
+    assert "a search is billed, and none of the last day is kept here" in found.what
+    assert f"Where RunAPI refuses {SEARCHING[0]} one, {SEARCHING[1]} or " in found.what
+    assert sim.calls
+    assert not searches(sim)
+    assert not (ward.home / ".local").exists(), "to look leaves nothing behind"
+
+
+async def test_what_came_of_the_last_search_is_told(admit: Admit, sim: Simulator, search: Search) -> None:
+    sim.bridge = True
+    ward = admit()
+    await search(ward)
+    assert only(await ward.of("searches")).what == f"the last one was answered by {SEARCHING[0]}"
+    sim.roster.searchless.add(SEARCHING[0])
+    await search(ward, recency="month")
+    found = only(await ward.of("searches"))
+    assert (found.status, found.mend) == (
+        "warn",
+        f"Nothing need be done; RUNAPI_MCP_SEARCH_MODEL={SEARCHING[1]} makes it certain.",
+    )
+    assert f"answered by {SEARCHING[1]}: RunAPI refused {SEARCHING[0]}" in found.what
+    sim.roster.swapped[SEARCHING[1]] = "gemini-3.5-flash-lite"
+    await search(ward, recency="week")
+    found = only(await ward.of("searches"))
+    assert "“gemini-3.5-flash-lite” answered" in found.what
+    assert len(searches(sim)) == 5, "those of the server alone"
+
+
+async def test_a_search_that_was_refused_names_the_setting_that_mends_it(
+    admit: Admit, sim: Simulator, search: Search
+) -> None:
+    sim.roster.gone[SEARCHING[0]] = 410
+    sim.roster.searchless.add(SEARCHING[1])
+    ward = admit()
+    await search(ward)
+    found = only(await ward.of("searches"))
+    assert found.status == "warn"
+    assert f"The model was {SEARCHING[1]}" in found.what
+    assert found.mend == f"Set RUNAPI_MCP_SEARCH_MODEL={SEARCHING[2]}, or name a model."
+    assert only(await admit(RUNAPI_MCP_SEARCH_MODEL="gemini-2.5-pro").of("searches")).status == "skipped"
+
+
+async def test_a_search_whose_model_was_named_says_nothing_of_the_default(
+    admit: Admit, sim: Simulator, search: Search
+) -> None:
+    ward = admit()
+    await search(ward, model="gemini-2.5-pro")
+    assert only(await ward.of("searches")).status == "skipped"

@@ -30,7 +30,7 @@ MET: dict[str, tuple[str, dict[str, Any]]] = {
     "ability": ("search_web", {"query": "Q", "model": "gemini-3-flash-preview"}),
     "running": ("ask_gemini", {"prompt": "Q [[sim:slow seconds=5]]", "wait_seconds": 0}),
     "partial": ("ask_gemini", {"prompt": "Q [[sim:cut-clean]]"}),
-    "no sources": ("search_web", {"query": "Q [[sim:no-sources]]"}),
+    "no sources": ("search_web", {"query": "Q [[sim:no-sources]]", "model": "gemini-3.7-flash"}),
     "schema": ("extract_json", {"schema": SCHEMA, "text": "Q"}),
 }
 """Calls that bring a text about, of a server that is set up well."""

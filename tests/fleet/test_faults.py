@@ -59,7 +59,7 @@ async def test_an_outage_pins_nothing_that_this_server_no_longer_keeps(
         pytest.param(b'{"do": ["stop"], "name": {}}', id="other types"),
         pytest.param(b"[" * 100_000, id="too deep"),
         pytest.param(b"\xff\xfe\xed\xa0\x80", id="no text"),
-        pytest.param(b'{"do": "stop", "name": "\xed\xa0\x80"}', id="half a character"),
+        pytest.param(b'{"do": "\xed\xa0\x80", "name": "x"}', id="half a character"),
     ],
 )
 async def test_a_malformed_order_is_ignored_and_the_next_is_obeyed(

@@ -14,7 +14,7 @@ from waiting import became
 from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, job, replica
 from runapi_mcp.errors import BudgetSpent
-from runapi_mcp.generations.limits import Taken
+from runapi_mcp.generations.spending import Taken
 from runapi_mcp.generations.store.protocol import Followable
 from runapi_mcp.generations.store.redis import RedisEngine
 from runapi_mcp.generations.store.sharing import SharedDayCounts

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
-from messages import tool_call
-from network.raw_web import modern_headers
+from messages import INITIALIZE, tool_call
+from network.raw_web import ACCEPT, modern_headers
 from network.web_host import served
 from ruamel.yaml import YAML
 from waiting import became
@@ -202,6 +202,11 @@ async def test_nginx_passes_events_on_at_once_and_a_closed_call_upstream(
             await became(lambda: answers(url))
             message = tool_call(1, "ask_gemini", modern=True, prompt="Behind a proxy [[sim:slow seconds=20]]")
             async with httpx.AsyncClient(timeout=20) as http:
+                # Who asks how much is in /metrics, and nobody's business outside.
+                for path, status in (("/", 200), ("/mcp/", 200), ("/healthz", 200), ("/metrics", 404)):
+                    method, sent = ("POST", INITIALIZE) if "mcp" in path else ("GET", None)
+                    answer = await http.request(method, f"{url}{path}", json=sent, headers=ACCEPT)
+                    assert answer.status_code == status, path
                 began = time.monotonic()
                 async with http.stream(
                     "POST", f"{url}/mcp", json=message, headers=modern_headers(message)

@@ -39,7 +39,7 @@ async def test_a_cancellation_reaches_the_server_that_runs_it(three: Fleet, sim:
 
 
 async def test_one_question_on_two_servers_is_asked_once(three: Fleet, sim: Simulator) -> None:
-    # A server that cannot look for the same question in 50 ms asks it: on a busy machine, now and then, both do.
+    # A server that cannot look for the same question in 50 ms asks it: on a busy machine both may.
     for attempt in range(10):
         three.served.clear()
         asked_before = len(sim.calls)

@@ -20,6 +20,7 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.model_list import Listing, Standing
+from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.types import Call, DialectName, Event, Finish, Text, TextDelta, Turn, Usage
 
 KEY = SecretStr("sk-canary-played-0123456789")
@@ -105,6 +106,7 @@ class Played:
         key: SecretStr,
         trace: Trace,
         patience: float,
+        ending: Ending,
         within: float | None = None,
     ) -> AsyncIterator[AsyncGenerator[Event, None]]:
         assert (dialect, key) == ("chat", KEY)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from waiting import ended
 
 from runapi_mcp.errors import BudgetSpent, InputError, RunapiError
-from runapi_mcp.generations.limits import LocalDayCounts, Taken, estimate_tokens
 from runapi_mcp.generations.registry import Generations
+from runapi_mcp.generations.spending import LocalDayCounts, Taken, estimate_tokens
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator

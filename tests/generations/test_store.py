@@ -17,7 +17,6 @@ from waiting import became, ended
 from generations.played import STOP, WHOLE, Gate, Step, bench, job
 from runapi_mcp.errors import Bug, HandleError, RateLimited, StreamCut
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import (
@@ -43,35 +42,6 @@ def about(file: str) -> Job:
 # ---------------------------------------------------------------- the same question
 
 
-async def test_the_same_question_joins_the_answer_that_was_never_delivered() -> None:
-    async with bench() as made:
-        first = await made.ended(job())
-        assert await made.begin(job()) == (first, True)
-        assert len(made.upstream.asked) == 1
-
-
-async def test_a_delivered_answer_is_asked_for_anew() -> None:
-    async with bench() as made:
-        first = await made.ended(job())
-        await first.deliver()
-        second, joined = await made.begin(job())
-        assert not joined
-        assert second is not first
-
-
-async def test_what_was_cut_is_asked_for_anew() -> None:
-    async with bench([TextDelta("Half")]) as made:
-        first = await made.ended(job())
-        assert first.status == "partial"
-        assert (await made.begin(job()))[0] is not first
-
-
-async def test_the_same_question_of_somebody_else_is_another() -> None:
-    async with bench() as made:
-        first = await made.ended(job())
-        assert (await made.begin(job(owner="bob")))[0] is not first
-
-
 async def test_an_expired_answer_is_not_joined() -> None:
     async with bench() as made:
         first = await made.ended(job())
@@ -81,32 +51,6 @@ async def test_an_expired_answer_is_not_joined() -> None:
         with pytest.raises(HandleError):
             await made.generations.find(first.handle, "ann")
         assert await made.generations.find(second.handle, "ann") is second
-
-
-async def test_a_question_asked_again_just_as_its_only_caller_leaves_is_answered() -> None:
-    gate, closing = Gate(), Gate()
-    async with bench([gate], [TextDelta("New."), STOP]) as made:
-        made.upstream.closing = closing
-        first = await made.start(job())
-        async with first.follow():
-            await gate.reached.wait()
-        assert first.view().status == "running"  # until its connection has closed
-        second, joined = await made.begin(job())
-        assert not joined
-        closing.open.set()
-        await ended(first)
-        await ended(second)
-        assert first.view().status == "cancelled"
-        assert second.view().answer.text == "New."
-
-
-async def test_a_question_about_a_file_that_was_edited_is_another() -> None:
-    async with bench() as made:
-        first = await made.ended(about("b2xk"))
-        assert await made.begin(about("b2xk")) == (first, True)
-        second, joined = await made.begin(about("bmV3"))
-        assert not joined
-        assert second is not first
 
 
 async def test_two_partial_answers_of_equal_length_are_continued_apart() -> None:
@@ -171,19 +115,6 @@ def test_a_question_is_the_same_whatever_name_its_file_has_and_another_in_other_
     one = replace(asked, call=replace(asked.call, turns=turns))
     other = replace(asked, call=replace(asked.call, turns=(turns[0], replace(turns[1], role="user"))))
     assert one.same_as != other.same_as
-
-
-# ---------------------------------------------------------------- handles
-
-
-async def test_a_handle_is_good_for_who_asked_alone() -> None:
-    async with bench() as made:
-        generation = await made.ended(job())
-        assert await made.generations.find(generation.handle, "ann") is generation
-        with pytest.raises(HandleError):
-            await made.generations.find(generation.handle, "bob")
-        with pytest.raises(HandleError):
-            await made.generations.find("g_invented", "ann")
 
 
 # ---------------------------------------------------------------- bounds
@@ -359,12 +290,3 @@ async def test_a_question_is_kept_only_where_it_may_be_asked_again(
         else:
             assert seen() is not None
             assert generation.size > 400_000
-
-
-async def test_a_store_of_nothing_finds_nothing() -> None:
-    store = MemoryStore(Settings(), lambda: 0.0)
-    assert await store.same(job()) is None
-    generation = Generation(job(), lambda: 0.0)
-    async with store.opened():
-        assert await store.keep(generation, fresh=False) is generation
-        assert await store.same(job()) is generation

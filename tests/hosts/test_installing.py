@@ -15,6 +15,9 @@ from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
 from runapi_mcp.hosts import HOSTS, ConfigError, Launch, entries_naming_us, host_named, install, listed
+from runapi_mcp.server.handlers import write_instructions
+from runapi_mcp.server.listing import list_tools
+from runapi_mcp.tools import TOOLS
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -129,7 +132,8 @@ DEEP = {
     "claude-desktop": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
     "cursor": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
     "codex": "a = " + "[" * 5000 + "]" * 5000 + "\n",
-    "goose": "a: " + "[" * 2000 + "]" * 2000 + "\n",
+    # In one line, ruamel.yaml looks for a key in all of it, for seconds.
+    "goose": "a: " + "[\n " * 2000 + "]" * 2000 + "\n",
 }
 
 
@@ -314,7 +318,7 @@ def test_a_missing_yaml_library_is_told_with_what_mends_it_and_print_still_works
     monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
     with pytest.raises(ConfigError, match=r"ruamel\.yaml.* is not installed") as caught:
         desk.install("goose")
-    for command in ("uv tool install", "pipx reinstall", "pip install"):
+    for command in ("uv tool upgrade", "pipx reinstall", "pip install"):
         assert command in caught.value.advice
     assert path.read_text() == SAMPLES["goose"]
     desk.install("goose", replace(WISH, only_print=True))
@@ -331,12 +335,37 @@ def test_tools_that_are_not_to_be_loaded_at_once_are_not(desk: Desk) -> None:
     assert "--no-always-load" in desk.heard
 
 
+def test_what_its_tools_cost_is_said_before_anything_is_written(desk: Desk) -> None:
+    tools = [
+        {
+            "name": f"mcp__runapi__{tool.name}",
+            "description": tool.description,
+            "input_schema": tool.input_schema,
+        }
+        for tool in list_tools()
+    ]
+    said = len(write_instructions(TOOLS.values()))
+    whole = len(json.dumps(tools, ensure_ascii=False, separators=(",", ":"))) + said
+    about = len(json.dumps([tool["name"] for tool in tools])) + said
+    desk.install("claude-code")
+    assert f"about {round(whole / 4, -2):,.0f} tokens" in desk.heard
+    assert f"what they are for, about {round(about / 4, -2):,.0f}" in desk.heard
+    assert desk.heard.index("--no-always-load") < desk.heard.index("Wrote ")
+
+
 def test_a_config_that_was_made_read_only_stays_as_it_is(desk: Desk) -> None:
     path = desk.has("cursor")
     path.chmod(0o444)
     with pytest.raises(ConfigError, match="is read-only"):
         desk.install("cursor")
     assert path.read_bytes() == SAMPLES["cursor"].encode()
+    assert list(path.parent.iterdir()) == [path]
+    assert not desk.heard, "what is shown of a change that is not made"
+    path.chmod(0o644)
+    desk.install("cursor")
+    path.chmod(0o444)
+    with pytest.raises(ConfigError, match="is read-only"):
+        desk.uninstall("cursor")
 
 
 def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(desk: Desk) -> None:

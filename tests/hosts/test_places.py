@@ -2,7 +2,9 @@
 
 import pytest
 
-from runapi_mcp.hosts import HOSTS, Launch, Machine, launcher
+from runapi_mcp.hosts import HOSTS, Launch, Machine, Wiring, launcher
+from runapi_mcp.hosts.entries import wiring_of
+from runapi_mcp.hosts.formats import lookup
 
 LINUX = Machine("linux", {}, "/home/ada")
 MACOS = Machine("macos", {}, "/Users/ada")
@@ -126,6 +128,21 @@ def test_an_environment_that_uvx_made_for_one_run_is_not_what_a_host_starts(flee
     which = {"uvx": "/bin/uvx"}.get
     found = launcher(fleeting, exists=lambda _: True, which=which, extra="keyring")
     assert found == Launch("/bin/uvx", ("--from", "runapi-mcp[keyring]", "runapi-mcp"))
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_command_of_windows_comes_back_from_every_config_as_it_went_in(host: str) -> None:
+    wiring = Wiring(
+        Launch(
+            "C:\\Users\\Ann Lee's\\bin\\runapi-mcp.exe",
+            ("--allow-dir", "D:\\new,\\\\srv\\tests", "%HOME%", 'a"b'),
+        ),
+        {"RUNAPI_MCP_STORE": "C:\\Users\\Ann Lee"},
+    )
+    row = HOSTS[host]
+    for before in ("", "\r\n"):
+        text = row.format.merge(before, (*row.path, "runapi"), row.shape(wiring))
+        assert wiring_of(lookup(row.format.read(text), (*row.path, "runapi"))) == wiring
 
 
 def test_without_a_script_the_interpreter_itself_is_started() -> None:

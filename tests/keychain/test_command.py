@@ -157,7 +157,7 @@ def test_install_without_the_package_writes_nothing(typed: Type, tmp_path: Path)
     broken.mkdir()
     done = typed("install", "cursor", "--keyring", **without_package(broken))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "runapi-mcp[keyring]" in done.stderr
+    assert ".[keyring]" in done.stderr
     assert not (tmp_path / ".cursor").exists()
 
 

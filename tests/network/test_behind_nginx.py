@@ -26,6 +26,7 @@ TOKEN = "token-of-ada-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 # What the site's owner writes; the server is told of the prefix by the header, or by --path-prefix.
+TEAM = Path(__file__).parents[2] / "docs" / "team.md"
 CONFIG = """
 worker_processes 1;
 daemon off;
@@ -72,14 +73,30 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def nginx(folder: Path, server: str, told: str, stripped: str) -> Iterator[str]:
+def nginx(
+    folder: Path, server: str, told: str, stripped: str, *, as_documented: bool = False
+) -> Iterator[str]:
     """Run nginx before a server; gives the URL under which it is reached."""
     assert NGINX is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = folder / "nginx.conf"
-    config.write_text(CONFIG.format(folder=folder, port=port, server=server, told=told, stripped=stripped))
+    text = CONFIG.format(folder=folder, port=port, server=server, told=told, stripped=stripped)
+    if as_documented:
+        page = TEAM.read_text(encoding="utf-8")
+        block = page.partition("```nginx\n")[2].partition("```")[0]
+        for theirs, here in (
+            ("443 ssl", f"127.0.0.1:{port} ssl"),
+            ("/etc/ssl/mcp.pem", f"{folder}/cert.pem"),
+            ("/etc/ssl/mcp.key", f"{folder}/key.pem"),
+            ("127.0.0.1:8080", server),
+            ("$host", "mcp.example.com"),
+        ):
+            assert theirs in block
+            block = block.replace(theirs, here)
+        text = text[: text.index("    server {")] + block + "}\n"
+    config.write_text(text)
     process = subprocess.Popen([NGINX, "-c", str(config), "-p", str(folder)], stderr=subprocess.PIPE)
     try:
         yield f"https://localhost:{port}/runapi"
@@ -111,18 +128,19 @@ async def reachable(url: str, certificate: Path) -> None:
 @asynccontextmanager
 async def site(sim: Simulator, certificate: Path, way: str) -> AsyncIterator[str]:
     """The URL of a server behind nginx that is told of its prefix one way or the other."""
-    forwarded = way == "header"
+    forwarded = way != "flag"
     options: dict[str, Any] = {} if forwarded else {"path_prefix": "/runapi"}
     told = "proxy_set_header X-Forwarded-Prefix /runapi;" if forwarded else ""
     auth = TokenList.read(f"ada:{TOKEN}")
     async with served(sim, auth, allowed_hosts=("mcp.example.com",), **options) as inner:
         server = inner.removeprefix("http://").partition("/")[0]
-        with nginx(certificate, server, told, "/" if forwarded else "") as url:
+        stripped = "/" if forwarded else ""
+        with nginx(certificate, server, told, stripped, as_documented=way == "as documented") as url:
             await reachable(url, certificate)
             yield url
 
 
-@pytest.mark.parametrize("way", ["header", "flag"])
+@pytest.mark.parametrize("way", ["header", "flag", "as documented"])
 @pytest.mark.parametrize("kind", NETWORK)
 async def test_a_call_comes_through_tls_and_a_prefix(
     sim: Simulator, certificate: Path, monkeypatch: pytest.MonkeyPatch, way: str, kind: str
@@ -132,6 +150,15 @@ async def test_a_call_comes_through_tls_and_a_prefix(
         result = await host.client.call_tool("ask_gemini", {"prompt": "Why is the sky blue?"})
     assert not result.is_error
     assert "simulated" in str(result.content)
+
+
+async def test_what_counts_callers_is_not_shown_outside(sim: Simulator, certificate: Path) -> None:
+    async with (
+        site(sim, certificate, "as documented") as url,
+        httpx.AsyncClient(verify=trust(certificate)) as http,
+    ):
+        shown = [(await http.get(f"{url}/{path}")).status_code for path in ("healthz", "metrics")]
+    assert shown == [200, 404]
 
 
 async def test_a_slash_at_the_end_leads_nobody_out_of_tls(sim: Simulator, certificate: Path) -> None:

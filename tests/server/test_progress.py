@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runapi_mcp.generations.values import Evidence
+from runapi_mcp.printable import remove_unseen
 from runapi_mcp.progress import HEARTBEAT, LINE_CHARS, Cadence, progress_line
-from runapi_mcp.unseen import remove_unseen
 
 EVIDENCE = Evidence(
     phase="writing",

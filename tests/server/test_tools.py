@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import jsonschema
+import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 from sockets import refused_url
@@ -259,7 +260,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("ask_gemini", {"prompt": "", "temperature": 9, "extra": 1}, ["temperature", "extra"]),
     ("search_web", {"query": ""}, ["query"]),
     ("search_web", {"query": "x", "model": "gemini-3-flash-preview"}, ["model"]),
-    ("search_web", {"query": "x", "max_sources": 0}, ["max_sources"]),
+    ("search_web", {"query": "x", "max_sources": -1}, ["max_sources"]),
     ("extract_json", {"schema": SCHEMA}, ["text"]),
     ("extract_json", {"schema": SCHEMA, "text": "x", "files": ["data:,"]}, ["text"]),
     ("extract_json", {"text": "x"}, ["schema"]),
@@ -286,6 +287,18 @@ async def test_bad_input_is_one_line_for_each_problem_and_nothing_is_sent(
     assert "bug" not in called.text
     assert not sim.calls
     assert not sim.lists
+
+
+@pytest.mark.parametrize("prefix", ["mcp__runapi__", "runapi__", "mcp_runapi_", "runapi.", "runapi/", "a:"])
+async def test_a_tool_is_found_behind_the_prefix_that_a_host_shows_its_model(host: Host, prefix: str) -> None:
+    assert not (await host.call(f"{prefix}ask_gemini", prompt="Hello?")).failed
+
+
+@pytest.mark.parametrize("name", ["xask_gemini", "ask_gemini2", "ask", "", "gemini", "runapi__"])
+async def test_a_tool_of_another_name_is_unknown(host: Host, name: str) -> None:
+    with pytest.raises(MCPError, match="Unknown tool") as refused:
+        await host.call(name, prompt="Hello?")
+    assert refused.value.error.code == types.INVALID_PARAMS
 
 
 async def test_an_unknown_argument_close_to_a_known_one_is_answered_with_it(host: Host) -> None:

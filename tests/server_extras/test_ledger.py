@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runapi_mcp.generations import admission as module
-from runapi_mcp.generations.admission import Ledger
+from runapi_mcp.generations import spending as module
+from runapi_mcp.generations.spending import Ledger
 from runapi_mcp.generations.values import Receipt
 from runapi_mcp.wire.types import Usage
 

@@ -178,8 +178,13 @@ def test_the_folder_is_the_platforms_own() -> None:
     assert state_folder({"HOME": "/home/ann", "XDG_STATE_HOME": "s"}, "linux").parts[1] == "home"
     mac = state_folder({"HOME": "/Users/ann", "XDG_STATE_HOME": "/s"}, "darwin")
     assert mac == Path("/Users/ann/Library/Application Support/runapi-mcp")
-    with pytest.raises(Unusable, match="no home"):
-        state_folder({}, "linux")
+    windows = {"LOCALAPPDATA": r"D:\App Data\Local", "USERPROFILE": r"C:\Users\Ann Lee"}
+    assert str(state_folder(windows, "win32")) == r"D:\App Data\Local\runapi-mcp"
+    del windows["LOCALAPPDATA"]
+    assert str(state_folder(windows, "win32")) == r"C:\Users\Ann Lee\AppData\Local\runapi-mcp"
+    for platform in ("linux", "win32"):
+        with pytest.raises(Unusable, match="no home"):
+            state_folder({"USERPROFILE": r"\here", "LOCALAPPDATA": "C:here", "HOME": "here"}, platform)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are read from /proc")

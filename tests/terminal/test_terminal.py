@@ -12,8 +12,9 @@ import anyio
 import pytest
 from forked import forked
 
+from runapi_mcp.models import SEARCHING
 from runapi_mcp.sim import Simulator
-from terminal.typed import KEY, PATIENCE, Run, Screen, environment
+from terminal.typed import KEY, PATIENCE, Run, Screen, environment, typed
 
 SCHEMA = {
     "type": "object",
@@ -230,3 +231,20 @@ main()
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_defaults_that_are_refused_one_after_the_other_end_at_one_that_answers(
+    env: dict[str, str], sim: Simulator
+) -> None:
+    # Each command is a process of its own: what it learned of the models, the next would learn anew.
+    sim.roster.gone[SEARCHING[0]] = 410
+    sim.roster.searchless.add(SEARCHING[1])
+    done = typed(["search", "Who won?", "--json"], env)
+    assert json.loads(done.stdout)["receipt"]["model_asked"] == SEARCHING[2]
+    assert len([call for call in sim.calls if call.scenario]) == 1
+
+
+def test_a_model_that_was_named_is_asked_for_once(env: dict[str, str], sim: Simulator) -> None:
+    sim.roster.gone[SEARCHING[0]] = 410
+    typed(["search", "Who won?", "--model", SEARCHING[0]], env, code=1)
+    assert len(sim.calls) == 1

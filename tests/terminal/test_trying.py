@@ -1,8 +1,11 @@
 """demo and sim, as they are typed: what they say of themselves, and how they fail."""
 
+import json
 import re
 import socket
+import sys
 
+import anyio
 import pytest
 
 from runapi_mcp.cli.demo import _price, _progress
@@ -34,6 +37,42 @@ def test_a_port_that_is_none_is_a_wrong_call(env: dict[str, str], port: str) -> 
 def test_a_pace_that_is_none_is_a_wrong_call(env: dict[str, str], pace: str) -> None:
     told = typed(["sim", "--port=0", f"--pace={pace}"], env, code=2).stderr
     assert f"'{pace}' is not a number from 0 to 60." in told
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--gone", "gemini-x", "is not a model of the simulator: gemini-2.5-flash, "),
+        ("--gone", "gemini-2.5-flash=500", "is not a model, alone or with =404 or =410 behind it."),
+        ("--swapped", "gemini-2.5-flash", "is not a model, =, and what answers in its name."),
+        ("--searchless", "flash", "is not a model of the simulator"),
+        ("--only-at", "/v2", "is none of /v1beta/openai, /v1."),
+    ],
+)
+def test_what_is_not_of_the_simulators_roster_is_a_wrong_call(
+    env: dict[str, str], flag: str, value: str, said: str
+) -> None:
+    assert said in typed(["sim", "--port=0", flag, value], env, code=2).stderr
+
+
+async def test_the_simulators_models_are_set_as_it_is_started(env: dict[str, str]) -> None:
+    flags = "--gone gemini-3-flash-preview --gone gemini-3.6-flash=404 --swapped gemini-3.5-flash=gemini-9"
+    command = [sys.executable, "-m", "runapi_mcp", "sim", "--port=0", "--only-at=/v1", *flags.split()]
+    async with await anyio.open_process(command, env=env, stderr=None) as process:
+        assert process.stdout is not None
+        try:
+            with anyio.fail_after(60):
+                said = (await process.stdout.receive()).decode()
+            url = said.split()[5].rstrip(".")
+            at = env | {"RUNAPI_BASE_URL": url}
+            done = await anyio.to_thread.run_sync(typed, ["ask", "Q", "--model", "latest", "--json"], at)
+            assert json.loads(done.stdout)["receipt"]["model_asked"] == "gemini-3.7-flash"
+            listed = await anyio.to_thread.run_sync(typed, ["models", "--json"], at)
+        finally:
+            process.terminate()
+    ids = {row["id"] for row in json.loads(listed.stdout)["structured"]["models"]}
+    assert "gemini-2.5-flash" in ids
+    assert not ids & {"gemini-3-flash-preview", "gemini-3.6-flash"}
 
 
 def test_the_demo_says_where_it_goes_and_what_it_costs(env: dict[str, str], sim: Simulator) -> None:

@@ -359,7 +359,10 @@ RESULT = {"role": "function", "name": "f", "content": "1"}
             "messages[2]: a function's result, and no call of f is open. No call is open any more.",
         ),
         ({"messages": [U, A, RESULT]}, "messages[2]: a function's result, and no function was called."),
-        ({"messages": [U, CALLS, {"role": "function", "content": "1"}]}, "messages[2].name: required"),
+        (
+            {"messages": [U, CALLS, {"role": "function", "content": "1"}, {"role": "function"}]},
+            "messages[2]: a function's result, and no call is open. No call is open any more.",
+        ),
         ({"messages": [U | CALLS | {"role": "user"}, A], "prompt": "x"}, "only an assistant's turn"),
         ({"messages": [{"role": "user", "content": " "}], "prompt": "x"}, "must not be empty"),
         (

@@ -196,6 +196,37 @@ def test_reading_twice_is_reading_once(value: object) -> None:
         assert meant("ask_gemini", once) == once
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        'Explain <invoke name="f"><parameter name="model">x</parameter></invoke>',
+        '<parameter name="prompt">Why?</parameter>\n<parameter name="model">x</parameter>',
+        'Why does it end with </prompt> and <parameter name="model">?',
+        'What is this?</prompt>\n<parameter name="colour">red',
+        'Why?</content>\n<parameter name="model">x',
+        "Close the element: </text>",
+        "Close the call: </payload>",
+    ],
+)
+def test_tags_that_a_text_is_about_stay_in_it(prompt: str) -> None:
+    assert meant("ask_gemini", {"prompt": prompt}) == {"prompt": prompt}
+
+
+def test_what_was_given_is_not_taken_out_of_a_text_once_more() -> None:
+    text = 'Why?</prompt>\n<parameter name="seed">7'
+    assert meant("ask_gemini", {"prompt": text, "seed": 8}) == {"prompt": text, "seed": 8}
+
+
+@pytest.mark.parametrize("piece", ["</", "</prompt>", '</prompt><parameter name="x">', "</a>\n", "<", " "])
+def test_a_long_text_of_tags_is_read_in_time(piece: str) -> None:
+    assert meant("ask_gemini", {"prompt": "x" + piece * 100_000})["prompt"].startswith("x")
+
+
+def test_names_are_read_in_other_spellings_at_every_depth() -> None:
+    messages = [{"Role": "user", "Content": "Why?"}]
+    assert meant("ask_gemini", {"Messages": messages})["messages"] == [{"role": "user", "content": "Why?"}]
+
+
 CALL: Final = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
 OURS: Final = [
     {"role": "user", "content": "Go."},

@@ -26,7 +26,7 @@ def said_to(sim: Simulator) -> list[str]:
 
 
 async def test_each_turn_sends_the_earlier_request_and_what_is_new(host: Host, sim: Simulator) -> None:
-    asked = await host.call("ask_gemini", prompt="First?", system="Be brief.", model="gemini-2.5-flash")
+    asked = await host.call("ask_gemini", prompt="First?", system="Be brief.", model="gemini-3-flash-preview")
     for number in range(3):
         asked = await host.call("ask_gemini", prompt=f"And {number}?", continue_from=asked.handle)
         assert not asked.failed, asked.text
@@ -133,3 +133,44 @@ async def test_functions_are_carried_with_their_signatures(host: Host, sim: Simu
     assert said[-1].startswith(said[0])
     for call in calls:
         assert call.get("signature", "") in said[-1]
+
+
+async def test_the_signature_of_a_text_goes_back_with_it_to_the_model_that_gave_it(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    """The native dialect sends one with the last, empty piece of a text; chat shows none of texts."""
+    async with in_process(sim.base_url, RUNAPI_MCP_DIALECT="native") as host:
+        think = "[[sim:thinking seconds=0 n=2]]"
+        asked = await host.call("ask_gemini", prompt=f"Why? {think}", model="gemini-3-flash-preview")
+        again = await host.call("ask_gemini", prompt=f"And? {think}", continue_from=asked.handle)
+        await host.call("ask_gemini", prompt="So?", continue_from=again.handle)
+        await host.call("ask_gemini", prompt="So?", continue_from=again.handle, model="gemini-3.5-flash")
+    bodies: list[Any] = [call.body for call in sim.calls]
+    answers = [[turn["parts"] for turn in body["contents"] if turn["role"] == "model"] for body in bodies]
+    assert answers[2] == [[{"text": reply.blocks[0], "thoughtSignature": "QUJD"}] for reply in (asked, again)]
+    assert answers[3] == [[{"text": reply.blocks[0]}] for reply in (asked, again)]
+
+
+@pytest.mark.parametrize("tool", ["extract_json", "search_web"])
+async def test_a_question_goes_on_from_an_extraction_and_from_a_search(
+    host: Host, sim: Simulator, tool: str
+) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    arguments: dict[str, Any] = (
+        {"query": "Who?"} if tool == "search_web" else {"text": "Ada", "schema": schema}
+    )
+    first = await host.call(tool, **arguments)
+    assert not first.failed, first.text
+    told = await host.call("ask_gemini", prompt="Sure?", continue_from=first.handle)
+    assert not told.failed, told.text
+    said = said_to(sim)
+    assert said[1].startswith(said[0])
+    bodies: list[Any] = [call.body for call in sim.calls]
+    rest = [
+        {k: v for k, v in body.items() if k not in ("messages", "contents", "response_format")}
+        | body.get("generationConfig", {})
+        for body in bodies
+    ]
+    assert not {"response_format", "responseJsonSchema", "responseMimeType"} & {*bodies[1], *rest[1]}
+    assert rest[1].get("tools") == rest[0].get("tools")
+    assert ("oogle" in json.dumps(rest[1])) == (tool == "search_web")

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from runapi_mcp.models import ANSWERING, SEARCHING, find, is_dear
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.tools import Reply
-from tools.calling import desk, facts
+from tools.calling import Desk, desk, facts
 
 QUESTION = "Who won the Lake Vättern regatta?"
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -83,12 +84,21 @@ def _models(tool: str, dialect: str) -> list[str]:
     return list(models)
 
 
-PLACES = [
+EVERY = [
     (tool, dialect, place)
     for tool in DEFAULTS
     for dialect in ("chat", "native")
-    for place in range(len(_models(tool, dialect)) - 1)
+    for place in range(len(_models(tool, dialect)))
 ]
+PLACES = [(tool, dialect, place) for tool, dialect, place in EVERY if place + 1 < len(_models(tool, dialect))]
+"""Those that have a next."""
+
+
+def say_gone_before(sim: Simulator, at: Desk, models: list[str]) -> None:
+    """Have RunAPI not serve these, and have it said so before."""
+    for model in models:
+        sim.roster.gone[model] = 410
+        at.upstream.standing(at.settings.need_key()).gone.add(model)
 
 
 @pytest.mark.parametrize("trouble", SWITCHED)
@@ -99,9 +109,7 @@ async def test_a_default_that_is_refused_gives_way_to_the_next_and_the_process_r
     models = _models(tool, dialect)
     default, other = models[place], models[place + 1]
     async with desk(sim, dialect=dialect) as at:
-        for earlier in models[:place]:  # RunAPI has said so before
-            sim.roster.gone[earlier] = 410
-            at.upstream.standing(at.settings.need_key()).gone.add(earlier)
+        say_gone_before(sim, at, models[:place])
         SWITCHED[trouble](sim, default)
         reply = await at.call(tool, **ARGUMENTS[tool])
         assert not reply.is_error
@@ -126,30 +134,33 @@ async def test_a_default_that_is_refused_gives_way_to_the_next_and_the_process_r
     assert f"Answered by {other}: RunAPI " in again.text
 
 
-@pytest.mark.parametrize("dialect", ["chat", "native"])
-@pytest.mark.parametrize("tool", ARGUMENTS)
-async def test_a_503_is_never_a_reason_for_another_model(sim: Simulator, tool: str, dialect: str) -> None:
+@pytest.mark.parametrize(("tool", "dialect", "place"), EVERY)
+async def test_a_503_is_never_a_reason_for_another_model(
+    sim: Simulator, tool: str, dialect: str, place: int
+) -> None:
+    models = _models(tool, dialect)
     sim.play("unavailable seconds=90")
     async with desk(sim, dialect=dialect) as at:
+        say_gone_before(sim, at, models[:place])
         reply = await at.call(tool, **ARGUMENTS[tool])
     assert reply.is_error
     assert reply.code == "unavailable"
     assert requests(sim) == 1
-    assert receipt(reply).model_asked == DEFAULTS[tool][0]
+    assert receipt(reply).model_asked == models[place]
 
 
-@pytest.mark.parametrize("dialect", ["chat", "native"])
-@pytest.mark.parametrize("tool", ARGUMENTS)
+@pytest.mark.parametrize(("tool", "dialect", "place"), EVERY)
 async def test_another_model_that_answers_in_a_ones_name_is_told(
-    sim: Simulator, tool: str, dialect: str
+    sim: Simulator, tool: str, dialect: str, place: int
 ) -> None:
-    default = DEFAULTS[tool][0]
-    sim.roster.swapped[default] = "gemini-3.5-flash-lite"
+    models = _models(tool, dialect)
+    model = models[place]
+    sim.roster.swapped[model] = "gemini-3.5-flash-lite"
     async with desk(sim, dialect=dialect) as at:
+        say_gone_before(sim, at, models[:place])
         reply = await at.call(tool, **ARGUMENTS[tool])
-    said = f"RunAPI says that “gemini-3.5-flash-lite” answered, though {default} was asked for."
-    assert said in reply.text
-    assert (receipt(reply).model_asked, receipt(reply).model_served) == (default, "gemini-3.5-flash-lite")
+    assert f"RunAPI says that “gemini-3.5-flash-lite” answered, though {model} was asked for." in reply.text
+    assert (receipt(reply).model_asked, receipt(reply).model_served) == (model, "gemini-3.5-flash-lite")
     assert receipt(reply).swapped
     assert requests(sim) == 1
 
@@ -167,26 +178,29 @@ async def test_in_the_good_case_there_is_no_request_but_the_call_and_nothing_to_
     assert not receipt(reply).swapped
 
 
-@pytest.mark.parametrize("dialect", ["chat", "native"])
-@pytest.mark.parametrize("tool", ARGUMENTS)
+@pytest.mark.parametrize("says", ["No route {}.", "Not Found", ""])
+@pytest.mark.parametrize(("tool", "dialect", "place"), EVERY)
 async def test_where_runapi_serves_v1_only_it_is_found_and_remembered(
-    sim: Simulator, tool: str, dialect: str
+    sim: Simulator, tool: str, dialect: str, place: int, says: str
 ) -> None:
+    models = _models(tool, dialect)
     serve_v1_only(sim, "")
+    sim.roster.no_route = says
     async with desk(sim, dialect=dialect) as at:
+        say_gone_before(sim, at, models[:place])
         reply = await at.call(tool, **ARGUMENTS[tool])
         assert not reply.is_error
         assert len(billed(sim)) == 1
         assert requests(sim) <= 3
-        assert receipt(reply).model_asked == DEFAULTS[tool][0]
-        assert "Answered by" not in reply.text
+        assert receipt(reply).model_asked == models[place]
+        assert ("Answered by" in reply.text) == bool(place)
         seen = requests(sim)
         await at.call(tool, **ARGUMENTS[tool], fresh=True)
         assert requests(sim) == seen + 1
 
 
 @pytest.mark.parametrize("says", ["Not Found", "{}", ""])
-async def test_a_404_that_may_mean_route_or_model_is_told_apart_by_the_free_lists(
+async def test_a_404_that_may_mean_route_or_model_is_told_apart_by_the_free_list(
     sim: Simulator, says: str
 ) -> None:
     sim.roster.no_route = says
@@ -194,13 +208,111 @@ async def test_a_404_that_may_mean_route_or_model_is_told_apart_by_the_free_list
     async with desk(sim) as at:
         reply = await at.call("search_web", query=QUESTION)
         assert not reply.is_error
-        assert [call.path for call in sim.lists] == ["/v1beta/openai/models", "/v1/models"]
+        assert [call.path for call in sim.lists] == ["/v1beta/openai/models"]
+        assert requests(sim) == 3
         assert at.upstream.chat_path == "/v1"
         sim.roster.roots = ("/v1beta/openai",)  # and back again
         again = await at.call("search_web", query=QUESTION, fresh=True)
         assert not again.is_error
         assert at.upstream.chat_path == "/v1beta/openai"
     assert len(billed(sim)) == 2
+
+
+SILENT = {"Not Found": "Not Found", "empty": "", "an object": "{}"}
+"""404s that may mean the model or the route."""
+
+
+@pytest.mark.parametrize("says", SILENT)
+@pytest.mark.parametrize("dialect", ["chat", "native"])
+@pytest.mark.parametrize("tool", ARGUMENTS)
+async def test_a_404_of_the_model_that_says_nothing_costs_two_requests_more_at_most(
+    sim: Simulator, tool: str, dialect: str, says: str
+) -> None:
+    models = _models(tool, dialect)
+    sim.roster.no_model = SILENT[says]
+    sim.roster.gone[models[0]] = 404
+    async with desk(sim, dialect=dialect) as at:
+        reply = await at.call(tool, **ARGUMENTS[tool])
+        assert at.upstream.chat_path == "/v1beta/openai"
+    assert receipt(reply).model_asked == models[1]
+    assert requests(sim) == 3
+    assert len(billed(sim)) == 1
+
+
+async def test_a_second_model_that_silently_is_not_found_ends_the_call_within_the_bound(
+    sim: Simulator,
+) -> None:
+    sim.roster.no_model = "Not Found"
+    sim.roster.gone |= dict.fromkeys(SEARCHING[:2], 404)
+    sim.roster.listed_anyway = set(SEARCHING)
+    async with desk(sim) as at:
+        reply = await at.call("search_web", query=QUESTION)
+        assert requests(sim) == 3
+        assert f"Call again: {SEARCHING[2]} is next; name it where " in reply.text
+        again = await at.call("search_web", query=QUESTION)
+    assert receipt(again).model_asked == SEARCHING[2]
+    assert requests(sim) == 4
+
+
+@pytest.mark.parametrize("says", SILENT)
+async def test_a_route_and_a_model_that_are_gone_together_take_two_calls(sim: Simulator, says: str) -> None:
+    sim.roster.no_route = sim.roster.no_model = SILENT[says]
+    sim.roster.roots = ("/v1",)
+    sim.roster.gone[SEARCHING[0]] = 404
+    async with desk(sim) as at:
+        first = await at.call("search_web", query=QUESTION)
+        assert first.is_error
+        assert "Call again: " in first.text
+        assert requests(sim) == 3
+        second = await at.call("search_web", query=QUESTION)
+        assert at.upstream.chat_path == "/v1"
+    assert receipt(second).model_asked == SEARCHING[1]
+    assert requests(sim) == 6
+    assert len(billed(sim)) == 1
+
+
+@pytest.mark.parametrize("says", SILENT)
+async def test_past_a_date_the_list_that_was_asked_for_serves_for_the_route_too(
+    sim: Simulator, says: str
+) -> None:
+    sim.roster.no_route = SILENT[says]
+    sim.roster.roots = ("/v1",)
+    async with desk(sim, now=AFTER) as at:
+        reply = await at.call("search_web", query=QUESTION)
+        assert at.upstream.chat_path == "/v1"
+    assert not reply.is_error
+    assert requests(sim) == 3
+
+
+async def test_calls_side_by_side_find_the_route_within_the_bound_each(sim: Simulator) -> None:
+    sim.roster.no_route = "Not Found"
+    sim.roster.roots = ("/v1",)
+    replies: list[Reply] = []
+    async with desk(sim) as at, anyio.create_task_group() as tasks:
+
+        async def ask(number: int) -> None:
+            replies.append(await at.call("ask_gemini", prompt=f"Question {number}"))
+
+        for number in range(4):
+            tasks.start_soon(ask, number)
+    assert [reply.is_error for reply in replies] == [False] * 4
+    assert len(sim.lists) == 1
+    assert len(billed(sim)) == 4
+
+
+@pytest.mark.parametrize("says", SILENT)
+async def test_where_there_is_no_runapi_at_all_the_refusal_says_what_to_check(
+    sim: Simulator, says: str
+) -> None:
+    sim.roster.no_route = SILENT[says]
+    sim.roster.roots = ()
+    async with desk(sim) as at:
+        for _ in range(3):
+            seen = requests(sim)
+            reply = await at.call("ask_gemini", prompt="Q")
+            assert reply.is_error
+            assert requests(sim) - seen <= 3
+            assert "RUNAPI_BASE_URL" in reply.text
 
 
 async def test_where_both_routes_have_a_list_a_404_is_the_models_and_the_route_stays(sim: Simulator) -> None:
@@ -218,6 +330,16 @@ async def test_a_route_that_was_set_is_not_left(sim: Simulator) -> None:
         reply = await at.call("ask_gemini", prompt="Q")
     assert reply.is_error
     assert all("/v1beta/openai/" in call.path for call in sim.calls)
+
+
+async def test_a_route_that_is_nowhere_is_not_sought_with_other_models(sim: Simulator) -> None:
+    sim.roster.roots = ()
+    async with desk(sim) as at:
+        reply = await at.call("ask_gemini", prompt="Q")
+    assert reply.is_error
+    assert "Call again" not in reply.text
+    assert requests(sim) <= 2
+    assert f"neither at /v1beta/openai nor /v1: check RUNAPI_BASE_URL (it is {sim.base_url})" in reply.text
 
 
 async def test_a_path_with_a_list_and_no_chat_is_not_kept(sim: Simulator) -> None:
@@ -342,7 +464,7 @@ async def test_a_second_refusal_ends_the_call_and_the_next_goes_on_from_there(si
         first = await at.call("search_web", query=QUESTION)
         assert first.is_error
         assert requests(sim) == 3
-        assert f"Call again: {SEARCHING[2]} is next." in first.text
+        assert f"Call again: {SEARCHING[2]} is next; name it where " in first.text
         second = await at.call("search_web", query=QUESTION)
     assert not second.is_error
     assert receipt(second).model_asked == SEARCHING[2]
@@ -420,6 +542,25 @@ async def test_the_list_helps_to_choose(sim: Simulator) -> None:
     assert "Default: gemini-3-flash-preview; for search_web: gemini-2.5-flash; " in reply.text
     assert "1M tokens in, 64k out." in reply.text
     assert "- gemini-4-argon: abilities not known" in reply.text
+
+
+async def test_past_a_models_date_the_list_says_so_and_names_what_a_search_is_answered_by(
+    sim: Simulator,
+) -> None:
+    async with desk(sim, now=AFTER) as at:
+        listed = await at.call("list_models")
+        assert "Ended 2026-12-01; successor gemini-3.5-flash-lite." in listed.text
+        assert {row["id"] for row in facts(listed)["models"] if row.get("ended")} == {
+            "gemini-2.5-flash",
+            "gemini-2.5-pro",
+            "gemini-3-pro-preview",
+        }
+        assert facts(listed)["search_default"] == "gemini-2.5-flash"
+        sim.roster.unlisted["/v1beta/openai/models"] = ["gemini-2.5-flash"]
+        listed = await at.call("list_models")
+        assert facts(listed)["search_default"] == "gemini-3.7-flash"
+        assert "unlisted" not in facts(listed)
+        assert receipt(await at.call("search_web", query=QUESTION)).model_asked == "gemini-3.7-flash"
 
 
 async def test_the_list_names_the_default_that_is_used_now(sim: Simulator) -> None:

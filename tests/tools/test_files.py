@@ -297,13 +297,12 @@ def test_no_link_that_is_swapped_in_time_leads_out(
     path, steps = races(here, secret)
     read: list[bytes] = []
     with Swapping(*steps) as swapping:
-        while len(read) < 3_000 or swapping.rounds < 100:
+        while len(read) < 3_000 or swapping.rounds < 100 or b"fine" not in read:
             try:
                 read.append(Reach((here,)).read(path, 100))
             except InputError as refused:
                 read.append(str(refused).encode())
     assert not [content for content in read if b"canary" in content]
-    assert b"fine" in read
 
 
 def test_a_link_on_the_way_that_was_put_in_place_after_the_check_is_not_followed(

@@ -2,11 +2,16 @@
 
 import os
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path, PurePath
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import became
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import folders, git
@@ -246,6 +251,14 @@ async def test_a_pattern_that_matches_nothing_and_a_folder_of_nothing_are_told(h
             await attach([name], Settings())
 
 
+async def test_a_folder_of_images_is_told_how_they_are_given(here: Path) -> None:
+    (here / "receipts").mkdir()
+    (here / "receipts" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    for name in ("receipts", "receipts/*.png"):
+        with pytest.raises(InputError, match=r"no text file.*Images, PDF, .* each by its own path"):
+            await attach([name], Settings())
+
+
 async def test_a_folder_that_is_too_much_is_refused_with_its_largest_files(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +352,14 @@ async def test_refs_that_are_none_are_refused(repository: Path, refs: str, said:
     assert not (repository / "pwned").exists()
 
 
+@pytest.mark.parametrize("name", ["git:HEAD", "git:", "git:diff", "git:main"])
+async def test_a_diff_of_what_is_not_committed_is_told_how_to_be_had(repository: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"names no two commits.*attach the files that changed"):
+        await attach([name], Settings())
+    (repository / name).write_text("no diff")
+    assert "no diff" in str((await attach([name], Settings())).parts)
+
+
 async def test_a_hostile_repository_runs_nothing_and_learns_no_key(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +433,46 @@ def test_a_git_that_hangs_or_never_stops_is_ended(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(git, "_SECONDS", 0.2)
     assert git._run(["sleep", "60"], tmp_path, 100) is None
     assert git._run(["yes"], tmp_path, 100) is None
+
+
+def is_gone(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep 60 & echo $! > child; exit 0",
+        "sleep 60 & echo $! > child; exec >&-; sleep 60",
+    ],
+)
+async def test_what_a_git_started_is_not_waited_for_and_is_ended_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(git, "_SECONDS", 0.5)
+    began = time.monotonic()
+    assert git._run(["sh", "-c", script], tmp_path, 100) is None
+    assert time.monotonic() - began < 30  # of 60
+    child = (tmp_path / "child").read_text().strip()
+    await became(lambda: is_gone(child))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there files are no pipes")
+@pytest.mark.parametrize("name", ["commondir", "HEAD", "config", "packed-refs", "objects/info/alternates"])
+async def test_a_pipe_in_the_place_of_a_file_of_git_holds_nobody(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(git, "_SECONDS", 0.5)
+    place = repository / ".git" / name
+    place.unlink(missing_ok=True)
+    await anyio.run_process(["mkfifo", str(place)])
+    with anyio.fail_after(60):
+        with suppress(InputError):  # git may do without it
+            await attach(["git:HEAD~1..HEAD"], Settings())
 
 
 def test_a_reach_of_nothing_holds_nothing(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """search_web's research: one generation, many searches, a report whose markers are checked."""
 
+import json
+import shlex
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from waiting import became
 
+from runapi_mcp.generations.spending import Limits, LocalDayCounts
 from runapi_mcp.sim import Simulator
 from runapi_mcp.sim.scenarios.research import FURTHER, QUESTIONS
 from tools.calling import Desk, desk, facts
@@ -153,3 +157,54 @@ async def test_what_was_found_is_kept_when_it_is_cancelled_in_the_middle(at: Des
 async def test_limits_of_research_go_with_that_depth_alone(at: Desk) -> None:
     with pytest.raises(ValueError, match="max_searches: it is of depth research"):
         await at.call("search_web", query="Q", max_searches=3)
+
+
+async def test_what_its_searches_bring_is_counted_while_they_still_run(sim: Simulator) -> None:
+    long = f"{'x' * 499} " * 510
+    plan = json.dumps({"questions": ["A?", "B?", "C?", "D?"]})
+    sim.play(f"default text={shlex.quote(plan)}", *[f"stall-middle text={shlex.quote(long)} seconds=60"] * 4)
+    async with desk(sim) as at:
+        reply = await at.call("search_web", query="Q?", depth="research", wait_seconds=0)
+        brought = 4 * len(long) // 2
+        await became(lambda: at.generations.memory.used >= 2 * brought)
+        assert (await at.call("get_result", handle=reply.handle, cancel=True)).is_error
+        assert at.generations.memory.used < brought, "what was not kept is given back"
+
+
+async def test_searches_for_which_there_is_no_memory_fail_and_the_others_make_a_report(
+    sim: Simulator,
+) -> None:
+    long = f"{'x' * 499} " * 750
+    plan = json.dumps({"questions": ["A?", "B?"]})
+    sim.play(f"default text={shlex.quote(plan)}", f"default text={shlex.quote(long)}")
+    async with desk(sim, memory_bytes=1_200_000) as at:
+        told = facts(await at.call("search_web", query="Q?", depth="research"))
+    states = {str(one["status"]): one for one in told["plan"]}
+    assert "no more of this server's memory is left" in states["failed"]["why"]
+    assert states["answered"]
+    assert told["status"] == "complete"
+
+
+async def test_a_limit_that_leaves_no_report_keeps_what_was_found_and_says_so(sim: Simulator) -> None:
+    async with desk(sim, max_tokens_per_day=5_000) as at:
+        reply = await at.call("search_web", **asking())
+        told = facts(reply)
+    assert told["status"] == "partial"
+    assert "Zoë Ångström won the Lake Vättern regatta" in told["answer"]
+    assert [one["status"] for one in told["plan"]].count("failed") >= 1
+    assert any("Today's 5,000 tokens" in note and "Partial" in note for note in told["notes"])
+    assert reply.receipt is not None
+    assert reply.receipt.tokens is not None, "what the searches took is counted"
+
+
+async def test_what_a_limit_left_undone_is_done_when_it_is_resumed(sim: Simulator) -> None:
+    async with desk(sim, max_tokens_per_day=5_000) as at:
+        told = facts(await at.call("search_web", **asking()))
+        answered = [one["question"] for one in told["plan"] if one["status"] == "answered"]
+        tomorrow = replace(at.settings, max_tokens_per_day=100_000)
+        at.generations.limits = Limits(LocalDayCounts(), tomorrow, at.upstream.prices.of)
+        asked = len(sim.calls)
+        rest = await at.call("get_result", handle=told["handle"], resume=True)
+    assert facts(rest)["status"] == "complete"
+    again = [str(call.body) for call in sim.calls[asked:]]
+    assert not any(f"Find out:{question}" in body for body in again for question in answered)

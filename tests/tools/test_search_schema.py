@@ -96,12 +96,49 @@ async def test_a_cut_in_the_json_keeps_the_answer_and_goes_on_from_it(at: Desk, 
     assert len(sim.calls) == asked + 1, "nothing is searched for again"
 
 
+async def test_a_limit_that_leaves_no_json_keeps_the_answer_with_its_sources(sim: Simulator) -> None:
+    async with desk(sim, max_tokens_per_day=2_200) as at:
+        told = facts(await at.call("search_web", query=QUERY, schema=SCHEMA))
+    assert told["status"] == "partial"
+    assert "Zoë Ångström won" in told["answer"]
+    assert told["sources"]
+    assert any("Today's 2,200 tokens" in note for note in told["notes"])
+
+
+@pytest.mark.parametrize("cut", ["cut-clean", "cut-rst", "mid-error"])
+async def test_an_answer_cut_before_its_sources_came_is_searched_for_anew(
+    at: Desk, sim: Simulator, cut: str
+) -> None:
+    sim.play(cut)
+    told = facts(await at.call("search_web", query=QUERY, schema=SCHEMA))
+    assert told["status"] == "partial"
+    assert "Zoë Ångström won" in told["answer"]
+    sim.play("default", saying({"winner": "Zoë Ångström"}))
+    rest = facts(await at.call("get_result", handle=told["handle"], resume=True))
+    assert rest["status"] == "complete"
+    [number] = rest["value_sources"]["/winner"]
+    assert rest["sources"][number - 1]["title"] == "Zoë Ångström wins the regatta"
+    assert len(sim.calls) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "taught"),
     [
         ({"schema": {"type": "object", "properties": {}, "additionalProperties": False}}, "schema"),
         ({"schema": SCHEMA, "depth": "research"}, "schema: it goes with depth quick or thorough"),
         ({"include_domains": ["a.org"], "exclude_domains": ["a.org"]}, "a.org is in include_domains too"),
+        ({"include_domains": ["docs.a.org"], "exclude_domains": ["a.org"]}, "leaves none of include_domains"),
+        ({"recency": "day", "until": "2020-01-01"}, "recency: pages would have to be of 2026-11-27 or later"),
+        ({"since": "2026-05-02", "until": "2026-05-01"}, "since: must not be after until"),
+        ({"since": "2030-01-01"}, "since: 2030-01-01 is yet to come"),
+        ({"schema": {"type": "null"}}, "only one value would conform"),
+        ({"schema": {"const": 1}}, "only one value would conform"),
+        ({"schema": {"type": "array", "maxItems": 0}}, "only one value would conform"),
+        ({"schema": {"properties": {"image": {"contentEncoding": "base64"}}}}, "/image asks for bytes"),
+        (
+            {"schema": {"type": "array", "items": {"properties": {"pdf": {"format": "binary"}}}}},
+            r"/\*/pdf asks for bytes",
+        ),
     ],
 )
 async def test_what_cannot_be_filled_is_refused_before_anything_is_paid(
@@ -110,3 +147,12 @@ async def test_what_cannot_be_filled_is_refused_before_anything_is_paid(
     with pytest.raises((InputError, ValueError), match=taught):
         await at.call("search_web", query=QUERY, **arguments)
     assert not sim.calls
+
+
+async def test_filters_that_an_earlier_search_rules_out_are_refused_too(at: Desk, sim: Simulator) -> None:
+    first = await at.call("search_web", query=QUERY, include_domains=["example.org"], since="2026-05-01")
+    handle = facts(first)["continue_from"]
+    for arguments in ({"exclude_domains": ["example.org"]}, {"until": "2026-01-01"}):
+        with pytest.raises(InputError, match=r"leaves none of|pages would have to be of"):
+            await at.call("search_web", query="And then?", continue_from=handle, **arguments)
+    assert len(sim.calls) == 1

@@ -34,7 +34,7 @@ def told(tool: str, arguments: dict[str, Any]) -> list[str]:
         ("ask_gemini", ASK | {"temperature": "hot"}, 'temperature: must be a number, not "hot".'),
         ("ask_gemini", ASK | {"wait_seconds": 9e9},
          "wait_seconds: must be at most 3,600, not 9000000000.0."),
-        ("search_web", SEARCH | {"max_sources": 0}, "max_sources: must be at least 1, not 0."),
+        ("search_web", SEARCH | {"max_sources": -1}, "max_sources: must be at least 1, not -1."),
         (
             "search_web",
             SEARCH | {"depth": "deep"},
@@ -97,7 +97,7 @@ def test_what_is_wrong_within_a_message_is_told_by_its_place(message: dict[str, 
 
 
 def test_every_wrong_argument_has_its_line() -> None:
-    lines = told("ask_gemini", {"prompt": "x", "files": [{}], "fresh": "x", "seed": "y", "colour": 1})
+    lines = told("ask_gemini", {"prompt": "x", "files": [{"a": 1}], "fresh": "x", "seed": "y", "colour": 1})
     assert [line.split(":")[0] for line in lines] == ["files[0]", "seed", "fresh", "colour"]
 
 

@@ -67,7 +67,7 @@ class Host(PipedHost):
         """
         status, noise = self.left(within=10.0)
         assert status == 0, noise
-        assert "Traceback" not in noise
+        assert "Traceback" not in noise, noise
         assert "rror" not in noise
         return noise
 

@@ -51,7 +51,10 @@ async def ask(
     """Ask, fold, and return what came of it."""
     outcome = Outcome()
     try:
-        async with upstream.stream(call, dialect, key=KEY, trace=outcome.trace, patience=patience) as events:
+        asked = upstream.stream(
+            call, dialect, key=KEY, trace=outcome.trace, patience=patience, ending=outcome.fold.ending
+        )
+        async with asked as events:
             async for event in events:
                 outcome.fold.feed(event)
             outcome.answer = outcome.fold.answer()

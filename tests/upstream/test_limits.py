@@ -17,7 +17,8 @@ from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Limits, encode_body
-from runapi_mcp.wire.bodies import json_frames
+from runapi_mcp.wire.chunks import json_frames
+from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dump_pieces, dumped
 from runapi_mcp.wire.types import Event, Frame, JsonObject, JsonValue, Request, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
@@ -126,7 +127,9 @@ async def test_the_limit_of_a_stream_counts_that_stream_only(sim: Simulator) -> 
     trace = Trace()
     async with upstream_at(sim.base_url, max_stream_bytes=20_000) as upstream:
         while trace.received < 30_000:
-            async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=0) as events:
+            async with upstream.stream(
+                ASK, "chat", key=KEY, trace=trace, patience=0, ending=Ending()
+            ) as events:
                 assert [event async for event in events]
 
 

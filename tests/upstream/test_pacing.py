@@ -12,6 +12,7 @@ from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.pacing import MemoryPacing, paced_name
+from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.types import Call, Text, Turn
 
 CALL = Call("gemini-2.5-flash", (Turn("user", (Text("Hello?"),)),))
@@ -20,7 +21,9 @@ MINE, YOURS = SecretStr("sk-canary-mine"), SecretStr("sk-canary-yours")
 
 async def ask(upstream: Upstream, key: SecretStr, patience: float, call: Call = CALL) -> Trace:
     trace = Trace()
-    async with upstream.stream(call, "chat", key=key, trace=trace, patience=patience) as events:
+    async with upstream.stream(
+        call, "chat", key=key, trace=trace, patience=patience, ending=Ending()
+    ) as events:
         async for _ in events:
             pass
     return trace

@@ -4,6 +4,7 @@ import socket
 import ssl
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import anyio
@@ -32,6 +33,8 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.translate import read_retry_after, translate_errors
+from runapi_mcp.wire.fold import Ending
+from runapi_mcp.wire.types import FunctionCall, Text, Turn
 from upstream.asking import ASK, CANARY, KEY, Outcome, ask, upstream_at
 
 BOTH: tuple[DialectName, ...] = ("chat", "native")
@@ -82,7 +85,8 @@ async def test_a_wait_that_is_asked_for_is_waited_and_counted(sim: Simulator, sc
         phases: list[str] = []
         trace = Trace()
         trace.on_phase = lambda: phases.append(trace.phase)
-        async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=5) as events:
+        asked = upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=5, ending=Ending())
+        async with asked as events:
             assert [event async for event in events]
     assert phases == ["connecting", "waiting", "connecting", "open"]
     assert trace.waited == pytest.approx(0.1)
@@ -165,7 +169,8 @@ async def test_cancelling_in_a_wait_sends_nothing_more(sim: Simulator) -> None:
     async with upstream_at(sim.base_url) as upstream:
 
         async def asking() -> None:
-            async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=60):
+            asked = upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=60, ending=Ending())
+            async with asked:
                 raise AssertionError("no stream was due")
 
         with anyio.fail_after(2):
@@ -434,8 +439,9 @@ async def test_a_key_that_no_header_can_carry_is_not_shown(dialect: DialectName,
         await peer.left()
 
     async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        asked = upstream.stream(ASK, dialect, key=SecretStr(key), trace=Trace(), patience=0, ending=Ending())
         with pytest.raises(SettingsError, match="could not be written") as raised:
-            async with upstream.stream(ASK, dialect, key=SecretStr(key), trace=Trace(), patience=0):
+            async with asked:
                 pass
     assert server.requests == []
     assert len(list(chain(raised.value))) == 1
@@ -514,3 +520,17 @@ def test_a_date_in_any_zone_is_the_same_wait(seconds: int, hours: int) -> None:
 @pytest.mark.parametrize(("exact", "seconds"), [("900", 0.9), ("0", 7.0), ("soon", 7.0), ("nan", 7.0)])
 def test_milliseconds_are_exacter_than_seconds_where_they_are_a_wait(exact: str, seconds: float) -> None:
     assert read_retry_after({"retry-after-ms": exact, "retry-after": "7"}, NOW) == seconds
+
+
+async def test_a_texts_signature_that_is_refused_is_left_out_and_those_of_calls_are_not() -> None:
+    """They are of one account and model, and a relay may have several (google-gemini/gemini-cli#13467)."""
+    wants = FunctionCall("1", "f", "{}", signature="C")
+    said = Turn("model", (Text("So.", signature="T"), wants))
+    call = replace(ASK, turns=(*ASK.turns, said, *ASK.turns))
+    refused = RequestRefused("Refused.", status=400)
+    refused.said = "Corrupted thought signature."
+    async with upstream_at("http://127.0.0.1:1") as upstream:
+        again = upstream.respell(call, "native", refused)
+        assert again is not None
+        assert again.turns[1].parts == (Text("So."), wants)
+        assert upstream.respell(again, "native", refused) is None

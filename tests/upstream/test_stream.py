@@ -14,6 +14,7 @@ from runapi_mcp.models import DialectName
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream import stream
 from runapi_mcp.upstream.http import Trace
+from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.types import Finish, Inline, Request, TextDelta, Turn, Usage
 from upstream.asking import ASK, CANARY, KEY, ask, upstream_at
 
@@ -183,7 +184,9 @@ async def test_events_come_as_they_are_written_not_at_the_end(sim: Simulator) ->
     async with upstream_at(sim.base_url) as upstream:
         with anyio.fail_after(5):
             trace = Trace()
-            async with upstream.stream(ASK, "chat", key=KEY, trace=trace, patience=0) as events:
+            async with upstream.stream(
+                ASK, "chat", key=KEY, trace=trace, patience=0, ending=Ending()
+            ) as events:
                 while not isinstance(await anext(events), TextDelta):
                     pass
                 assert sim.calls[-1].closed_at is None
@@ -217,7 +220,9 @@ async def test_an_exception_of_the_caller_passes_through_and_closes_the_socket(s
     async with upstream_at(sim.base_url) as upstream:
 
         async def fails_on_its_own() -> None:
-            async with upstream.stream(ASK, "chat", key=KEY, trace=Trace(), patience=0) as events:
+            async with upstream.stream(
+                ASK, "chat", key=KEY, trace=Trace(), patience=0, ending=Ending()
+            ) as events:
                 await anext(events)
                 b"\xff".decode()
 
@@ -266,13 +271,15 @@ async def test_a_caller_that_takes_its_time_does_not_make_the_stream_stall() -> 
         raise Closed
 
     async with raw_server(answer) as server, upstream_at(server.base_url, idle_timeout=0.1) as upstream:
-        texts: list[str] = []
-        async with upstream.stream(ASK, "chat", key=KEY, trace=Trace(), patience=0) as events:
+        fold = Fold()
+        async with upstream.stream(
+            ASK, "chat", key=KEY, trace=Trace(), patience=0, ending=fold.ending
+        ) as events:
             async for event in events:
+                fold.feed(event)
                 if isinstance(event, TextDelta):
-                    texts.append(event.text)
                     await anyio.sleep(0.25)
-    assert "".join(texts) == "One two."
+    assert fold.answer().text == "One two."
 
 
 async def test_text_that_was_held_back_to_the_end_is_part_of_the_answer() -> None:
@@ -388,7 +395,9 @@ async def test_no_generator_is_left_for_the_garbage_collector(sim: Simulator) ->
             for name in ("default", "data-after-done", "held-open", "cut-chunked", "garbage", "mid-error"):
                 sim.play(name)
                 await ask(upstream)
-            async with upstream.stream(ASK, "chat", key=KEY, trace=Trace(), patience=0) as events:
+            async with upstream.stream(
+                ASK, "chat", key=KEY, trace=Trace(), patience=0, ending=Ending()
+            ) as events:
                 await anext(events)
             del events
             gc.collect()

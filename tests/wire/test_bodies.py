@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire.bodies import TELLING, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.chunks import TELLING, body_kind, json_frames, stray_failure
 from runapi_mcp.wire.types import Failure
 
 

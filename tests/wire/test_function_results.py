@@ -23,6 +23,18 @@ def test_results_with_ids_come_out_in_the_order_of_the_calls_whatever_order_they
     assert list(pair_results(calls, shuffled)) == results
 
 
+def test_results_with_neither_id_nor_name_go_to_the_calls_that_no_other_takes_in_turn() -> None:
+    calls = [call("weather", "a"), call("now"), call("weather", "b")]
+    results = [Returned("", "", "x"), Returned("", "now", "y"), Returned("", "", "z")]
+    assert pair_results(calls, results) == (
+        Returned("a", "weather", "x"),
+        Returned("", "now", "y"),
+        Returned("b", "weather", "z"),
+    )
+    with pytest.raises(InputError, match="a function's result, and no call is open"):
+        pair_results(calls[:1], results[::2])
+
+
 def test_results_without_ids_go_to_the_calls_of_their_names_in_turn() -> None:
     calls = [call("weather", "a"), call("now", "b"), call("weather", "c")]
     results = [

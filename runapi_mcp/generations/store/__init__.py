@@ -10,7 +10,8 @@ from pathlib import Path
 
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.generations.store.place import Unusable, state_folder
-from runapi_mcp.generations.store.protocol import Followable, Store, digest
+from runapi_mcp.generations.store.protocol import Followable, Store
+from runapi_mcp.generations.store.records import digest
 from runapi_mcp.generations.store.shared import SharedStore
 from runapi_mcp.generations.store.sqlite import DAY, SqliteEngine
 from runapi_mcp.settings import Settings

@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 _MARK: Final = "alive-"
@@ -32,15 +32,16 @@ def state_folder(env: Mapping[str, str], platform: str = sys.platform) -> Path:
     Raises:
         Unusable: This user has no home.
     """
-    named = env.get("LOCALAPPDATA" if platform == "win32" else "XDG_STATE_HOME", "")
+    kind = PureWindowsPath if platform == "win32" else PurePosixPath
+    named = kind(env.get("LOCALAPPDATA" if platform == "win32" else "XDG_STATE_HOME", ""))
     # The specification of XDG has a relative one ignored.
-    if named and platform != "darwin" and Path(named).is_absolute():
-        return Path(named) / "runapi-mcp"
-    home = env.get("USERPROFILE" if platform == "win32" else "HOME", "")
-    if not home or not Path(home).is_absolute():
+    if platform != "darwin" and named.is_absolute():
+        return Path(str(named / "runapi-mcp"))
+    home = kind(env.get("USERPROFILE" if platform == "win32" else "HOME", ""))
+    if not home.is_absolute():
         raise Unusable("this user has no home folder")
     below = {"win32": "AppData/Local", "darwin": "Library/Application Support"}
-    return Path(home) / below.get(platform, ".local/state") / "runapi-mcp"
+    return Path(str(home / below.get(platform, ".local/state") / "runapi-mcp"))
 
 
 def make_folder(folder: Path) -> None:
@@ -159,7 +160,8 @@ class Mark:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows removes no file that somebody is just looking at; they will
+                self._path.unlink()
 
 
 def is_alive(folder: Path, server: str) -> bool:

@@ -1,18 +1,21 @@
 """What a store is to the rest, and what an engine does for it: a log to append to, leases, and orders."""
 
 import codecs
-import hashlib
-from collections.abc import Sequence
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.values import Evidence, Job, Status, View
 
 if TYPE_CHECKING:
     from runapi_mcp.generations.generation import Generation
+
+logger = logging.getLogger(__name__)
 
 LENIENT: Final = "runapi-mcp-lenient"
 """How what a store holds is decoded: any bytes are a text, for others can write there.
@@ -161,14 +164,15 @@ class Entry:
     text: str
     thoughts: str
 
-    @property
-    def characters(self) -> int:
-        """How much text it has."""
-        return len(self.text) + len(self.thoughts)
+
+class Op:
+    """Something that an engine is asked to do."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Op):
     """Write the facts of a generation, and forget what was written of it before.
 
     Attributes:
@@ -189,7 +193,7 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class Append(Op):
     """Add entries, and replace how it stands; `False` if what is held is not what its server thinks.
 
     Attributes:
@@ -213,7 +217,7 @@ START: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Read(Op):
     """Read how a generation stands and its entries after `cursor`: a :class:`Record`, or `None`."""
 
     name: str
@@ -243,7 +247,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(Op):
     """Note that an answer was given to a caller, to the end."""
 
     name: str
@@ -251,14 +255,14 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Op):
     """Forget a generation that will not start."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Op):
     """Take a lease for `ms` and return who has it: whoever had it keeps it.
 
     `replaces` is a holder who may lose it; "*" is anybody.
@@ -271,14 +275,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Held(Op):
     """Return who has a lease and for how many milliseconds more, or `None`."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class Join(Op):
     """Take one of `most` places (0: any number) for `ms`; return 0, or how many are taken if none is left."""
 
     key: str
@@ -288,21 +292,11 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Op):
     """Give a place back."""
 
     key: str
     member: str
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Set one field of a few."""
-
-    key: str
-    field: str
-    value: str
-    ms: int
 
 
 LOST: Final = -1
@@ -310,7 +304,7 @@ LOST: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class Take(Op):
     """Set one field of a few to a count, unless with the others' it would be above `limit` (-1: no limit).
 
     Returns `None` if it is set, and else the sum of the others', or :data:`LOST` where a count is expected
@@ -327,14 +321,14 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
-class Get:
+class Get(Op):
     """Return all fields, as a dictionary."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(Op):
     """Give a sign of life of a server, which holds for `ms` where nothing better shows that it lives."""
 
     server: str
@@ -342,70 +336,60 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(Op):
     """Return whether a server lives."""
 
     server: str
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Op):
     """Take a server's sign of life back: it leaves."""
 
     server: str
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(Op):
     """Leave an order to a server; see :meth:`Engine.orders`."""
 
     server: str
     order: str
 
 
-Op: TypeAlias = (
-    Begin
-    | Append
-    | Read
-    | Deliver
-    | Forget
-    | Hold
-    | Held
-    | Join
-    | Leave
-    | Put
-    | Take
-    | Get
-    | Sign
-    | Alive
-    | Part
-    | Tell
-)
-
-
-class Engine(Protocol):
+class Engine(ABC):
     """What several processes share.
 
-    Attributes:
-        place: Where that is, for people; in a sentence about the processes that share it.
+    Args:
+        clock: Seconds that only go forward; asked on the event loop alone.
         keep_seconds: How long what has ended is kept.
-        patience: Seconds for which a call is kept waiting before it goes on without.
+
+    Attributes:
+        title: Its name, for the log.
+        place: Where that is, for people; in a sentence about the processes that share it.
         note: What whoever gets a handle must be told where it could not be written.
+        patience: Seconds for which a call is kept waiting before it goes on without.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
     """
 
-    place: str
-    note: str
-    keep_seconds: float
-    patience: float
-    pushes: bool
+    title: ClassVar[str]
+    place: ClassVar[str]
+    note: ClassVar[str]
+    patience: ClassVar[float]
+    pushes: ClassVar[bool]
+
+    def __init__(self, clock: Callable[[], float], keep_seconds: float) -> None:
+        self.keep_seconds = keep_seconds
+        self._clock = clock
+        self._down_until = 0.0
+        self._lost_at: float | None = None
+        self._off = False
 
     @property
     def away(self) -> float:
-        """For how many seconds no call got through; 0 if the last one did."""
-
-    def name(self, *parts: str) -> str:
-        """Return a name that only who knows all parts can make, and that tells none of them."""
+        """For how many seconds no call got through; 0 if the last one did, or where nothing is to be kept."""
+        # Never 0 while it is away, however coarse the clock is.
+        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
 
     def check(self) -> None:
         """Do nothing, unless it failed a moment ago.
@@ -413,7 +397,33 @@ class Engine(Protocol):
         Raises:
             Down: It did. Whoever has work to prepare can ask before.
         """
+        if self._off:
+            raise Down(for_good=True)
+        if self._clock() < self._down_until:
+            raise Down(self.note)
 
+    def got_through(self) -> None:
+        """Note that a call did."""
+        if self._lost_at is not None:
+            logger.warning("%s can be used again.", self.title)
+        self._lost_at, self._down_until = None, 0.0
+
+    def failed(self, pause: float, why: str) -> Down:
+        """Note that a call failed, and let none pass for a while; without a reason it is not yet an outage.
+
+        What is returned is to be raised.
+        """
+        if self._lost_at is None and why:
+            self._lost_at = self._clock()
+            logger.warning("%s cannot be used now: %s.", self.title, why)
+        self._down_until = self._clock() + pause
+        return Down(self.note)
+
+    @abstractmethod
+    def name(self, *parts: str) -> str:
+        """Return a name that only who knows all parts can make, and that tells none of them."""
+
+    @abstractmethod
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one step, and return what each of them gives.
 
@@ -421,6 +431,7 @@ class Engine(Protocol):
             Down: It cannot be reached, or would not do it; then perhaps nothing was done.
         """
 
+    @abstractmethod
     async def orders(self, server: str) -> list[str]:
         """Return what a server was told, after a wait of at most half a second.
 
@@ -428,11 +439,6 @@ class Engine(Protocol):
             Down: It cannot be reached.
         """
 
+    @abstractmethod
     async def aclose(self) -> None:
         """Close it."""
-
-
-def digest(*parts: str) -> str:
-    """Return what only who knows all parts can make, and that tells none of them."""
-    framed = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,82 +1,58 @@
 """What is written of a generation and read elsewhere: each record in one format, for both ways. Pure."""
 
+import hashlib
 import json
-import types
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
+from functools import cache
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import TypeAdapter
 
 from runapi_mcp.errors import Interrupted, RunapiError, UpstreamError
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.protocol import Entry
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
-from runapi_mcp.wire.types import Answer, JsonObject, JsonValue
+from runapi_mcp.wire.types import Answer, JsonObject
 
 T = TypeVar("T")
 
 
-def dumped(value: JsonValue) -> str:
-    """Return JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def digest(*parts: str) -> str:
+    """Return what only who knows all parts can make, and that tells none of them."""
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def plain(value: object) -> JsonValue:
-    """Return a value as what JSON knows; callables are left out of the objects that hold them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
-        return {name: plain(part) for name, part in pairs if not callable(part)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return cast("JsonValue", value)
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of ours, as it is written."""
 
+    code: str
+    what: str
+    advice: str
+    status: int | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
 
-def read(kind: type[T], value: JsonValue) -> T:
-    """Return the `kind` that `value` was written from.
+    @classmethod
+    def of(cls, error: RunapiError) -> "Fault":
+        """Return what is written of an error."""
+        said = (error.code, error.what, error.advice)
+        if not isinstance(error, UpstreamError):
+            return cls(*said)
+        return cls(*said, error.status, error.request_id, error.retry_after)
 
-    Raises:
-        ValueError: It was not written from one.
-    """
-    try:
-        return cast("T", _built(kind, value))
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"no {kind.__name__}: {error}") from None
-
-
-def written_error(error: RunapiError | None) -> JsonObject | None:
-    """Return an error of ours as JSON."""
-    if error is None:
-        return None
-    kept: JsonObject = {"code": error.code, "what": error.what, "advice": error.advice}
-    if isinstance(error, UpstreamError):
-        kept |= {"status": error.status, "request_id": error.request_id, "retry_after": error.retry_after}
-    return kept
-
-
-def read_error(kept: JsonValue) -> RunapiError | None:
-    """Return the error that :func:`written_error` wrote; one of an unknown kind is a plain one."""
-    if not isinstance(kept, dict):
-        return None
-    kind = _by_code(RunapiError).get(str(kept.get("code")), RunapiError)
-    error = kind(str(kept.get("what")), advice=str(kept.get("advice")))
-    if isinstance(error, UpstreamError):
-        error.status = _number(kept.get("status"), int)
-        error.request_id = cast("str | None", kept.get("request_id"))
-        error.retry_after = _number(kept.get("retry_after"), float)
-    return error
-
-
-def with_partial(error: RunapiError | None, text: str) -> RunapiError | None:
-    """Return the error with the text it interrupted."""
-    if isinstance(error, Interrupted):
-        error.partial = text
-    return error
-
-
-def _number(value: JsonValue, kind: Callable[[float], T]) -> T | None:
-    return kind(value) if isinstance(value, int | float) else None
+    def error(self, partial: str = "") -> RunapiError:
+        """Return the error with the text that it interrupted; one of an unknown kind is a plain one."""
+        error = _by_code(RunapiError).get(self.code, RunapiError)(self.what, advice=self.advice)
+        if isinstance(error, UpstreamError):
+            error.status, error.request_id = self.status, self.request_id
+            error.retry_after = self.retry_after
+        if isinstance(error, Interrupted):
+            error.partial = partial
+        return error
 
 
 def _by_code(kind: type[RunapiError]) -> dict[str, type[RunapiError]]:
@@ -87,34 +63,20 @@ def _by_code(kind: type[RunapiError]) -> dict[str, type[RunapiError]]:
     return found
 
 
-def _built(kind: Any, value: Any) -> Any:  # noqa: ANN401  # types are values here
-    """Return `value` as a `kind`: dataclasses and tuples are built, all else is as JSON has it."""
-    if is_dataclass(kind) and isinstance(kind, type):
-        given = {f.name: _built(f.type, value[f.name]) for f in fields(kind) if f.name in value}
-        return kind(**given)
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is tuple and value is not None:
-        inner = args[0]
-        return tuple(_built(inner, part) for part in value)
-    if origin in (Union, types.UnionType) and value is not None:
-        return _built(_chosen(args, value), value)
-    return value
-
-
-def _chosen(kinds: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN401  # types are values here
-    """Return the member of a union that `value` was written from: dataclasses are told by their fields."""
-    classes = [kind for kind in kinds if is_dataclass(kind)]
-    if classes and isinstance(value, dict):
-        return next((k for k in classes if {f.name for f in fields(k)} == value.keys()), classes[0])
-    return next((kind for kind in kinds if get_origin(kind) is tuple), None)
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What does not change about a generation: what was asked, and when."""
 
     job: Job
     created: datetime
+
+    @classmethod
+    def of(cls, generation: Generation) -> "Facts":
+        """Return what is written of a generation: no contents of files that can be read again.
+
+        The owner is left out too: who that is is part of the name, and nobody's business.
+        """
+        return cls(replace(generation.job.without_files(), owner=""), generation.created)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +89,12 @@ class Live:
     notices: tuple[str, ...]
     leaving: bool = False
 
+    @classmethod
+    def of(cls, view: View, generation: Generation) -> "Live":
+        """Return how a generation stands; the tail of its text is left out, for the text says it."""
+        evidence = replace(generation.evidence(), tail="")
+        return cls(evidence, view.receipt, view.answer.model, view.job.notices, generation.leaving)
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -134,116 +102,75 @@ class Ending:
 
     Attributes:
         characters: Length of the answer's text, which may be more than is shared.
-        error: As :func:`written_error` has it.
-        ended: When, by the wall clock, in ISO 8601.
+        ended: When, by the wall clock.
     """
 
     status: Status
     answer: Answer
     characters: int
-    error: JsonObject | None
+    error: Fault | None
     links: Mapping[str, str]
     hopeless: str
-    ended: str
+    ended: datetime
     verdict: JsonObject | None = None
 
+    @classmethod
+    def of(cls, view: View, ended: datetime) -> "Ending":
+        """Return what an ended generation came to."""
+        answer, characters = replace(view.answer, text="", thoughts=""), len(view.answer.text)
+        error = Fault.of(view.error) if view.error else None
+        return cls(
+            view.status, answer, characters, error, view.links, view.hopeless, ended, view.verdict
+        )  # fmt: skip
 
-def facts_written(facts: Facts) -> str:
-    """Return facts as JSON text, without contents of files that can be read again.
 
-    The owner is left out too: who that is is part of the name, and nobody's business.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done with the generation of a name.
+
+    Attributes:
+        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
+        name: What :meth:`Engine.name` gave it.
     """
-    about = plain(replace(facts.job.without_files(), owner=""))
-    return dumped({"job": about, "created": facts.created.isoformat()})
+
+    do: Literal["stop", "keep", "delivered"]
+    name: str
 
 
-def facts_read(text: str, owner: str) -> Facts:
-    """Return the facts of a generation of `owner`.
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # types are values here
+    """Return what reads and writes a kind; made when the first one is, for a host waits for the start."""
+    return TypeAdapter(kind)
+
+
+def write(record: object) -> str:
+    """Return a record as JSON text.
+
+    Not `dump_json`, nor `validate_json` below: JSON can hold half a surrogate pair, and UTF-8 cannot.
+    """
+    kind: Any = type(record)
+    plain = _adapter(kind).dump_python(record, mode="json", warnings=False)
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def read(kind: Callable[..., T], text: str) -> T:
+    """Return the `kind` that was written.
 
     Raises:
         ValueError: It is not what this version writes.
     """
-    said = _parsed(text)
-    job = read(Job, said.get("job"))
-    return Facts(replace(job, owner=owner), datetime.fromisoformat(str(said.get("created"))))
-
-
-def live_of(view: View, evidence: Evidence, *, leaving: bool = False) -> Live:
-    """Return how a generation stands; the tail of its text is left out, for the text says it."""
-    return Live(replace(evidence, tail=""), view.receipt, view.answer.model, view.job.notices, leaving)
-
-
-def ending_of(view: View, ended: datetime) -> Ending:
-    """Return what an ended generation came to."""
-    return Ending(
-        view.status,
-        replace(view.answer, text="", thoughts=""),
-        len(view.answer.text),
-        written_error(view.error),
-        view.links,
-        view.hopeless,
-        ended.isoformat(),
-        view.verdict,
-    )
-
-
-def written(record: Live | Ending) -> str:
-    """Return a record as JSON text."""
-    return dumped(plain(record))
-
-
-def live_read(text: str) -> Live:
-    """Return the record that was written.
-
-    Raises:
-        ValueError: It is not what this version writes.
-    """
-    return read(Live, _parsed(text))
-
-
-def ending_read(text: str) -> Ending:
-    """Return the record that was written.
-
-    Raises:
-        ValueError: It is not what this version writes.
-    """
-    return read(Ending, _parsed(text))
-
-
-def _parsed(text: str) -> dict[str, JsonValue]:
     try:
-        return dict(json.loads(text))
-    except (RecursionError, TypeError):
-        raise ValueError("no object, or one that is too deep") from None
+        said: Any = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+    record: T = _adapter(kind).validate_python(said)
+    return record
 
 
 MOST_CHARS: Final = 16_777_216
 """Characters of one generation's text that are shared; the rest only its own process has."""
 _ENTRY_CHARS: Final = 262_144
 _BATCH_CHARS: Final = 1_048_576
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one write says: pieces of text, how it stands, and at the end the rest of the answer.
-
-    Attributes:
-        live: How it stands, as JSON.
-        final: What it came to, as JSON; empty before the last batch.
-        more: Whether there was more text than one batch takes.
-        seen: What the generation looked like, to tell later whether there is news.
-    """
-
-    entries: tuple[Entry, ...]
-    live: str
-    final: str
-    more: bool
-    seen: tuple[object, ...]
-
-    @property
-    def characters(self) -> int:
-        """How much text it has."""
-        return sum(entry.characters for entry in self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +183,10 @@ class Written:
         round: The round of the last piece, from 1.
         text: Characters of that round's answer.
         thoughts: Characters of that round's thoughts.
-        seen: What the generation looked like; `None` before how it stands was written.
+        seen: What the generation looked like, to tell whether there is news; `None` before how it stands
+            was written.
         final: Whether it says what became of it.
-        more: Whether there was more to write at once.
+        more: Whether there is more to write at once.
     """
 
     entries: int = 0
@@ -268,23 +196,36 @@ class Written:
     thoughts: int = 0
     seen: tuple[object, ...] | None = None
     final: bool = False
-    more: bool = False
+    more: bool = True
 
-    def after(self, batch: Batch) -> "Written":
-        """Return how far it is once a batch is written, too."""
-        last = max([self.round, *(entry.round for entry in batch.entries)])
-        new = [entry for entry in batch.entries if entry.round == last]
+    def after(self, entries: Sequence[Entry]) -> "Written":
+        """Return how far it is once entries are written, too."""
+        last = max([self.round, *(entry.round for entry in entries)])
+        new = [entry for entry in entries if entry.round == last]
         text, thoughts = (self.text, self.thoughts) if last == self.round else (0, 0)
         return Written(
-            self.entries + len(batch.entries),
-            self.total + batch.characters,
+            self.entries + len(entries),
+            self.total + sum(map(_size, entries)),
             last,
             text + sum(len(entry.text) for entry in new),
             thoughts + sum(len(entry.thoughts) for entry in new),
-            batch.seen,
-            bool(batch.final),
-            batch.more,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one write says: pieces of text, how it stands, and at the end the rest of the answer.
+
+    Attributes:
+        live: How it stands, as JSON.
+        final: What it came to, as JSON; empty before the last batch.
+        after: How far it is once this is written.
+    """
+
+    entries: tuple[Entry, ...]
+    live: str
+    final: str
+    after: Written
 
 
 def due(generation: Generation, now: Written) -> bool:
@@ -298,15 +239,14 @@ def next_batch(generation: Generation, now: Written) -> Batch:
     # Before the text is read: what comes meanwhile is news.
     seen, view = _seen(generation), generation.known()
     entries = tuple(_entries(view, now))
-    size = sum(entry.characters for entry in entries)
-    more = size + len(entries) >= _BATCH_CHARS and now.total + size < MOST_CHARS
-    ended = view.status != "running" and not more
+    after = now.after(entries)
+    more = after.total - now.total + len(entries) >= _BATCH_CHARS and after.total < MOST_CHARS
+    final = view.status != "running" and not more
     return Batch(
         entries,
-        written(live_of(view, generation.evidence(), leaving=generation.leaving)),
-        written(ending_of(view, generation.updated)) if ended else "",
-        more,
-        seen,
+        write(Live.of(view, generation)),
+        write(Ending.of(view, generation.updated)) if final else "",
+        replace(after, seen=seen, final=final, more=more),
     )
 
 
@@ -320,7 +260,7 @@ def _entries(view: View, now: Written) -> Iterator[Entry]:
         thoughts = view.answer.thoughts[now.thoughts if old else 0 :] if number == len(texts) else ""
         for entry in _pieces(number, text, thoughts, room, begun=old):
             yield entry
-            room -= entry.characters + 1
+            room -= _size(entry) + 1
 
 
 def _pieces(number: int, text: str, thoughts: str, room: int, *, begun: bool) -> Iterator[Entry]:
@@ -332,7 +272,11 @@ def _pieces(number: int, text: str, thoughts: str, room: int, *, begun: bool) ->
         yield entry
         begun = True
         at, thought_at = at + len(entry.text), thought_at + len(entry.thoughts)
-        room -= entry.characters + 1
+        room -= _size(entry) + 1
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.text) + len(entry.thoughts)
 
 
 def _seen(generation: Generation) -> tuple[object, ...]:

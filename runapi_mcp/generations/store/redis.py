@@ -4,7 +4,6 @@ No call takes longer than a second, and an outage costs almost nothing. Names ho
 RunAPI nor a principal; questions and answers are there until they expire.
 """
 
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
@@ -18,7 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from runapi_mcp.generations.store import protocol as do
-from runapi_mcp.generations.store.protocol import LENIENT, Down, Op
+from runapi_mcp.generations.store.protocol import LENIENT, Engine, Op
+from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
 
@@ -84,11 +84,10 @@ _ENTRIES: Final = 16
 _TOLD_MS: Final = 60_000
 _FIELDS: Final = ("server", "epoch", "live", "final", "facts")
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class RedisEngine:
+class RedisEngine(Engine):
     """One process's connections to Redis; see :class:`~runapi_mcp.generations.store.protocol.Engine`.
 
     Args:
@@ -97,16 +96,14 @@ class RedisEngine:
         keep_seconds: How long what has ended is kept.
     """
 
+    title = "Redis"
     place = "the servers of this fleet"
     note = AWAY
     patience = math.inf
     pushes = True
 
     def __init__(self, url: SecretStr, clock: Callable[[], float], keep_seconds: float = 3600.0) -> None:
-        self.keep_seconds = keep_seconds
-        self._clock = clock
-        self._down_until = 0.0
-        self._lost_at: float | None = None
+        super().__init__(clock, keep_seconds)
         self._pool = BlockingConnectionPool.from_url(
             url.get_secret_value(),
             max_connections=_CONNECTIONS,
@@ -119,20 +116,9 @@ class RedisEngine:
         )
         self._redis = Redis(connection_pool=self._pool)
 
-    @property
-    def away(self) -> float:
-        """For how many seconds no call got through; 0 if the last one did."""
-        # Never 0 while it is away, however coarse the clock is.
-        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
-
     def name(self, *parts: str) -> str:
         """Return a name that tells none of its parts."""
-        return do.digest(*parts)
-
-    def check(self) -> None:
-        """Do nothing, unless Redis failed less than a second ago; see :meth:`Engine.check`."""
-        if self._clock() < self._down_until:
-            raise Down(AWAY)
+        return digest(*parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
@@ -177,19 +163,10 @@ class RedisEngine:
             with anyio.fail_after(CALL_SECONDS):
                 answer = await call()
         except (RedisError, OSError, TimeoutError) as error:
-            self._lost(error)
-            raise Down(AWAY) from None
-        if self._lost_at is not None:
-            logger.warning("Redis is back.")
-        self._lost_at, self._down_until = None, 0.0
-        return answer
-
-    def _lost(self, error: Exception) -> None:
-        if self._lost_at is None:
-            self._lost_at = self._clock()
             # The class alone: a message may hold the address, and with it a password.
-            logger.warning("Redis cannot be reached (%s); generations are local only.", type(error).__name__)
-        self._down_until = self._clock() + _PAUSE
+            raise self.failed(_PAUSE, type(error).__name__) from None
+        self.got_through()
+        return answer
 
 
 def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an operation
@@ -227,9 +204,6 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
             return lambda said: int(said[0])
         case do.Leave():
             pipe.zrem(PREFIX + op.key, op.member)
-        case do.Put():
-            pipe.hset(PREFIX + op.key, op.field, op.value)
-            pipe.pexpire(PREFIX + op.key, op.ms)
         case do.Take():
             given = (op.field, op.count, op.turn, op.limit, op.ms, int(op.there))
             pipe.eval(_TAKE, 1, PREFIX + op.key, *given)

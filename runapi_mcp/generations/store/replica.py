@@ -1,13 +1,12 @@
 """A generation that another process runs or ran, as far as the engine tells, and what is known of it here."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import anyio
-from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import ServerLeft, StoreDown
 from runapi_mcp.generations.store.protocol import (
@@ -16,21 +15,11 @@ from runapi_mcp.generations.store.protocol import (
     Deliver,
     Down,
     Engine,
-    Entry,
     Read,
     Record,
     Tell,
 )
-from runapi_mcp.generations.store.records import (
-    Ending,
-    Facts,
-    Live,
-    ending_read,
-    facts_read,
-    live_read,
-    read_error,
-    with_partial,
-)
+from runapi_mcp.generations.store.records import Ending, Facts, Live, Order, read, write
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.signalling import Signal
 from runapi_mcp.wire.types import Answer
@@ -42,98 +31,105 @@ STALE: Final = "The store that the servers share cannot be reached: there may be
 CUT: Final = "The text goes on; only the server that wrote it has the rest."
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """How it stood when it was read last.
+class Copy:
+    """What was read of one generation: how it stands, and its text, round by round.
+
+    Args:
+        handle: Its handle.
+        facts: What was asked, and when.
+        record: How it stands.
 
     Attributes:
-        epoch: Which writing of it this is: it is written anew after the engine lost it.
+        live: How it stood when it was read last.
         ending: What it came to, once it has ended.
-        delivered: Whether its answer was given to a caller.
+        delivered: Whether its ended answer was given to a caller, to the end.
+        alive: Whether its server lives.
+        stale: Whether the last look at it failed.
+        cursor: How far its text was read.
+
+    Raises:
+        ValueError: The record is not what this version writes.
     """
 
-    epoch: str
-    live: Live
-    ending: Ending | None
-    delivered: bool
+    def __init__(self, handle: str, facts: Facts, record: Record) -> None:
+        self.handle = handle
+        self.facts = facts
+        self.alive = True
+        self.stale = False
+        self._begin(record)
+        self.take(record)
 
-    @classmethod
-    def of(cls, record: Record) -> Self:
-        """Read what is held.
+    def _begin(self, record: Record) -> None:
+        self.cursor = START
+        self._epoch = record.epoch
+        self._texts: dict[int, list[str]] = {}
+        self._thoughts: dict[int, list[str]] = {}
+
+    def take(self, record: Record) -> bool:
+        """Take in what was read at the cursor; return whether that was all there is.
+
+        It is not if all was written anew meanwhile: then the cursor is back at the start.
 
         Raises:
             ValueError: It is not what this version writes.
         """
-        ending = ending_read(record.final) if record.final else None
-        return cls(record.epoch, live_read(record.live or ""), ending, record.delivered)
-
-
-@dataclass(slots=True)
-class Copy:
-    """What was read of one generation: how it stands, and its text, round by round.
-
-    Attributes:
-        handle: Its handle.
-        facts: What was asked, and when.
-        known: How it stands; `None` before anything was read.
-        alive: Whether its server lives.
-        stale: Whether the last look at it failed.
-        cursor: How far its text was read.
-    """
-
-    handle: str
-    facts: Facts
-    alive: bool = True
-    stale: bool = False
-    known: Known | None = None
-    cursor: str = START
-    _texts: dict[int, list[str]] = field(default_factory=dict, repr=False)
-    _thoughts: dict[int, list[str]] = field(default_factory=dict, repr=False)
-
-    def take(self, known: Known, found: Sequence[tuple[str, Entry]]) -> bool:
-        """Take in what was found at the cursor; return whether it counts.
-
-        It does not if all was written anew meanwhile: then the cursor is back at the start.
-        """
-        anew = self.known is not None and self.known.epoch != known.epoch and self.cursor != START
-        self.known = known
-        if anew:
-            self.cursor, self._texts, self._thoughts = START, {}, {}
-            return False
-        for after, entry in found:
-            self._add(entry)
-            self.cursor = after
-        return True
+        ending = read(Ending, record.final) if record.final else None
+        self.live, self.ending = read(Live, record.live or ""), ending
+        self.delivered = record.delivered
+        if record.epoch != self._epoch:
+            at_start = self.cursor == START
+            self._begin(record)
+            if not at_start:
+                return False
+        for self.cursor, entry in record.entries:
+            self._texts.setdefault(entry.round, []).append(entry.text)
+            self._thoughts.setdefault(entry.round, []).append(entry.thoughts)
+        return not record.more
 
     @property
-    def said(self) -> Known:
-        """How it stands; only where something was read."""
-        assert self.known is not None, "nothing was read of it"
-        return self.known
+    def job(self) -> Job:
+        """What was asked; the hooks of its tool are not among it."""
+        return self.facts.job
+
+    @property
+    def created(self) -> datetime:
+        """When it began, by the wall clock."""
+        return self.facts.created
+
+    @property
+    def updated(self) -> datetime:
+        """When its status last changed; when a server went is not known, so that it began will do."""
+        return self.ending.ended if self.ending else self.created
 
     @property
     def status(self) -> Status:
         """How it stands, in a word; of a server that is gone, what it left."""
-        ending = self.said.ending
-        if ending is not None:
-            return ending.status
+        if self.ending is not None:
+            return self.ending.status
         if self.alive:
             return "running"
         return "partial" if self.text(self.round) else "failed"
 
-    def view(self, now: datetime) -> View:
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to end, and will when its connection has closed."""
+        return self.live.leaving and self.status == "running"
+
+    def view(self) -> View:
         """Return it as it stands."""
-        live, ending, status, last = self.said.live, self.said.ending, self.status, self.round
+        live, ending, status, last = self.live, self.ending, self.status, self.round
         text = self.text(last)
         answer = ending.answer if ending else Answer(model=live.model)
-        error = read_error(ending.error) if ending else _gone() if status != "running" else None
+        error = ending.error.error(text) if ending and ending.error else None
+        if ending is None and status != "running":
+            error = _gone(text)
         return View(
             self.handle,
-            replace(self.facts.job, notices=live.notices),
+            replace(self.job, notices=live.notices),
             status,
-            replace(answer, text=text, thoughts=self.thoughts(last)),
-            self._receipt(now),
-            with_partial(error, text),
+            replace(answer, text=text, thoughts=_joined(self._thoughts.get(last, []))),
+            self._receipt(),
+            error,
             earlier=tuple(self.text(number) for number in range(1, last)),
             links=ending.links if ending else {},
             hopeless=ending.hopeless if ending else "",
@@ -150,32 +146,23 @@ class Copy:
         """Return the text of a round."""
         return _joined(self._texts.get(number, []))
 
-    def thoughts(self, number: int) -> str:
-        """Return the thoughts of a round."""
-        return _joined(self._thoughts.get(number, []))
-
     def tail(self) -> str:
         """Return the end of what was written last, of the answer or, before it, of thoughts."""
-        return self._tail_of(self._texts) or self._tail_of(self._thoughts)
+        of_round = (pieces.get(self.round, []) for pieces in (self._texts, self._thoughts))
+        tails = ("".join(pieces[-_TAIL_PIECES:])[-_TAIL:] for pieces in of_round)
+        return next(filter(None, tails), "")
 
-    def _receipt(self, now: datetime) -> Receipt:
-        receipt, status = self.said.live.receipt, self.status
+    def _receipt(self) -> Receipt:
+        receipt, status = self.live.receipt, self.status
         if status == "running":
-            age = (now - self.facts.created).total_seconds()
+            age = (datetime.now(UTC) - self.created).total_seconds()
             return replace(receipt, seconds=round(max(age, receipt.seconds), 3))
-        return receipt if self.said.ending else replace(receipt, status=status)
+        return receipt if self.ending else replace(receipt, status=status)
 
     def _note(self, characters: int) -> str:
-        if self.said.ending and self.said.ending.characters > characters:
+        if self.ending and self.ending.characters > characters:
             return CUT
         return STALE if self.stale and self.status == "running" else ""
-
-    def _tail_of(self, pieces: dict[int, list[str]]) -> str:
-        return "".join(pieces.get(self.round, [])[-_TAIL_PIECES:])[-_TAIL:]
-
-    def _add(self, entry: Entry) -> None:
-        self._texts.setdefault(entry.round, []).append(entry.text)
-        self._thoughts.setdefault(entry.round, []).append(entry.thoughts)
 
 
 def _joined(pieces: list[str]) -> str:
@@ -184,11 +171,13 @@ def _joined(pieces: list[str]) -> str:
     return pieces[0]
 
 
-def _gone() -> ServerLeft:
-    return ServerLeft(
+def _gone(partial: str) -> ServerLeft:
+    error = ServerLeft(
         "The answer stopped in the middle: its server went away.",
         advice="It is not caused by the arguments; continue from the partial text or ask again.",
     )
+    error.partial = partial
+    return error
 
 
 _LOOK: Final = 0.25
@@ -197,14 +186,14 @@ _STOP_LOOK: Final = 0.05
 _STOP_SECONDS: Final = 5.0
 
 
-class Replica:
+class Replica(Copy):
     """A generation of another process; see :class:`Followable`."""
 
-    def __init__(self, engine: Engine, name: str, handle: str, server: str, facts: Facts) -> None:
+    def __init__(self, engine: Engine, name: str, handle: str, facts: Facts, record: Record) -> None:
+        super().__init__(handle, facts, record)
         self._engine = engine
         self._name = name
-        self._server = server
-        self._copy = Copy(handle, facts)
+        self._server = record.server
         self._seen_at = self._looked_at = anyio.current_time()
         self._looking = anyio.Lock()
         self._changed = Signal()
@@ -220,63 +209,25 @@ class Replica:
         record: Record | None
         try:
             [record] = await engine.run(Read(name, facts=True))
-            if record is None:
+            if record is None or record.live is None:
                 return None
-            replica = cls(engine, name, handle, record.server, facts_read(record.facts, owner))
-            [alive] = await engine.run(Alive(record.server))
-            if not replica._take(record, alive=alive) or not alive:
+            facts = read(Facts, record.facts)
+            facts = replace(facts, job=replace(facts.job, owner=owner))
+            replica = cls(engine, name, handle, facts, record)
+            [replica.alive] = await engine.run(Alive(record.server))
+            if record.more or not replica.alive:
                 await replica.look()  # it may have written the last of it between the two
         except ValueError:
             return None  # another version of us wrote it, or somebody else did
-        return replica if replica._copy.known else None
+        return replica
 
     # ------------------------------------------------------------ Followable
 
-    @property
-    def handle(self) -> str:
-        """See :attr:`Followable.handle`."""
-        return self._copy.handle
-
-    @property
-    def job(self) -> Job:
-        """What was asked; the hooks of its tool are not among it."""
-        return self._copy.facts.job
-
-    @property
-    def created(self) -> datetime:
-        """See :attr:`Followable.created`."""
-        return self._copy.facts.created
-
-    @property
-    def updated(self) -> datetime:
-        """See :attr:`Followable.updated`; when a server went is not known, so that it began will do."""
-        ending = self._copy.said.ending
-        return datetime.fromisoformat(ending.ended) if ending else self.created
-
-    @property
-    def delivered(self) -> bool:
-        """See :attr:`Followable.delivered`."""
-        return self._copy.said.delivered
-
-    @property
-    def status(self) -> Status:
-        """See :attr:`Followable.status`; of a server that is gone, what it left."""
-        return self._copy.status
-
-    @property
-    def leaving(self) -> bool:
-        """Whether it was told to end, and will when its connection has closed."""
-        return self._copy.said.live.leaving and self.status == "running"
-
-    def view(self) -> View:
-        """See :meth:`Followable.view`."""
-        return self._copy.view(datetime.now(UTC))
-
     def evidence(self) -> Evidence:
         """See :meth:`Followable.evidence`."""
-        since, said = anyio.current_time() - self._seen_at, self._copy.said.live.evidence
+        since, said = anyio.current_time() - self._seen_at, self.live.evidence
         left = max(said.wait_left - since, 0.0)
-        return replace(said, silent=said.silent + since, wait_left=left, tail=self._copy.tail())
+        return replace(said, silent=said.silent + since, wait_left=left, tail=self.tail())
 
     async def changed(self) -> None:
         """Wait for the next change of phase or status that a follower sees; asks the engine nothing."""
@@ -306,7 +257,7 @@ class Replica:
             await self._engine.run(Deliver(self._name, ms), self._order("delivered"))
         except Down:
             return  # at worst the same question is given the same answer again
-        self._copy.known = replace(self._copy.said, delivered=True)
+        self.delivered = True
 
     async def stop(self) -> None:
         """Have its server cancel it, and wait until it has, for at most five seconds.
@@ -337,7 +288,7 @@ class Replica:
             await self._engine.run(self._order("keep"))
 
     def _order(self, what: Literal["stop", "keep", "delivered"]) -> Tell:
-        return Tell(self._server, Order(do=what, name=self._name).model_dump_json())
+        return Tell(self._server, write(Order(what, self._name)))
 
     # ------------------------------------------------------------ the engine
 
@@ -349,14 +300,19 @@ class Replica:
             ValueError: It was written by a version of us that this one cannot read.
         """
         async with self._looking:
-            before, whole = self._standing, False
+            before, whole = (self.live.evidence.phase, self.status), False
             while not whole:
                 # In this order: of a server that was gone before, there is nothing more to come.
-                alive, record = await self._engine.run(
-                    Alive(self._server), Read(self._name, self._copy.cursor)
+                self.alive, record = await self._engine.run(
+                    Alive(self._server), Read(self._name, self.cursor)
                 )
-                whole = self._take(record, alive=alive)
-            if self._standing != before:
+                if record is None or record.live is None or record.server != self._server:
+                    break
+                said = self.live.evidence
+                whole = self.take(record)
+                if self.live.evidence != said:
+                    self._seen_at = anyio.current_time()
+            if (self.live.evidence.phase, self.status) != before:
                 self._changed.send()
 
     async def _look_on(self) -> None:
@@ -369,35 +325,6 @@ class Replica:
             self._looked_at = anyio.current_time()
             try:
                 await self.look()
-                self._copy.stale = False
+                self.stale = False
             except (Down, ValueError):
-                self._copy.stale = True
-
-    def _take(self, record: Record | None, *, alive: bool) -> bool:
-        """Take in what was read; return whether that was all there is."""
-        self._copy.alive = alive
-        if record is None or record.live is None or record.server != self._server:
-            return True
-        known, before = Known.of(record), self._copy.known
-        if before is None or before.live.evidence != known.live.evidence:
-            self._seen_at = anyio.current_time()
-        return self._copy.take(known, record.entries) and not record.more
-
-    @property
-    def _standing(self) -> tuple[str, str] | None:
-        known = self._copy.known
-        return (known.live.evidence.phase, self.status) if known else None
-
-
-class Order(BaseModel):
-    """What is to be done with the generation of a name.
-
-    Attributes:
-        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
-        name: What :meth:`Engine.name` gave it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    do: Literal["stop", "keep", "delivered"]
-    name: str
+                self.stale = True

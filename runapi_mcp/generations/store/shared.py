@@ -13,13 +13,15 @@ import anyio
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.memory import MemoryStore
-from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, unknown
-from runapi_mcp.generations.store.replica import Order, Replica
-from runapi_mcp.generations.store.sharing import Places, SharedDayCounts, SharedPacing
+from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, Hold, unknown
+from runapi_mcp.generations.store.records import Order, read
+from runapi_mcp.generations.store.replica import Replica
+from runapi_mcp.generations.store.sharing import Places, SharedDayCounts
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.signalling import Signal
+from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 _LEAVE_SECONDS = 1.0
 _AWAY_SECONDS = 0.5
@@ -217,7 +219,7 @@ class SharedStore:
                 orders = [None]
             for order in orders:
                 try:
-                    self._obey(Order.model_validate_json(order or ""))
+                    self._obey(read(Order, order or ""))
                 except ValueError:
                     # What others wrote may hold anything; who writes such things may write many.
                     log("What is no order was found among those to this server, and ignored.")
@@ -234,3 +236,30 @@ class SharedStore:
                 generation.hand_over()
             case "delivered":
                 generation.note_delivery()
+
+
+class SharedPacing:
+    """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._own = MemoryPacing(clock)
+
+    async def left(self, name: str) -> float:
+        """Return the seconds still to wait; see :meth:`Pacing.left`."""
+        own, held = await self._own.left(name), None
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            [held] = await self._engine.run(Held(self._key(name)))
+        # No longer than any wait is: clocks jump.
+        return max(own, min(held[1] / 1000, LONGEST)) if held else own
+
+    async def ask(self, name: str, seconds: float) -> None:
+        """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
+        if await self.left(name) >= seconds:
+            return
+        await self._own.ask(name, seconds)
+        with suppress(Down), anyio.move_on_after(self._engine.patience):
+            await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
+
+    def _key(self, name: str) -> str:
+        return f"pace:{self._engine.name(name)}"

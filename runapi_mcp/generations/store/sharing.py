@@ -1,4 +1,4 @@
-"""What several processes share beside their generations: places of each principal, waits and budgets."""
+"""What several processes share beside their generations: the places and the day of each principal."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,22 +9,18 @@ from typing import Final
 import anyio
 
 from runapi_mcp.errors import BudgetSpent, TooManyCalls
-from runapi_mcp.generations.admission import utc_today
-from runapi_mcp.generations.limits import Kind, LocalDayCounts, Taken
+from runapi_mcp.generations.spending import Kind, LocalDayCounts, Taken, utc_today
 from runapi_mcp.generations.store.protocol import (
     LOST,
     Down,
     Engine,
     Get,
-    Held,
-    Hold,
     Join,
     Leave,
     Op,
     Take,
 )
 from runapi_mcp.signalling import Signal
-from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 LEASE: Final = 9.0
 """Seconds after which a place is free again that nobody renews."""
@@ -41,7 +37,7 @@ class Places:
 
     Args:
         engine: Where they are.
-        most: How many places each principal has; 0 is any number, and then nothing is counted.
+        most: How many places each principal has; 0 is: nobody counts them.
         lease: Seconds for which a place is held at a time.
     """
 
@@ -51,7 +47,7 @@ class Places:
         self._lease = lease
         self._taken: dict[str, str] = {}
         self._left: dict[str, str] = {}
-        self._freed = Signal()
+        self._changed = Signal()
 
     async def take(self, owner: str, name: str) -> None:
         """Take a place for the generation of a name.
@@ -67,10 +63,10 @@ class Places:
             try:
                 [running] = await self._engine.run(Join(key, name, int(self._lease * 1000), self._most))
             except Down:
-                self._taken[name] = key
+                self._note_taken(name, key)
                 raise
             if not running:
-                self._taken[name] = key
+                self._note_taken(name, key)
                 return
             # A server may be about to write that one has ended, whose answer is here already.
             await anyio.sleep(_PAUSE)
@@ -78,18 +74,23 @@ class Places:
             f"{running} of your calls run on {self._engine.place}, as many as each caller may have."
         )
 
+    def _note_taken(self, name: str, key: str) -> None:
+        self._taken[name] = key
+        self._changed.send()
+
     def leave(self, owner: str, name: str) -> None:
         """Give a place back, be it taken or only asked for; the others know it at once."""
         if self._most:
             self._taken.pop(name, None)
             self._left[name] = self._key(owner)
-            self._freed.send()
+            self._changed.send()
 
     async def forever(self) -> None:
         """Renew the leases, and write at once which places are free."""
-        while self._most:
+        while True:
+            await self._changed.until(lambda: bool(self._taken or self._left))
             with anyio.move_on_after(self._lease / 3):
-                await self._freed.until(lambda: bool(self._left))
+                await self._changed.until(lambda: bool(self._left))
             with suppress(Down):
                 await self.write()
 
@@ -142,6 +143,7 @@ class SharedDayCounts:
         self._unshared: dict[tuple[date, str, Kind], None] = {}
         self._was_away = False
         self._wait_until = 0.0
+        self._begun = anyio.Event()
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
@@ -149,6 +151,7 @@ class SharedDayCounts:
         Raises:
             BudgetSpent: the engine is away, and what the others have taken cannot be known.
         """
+        self._begun.set()
         key = (self._today(), owner, kind)
         async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
             try:
@@ -195,6 +198,7 @@ class SharedDayCounts:
 
     async def forever(self) -> None:
         """Write everything anew whenever the engine was away: it may have lost it."""
+        await self._begun.wait()  # where there is no limit, nothing is ever taken
         while True:
             await anyio.sleep(_SETTLING_SECONDS / 8)
             self._notice_outages()
@@ -259,30 +263,3 @@ class SharedDayCounts:
     def _name(self, key: tuple[date, str, Kind]) -> str:
         day, owner, kind = key
         return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
-
-
-class SharedPacing:
-    """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
-
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
-        self._engine = engine
-        self._own = MemoryPacing(clock)
-
-    async def left(self, name: str) -> float:
-        """Return the seconds still to wait; see :meth:`Pacing.left`."""
-        own, held = await self._own.left(name), None
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
-            [held] = await self._engine.run(Held(self._key(name)))
-        # No longer than any wait is: clocks jump.
-        return max(own, min(held[1] / 1000, LONGEST)) if held else own
-
-    async def ask(self, name: str, seconds: float) -> None:
-        """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
-        if await self.left(name) >= seconds:
-            return
-        await self._own.ask(name, seconds)
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
-            await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
-
-    def _key(self, name: str) -> str:
-        return f"pace:{self._engine.name(name)}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 from anyio import from_thread
@@ -20,7 +20,8 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from runapi_mcp.generations.store import protocol as do
 from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
-from runapi_mcp.generations.store.protocol import LENIENT, Down, Entry, Op
+from runapi_mcp.generations.store.protocol import LENIENT, Down, Engine, Entry, Op
+from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -81,6 +82,7 @@ The last is what a home on NFS gives (charmbracelet/crush#3461), the third one o
 """
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class _Step:
     error: Exception | None = None
 
 
-class SqliteEngine:
+class SqliteEngine(Engine):
     """A file that the processes of one user share; see :class:`.protocol.Engine`.
 
     Nothing is opened before it is needed. What cannot be used is left alone and said once.
@@ -108,6 +110,7 @@ class SqliteEngine:
         now: The wall clock, in seconds.
     """
 
+    title = "The store on this machine"
     place = "this machine"
     note = AWAY
     patience = _LOCK_SECONDS
@@ -123,17 +126,13 @@ class SqliteEngine:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.keep_seconds = keep_seconds
+        super().__init__(clock, keep_seconds)
         self._folder = folder
         self._scope = scope
         self._most_bytes = most_bytes
-        self._clock = clock
         self._now = now
         self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._down_until = 0.0
-        self._lost_at: float | None = None
-        self._off = False
         # The thread's alone:
         self._file: sqlite3.Connection | None = None
         self._inode = 0
@@ -142,34 +141,20 @@ class SqliteEngine:
 
     # ------------------------------------------------------------ Engine
 
-    @property
-    def away(self) -> float:
-        """For how many seconds it could not be used; 0 if it can, or where nothing is to be kept."""
-        return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
-
     def name(self, *parts: str) -> str:
         """Return a name that tells none of its parts; of another base URL or key it is another."""
-        return do.digest(self._scope, *parts)
-
-    def check(self) -> None:
-        """Do nothing, unless it failed a moment ago; see :meth:`Engine.check`."""
-        if self._off:
-            raise Down(for_good=True)
-        if self._clock() < self._down_until:
-            raise Down(AWAY)
+        return digest(self._scope, *parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
         self.check()
-        answers: list[Any] = await self._in_thread(lambda: self._transact(ops))
-        return answers
+        return await self._in_thread(lambda: self._transact(ops))
 
     async def orders(self, server: str) -> list[str]:
         """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
         await anyio.sleep(_LOOK)
         self.check()
-        orders: list[str] = await self._in_thread(lambda: self._take_orders(server))
-        return orders
+        return await self._in_thread(lambda: self._take_orders(server))
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -187,11 +172,8 @@ class SqliteEngine:
         """
         self.check()
         sql = "SELECT handle FROM generations WHERE owner = ? ORDER BY id DESC LIMIT ?"
-        of, limit = self.name(owner), most
-        handles: list[str] = await self._in_thread(
-            lambda: [handle for (handle,) in self._opened().execute(sql, (of, limit))]
-        )
-        return handles
+        given = (self.name(owner), most)
+        return await self._in_thread(lambda: [handle for (handle,) in self._opened().execute(sql, given)])
 
     async def clear(self) -> int:
         """Remove everything, of whichever base URL and key, and return how many generations that were.
@@ -200,12 +182,11 @@ class SqliteEngine:
             Down: It cannot be done now.
         """
         self.check()
-        count: int = await self._in_thread(self._clear)
-        return count
+        return await self._in_thread(self._clear)
 
     # ------------------------------------------------------------ the thread
 
-    async def _in_thread(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         """Have something done in the thread; it is, even if nobody waits for it any more.
 
         Raises:
@@ -219,10 +200,9 @@ class SqliteEngine:
         await step.done.wait()
         if step.error is not None:
             raise self._lost(step.error) from None
-        if self._lost_at is not None:
-            logger.warning("The store on this machine can be used again.")
-        self._lost_at, self._down_until = None, 0.0
-        return step.answer
+        self.got_through()
+        answer: T = step.answer
+        return answer
 
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:
@@ -261,13 +241,15 @@ class SqliteEngine:
         if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY
-        if self._lost_at is None and not busy:
-            self._lost_at = self._clock()
-            logger.warning("The store on this machine cannot be used now: %s.", error)
-        self._down_until = self._clock() + (_BUSY_PAUSE if busy else _PAUSE)
-        return Down(AWAY)
+        return self.failed(_BUSY_PAUSE, "") if busy else self.failed(_PAUSE, str(error))
 
     # ------------------------------------------------------------ the file
+
+    @property
+    def _place(self) -> Path:
+        if isinstance(self._folder, Unusable):
+            raise self._folder
+        return self._folder
 
     def _opened(self) -> "sqlite3.Connection":
         """Return the connection, opened at the first call.
@@ -277,12 +259,10 @@ class SqliteEngine:
         """
         if self._file is not None:
             return self._file
-        if isinstance(self._folder, Unusable):
-            raise self._folder
         import sqlite3
 
-        make_folder(self._folder)
-        path = self._folder / FILE
+        make_folder(self._place)
+        path = self._place / FILE
         path.touch(mode=0o600)
         file = sqlite3.connect(path, timeout=self.patience, isolation_level=None)
         try:
@@ -312,8 +292,7 @@ class SqliteEngine:
 
     def _set_aside(self) -> None:
         """Let a file go that cannot be read; the next one begins empty."""
-        assert isinstance(self._folder, Path), "it was opened"
-        path, inode = self._folder / FILE, self._inode
+        path, inode = self._place / FILE, self._inode
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -374,9 +353,6 @@ class SqliteEngine:
                 return 0
             case do.Leave():
                 file.execute("DELETE FROM fields WHERE key = ? AND field = ?", (op.key, op.member))
-            case do.Put():
-                row = (op.key, op.field, op.value, now + op.ms)
-                file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
             case do.Take():
                 return _take(file, op, now)
             case do.Get():
@@ -384,8 +360,7 @@ class SqliteEngine:
             case do.Sign():
                 self._show(op.server)
             case do.Alive():
-                assert isinstance(self._folder, Path), "it was opened"
-                return is_alive(self._folder, op.server)
+                return is_alive(self._place, op.server)
             case do.Part():
                 if self._mark is not None:
                     self._mark.take_back()
@@ -396,9 +371,8 @@ class SqliteEngine:
 
     def _show(self, server: str) -> None:
         """Show that this process lives, and see that its file is still the one that others find."""
-        assert isinstance(self._folder, Path), "it was opened"
         if self._mark is None:
-            self._mark = Mark(self._folder, server)
+            self._mark = Mark(self._place, server)
         self._mark.show()
 
     def _take_orders(self, server: str) -> list[str]:
@@ -414,8 +388,7 @@ class SqliteEngine:
         """Once a minute let go of what is over, and see that the file is still where it was."""
         if time.monotonic() < self._clear_due:
             return
-        assert isinstance(self._folder, Path), "it was opened"
-        if not (self._folder / FILE).exists() or (self._folder / FILE).stat().st_ino != self._inode:
+        if not (self._place / FILE).exists() or (self._place / FILE).stat().st_ino != self._inode:
             self._close()
             self._opened()
         self._make_room(self._most_bytes * 9 // 10)
@@ -424,24 +397,22 @@ class SqliteEngine:
     def _make_room(self, most_bytes: int) -> None:
         """Remove what has expired, and of what has ended as much that the rest fits."""
         file = self._opened()
-        assert isinstance(self._folder, Path), "it was opened"
-        clear_marks(self._folder)
+        clear_marks(self._place)
         file.execute("BEGIN IMMEDIATE")
         with _finished(file):
-            removed = self._remove(file, self._folder, most_bytes)
+            removed = self._remove(file, most_bytes)
         if removed:
             file.execute("PRAGMA incremental_vacuum").fetchall()
 
-    def _remove(self, file: "sqlite3.Connection", folder: Path, most_bytes: int) -> int:
+    def _remove(self, file: "sqlite3.Connection", most_bytes: int) -> int:
         now = int(self._now() * 1000)
         gone = (now, now + _LONGEST_MS)
         for table in ("leases", "fields", "orders"):
             file.execute(f"DELETE FROM {table} WHERE expires <= ? OR expires > ?", gone)  # noqa: S608  # a name of ours
         # What runs is let go only where nobody runs it: a clock may have jumped.
         over = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
-        ids = [
-            id_ for id_, server, ended in file.execute(over, gone) if ended or not is_alive(folder, server)
-        ]
+        found = file.execute(over, gone)
+        ids = [id_ for id_, server, ended in found if ended or not is_alive(self._place, server)]
         size = file.execute("SELECT sum(size) FROM generations").fetchone()[0] or 0
         spare = "SELECT id, size FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
         for id_, held in file.execute(spare).fetchall() if size > most_bytes else ():
@@ -461,8 +432,7 @@ class SqliteEngine:
         file.execute("PRAGMA incremental_vacuum").fetchall()
         # What was deleted stands in the log until that is cut.
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        assert isinstance(self._folder, Path), "it was opened"
-        for damaged in self._folder.glob("*.damaged"):
+        for damaged in self._place.glob("*.damaged"):
             damaged.unlink(missing_ok=True)
         return count
 

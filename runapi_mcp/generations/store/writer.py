@@ -7,7 +7,7 @@ should be: after an outage, a restart without a disk, an eviction.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import anyio
 
@@ -24,7 +24,7 @@ from runapi_mcp.generations.store.protocol import (
     Part,
     Sign,
 )
-from runapi_mcp.generations.store.records import Batch, Facts, Written, due, facts_written, next_batch
+from runapi_mcp.generations.store.records import Facts, Written, due, next_batch, write
 from runapi_mcp.signalling import Signal
 
 PACE: Final = 0.5
@@ -71,11 +71,23 @@ class _Writing:
     @property
     def unfinished(self) -> bool:
         """Whether there is more to write at once."""
-        return self.written is None or self.written.seen is None or self.written.more
+        return self.written is None or self.written.more
 
 
-_Step: TypeAlias = tuple[_Writing, Batch | str]
-"""What is written of one generation at once: its facts, where it is to be begun, or a batch."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is written of one generation at once: its facts, where it is to be begun, or a batch.
+
+    Attributes:
+        ops: What the engine is asked for; the first one says whether it did it.
+        size: What it costs the engine.
+        after: How far the generation is written then.
+    """
+
+    writing: _Writing
+    ops: tuple[Op, ...]
+    size: int
+    after: Written
 
 
 class Writer:
@@ -132,7 +144,7 @@ class Writer:
         Raises:
             Down: The engine cannot be reached; it will be written when it can.
         """
-        if len(_facts_of(generation)) > MOST_FACTS:
+        if len(write(Facts.of(generation))) > MOST_FACTS:
             generation.note = TOO_LARGE
             return generation.handle
         name = self._name(generation)
@@ -216,21 +228,17 @@ class Writer:
         for _ in range(_MOST_WRITES):
             if not waiting and not about:
                 return
-            steps = _next_steps(waiting)
-            ops = [self._op(*step) for step in steps]
-            # Whoever is written late has its question late, too.
-            claims = [self._claim(w.generation, w.replaces) for w, step in steps if isinstance(step, str)]
-            done = await self._engine.run(*about, *ops, *claims)
-            holders = iter(done[len(about) + len(ops) :])
-            for (writing, step), written in zip(steps, done[len(about) :], strict=False):
-                if isinstance(step, str):
-                    writing.holder = str(next(holders))
-                self._note(writing, step, done=bool(written))
+            steps = self._next_steps(waiting)
+            done = await self._engine.run(*about, *(op for step in steps for op in step.ops))
+            answers = iter(done[len(about) :])
+            for step in steps:
+                self._note(step, *(next(answers) for _ in step.ops))
             self._delivered.difference_update(op.name for op in about if isinstance(op, Deliver))
             if about:
                 self._sign_due = self._clock() + SIGN
             about = []
-            waiting.extend(w for w, _ in steps if w.unfinished and w.name in self._writing)
+            unfinished = (step.writing for step in steps if step.writing.unfinished)
+            waiting.extend(writing for writing in unfinished if writing.name in self._writing)
 
     def _signs(self) -> list[Op]:
         """Return the sign of life, if it is time, and whose answers were delivered since."""
@@ -244,29 +252,39 @@ class Writer:
         key, ms = same_key(self._engine, generation.job.same_as), self._ms(self._deadline)
         return Hold(key, generation.handle, ms, replaces)
 
-    def _op(self, writing: _Writing, step: Batch | str) -> Op:
-        generation, name = writing.generation, writing.name
-        if isinstance(step, str):
-            writing.epoch += 1
-            owner, ms = self._engine.name(generation.job.owner), self._ms(self._deadline)
-            return Begin(name, self._server, writing.epoch, step, generation.handle, owner, ms)
-        assert writing.written is not None, "it is begun before anything is added"
-        ms, at = self._ms(0 if step.final else self._deadline), writing.written.entries
-        return Append(
-            name, self._server, writing.epoch, at, step.entries, step.live, step.final, ms
-        )  # fmt: skip
+    def _next_steps(self, waiting: deque[_Writing]) -> list[_Step]:
+        """Take from those that wait what goes in one write."""
+        steps: list[_Step] = []
+        size = 0
+        while waiting and size < _MOST_AT_ONCE:
+            steps.append(self._next_step(waiting.popleft()))
+            size += _STEP + steps[-1].size
+        return steps
 
-    def _note(self, writing: _Writing, step: Batch | str, *, done: bool) -> None:
+    def _next_step(self, writing: _Writing) -> _Step:
+        generation, name, written = writing.generation, writing.name, writing.written
+        if written is None:
+            writing.epoch += 1
+            facts, owner = write(Facts.of(generation)), self._engine.name(generation.job.owner)
+            ms = self._ms(self._deadline)
+            begin = Begin(name, self._server, writing.epoch, facts, generation.handle, owner, ms)
+            # Whoever is written late has its question late, too.
+            return _Step(writing, (begin, self._claim(generation, writing.replaces)), len(facts), Written())
+        batch = next_batch(generation, written)
+        ms = self._ms(0 if batch.final else self._deadline)
+        about = (name, self._server, writing.epoch, written.entries)
+        append = Append(*about, batch.entries, batch.live, batch.final, ms)
+        return _Step(writing, (append,), batch.after.total - written.total, batch.after)
+
+    def _note(self, step: _Step, done: bool, holder: str = "") -> None:  # noqa: FBT001  # the engine's answers
         """Note how one write went."""
-        if not done:
-            writing.written = None
-        elif isinstance(step, str) or writing.written is None:
-            writing.written = Written()
-        else:
-            writing.written = writing.written.after(step)
+        writing = step.writing
+        writing.holder = holder or writing.holder
+        writing.written = step.after if done else None
+        if step.after.seen is not None and done:
             writing.generation.note = ""
-            if step.final:
-                self._writing.pop(writing.name, None)  # the engine has all of it
+        if step.after.final and done:
+            self._writing.pop(writing.name, None)  # the engine has all of it
 
     def _note_delivered(self, name: str) -> None:
         # Beyond that many, the same question may be given the same answer again.
@@ -296,24 +314,3 @@ class Writer:
 def same_key(engine: Engine, same_as: str) -> str:
     """Return where the handle of a question's generation is."""
     return f"same:{engine.name(same_as)}"
-
-
-def _next_steps(waiting: deque[_Writing]) -> list[_Step]:
-    """Take from those that wait what goes in one write: facts where one is to be begun, else a batch."""
-    steps: list[_Step] = []
-    size = 0
-    while waiting and size < _MOST_AT_ONCE:
-        writing = waiting.popleft()
-        step = (
-            _facts_of(writing.generation)
-            if writing.written is None
-            else next_batch(writing.generation, writing.written)
-        )
-        size += _STEP + (len(step) if isinstance(step, str) else step.characters)
-        steps.append((writing, step))
-    return steps
-
-
-def _facts_of(generation: Generation) -> str:
-    """Return the facts of a generation, as they are written."""
-    return facts_written(Facts(generation.job, generation.created))

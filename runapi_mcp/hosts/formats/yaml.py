@@ -88,7 +88,7 @@ def _library(kind: str | None) -> "YAML":
     except ModuleNotFoundError:
         raise ConfigError(
             "It is YAML, and ruamel.yaml, which comes with runapi-mcp, is not installed.",
-            advice="Install it again: uv tool install --force runapi-mcp, pipx reinstall runapi-mcp, or "
+            advice="Install it again: uv tool upgrade --reinstall runapi-mcp, pipx reinstall runapi-mcp, or "
             "pip install ruamel.yaml beside it.",
         ) from None
     return YAML(typ=kind, pure=True)

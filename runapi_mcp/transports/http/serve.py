@@ -100,9 +100,8 @@ async def serve_http(
             async with listening(app, options, auth, listener=listener) as server:
                 missing = await Readiness(app, auth, 0.0).missing()
                 announce(write_start_line(server.base_url, shared, auth, missing))
-                await (anyio.sleep_forever() if signals is None else anext(signals))
-                if signals is not None:
-                    tasks.start_soon(_hurry_at_the_next, signals, server.shutdown)
+                await anext(signals)
+                tasks.start_soon(_hurry_at_the_next, signals, server.shutdown)
             tasks.cancel_scope.cancel()
     ignore_signals()
 
@@ -256,7 +255,10 @@ def _listener(host: str, port: int) -> socket.socket:
     # asyncio sets TCP_NODELAY only on sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "win32":  # where a port that is reused may be another's that is in use
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError as error:

@@ -113,4 +113,5 @@ def _tell_windows() -> None:
         import msvcrt
 
         for fd, slot in ((0, -10), (1, -11)):
-            ctypes.windll.kernel32.SetStdHandle(slot, msvcrt.get_osfhandle(fd))
+            handle = ctypes.c_void_p(msvcrt.get_osfhandle(fd))  # an int would be cut to 32 bits
+            ctypes.windll.kernel32.SetStdHandle(slot, handle)

@@ -4,16 +4,16 @@ They are daemon threads, for each may be blocked in its pipe for good when the p
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, Self
 
 import anyio
-from anyio import from_thread
-from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+from anyio.lowlevel import checkpoint, current_token
 from mcp_types import JSONRPCMessage
 
 from runapi_mcp.transports.messages import LineSplitter, ProgressKey, Refused, decode
+from runapi_mcp.transports.process_exit import run_on_loop
 from runapi_mcp.transports.stdio.pipes import wait_until_gone, write_all
 
 QUEUE_BYTES: Final = 1 << 20
@@ -208,19 +208,6 @@ class Inbox:
     def _deliver(self, batch: list[Inbound]) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the session is over
             self._send.send_nowait(batch)
-
-
-def run_on_loop(token: EventLoopToken, step: Callable[..., None], *args: object) -> bool:
-    """Call ``step`` on the event loop from another thread, and wait for it.
-
-    Returns:
-        False when the loop is no longer running.
-    """
-    try:
-        from_thread.run_sync(step, *args, token=token)
-    except RuntimeError:  # anyio.RunFinishedError, or asyncio's own when the loop closes meanwhile
-        return False
-    return True
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[list[Inbound]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from runapi_mcp.errors import InputError, one_line
+from runapi_mcp.errors import InputError
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.schema.keywords import (
     ASKING,
     DESCRIBING,

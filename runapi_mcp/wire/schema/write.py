@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from runapi_mcp.errors import one_line
+from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import escaped
 from runapi_mcp.wire.schema.keywords import ASKING, DESCRIBING, as_list, as_object, count_values
 from runapi_mcp.wire.schema.read import Faulty

@@ -1,26 +1,200 @@
-"""What each principal may spend in a day (UTC), in tokens and in money: a brake, not a wish.
+"""What callers spend: counted as it ends, by caller, day and model, and held to limits before it begins.
 
-Before anything is sent, the worst that it can come to is taken off the day: the question by an estimate,
-the answer by the cap that is then always sent. What was not used is given back at the end. So no number
-of calls at once gets past a limit, on however many servers; and what a server held that died stays taken,
-because nobody knows what became of it.
+A limit of a day (UTC), in tokens or in money, is a brake, not a wish. Before anything is sent, the worst
+that it can come to is taken off the day: the question by an estimate, the answer by the cap that is then
+always sent. What was not used is given back at the end. So no number of calls at once gets past a limit,
+on however many servers; and what a server held that died stays taken, because nobody knows what became of
+it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import date
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, NoReturn, Protocol, TypeAlias
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BudgetSpent, InputError, LimitPassed, Refused, RunapiError, Unreachable
-from runapi_mcp.generations.admission import MOST_OWNERS, utc_today
-from runapi_mcp.generations.values import Receipt
+from runapi_mcp.generations.values import Job, Receipt, Status
+from runapi_mcp.logs import principal
 from runapi_mcp.models import find
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.prices import MILLION, Price
-from runapi_mcp.wire.types import Call, FunctionCall, Inline, Linked, Part, Returned, Text
-from runapi_mcp.wire.usage import all_tokens
+from runapi_mcp.wire.types import Call, FunctionCall, Inline, JsonObject, Linked, Part, Returned, Text, Usage
+from runapi_mcp.wire.usage import add_usage, all_tokens
+
+MOST_OWNERS: Final = 10_000
+"""Callers kept; whoever spent nothing for longest is forgotten first."""
+
+
+def utc_today() -> date:
+    """Return the day that counts now."""
+    return datetime.now(UTC).date()
+
+
+# ---------------------------------------------------------------- counted since the process started
+
+MOST_MODELS: Final = 50
+"""Models told apart for one principal; the rest are counted as one."""
+OTHERS: Final = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one principal has spent.
+
+    Attributes:
+        since: Since when this counts.
+        ended: How many generations ended, by status.
+        requests: Requests that were sent to RunAPI for them.
+        tokens: Tokens in all, as far as RunAPI said; `None` where it never did.
+        uncounted: Generations for which RunAPI gave no token counts.
+        by_model: The tokens again, by model.
+    """
+
+    since: datetime
+    ended: Mapping[Status, int] = field(default_factory=dict)
+    requests: int = 0
+    tokens: Usage = field(default_factory=Usage)
+    uncounted: int = 0
+    by_model: Mapping[str, Usage] = field(default_factory=dict)
+
+
+class Ledger:
+    """Adds up receipts, within bounds."""
+
+    def __init__(self, today: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._today = today
+        self._since = today()
+        self._accounts: OrderedDict[str, Spent] = OrderedDict()
+
+    def add(self, owner: str, receipt: Receipt) -> None:
+        """Add what an ended generation of `owner` cost."""
+        self._accounts[owner] = _with(self.spent(owner), receipt)
+        self._accounts.move_to_end(owner)
+        if len(self._accounts) > MOST_OWNERS:
+            self._accounts.popitem(last=False)
+            # From now on nobody can tell who was forgotten from who never spent.
+            self._since = self._today()
+
+    def spent(self, owner: str) -> Spent:
+        """Return what `owner` has spent."""
+        return self._accounts.get(owner) or Spent(self._since)
+
+
+def _with(spent: Spent, receipt: Receipt) -> Spent:
+    tokens = receipt.tokens
+    return Spent(
+        since=spent.since,
+        ended={**spent.ended, receipt.status: spent.ended.get(receipt.status, 0) + 1},
+        requests=spent.requests + receipt.requests,
+        tokens=add_usage(spent.tokens, tokens) or spent.tokens,
+        uncounted=spent.uncounted + (tokens is None),
+        by_model=_by_model(spent.by_model, receipt.model, tokens),
+    )
+
+
+def _by_model(by_model: Mapping[str, Usage], model: str, tokens: Usage | None) -> Mapping[str, Usage]:
+    if tokens is None:
+        return by_model
+    name = model if model in by_model or len(by_model) < MOST_MODELS else OTHERS
+    return {**by_model, name: add_usage(by_model.get(name), tokens) or tokens}
+
+
+# ---------------------------------------------------------------- counted by the day
+
+KEEP_DAYS: Final = 31
+_MOST_ROWS: Final = 20_000
+"""Callers and models of one day that are told apart; what comes later is counted as the others'."""
+
+Key: TypeAlias = tuple[str, str, str]
+"""A day as ISO writes it, whose name, and the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one caller used of one model on one day; money in millionths of a currency's unit."""
+
+    day: str
+    principal: str
+    model: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> JsonObject:
+        """Return it as programs read it; what was not counted is left out."""
+        counts: JsonObject = {
+            name: count for name, count in sorted(self.counts.items()) if not name.startswith("cost_")
+        }
+        costs = {name.removeprefix("cost_"): n for name, n in self.counts.items() if name.startswith("cost_")}
+        money: JsonObject = {"cost": {unit: n / MILLION for unit, n in costs.items()}} if costs else {}
+        return {"day": self.day, "principal": self.principal, "model": self.model} | counts | money
+
+
+class DayBook:
+    """Counts what is used of this process, for a month at most."""
+
+    def __init__(self, today: Callable[[], date] = utc_today) -> None:
+        self._today = today
+        self._counts: dict[Key, Counter[str]] = {}
+
+    def add(self, job: Job, receipt: Receipt) -> None:
+        """Note a generation that has ended."""
+        key = key_of(self._today(), job, receipt)
+        if key not in self._counts and len(self._counts) >= _MOST_ROWS:
+            key = (key[0], OTHERS, OTHERS)
+        self._counts.setdefault(key, Counter()).update(counts_of(job, receipt))
+        oldest = (self._today() - timedelta(days=KEEP_DAYS)).isoformat()
+        if next(iter(self._counts))[0] <= oldest:
+            self._counts = {known: counts for known, counts in self._counts.items() if known[0] > oldest}
+
+    def rows(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, today included; of one principal or all."""
+        wanted = set(days_until(self._today(), days))
+        return sorted_rows(
+            (Row(*key, counts=Counter(counts)) for key, counts in self._counts.items() if key[0] in wanted),
+            owner,
+        )
+
+
+def days_until(today: date, days: int) -> list[str]:
+    """Return the last so many days, today first."""
+    return [(today - timedelta(days=back)).isoformat() for back in range(min(days, KEEP_DAYS))]
+
+
+def key_of(today: date, job: Job, receipt: Receipt) -> Key:
+    """Return under what a generation is counted; a model that nobody knows has no line of its own."""
+    model = receipt.model if find(receipt.model) else "other"
+    return today.isoformat(), principal(job.owner), model
+
+
+def counts_of(job: Job, receipt: Receipt) -> Counter[str]:
+    """Return what a generation adds."""
+    counts = Counter(generations=1)
+    counts["failed"] = receipt.status == "failed"
+    counts["searches"] = job.call.search
+    if receipt.tokens is None:
+        counts["uncounted"] = receipt.status != "failed"
+    else:
+        tokens = receipt.tokens
+        for name in ("input", "output", "thinking", "cached"):
+            counts[f"{name}_tokens"] = getattr(tokens, name) or 0
+    if receipt.cost is not None:
+        counts[f"cost_{receipt.currency}"] = round(receipt.cost * MILLION)
+    elif receipt.status != "failed":
+        counts["unpriced"] = 1
+    return +counts  # without what is nothing
+
+
+def sorted_rows(rows: Iterable[Row], owner: str | None) -> list[Row]:
+    """Return rows in order, the newest day first; of one principal or all."""
+    wanted = None if owner is None else principal(owner)
+    kept = [row for row in rows if wanted is None or row.principal == wanted]
+    by_name = sorted(kept, key=lambda row: (row.principal, row.model))
+    return sorted(by_name, key=lambda row: row.day, reverse=True)
+
+
+# ---------------------------------------------------------------- held to limits
 
 Kind: TypeAlias = Literal["tokens", "cost"]
 """What is counted: tokens, or millionths of a currency's unit."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runapi_mcp.unseen import escape_unseen, remove_unseen
+from runapi_mcp.printable import escape_unseen, remove_unseen
 
 ESCAPES = "\x00\x07\x08\x0b\x0c\x1b\x7f\x85\x9b"
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e"

@@ -102,3 +102,27 @@ def _close_isolates(text: str) -> str:
 def _escape(char: str) -> str:
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+_MOST_QUOTED: Final = 300
+_NOT_OF_A_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def one_line(text: str, limit: int) -> str:
+    """Fold `text` to a single line of at most `limit` characters, with nothing unseen in it.
+
+    Control characters become spaces, runs of white space one space; a cut is marked by an ellipsis,
+    which counts towards the limit.
+    """
+    # A little more than the limit is looked at, so a huge text costs no more than a small one.
+    head = text[: limit * 4]
+    folded = " ".join(remove_unseen(_NOT_OF_A_LINE.sub(" ", head)).split())
+    if len(folded) <= limit and len(head) == len(text):
+        return folded
+    # What was closed before the cut may not be after it.
+    return remove_unseen(folded[: limit - 1]).rstrip() + "…"
+
+
+def quoted(text: str) -> str:
+    """Quote text that came from upstream: one line, at most 300 characters, in “ ”."""
+    return f"“{one_line(text, _MOST_QUOTED)}”"

@@ -1,0 +1,198 @@
+"""What was asked is gone on from, listed, shown and removed in the terminal."""
+
+import json
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runapi_mcp.sim import Simulator
+from terminal.typed import Run, Screen
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine keep what is asked."""
+    monkeypatch.setenv("RUNAPI_MCP_STORE", str(tmp_path / "state"))
+
+
+def messages(sim: Simulator) -> list[list[dict[str, Any]]]:
+    """What each call told the model."""
+    bodies: list[Any] = [call.body for call in sim.calls]
+    return [body["messages"] for body in bodies]
+
+
+def assert_each_goes_on_from_the_last(said: list[list[dict[str, Any]]]) -> None:
+    for earlier, later in pairwise(said):
+        assert later[: len(earlier)] == earlier
+        assert [message["role"] for message in later[len(earlier) :]] == ["assistant", "user"]
+
+
+def listed(run: Run) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(run("history", "--json").stdout)
+    return rows
+
+
+# ---------------------------------------------------------------- ask -c, --from
+
+
+def test_the_last_conversation_goes_on_with_c(run: Run, sim: Simulator) -> None:
+    assert run("ask", "--system", "Be brief.", "Why is the sky blue?").returncode == 0
+    on = run("ask", "-c", "And at night?")
+    assert on.returncode == 0
+    assert re.search(r"Going on from: .*g_\S+ .*Why is the sky blue\?", on.stderr)
+    assert run("ask", "-c", "And on Mars?").returncode == 0
+    said = messages(sim)
+    assert_each_goes_on_from_the_last(said)
+    assert said[2][0] == {"role": "system", "content": "Be brief."}
+    assert said[2][-1] == {"role": "user", "content": "And on Mars?"}
+
+
+def test_any_answer_goes_on_by_its_handle(run: Run, sim: Simulator) -> None:
+    run("ask", "About ships?")
+    run("ask", "About trees?")
+    [_, ships] = listed(run)
+    assert run("ask", "--from", ships["handle"], "How long?").returncode == 0
+    said = messages(sim)
+    assert_each_goes_on_from_the_last([said[0], said[2]])
+
+
+def test_a_search_goes_on_by_its_handle_and_an_answer_does_not(run: Run, sim: Simulator) -> None:
+    run("search", "When was it opened?")
+    run("ask", "Hello?")
+    [answer, search] = listed(run)
+    assert run("search", "--from", search["handle"], "And closed?").returncode == 0
+    assert_each_goes_on_from_the_last([messages(sim)[0], messages(sim)[2]])
+    refused = run("search", "--from", answer["handle"], "And closed?")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "an answer of ask_gemini, and no search" in refused.stderr
+
+
+def test_with_no_answer_before_it_c_says_so(run: Run, sim: Simulator) -> None:
+    done = run("ask", "-c", "And?")
+    assert (done.returncode, done.stdout, sim.calls) == (2, "", [])
+    assert "no earlier answer" in done.stderr
+
+
+def test_an_unknown_handle_is_refused_before_anything_is_sent(run: Run, sim: Simulator) -> None:
+    for words in (("ask", "--from", "g_nobody", "And?"), ("history", "g_nobody"), ("resume", "g_nobody")):
+        done = run(*words)
+        assert (done.returncode, done.stdout, sim.calls) == (2, "", [])
+        assert "no generation 'g_nobody'" in done.stderr
+
+
+# ---------------------------------------------------------------- chat
+
+
+def test_chat_asks_on_until_an_empty_line(run: Run, sim: Simulator) -> None:
+    done = run("chat", "--system", "Be brief.", stdin="First?\nSecond?\nThird?\n\nNever?\n")
+    assert done.returncode == 0, done.stderr
+    said = messages(sim)
+    assert len(said) == 3
+    assert_each_goes_on_from_the_last(said)
+    assert said[2][0]["content"] == "Be brief."
+    assert done.stdout.count("This is a simulated answer") == 3
+
+
+def test_chat_begins_where_another_conversation_stopped(run: Run, sim: Simulator) -> None:
+    run("ask", "First?")
+    assert run("chat", "--from", listed(run)[0]["handle"], stdin="Second?\nThird?\n").returncode == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(messages(sim)) == 3
+
+
+def test_a_question_that_failed_is_no_turn_of_the_chat(run: Run, sim: Simulator) -> None:
+    sim.play("default", "error-a", "default")
+    done = run("chat", stdin="First?\nSecond?\nThird?\n")
+    assert done.returncode == 0, done.stderr
+    assert "was not understood" in done.stderr
+    first, _, third = messages(sim)
+    assert_each_goes_on_from_the_last([first, third])
+    assert third[-1]["content"] == "Third?"
+
+
+def test_a_cut_answer_is_a_turn_of_the_chat(run: Run, sim: Simulator) -> None:
+    sim.play("cut-clean", "default")
+    assert run("chat", stdin="First?\nSecond?\n").returncode == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+
+
+def test_chat_in_a_terminal_asks_with_a_sign_and_ends_with_what_is_typed(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types("First?\n")
+    screen.until(r"tokens\s+> $")
+    screen.types("Second?\n")
+    screen.until(r"tokens\s[\s\S]*tokens\s+> $")
+    screen.types("\x04")
+    assert screen.end() == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(messages(sim)) == 2
+
+
+@pytest.mark.parametrize("words", [("chat",), ("history",), ("ask", "-c", "And?"), ("resume",)], ids=str)
+def test_where_nothing_is_kept_it_says_what_to_change(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words, stdin="First?\n", RUNAPI_MCP_STORE="memory")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "RUNAPI_MCP_STORE" in done.stderr
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_what_was_asked_is_listed_the_newest_first(run: Run, sim: Simulator) -> None:
+    sim.play("default", "cut-clean", "default")
+    run("ask", "Why is the sky blue?")
+    run("ask", "Why is it cut?")
+    run("search", "When was it opened?")
+    lines = run("history").stdout.splitlines()
+    assert [re.sub(r"^\d\d:\d\d  g_\S+  ", "", line) for line in lines] == [
+        "search_web  When was it opened?",
+        "ask_gemini [partial]  Why is it cut?",
+        "ask_gemini  Why is the sky blue?",
+    ]
+    rows = listed(run)
+    assert [row["question"] for row in rows] == [
+        "When was it opened?",
+        "Why is it cut?",
+        "Why is the sky blue?",
+    ]
+    assert set(rows[0]) == {"handle", "tool", "status", "model", "asked", "question"}
+
+
+def test_an_answer_is_shown_whole_by_its_handle(run: Run) -> None:
+    asked = run("ask", "Why?")
+    handle = listed(run)[0]["handle"]
+    shown = run("history", handle)
+    assert (shown.returncode, shown.stdout) == (0, asked.stdout)
+    assert handle in shown.stderr
+    assert json.loads(run("history", handle, "--json").stdout)["text"] == asked.stdout.rstrip("\n")
+
+
+def test_all_of_it_is_removed_at_a_word(run: Run, tmp_path: Path) -> None:
+    run("ask", "A secret of thyme?")
+    run("ask", "Another?")
+    done = run("history", "--clear")
+    assert (done.returncode, done.stdout) == (0, "Removed 2 generations.\n")
+    empty = run("history")
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "Nothing was asked" in empty.stderr
+    assert run("ask", "-c", "And?").returncode == 2
+    assert all(b"thyme" not in file.read_bytes() for file in (tmp_path / "state").iterdir())
+
+
+def test_one_answer_is_not_removed_alone(run: Run) -> None:
+    done = run("history", "--clear", "g_x")
+    assert done.returncode == 2
+    assert "--clear removes all" in done.stderr
+
+
+def test_another_key_is_another_user_of_the_machine(run: Run) -> None:
+    run("ask", "Mine?")
+    assert run("history", RUNAPI_TOKEN="sk-canary-another-0123456789").stdout == ""
+    assert len(listed(run)) == 1
