@@ -19,7 +19,7 @@ from network.web_host import served
 from runapi_mcp.generations.admission import MemoryBudget
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http.bodies import Bodies
-from runapi_mcp.transports.http.connections import Connections, place_of
+from runapi_mcp.transports.http.connections import Connection, Connections, place_of
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.tokens import TokenList
 
@@ -304,6 +304,25 @@ async def test_a_client_that_says_too_much_of_itself_opens_no_session(sim: Simul
     assert answer.status_code == 400
     assert "may have 128 KiB" in answer.text
     assert "mcp-session-id" not in answer.headers
+
+
+async def test_of_a_body_in_chunks_of_a_byte_no_more_is_read_at_once_than_is_quickly_parsed(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    take_in = Connection.data_received
+
+    def counted(connection: Connection, data: bytes) -> None:
+        sizes.append(len(data))
+        take_in(connection, data)
+
+    monkeypatch.setattr(Connection, "data_received", counted)
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    async with served(sim) as url, await connect(url) as stream:
+        await stream.send(head + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n")
+        assert (await said(stream)).startswith(b"HTTP/1.1 400")
+    assert max(sizes) <= 8_192
+    assert sum(sizes) > 600_000
 
 
 # ------------------------------------------------------------ responses
