@@ -221,6 +221,7 @@ def _boots_fast(env: Mapping[str, str]) -> bool:
 
 
 def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:
+    import gc
     import warnings
 
     import anyio
@@ -229,6 +230,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     from runapi_mcp.key import own_key
     from runapi_mcp.transports.http.serve import serve_http
 
+    gc.freeze()  # looking through what was imported for garbage holds everybody up, 80 ms at a time
     settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
