@@ -131,6 +131,8 @@ def test_a_value_is_quoted_as_it_is_written(value: Any, text: str, wanted: str) 
         ("Das Gericht hat die Klage zugelassen", "Das Gericht hat die Klage nicht zugelassen"),
         ("The board did approve the budget", "The board didn't approve the budget"),
         ("approved", "The claim was disapproved"),
+        ("Manhattan Street", "12 Man Street"),
+        ("North Station", "No Station"),
         ("本公司承担全部责任", "合同规定本公司不承担全部责任。"),
         ("The valve is active", "The valve is inactive"),
         ("00:01:09", "00:01:10"),
