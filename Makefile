@@ -47,9 +47,10 @@ bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and fals
 eval: $(BENCH)/.ready   ## 30 questions, 20 documents asked of RunAPI; says what it costs, and asks with YES=1; without a key the simulator
 	$(BENCH)/bin/python -m benchmarks.eval $(if $(YES),--yes)
 
-soak: $(BENCH)/.ready   ## 2,000 calls, hostile traffic, 1,000 kills, and what is left of them
+soak: $(BENCH)/.ready $(READY) ## 2,000 calls, hostile traffic, linear scanners, 1,000 kills, and what is left
 	$(BENCH)/bin/python -m benchmarks.soak
 	$(BENCH)/bin/python -m benchmarks.hostile
+	LAWS=by-chance $(BIN)/python -m pytest -q -n 2 tests/test_linear.py
 	$(BENCH)/bin/python -m benchmarks.kills
 
 $(LLMOCK)/.ready: pyproject.toml

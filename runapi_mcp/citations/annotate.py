@@ -93,7 +93,7 @@ def _is_claim(looked_at: str, sentence: str) -> bool:
 
 
 _CARD: Final = re.compile(r"\Ahttps?://googleusercontent\.com/card_content/\S*\s*")
-_LINK: Final = re.compile(r"(?:\[([^\]\n]{1,300})\]\()?(https?://[^\s<>\"'\])]+)")
+_LINK: Final = re.compile(r"(?:\[([^\[\]\n]{1,300})\]\()?(https?://[^\s<>\"'\])]+)")
 _CITE: Final = re.compile(r"[ \t]?\[cite_(?:start|end)\]|[ \t]?\[cite: ?[\d, ]{1,60}\]", re.IGNORECASE)
 """Marks of Gemini's own apps, which count sources that nobody else has (HanaokaYuzu/Gemini-API#148)."""
 _OWN_MARK: Final = re.compile(
@@ -101,6 +101,8 @@ _OWN_MARK: Final = re.compile(
     r"|［\d{1,3}］|【\d{1,3}(?:[:†][^【】\n]{0,60})?】"
 )
 """Marks that models write by themselves: numbers, footnotes, 【3†source】."""
+_MOST_READ: Final = 500_000
+"""Characters of an answer that are read for where markers may stand; only a stuck model writes more."""
 _MOST_CLAIMS: Final = 100
 _MOST_UNCITED: Final = 30
 
@@ -168,11 +170,13 @@ def annotate(
     where several answers share them.
     """
     cut = find_card(answer.text)
-    text = answer.text[cut:]
+    text, rest = answer.text[cut : cut + _MOST_READ], answer.text[cut + _MOST_READ :]
     layout = read_layout(text)
     found = answer.grounding.sources or _links_in(text)
     certain = find_spans(answer.text, answer.grounding.supports)
-    spans = [Span(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain if p.end > cut]
+    spans = [
+        Span(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain if cut < p.end <= cut + len(text)
+    ]
     shown = shown or Numbered(most, allows, links or {})
     numbers = _number(found, spans, shown, most)
     known = [p for p in spans if any(index in numbers for index in p.sources)]
@@ -182,10 +186,10 @@ def annotate(
     without, count = find_uncited(text, [(p.start, p.end) for p in resting], layout)
     sources = shown.sources
     return Cited(
-        text=_with_marks(text, known, numbers, layout),
+        text=_with_marks(text, known, numbers, layout) + rest,
         sources=sources,
         claims=claims,
-        grounded=_grounded(sources, known, without),
+        grounded=_grounded(sources, known, whole=not without and not rest),
         uncited=tuple(without[:_MOST_UNCITED]),
         uncited_count=len(without),
         sentences=count,
@@ -211,7 +215,7 @@ def _number(found: Sequence[Source], spans: Iterable[Span], shown: Numbered, mos
 
 def _links_in(text: str) -> tuple[Source, ...]:
     found: dict[str, str] = {}
-    for title, url in _LINK.findall(text[:1_000_000]):
+    for title, url in _LINK.findall(text):
         found.setdefault(url.rstrip(".,;:!?"), title)
     return tuple(Source(url, title, "link") for url, title in found.items())
 
@@ -250,8 +254,8 @@ def _claims(
 
 
 def _grounded(
-    sources: tuple[CitedSource, ...], known: list[Span], without: list[str]
+    sources: tuple[CitedSource, ...], known: list[Span], *, whole: bool
 ) -> Literal[True, False, "partly"]:
     if all(source["origin"] == "link" for source in sources):
         return False
-    return True if known and not without else "partly"
+    return True if known and whole else "partly"

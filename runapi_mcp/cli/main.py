@@ -34,10 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _typed(words: Sequence[str]) -> int:
     """Run what was typed and return its exit code; it failed if stdout could not hold what it said."""
-    from runapi_mcp.cli.outlet import Outlet
+    from runapi_mcp.cli.outlet import Outlet, widen
     from runapi_mcp.transports.stdio.pipes import open_null
 
     os.close(open_null())
+    widen(sys.stdout, os.environ)
     err = Outlet(sys.stderr)
     out = Outlet(sys.stdout, instead=err)
     sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
@@ -220,6 +221,7 @@ def _boots_fast(env: Mapping[str, str]) -> bool:
 
 
 def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth | None") -> int:
+    import gc
     import warnings
 
     import anyio
@@ -228,6 +230,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     from runapi_mcp.key import own_key
     from runapi_mcp.transports.http.serve import serve_http
 
+    gc.freeze()  # looking through what was imported for garbage holds everybody up, 80 ms at a time
     settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")

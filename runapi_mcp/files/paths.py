@@ -34,6 +34,7 @@ _FILES: Final = (
     *(".netrc", "_netrc", ".npmrc", ".yarnrc.yml", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials"),
     *(".htpasswd", ".dockercfg", ".boto", ".s3cfg", ".vault-token", ".terraformrc", "credentials.tfrc.json"),
     *("credentials", "credentials.*", ".credentials", ".credentials.*", "client_secret*.json"),
+    *("*credentials.json", "claude_desktop_config.json"),
     *("service-account*.json", "service_account*.json", "application_default_credentials.json"),
     *("secrets.json", "secrets.y*ml", "secrets.toml", "secrets.env", "secret.json", "secret.y*ml"),
     *("kubeconfig", "*.kubeconfig", "auth.json", ".claude.json", "master.key", "wallet.dat"),
@@ -47,6 +48,8 @@ _HARMLESS: Final = (
     *("credentials.md", "credentials.java", "credentials.rb", "*.pub"),
 )
 """What is named alike and made to be shared: examples, public keys, code about credentials."""
+_COPY: Final = re.compile(r"(?:~|#|\.(?:bak|backup|old|orig|save|copy|tmp|lock|sw[op]|\d{1,8}))+\Z")
+"""What editors and people add to the name of a file whose earlier state they keep."""
 
 
 def is_secret(path: PurePath) -> bool:
@@ -54,7 +57,8 @@ def is_secret(path: PurePath) -> bool:
     *folders, name = map(_bare, path.parts or ("",))
     if any(folder in _FOLDERS for folder in (*folders, name)):
         return True
-    return _any(name, _FILES) and not _any(name, _HARMLESS)
+    original = _COPY.sub("", name.removeprefix("#"))
+    return any(_any(one, _FILES) and not _any(one, _HARMLESS) for one in {name, original})
 
 
 def _bare(name: str) -> str:

@@ -28,6 +28,8 @@ SIZE: Final = "ai.runapi/size"
 STATUS: Final = "ai.runapi/status"
 """The `_meta` key of how a generation stands; the text of one that runs is not whole yet."""
 _JSON: Final = "application/json"
+_MOST_URI: Final = 1_000
+"""Characters of an unknown URI that are given back."""
 _MOST_HERE: Final = 262_144
 """Characters of a text that is made ready on the event loop; it takes a few milliseconds."""
 
@@ -129,7 +131,9 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
 
 def _none(uri: str, message: str) -> MCPError:
     """Return the error for a resource that is none, which names it as the MCP spec asks (SEP-2164)."""
-    return MCPError(code=types.INVALID_PARAMS, message=message, data={"uri": without_surrogates(uri)})
+    return MCPError(
+        code=types.INVALID_PARAMS, message=message, data={"uri": without_surrogates(uri[:_MOST_URI])}
+    )
 
 
 def _result(contents: types.TextResourceContents) -> types.ReadResourceResult:

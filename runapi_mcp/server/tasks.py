@@ -25,7 +25,7 @@ from runapi_mcp.server.boundary import (
     guarded,
     render_reply,
 )
-from runapi_mcp.tools import Page, Reply, Tool
+from runapi_mcp.tools import Page, Reply, Tool, make_reply
 
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "cancelled", "failed"]
 Wire: TypeAlias = dict[str, Any]
@@ -207,7 +207,7 @@ class GenerationTasks:
             return TaskState(task_id, "cancelled", *common)
         try:
             with bounded(ctx.method):
-                reply = self._render(generation, run.page_chars)
+                reply = await self._render(generation, run.page_chars)
                 result = render_reply(reply)
         except RunapiError as error:
             return TaskState(task_id, "failed", *common, error=error_data(error))
@@ -226,9 +226,9 @@ class GenerationTasks:
         del responses
         await self._app.run(ctx).find(task_id)
 
-    def _render(self, generation: Followable, limit: int) -> Reply:
+    async def _render(self, generation: Followable, limit: int) -> Reply:
         """Return what the tool that began an ended generation says of it, in a page of `limit` characters."""
         view = generation.view()
         render = self._tools[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        return render(view, Page(limit=limit))
+        return await make_reply(render, view, Page(limit=limit))

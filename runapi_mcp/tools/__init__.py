@@ -13,9 +13,9 @@ from runapi_mcp.tools.extract import EXTRACT
 from runapi_mcp.tools.models import MODELS_TOOL
 from runapi_mcp.tools.result import result_tool
 from runapi_mcp.tools.search import SEARCH
-from runapi_mcp.tools.tool import Page, Reply, Tool
+from runapi_mcp.tools.tool import Page, Reply, Tool, make_reply
 
-__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "teach"]
+__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "make_reply", "teach"]
 
 _STARTERS: Final[tuple[Tool[Any], ...]] = (ASK, SEARCH, EXTRACT)
 

@@ -39,7 +39,7 @@ from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, un
 from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_back
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.search import SEARCHING
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -479,7 +479,7 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     functions, notes = await write_parameters(functions, job.dialect)
     job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
     view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
-    return _render(view, Page(run.page_chars, joined=joined))
+    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
 
 async def _ask_on(
@@ -513,7 +513,7 @@ async def _ask_on(
         functions, notes = await write_parameters(functions, job.dialect)
         job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
     view, joined = await run.generate(job, policy=_course(job), wait=args.wait_seconds, fresh=args.fresh)
-    return _render(view, Page(run.page_chars, joined=joined))
+    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
 
 def _next_turn(args: AskArgs, earlier: Earlier) -> Turn:

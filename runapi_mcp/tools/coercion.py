@@ -82,6 +82,10 @@ class Args(Given):
             ValidationError: They are not what the tool takes.
         """
         known = {field.alias or name for name, field in cls.model_fields.items()}
+        if len(given) > _MOST_NAMES:
+            # Of so many most are unknown, which is told of the first few.
+            shown = {*islice(given, _MOST_NAMES), *known}
+            given = {name: value for name, value in given.items() if name in shown}
         added = [name for name in given if name not in known and _is_hosts(name)]
         own = _unwrapped({name: value for name, value in given.items() if name not in added}, known)
         own = _in_our_spelling(own, known)
@@ -94,6 +98,8 @@ class Args(Given):
         return cls.model_validate(own), " ".join(said)
 
 
+_MOST_NAMES: Final = 200
+"""Arguments of one call that are looked at; no tool here has a fifth of them."""
 _HOST_NAMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("sessionid", "action", "chatinput", "toolcallid", "tool"),

@@ -27,7 +27,7 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.reply import Paged, drop_empty, nothing_to_give, output_schema, tell_failure
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
 from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Turn
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     job = await extraction.prepare(job)
     policy = extraction.policy(job)
     view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds, fresh=args.fresh)
-    return _render(view, Page(run.page_chars, joined=joined))
+    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
 
 def _render(view: View, page: Page) -> Reply:

@@ -15,7 +15,7 @@ from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import WaitSeconds, Whole
 from runapi_mcp.tools.coercion import Args, Meant, read_word
 from runapi_mcp.tools.conversation import read_handle
-from runapi_mcp.tools.tool import Page, Reply, Tool
+from runapi_mcp.tools.tool import Page, Reply, Tool, make_reply
 
 GENERATION: Final = "generation://"
 """What the address of a generation's resource begins with; its handle follows."""
@@ -64,7 +64,7 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        return render(view, Page(run.page_chars, args.offset, joined, args.evidence))
+        return await make_reply(render, view, Page(run.page_chars, args.offset, joined, args.evidence))
 
     return Tool(
         name="get_result",

@@ -57,7 +57,7 @@ from runapi_mcp.tools.reply import (
     tell_failure,
 )
 from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
@@ -402,7 +402,7 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         job = job_for(SEARCH.name, args, call, run, chosen, needs=needs, notices=notices)
     job = replace(job, asked_on=today)
     view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
-    return _render(view, Page(run.page_chars, joined=joined))
+    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
 
 async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
@@ -439,7 +439,7 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
     if chosen.model == earlier.call.model:
         job = replace(job, dialect=earlier.job.dialect)
     view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
-    return _render(view, Page(run.page_chars, joined=joined))
+    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
 
 class Searching(Plain):

@@ -4,6 +4,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
+import anyio
+from anyio.lowlevel import RunVar
+
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
@@ -148,6 +151,26 @@ class Tool(Generic[A]):
     example: JsonObject = field(default_factory=dict)
     read_only: bool = True
     hint: str = ""
+
+
+_MOST_HERE: Final = 4_000
+"""Characters of an answer whose reply is made on the event loop: 40 ms at worst, of nothing but line ends."""
+_MAKERS: Final = RunVar[anyio.CapacityLimiter]("_MAKERS")
+_MAKERS_AT_ONCE: Final = 2
+"""Threads that make replies: each takes its turn of Python's lock before the loop has another."""
+
+
+async def make_reply(render: Callable[[View, Page], Reply], view: View, page: Page) -> Reply:
+    """Return the reply of a generation; of a long one beside the event loop, where others are answered."""
+    written = sum(map(len, (view.answer.text, view.answer.thoughts, *view.earlier)))
+    if written <= _MOST_HERE:
+        return render(view, page)
+    limiter = _MAKERS.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(_MAKERS_AT_ONCE)
+        _MAKERS.set(limiter)
+    # Not abandoned: whoever asks and leaves again and again would have any number of threads at work.
+    return await anyio.to_thread.run_sync(render, view, page, limiter=limiter)
 
 
 _CONTROL = {"wait_seconds", "fresh", "max_cost"}

@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from mcp.shared.dispatcher import coerce_request_id
@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from runapi_mcp.signalling import Signal
+from runapi_mcp.wire.json_text import is_crowded
 
 MAX_LINE_BYTES: Final = 64 << 20
 
@@ -79,7 +80,14 @@ _SURROGATES: Final = re.compile(
 
 # The text of a message is nothing but these: a bracket that opens, one that closes, or all between two.
 _TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
-_MOST_TOKENS: Final = 100_000  # looked at to find an id; beyond them a message stays without one
+_MOST_TOKENS: Final = 100_000  # looked at to find an id from the front
+_LAST_ID: Final = re.compile(r'"id"\s*+:\s*+(-?\d{1,18}|"[^"\\]{1,1000}")\s*+\}\s*+\Z')
+
+MAX_VALUES: Final = 100_000
+"""About how many values a message may hold: each is an object of Python's, and is made while others wait.
+
+What is large, a file or a document, is one value.
+"""
 
 MAX_NAME_CHARS: Final = 1_000
 """Characters of an id and of a progress token."""
@@ -112,9 +120,12 @@ def read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
     invalid UTF-8 and halves of surrogate pairs (what ``JSON.stringify`` makes of a
     cut emoji) are replaced by U+FFFD rather than refused.
     """
+    if is_crowded(octets, MAX_VALUES):
+        reason = f"A message may have about {MAX_VALUES:,} values; give what has more of them as one text."
+        return refusal(INVALID_REQUEST, reason, _find_id(octets.decode("utf-8", "replace"))), octets
     try:
         return _read(octets), octets
-    except ValidationError:
+    except ValueError:
         text = _repaired(octets)
         return _read_again(text), text.encode()
 
@@ -157,9 +168,19 @@ def refusal(code: int, reason: str, request_id: RequestId | None = None) -> Refu
 
 
 def _read(text: bytes | str) -> JSONRPCMessage | Refused:
-    message = jsonrpc_message_adapter.validate_json(text, by_name=False)
+    """Read JSON that is a message.
+
+    Raises:
+        ValueError: It is not JSON, or no message.
+    """
+    # Parsed once, and then validated: pydantic would make each kind of message of the text in turn.
+    return _message(from_json(text))
+
+
+def _message(content: Any) -> JSONRPCMessage | Refused:  # noqa: ANN401  # any JSON
+    message = jsonrpc_message_adapter.validate_python(content, by_name=False)
     # A request whose id is null or a fraction passes for a notification, and would never be answered.
-    if isinstance(message, JSONRPCNotification) and "id" in (content := from_json(text)):
+    if isinstance(message, JSONRPCNotification) and "id" in content:
         return _not_a_message(content)
     return _refuse_long(message) or message
 
@@ -180,25 +201,36 @@ def _refuse_long(message: JSONRPCMessage) -> Refused | None:
 
 def _read_again(text: str) -> JSONRPCMessage | Refused:
     try:
-        return _read(text)
-    except ValidationError:
-        pass
-    try:
         content: object = from_json(text)
     except ValueError as error:
         if "recursion limit" in str(error):
             return _too_deep(text)
+        if "out of range" in str(error):
+            return refusal(PARSE_ERROR, "A number in the message has too many digits.", _find_id(text))
         return refusal(PARSE_ERROR, "The message is not valid JSON.")
-    return _not_a_message(content)
+    try:
+        return _message(content)
+    except ValidationError:
+        return _not_a_message(content)
 
 
 def _too_deep(text: str) -> Refused:
+    reason = f"The message is nested more than {MAX_LEVELS} levels deep."
+    return refusal(INVALID_REQUEST, reason, _find_id(text))
+
+
+def _find_id(text: str) -> RequestId | None:
+    """Return the id of a message that is not read as a whole, if it stands near either end."""
     try:
-        content = from_json(_surface(text))
+        content = from_json(_surface(text), allow_partial=True)
     except ValueError:
-        content = None
-    request_id = _readable_id(content) if isinstance(content, dict) else None
-    return refusal(INVALID_REQUEST, f"The message is nested more than {MAX_LEVELS} levels deep.", request_id)
+        return None
+    if not isinstance(content, dict):
+        return None
+    last = _LAST_ID.search(text, max(len(text) - 2 * MAX_NAME_CHARS, 0))
+    if "id" not in content and last:
+        content["id"] = from_json(last[1])
+    return _readable_id(content)
 
 
 def _surface(text: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx
 from httpx_sse import EventSource
@@ -47,6 +48,9 @@ _GRACE_SECONDS: Final = 2.0
 """Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
 _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
+_READ_IN_A_ROW: Final = 4_096
+_FRAMES_IN_A_ROW: Final = 256
+"""Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
 _JSON_BYTES: Final = 64 * 1024 * 1024
 _PAGE_BYTES: Final = 65_536
 
@@ -352,7 +356,11 @@ class Body:
         decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         piece = self._first
         while piece:
-            yield decoder.decode(piece)
+            yield decoder.decode(piece[:_READ_IN_A_ROW])
+            for at in range(_READ_IN_A_ROW, len(piece), _READ_IN_A_ROW):
+                # One read may hold ten thousand empty events.
+                await anyio.lowlevel.checkpoint()
+                yield decoder.decode(piece[at : at + _READ_IN_A_ROW])
             piece = await self._read()
         yield decoder.decode(b"", final=True) + "\n\n"
 
@@ -518,7 +526,9 @@ class Answering:
                 raise await self._no_stream()
 
     async def _documents(self) -> AsyncGenerator[Frame, None]:
-        for frame in json_frames(await self._text(_JSON_BYTES)):
+        for count, frame in enumerate(json_frames(await self._text(_JSON_BYTES))):
+            if count % _FRAMES_IN_A_ROW == _FRAMES_IN_A_ROW - 1:
+                await anyio.lowlevel.checkpoint()
             yield frame
 
     def _decode(self, frame: Frame) -> Sequence[Event]:

@@ -16,7 +16,7 @@ from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.json_text import read_object
-from runapi_mcp.wire.lax import Lax, Maybe, lenient
+from runapi_mcp.wire.lax import Lax, Maybe, Name, lenient
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -272,7 +272,7 @@ class _Chunk(Report):
 
     choices: list[_Choice | None] | None = None
     usage: Maybe[ChatUsage] = None
-    model: Maybe[str] = None
+    model: Maybe[Name] = None
     kind: Maybe[str] = Field(None, alias="object")
     id: object = None
     created: object = None

@@ -17,6 +17,7 @@ from runapi_mcp.errors import ProtocolError
 from runapi_mcp.printable import quoted
 from runapi_mcp.wire.faults import read_failure, read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
+from runapi_mcp.wire.json_text import is_crowded
 from runapi_mcp.wire.lax import Lax, Maybe, Model, read_documents
 from runapi_mcp.wire.thoughts import Phase, ThoughtTags, split_thoughts
 from runapi_mcp.wire.types import Done, Event, Failure, Frame, PromptBlocked, TextDelta, ThoughtDelta
@@ -214,6 +215,8 @@ TELLING: Final = len(codecs.BOM_UTF8 + b"event:")
 """Bytes that tell an event stream from another body."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _MOST_CANDIDATES = 8
+_MOST_VALUES: Final = 200_000
+"""About how many values a whole body may hold: more than any answer's chunks have together."""
 _BETWEEN = re.compile(r"[\s,\[\]]*")
 _FIELD_LINE = re.compile(r"(?:data|event|id|retry)?:|\s*$")
 
@@ -242,8 +245,10 @@ def json_frames(text: str) -> Iterator[Frame]:
     sees a stream without an ending.
 
     Raises:
-        ProtocolError: Nothing in it is JSON.
+        ProtocolError: Nothing in it is JSON, or it holds far too many values.
     """
+    if is_crowded(text, _MOST_VALUES):
+        raise ProtocolError(f"RunAPI's answer holds more than {_MOST_VALUES:,} values.")
     decoder = json.JSONDecoder()
     position = _skip(text, 0)
     found = False

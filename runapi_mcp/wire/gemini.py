@@ -16,7 +16,7 @@ from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Citations, Parts
 from runapi_mcp.wire.json_text import read_object
-from runapi_mcp.wire.lax import Lax, Maybe, lenient
+from runapi_mcp.wire.lax import Lax, Maybe, Name, lenient
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -182,7 +182,7 @@ class _Chunk(Report):
         None, validation_alias=AliasChoices("promptFeedback", "prompt_feedback")
     )
     usage: Maybe[NativeUsage] = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
-    model: Maybe[str] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
+    model: Maybe[Name] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
 
 
 def _unwrap(chunk: _Chunk) -> _Chunk | None:

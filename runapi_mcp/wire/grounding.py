@@ -159,8 +159,10 @@ class Citations:
 
     def reasoning(self, text: str) -> Iterator[ThoughtDelta | Grounding]:
         """Read reasoning text: a thought, unless it is a relay's JSON array of sources."""
-        held = self._held + text
-        self._held = ""
+        held, self._held = self._held + text, ""
+        if self._relay_possible:
+            # Held, blanks before it would be looked through again with each piece.
+            held = held.lstrip()
         if not self._relay_possible or not _ARRAY_OF_OBJECTS.match(held):
             self._relay_possible = False
             yield ThoughtDelta(held)

@@ -4,6 +4,7 @@ Apart from what validates it, in `lax`: the processes that check schemas start w
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -34,6 +35,41 @@ def dumped(value: object) -> bytes:
         ValueError: It holds NaN or an infinity.
     """
     return without_surrogates(_dumps(value)).encode()
+
+
+_STEP: Final = r'[,\[{]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_STEPS: Final = re.compile(_STEP, re.DOTALL), re.compile(_STEP.encode(), re.DOTALL)
+_STRETCH: Final = 1_048_576
+_STEPS_OF_ONE: Final = 3
+"""A value's name, itself, and what parts it from the next."""
+
+
+def is_crowded(document: str | bytes, most: int) -> bool:
+    """Whether JSON, or what should be, has far more than about `most` values; its texts may have any length.
+
+    Each value becomes an object of Python's, and they are all made in one go, while nobody else is answered.
+    """
+    if not _has_more_signs(document, most):
+        return False
+    steps: Iterator[object] = (
+        _STEPS[0].finditer(document) if isinstance(document, str) else _STEPS[1].finditer(document)
+    )
+    # A loop of Python's own, between whose turns others have theirs where this is done in a thread.
+    return any(count > _STEPS_OF_ONE * most for count, _ in enumerate(steps))
+
+
+def _has_more_signs(document: str | bytes, most: int) -> bool:
+    """Whether there are more signs that part values, wherever they stand; each value has one at least."""
+    left = most
+    for at in range(0, len(document), _STRETCH):
+        stretch = document[at : at + _STRETCH]
+        if isinstance(stretch, str):
+            left -= sum(stretch.count(sign) for sign in ",[{")
+        else:
+            left -= sum(stretch.count(sign) for sign in (b",", b"[", b"{"))
+        if left < 0:
+            return True
+    return False
 
 
 PIECE: Final = 65_536

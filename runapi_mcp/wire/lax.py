@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from runapi_mcp.errors import ProtocolError
 from runapi_mcp.printable import quoted
-from runapi_mcp.wire.json_text import without_surrogates
+from runapi_mcp.wire.json_text import is_crowded, without_surrogates
+
+MOST_VALUES: Final = 20_000
+"""About how many values one document of upstream's may hold; a long text is one."""
 
 
 class Lax(BaseModel):
@@ -27,6 +30,9 @@ Value = TypeVar("Value")
 Maybe: TypeAlias = Annotated[Value | None, _Forgiving()]
 """A field that the answer does not depend on: `None` if it is odd. The text itself is never one."""
 
+Name: TypeAlias = Annotated[str, Field(max_length=200)]
+"""The name of a model: it is told with each result."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -37,8 +43,10 @@ def read_documents(model: type[Model], text: str) -> Sequence[Model]:
     missing blank line makes of two events, are read as two; an array is read item by item.
 
     Raises:
-        ProtocolError: It is not JSON, or not of the model's shape.
+        ProtocolError: It is not JSON, not of the model's shape, or holds far too many values.
     """
+    if is_crowded(text, MOST_VALUES):
+        raise ProtocolError(f"RunAPI sent a chunk of more than {MOST_VALUES:,} values.")
     try:
         return (model.model_validate_json(text),)
     except ValidationError as error:

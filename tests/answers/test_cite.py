@@ -197,6 +197,20 @@ def test_a_host_is_spelled_in_one_way_in_time_that_its_length_bounds(monkeypatch
     assert not Filters(exclude=("evil.example",)).allows("a." * 2_000 + "evil.example")
 
 
+def test_an_answer_longer_than_any_model_writes_is_kept_whole_and_read_in_part() -> None:
+    long = TWO + " " + "And so on and on. " * 60_000
+    cited = annotate(answer(long, "https://a.org/1", claims={"The tower was built in 1889.": (0,)}), 10)
+    assert cited.text == long.replace("1889.", "1889.[1]", 1)
+    assert cited.grounded == "partly"
+    assert cited.sentences < 40_000
+
+
+def test_of_an_answer_that_is_read_in_part_not_every_sentence_is_known_to_rest_on_something() -> None:
+    begun = "The tower was built in 1889."
+    cited = annotate(answer(begun + "\n" * 600_000, "https://a.org/1", claims={begun: (0,)}), 10)
+    assert cited.grounded == "partly"
+
+
 def test_a_stretch_of_markup_alone_is_no_claim() -> None:
     text = "It won **500** euros in the end."
     grounding = Grounding((Source("https://a.org/"),), (Support(7, 9, "**", (0,)),))

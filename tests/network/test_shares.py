@@ -3,7 +3,7 @@
 import gzip
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -11,12 +11,17 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 from messages import INITIALIZE, Message
+from starlette.types import Message as Sent
 from waiting import PATIENCE, became
 
 from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served
+from runapi_mcp.generations.admission import MemoryBudget
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.connections import Connections, place_of
+from runapi_mcp.transports.http.bodies import Bodies, principal_of
+from runapi_mcp.transports.http.connections import Connection, Connections, place_of
+from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.sessions import Session, Sessions
 from runapi_mcp.transports.http.tokens import TokenList
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
@@ -74,10 +79,19 @@ async def test_half_sent_bodies_are_held_within_one_budget_and_others_have_their
         streams = [await stack.enter_async_context(await connect(url)) for _ in range(6)]
         for stream in streams:
             await half_send(stream, 7 * MIB, 2 * MIB, ADA)
-        # The first made room for the last, and were told so.
-        answer = await said(streams[0])
-        assert answer.startswith(b"HTTP/1.1 503")
-        assert b"retry-after" in answer.lower()
+        # Some made room for the others, and were told so.
+        answers: list[bytes] = []
+
+        async def hear(stream: SocketStream) -> None:
+            answers.append(await said(stream))
+
+        async with anyio.create_task_group() as group:
+            for stream in streams:
+                group.start_soon(hear, stream)
+            await became(lambda: len(answers) >= 3)
+            group.cancel_scope.cancel()
+        assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
+        assert all(b"retry-after" in answer.lower() for answer in answers)
         greeted = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
         assert greeted.status_code == 200
 
@@ -145,6 +159,40 @@ async def test_the_idle_session_of_whoever_has_most_goes_first(sim: Simulator) -
         for _ in range(5):
             await ada.open_session()
         assert (await bob.http.post("/mcp", json=LISTED, headers=ACCEPT | bob.session)).status_code == 200
+
+
+ADDRESS = {"type": "http", "client": ("192.0.2.1", 5)}
+
+
+async def open_sessions(*ids: bytes) -> tuple[Sessions, list[Session], list[bytes]]:
+    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list."""
+    gone: list[bytes] = []
+
+    async def end(session: Session) -> None:
+        gone.append(session.id)
+
+    sessions = Sessions(len(ids), end, lambda: 0.0)
+    for session_id in ids:
+        sessions.add(session_id, ADDRESS)
+    found = [sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids]
+    return sessions, [session for session in found if session is not None], gone
+
+
+async def test_of_idle_sessions_one_that_nobody_listens_to_goes_first() -> None:
+    sessions, [heard, silent], gone = await open_sessions(b"heard", b"silent")
+    with sessions.in_use(heard, stream=True):
+        with sessions.in_use(silent):
+            pass
+        assert await sessions.make_room(principal_of(ADDRESS))
+    assert gone == [b"silent"]
+
+
+async def test_a_session_was_used_when_its_last_use_ended_not_when_it_began() -> None:
+    sessions, [long, short], gone = await open_sessions(b"long", b"short")
+    with sessions.in_use(long), sessions.in_use(short):
+        pass
+    assert await sessions.make_room(principal_of(ADDRESS))
+    assert gone == [b"short"]
 
 
 async def test_a_session_with_a_call_in_progress_does_not_go(sim: Simulator) -> None:
@@ -300,3 +348,89 @@ async def test_a_client_that_says_too_much_of_itself_opens_no_session(sim: Simul
     assert answer.status_code == 400
     assert "may have 128 KiB" in answer.text
     assert "mcp-session-id" not in answer.headers
+
+
+async def test_of_a_body_in_chunks_of_a_byte_no_more_is_read_at_once_than_is_quickly_parsed(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    take_in = Connection.data_received
+
+    def counted(connection: Connection, data: bytes) -> None:
+        sizes.append(len(data))
+        take_in(connection, data)
+
+    monkeypatch.setattr(Connection, "data_received", counted)
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    async with served(sim) as url, await connect(url) as stream:
+        await stream.send(head + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n")
+        assert (await said(stream)).startswith(b"HTTP/1.1 400")
+    assert max(sizes) <= 8_192
+    assert sum(sizes) > 600_000
+
+
+# ------------------------------------------------------------ responses
+
+
+def response(size: int, sends: Callable[[Sent], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """What sends a response of this size."""
+
+    async def send() -> None:
+        length = [(b"content-length", str(size).encode())]
+        await sends({"type": "http.response.start", "status": 200, "headers": length})
+        await sends({"type": "http.response.body", "body": b"x" * size})
+
+    return send
+
+
+async def test_responses_that_nobody_reads_count_to_their_callers_share_and_others_get_theirs() -> None:
+    budget = MemoryBudget(8 * MIB)
+    bodies = Bodies(HttpOptions(), budget)
+    statuses: list[int] = []
+
+    async def unread(message: Sent) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+        elif len(message["body"]) > 10_000:
+            await anyio.sleep_forever()
+
+    async def respond(client: str, send: Callable[[Sent], Awaitable[None]]) -> None:
+        scope: Sent = {"type": "http", "client": (client, 1), "headers": []}
+        with bodies.sending(scope, send) as counted:
+            await response(MIB, counted)()
+
+    read: list[bytes] = []
+
+    async def reading(message: Sent) -> None:
+        read.append(message.get("body", b""))
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(respond, "127.0.0.1", unread)
+            await became(lambda: len(statuses) == 20)
+            assert statuses.count(200) == 4
+            assert statuses.count(503) == 16
+            await respond("127.0.0.2", reading)
+            group.cancel_scope.cancel()
+    assert b"".join(read) == b"x" * MIB
+    assert max(map(len, read)) <= 65_536, "no more at once than is taken in"
+    assert budget.used == 0
+
+
+async def test_a_stream_whose_events_nobody_reads_ends_where_its_callers_share_is_full() -> None:
+    budget = MemoryBudget(2 * MIB)
+    sent: list[Sent] = []
+
+    async def send(message: Sent) -> None:
+        sent.append(message)
+
+    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
+    with Bodies(HttpOptions(), budget).sending(scope, send) as counted:
+        await counted({"type": "http.response.start", "status": 200, "headers": []})
+        await counted({"type": "http.response.body", "body": b"x" * MIB, "more_body": True})
+        assert budget.used == 0, "it was taken in"
+        await counted({"type": "http.response.body", "body": b"x" * 2 * MIB, "more_body": True})
+        await counted({"type": "http.response.body", "body": b"x", "more_body": False})
+    assert sum(len(message.get("body", b"")) for message in sent) == MIB
+    assert sent[-1]["more_body"] is False

@@ -1,8 +1,11 @@
 """Generations that several processes share: the same on every engine."""
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import pytest
@@ -44,6 +47,20 @@ async def test_another_server_sees_the_same_answer(pair: Pair) -> None:
     assert there.receipt == here.receipt
     assert (there.status, there.error, there.note) == ("complete", None, "")
     assert there.job.answered() == here.job  # whose question was let go
+
+
+async def test_whose_a_question_is_stands_in_the_file_nowhere(sim: Simulator, tmp_path: Path) -> None:
+    async with replica(sim.base_url, str(tmp_path)) as one:
+        local = await one.start(job("How tall?", owner="ann-of-accounts"))
+        await ended(local)
+        await one.handed(job("How wide?", owner="ann-of-accounts"))
+    [file] = tmp_path.glob("*.sqlite")  # noqa: ASYNC240
+    with closing(sqlite3.connect(file)) as kept:
+        lines = [*kept.iterdump()]
+    assert any(local.handle in line for line in lines)
+    named = [line for line in lines if "ann-of-accounts" in line or b"ann-of-accounts".hex().upper() in line]
+    # What she used of a day is counted by her name, and who sees the counts may know it.
+    assert all(line.startswith('INSERT INTO "fields" VALUES(\'used:') for line in named), named
 
 
 async def test_sources_and_queries_travel_too(pair: Pair) -> None:

@@ -299,3 +299,19 @@ def test_a_list_beyond_all_bounds_is_refused_before_its_items_are_looked_at(
     monkeypatch.setattr("runapi_mcp.tools.search.host_of", looked_at)
     with pytest.raises(ValidationError, match="include_domains: must have fewer than 2,000 items"):
         TOOLS["search_web"].args.read({"query": "Why?", "include_domains": domains})
+
+
+def test_of_any_number_of_unknown_arguments_a_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    args = TOOLS["ask_gemini"].args
+    validate = args.model_validate
+
+    def counted(given: dict[str, Any]) -> object:
+        seen.append(len(given))
+        return validate(given)
+
+    monkeypatch.setattr(args, "model_validate", counted)
+    given = {f"name{n}": n for n in range(100_000)} | {"prompt": "Why?"}
+    with pytest.raises(ValidationError, match="name0"):
+        args.read(given)
+    assert sum(seen) < 300

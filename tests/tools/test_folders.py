@@ -133,11 +133,14 @@ SECRETS = (
     ".netrc", ".npmrc", ".pypirc", ".git-credentials", "credentials", "credentials.json", "a.kdbx",
     "terraform.tfstate", "prod.tfvars", ".ssh/config", ".aws/config", ".git/config", ".kube/config",
     ".docker/config.json", ".gnupg/x", "deep/in/.ssh/known_hosts", ".env.", ".env ", ".env::$DATA",
+    ".env~", "#.env#", ".netrc.swp", ".npmrc.bak", ".git-credentials.lock", "id_rsa.old",
+    "google-credentials.json", ".pgpass.orig~", "auth.json.20260101",
     "client_secret_1.json", "service-account-prod.json", "secrets.yaml",
 )  # fmt: skip
 OPEN = (
     ".env.example", ".env.sample", "id_rsa.pub", "environment.py", ".github/workflows/ci.yml", "keys.py",
-    "credentials.py", "README.md", ".gitignore", "token.txt", "secrets.py", "env", "monkey.py",
+    "credentials.py", "README.md", "notes.bak", "a~", "#", ".lock",
+    ".gitignore", "token.txt", "secrets.py", "env", "monkey.py",
 )  # fmt: skip
 
 

@@ -79,13 +79,11 @@ def nested(levels: int, **rest: object) -> bytes:
     return f'{{"jsonrpc":"2.0","method":"tools/call","params":{params},{json.dumps(rest)[1:]}'.encode()
 
 
-@pytest.mark.parametrize(("levels", "number"), [(MAX_LEVELS + 1, 40), (20_000, 40), (200_000, None)])
-def test_a_request_nested_too_deep_is_refused_under_its_own_id_if_that_is_soon_found(
-    levels: int, number: int | None
-) -> None:
+@pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 20_000, 90_000])
+def test_a_request_nested_too_deep_is_refused_under_its_own_id(levels: int) -> None:
     arrival = decode(nested(levels, id=40))
     assert isinstance(arrival, Refused)
-    assert (arrival.reply.id, arrival.reply.error.code) == (number, INVALID_REQUEST)
+    assert (arrival.reply.id, arrival.reply.error.code) == (40, INVALID_REQUEST)
     assert f"{MAX_LEVELS} levels" in arrival.reply.error.message
 
 
@@ -178,3 +176,42 @@ def test_a_name_that_would_come_back_at_great_length_is_refused(where: str) -> N
     assert isinstance(arrival, Refused)
     assert "1,000 characters" in arrival.reply.error.message
     assert len(arrival.reply.model_dump_json()) < 300
+
+
+@pytest.mark.parametrize("order", [("id", "params"), ("params", "id")])
+@pytest.mark.parametrize(
+    "values", [[1] * 400_000, [{"a": "b,["}] * 120_000, {str(n): n for n in range(200_000)}]
+)
+def test_a_message_of_more_values_than_anybody_has_to_say_is_refused_under_its_own_id(
+    values: object, order: tuple[str, str]
+) -> None:
+    members = {"id": 40, "params": {"arguments": {"prompt": values, "id": 41}}}
+    message = {"jsonrpc": "2.0", "method": "tools/call"} | {name: members[name] for name in order}
+    arrival = decode(json.dumps(message).encode())
+    assert isinstance(arrival, Refused)
+    assert (arrival.reply.id, arrival.reply.error.code) == (40, INVALID_REQUEST)
+    assert "100,000 values" in arrival.reply.error.message
+
+
+def test_an_answer_of_too_many_values_is_refused_without_its_id_which_is_one_of_ours() -> None:
+    arrival = decode(json.dumps({"jsonrpc": "2.0", "result": {"a": [1] * 400_000}, "id": 7}).encode())
+    assert isinstance(arrival, Refused)
+    assert arrival.reply.id is None
+
+
+@pytest.mark.parametrize("unit", ["a, b, ", '[{"a": 1}, ', '\\",', "{" * 9])
+def test_a_text_may_have_as_many_commas_and_brackets_as_it_likes(unit: str) -> None:
+    params = {"arguments": {"prompt": unit * 500_000}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    arrival = decode(json.dumps(message).encode())
+    assert isinstance(arrival, JSONRPCRequest)
+    assert arrival.params == params
+
+
+def test_a_request_with_a_number_of_too_many_digits_is_refused_under_its_own_id() -> None:
+    arrival = decode(
+        b'{"jsonrpc":"2.0","id":40,"method":"tools/call","params":{"seed":' + b"9" * 5_000 + b"}}"
+    )
+    assert isinstance(arrival, Refused)
+    assert arrival.reply.id == 40
+    assert "too many digits" in arrival.reply.error.message

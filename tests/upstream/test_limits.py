@@ -1,9 +1,11 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from httpx_sse import EventSource, ServerSentEvent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sockets import UNTIL_CLOSED, Peer, raw_server
@@ -15,11 +17,13 @@ from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Limits, encode_body
+from runapi_mcp.wire.chunks import json_frames
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dump_pieces, dumped
-from runapi_mcp.wire.types import Event, JsonObject, JsonValue, Request, TextDelta, ThoughtDelta
+from runapi_mcp.wire.types import Event, Frame, JsonObject, JsonValue, Request, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 
+Answer = Callable[[Peer, bytes], Awaitable[None]]
 BOTH: tuple[DialectName, ...] = ("chat", "native")
 ONE = b'data: {"choices":[{"delta":{"content":"One"}}]}\n\n'
 
@@ -156,6 +160,65 @@ async def test_white_space_without_end_is_not_read_without_end() -> None:
             outcome = await ask(upstream)
     assert isinstance(outcome.error, StreamCut)
     assert outcome.trace.received < 200_000
+
+
+async def between_turns(answer: Answer, seen: list[int]) -> int:
+    """Have an answer read while another task takes its turns; return how much of it was seen between two."""
+    most = 0
+
+    async def take_turns() -> None:
+        nonlocal most
+        while True:
+            most = max(most, sum(seen))
+            seen.clear()
+            await anyio.lowlevel.checkpoint()
+
+    async with (
+        raw_server(answer) as server,
+        upstream_at(server.base_url) as upstream,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(take_turns)
+        await ask(upstream)
+        group.cancel_scope.cancel()
+    return max(most, sum(seen))
+
+
+def saying(kind: bytes, body: bytes) -> Answer:
+    async def answer(peer: Peer, _: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+        await peer.say(head % (kind, len(body)) + body)
+
+    return answer
+
+
+async def test_others_have_their_turns_between_the_documents_of_a_body(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def counted(text: str) -> Iterator[Frame]:
+        for frame in json_frames(text):
+            seen.append(1)
+            yield frame
+
+    monkeypatch.setattr("runapi_mcp.upstream.stream.json_frames", counted)
+    assert await between_turns(saying(b"application/json", b'{"choices":[]}\n' * 20_000), seen) <= 256
+
+
+async def test_others_have_their_turns_between_the_events_that_one_read_brings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    class Counting(EventSource):
+        async def aiter_sse(self) -> AsyncGenerator[ServerSentEvent, None]:
+            async for text in self.response.aiter_text():
+                seen.append(len(text))
+                yield ServerSentEvent(data="")
+
+    monkeypatch.setattr("runapi_mcp.upstream.stream.EventSource", Counting)
+    assert 0 < await between_turns(saying(b"text/event-stream", b"data:\n\n" * 200_000), seen) <= 4_100
 
 
 fields = st.sampled_from(

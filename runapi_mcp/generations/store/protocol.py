@@ -1,5 +1,6 @@
 """What a store is to the rest, and what an engine does for it: a log to append to, leases, and orders."""
 
+import codecs
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
     from runapi_mcp.generations.generation import Generation
 
 logger = logging.getLogger(__name__)
+
+LENIENT: Final = "runapi-mcp-lenient"
+"""How what a store holds is decoded: any bytes are a text, for others can write there.
+
+An answer may hold half a surrogate pair, which JSON can carry and UTF-8 cannot; what is no UTF-8 is U+FFFD.
+"""
+
+
+def _decode_leniently(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogatepass")(error)
+    except UnicodeDecodeError:
+        return codecs.replace_errors(error)
+
+
+codecs.register_error(LENIENT, _decode_leniently)
 
 
 class Followable(Protocol):

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from runapi_mcp.generations.store import protocol as do
-from runapi_mcp.generations.store.protocol import Engine, Op
+from runapi_mcp.generations.store.protocol import LENIENT, Engine, Op
 from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
@@ -121,8 +121,7 @@ class RedisEngine(Engine):
             socket_timeout=CALL_SECONDS,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
-            # An answer may hold half a surrogate pair, which JSON can carry and UTF-8 cannot.
-            encoding_errors="surrogatepass",
+            encoding_errors=LENIENT,
         )
         self._redis = Redis(connection_pool=self._pool)
 

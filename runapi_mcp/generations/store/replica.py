@@ -207,10 +207,10 @@ class Replica(Copy):
         """
         name = engine.name(owner, handle)
         record: Record | None
-        [record] = await engine.run(Read(name, facts=True))
-        if record is None or record.live is None:
-            return None
         try:
+            [record] = await engine.run(Read(name, facts=True))
+            if record is None or record.live is None:
+                return None
             facts = read(Facts, record.facts)
             facts = replace(facts, job=replace(facts.job, owner=owner))
             replica = cls(engine, name, handle, facts, record)
@@ -218,7 +218,7 @@ class Replica(Copy):
             if record.more or not replica.alive:
                 await replica.look()  # it may have written the last of it between the two
         except ValueError:
-            return None  # another version of us wrote it
+            return None  # another version of us wrote it, or somebody else did
         return replica
 
     # ------------------------------------------------------------ Followable

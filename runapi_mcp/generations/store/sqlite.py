@@ -20,7 +20,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from runapi_mcp.generations.store import protocol as do
 from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
-from runapi_mcp.generations.store.protocol import Down, Engine, Entry, Op
+from runapi_mcp.generations.store.protocol import LENIENT, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ DO UPDATE SET value = value + excluded.value, expires = excluded.expires
 _READS: Final = (do.Read, do.Held, do.Get, do.Alive)
 _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
+_UNREADABLE: Final = TypeError | AttributeError | ValueError
+"""What comes of rows that hold something else than is written here: no server is to end of it."""
 _FULL: Final = 13
 _FOR_GOOD: Final = frozenset({3, 8, 10, 14, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
@@ -243,7 +245,7 @@ class SqliteEngine(Engine):
             why = str(error)
             logger.warning("Nothing is kept on this machine: %s.", why)
             return Down(OFF.format(why=why), for_good=True)
-        if _code_of(error) is None and not isinstance(error, OSError):
+        if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY
         return self.failed(_BUSY_PAUSE, "") if busy else self.failed(_PAUSE, str(error))
@@ -557,4 +559,4 @@ def _encoded(text: str) -> bytes:
 
 
 def _decoded(held: bytes) -> str:
-    return held.decode("utf-8", "surrogatepass")
+    return held.decode("utf-8", LENIENT)

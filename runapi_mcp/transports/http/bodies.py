@@ -1,4 +1,4 @@
-"""The bodies of requests: read within their size, their time and one budget for all of them."""
+"""The bodies of requests, read within their size, their time and one budget, and those of large responses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from runapi_mcp.errors import MemoryFull
 from runapi_mcp.generations.admission import MemoryBudget, Reservation
@@ -15,8 +15,11 @@ from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
-_DISCARD_SECONDS: Final = 1.0
+_DISCARD_SECONDS: Final = 10.0
+_DISCARD_SILENCE: Final = 1.0
 _STEP_BYTES: Final = 64 * 1024
+_LARGE: Final = 256 * 1024
+"""Bytes of a response from which on it counts to its caller's share until it was read."""
 _CLOSE: Final = {"Connection": "close"}
 """The rest of a body that was refused is not read, so its connection cannot be used again."""
 _AGAIN: Final = _CLOSE | {"Retry-After": str(RETRY_SECONDS)}
@@ -76,6 +79,15 @@ class Bodies:
                 yield body
             finally:
                 self._coming.pop(body, None)
+
+    @contextmanager
+    def sending(self, scope: Scope, send: Send) -> Iterator[Send]:
+        """Give what sends a response; what is large of it counts until its client has taken it in.
+
+        Where a share is full of answers that nobody reads, the next large one is refused with 503.
+        """
+        with self._budget.reserve(principal_of(scope), 0) as reservation:
+            yield _Response(reservation, scope, send).send
 
     async def read(self, body: Body, scope: Scope, receive: Receive) -> bytes:
         """Read a request's body whole.
@@ -160,15 +172,62 @@ class Bodies:
         body.turn_away()
 
 
+class _Response:
+    """A response that is handed on in pieces, no faster than its client reads."""
+
+    def __init__(self, reservation: Reservation, scope: Scope, send: Send) -> None:
+        self._reservation = reservation
+        self._scope = scope
+        self._send = send
+        self._begun = self._refused = False
+
+    async def send(self, message: Message) -> None:
+        if self._refused:
+            return None
+        body = message.get("body", b"")
+        size = max(len(body), _declared_length(message)) if not self._begun or body else 0
+        try:
+            if size > max(_LARGE, self._reservation.size):
+                self._reservation.resize(size)
+        except MemoryFull as full:
+            self._refused = True
+            return await self._end(full)
+        self._begun = True
+        if len(body) <= _LARGE:
+            return await self._send(message)
+        for at in range(0, len(body), _STEP_BYTES):
+            # Each piece but the first waits until the one before was taken in.
+            await self._send(
+                {"type": message["type"], "body": body[at : at + _STEP_BYTES], "more_body": True}
+            )
+        more = message.get("more_body", False)
+        await self._send({"type": message["type"], "body": b"", "more_body": more})
+        if more:
+            self._reservation.resize(0)
+        return None
+
+    async def _end(self, full: MemoryFull) -> None:
+        if self._begun:
+            return await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        return await refuse(503, "busy", str(full), _AGAIN)(self._scope, _nothing, self._send)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
 async def _discard(scope: Scope, receive: Receive) -> None:
-    """Read on for a moment: a client that is still sending when the connection closes never sees why."""
+    """Read on while more comes: a client that is still sending when the connection closes never sees why."""
     if any(name == b"expect" for name, _ in scope["headers"]):
         return  # it asks before it sends
-    with anyio.move_on_after(_DISCARD_SECONDS):
-        while (await receive()).get("more_body", False):
-            pass
+    more = True
+    with anyio.move_on_after(_DISCARD_SECONDS) as enough:
+        while more and not enough.cancel_called:
+            more = False  # unless it comes in time
+            with anyio.move_on_after(_DISCARD_SILENCE):
+                more = (await receive()).get("more_body", False)
 
 
-def _declared_length(scope: Scope) -> int:
+def _declared_length(head: Scope | Message) -> int:
     # h11 has checked that it is a number; a chunked body has none.
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+    return next((int(value) for name, value in head.get("headers", ()) if name == b"content-length"), 0)

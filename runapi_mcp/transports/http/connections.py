@@ -20,6 +20,8 @@ LINGER_SECONDS: Final = 1.0
 
 P = ParamSpec("P")
 _State = Literal["waiting", "open", "probe", "leaving", "lost"]
+MOST_READ: Final = 8_192
+"""Bytes that are read of a connection before others have a turn."""
 _NOWHERE: Final = ("", 0)
 _LEAST_LINGERING: Final = 64
 _MOST_PROBES: Final = 16
@@ -183,6 +185,9 @@ class Connection(asyncio.Protocol):
         """Begin to wait for a request; where there is no room, to say so."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if hasattr(transport, "max_size"):
+            # asyncio reads a quarter of a megabyte at once: of chunks of a byte each, two seconds' work.
+            transport.max_size = MOST_READ
         peer = transport.get_extra_info("peername")
         self.peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else _NOWHERE
         if self._all.admit(self):

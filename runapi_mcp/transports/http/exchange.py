@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
@@ -36,6 +37,9 @@ _RESUMED: Final = LAST_EVENT_ID_HEADER.encode()
 _MOST_INTRODUCTION: Final = 131_072
 """Bytes of what a client says of itself: a session keeps that for as long as it lasts."""
 _VALUE_BYTES: Final = 64
+_PIECE_BYTES: Final = 4 << 20
+_MOST_HERE: Final = 262_144
+"""Bytes of a message that is read on the event loop; it takes some milliseconds."""
 _STREAM: Final = b"text/event-stream"
 _STREAM_HEADERS: Final = [
     (b"content-type", _STREAM),
@@ -44,12 +48,12 @@ _STREAM_HEADERS: Final = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Post:
     """A message that was posted.
 
     Attributes:
-        body: Bytes in which anyone can read it.
+        body: Bytes in which anyone can read it; none once they were passed on.
         method: What it is about; "" for an answer.
         id: Its id, if it is a request.
         cancels: The id that it names, if it cancels one.
@@ -66,8 +70,10 @@ class Post:
         return self.method in _BEGINNINGS
 
     def replayed(self, receive: Receive) -> Receive:
-        """Return what receives the message first, and then goes on with `receive`."""
-        return _received(self.body, receive)
+        """Return what receives the message first, and then goes on with `receive`; once."""
+        # Whoever reads it has a copy for as long as the call lasts; it need not be here as well.
+        body, self.body = self.body, b""
+        return _received(body, receive)
 
 
 @asynccontextmanager
@@ -81,7 +87,7 @@ async def read_post(
     with bodies.hold(scope) as body:
         post: Post | Response | None
         try:
-            post = _post(*read(await bodies.read(body, scope, receive)))
+            post = _post(*await _read(await bodies.read(body, scope, receive)))
         except Unreadable as unreadable:
             post = unreadable.response
         if isinstance(post, Post) and post.begins and shutdown.begun:
@@ -122,6 +128,10 @@ class McpEndpoint:
         """Answer a request."""
         # Nothing is kept to be sent again, so that a stream which is to be resumed begins anew.
         scope = _without_header(scope, _RESUMED)
+        with self._bodies.sending(scope, send) as counted:
+            await self._answer_method(scope, receive, counted)
+
+    async def _answer_method(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":
             async with read_post(self._bodies, self._shutdown, scope, receive, send) as post:
                 if post is not None:
@@ -240,6 +250,13 @@ class McpEndpoint:
         await self._app(scope, _gone, _nowhere)
 
 
+async def _read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
+    """Read a message, a large one beside the event loop; see :func:`read`."""
+    if len(octets) <= _MOST_HERE:
+        return read(octets)
+    return await anyio.to_thread.run_sync(read, octets)
+
+
 def _post(message: JSONRPCMessage | Refused, body: bytes) -> Post | Response:
     match message:
         case Refused():
@@ -300,12 +317,15 @@ def _cancellation(request_id: str | int) -> bytes:
 
 
 def _received(body: bytes, then: Receive) -> Receive:
-    unread = [body]
+    """Return what receives a body in pieces, between which others have their turn, and then goes on."""
+    unread = [body[at : at + _PIECE_BYTES] for at in range(0, max(len(body), 1), _PIECE_BYTES)][::-1]
 
     async def receive() -> Message:
-        if unread:
-            return {"type": "http.request", "body": unread.pop(), "more_body": False}
-        return await then()
+        if not unread:
+            return await then()
+        await anyio.lowlevel.checkpoint()
+        piece = unread.pop()
+        return {"type": "http.request", "body": piece, "more_body": bool(unread)}
 
     return receive
 

@@ -36,7 +36,7 @@ def sse_routes(
     """Return the routes of the transport, ``/sse`` and ``/messages``, each behind `middleware`."""
     # Host and Origin are judged in front of every route.
     transport = SseServerTransport(_ENDPOINT, max_request_body_size=options.max_body)
-    stream = _Stream(server, transport, shutdown, options.max_sessions)
+    stream = _Stream(server, transport, bodies, shutdown, options.max_sessions)
     messages = _Messages(transport, bodies, shutdown)
     return [
         Route(SSE_PATH, stream, methods=["GET"], middleware=middleware),
@@ -48,10 +48,16 @@ class _Stream:
     """One client: a session for as long as its GET is open. Closing it cancels its calls."""
 
     def __init__(
-        self, server: Server[Any], transport: SseServerTransport, shutdown: Shutdown, most: int
+        self,
+        server: Server[Any],
+        transport: SseServerTransport,
+        bodies: Bodies,
+        shutdown: Shutdown,
+        most: int,
     ) -> None:
         self._server = server
         self._transport = transport
+        self._bodies = bodies
         self._shutdown = shutdown
         self._most = most
         self._held: Counter[str] = Counter()
@@ -83,9 +89,13 @@ class _Stream:
                 del self._held[owner]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        server = self._server
         # The SDK puts this in front of the path that it tells the client to post to.
         scope = {**scope, "root_path": prefix_of(scope)}
+        with self._bodies.sending(scope, send) as counted:
+            await self._exchange(scope, receive, counted)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        server = self._server
         async with self._transport.connect_sse(scope, receive, send) as (from_client, to_client):
             calls = OpenCalls()
             requests, replies = _Requests(from_client, to_client, calls), _Replies(to_client, calls)
