@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Callable
 
-from benchmarks import calls, chunks, lists, memory, starts
+from benchmarks import calls, chunks, lists, memory, starts, store
 from benchmarks.table import Section, save, written
 from benchmarks.upstream import playing
 
@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="fewer rounds; the README is left as it is")
     parser.add_argument(
-        "--only", metavar="NAME", action="append", help="starts, lists, calls, bursts, paced or memory"
+        "--only", metavar="NAME", action="append", help="starts, lists, calls, bursts, paced, memory or store"
     )
     given = parser.parse_args()
     quick: bool = given.quick
@@ -26,6 +26,7 @@ def main() -> None:
             "bursts": lambda: chunks.bursts(base, quick=quick),
             "paced": lambda: chunks.paced(base, quick=quick),
             "memory": lambda: memory.section(base, quick=quick),
+            "store": lambda: store.section(base, quick=quick),
         }
         sections = []
         for name, measure in plan.items():

@@ -24,7 +24,7 @@ def section(base: str, *, quick: bool) -> Section:
     return made
 
 
-def _log(base: str) -> list[dict[str, float]]:
+def log_of(base: str) -> list[dict[str, float]]:
     """Return what happened to each connection, and when."""
     with urllib.request.urlopen(base) as answer:
         found: list[dict[str, float]] = json.load(answer)
@@ -59,7 +59,7 @@ def _first_progress(base: str, host: Host, rounds: int) -> Row:
         )
         heard = _told(host, "writing")
         host.result(asked)
-        waits.append((heard - _log(base)[-1]["first"]) * 1000)
+        waits.append((heard - log_of(base)[-1]["first"]) * 1000)
     return Row(
         "first upstream byte → progress at the host, ms",
         f"{median(waits):.1f}",
@@ -85,7 +85,7 @@ def _cancel(base: str, host: Host, rounds: int) -> Row:
         _told(host, "writing")
         began = time.monotonic()
         host.cancel(asked)
-        while not (lost := _log(base)[-1].get("lost", 0.0)):
+        while not (lost := log_of(base)[-1].get("lost", 0.0)):
             time.sleep(0.002)
         waits.append((lost - began) * 1000)
     return Row("cancel → upstream closed, ms", f"{median(waits):.1f}", (), "≤ 10", median(waits) <= 10)

@@ -55,7 +55,7 @@ async def server(base_url: str, folder: str) -> AsyncIterator[Generations]:
     assert shared is not None
     upstream = Upstream(settings, pacing=shared.pacing)
     try:
-        async with Generations(upstream, settings, store=shared, counts=shared.counts).open() as generations:
+        async with Generations(upstream, settings, store=shared).open() as generations:
             yield generations
     finally:
         await upstream.aclose()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,12 +25,20 @@ KEY: Final = {"RUNAPI_TOKEN": "simulated-key"}
 
 
 class Host:
-    """A server process and the host's end of its pipes."""
+    """A server process and the host's end of its pipes.
+
+    Attributes:
+        written: Bytes that the host has sent.
+    """
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("RUNAPI_", "GOOGLE_"))
         }
+        # Each its own, as on a machine of its own: what one was asked, another would join.
+        self._state = tempfile.TemporaryDirectory()
+        clean["XDG_STATE_HOME"] = self._state.name
+        self.written = 0
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             command,
@@ -56,6 +65,7 @@ class Host:
             self.process.kill()
             self.process.wait()
         self._stdout.close()
+        self._state.cleanup()
 
     def leave(self) -> None:
         """Close the host's end, as a host does that has had enough."""
@@ -63,7 +73,9 @@ class Host:
             self._stdin.close()
 
     def send(self, message: Message) -> None:
-        self._stdin.write(json.dumps(message).encode() + b"\n")
+        line = json.dumps(message).encode() + b"\n"
+        self.written += len(line)
+        self._stdin.write(line)
         self._stdin.flush()
 
     def receive(self) -> Message:

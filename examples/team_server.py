@@ -55,8 +55,8 @@ async def ask(client: Client, prompt: str) -> str:
 
 async def spent(client: Client) -> int:
     """Return how many generations the caller had."""
-    (usage,) = (await client.read_resource("usage://session")).contents
-    return sum(json.loads(getattr(usage, "text", "{}"))["generations"].values())
+    (usage,) = (await client.read_resource("usage://me")).contents
+    return sum(row["generations"] for row in json.loads(getattr(usage, "text", "{}"))["today"])
 
 
 async def main() -> None:

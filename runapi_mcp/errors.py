@@ -14,6 +14,7 @@
     │   └── MemoryFull            what is asked would not fit into the caller's share of memory
     ├── TooManyCalls              as many of the caller's calls run as may
     ├── BudgetSpent               the principal has used up the tokens of the day
+    ├── ConsentNeeded             the person at the host did not allow what it may cost; nothing was sent
     └── UpstreamError             RunAPI, or the way there
         ├── Unreachable           no connection; nothing was sent
         ├── Refused               an answer with a status instead of a stream
@@ -149,6 +150,24 @@ class BudgetSpent(RunapiError):
     default_advice = (
         "The day begins anew at 00:00 UTC; until then ask for less. Whoever runs this server can allow more."
     )
+
+
+class ConsentNeeded(RunapiError):
+    """The person at the host did not allow what a call may cost, or is still to be asked; nothing was sent.
+
+    Attributes:
+        question: What they are still to be asked; "" where they were.
+    """
+
+    code = "consent_needed"
+    default_advice = (
+        "Ask for less: a smaller max_output_tokens, a max_cost, or a cheaper model. Whoever runs this server "
+        "sets what is asked about."
+    )
+
+    def __init__(self, what: str, *, question: str = "") -> None:
+        super().__init__(what)
+        self.question = question
 
 
 class UpstreamError(RunapiError):

@@ -51,7 +51,7 @@ def principal(owner: str) -> str:
         case "token":
             shown = rest
         case "jwt":
-            shown = rest.rpartition("#")[2]
+            shown = rest.partition("#")[2] or rest  # an issuer has no fragment, a subject may have
         case "key":
             shown = f"key:{rest[:_DIGEST_CHARS]}"
         case _:

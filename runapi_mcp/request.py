@@ -9,9 +9,10 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
+from runapi_mcp.errors import ConsentNeeded
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.spending import Row, Spent
+from runapi_mcp.generations.spending import KEEP_DAYS, Row
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
@@ -28,11 +29,22 @@ Roots: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
 """Asks the host for the folders it declares as its roots."""
 
 
+Consent: TypeAlias = Callable[[str], Awaitable[bool | None]]
+"""Asks the person at the host whether they allow something; `None` where the host is to, and calls again."""
+
+
 async def _no_roots() -> tuple[str, ...]:
     """Know of no host to ask."""
     return ()
 
 
+async def _granted(_question: str) -> bool:
+    """Know of nobody to ask."""
+    return True
+
+
+_HEARTBEAT: float = 4.0
+"""Seconds between two signs of a call that waits for a person."""
 _GLANCE: float = 0.5
 """Seconds between looks at a generation that is not changing its phase."""
 
@@ -47,6 +59,7 @@ class Caller:
         owner: The principal that generations are bound to.
         key: The RunAPI key to use; `None` means the server's own.
         declares_tasks: Whether a call of its may become a task.
+        sees_all: Whether it may see what everybody used.
     """
 
     host: str | None = None
@@ -54,6 +67,7 @@ class Caller:
     owner: str = "local"
     key: SecretStr | None = None
     declares_tasks: bool = False
+    sees_all: bool = False
 
 
 class Run:
@@ -68,6 +82,7 @@ class Run:
         report: Report,
         *,
         roots: Roots = _no_roots,
+        consent: Consent = _granted,
         own_key: OwnKey | None = None,
         learned: Learned | None = None,
         clock: Callable[[], float] = anyio.current_time,
@@ -82,6 +97,7 @@ class Run:
         self._caller = caller
         self._report = report
         self._roots = roots
+        self._consent = consent
         self._own_key = own_key
         self._learned = learned
         self._clock = clock
@@ -135,11 +151,13 @@ class Run:
 
         Raises:
             KeyMissing: There is no key to use, or the keyring did not give it in time.
+            ConsentNeeded: The person at the host does not allow what it may cost, or is to be asked.
             BusyError: This server has no room.
         """
         with self._watch(job, fresh=fresh) as gave_up:
             until = self._clock() + self._hold(None if gave_up else wait)
             key = await self._key(self._left(until))
+            await self._need_consent(job)
             generation, joined = await self._generations.begin(
                 job, key=key, patience=self._left(until), policy=policy, fresh=fresh
             )
@@ -162,17 +180,17 @@ class Run:
         """Return the job of a generation with as much of its question as is kept anywhere."""
         return await self._generations.asked(generation)
 
-    def spent(self) -> Spent:
-        """Return what the caller's ended generations cost since the process started."""
-        return self._generations.spent(self.owner)
-
     async def left_today(self) -> str:
         """Return what the day leaves the caller, in a sentence; "" where there is no limit."""
         return await self._generations.limits.left(self.owner)
 
-    def used_today(self) -> list[Row]:
-        """Return what the caller used of this process today, by model."""
-        return self._generations.used(1, self.owner)
+    async def used(self) -> list[Row]:
+        """Return what the caller used, by day and model, for as long as that is kept."""
+        return await self._generations.used(KEEP_DAYS, self.owner)
+
+    async def used_by_all(self) -> list[Row] | None:
+        """Return what everybody used, by day, caller and model; `None` where the caller may not see it."""
+        return await self._generations.used(KEEP_DAYS) if self._caller.sees_all else None
 
     async def follow(self, generation: Followable, *, wait: float | None = None) -> View:
         """Follow a generation to its end or the hold window's."""
@@ -193,6 +211,36 @@ class Run:
         if self._own_key is None or not self.settings.key_is_in_keyring:
             return self.settings.need_key()
         return await self._own_key.find(seconds, self._say)
+
+    async def _need_consent(self, job: Job) -> None:
+        """Have the person at the host asked, where a call may cost more than the settings let pass.
+
+        Raises:
+            ConsentNeeded: They did not allow it while the host waits, or are to be asked by the host.
+        """
+        most = self.settings.ask_above_cost
+        worst = self._generations.limits.worst_cost(job) if most else None
+        if worst is None or worst[0] <= most:
+            return
+        what = f"This call of {job.call.model} may cost up to {worst[0]:,.4f} {worst[1]}"
+        question = f"{what}. Make it?"
+        allowed: bool | None = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._say_again, f"waiting for consent: {what[0].lower()}{what[1:]}")
+            with anyio.move_on_after(self._hold(None)) as waited:
+                allowed = await self._consent(question)
+            tasks.cancel_scope.cancel()
+        if allowed is None:
+            raise ConsentNeeded(f"{what}.", question=question)
+        if not allowed:
+            why = "nobody answered" if waited.cancelled_caught else "the person at the host did not allow it"
+            raise ConsentNeeded(f"{what}: {why}, so nothing was sent.")
+
+    async def _say_again(self, line: str) -> None:
+        """Report a line as often as a silent call is to be heard of."""
+        while True:
+            await self._say(line)
+            await anyio.sleep(_HEARTBEAT)
 
     def _watch(self, job: Job, *, fresh: bool) -> AbstractContextManager[bool]:
         """Watch whether this client gives up, where that must be learned; the value says that it just did."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -26,6 +27,9 @@ from mcp.shared.dispatcher import ProgressFnT
 from parts import only_compares
 from scripted_clock import client_here, run, simulate_here
 from tools_page import HANDLE, INVOICE, SCHEMA, clean_env
+
+from runapi_mcp.generations.store.sqlite import SqliteEngine
+from runapi_mcp.sim import Simulator
 
 ROOT = Path(__file__).parent.parent
 SCENARIO, PACE = "silent-thinking", 0.2
@@ -58,6 +62,49 @@ async def called(tool: str, arguments: dict[str, Any]) -> str:
     async with simulate_here() as sim, client_here(_server(sim.base_url)) as client:
         result = await client.call_tool(tool, arguments)
     return f"{tool} {json.dumps(arguments, ensure_ascii=False)}\n\n{_text(result)}"
+
+
+async def conversation() -> str:
+    """Three turns about a file, and one more after the server was ended and another started."""
+    lines: list[str] = []
+    with TemporaryDirectory() as folder:
+        more = {"RUNAPI_MCP_STORE": str(Path(folder, "state")), "RUNAPI_MCP_ALLOW_DIR": folder}
+        asked: dict[str, Any] = {"files": ["plan.md"]}
+        # A busy machine may take longer to open a file than a call waits for it.
+        with patch.object(SqliteEngine, "patience", 10.0):
+            async with simulate_here() as sim:
+                for turns in (("What could break?", "Which first?", "How would I notice?"), ("And then?",)):
+                    async with client_here(_server(sim.base_url, **more)) as client:
+                        for prompt in turns:
+                            sim.play("default words=9")
+                            given = {"prompt": prompt, **asked}
+                            real = given | ({"files": [_plan(folder)]} if "files" in given else {})
+                            told = _text(await client.call_tool("ask_gemini", real))
+                            lines += [f"ask_gemini {json.dumps(given)}", "", told, _sent(sim), ""]
+                            [handle] = re.findall(r"g_[\w-]{20,}", told)
+                            asked = {"continue_from": handle}
+                    lines += ["--- The server ends, and another is started. ---", ""]
+    handles = dict.fromkeys(re.findall(r"g_[\w-]{20,}", text := "\n".join(lines[:-2])))
+    for number, handle in enumerate(handles, 1):
+        text = text.replace(handle, f"g_TURN_{number}")
+    return text
+
+
+def _plan(folder: str) -> str:
+    """Return the path of a file to ask about."""
+    plan = Path(folder, "plan.md")
+    plan.write_text("1. Copy the table.\n2. Switch the readers.\n3. Drop the old one.\n" * 40)
+    return str(plan)
+
+
+def _sent(sim: Simulator) -> str:
+    """Say what went upstream with the last turn, and how it begins."""
+    bodies: list[Any] = [call.body for call in sim.calls[-2:]]
+    said = [json.dumps(body.get("contents") or body["messages"])[:-1] for body in bodies]
+    if len(said) == 1:
+        return f"Upstream: {len(said[0]):,} bytes."
+    assert said[1].startswith(said[0]), "it does not begin with the request before"
+    return f"Upstream: {len(said[1]):,} bytes, the first {len(said[0]):,} of them those of the turn before."
 
 
 async def first_terminal() -> str:
@@ -104,6 +151,7 @@ RUNS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "progress": partial(run, progress),
         "search": partial(run, partial(called, "search_web", {"query": "Who won the Lake Vättern regatta?"})),
+        "conversation": partial(anyio.run, conversation),
         "extraction": partial(run, partial(called, "extract_json", {"schema": SCHEMA, "text": INVOICE})),
     },
     "docs/never-held.md": {

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.evidence.corpus import Document, documents
 from benchmarks.evidence.held_out import held_out
+from benchmarks.evidence.unseen import unseen
 from runapi_mcp.extraction.evidence import find_evidence
 from runapi_mcp.extraction.material import Source
 from runapi_mcp.extraction.places import Span
@@ -99,39 +100,57 @@ def _as_text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+README: Final = Path(__file__).parents[1] / "README.md"
+_BEGIN: Final = "<!-- evidence:begin, written by make bench-evidence -->"
+_END: Final = "<!-- evidence:end -->"
+
+
 def main() -> None:
     aligners: dict[str, Place] = {"runapi-mcp": ours}
     try:
         aligners |= {"LangExtract": langextract(""), "LangExtract, Unicode words": langextract("Unicode")}
     except ImportError:
-        print("langextract is not installed: ours alone", file=sys.stderr)
+        print("langextract is not installed: ours alone, and the README is left as it is", file=sys.stderr)
+    lines: list[str] = []
     # A name of the corpus ends with its way of writing; one of those held out begins with it.
-    for title, corpus, part in (("corpus", documents(), 1), ("held out", held_out(), 0)):
-        print(f"{title}: {len(corpus)} documents, {sum(len(one.text) for one in corpus):,} characters\n")
-        tell(corpus, aligners, [one.name.rsplit("-", 1)[part] for one in corpus])
+    for title, corpus, part in (
+        ("The corpus", documents(), 1),
+        ("Held out", held_out(), 0),
+        ("Unseen", unseen(), 0),
+    ):
+        size = sum(len(one.text) for one in corpus)
+        lines += ["", f"**{title}**: {len(corpus)} documents, {size:,} characters.", ""]
+        lines += tell(corpus, aligners, [one.name.rsplit("-", 1)[part] for one in corpus])
+    print("\n".join(lines))
+    if len(aligners) > 1:
+        before, _, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
+        table = "\n".join(lines)
+        README.write_text(f"{before}{_BEGIN}\n{table}\n\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
 
 
-def tell(corpus: Sequence[Document], aligners: dict[str, Place], writings: Sequence[str]) -> None:
-    """Print the aligners' figures on some documents, and ours on each way of writing."""
-    print("| aligner | values in the text | recall | false nulls | wrong place | false spans | s |")
-    print("|---|---|---|---|---|---|---|")
+def tell(corpus: Sequence[Document], aligners: dict[str, Place], writings: Sequence[str]) -> list[str]:
+    """Return the aligners' figures on some documents, and ours on each way of writing, as lines."""
+    lines = [
+        "| aligner | values in the text | recall | false nulls | wrong place | false spans |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, place in aligners.items():
         counts, seconds, misses = measure(place, corpus)
         nowhere = counts["right null"] + counts["false span"]
-        print(
+        lines.append(
             f"| {name} | {_standing(counts):,} | {counts['right'] / _standing(counts):.1%} "
-            f"| {counts['false null']:,} | {counts['wrong place']:,} | {counts['false span']} of {nowhere} "
-            f"| {seconds:.1f} |"
+            f"| {counts['false null']:,} | {counts['wrong place']:,} | {counts['false span']} of {nowhere} |"
         )
+        print(f"{name}: {seconds:.1f} s", file=sys.stderr)
         if "-v" in sys.argv and name == "runapi-mcp":
-            print(*misses, sep="\n")
-    print("\n| writing | recall, ours |\n|---|---|")
+            print(*misses, sep="\n", file=sys.stderr)
+    found = []
     for writing in dict.fromkeys(writings):
         counts, _, _ = measure(
             ours, [one for one, its in zip(corpus, writings, strict=True) if its == writing]
         )
-        print(f"| {writing} | {counts['right'] / _standing(counts):.1%} |")
-    print()
+        found.append(f"{writing} {counts['right'] / _standing(counts):.0%}")
+    return [*lines, "", f"Recall of ours by writing: {', '.join(found)}."]
 
 
 def _standing(counts: Counter[str]) -> int:

@@ -111,7 +111,6 @@ async def perform(
         upstream,
         settings,
         store=shared,
-        counts=shared.counts if shared else None,
         on_begin=watched.begun,
     )
     run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)

@@ -14,6 +14,7 @@ from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
 from runapi_mcp.cli.resume import add_resume
 from runapi_mcp.cli.token import add_token_command
 from runapi_mcp.cli.try_out import add_trying
+from runapi_mcp.cli.usage import add_usage
 
 __all__ = ["Parser", "Subparsers", "Surroundings", "add_commands"]
 
@@ -32,6 +33,7 @@ def add_commands(commands: Subparsers, whole: Parser) -> None:
     add_install(commands)
     add_key(commands)
     add_token_command(commands)
+    add_usage(commands)
     add_doctor(commands)
     add_trying(commands)
     add_completion(commands, whole)

@@ -34,10 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _typed(words: Sequence[str]) -> int:
     """Run what was typed and return its exit code; it failed if stdout could not hold what it said."""
-    from runapi_mcp.cli.outlet import Outlet
+    from runapi_mcp.cli.outlet import Outlet, widen
     from runapi_mcp.transports.stdio.pipes import open_null
 
     os.close(open_null())
+    widen(sys.stdout, os.environ)
     err = Outlet(sys.stderr)
     out = Outlet(sys.stdout, instead=err)
     sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)

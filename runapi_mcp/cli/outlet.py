@@ -1,8 +1,11 @@
 """Where everything that is printed goes out, and an error in the words of a person at a terminal."""
 
 import errno
+import io
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, TextIO
 
 from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
@@ -31,6 +34,19 @@ _SPELLED: Final = {
     "✓": "+",
 }
 """How characters are written where only ASCII is."""
+
+
+def widen(stream: TextIO | None, env: Mapping[str, str], platform: str = os.name) -> None:
+    """Have a file that Windows' stdout goes to take every character, unless its encoding was chosen.
+
+    What its code page lacks would be lost. A terminal takes all, and in a pipe the code page is what
+    the next program expects.
+    """
+    if platform != "nt" or not isinstance(stream, io.TextIOWrapper) or env.get("PYTHONIOENCODING"):
+        return
+    with suppress(OSError):
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            stream.reconfigure(encoding="utf-8")
 
 
 class Outlet:

@@ -222,7 +222,7 @@ _GROUPS: Final = {
     "files": ("allow_dirs", "max_file_bytes"),
     "how much": (
         *("max_result_chars", "max_running", "max_waiting", "max_calls_per_user", "max_tokens_per_day"),
-        "max_cost_per_day",
+        *("max_cost_per_day", "ask_above_cost"),
         "prices",
         *("max_event_bytes", "max_stream_bytes", "max_answer_bytes", "memory_bytes"),
     ),

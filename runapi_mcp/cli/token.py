@@ -30,6 +30,7 @@ def add_token_command(commands: Subparsers) -> None:
     token.add_argument("name", nargs="?", metavar="NAME", help="whose token it is")
     token.add_argument("--tokens", metavar="FILE", required=True, help="the file of serve --auth token")
     token.add_argument("--id", metavar="ID", help="with revoke: which of NAME's tokens, as list shows it")
+    token.add_argument("--admin", action="store_true", help="with add: its holder sees what everybody used")
     token.set_defaults(person=_token)
 
 
@@ -42,7 +43,7 @@ def _token(given: argparse.Namespace, around: Surroundings) -> int:
     if not given.name:
         raise InputError("Whose token?", advice=f"runapi-mcp token {given.deed} NAME --tokens {path}")
     if given.deed == "add":
-        token = add_token(path, given.name, datetime.now(UTC).date())
+        token = add_token(path, given.name, datetime.now(UTC).date(), admin=given.admin)
         around.say(token)
         around.note(f"This is {given.name}'s new token; it is shown this once. {path} holds its hash.")
         others = sum(line.name == given.name for line in list_tokens(path)) - 1
@@ -66,6 +67,7 @@ def _list(path: Path, around: Surroundings) -> int:
     width = max((len(line.name) for line in lines), default=0)
     for line in lines:
         note = line.note if line.hashed else "in clear text: add another, then revoke this one"
+        note = f"admin  {note}" if line.admin else note
         around.say(f"{line.name:{width}}  {line.id}  {note}".rstrip())
     if not lines:
         around.note(f"{path} holds no token.")

@@ -4,11 +4,12 @@ Nothing here is fixed by itself, and nothing is called that costs tokens without
 """
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
+from urllib.request import getproxies
 
 import anyio
 from pydantic import SecretStr
@@ -55,6 +56,7 @@ class Patient:
         which: Finds a program on a PATH.
         now: The wall clock.
         consent: Asked before a call that costs a few tokens.
+        proxies: The proxies that the system names, by scheme.
     """
 
     settings: Settings | SettingsError
@@ -65,6 +67,7 @@ class Patient:
     which: Which
     now: Callable[[], datetime]
     consent: Callable[[str], bool]
+    proxies: Callable[[], Mapping[str, str]] = getproxies
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
@@ -87,7 +90,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
             yield check_key(settings, in_keyring)
         if isinstance(in_keyring, SecretStr):
             settings = replace(settings, key=in_keyring)
-        yield check_proxy(patient.machine.env, settings.base_url)
+        yield check_proxy(patient.machine.env, settings.base_url, patient.proxies())
         yield check_store(settings, patient.machine.env)
         async for finding in _outwards(patient, settings):
             yield finding

@@ -108,6 +108,7 @@ def as_json(findings: Iterable[Finding]) -> JsonObject:
 _LEAST_PYTHON: Final = (3, 11)
 _NEEDED: Final = ("mcp", "httpx", "httpx-sse", "pydantic", "anyio", "jsonschema", "ruamel.yaml")
 _PROXIES: Final = ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY")
+_SCHEMES: Final = ("https", "http", "all")
 _PROGRAM: Final = "runapi-mcp"
 _MOST_LAUNCHER: Final = 1 << 20
 _SHORT_KEY: Final = 16
@@ -236,9 +237,17 @@ def _whole(key: SecretStr, where: str) -> Finding:
     return ok("key", f"{where}, {length} characters, nothing odd in it")
 
 
-def check_proxy(env: Mapping[str, str], base_url: str) -> Finding:
-    """What stands between here and RunAPI, by the environment."""
+def check_proxy(env: Mapping[str, str], base_url: str, system: Mapping[str, str]) -> Finding:
+    """What stands between here and RunAPI, by the environment; else by the system's own settings.
+
+    Args:
+        env: The environment.
+        base_url: Where RunAPI is.
+        system: What the system says by scheme: Windows and macOS have settings for it, which count too.
+    """
     found = {name: value for name in _PROXIES if (value := env.get(name) or env.get(name.lower()))}
+    if not found:
+        found = {f"the system's {scheme}": url for scheme, url in system.items() if scheme in _SCHEMES}
     if not found:
         return ok("proxy", "none is set")
     shown = ", ".join(f"{name}={_without_password(value)}" for name, value in found.items())

@@ -219,7 +219,7 @@ def _infer(value: Any, leaves: Sequence[Leaf], searcher: Searcher) -> None:  # n
             leaf.inferred = True
         else:
             words = _long_words(str(leaf.value))
-            if len(words) >= 6 and searcher.size <= MOST_GUESSED:
+            if len(words) >= 6 and searcher.size <= MOST_GUESSED and leaf.value not in searcher.denied:
                 known = known or frozenset().union(*(_long_words(source.text) for source in searcher.sources))
                 leaf.inferred = len(words & known) >= _LEAST_TOLD_AGAIN * len(words)
 

@@ -67,6 +67,8 @@ class _PlainFold(dict[str, str]):
             folded = " "
         elif unicodedata.category(character) == "Cf" or character in "\u0640\ufe0e\ufe0f":
             folded = ""
+        elif character.isdecimal():
+            folded = str(unicodedata.decimal(character))
         else:
             folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
             folded = " " if folded.isspace() else folded
@@ -86,6 +88,7 @@ class _WrittenFold(dict[str, str]):
             folded = ""
         else:
             folded = unicodedata.normalize("NFKC", character)
+            folded = character if "\u2044" in folded else folded  # one half stays one sign
         self[character] = folded
         return folded
 
@@ -154,10 +157,13 @@ class Folded:
             places = kept
         return Folded(self.text.translate(table), places)
 
-    def unescaped(self) -> "Folded":
-        """Return it with what entities of HTML and escapes of JSON stand for, and a blank for each tag."""
+    def unescaped(self, *, tags: bool) -> "Folded":
+        """Return it with what entities of HTML and escapes of JSON stand for, and no names of tags.
+
+        With `tags`, what is within a tag is left out, too.
+        """
         own = self if self.places is not None else Folded(self.text, array("I", range(len(self.text))))
-        return _joined(own, _ESCAPES, _unescape)
+        return _joined(own, _ESCAPES if tags else _ESCAPES.replace(_TAG, _TAG_NAME), _unescape)
 
     def plain(self) -> "Folded":
         """Return it without case, forms of Unicode, kinds of dashes, quotes and blanks, unseen characters."""
@@ -209,9 +215,11 @@ def _joined(folded: Folded, pattern: str, join: Callable[[str], str]) -> Folded:
     return Folded("".join(pieces), places)
 
 
+_TAG: Final = r"</?[A-Za-z][^<>]{0,200}>"
+_TAG_NAME: Final = r"</?[A-Za-z][\w:.-]{0,40}"
 _ESCAPES: Final = (
     r"&(?:[A-Za-z]{2,8}|#\d{2,6}|#[xX][0-9a-fA-F]{2,5});"
-    r"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|</?[A-Za-z][^<>]{0,200}>"
+    r"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|" + _TAG
 )
 """Entities of HTML, escapes of JSON, tags; each stands for one character or for none."""
 _ESCAPE: Final = re.compile(_ESCAPES)

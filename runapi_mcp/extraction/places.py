@@ -112,7 +112,13 @@ _CURRENCIES: Final = {
 
 
 class Searcher:
-    """Looks for values in the sources; what is made of them is made when it is first needed."""
+    """Looks for values in the sources; what is made of them is made when it is first needed.
+
+    Attributes:
+        sources: The texts.
+        size: Characters of all of them.
+        denied: Values of which the sources say the contrary, in nearly the same words.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
@@ -125,6 +131,7 @@ class Searcher:
         self._remembered: dict[tuple[str, str, bool], list[Span]] = {}
         self._left = _MOST_SEARCHED
         self._escapes: bool | None = None
+        self.denied: set[str] = set()
         self.size = sum(len(source.text) for source in sources)
 
     def candidates(self, leaf: Leaf) -> dict[Span, int]:
@@ -169,8 +176,9 @@ class Searcher:
                     made = [view.written() for view in self._same]
                 case "bare":
                     made = [view.bare() for view in self.views("plain")]
-                case "escaped":
-                    made = [view.unescaped().plain().bare() for view in self._same]
+                case "escaped" | "attributes":
+                    tags = kind == "escaped"
+                    made = [view.unescaped(tags=tags).plain().bare() for view in self._same]
                 case _:
                     made = [view.guessed() for view in self.views("bare")]
             self._made[kind] = made
@@ -191,7 +199,7 @@ class Searcher:
             text = self.sources[number].text
             for at in find_all(view.text, wanted, _MOST_PLACES):
                 start, end = view.span(at, at + len(wanted))
-                if kind == "escaped":
+                if kind in ("escaped", "attributes"):
                     end = escape_end(text, end - 1)
                 end = _with_marks(text, end) if kind != "same" else end
                 if not parted or _stands(text, start, end):
@@ -372,7 +380,9 @@ class Searcher:
         if self._escapes is None:
             self._escapes = any(has_escapes(source.text) for source in self.sources)
         bare = fold_bare(text)
-        return self._find("escaped", bare, parted=True) if self._escapes and _tells(bare) else []
+        if not self._escapes or not _tells(bare):
+            return []
+        return self._find("escaped", bare, parted=True) or self._find("attributes", bare, parted=True)
 
     def _as_phone(self, text: str) -> list[Span]:
         """Return where a telephone number stands in its national form, or with a nought in brackets."""
@@ -428,12 +438,14 @@ class Searcher:
         if len(wanted) > _LONGEST_LIKE:
             return self._as_long(wanted)
         numbers = [fold_guessed(word) for word in text.split() if any(letter.isdigit() for letter in word)]
-        return [
-            span
-            for span in self._like(wanted)
-            if not turns(text, quote := self.sources[span.source].text[span.start : span.end])
-            and all(number in fold_guessed(quote) for number in numbers)
-        ]
+        found = []
+        for span in self._like(wanted):
+            quote = self.sources[span.source].text[span.start : span.end]
+            if turns(text, quote):
+                self.denied.add(text)
+            elif all(number in fold_guessed(quote) for number in numbers):
+                found.append(span)
+        return found
 
     def _as_long(self, wanted: str) -> list[Span]:
         """Return where a long value stands by its beginning and its end."""

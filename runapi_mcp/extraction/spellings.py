@@ -47,15 +47,17 @@ _SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _MARKS: Final = ".,'’٬٫·，．"
 _NUMBER: Final = re.compile(rf"\d++(?:[{_SPACES}]\d{{3}}(?!\d)|[{_MARKS}]\d++)*+")
 _PARTS: Final = re.compile(r"\d++")
+_FRACTION: Final = re.compile(r"(?<!\d)(\d{1,6})? ?([½¼¾⅛⅜⅝⅞⅕⅖⅗⅘])")
 _SCALED: Final = re.compile(
     r"\s?(?:(%|٪|％)|(‰)|([eE][+-]?\d{1,3})|[×x*] ?10\^?([+-]?\d{1,2})|([^\W\d_]{1,10})\.?)"
 )
 _SCALE_WORDS: Final = """
-    3 k tsd thousand thousands tausend mil mille mila тыс тысяч ألف
+    3 k tsd ribu nghìn bin thousand thousands tausend mil mille mila тыс тысяч ألف
     5 lakh lakhs
+    6 triệu juta milyon εκατ
     6 m mn mln mio million millions millionen millón millones milhão milhões milioni млн مليون
     7 crore crores
-    9 b bn billion billions mrd milliarde milliarden milliard milliards miliardi млрд
+    9 b bn tỷ milyar miliar billion billions mrd milliarde milliarden milliard milliards miliardi млрд
 """
 _SCALES: Final = {
     word: int(power) for power, *words in map(str.split, _SCALE_WORDS.strip().splitlines()) for word in words
@@ -71,7 +73,7 @@ _WORDS: Final = {
         "zero um dois três quatro cinco seis sete oito nove dez onze doze",
     )
     for number, word in enumerate(words.split())
-}
+} | {"once": 1, "twice": 2}
 _ENGLISH_ONES: Final = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen
@@ -117,9 +119,16 @@ def find_figures(text: str) -> Iterator[Figure]:
             # It is a list, a version, a date; or two columns beside each other.
             for part in _PARTS.finditer(written):
                 yield Figure(Decimal(part[0]), start + part.start(), start + part.end(), 2)
+    yield from _in_fractions(text)
     yield from _in_parts(text)
     yield from _in_words(text)
     yield from _in_han(text)
+
+
+def _in_fractions(text: str) -> Iterator[Figure]:
+    for found in _FRACTION.finditer(text):
+        part = Decimal(str(unicodedata.numeric(found[2])))
+        yield Figure(Decimal(found[1] or 0) + part, *found.span())
 
 
 def _in_parts(text: str) -> Iterator[Figure]:
@@ -269,31 +278,31 @@ def _scaled(text: str, value: Decimal, start: int, end: int, rank: int) -> Itera
 
 _MONTH_NAMES: Final = """
     january jan januar janvier janv enero ene janeiro gennaio gen januari styczen stycznia ocak января янв
-        يناير
+        يناير leden ledna ιανουαριου ιανουαριος січня tammikuuta ianuarie januar siječnja
     february feb februar fevrier fevr febrero fevereiro fev febbraio februari luty lutego subat февраля фев
-        فبراير
+        فبراير unor unora φεβρουαριου φεβρουαριος лютого helmikuuta februarie veljače
     march mar marz mrz maerz mars marzo marco maart marzec marca mart марта мар
-        مارس
+        مارس brezen brezna μαρτιου μαρτιος березня maaliskuuta martie marcius ožujka maret
     april apr avril avr abril abr aprile kwiecien kwietnia nisan апреля апр
-        ابريل
+        ابريل duben dubna απριλιου απριλιος квітня huhtikuuta aprilie aprilis travnja
     may mai mayo maio maggio mag mei maj maja mayis мая май
-        مايو
+        مايو kveten kvetna μαιου μαιος травня toukokuuta majus svibnja
     june jun juni juin junio junho giugno giu czerwiec czerwca haziran июня июн
-        يونيو
+        يونيو cerven cervna ιουνιου ιουνιος червня kesäkuuta iunie junius lipnja
     july jul juli juillet juil julio julho luglio lug lipiec lipca temmuz июля июл
-        يوليو
+        يوليو cervenec cervence ιουλιου ιουλιος липня heinäkuuta iulie julius srpnja
     august aug aout agosto ago augustus sierpien sierpnia agustos августа авг
-        اغسطس
+        اغسطس srpen srpna αυγουστου αυγουστος серпня elokuuta kolovoza
     september sep sept septembre septiembre setembro set settembre wrzesien wrzesnia eylul сентября сен
-        سبتمبر
+        سبتمبر zari σεπτεμβριου σεπτεμβριος вересня syyskuuta septembrie szeptember rujna
     october oct oktober okt octobre octubre outubro out ottobre ott pazdziernik pazdziernika ekim октября окт
-        اكتوبر
+        اكتوبر rijen rijna οκτωβριου οκτωβριος жовтня lokakuuta octombrie oktober
     november nov novembre noviembre novembro listopad listopada kasim ноября ноя
-        نوفمبر
+        نوفمبر νοεμβριου νοεμβριος листопада marraskuuta noiembrie studenoga
     december dec dezember dez decembre diciembre dic dezembro dicembre grudzien grudnia aralik декабря дек
-        ديسمبر
+        ديسمبر prosinec prosince δεκεμβριου δεκεμβριος грудня joulukuuta decembrie prosinca
 """
-"""The months in eleven languages, two lines each; marks are left out, here and where they are looked up."""
+"""The months, two lines each; marks are left out, here and where they are looked up."""
 _ERAS: Final = {"令和": 2018, "平成": 1988, "昭和": 1925, "民國": 1911, "民国": 1911, "พ.ศ.": -543}
 
 
@@ -327,20 +336,20 @@ _HAN_DAY: Final = re.compile(
 )
 _VIETNAMESE: Final = re.compile(r"(\d{1,2}) tháng (\d{1,2})(?:,? năm (\d{4}))?")
 _MARKED_NAMES: Final = """
-    ม.ค. มกราคม जनवरी ינואר
-    ก.พ. กุมภาพันธ์ फ़रवरी फरवरी פברואר
-    มี.ค. มีนาคม मार्च מרץ
-    เม.ย. เมษายน अप्रैल אפריל
-    พ.ค. พฤษภาคม मई מאי
-    มิ.ย. มิถุนายน जून יוני
-    ก.ค. กรกฎาคม जुलाई יולי
-    ส.ค. สิงหาคม अगस्त אוגוסט
-    ก.ย. กันยายน सितंबर ספטמבר
-    ต.ค. ตุลาคม अक्टूबर אוקטובר
-    พ.ย. พฤศจิกายน नवंबर נובמבר
-    ธ.ค. ธันวาคม दिसंबर דצמבר
+    ม.ค. มกราคม जनवरी ינואר জানুয়ারি
+    ก.พ. กุมภาพันธ์ फ़रवरी फरवरी פברואר ফেব্রুয়ারি
+    มี.ค. มีนาคม मार्च מרץ মার্চ
+    เม.ย. เมษายน अप्रैल אפריל এপ্রিল
+    พ.ค. พฤษภาคม मई מאי মে
+    มิ.ย. มิถุนายน जून יוני জুন
+    ก.ค. กรกฎาคม जुलाई יולי জুলাই
+    ส.ค. สิงหาคม अगस्त אוגוסט আগস্ট
+    ก.ย. กันยายน सितंबर ספטמבר সেপ্টেম্বর
+    ต.ค. ตุลาคม अक्टूबर אוקטובר অক্টোবর
+    พ.ย. พฤศจิกายน नवंबर נובמבר নভেম্বর
+    ธ.ค. ธันวาคม दिसंबर דצמבר ডিসেম্বর
 """
-"""The months of Thai, Hindi and Hebrew, whose names are not of letters alone, or have a word before them."""
+"""The months of Thai, Hindi, Hebrew and Bengali: their names have marks, or a word fixed to them."""
 _MARKED_MONTHS: Final = {
     unicodedata.normalize("NFKC", name): month
     for month, names in enumerate(_MARKED_NAMES.strip().splitlines(), 1)

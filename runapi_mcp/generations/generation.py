@@ -391,6 +391,8 @@ class Generation:
             await choice.begin()
             self._settle_on(choice)
             step: Call | Lot | None = self._policy.begin(self.job)
+            if isinstance(step, Call) and choice.model != self.job.call.model:
+                step = await self.allowance.another_model(choice.call(step))
             while step is not None:
                 if isinstance(step, Lot):
                     step = await self._ask_together(step, asking)
@@ -403,7 +405,7 @@ class Generation:
                         raise choice.explain(refused) from None
                     await choice.turn_from(refused)
                     self._settle_on(choice)
-                    step = await self.allowance.next_round(choice.call(call))
+                    step = await self.allowance.another_model(choice.call(call))
                 except RequestRefused as refused:
                     spelled = asking.upstream.respell(call, self._dialect, refused)
                     if spelled is None or self.fold.size:
@@ -503,13 +505,14 @@ class Generation:
         return step
 
     async def _ask_aside(
-        self, call: Call, asking: "_Asking"
+        self, call: Call, asking: "_Asking", *, allowed: bool = False
     ) -> tuple[Answer | RunapiError, Mapping[str, str]]:
-        """Return how one call of a lot ends, and where its links lead."""
+        """Return how one call of a lot ends, and where its links lead; `allowed` it may be before."""
         trace, fold = Trace(on_phase=self._wake), Fold()
         self._aside.append((trace, fold))
         try:
-            call = await self.allowance.next_round(replace(call, model=self._model))
+            if not allowed:
+                call = await self.allowance.next_round(replace(call, model=self._model))
             async with asking.stream(call, self._dialect, trace, self._clock(), fold.ending) as events:
                 self._searches += call.search
                 async for event in events:
@@ -523,7 +526,7 @@ class Generation:
             spelled = asking.upstream.respell(call, self._dialect, refused)
             if spelled is None or fold.size:
                 return refused, {}
-            return await self._ask_aside(spelled, asking)
+            return await self._ask_aside(spelled, asking, allowed=True)
         except RunapiError as error:
             return error, {}
         finally:

@@ -24,16 +24,7 @@ from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
-from runapi_mcp.generations.spending import (
-    Allowance,
-    DayBook,
-    DayCounts,
-    Ledger,
-    Limits,
-    LocalDayCounts,
-    Row,
-    Spent,
-)
+from runapi_mcp.generations.spending import Allowance, Limits, Row
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
@@ -47,13 +38,11 @@ __all__ = [
     "Generation",
     "Generations",
     "Job",
-    "Ledger",
     "MemoryBudget",
     "MemoryStore",
     "Plain",
     "Policy",
     "Receipt",
-    "Spent",
     "Status",
     "Store",
     "View",
@@ -80,7 +69,6 @@ class Generations:
         settings: Settings,
         *,
         store: Store | None = None,
-        counts: DayCounts | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -92,11 +80,9 @@ class Generations:
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
-        self.limits = Limits(counts or LocalDayCounts(), settings, upstream.prices.of)
+        self.limits = Limits(self._store.counts, settings, upstream.prices.of)
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
-        self._ledger = Ledger()
-        self._days = DayBook()
         self._live: set[Generation] = set()
         self._tasks: TaskGroup | None = None
 
@@ -168,13 +154,9 @@ class Generations:
         """Whether the store answered last."""
         return self._store.up
 
-    def spent(self, owner: str) -> Spent:
-        """Return what a principal's generations cost that this process has run to their end."""
-        return self._ledger.spent(owner)
-
-    def used(self, days: int, owner: str | None = None) -> list[Row]:
-        """Return what this process's generations used in the last so many days, of one principal or all."""
-        return self._days.rows(days, owner)
+    async def used(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, of one or all; see :meth:`DayBook.rows`."""
+        return await self._store.days.rows(days, owner)
 
     async def hand_over(self, generation: Followable) -> None:
         """Let a generation go on without its followers, to be found by its handle."""
@@ -199,14 +181,15 @@ class Generations:
         """Write down what an ended generation cost, for everybody who counts."""
         self._live.discard(generation)
         self._make_room()
-        receipt, owner = generation.receipt, generation.job.owner
+        receipt = generation.receipt
         _log_end(generation, receipt)
         generation.allowance.settle(receipt, generation.error)
         for tell in self.settled:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
-            self._ledger.add(owner, receipt)
-            self._days.add(generation.job, receipt)
+            self._store.days.add(generation.job, receipt)
+            if receipt.tokens is not None and receipt.cost is None:
+                self._upstream.prices.note_missing(receipt.model)
             if self.limits.any:
                 assert self._tasks is not None, "only an open one runs any"
                 self._tasks.start_soon(self.limits.counts.share)

@@ -1,4 +1,4 @@
-"""What callers spend: counted as it ends, by caller, day and model, and held to limits before it begins.
+"""What callers spend: counted as it ends, by day, caller and model, and held to limits before it begins.
 
 A limit of a day (UTC), in tokens or in money, is a brake, not a wish. Before anything is sent, the worst
 that it can come to is taken off the day: the question by an estimate, the answer by the cap that is then
@@ -7,22 +7,32 @@ on however many servers; and what a server held that died stays taken, because n
 it.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, NoReturn, Protocol, TypeAlias
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BudgetSpent, InputError, LimitPassed, Refused, RunapiError, Unreachable
-from runapi_mcp.generations.values import Job, Receipt, Status
+from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.logs import principal
 from runapi_mcp.models import find
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.prices import MILLION, Price
-from runapi_mcp.wire.types import Call, FunctionCall, Inline, JsonObject, Linked, Part, Returned, Text, Usage
-from runapi_mcp.wire.usage import add_usage, all_tokens
+from runapi_mcp.wire.types import (
+    Call,
+    FunctionCall,
+    Inline,
+    JsonObject,
+    JsonValue,
+    Linked,
+    Part,
+    Returned,
+    Text,
+)
+from runapi_mcp.wire.usage import all_tokens
 
 MOST_OWNERS: Final = 10_000
 """Callers kept; whoever spent nothing for longest is forgotten first."""
@@ -33,80 +43,12 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
-# ---------------------------------------------------------------- counted since the process started
-
-MOST_MODELS: Final = 50
-"""Models told apart for one principal; the rest are counted as one."""
-OTHERS: Final = "others"
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What one principal has spent.
-
-    Attributes:
-        since: Since when this counts.
-        ended: How many generations ended, by status.
-        requests: Requests that were sent to RunAPI for them.
-        tokens: Tokens in all, as far as RunAPI said; `None` where it never did.
-        uncounted: Generations for which RunAPI gave no token counts.
-        by_model: The tokens again, by model.
-    """
-
-    since: datetime
-    ended: Mapping[Status, int] = field(default_factory=dict)
-    requests: int = 0
-    tokens: Usage = field(default_factory=Usage)
-    uncounted: int = 0
-    by_model: Mapping[str, Usage] = field(default_factory=dict)
-
-
-class Ledger:
-    """Adds up receipts, within bounds."""
-
-    def __init__(self, today: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._today = today
-        self._since = today()
-        self._accounts: OrderedDict[str, Spent] = OrderedDict()
-
-    def add(self, owner: str, receipt: Receipt) -> None:
-        """Add what an ended generation of `owner` cost."""
-        self._accounts[owner] = _with(self.spent(owner), receipt)
-        self._accounts.move_to_end(owner)
-        if len(self._accounts) > MOST_OWNERS:
-            self._accounts.popitem(last=False)
-            # From now on nobody can tell who was forgotten from who never spent.
-            self._since = self._today()
-
-    def spent(self, owner: str) -> Spent:
-        """Return what `owner` has spent."""
-        return self._accounts.get(owner) or Spent(self._since)
-
-
-def _with(spent: Spent, receipt: Receipt) -> Spent:
-    tokens = receipt.tokens
-    return Spent(
-        since=spent.since,
-        ended={**spent.ended, receipt.status: spent.ended.get(receipt.status, 0) + 1},
-        requests=spent.requests + receipt.requests,
-        tokens=add_usage(spent.tokens, tokens) or spent.tokens,
-        uncounted=spent.uncounted + (tokens is None),
-        by_model=_by_model(spent.by_model, receipt.model, tokens),
-    )
-
-
-def _by_model(by_model: Mapping[str, Usage], model: str, tokens: Usage | None) -> Mapping[str, Usage]:
-    if tokens is None:
-        return by_model
-    name = model if model in by_model or len(by_model) < MOST_MODELS else OTHERS
-    return {**by_model, name: add_usage(by_model.get(name), tokens) or tokens}
-
-
 # ---------------------------------------------------------------- counted by the day
 
 KEEP_DAYS: Final = 31
+OTHERS: Final = "others"
 _MOST_ROWS: Final = 20_000
-"""Callers and models of one day that are told apart; what comes later is counted as the others'."""
+"""Callers and models of one process that are told apart; what comes later is counted as the others'."""
 
 Key: TypeAlias = tuple[str, str, str]
 """A day as ISO writes it, whose name, and the model."""
@@ -121,13 +63,16 @@ class Row:
     model: str
     counts: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """What it cost, by currency, as far as that is known."""
+        costs = {name.removeprefix("cost_"): n for name, n in self.counts.items() if name.startswith("cost_")}
+        return {unit: n / MILLION for unit, n in sorted(costs.items())}
+
     def as_json(self) -> JsonObject:
         """Return it as programs read it; what was not counted is left out."""
-        counts: JsonObject = {
-            name: count for name, count in sorted(self.counts.items()) if not name.startswith("cost_")
-        }
-        costs = {name.removeprefix("cost_"): n for name, n in self.counts.items() if name.startswith("cost_")}
-        money: JsonObject = {"cost": {unit: n / MILLION for unit, n in costs.items()}} if costs else {}
+        counts: JsonObject = {n: count for n, count in sorted(self.counts.items()) if n[:5] != "cost_"}
+        money: JsonObject = {"cost": dict[str, JsonValue](self.costs)} if self.costs else {}
         return {"day": self.day, "principal": self.principal, "model": self.model} | counts | money
 
 
@@ -138,43 +83,46 @@ class DayBook:
         self._today = today
         self._counts: dict[Key, Counter[str]] = {}
 
-    def add(self, job: Job, receipt: Receipt) -> None:
-        """Note a generation that has ended."""
-        key = key_of(self._today(), job, receipt)
+    def add(self, job: Job, receipt: Receipt) -> Row:
+        """Note a generation that has ended, and return what it adds."""
+        key = _key_of(self._today(), job, receipt)
         if key not in self._counts and len(self._counts) >= _MOST_ROWS:
             key = (key[0], OTHERS, OTHERS)
-        self._counts.setdefault(key, Counter()).update(counts_of(job, receipt))
+        added = Row(*key, _counts_of(job, receipt))
+        self._counts.setdefault(key, Counter()).update(added.counts)
         oldest = (self._today() - timedelta(days=KEEP_DAYS)).isoformat()
         if next(iter(self._counts))[0] <= oldest:
             self._counts = {known: counts for known, counts in self._counts.items() if known[0] > oldest}
+        return added
 
-    def rows(self, days: int, owner: str | None = None) -> list[Row]:
-        """Return what was used in the last so many days, today included; of one principal or all."""
-        wanted = set(days_until(self._today(), days))
-        return sorted_rows(
-            (Row(*key, counts=Counter(counts)) for key, counts in self._counts.items() if key[0] in wanted),
-            owner,
-        )
+    async def rows(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used in the last so many days, today included, the newest first; of one or all."""
+        wanted = set(self.days(days))
+        found = [Row(*key, Counter(counts)) for key, counts in self._counts.items() if key[0] in wanted]
+        return sort_rows(found, owner)
 
-
-def days_until(today: date, days: int) -> list[str]:
-    """Return the last so many days, today first."""
-    return [(today - timedelta(days=back)).isoformat() for back in range(min(days, KEEP_DAYS))]
+    def days(self, number: int) -> list[str]:
+        """Return the last so many days, today first."""
+        return [(self._today() - timedelta(days=back)).isoformat() for back in range(min(number, KEEP_DAYS))]
 
 
-def key_of(today: date, job: Job, receipt: Receipt) -> Key:
-    """Return under what a generation is counted; a model that nobody knows has no line of its own."""
+def _key_of(today: date, job: Job, receipt: Receipt) -> Key:
+    """Return under what a generation is counted.
+
+    A model that nobody knows has no line of its own, nor has a key before RunAPI has taken it: both can be
+    made up without an end.
+    """
     model = receipt.model if find(receipt.model) else "other"
-    return today.isoformat(), principal(job.owner), model
+    made_up = job.owner.startswith("key:") and receipt.tokens is None
+    return today.isoformat(), OTHERS if made_up else principal(job.owner), model
 
 
-def counts_of(job: Job, receipt: Receipt) -> Counter[str]:
+def _counts_of(job: Job, receipt: Receipt) -> Counter[str]:
     """Return what a generation adds."""
-    counts = Counter(generations=1)
-    counts["failed"] = receipt.status == "failed"
-    counts["searches"] = job.call.search
+    counts = Counter({"generations": 1, receipt.status: 1, "requests": receipt.requests})
+    counts["searches"] = int(job.call.search)
     if receipt.tokens is None:
-        counts["uncounted"] = receipt.status != "failed"
+        counts["uncounted"] = int(receipt.status != "failed")
     else:
         tokens = receipt.tokens
         for name in ("input", "output", "thinking", "cached"):
@@ -186,7 +134,7 @@ def counts_of(job: Job, receipt: Receipt) -> Counter[str]:
     return +counts  # without what is nothing
 
 
-def sorted_rows(rows: Iterable[Row], owner: str | None) -> list[Row]:
+def sort_rows(rows: Iterable[Row], owner: str | None = None) -> list[Row]:
     """Return rows in order, the newest day first; of one principal or all."""
     wanted = None if owner is None else principal(owner)
     kept = [row for row in rows if wanted is None or row.principal == wanted]
@@ -306,6 +254,7 @@ class Allowance:
         self._max_cost = max_cost
         self._taken: list[Taken] = []
         self._most_cost = 0
+        self._named_cap: int | None = None
 
     async def next_round(self, call: Call) -> Call:
         """Take what a round can come to at worst, and return its call with the cap that holds it to that.
@@ -314,8 +263,10 @@ class Allowance:
             BudgetSpent: The day's limit leaves too little.
             InputError: The call's own limit does.
         """
-        if not self._limits.any and self._max_cost is None:
+        if not self._counts:
             return call
+        if not self._taken:
+            self._named_cap = call.max_output_tokens
         read = estimate_tokens(call)
         price = self._limits.price_of(call.model)
         cap = self._limits.default_cap(call, read, price)
@@ -326,6 +277,19 @@ class Allowance:
             self._most_cost += price.most(read, cap)
         self.cap = cap
         return replace(call, max_output_tokens=cap)
+
+    async def another_model(self, call: Call) -> Call:
+        """Take the first round anew for another model than the one that RunAPI has refused, unbilled.
+
+        Raises:
+            BudgetSpent: The day's limit leaves too little for this one.
+            InputError: The call's own limit does.
+        """
+        if not self._counts:
+            return call
+        named = self._named_cap
+        self.free()
+        return await self.next_round(replace(call, max_output_tokens=named))
 
     def check(self, fold: Fold) -> None:
         """See that a stream under way keeps to its cap: by its own counts, or else an estimate of its text.
@@ -347,8 +311,9 @@ class Allowance:
             )
 
     def free(self) -> None:
-        """Give back everything: nothing was sent."""
+        """Give back everything: nothing was sent, or nothing of it billed."""
         taken, self._taken = self._taken, []
+        self._most_cost = 0
         for one in taken:
             self._limits.counts.settle(one, 0)
 
@@ -365,6 +330,10 @@ class Allowance:
         written = (tokens.output or 0) + (tokens.thinking or 0) if tokens else 0
         if self.cap is not None and receipt.rounds == 1 and written > self.cap:
             logs.warning("cap ignored by RunAPI", model=receipt.model, cap=self.cap, written=written)
+
+    @property
+    def _counts(self) -> bool:
+        return self._limits.any or self._max_cost is not None
 
     def _settle_kind(self, kind: Kind, taken: list[Taken], used: int | None) -> None:
         own = [one for one in taken if one.kind == kind]
@@ -426,6 +395,15 @@ class Limits:
         if self._cost and price is not None:
             cap = min(cap, max(price.writable(read, self._cost // _SHARE), _LEAST_CAP))
         return cap
+
+    def worst_cost(self, job: Job) -> tuple[float, str] | None:
+        """Return what a job's first request can come to, and the currency; `None` if no price is known."""
+        price = self.price_of(job.call.model)
+        if price is None:
+            return None
+        read = estimate_tokens(job.call)
+        worst = price.most(read, self.default_cap(job.call, read, price)) / MILLION
+        return (worst if job.max_cost is None else min(worst, job.max_cost)), price.currency
 
     async def take(
         self, owner: str, read: int, cap: int, call: Call, price: Price | None, into: list[Taken]

@@ -136,7 +136,8 @@ def _servers(host: Host, path: Path) -> JsonObject:
 def mentions_us(path: Path) -> bool:
     """Whether a config that cannot be read as one has our name in it all the same."""
     try:
-        return b"runapi" in (files.read(path).content or b"")
+        # Without zeros: what Windows' older editors save as Unicode is UTF-16.
+        return b"runapi" in (files.read(path).content or b"").replace(b"\0", b"")
     except ConfigError:
         return False
 

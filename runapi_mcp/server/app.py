@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import anyio.to_thread
 import mcp_types as types
-from mcp.shared.exceptions import MCPError
+from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -28,6 +28,9 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.translate import Today, utc_now
 
+CONSENT: Final = "consent"
+"""The key of the one thing that a host is ever to ask its person."""
+_YES_OR_NO: Final[types.ElicitRequestedSchema] = {"type": "object", "properties": {}}
 _SECONDS: Final = 2.0
 _MOST: Final = 50
 
@@ -50,6 +53,35 @@ async def host_roots(ctx: Context) -> tuple[str, ...]:
     except (MCPError, ValidationError, TimeoutError) as error:
         logs.info("roots unknown", error=type(error).__name__)
         return ()
+
+
+async def ask_person(ctx: Context, answered: types.InputResponses | None, question: str) -> bool | None:
+    """Return whether the person at the host allows something; whoever cannot be asked is taken to.
+
+    In the era of 2026-07-28 the host asks, on being told what (`None`), and calls again with what was
+    `answered`. What a host declares and then fails to do is no consent.
+    """
+    capabilities = ctx.session.client_capabilities
+    asks = capabilities.elicitation if capabilities else None
+    if asks is None or (asks.url is not None and asks.form is None):
+        return True
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        answer = (answered or {}).get(CONSENT)
+        return isinstance(answer, types.ElicitResult) and answer.action == "accept" if answer else None
+    try:
+        said = await ctx.session.elicit_form(question, _YES_OR_NO, ctx.request_id)
+    except NoBackChannelError:
+        return True  # 2025-era clients of a stateless server cannot be asked
+    except (MCPError, ValidationError) as error:
+        logs.info("consent unknown", error=type(error).__name__)
+        return False
+    return said.action == "accept"
+
+
+def ask_first(question: str) -> types.InputRequiredResult:
+    """Return the result by which a host is to ask its person, and then to call again."""
+    asked = types.ElicitRequestFormParams(message=question, requested_schema=_YES_OR_NO)
+    return types.InputRequiredResult(input_requests={CONSENT: types.ElicitRequest(params=asked)})
 
 
 def _folders(uris: Iterable[str]) -> tuple[str, ...]:
@@ -80,8 +112,8 @@ class App:
     own_key: OwnKey | None = None
     sessions: Sessions = field(default_factory=Sessions)
 
-    def run(self, ctx: Context) -> Run:
-        """Return a request's way to generations.
+    def run(self, ctx: Context, answered: types.InputResponses | None = None) -> Run:
+        """Return a request's way to generations; `answered` is what its host has asked its person.
 
         Raises:
             SettingsError: The environment holds what cannot be used; nothing is asked until it is corrected.
@@ -103,6 +135,7 @@ class App:
             report,
             learned=self.sessions.of(session_of(ctx), caller.host),
             roots=partial(host_roots, ctx),
+            consent=partial(ask_person, ctx, answered),
             own_key=self.own_key,
         )
 
@@ -130,9 +163,7 @@ async def opened(
     """
     shared = shared_store(settings, clock, env)
     upstream = Upstream(settings, clock=clock, today=today, pacing=shared.pacing if shared else None)
-    generations = Generations(
-        upstream, settings, store=shared, counts=shared.counts if shared else None, clock=clock
-    )
+    generations = Generations(upstream, settings, store=shared, clock=clock)
     try:
         async with generations.open():
             yield App(settings, upstream, generations, own_key)

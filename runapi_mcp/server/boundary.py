@@ -34,6 +34,8 @@ Context: TypeAlias = ServerRequestContext[Any, Any]
 
 KEY_CLAIM: Final = "runapi_mcp.key"
 """Under this name a verified credential carries its holder's own RunAPI key, if it is one."""
+SEES_ALL: Final = "usage:team"
+"""The scope of a credential whose holder may see what everybody used."""
 LOCAL: Final = "local"
 """The principal of a server that lets everyone in who can reach it: whoever uses this machine."""
 
@@ -72,6 +74,7 @@ def caller_of(ctx: Context) -> Caller:
         declares_tasks=declares_tasks(ctx),
         owner=owner_of(ctx.request),
         key=_key(credential),
+        sees_all=credential is not None and SEES_ALL in credential.scopes,
     )
 
 

@@ -19,12 +19,13 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from runapi_mcp import __version__
-from runapi_mcp.errors import HandleError, RunapiError
-from runapi_mcp.server.app import App, opened
+from runapi_mcp.errors import ConsentNeeded, HandleError, RunapiError
+from runapi_mcp.server.app import App, ask_first, opened
 from runapi_mcp.server.boundary import (
     CallRecord,
     Context,
     bounded,
+    caller_of,
     declares_tasks,
     error_reply,
     guarded,
@@ -61,8 +62,10 @@ class Handlers:
 
     async def call_tool(
         self, ctx: Context, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | Wire:
+    ) -> types.CallToolResult | types.InputRequiredResult | Wire:
         """Return a tool's result; or, where the client knows tasks and it is not done, a task.
+
+        Where its person is to be asked first, it is told so, and calls again.
 
         Raises:
             MCPError: There is no such tool.
@@ -75,8 +78,11 @@ class Handlers:
         with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
-                    return await self._called(tool, arguments, ctx, entry)
+                    return await self._called(tool, arguments, ctx, params.input_responses, entry)
             except RunapiError as error:
+                if isinstance(error, ConsentNeeded) and error.question:
+                    entry.outcome = {"outcome": "asked"}
+                    return ask_first(error.question)
                 reply = error_reply(error)
                 entry.replied(reply)
                 return render_reply(reply)
@@ -90,9 +96,16 @@ class Handlers:
         return next((tool for tool in there if name.removesuffix(tool.name)[-1:] in _AFTER_PREFIX), None)
 
     async def _called(
-        self, tool: Tool[Any], arguments: Mapping[str, Any], ctx: Context, entry: CallRecord
+        self,
+        tool: Tool[Any],
+        arguments: Mapping[str, Any],
+        ctx: Context,
+        answered: types.InputResponses | None,
+        entry: CallRecord,
     ) -> types.CallToolResult | Wire:
-        run = self._app.run(ctx)  # first of all: of a server set up wrongly nothing else need be told
+        run = self._app.run(
+            ctx, answered
+        )  # first of all: of a server set up wrongly nothing else need be told
         args, run.remark = _read(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
@@ -106,10 +119,10 @@ class Handlers:
         return render_reply(reply)
 
     async def list_resources(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
-        """Return the resources that exist for every caller."""
-        return types.ListResourcesResult(resources=list_resources())
+        """Return the resources that exist for the caller."""
+        return types.ListResourcesResult(resources=list_resources(sees_all=caller_of(ctx).sees_all))
 
     async def list_templates(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
@@ -200,12 +213,15 @@ def write_instructions(tools: Iterable[Tool[Any]]) -> str:
 
 _STATIC: Final[tuple[CacheableMethod, ...]] = (
     "tools/list",
-    "resources/list",
     "resources/templates/list",
     "prompts/list",
     "server/discover",
 )
-"""What never changes while the process lives."""
+"""What never changes while the process lives, and is the same for all."""
+_HINTS: Final[dict[CacheableMethod, CacheHint]] = {
+    **dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
+    "resources/list": CacheHint(ttl_ms=3_600_000, scope="private"),
+}
 
 
 def build_server(
@@ -221,7 +237,7 @@ def build_server(
         instructions=write_instructions(tools.values()),
         website_url="https://runapi.ai",
         icons=[icon()],
-        cache_hints=dict.fromkeys(_STATIC, CacheHint(ttl_ms=3_600_000, scope="public")),
+        cache_hints=_HINTS,
         on_list_tools=guarded(handlers.list_tools),
         on_list_resources=guarded(handlers.list_resources),
         on_list_resource_templates=guarded(handlers.list_templates),

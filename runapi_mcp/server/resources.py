@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.spending import Row
+from runapi_mcp.generations.spending import Row, utc_today
 from runapi_mcp.logs import principal
 from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.printable import escape_unseen, remove_unseen
@@ -21,7 +21,8 @@ from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 CATALOGUE: Final = "models://catalogue"
-USAGE: Final = "usage://session"
+USAGE: Final = "usage://me"
+TEAM: Final = "usage://team"
 SIZE: Final = "ai.runapi/size"
 """The `_meta` key of a generation's size: its UTF-8 bytes."""
 STATUS: Final = "ai.runapi/status"
@@ -33,9 +34,9 @@ _MOST_HERE: Final = 262_144
 """Characters of a text that is made ready on the event loop; it takes a few milliseconds."""
 
 
-def list_resources() -> list[types.Resource]:
-    """Return the resources that exist for every caller."""
-    return [
+def list_resources(*, sees_all: bool = False) -> list[types.Resource]:
+    """Return the resources that exist for every caller, or also for one who sees what everybody used."""
+    listed = [
         types.Resource(
             uri=CATALOGUE,
             name="catalogue",
@@ -46,11 +47,21 @@ def list_resources() -> list[types.Resource]:
         types.Resource(
             uri=USAGE,
             name="usage",
-            title="Usage of this session",
-            description="Calls and tokens since this server started, by model, for the caller alone.",
+            title="What I used",
+            description="Calls, tokens and cost of the caller alone, by day (UTC) and model, for a month.",
             mime_type=_JSON,
         ),
     ]
+    if sees_all:
+        team = types.Resource(
+            uri=TEAM,
+            name="team-usage",
+            title="What everybody used",
+            description="Calls, tokens and cost by day (UTC), caller and model, for a month.",
+            mime_type=_JSON,
+        )
+        listed.append(team)
+    return listed
 
 
 def list_templates() -> list[types.ResourceTemplate]:
@@ -81,7 +92,9 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
     if uri == USAGE:
-        return _result(_document(uri, _usage(run, run.used_today(), await run.left_today())))
+        return _result(_document(uri, _usage(run, await run.used(), await run.left_today())))
+    if uri == TEAM and (used := await run.used_by_all()) is not None:
+        return _result(_document(uri, {"days": [row.as_json() for row in used]}))
     if uri.startswith(GENERATION):
         return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))
@@ -153,16 +166,11 @@ def _row(model: Model) -> JsonObject:
     return row
 
 
-def _usage(run: Run, today: Sequence[Row], left: str) -> JsonObject:
-    spent = run.spent()
+def _usage(run: Run, used: Sequence[Row], left: str) -> JsonObject:
+    today = utc_today().isoformat()
     return {
         "caller": principal(run.owner),
         "limits": left or None,
-        "today": [row.as_json() for row in today],
-        "since": spent.since.isoformat(timespec="seconds"),
-        "generations": dict(spent.ended.items()),
-        "requests": spent.requests,
-        "tokens": asdict(spent.tokens),
-        "without_token_counts": spent.uncounted,
-        "tokens_by_model": {model: asdict(tokens) for model, tokens in spent.by_model.items()},
+        "today": [row.as_json() for row in used if row.day == today],
+        "earlier": [row.as_json() for row in used if row.day != today],
     }

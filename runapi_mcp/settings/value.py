@@ -145,6 +145,12 @@ class Settings:
         0.0,
         "The same in money, by the prices of RUNAPI_MCP_PRICES; a model without a price is refused then.",
     )
+    ask_above_cost: float = _option(
+        "RUNAPI_MCP_ASK_ABOVE_COST",
+        number(0, 10**8),
+        0.0,
+        "What a call may cost at worst before a host that can asks its person first; 0 never asks.",
+    )
     max_event_bytes: int = _option(
         "RUNAPI_MCP_MAX_EVENT_BYTES", whole(1024, 1024 * MIB), 32 * MIB, "Bytes of one event of a stream."
     )

@@ -21,6 +21,7 @@ _SECONDS: Final = 15.0
 _BYTES: Final = 4 * 1024 * 1024
 _AGAIN_SECONDS: Final = 6 * 3600.0
 _FAILED_SECONDS: Final = 60.0
+_MOST_MISSING: Final = 100
 
 
 def check_price_file(settings: Settings) -> None:
@@ -50,6 +51,7 @@ class PriceBook:
         self._settings = settings
         self._today = today
         self._listed = Prices()
+        self._missing: set[str] = set()
         self.file: Watched[Prices] | None = None
         if settings.prices not in ("", FROM_RUNAPI):
             try:
@@ -60,6 +62,13 @@ class PriceBook:
     def of(self, model: str) -> Price | None:
         """Return a model's price, if it is known."""
         return (self.file.value if self.file else self._listed).of(model)
+
+    def note_missing(self, model: str) -> None:
+        """Log that a model's price is not known where there are prices, once a model."""
+        known = self.file.value if self.file else self._listed
+        if known.by_model and model not in self._missing and len(self._missing) < _MOST_MISSING:
+            self._missing.add(model)
+            logs.warning("no price", model=model, why="what it costs is not counted, nor guessed")
 
     async def keep(self) -> None:
         """Keep the prices up to date; for ever, or not at all where none are wanted."""

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.evidence import bench, corpus
 from benchmarks.evidence.held_out import held_out as held_out_documents
+from benchmarks.evidence.unseen import unseen
 
 
 def found(value: Any, text: str, schema: JsonObject | None = None) -> dict[str, Any]:
@@ -100,6 +101,13 @@ def quote(value: Any, text: str) -> Any:
         ("2025-05-14", "ngày 14 tháng 5 năm 2025", "14 tháng 5 năm 2025"),
         ("2024-05-16", "от «16» мая 2024 г.", "16» мая 2024"),
         ("2003-04", "04/2003 – heute", "04/2003"),
+        ("2025-06-14", "dne 14. června 2025", "14. června 2025"),
+        ("2025-06-14", "14 Ιουνίου 2025", "14 Ιουνίου 2025"),
+        ("2025-06-14", "১৪ জুন ২০২৫", "১৪ জুন ২০২৫"),
+        (2.5, "2½ cups, and 21 more", "2½"),
+        (2500000, "2,5 triệu đồng", "2,5 triệu"),
+        ("031-3355", "تلفن ۰۳۱-۳۳۵۵", "۰۳۱-۳۳۵۵"),
+        ("O’Neill & Co", "<a name='O&#x2019;Neill &amp; Co'/>", "O&#x2019;Neill &amp; Co"),
         ("00:01:09", "00:01:10 --> 00:01:09,900", "00:01:09,900"),
     ],
 )
@@ -123,6 +131,7 @@ def test_a_value_is_quoted_as_it_is_written(value: Any, text: str, wanted: str) 
         ("Das Gericht hat die Klage zugelassen", "Das Gericht hat die Klage nicht zugelassen"),
         ("The board did approve the budget", "The board didn't approve the budget"),
         ("approved", "The claim was disapproved"),
+        ("本公司承担全部责任", "合同规定本公司不承担全部责任。"),
         ("The valve is active", "The valve is inactive"),
         ("00:01:09", "00:01:10"),
     ],
@@ -230,7 +239,7 @@ def test_every_quote_is_the_slice_that_it_says(
     assert len(documents) >= 200
     assert len(held_out) >= 60
     quoted = 0
-    for document in (*documents, *held_out):
+    for document in (*documents, *held_out, *unseen()):
         kept: Any = locate_document(json.dumps(document.value), [["", document.text]], document.schema)
         values = dict(bench.leaves(document.value, ""))
         for pointer, place in kept["places"].items():

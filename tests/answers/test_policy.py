@@ -67,6 +67,15 @@ def test_it_is_sent_back_no_more_often_than_was_asked(repairs: int) -> None:
         assert follow_up(wrong, answer({"n": "two"}), earlier[1:]) is not None
 
 
+def test_a_run_of_blanks_is_not_shown_back_whole() -> None:
+    repair = follow_up(policy(), Answer('{"n": "one"' + "\n" * 50_000 + "}", finish=STOP))
+    assert isinstance(repair, Call)
+    [shown] = repair.turns[1].parts
+    assert isinstance(shown, Text)
+    assert shown.text.startswith('{"n": "one"')
+    assert len(shown.text) < 1_000
+
+
 def test_a_cut_answer_is_not_sent_back() -> None:
     assert follow_up(policy(), answer({"n": "one"}, Finish("MAX_TOKENS", "length"))) is None
     assert follow_up(policy(), Answer(finish=STOP)) is None

@@ -285,3 +285,9 @@ def test_it_starts_without_what_only_the_server_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", loading], capture_output=True, text=True, check=True)
     assert done.stdout == "none\n"
+
+
+async def test_in_more_material_than_can_be_searched_nothing_is_looked_for() -> None:
+    asked = Call("gemini-2.5-flash", (Turn("user", (Text(f"File a:\n\n{'x' * 4_000_001}"), Text("?"))),))
+    told = await Extraction({}, many=False, max_repairs=0, evidence=True).locate(Verdict("{}"), asked, "ann")
+    assert told.evidence == {"why": "the material has more than 4,000,000 characters"}

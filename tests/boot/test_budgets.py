@@ -18,14 +18,15 @@ from pydantic import SecretStr
 from streams import Pieces
 
 from runapi_mcp.boot.prologue import MANIFEST
+from runapi_mcp.tools import TOOLS
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Answering, Body, Limits
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import DialectName, Request
 
-MOST_LIST_BYTES: Final = 8_000
-"""Of the tools in any revision, as compact JSON; hosts put them into every conversation."""
+MOST_LIST_BYTES: Final = 1_600 * len(TOOLS)
+"""Of all tools in any revision, as compact JSON: 400 tokens a tool, which every conversation pays for."""
 MOST_MODULES: Final = {"version": 50, "help": 120, "prologue": 50, "prologue with settings": 82}
 """Beyond what Python itself has loaded; ours included."""
 MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 44, "native": 57}

@@ -81,6 +81,14 @@ async def test_a_broken_host_config_is_told_and_the_others_are_still_seen(
     assert verdict(findings) == f"{wrong} to look at."
 
 
+async def test_a_config_in_utf_16_that_names_this_server_is_a_failure(ward: Ward) -> None:
+    ward.starts("claude-desktop", *ward.fake_server())
+    path = ward.config("claude-desktop")
+    path.write_bytes(path.read_text().encode("utf-16"))
+    found = only(await ward.of("host", "claude-desktop"))
+    assert (found.status, "is not UTF-8" in found.what) == ("fail", True)
+
+
 FLAWS: list[tuple[dict[str, object], str, str]] = [
     ({"env": {"A=B": "x"}}, "fail", "has “A=B”, which is no name"),
     ({"env": {"A\0": "x"}}, "fail", "has “A”, which is no name"),

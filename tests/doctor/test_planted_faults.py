@@ -14,6 +14,7 @@ from sockets import Peer, raw_server, refused_url
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
 from runapi_mcp.doctor import verdict
+from runapi_mcp.doctor.local import check_proxy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import shared_store
 from runapi_mcp.hosts import Launch, Wish
@@ -155,6 +156,15 @@ async def test_a_script_whose_interpreter_is_gone_is_found(admit: Admit, tmp_pat
     ward.starts("cursor", str(script))
     found = only(await ward.of("host", "cursor"))
     assert (found.status, "could not be started" in found.what) == ("fail", True)
+
+
+def test_a_proxy_of_the_systems_own_settings_is_seen_without_its_password() -> None:
+    system = {"https": "http://me:pass@10.0.0.1:3128", "no": "example.com"}
+    assert check_proxy({}, "https://runapi.ai", system).what == "the system's https=http://…@10.0.0.1:3128"
+    assert (
+        check_proxy({"HTTPS_PROXY": "http://b"}, "https://runapi.ai", system).what == "HTTPS_PROXY=http://b"
+    )
+    assert check_proxy({}, "https://runapi.ai", {}).what == "none is set"
 
 
 async def test_a_proxy_that_answers_html_is_found(admit: Admit, monkeypatch: pytest.MonkeyPatch) -> None:

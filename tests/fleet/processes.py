@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from messages import Message, tool_call
 from network.raw_web import modern_headers
 from server.hosting import CANARY, server_env
+
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass
@@ -67,11 +69,15 @@ class Fleet:
         self.url = f"http://127.0.0.1:{port}"
         self._next = 0
 
-    async def call(self, tool: str, /, **arguments: Any) -> Said:
-        """Call a tool over a connection of its own, so on the next server."""
-        message = tool_call(1, tool, modern=True, **arguments)
+    async def post(self, message: Message, token: str = "") -> httpx.Response:
+        """Send a message over a connection of its own, so to the next server."""
+        headers = modern_headers(message) | ({"Authorization": f"Bearer {token}"} if token else {})
         async with httpx.AsyncClient(timeout=30) as http:
-            answer = await http.post(f"{self.url}/mcp", json=message, headers=modern_headers(message))
+            return await http.post(f"{self.url}/mcp", json=message, headers=headers)
+
+    async def call(self, tool: str, /, token: str = "", **arguments: Any) -> Said:
+        """Call a tool on the next server."""
+        answer = await self.post(tool_call(1, tool, modern=True, **arguments), token)
         assert answer.status_code == 200, answer.text
         assert CANARY not in answer.text
         heard = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data: {")]
@@ -109,15 +115,17 @@ async def _copied(source: SocketStream, sink: SocketStream, both: anyio.CancelSc
 
 
 @asynccontextmanager
-async def fleet(upstream_url: str, store: str, size: int = 3) -> AsyncIterator[Fleet]:
+async def fleet(
+    upstream_url: str, store: str, *flags: str, size: int = 3, env: Mapping[str, str] = NOTHING
+) -> AsyncIterator[Fleet]:
     """Start servers on one store, and the proxy before them; at the end their logs are searched."""
-    env = os.environ | server_env(upstream_url, {"RUNAPI_MCP_STORE": store, "RUNAPI_MCP_LOG": "info"})
+    ours = server_env(upstream_url, {"RUNAPI_MCP_STORE": store, "RUNAPI_MCP_LOG": "info", **env})
     servers: list[Server] = []
-    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0"]
+    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0", *flags]
     async with anyio.create_task_group() as tasks:
         try:
             for _ in range(size):
-                process = await anyio.open_process(command, env=env, stdin=None)
+                process = await anyio.open_process(command, env=os.environ | ours, stdin=None)
                 servers.append(Server(process, 0))
             for server in servers:
                 await _listening(server)

@@ -58,7 +58,7 @@ async def replica(sim_url: str, store: str, **limits: Any) -> AsyncIterator[Repl
     assert shared is not None
     upstream = Upstream(settings, pacing=shared.pacing)
     try:
-        async with Generations(upstream, settings, store=shared, counts=shared.counts).open() as generations:
+        async with Generations(upstream, settings, store=shared).open() as generations:
             yield Replica(generations, settings)
     finally:
         await upstream.aclose()

@@ -117,6 +117,16 @@ def test_the_manifest_is_what_kubernetes_takes() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_compose_file_is_what_compose_takes(tmp_path: Path) -> None:
+    [validate] = programs("check-jsonschema")
+    text = (PACKAGING / "compose.yaml").read_text()
+    (tmp_path / "wrong.yaml").write_text(text.replace("restart:", "restarts:"))
+    for file, right in ((PACKAGING / "compose.yaml", True), (tmp_path / "wrong.yaml", False)):
+        command = [validate, "--builtin-schema", "vendor.compose-spec", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == right, done.stdout + done.stderr
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     [analyze] = programs("systemd-analyze")
     unit = (PACKAGING / "runapi-mcp.service").read_text()

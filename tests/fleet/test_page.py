@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from server.hosting import CANARY
 
 from fleet.redis_server import RedisServer
+from runapi_mcp.tools import TOOLS
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
@@ -90,7 +91,7 @@ async def serves(client: httpx.AsyncClient, *, token: str | None) -> None:
     answer = await client.post("/mcp", json=message, headers=headers)
     assert answer.status_code == 200, answer.text
     [said] = [line for line in answer.text.splitlines() if line.startswith(("{", "data: {"))]
-    assert len(json.loads(said.removeprefix("data: "))["result"]["tools"]) == 5
+    assert len(json.loads(said.removeprefix("data: "))["result"]["tools"]) == len(TOOLS)
 
 
 def as_run_here(block: str, redis_url: str) -> str:

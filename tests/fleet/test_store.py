@@ -42,7 +42,9 @@ async def test_the_server_that_ran_it_learns_that_another_delivered_it(pair: Pai
     await became(lambda: not local.owed)
 
 
-async def test_nothing_of_the_key_or_the_principal_goes_to_redis(pair: Pair, redis: RedisServer) -> None:
+async def test_the_key_never_goes_to_redis_and_a_principal_only_to_what_was_used(
+    pair: Pair, redis: RedisServer
+) -> None:
     one, other = pair
     done = await one.start(job("Secret?", owner="user:canary-principal"))
     await ended(done)
@@ -52,14 +54,15 @@ async def test_nothing_of_the_key_or_the_principal_goes_to_redis(pair: Pair, red
     await other.start(replace(limited, call=of_its_own))
 
     async def written() -> bool:
-        held = await everything(redis)
-        names = {f"{PREFIX}{kind}:" for kind in ("g", "t", "same", "server", "pace")}
-        return all(part in held for part in {"Secret?", "Secret too?", "Limited"} | names)
+        held = str(await everything(redis))
+        names = {f"{PREFIX}{kind}:" for kind in ("g", "t", "same", "server", "pace", "used")}
+        return all(part in held for part in {"Secret?", "Secret too?", "Limited", "canary-principal"} | names)
 
     await became(written)
     held = await everything(redis)
-    assert KEY.get_secret_value() not in held
-    assert "canary-principal" not in held
+    assert KEY.get_secret_value() not in str(held)
+    told = {name for name, value in held.items() if "canary-principal" in str((name, value))}
+    assert {name.split(":")[2] for name in told} == {"used"}
 
 
 async def test_everything_in_redis_expires(pair: Pair, redis: RedisServer) -> None:
@@ -150,9 +153,9 @@ async def test_a_lost_text_is_written_again(pair: Pair, redis: RedisServer) -> N
     assert (await other.find(handle)).view().answer == written
 
 
-async def everything(redis: RedisServer) -> str:
-    """All names and values that Redis holds, as text."""
-    found: list[Any] = []
+async def everything(redis: RedisServer) -> dict[str, Any]:
+    """All names and values that Redis holds."""
+    found: dict[str, Any] = {}
     client: Any = Redis.from_url(redis.url, decode_responses=True)
     async with client:
         async for name in client.scan_iter():
@@ -165,5 +168,5 @@ async def everything(redis: RedisServer) -> str:
                     value = await client.lrange(name, 0, -1)
                 case _:
                     value = await client.get(name)
-            found += [name, value]
-    return str(found)
+            found[name] = value
+    return found

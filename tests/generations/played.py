@@ -76,6 +76,8 @@ class Unpriced:
     def of(self, _model: str) -> None:
         return None
 
+    def note_missing(self, _model: str) -> None: ...
+
     async def keep(self) -> None:
         """Have nothing to keep."""
 

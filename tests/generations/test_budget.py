@@ -18,6 +18,7 @@ from runapi_mcp.errors import BudgetSpent, InputError, RunapiError
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.spending import LocalDayCounts, Taken, estimate_tokens
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.models import AUTO
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
@@ -157,6 +158,28 @@ async def test_a_limit_in_money_needs_a_price(sim: Simulator, tmp_path: Path) ->
         unknown = replace(unknown, call=replace(unknown.call, model="gemini-3.5-flash"))
         with pytest.raises(BudgetSpent, match=r"No price of gemini-3\.5-flash"):
             await generations.begin(unknown, key=KEY, patience=5)
+
+
+async def test_a_model_that_takes_anothers_place_is_reserved_alone_and_at_its_own_price(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    file = tmp_path / "prices"
+    file.write_text(f"{MODEL} 1 10\ngemini-2.5-pro 2 20\n")  # it is small
+    sim.roster.gone[MODEL] = 410
+    async with limited(sim, max_cost_per_day=0.025, prices=str(file)) as generations:
+        # The first is refused while it runs; of the others it is known before.
+        for number, cap in enumerate((1_000, 1_000, None)):
+            owner = f"ann{number}"
+            wanted = job(f"Slow {number} [[sim:slow seconds=30]]", owner=owner)
+            call = replace(wanted.call, max_output_tokens=cap)
+            wanted = replace(wanted, call=call, wish=AUTO, others=("gemini-2.5-pro",))
+            generation, _ = await generations.begin(wanted, key=KEY, patience=5)
+            await (await sim.wait_for_call(number + 2)).wait_first_byte()
+            sent = cap_sent(sim, number + 1)
+            assert sent == (cap or 1_245), "what the first could write is not what this one can"
+            taken = await generations.limits.counts.used(owner, "cost")
+            assert 20 * sent < taken < 20 * sent + 500, "once, at the price of what is asked"
+            await generation.stop()
 
 
 async def test_one_call_can_be_given_a_limit(sim: Simulator, tmp_path: Path) -> None:

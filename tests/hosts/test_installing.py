@@ -368,6 +368,30 @@ def test_a_config_that_was_made_read_only_stays_as_it_is(desk: Desk) -> None:
         desk.uninstall("cursor")
 
 
+@pytest.mark.parametrize(
+    ("host", "text", "said"),
+    [
+        (
+            "claude-code",
+            '{\n  // mine\n  "mcpServers": {}\n}',
+            "column 3: this host reads no comments",
+        ),
+        ("claude-desktop", '{"mcpServers": {},}', "no comma after the last of a list"),
+        ("claude-desktop", '{"mcpServers" {}}', "line 1, column 15: "),
+        ("claude-desktop", '{\u00a0"mcpServers": {}}', "not no-break space (U+00A0)"),
+        ("cursor", "{“mcpServers”: {}}", "not left double quotation mark (U+201C)"),
+    ],
+)
+def test_a_broken_config_is_told_in_words_that_can_be_looked_for(
+    desk: Desk, host: str, text: str, said: str
+) -> None:
+    path = desk.has(host, text)
+    with pytest.raises(ConfigError) as refused:
+        desk.install(host)
+    assert said in refused.value.what
+    assert path.read_text(encoding="utf-8") == text
+
+
 def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(desk: Desk) -> None:
     path = desk.has("claude-desktop", "\ufeff" + SAMPLES["claude-desktop"])
     desk.install("claude-desktop")

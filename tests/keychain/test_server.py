@@ -15,6 +15,7 @@ from waiting import became
 from keychain.rings import PATIENCE, Ring, lives
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
+from runapi_mcp.tools import TOOLS
 from runapi_mcp.transports.http.auth import CallersKeys
 from runapi_mcp.transports.http.serve import shared_settings
 
@@ -28,7 +29,7 @@ def env(ring: Ring, **more: str) -> Mapping[str, str]:
 async def test_a_call_takes_the_key_from_the_keyring(sim: Simulator, ring: Ring) -> None:
     ring.holds(sim.base_url, CANARY)
     async with hosted(sim.base_url, **env(ring, RUNAPI_MCP_LOG="debug")) as host:
-        assert len((await host.client.list_tools()).tools) == 5
+        assert len((await host.client.list_tools()).tools) == len(TOOLS)
         assert ring.asked == [], "nothing but a call that needs the key asks for it"
         asked = await host.call("ask_gemini", prompt="Are you there?")
         assert not asked.failed, asked.text
@@ -57,7 +58,7 @@ async def test_without_an_entry_a_call_says_what_to_do_and_the_next_one_looks_ag
 async def test_a_machine_without_a_keyring_lists_and_says_so_when_called(sim: Simulator, ring: Ring) -> None:
     headless = env(ring, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
     async with hosted(sim.base_url, **headless) as host:
-        assert len((await host.client.list_tools()).tools) == 5
+        assert len((await host.client.list_tools()).tools) == len(TOOLS)
         told = await host.call("search_web", query="x")
         assert (told.failed, told.code) == (True, "keyring_failed")
         assert "set RUNAPI_TOKEN instead" in told.text
@@ -82,7 +83,7 @@ async def test_a_keyring_that_asks_holds_up_its_call_alone_and_says_so(sim: Simu
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
             await ring.asks()
-            assert len((await host.client.list_tools()).tools) == 5
+            assert len((await host.client.list_tools()).tools) == len(TOOLS)
             with anyio.fail_after(PATIENCE):
                 await said.wait()
             assert not failed

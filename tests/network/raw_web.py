@@ -14,7 +14,7 @@ ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "appl
 def modern_headers(message: Message) -> dict[str, str]:
     """The headers that a 2026-07-28 request must have."""
     headers = ACCEPT | {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": message["method"]}
-    if name := message["params"].get("name"):
+    if name := message["params"].get("name") or message["params"].get("uri"):
         headers["Mcp-Name"] = name
     return headers
 

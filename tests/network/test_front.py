@@ -185,6 +185,13 @@ async def test_a_page_that_passes_the_origin_check_passes_its_browser(url: str, 
     assert answer.headers["vary"] == "Origin"
 
 
+async def test_a_call_is_answered_whatever_it_says_of_the_method_that_it_has(url: str) -> None:
+    async with web(url, Origin=PAGE) as http:
+        answer = await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT | WISH)
+    assert answer.status_code == 200
+    assert "serverInfo" in answer.text
+
+
 @pytest.mark.parametrize(
     "page",
     [

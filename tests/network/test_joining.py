@@ -105,16 +105,32 @@ async def test_todays_use_is_the_callers_own(sim: Simulator) -> None:
     assert row["output_tokens"] > 0
 
 
-async def used(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    uri = "usage://session"
-    message = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "resources/read",
-        "params": {"uri": uri, "_meta": ENVELOPE},
-    }
-    headers = modern_headers(message) | {"Mcp-Name": uri}
-    answer = await http.post(url, json=message, headers=headers)
+async def test_what_everybody_used_is_seen_by_an_admin_alone(sim: Simulator) -> None:
+    bob = "token-of-bob-0123456789"
+    async with served(sim, TokenList.read(f"ann:{ANN} admin\nbob:{bob}")) as url:
+        for token in (ANN, bob):
+            async with web(url, Authorization=f"Bearer {token}") as http:
+                await http.call(1, "ask_gemini", prompt="Used", model="gemini-2.5-flash", fresh=True)
+        async with web(url, Authorization=f"Bearer {ANN}") as http:
+            team = await used(http.http, f"{url}/mcp", "usage://team")
+            assert "usage://team" in (await asked(http.http, f"{url}/mcp", "resources/list")).text
+        async with web(url, Authorization=f"Bearer {bob}") as http:
+            listed = await asked(http.http, f"{url}/mcp", "resources/list")
+            refused = await asked(http.http, f"{url}/mcp", "resources/read", uri="usage://team")
+    assert [(row["principal"], row["generations"]) for row in team["days"]] == [("ann", 1), ("bob", 1)]
+    assert "usage://team" not in listed.text
+    assert listed.json()["result"]["cacheScope"] == "private"
+    assert refused.json()["error"]["message"].startswith("Unknown resource: 'usage://team'")
+
+
+async def asked(http: httpx.AsyncClient, url: str, method: str, **params: Any) -> httpx.Response:
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": ENVELOPE}}
+    name = {"Mcp-Name": params["uri"]} if "uri" in params else {}
+    return await http.post(url, json=message, headers=modern_headers(message) | name)
+
+
+async def used(http: httpx.AsyncClient, url: str, uri: str = "usage://me") -> dict[str, Any]:
+    answer = await asked(http, url, "resources/read", uri=uri)
     assert answer.status_code == 200, answer.text
     read: dict[str, Any] = json.loads(answer.json()["result"]["contents"][0]["text"])
     return read

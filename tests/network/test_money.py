@@ -2,9 +2,16 @@
 
 # the files are small
 
+import json
 from pathlib import Path
+from typing import Any
 
+import mcp_types as types
 import pytest
+from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
 from server.hosting import in_process, server_env
 from waiting import became
 
@@ -53,6 +60,24 @@ async def test_prices_come_from_runapis_list_over_http(sim: Simulator) -> None:
     assert '"currency": "USD"' in server.log
 
 
+async def test_a_model_without_a_price_is_said_once_and_so_is_the_line_that_is_wrong(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    file = tmp_path / "prices"
+    file.write_text("gemini-2.5-flash 1 10\n")
+    async with web_server(sim.base_url, RUNAPI_MCP_PRICES=str(file)) as server, web(server.base_url) as http:
+        for number in range(3):
+            await http.call(number, "ask_gemini", prompt="Cost?", model="gemini-3.5-flash", fresh=True)
+        file.write_text("gemini-2.5-flash 1 10\ngemini-3.5-flash free\n")
+        await became(lambda: "the prices stay as they were" in server.log)
+        known = await http.call(4, "ask_gemini", prompt="Cost?", model="gemini-2.5-flash")
+    lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    assert [line["model"] for line in lines if line["event"] == "no price"] == ["gemini-3.5-flash"]
+    [stays] = [line for line in lines if line["event"] == "the prices stay as they were"]
+    assert stays["why"].startswith("Line 2 of the prices is not MODEL INPUT OUTPUT")
+    assert events(known)[-1]["result"]["_meta"]["ai.runapi/receipt"]["cost"] > 0
+
+
 async def test_a_changed_file_counts_from_the_next_call_and_a_bad_one_does_not(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,3 +112,27 @@ async def test_a_server_does_not_start_on_a_bad_file(sim: Simulator, tmp_path: P
     settings = from_env(server_env(sim.base_url, {"RUNAPI_MCP_PRICES": str(file)}))
     with pytest.raises(SettingsError, match="Line 2 of the prices"):
         await serve_http(settings, HttpOptions(port=0), None, announce=print)
+
+
+@pytest.mark.parametrize("way", ["legacy", "auto", "sse", "stateless"])
+async def test_a_host_over_the_network_asks_its_person_first(
+    sim: Simulator, tmp_path: Path, way: str
+) -> None:
+    file = tmp_path / "prices"
+    file.write_text("gemini-2.5-flash 1 10\n")
+    asked: list[str] = []
+
+    async def person(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        del context
+        asked.append(params.message)
+        return types.ElicitResult(action="decline" if len(asked) == 1 else "accept", content={})
+
+    env = {"RUNAPI_MCP_PRICES": str(file), "RUNAPI_MCP_ASK_ABOVE_COST": "0.01"}
+    async with served(sim, env=env, stateless=way == "stateless") as url:
+        wire = sse_client(f"{url}/sse") if way == "sse" else streamable_http_client(f"{url}/mcp")
+        mode: Any = "auto" if way == "auto" else "legacy"
+        async with Client(wire, mode=mode, elicitation_callback=person) as client:
+            arguments = {"prompt": "Dear?", "model": "gemini-2.5-flash", "max_output_tokens": 2_000}
+            failed = [(await client.call_tool("ask_gemini", arguments)).is_error for _ in range(2)]
+    # A 2025-era client of a stateless server cannot be asked, so it is not held.
+    assert (failed, len(asked)) == (([False, False], 0) if way == "stateless" else ([True, False], 2))

@@ -18,9 +18,10 @@ from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served
 from runapi_mcp.generations.admission import MemoryBudget
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.bodies import Bodies
+from runapi_mcp.transports.http.bodies import Bodies, principal_of
 from runapi_mcp.transports.http.connections import Connection, Connections, place_of
 from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.sessions import Session, Sessions
 from runapi_mcp.transports.http.tokens import TokenList
 
 ADA, BOB = "token-of-ada-0123456789", "token-of-bob-0123456789"
@@ -158,6 +159,40 @@ async def test_the_idle_session_of_whoever_has_most_goes_first(sim: Simulator) -
         for _ in range(5):
             await ada.open_session()
         assert (await bob.http.post("/mcp", json=LISTED, headers=ACCEPT | bob.session)).status_code == 200
+
+
+ADDRESS = {"type": "http", "client": ("192.0.2.1", 5)}
+
+
+async def open_sessions(*ids: bytes) -> tuple[Sessions, list[Session], list[bytes]]:
+    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list."""
+    gone: list[bytes] = []
+
+    async def end(session: Session) -> None:
+        gone.append(session.id)
+
+    sessions = Sessions(len(ids), end, lambda: 0.0)
+    for session_id in ids:
+        sessions.add(session_id, ADDRESS)
+    found = [sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids]
+    return sessions, [session for session in found if session is not None], gone
+
+
+async def test_of_idle_sessions_one_that_nobody_listens_to_goes_first() -> None:
+    sessions, [heard, silent], gone = await open_sessions(b"heard", b"silent")
+    with sessions.in_use(heard, stream=True):
+        with sessions.in_use(silent):
+            pass
+        assert await sessions.make_room(principal_of(ADDRESS))
+    assert gone == [b"silent"]
+
+
+async def test_a_session_was_used_when_its_last_use_ended_not_when_it_began() -> None:
+    sessions, [long, short], gone = await open_sessions(b"long", b"short")
+    with sessions.in_use(long), sessions.in_use(short):
+        pass
+    assert await sessions.make_room(principal_of(ADDRESS))
+    assert gone == [b"short"]
 
 
 async def test_a_session_with_a_call_in_progress_does_not_go(sim: Simulator) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from runapi_mcp import host_limits
 from runapi_mcp.sim import Simulator
-from server.hosting import Called, Host, in_process
+from server.hosting import PATIENCE, Called, Host, in_process
 
 
 async def test_the_same_question_after_a_hand_over_attaches_to_its_generation(
@@ -71,7 +71,9 @@ async def test_a_client_that_gave_up_is_answered_in_time_from_then_on(
         await sim.wait_for_call()
         # What passes here is what the client waited for: the time itself.
         await anyio.sleep(2 * least)
-        again = await host.silently("ask_gemini", **asked)
+        with anyio.fail_after(PATIENCE):
+            # However long it says that it would wait: it has just shown how long it does.
+            again = await host.silently("ask_gemini", **asked, wait_seconds=60)
         other = await host.silently("ask_gemini", prompt="Other [[sim:silent-thinking seconds=60]]")
         tasks.cancel_scope.cancel()
     assert "Joined the same question" in again.text

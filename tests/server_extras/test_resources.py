@@ -1,6 +1,7 @@
 """Resources: the table of models, the whole text of a generation, and what was spent."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import mcp_types as types
@@ -27,7 +28,7 @@ async def document(host: Host, uri: str) -> dict[str, Any]:
 
 async def test_what_is_listed_can_be_read(any_host: Host) -> None:
     listed = (await any_host.client.list_resources()).resources
-    assert [resource.uri for resource in listed] == ["models://catalogue", "usage://session"]
+    assert [resource.uri for resource in listed] == ["models://catalogue", "usage://me"]
     for resource in listed:
         assert resource.title
         assert resource.description
@@ -81,8 +82,8 @@ async def test_an_unknown_resource_is_named_in_the_error(any_host: Host, uri: st
 
 
 async def test_usage_adds_up_what_the_receipts_say(host: Host) -> None:
-    empty = await document(host, "usage://session")
-    assert (empty["generations"], empty["requests"]) == ({}, 0)
+    empty = await document(host, "usage://me")
+    assert (empty["caller"], empty["today"], empty["earlier"]) == ("local", [], [])
     receipts = [
         (await host.call("ask_gemini", prompt="One")).receipt,
         (await host.call("search_web", query="Two?")).receipt,
@@ -90,11 +91,13 @@ async def test_usage_adds_up_what_the_receipts_say(host: Host) -> None:
     cut = await host.call("ask_gemini", prompt="Three [[sim:cut-clean]]")
     failed = await host.call("ask_gemini", prompt="Four [[sim:error-d]]")
     assert failed.failed
-    usage = await document(host, "usage://session")
-    assert usage["generations"] == {"complete": 2, "partial": 1, "failed": 1}
-    assert usage["requests"] == 4
+    rows = (await document(host, "usage://me"))["today"]
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update({name: count for name, count in row.items() if isinstance(count, int)})
+    assert {row["model"] for row in rows} == {receipt["model"] for receipt in receipts}
+    assert (total["generations"], total["complete"], total["partial"], total["failed"]) == (4, 2, 1, 1)
+    assert (total["requests"], total["searches"]) == (4, 1)
     told = [receipt["tokens"] for receipt in (*receipts, cut.receipt) if receipt["tokens"]]
-    assert usage["tokens"]["output"] == sum(tokens["output"] or 0 for tokens in told) > 0
-    assert usage["without_token_counts"] == 4 - len(told)
-    assert sum(tokens["output"] for tokens in usage["tokens_by_model"].values()) == usage["tokens"]["output"]
-    assert set(usage["tokens_by_model"]) == {receipt["model"] for receipt in receipts}
+    assert total["output_tokens"] == sum(tokens["output"] or 0 for tokens in told) > 0
+    assert total["uncounted"] == 4 - len(told) - 1, "what failed costs nothing"

@@ -89,7 +89,7 @@ async def test_a_task_of_a_killed_server_is_found_by_the_next(sim: Simulator, st
         task: str = made["taskId"]
         ended = await first.ended(task)
         running = await first.call("ask_gemini", prompt="Longer [[sim:slow seconds=30]]")
-        first.kill()
+        await first.kill()
     async with spawned(sim.base_url, **stored) as second:
         found = await second.task(task)
         assert found["status"] == "completed"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import pytest
@@ -44,6 +45,16 @@ async def test_another_server_sees_the_same_answer(pair: Pair) -> None:
     assert there.receipt == here.receipt
     assert (there.status, there.error, there.note) == ("complete", None, "")
     assert there.job.answered() == here.job  # whose question was let go
+
+
+async def test_whose_a_question_is_stands_in_the_file_nowhere(sim: Simulator, tmp_path: Path) -> None:
+    async with replica(sim.base_url, str(tmp_path)) as one:
+        local = await one.start(job("How tall?", owner="ann-of-accounts"))
+        await ended(local)
+        await one.handed(job("How wide?", owner="ann-of-accounts"))
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())  # noqa: ASYNC240
+    assert local.handle.encode() in kept
+    assert b"ann-of-accounts" not in kept
 
 
 async def test_sources_and_queries_travel_too(pair: Pair) -> None:

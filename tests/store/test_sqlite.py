@@ -12,7 +12,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.generations.store.place import Unusable, check_folder, state_folder
+from runapi_mcp.generations.store.place import (
+    Mark,
+    Unusable,
+    check_folder,
+    clear_marks,
+    is_alive,
+    state_folder,
+)
 from runapi_mcp.generations.store.protocol import (
     Alive,
     Append,
@@ -170,6 +177,22 @@ async def test_a_lease_is_its_holders_until_it_ends_or_may_be_replaced(folder: P
     now += 2
     assert await engine.run(Held("q"), Hold("q", "four", 1000)) == [None, "four"]
     await engine.aclose()
+
+
+def test_a_mark_that_windows_does_not_remove_while_it_is_looked_at_is_taken_back_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    mark = Mark(tmp_path, "one")
+    mark.show()
+    with monkeypatch.context() as held:
+        held.setattr(Path, "unlink", refuse)
+        mark.take_back()
+    assert not is_alive(tmp_path, "one")
+    clear_marks(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_is_the_platforms_own() -> None:

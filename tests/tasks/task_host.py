@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.streams.buffered import BufferedByteReceiveStream
 from forked import forked
 from mcp.shared.message import SessionMessage
@@ -37,7 +38,7 @@ class TaskHost:
         self._receive = receive
         self._info = {f"{META}clientInfo": {"name": name, "version": "1"}} if name else {}
         self._next = 0
-        self.kill: Callable[[], None] = lambda: None
+        self.kill: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         """Ends the server so that it can do nothing more, where it is a process of its own."""
 
     async def ask(self, method: str, *, declares: bool = True, **params: Any) -> Message:
@@ -83,9 +84,17 @@ async def spawned(base_url: str, **env: str) -> AsyncIterator[TaskHost]:
             message: Message = json.loads(await lines.receive_until(b"\n", 1 << 24))
             return message
 
+        async def kill() -> None:
+            process.kill()
+            # Only when its stdout is closed is it dead: one that is still to be killed would see its stdin
+            # close, and leave in good order.
+            with suppress(anyio.EndOfStream):
+                while True:
+                    await stdout.receive()
+
         try:
             host = TaskHost(send, receive)
-            host.kill = process.kill
+            host.kill = kill
             yield host
         finally:
             with suppress(ProcessLookupError):

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from forked import FRESH
 
-from runapi_mcp.cli.outlet import plain
+from runapi_mcp.cli.outlet import Outlet, plain, widen
 from runapi_mcp.sim import Simulator
 from terminal.typed import PATIENCE, Screen, shell
 
@@ -126,6 +126,32 @@ def test_a_terminal_of_an_impossible_width_shows_the_answer(
     screen = Screen(["ask", "Hello?"], env | {"COLUMNS": columns, "LINES": "0"})
     assert screen.end() == 0
     assert "forty-two" in screen.seen
+
+
+@pytest.mark.parametrize(
+    ("env", "platform", "written"),
+    [
+        ({}, "nt", "“世界” 🌱".encode()),
+        ({}, "posix", b"\x93??\x94 ?"),
+        ({"PYTHONIOENCODING": "cp1252"}, "nt", b"\x93??\x94 ?"),
+    ],
+)
+def test_a_file_of_windows_takes_what_its_code_page_lacks(
+    tmp_path: Path, env: dict[str, str], platform: str, written: bytes
+) -> None:
+    with (tmp_path / "answer.md").open("w", encoding="cp1252", newline="") as stream:
+        widen(stream, env, platform)
+        Outlet(stream).write("“世界” 🌱")
+    assert (tmp_path / "answer.md").read_bytes() == written
+
+
+def test_a_pipe_keeps_the_code_page_that_the_next_program_expects() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as pipe:
+        with os.fdopen(writing, "w", encoding="cp1252") as stream:
+            widen(stream, {}, "nt")
+            Outlet(stream).write("“é”")
+        assert pipe.read() == "“é”".encode("cp1252")
 
 
 def test_what_an_encoding_lacks_is_spelled_or_loses_its_accents() -> None:

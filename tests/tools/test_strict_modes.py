@@ -129,11 +129,15 @@ async def test_openai_agents_calls_every_tool_as_it_converts_them(sim: Simulator
     assert handle
 
 
-def test_langchain_converts_every_tool_to_strict_mode() -> None:
+async def test_every_tool_is_called_as_langchain_converts_it(at: Desk) -> None:
+    handle = (await at.call("ask_gemini", prompt="First.")).handle
     for tool in list_tools():
         as_function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
         made = convert_to_openai_tool(json.loads(json.dumps(as_function)), strict=True)["function"]
         schema = made["parameters"]
         assert schema.get("required", []) == [*schema.get("properties", {})]
-        own = {"handle": "g_x"} if tool.name == "get_result" else {}
-        TOOLS[tool.name].args.read(full(tool.name, schema, **own))
+        own = {"handle": handle} if tool.name == "get_result" else {}
+        args, said = TOOLS[tool.name].args.read(full(tool.name, schema, **own))
+        reply = await TOOLS[tool.name].perform(args, at.run())
+        assert not reply.is_error, reply.text
+        assert not said

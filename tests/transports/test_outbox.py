@@ -48,3 +48,17 @@ async def test_who_waits_for_room_hears_that_the_host_reads_no_more() -> None:
             tasks.start_soon(leave)
             with pytest.raises(anyio.BrokenResourceError):
                 await outbox.send(b"an answer\n")
+
+
+async def test_who_waits_for_room_has_it_when_the_session_ends() -> None:
+    reads, writes = os.pipe()
+    outbox = Outbox(writes, LIMIT)
+    await outbox.send(TOO_MUCH)
+    await anyio.to_thread.run_sync(os.read, reads, 1)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outbox.send, b"an answer\n")
+            await anyio.wait_all_tasks_blocked()
+            outbox.lift_bound()
+    os.close(reads)
+    await outbox.wait_unread()

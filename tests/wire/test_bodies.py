@@ -3,10 +3,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streams import read
 
 from runapi_mcp.errors import ProtocolError
 from runapi_mcp.wire.chunks import TELLING, body_kind, json_frames, stray_failure
-from runapi_mcp.wire.types import Failure
+from runapi_mcp.wire.types import Failure, TextDelta
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,11 @@ def test_a_raw_error_among_the_lines_of_a_stream_is_found(
 )
 def test_stray_lines_that_report_nothing_are_no_failure(tail: str) -> None:
     assert stray_failure(tail) is None
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+async def test_a_byte_order_mark_is_no_part_of_a_json_body(content_type: str) -> None:
+    body = b'{"candidates": [{"content": {"parts": [{"text": "word"}]}, "finishReason": "STOP"}]}'
+    marked = await read([b"\xef\xbb\xbf" + body], "native", content_type=content_type)
+    assert marked == await read([body], "native", content_type=content_type)
+    assert TextDelta("word") in marked[0]

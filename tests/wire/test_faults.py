@@ -75,6 +75,13 @@ def google(*details: object, code: object = 400, message: str = "no") -> Any:
             Failure("slow", status=429),
         ),
         ([{"error": {"code": 503, "message": "busy"}}], Failure("busy", status=503)),
+        ({"error": {"code": "429", "message": "slow"}}, Failure("slow", status=429)),
+        ({"error": {"code": "1211", "message": "m"}}, Failure("m")),
+        ({"error": {"status": "ABORTED", "message": "m"}}, Failure("m", status=409)),
+        ({"error": {"status": "OUT_OF_RANGE", "message": "m"}}, Failure("m", status=400)),
+        ({"error": {"status": "CANCELLED", "message": "m"}}, Failure("m", status=499)),
+        ({"error": {"status": "UNIMPLEMENTED", "message": "m"}}, Failure("m", status=501)),
+        ({"error": {"status": "DEADLINE_EXCEEDED", "message": "m"}}, Failure("m", status=504)),
         ({"message": "m"}, Failure("m")),
         ({"detail": "d"}, Failure("d")),
         ({"errorMessage": "e"}, Failure("e")),
@@ -132,6 +139,11 @@ def test_a_report_is_read_in_every_shape_and_nothing_else_is(value: object, fail
 )
 def test_googles_details_are_used(detail: object, expected: Failure) -> None:
     assert read_failure(google(detail)) == expected
+
+
+def test_each_of_googles_details_says_its_part() -> None:
+    told = read_failure(google({"reason": "API_KEY_INVALID"}, {"retryDelay": "2s"}))
+    assert told == Failure("no", 400, "API_KEY_INVALID", retry_after=2.0)
 
 
 @given(anything)

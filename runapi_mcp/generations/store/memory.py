@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.spending import DayBook, LocalDayCounts
 from runapi_mcp.generations.store.protocol import Followable, unknown
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
@@ -17,6 +18,8 @@ class MemoryStore:
         self._settings = settings
         self._clock = clock
         self._kept: dict[str, Generation] = {}
+        self.counts = LocalDayCounts()
+        self.days = DayBook()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

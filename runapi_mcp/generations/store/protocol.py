@@ -3,13 +3,14 @@
 import codecs
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from runapi_mcp.errors import HandleError
+from runapi_mcp.generations.spending import DayBook, DayCounts
 from runapi_mcp.generations.values import Evidence, Job, Status, View
 
 if TYPE_CHECKING:
@@ -84,7 +85,15 @@ class Followable(Protocol):
 
 
 class Store(Protocol):
-    """Where generations are kept to be found again."""
+    """Where generations are kept to be found again, and what callers spend."""
+
+    @property
+    def counts(self) -> DayCounts:
+        """What principals have taken of a day."""
+
+    @property
+    def days(self) -> DayBook:
+        """What was used, by the day."""
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Do what must be done beside the requests, for as long as the block lasts."""
@@ -297,6 +306,21 @@ class Leave(Op):
 
     key: str
     member: str
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Op):
+    """Add to the counts of some fields, once for each `turn` of a server, which takes them in order."""
+
+    key: str
+    counts: Mapping[str, int]
+    server: str
+    turn: int
+    ms: int
+
+
+ADDED_MS: Final = 600_000
+"""Milliseconds for which it is known what a server added last."""
 
 
 LOST: Final = -1

@@ -75,6 +75,15 @@ return -1
 """
 """Counts; field, count, turn, limit, milliseconds, whether it is there. -1: set, or late; -2: lost."""
 
+_ADD: Final = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+for i = 4, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+"""Counts, what its server added last; turn, milliseconds to know that, and to keep; two values a field."""
+
 CALL_SECONDS: Final = 1.0
 """The longest that any call may take."""
 AWAY: Final = "The store that the servers share cannot be reached: for now only this server knows the handle."
@@ -204,6 +213,10 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
             return lambda said: int(said[0])
         case do.Leave():
             pipe.zrem(PREFIX + op.key, op.member)
+        case do.Add():
+            added = [part for item in op.counts.items() for part in item]
+            marks = (PREFIX + op.key, f"{PREFIX}added:{op.server}")
+            pipe.eval(_ADD, 2, *marks, op.turn, do.ADDED_MS, op.ms, *added)
         case do.Take():
             given = (op.field, op.count, op.turn, op.limit, op.ms, int(op.there))
             pipe.eval(_TAKE, 1, PREFIX + op.key, *given)

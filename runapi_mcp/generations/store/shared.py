@@ -16,7 +16,7 @@ from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, Hold, unknown
 from runapi_mcp.generations.store.records import Order, read
 from runapi_mcp.generations.store.replica import Replica
-from runapi_mcp.generations.store.sharing import Places, SharedDayCounts
+from runapi_mcp.generations.store.sharing import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
@@ -40,6 +40,7 @@ class SharedStore:
     Attributes:
         pacing: The waits that RunAPI asked any of them for.
         counts: What principals have taken of a day on all of them.
+        days: What was used of all of them.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], float]) -> None:
@@ -51,6 +52,7 @@ class SharedStore:
         self._begun = Signal()
         self.pacing = SharedPacing(engine, clock)
         self.counts = SharedDayCounts(engine, self._server, clock=clock)
+        self.days = SharedDayBook(engine, self._server)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -60,6 +62,7 @@ class SharedStore:
                 tasks.start_soon(self._writer.forever)
                 tasks.start_soon(self._places.forever)
                 tasks.start_soon(self.counts.forever)
+                tasks.start_soon(self.days.forever)
                 tasks.start_soon(self._listen)
                 yield
                 tasks.cancel_scope.cancel()
@@ -67,6 +70,7 @@ class SharedStore:
             # What is still to be said is worth a second, even to a process that is told to go.
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
                 await self.counts.share()
+                await self.days.write()
                 await self._places.write()
                 await self._writer.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):

@@ -1,5 +1,6 @@
-"""What several processes share beside their generations: the places and the day of each principal."""
+"""What several processes share beside their generations: each principal's places, day, and what was used."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, timedelta
@@ -9,9 +10,20 @@ from typing import Final
 import anyio
 
 from runapi_mcp.errors import BudgetSpent, TooManyCalls
-from runapi_mcp.generations.spending import Kind, LocalDayCounts, Taken, utc_today
+from runapi_mcp.generations.spending import (
+    KEEP_DAYS,
+    DayBook,
+    Key,
+    Kind,
+    LocalDayCounts,
+    Row,
+    Taken,
+    sort_rows,
+    utc_today,
+)
 from runapi_mcp.generations.store.protocol import (
     LOST,
+    Add,
     Down,
     Engine,
     Get,
@@ -20,6 +32,7 @@ from runapi_mcp.generations.store.protocol import (
     Op,
     Take,
 )
+from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.signalling import Signal
 
 LEASE: Final = 9.0
@@ -27,6 +40,11 @@ LEASE: Final = 9.0
 _TRIES: Final = 5
 _PAUSE: Final = 0.1
 _TWO_DAYS_MS: Final = 2 * 24 * 3600 * 1000
+_MONTH_MS: Final = (KEEP_DAYS + 1) * 24 * 3600 * 1000
+_MOST_ADDED: Final = 2_000
+"""Counts that are written at once."""
+_PACE: Final = 0.5
+"""Seconds between two writings of what was used."""
 _MOST_UNSHARED: Final = 10_000
 _SETTLING_SECONDS: Final = 2.0
 """After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
@@ -263,3 +281,93 @@ class SharedDayCounts:
     def _name(self, key: tuple[date, str, Kind]) -> str:
         day, owner, kind = key
         return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
+
+
+class SharedDayBook(DayBook):
+    """What was used of all servers, on the engine; while that is away, of this one.
+
+    What this server adds is written at the pace of progress, and again where nobody knows whether it got
+    through; it counts once.
+    """
+
+    def __init__(self, engine: Engine, server: str, today: Callable[[], date] = utc_today) -> None:
+        super().__init__(today)
+        self._engine = engine
+        self._server = server
+        self._turns = count(1)
+        self._news: dict[str, Counter[str]] = {}
+        self._writing: Add | None = None
+        self._added = Signal()
+        self._lock = anyio.Lock()
+
+    def add(self, job: Job, receipt: Receipt) -> Row:
+        """Note a generation that has ended; see :meth:`DayBook.add`. The others know it soon."""
+        row = super().add(job, receipt)
+        of = f"{row.model} {row.principal}"
+        news = {f"{name} {of}": number for name, number in row.counts.items()}
+        self._news.setdefault(row.day, Counter()).update(news)
+        self._added.send()
+        return row
+
+    async def rows(self, days: int, owner: str | None = None) -> list[Row]:
+        """Return what was used of all servers; see :meth:`DayBook.rows`."""
+        try:
+            return sort_rows(await self.read(days), owner)
+        except Down:
+            return await super().rows(days, owner)
+
+    async def read(self, days: int) -> list[Row]:
+        """Return what the engine holds of the last so many days.
+
+        Raises:
+            Down: It does not answer.
+        """
+        await self.write()
+        found: dict[Key, Counter[str]] = {}
+        wanted = self.days(days)
+        held = await self._engine.run(*(Get(_used(day)) for day in wanted))
+        for day, fields in zip(wanted, held, strict=True):
+            for of, number in fields.items():
+                with suppress(ValueError):  # what others wrote may be anything
+                    name, model, whose = of.split(" ", 2)
+                    found.setdefault((day, whose, model), Counter())[name] += int(number)
+        return [Row(*key, counts) for key, counts in found.items()]
+
+    async def forever(self) -> None:
+        """Write what was used."""
+        while True:
+            await self._added.until(lambda: bool(self._news or self._writing))
+            await anyio.sleep(_PACE)
+            with suppress(Down):
+                await self.write()
+
+    async def write(self) -> None:
+        """Write what was used since it was written last.
+
+        Raises:
+            Down: The engine does not answer; what it may have been told is told again.
+        """
+        async with self._lock:
+            while self._writing or self._news:
+                self._writing = self._writing or self._next()
+                try:
+                    await self._engine.run(self._writing)
+                except Down as down:
+                    if down.for_good:
+                        self._news, self._writing = {}, None
+                    raise
+                self._writing = None
+
+    def _next(self) -> Add:
+        day, counts = next(iter(self._news.items()))
+        now = dict(list(counts.items())[:_MOST_ADDED])
+        for name in now:
+            del counts[name]
+        if not counts:
+            del self._news[day]
+        return Add(_used(day), now, self._server, next(self._turns), _MONTH_MS)
+
+
+def _used(day: str) -> str:
+    """Return where it stands what was used on a day, of whichever key and base URL."""
+    return f"used:{day}"

@@ -35,7 +35,10 @@ _LOOK: Final = 0.25
 """Seconds between looks for orders; only where something runs here."""
 _CLEAR_SECONDS: Final = 60.0
 _LONGEST_MS: Final = 3 * 86_400_000
-"""No milliseconds that anything is kept for are as many: what lasts longer was written by a wrong clock."""
+"""No milliseconds that anything is kept for are as many: what lasts longer was written by a wrong clock.
+
+But for what is counted for a month, of which as much as that is kept.
+"""
 _ENTRIES: Final = 512
 _PAGE: Final = 4096
 _BUSY_PAUSE: Final = 0.25
@@ -68,6 +71,10 @@ CREATE TABLE IF NOT EXISTS orders (
 
 _BEGIN: Final = """
 INSERT INTO generations (name, server, epoch, handle, owner, size, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD: Final = """
+INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
+DO UPDATE SET value = value + excluded.value, expires = excluded.expires
 """
 _READS: Final = (do.Read, do.Held, do.Get, do.Alive)
 _BUSY: Final = frozenset({5, 6})
@@ -353,6 +360,8 @@ class SqliteEngine(Engine):
                 return 0
             case do.Leave():
                 file.execute("DELETE FROM fields WHERE key = ? AND field = ?", (op.key, op.member))
+            case do.Add():
+                _add(file, op, now)
             case do.Take():
                 return _take(file, op, now)
             case do.Get():
@@ -408,7 +417,8 @@ class SqliteEngine(Engine):
         now = int(self._now() * 1000)
         gone = (now, now + _LONGEST_MS)
         for table in ("leases", "fields", "orders"):
-            file.execute(f"DELETE FROM {table} WHERE expires <= ? OR expires > ?", gone)  # noqa: S608  # a name of ours
+            late = "expires > ? AND key NOT LIKE 'used:%'" if table == "fields" else "expires > ?"
+            file.execute(f"DELETE FROM {table} WHERE expires <= ? OR {late}", gone)  # noqa: S608  # names of ours
         # What runs is let go only where nobody runs it: a clock may have jumped.
         over = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
         found = file.execute(over, gone)
@@ -506,6 +516,15 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         entries,
         len(entries) == _ENTRIES,
     )
+
+
+def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
+    mark, turn = f"added:{op.server}", str(op.turn)
+    if (held := _held(file, mark, now)) and held[0] == turn:
+        return
+    file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (mark, turn, now + do.ADDED_MS))
+    rows = [(op.key, name, count, now + op.ms) for name, count in op.counts.items()]
+    file.executemany(_ADD, rows)
 
 
 def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:

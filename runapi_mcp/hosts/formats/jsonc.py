@@ -36,7 +36,9 @@ def read_strict(text: str) -> JsonObject:
         return _an_object(json.loads(text.removeprefix("\ufeff")))
     except json.JSONDecodeError as error:
         where = place(text.removeprefix("\ufeff"), error.pos)
-        raise ConfigError(f"It is broken at {where}: {error.msg}.", advice=CORRECT_IT) from None
+        read(text)  # says in plainer words what no reader would take
+        what = f"It is broken at {where}: this host reads no comments, and no comma after the last of a list."
+        raise ConfigError(what, advice=CORRECT_IT) from None
 
 
 def insert(text: str, path: Path, entry: JsonObject) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -132,6 +133,13 @@ def scan(text: str) -> Node:
     return node
 
 
+def _named(char: str) -> str:
+    """Return a character as a person can look for it: by its name if it looks like another, or like none."""
+    if char.isprintable() and char.isascii():
+        return repr(char)
+    return f"{unicodedata.name(char, 'a character that is not seen').lower()} (U+{ord(char):04X})"
+
+
 def gap_end(text: str, at: int) -> int:
     """Return where the white space and comments that start at `at` end."""
     if text[at : at + 1] not in _GAP_STARTS:
@@ -148,7 +156,7 @@ class _Scanner:
         return gap_end(self._text, at)
 
     def broken(self, at: int, wanted: str) -> ConfigError:
-        seen = repr(self._text[at]) if at < len(self._text) else "the end of the file"
+        seen = _named(self._text[at]) if at < len(self._text) else "the end of the file"
         return ConfigError(
             f"It is broken at {place(self._text, at)}: {wanted} should be there, not {seen}.",
             advice=CORRECT_IT,

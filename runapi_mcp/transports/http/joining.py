@@ -82,14 +82,14 @@ REMOTE_HOSTS: Final = (
         "In ~/.codex/config.toml:",
         f'[mcp_servers.runapi]\nurl = "{URL}"\nhttp_headers = {{ Authorization = "Bearer {TOKEN}" }}\n'
         "tool_timeout_sec = 600",
-        "At the start: MCP client for runapi failed to start, with 401 in it.",
+        "At the start: MCP client for runapi failed to start; codex exec says AuthRequired, and why.",
     ),
     RemoteHost(
         "gemini-cli",
         "Gemini CLI",
         "In ~/.gemini/settings.json:",
         _json("mcpServers", "runapi", httpUrl=URL, headers=_HEADERS, timeout=600000),
-        "/mcp shows runapi as disconnected.",
+        "/mcp shows runapi as disconnected; as disabled, where the folder is not trusted.",
     ),
     RemoteHost(
         "windsurf",
@@ -138,7 +138,7 @@ REMOTE_HOSTS: Final = (
             args=["-y", "mcp-remote", URL, "--header", "Authorization:${RUNAPI_AUTHORIZATION}"],
             env={"RUNAPI_AUTHORIZATION": f"Bearer {TOKEN}"},
         ),
-        "Settings → Developer shows runapi as failed; its log says 401.",
+        "Settings → Developer shows runapi as failed; its log says that there is no OAuth here.",
     ),
     RemoteHost(
         "other",

@@ -183,6 +183,8 @@ def _outcome(result: HandlerResult) -> str:
             return "error"
         case {"resultType": "task"}:
             return "task"
+        case {"resultType": "input_required"}:
+            return "asked"
         case _:
             return "answered"
 

@@ -1,7 +1,8 @@
 """The bearer tokens that a server hands out: whose they are, a file of them, and how it is written.
 
 A line is ``NAME:TOKEN`` or, as ``runapi-mcp token add`` writes it, ``NAME:sha256:HEX``, from which no token
-can be made. What is kept in memory is the digest alone in either case.
+can be made. What is kept in memory is the digest alone in either case. ``admin`` after it lets its holder
+see what everybody used.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ import anyio
 from mcp.server.auth.provider import AccessToken
 
 from runapi_mcp.errors import InputError, SettingsError
+from runapi_mcp.server.boundary import SEES_ALL
 from runapi_mcp.watched import Watched
 
 TOKEN_CLAIM: Final = "runapi_mcp.token"  # noqa: S105  # the name of a claim
@@ -29,7 +31,9 @@ TOKEN_CLAIM: Final = "runapi_mcp.token"  # noqa: S105  # the name of a claim
 MIN_CHARS: Final = 16
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-_HASHED: Final = re.compile(r"sha256:([0-9a-f]{64})(?:\s+#.*)?")
+_HASHED: Final = re.compile(r"sha256:([0-9a-f]{64})")
+_ADMIN: Final = "admin"
+_COMMENT: Final = re.compile(r"\s+#.*")
 _ID_CHARS: Final = 8
 _ADVICE: Final = (
     "Write NAME:TOKEN, one a line; a name may have several tokens. runapi-mcp token add NAME --tokens FILE "
@@ -40,9 +44,10 @@ _HEAD: Final = "# Tokens of runapi-mcp serve --auth token; written by runapi-mcp
 
 @dataclass(frozen=True, slots=True)
 class TokenList:
-    """Whose token is whose. Holds no token, only SHA-256 digests."""
+    """Whose token is whose, and which see what everybody used. Holds no token, only SHA-256 digests."""
 
     entries: tuple[tuple[str, bytes], ...]
+    admins: frozenset[bytes] = frozenset()
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -70,12 +75,13 @@ class TokenList:
         if not any(line for _, line in lines):
             raise SettingsError("There is no token for --auth token: the tokens are empty.", advice=_ADVICE)
         seen: dict[bytes, int] = {}
-        for number, _, digest in entries:
+        for number, _, digest, _ in entries:
             if digest in seen:
                 what = f"Lines {seen[digest]} and {number} of the tokens hold the same token."
                 raise SettingsError(what, advice=_ADVICE)
             seen[digest] = number
-        return cls(tuple((name, digest) for _, name, digest in entries))
+        admins = frozenset(digest for *_, digest, admin in entries if admin)
+        return cls(tuple((name, digest) for _, name, digest, _ in entries), admins)
 
     @property
     def names(self) -> frozenset[str]:
@@ -95,7 +101,9 @@ class TokenList:
                 found = name
         if found is None:
             return None
-        return AccessToken(token="", client_id=f"token:{found}", scopes=[], claims={TOKEN_CLAIM: given.hex()})
+        scopes = [SEES_ALL] if given in self.admins else []
+        claims = {TOKEN_CLAIM: given.hex()}
+        return AccessToken(token="", client_id=f"token:{found}", scopes=scopes, claims=claims)
 
 
 class TokenFile:
@@ -161,17 +169,23 @@ class TokenFile:
                 await tell(gone)
 
 
-def _entry(number: int, line: str) -> tuple[str, bytes]:
-    name, colon, token = (part.strip() for part in line.partition(":"))
+def _entry(number: int, line: str) -> tuple[str, bytes, bool]:
+    """Return a line's name, its token's digest, and whether its holder sees what everybody used."""
+    name, colon, token = (part.strip() for part in _COMMENT.sub("", line).partition(":"))
+    token, *marks = token.split() or [""]
+    admin = marks == [_ADMIN]
+    if marks and not admin:
+        what = f"Line {number} of the tokens says more after the token than {_ADMIN}."
+        raise SettingsError(what, advice=_ADVICE)
     hashed = _HASHED.fullmatch(token)
     if not colon or not _NAME.fullmatch(name) or not (hashed or _TOKEN.fullmatch(token)):
         raise SettingsError(f"Line {number} of the tokens is not NAME:TOKEN.", advice=_ADVICE)
     if hashed:
-        return name, bytes.fromhex(hashed[1])
+        return name, bytes.fromhex(hashed[1]), admin
     if len(token) < MIN_CHARS:
         what = f"The token in line {number} of the tokens is shorter than {MIN_CHARS} characters."
         raise SettingsError(what, advice=_ADVICE)
-    return name, _digest(token)
+    return name, _digest(token), admin
 
 
 def _digest(token: str) -> bytes:
@@ -188,6 +202,7 @@ class TokenLine:
     name: str
     id: str
     hashed: bool
+    admin: bool
     note: str
 
 
@@ -202,8 +217,10 @@ def list_tokens(path: Path) -> list[TokenLine]:
     return [_line(number, line) for number, line in _token_lines(text)]
 
 
-def add_token(path: Path, name: str, today: date) -> str:
+def add_token(path: Path, name: str, today: date, *, admin: bool = False) -> str:
     """Write a new token of `name` into a file, hashed, and return it: nothing else ever shows it.
+
+    The holder of an `admin`'s sees what everybody used.
 
     Raises:
         InputError: The name cannot be one.
@@ -219,7 +236,8 @@ def add_token(path: Path, name: str, today: date) -> str:
         TokenList.read_any(text or _HEAD)
         kept = text or _HEAD
         kept += "" if kept.endswith("\n") else "\n"
-        _replace(path, f"{kept}{name}:sha256:{_digest(token).hex()}  # {today.isoformat()}\n")
+        mark = f" {_ADMIN}" if admin else ""
+        _replace(path, f"{kept}{name}:sha256:{_digest(token).hex()}{mark}  # {today.isoformat()}\n")
     return token
 
 
@@ -254,10 +272,10 @@ def _token_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _line(number: int, line: str) -> TokenLine:
-    name, digest = _entry(number, line)
+    name, digest, admin = _entry(number, line)
     hashed = ":sha256:" in line.replace(" ", "")
     note = line.partition("#")[2].strip() if hashed else ""
-    return TokenLine(name, digest.hex()[:_ID_CHARS], hashed, note)
+    return TokenLine(name, digest.hex()[:_ID_CHARS], hashed, admin, note)
 
 
 def _read(path: Path) -> str:
