@@ -2,7 +2,8 @@
 
 A real server over HTTP with two principals. One half-sends bodies, drips bodies, opens sessions by the
 hundred, sends bodies that are compressed twice, costly schemas, answers that repeat themselves for 200,000
-characters, open calls that it leaves, forged tokens and bursts of connections. The other asks, extracts and
+characters, open calls that it leaves, forged tokens, bursts of connections, messages of a million values and
+bodies in chunks of a byte. The other asks, extracts and
 lists, and so does a probe of health. Ends with status 1 unless every honest request was answered in time and,
 when it is quiet again, nothing is left over: descriptors, threads, helper processes, memory.
 """
@@ -246,13 +247,48 @@ async def left(url: str, seen: Seen) -> None:
     seen.told["left"] += 1
 
 
+CROWDED: Final = json.dumps(call("ask_gemini", prompt=[[1, 2, 3]] * 250_000)[0]).encode()
+CRUMBS: Final = b"1\r\n \r\n" * 50_000
+"""Made once: the honest caller shares this process."""
+
+
+async def crowd(url: str, seen: Seen) -> None:
+    """Send a million values in one message."""
+    with suppress(httpx.HTTPError):
+        async with client(url, MALLORY) as http:
+            answer = await http.post("/mcp", content=CROWDED, headers=HEADERS)
+            seen.told[str(answer.status_code)] += 1
+
+
+async def crumble(url: str, seen: Seen) -> None:
+    """Send a body in chunks of a byte."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with suppress(OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(head.encode() + CRUMBS)
+            seen.told[(await stream.receive(20))[9:12].decode()] += 1
+
+
 async def burst(url: str, seen: Seen) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(50):
             group.start_soon(forged, url, seen)
 
 
-ATTACKS: Final = (half_send, drip, sessions, forged, compressed, costly, repeated, left, burst)
+ATTACKS: Final = (
+    half_send,
+    drip,
+    sessions,
+    forged,
+    compressed,
+    costly,
+    repeated,
+    left,
+    burst,
+    crowd,
+    crumble,
+)
 
 
 async def attack(url: str, seen: Seen, how: Callable[[str, Seen], Awaitable[None]]) -> None:
