@@ -13,7 +13,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="fewer rounds; the README is left as it is")
     parser.add_argument(
-        "--only", metavar="NAME", action="append", help="starts, lists, calls, bursts, paced, memory or store"
+        "--only",
+        metavar="NAME",
+        action="append",
+        help="only their rows: starts, lists, calls, bursts, paced, memory or store",
     )
     given = parser.parse_args()
     quick: bool = given.quick
@@ -36,8 +39,8 @@ def main() -> None:
             sections.append(measure())
     print(written(sections))
     print(f"{time.monotonic() - began:.0f} s")
-    if not quick and not given.only:
-        save(sections)
+    if not quick:
+        save(sections, all_of_them=not given.only)
 
 
 if __name__ == "__main__":

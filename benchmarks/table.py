@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import statistics
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -52,27 +53,34 @@ def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def written(sections: Iterable[Section]) -> str:
-    lines = [_machine(), ""]
-    for section in sections:
-        lines += [
-            f"### {section.title}",
-            "",
-            "| what | ours | beside it | bound | holds |",
-            "|---|---|---|---|---|",
-        ]
-        for row in section.rows:
-            beside = " · ".join(f"{name} {figure}" for name, figure in row.others)
-            holds = {None: "", True: "yes", False: "**no**"}[row.holds]
-            lines.append(f"| {row.what} | **{row.ours}** | {beside} | {row.bound} | {holds} |")
-        lines += ["", *section.notes, *([""] if section.notes else [])]
-    return "\n".join(lines)
+    return "\n".join([_machine(), "", *map(_block, sections)])
 
 
-def save(sections: Iterable[Section]) -> None:
-    """Put the figures into the README."""
+def _block(section: Section) -> str:
+    lines = [
+        f"### {section.title}",
+        "",
+        "| what | ours | beside it | bound | holds |",
+        "|---|---|---|---|---|",
+    ]
+    for row in section.rows:
+        beside = " · ".join(f"{name} {figure}" for name, figure in row.others)
+        holds = {None: "", True: "yes", False: "**no**"}[row.holds]
+        lines.append(f"| {row.what} | **{row.ours}** | {beside} | {row.bound} | {holds} |")
+    return "\n".join([*lines, "", *section.notes, *([""] if section.notes else [])])
+
+
+def save(sections: Sequence[Section], *, all_of_them: bool = True) -> None:
+    """Put the figures into the README: in place of all that are there, or of these sections' own."""
     before, _, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    README.write_text(f"{before}{_BEGIN}\n\n{written(sections)}\n{_END}{after}", encoding="utf-8")
+    old, _, after = rest.partition(_END)
+    new = f"\n\n{written(sections)}\n"
+    if not all_of_them:
+        head, *kept = re.split(r"(?m)^(?=### )", old)
+        blocks = {block.partition("\n")[0]: block for block in kept}
+        blocks |= {f"### {section.title}": f"{_block(section)}\n" for section in sections}
+        new = head + "".join(blocks.values())
+    README.write_text(f"{before}{_BEGIN}{new}{_END}{after}", encoding="utf-8")
 
 
 def _machine() -> str:

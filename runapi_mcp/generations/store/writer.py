@@ -50,6 +50,7 @@ class _Writing:
     """A generation that the engine does not have all of yet.
 
     Attributes:
+        facts: Its facts, until they are written first.
         epoch: How often it was begun.
         replaces: Who may lose its question to it; "*" is anybody.
         holder: The handle that has its question.
@@ -58,6 +59,7 @@ class _Writing:
 
     generation: Generation
     name: str
+    facts: str
     epoch: int = 0
     replaces: str = ""
     holder: str = ""
@@ -144,11 +146,12 @@ class Writer:
         Raises:
             Down: The engine cannot be reached; it will be written when it can.
         """
-        if len(write(Facts.of(generation))) > MOST_FACTS:
+        facts = write(Facts.of(generation))
+        if len(facts) > MOST_FACTS:
             generation.note = TOO_LARGE
             return generation.handle
         name = self._name(generation)
-        writing = self._writing[name] = _Writing(generation, name, replaces=replaces)
+        writing = self._writing[name] = _Writing(generation, name, facts, replaces=replaces)
         self._asked.send()
         await self.flush()
         return writing.holder or generation.handle
@@ -265,7 +268,8 @@ class Writer:
         generation, name, written = writing.generation, writing.name, writing.written
         if written is None:
             writing.epoch += 1
-            facts, owner = write(Facts.of(generation)), self._engine.name(generation.job.owner)
+            facts, writing.facts = writing.facts or write(Facts.of(generation)), ""
+            owner = self._engine.name(generation.job.owner)
             ms = self._ms(self._deadline)
             begin = Begin(name, self._server, writing.epoch, facts, generation.handle, owner, ms)
             # Whoever is written late has its question late, too.
