@@ -74,7 +74,7 @@ types:
 	$(BIN)/mypy
 
 types-%:                 # but what imports the SDKs of others, which take longer than all of ours
-	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* runapi_mcp tests --exclude '$(SDKS)'
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* runapi_mcp tests scripts --exclude '$(SDKS)'
 
 format: $(READY)        ## put the code into shape
 	$(BIN)/ruff check --fix .

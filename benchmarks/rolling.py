@@ -150,6 +150,8 @@ async def send(http: httpx.AsyncClient, url: str, tool: str, **arguments: str | 
         "MCP-Protocol-Version": "2026-07-28",
         "Mcp-Method": "tools/call",
         "Mcp-Name": tool,
+        # nginx closes idle ones when its list changes; a POST that meets that is its client's to repeat.
+        "Connection": "close",
     }
     answer = await http.post(url, json=message, headers=headers)
     if answer.status_code != 200:
@@ -172,7 +174,7 @@ def status_of(result: dict[str, Any]) -> str:
 
 
 async def caller(number: int, url: str, tally: Tally, going: list[bool]) -> None:
-    """Ask one question after the other; each on a connection of its own half of the time."""
+    """Ask one question after the other; every fourth caller takes a handle, and comes back with it."""
     chance, returns = random.Random(number), number % 4 == 0
     async with httpx.AsyncClient(timeout=60) as http:
         for turn in itertools.count():

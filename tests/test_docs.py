@@ -20,9 +20,9 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in DOCS}
 GENERATED = ("team_page.py", "tools_page.py", "hosts_page.py", "runs.py", "timeline.py", "picture.py")
 ELSEWHERE = {
-    "uv tool install runapi-mcp": "make wheel-test",
-    'uv tool install "runapi-mcp[keyring]"': "make wheel-test",
-    'pip install "runapi-mcp[redis,metrics]"': "make wheel-test",
+    "uv tool install .": "make wheel-test",
+    'uv tool install --force ".[keyring]"': "make wheel-test",
+    'pip install ".[redis,metrics]"': "make wheel-test",
     "sh examples/inspector.sh": "make inspector",
     "python examples/python_host.py": "tests/test_examples.py",
     "python examples/openai_agent.py": "tests/test_examples.py",

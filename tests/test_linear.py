@@ -207,7 +207,7 @@ def texts() -> list[Callable[[int], str]]:
     """What makes a text of about so many characters, for each text there is to try."""
     chance = random.Random(None if BY_CHANCE else 7)
     units = list(PIECES)
-    units += ["".join(chance.sample(PIECES, 2)) for _ in range(200 if BY_CHANCE else 10)]
+    units += ["".join(chance.sample(PIECES, 2)) for _ in range(30 if BY_CHANCE else 10)]
     return [lambda size, unit=unit: unit * (size // len(unit)) + "a" for unit in units]  # type: ignore[misc]
 
 

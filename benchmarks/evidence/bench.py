@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.evidence.corpus import Document, documents
-from benchmarks.evidence.held_out import held_out
+from benchmarks.evidence.held_out import EACH, held_out
 from benchmarks.evidence.unseen import unseen
 from runapi_mcp.extraction.evidence import find_evidence
 from runapi_mcp.extraction.material import Source
@@ -76,6 +76,31 @@ def measure(place: Place, corpus: Sequence[Document]) -> tuple[Counter[str], flo
     return counts, time.perf_counter() - began, misses
 
 
+def place_strangers(corpus: Sequence[Document]) -> tuple[int, list[str]]:
+    """Look in each document for the texts that others have and it has not; how many, and what was found."""
+    looked, found = 0, []
+    for other in corpus:
+        theirs = [one for _, one in leaves(other.value, "") if isinstance(one, str) and len(one) >= 6]
+        for document in corpus:
+            own = {one for _, one in leaves(document.value, "") if isinstance(one, str)}
+            plain = document.text.casefold()
+            strange = [one for one in theirs if one not in own and one.casefold() not in plain]
+            looked += len(strange)
+            places = find_evidence({"x": strange}, [Source("", document.text)], {}).places
+            found += [
+                f"{strange[int(pointer.removeprefix('/x/'))]!r}: {document.text[place.start : place.end]!r}"
+                for pointer, place in places.items()
+                if isinstance(place, Span)
+            ]
+    return looked, found
+
+
+def mixed() -> list[Document]:
+    """Return some documents of each set and kind."""
+    plain = [one for one in documents() if one.name.endswith("-plain")]
+    return [*held_out()[::EACH], *unseen()[::EACH], *plain[::4]]
+
+
 def _judge(truth: tuple[int, int] | str | None, place: tuple[int, int] | str | None) -> str:
     if isinstance(truth, tuple):
         if not isinstance(place, tuple):
@@ -121,6 +146,8 @@ def main() -> None:
         size = sum(len(one.text) for one in corpus)
         lines += ["", f"**{title}**: {len(corpus)} documents, {size:,} characters.", ""]
         lines += tell(corpus, aligners, [one.name.rsplit("-", 1)[part] for one in corpus])
+    looked, strangers = place_strangers(mixed())
+    lines += ["", f"Texts of other documents that were placed in one: {len(strangers)} of {looked:,}."]
     print("\n".join(lines))
     if len(aligners) > 1:
         before, _, rest = README.read_text(encoding="utf-8").partition(_BEGIN)

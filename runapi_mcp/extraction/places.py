@@ -416,9 +416,12 @@ class Searcher:
             for near in islice(pattern.finditer(view.text), _MOST_WEIGHED):
                 span = Span(number, *view.span(*near.span()))
                 source = self.sources[number].text
-                told = any(word in near[0] for word in named) or "\u0400" <= near[0][0] <= "\u04ff"
-                denied = turns(text, source[span.start : span.end])
-                if told and not denied and _stands(source, span.start, span.end):
+                quote = source[span.start : span.end + (source[span.end : span.end + 1] == ".")]
+                if (
+                    _is_cut_openly(quote, named)
+                    and not turns(text, quote)
+                    and _stands(source, span.start, span.end)
+                ):
                     found.append(span)
         return found
 
@@ -491,6 +494,21 @@ _TITLES: Final = frozenset(
     for word in words.split()
 )
 """What may stand before a name, or not, or in other words."""
+
+
+def _is_cut_openly(quote: str, words: Sequence[str]) -> bool:
+    """Whether a word at least is whole, and the others end in a full stop or are capitals, as on receipts.
+
+    `Man Street` is not `Manhattan Street`. What Cyrillic writes in another case counts as whole.
+    """
+    whole = 0
+    for written in quote.split():
+        bare = fold_plain(written).strip(".,;:")
+        if bare in words or "\u0400" <= bare[:1] <= "\u04ff":
+            whole += 1
+        elif not (written.endswith(".") or written.strip(".,;:").isupper()):
+            return False
+    return whole > 0
 
 
 def _word_or_less(word: str) -> str:

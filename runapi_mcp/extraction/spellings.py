@@ -191,12 +191,18 @@ def _read_han(written: str) -> int | None:
     return total + group + digit
 
 
+_MONEY: Final = re.compile(r"[\s$€£¥₹₽₩₺₴₪(+−–-]*(?:[A-Z]{2,3}|Rs\.?|R|kr|Fr\.)?[\s$€£¥₹₽₩₺₴₪(+−–-]*")
+"""What may stand before a number that means that number alone."""
+
+
 def read_figure(text: str) -> set[Decimal]:
     """Return what a text means that is a number and, maybe, a currency or a unit; empty if it is none."""
     bare = text.strip()
     found = [*_NUMBER.finditer(bare)]
     if len(found) != 1 or len(bare) - len(found[0][0]) > 8:
         return set()
+    if not _MONEY.fullmatch(bare[: found[0].start()]):
+        return set()  # a number within a name: any other would be taken for it
     return {figure.value for figure in find_figures(bare) if figure.rank == 0}
 
 

@@ -80,6 +80,7 @@ class Generations:
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
+        self._shared = store is not None
         self.limits = Limits(self._store.counts, settings, upstream.prices.of)
         self._queue = Queue(settings.max_running)
         self._beginning: Counter[str] = Counter()
@@ -165,6 +166,11 @@ class Generations:
         # Not before: who leaves while it is being shared has not been given the handle.
         if isinstance(generation, Generation):
             generation.hand_over()
+
+    @property
+    def promised(self) -> bool:
+        """Whether something runs here whose handle is out, and that is kept where others can fetch it."""
+        return self._shared and any(generation.handed_over for generation in self._live)
 
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""

@@ -181,3 +181,9 @@ def test_a_page_with_and_without_tracking_is_one_source() -> None:
     sources = tuple(Source(url) for url in urls)
     shown = annotate(Answer(text="So it is.", grounding=Grounding(sources)), 10)
     assert [source["url"] for source in shown.sources] == [urls[0], urls[2]]
+
+
+def test_pages_on_two_ports_are_two_sources() -> None:
+    urls = ("https://a.org/x", "https://a.org:8443/x")
+    shown = annotate(Answer(text="So.", grounding=Grounding(tuple(map(Source, urls)))), 10)
+    assert [source["url"] for source in shown.sources] == [*urls]

@@ -14,10 +14,10 @@ from sockets import Peer, raw_server, refused_url
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
 from runapi_mcp.doctor import verdict
-from runapi_mcp.doctor.local import check_proxy
+from runapi_mcp.doctor.local import check_launcher, check_proxy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import shared_store
-from runapi_mcp.hosts import Launch, Wish
+from runapi_mcp.hosts import Launch, Machine, Wish
 from runapi_mcp.models import SEARCHING
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import from_env
@@ -27,6 +27,19 @@ from runapi_mcp.upstream.client import Upstream
 
 Admit = Callable[..., Ward]
 HTML = b"<!doctype html><html><title>Sign in to the network</title></html>"
+
+
+def test_where_a_host_from_a_menu_would_not_find_the_launcher_that_is_said() -> None:
+    machine = Machine("linux", {"PATH": "/home/ada/.local/bin:/usr/bin"}, "/home/ada")
+    launch = Launch("/home/ada/.local/bin/runapi-mcp")
+
+    def find(_name: str, path: str) -> str | None:
+        return launch.command if "/home/ada/.local/bin" in path else None
+
+    found = check_launcher(launch, machine, find)
+    assert (found.status, "a host started from a menu would not find it" in found.what) == ("ok", True)
+    everywhere = check_launcher(launch, machine, lambda _name, _path: launch.command)
+    assert (everywhere.status, everywhere.what) == ("ok", launch.command)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ async def test_the_log_has_a_line_for_each_call_and_generation_and_no_content(
     calls = [line for line in lines if line["event"] == "call"]
     generations = [line for line in lines if line["event"] == "generation"]
     assert [call["outcome"] for call in calls] == ["ok", "error", "ok", "error"]
+    assert [call.get("error") for call in calls] == [None, "key_refused", None, "bad_argument"]
     assert all(call["tool"] == "ask_gemini" and call["seconds"] < 5 for call in calls)
     assert len({call["request"] for call in calls}) == 4
     assert [line["status"] for line in generations] == ["complete", "failed", "complete"]

@@ -88,7 +88,7 @@ async def test_a_keyring_that_cannot_be_used_says_so_and_what_to_do(ring: Ring, 
 
 
 async def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(KeyringFailed, match=r"not installed beside .*runapi-mcp\[keyring\]"):
+    with pytest.raises(KeyringFailed, match=r'not installed beside .*"\.\[keyring\]"'):
         await Keychain(URL, os.environ | without_package(tmp_path)).key()
 
 

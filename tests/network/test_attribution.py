@@ -116,6 +116,7 @@ async def test_keys_that_runapi_never_took_and_models_that_nobody_knows_make_no_
     [
         ("token:ann", "ann"),
         ("jwt:https://idp.example.com#auth0|77", "auth0|77"),
+        ("jwt:https://idp.example.com#bob#ann", "bob#ann"),
         ("key:0123456789abcdef", "key:01234567"),
         ("local", "local"),
         ("jwt:https://idp.example.com#a\nb", "a b"),

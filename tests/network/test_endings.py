@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -187,6 +188,22 @@ async def test_draining_lets_live_calls_end_and_takes_no_new_ones(sim: Simulator
         await server.stopped.wait()
     assert events(response)[-1]["result"]["_meta"]["ai.runapi/receipt"]["status"] == "complete"
     assert len(sim.calls) == 1
+
+
+async def test_draining_lets_end_what_a_handle_promises_where_it_can_be_fetched_afterwards(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    sim.play("slow seconds=3")
+    env = {"RUNAPI_MCP_STORE": str(tmp_path)}
+    async with stoppable(sim, drain=30.0, env=env) as server, web(server.base_url) as http:
+        begun = await http.call(1, "ask_gemini", prompt="Go on without me.", wait_seconds=0.2)
+        receipt = events(begun)[-1]["result"]["_meta"]["ai.runapi/receipt"]
+        assert receipt["status"] == "running"
+        server.stop.set()
+        await server.stopped.wait()
+    async with served(sim, env=env) as url, web(url) as http:
+        fetched = await http.call(1, "get_result", handle=receipt["handle"])
+    assert events(fetched)[-1]["result"]["_meta"]["ai.runapi/receipt"]["status"] == "complete"
 
 
 async def test_a_cancellation_is_taken_while_draining(sim: Simulator) -> None:

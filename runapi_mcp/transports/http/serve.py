@@ -182,7 +182,7 @@ async def listening(
             yield Listening(_url(listener, options.host), shutdown)
         finally:
             with anyio.CancelScope(shield=True):
-                await shutdown.leave(options.drain, app.generations.interrupt)
+                await shutdown.leave(options.drain, app.generations)
             connections.close_lingering()
             uvicorn_server.should_exit = True
 

@@ -1,13 +1,13 @@
 """How the server goes: no new calls, time for the live ones, partial answers for the rest, then the end."""
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.generations.registry import Generations
 from runapi_mcp.signalling import Signal
 
 _ANSWER_SECONDS: Final = 2.0
@@ -36,13 +36,17 @@ class Shutdown:
         """Seconds after which a refused caller should try again."""
         return max(1, math.ceil(self._until - anyio.current_time()))
 
-    async def leave(self, drain: float, stop_generations: Callable[[], None]) -> None:
-        """Refuse new calls, wait up to `drain` seconds for the live ones, and then end everything."""
+    async def leave(self, drain: float, generations: Generations) -> None:
+        """Refuse new calls, wait up to `drain` seconds for what is under way, and then end everything.
+
+        That are live calls, and what was promised by a handle where it can still be fetched afterwards.
+        """
+        generations.settled.append(lambda _job, _receipt: self._changed.send())
         self.begun = True
         self._until = self._patience.deadline = anyio.current_time() + drain
         with self._patience:
-            await self._changed.until(lambda: not self.calls)
-        stop_generations()
+            await self._changed.until(lambda: not self.calls and not generations.promised)
+        generations.interrupt()
         with anyio.move_on_after(_ANSWER_SECONDS):
             await self._changed.until(lambda: not self.calls)
         with anyio.move_on_after(_FLUSH_SECONDS):
