@@ -38,7 +38,7 @@ def answered(request: Message) -> Message:
     if type(backend).__module__ in _NO_KEYRING:
         return {"failed": "none"}
     try:
-        key = _done(backend, request)
+        key = _do(backend, request)
     except NoKeyringError:
         return {"failed": "none"}
     except KeyringLocked:
@@ -49,7 +49,7 @@ def answered(request: Message) -> Message:
     return {"key": key, "backend": str(backend.name), "recommended": backend.priority >= 1}
 
 
-def _done(backend: Any, request: Message) -> str | None:  # noqa: ANN401  # strangers' classes, in part untyped
+def _do(backend: Any, request: Message) -> str | None:  # noqa: ANN401  # strangers' classes, in part untyped
     entry = (request["service"], request["account"])
     match request["do"]:
         case "set":

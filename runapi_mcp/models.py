@@ -283,11 +283,11 @@ def candidates(
     """
     if name not in (AUTO, *WISHES):
         return (name,)
-    wanted, needs = _wished(name, defaults), tuple(needs)
+    wanted, needs = _read_wish(name, defaults), tuple(needs)
     return tuple(model for model in wanted if can(model, needs, effort)) or wanted[:1]
 
 
-def _wished(name: str, defaults: Sequence[str]) -> tuple[str, ...]:
+def _read_wish(name: str, defaults: Sequence[str]) -> tuple[str, ...]:
     """Return what a wish stands for, best first, whatever it can do.
 
     By what the rows show: a pro is stronger than a flash, a newer one than an older; for the strongest and

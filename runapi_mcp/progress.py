@@ -30,7 +30,11 @@ _MOST_IN_WINDOW: Final = 2
 
 def progress_line(evidence: Evidence) -> str:
     """Return the evidence as one line of at most 200 characters."""
-    parts = [_doing(evidence), one_line(evidence.described, 120) or _received(evidence), _silence(evidence)]
+    parts = [
+        _doing(evidence),
+        one_line(evidence.described, 120) or _count_received(evidence),
+        _silence(evidence),
+    ]
     line = " · ".join(part for part in parts if part)
     tail = "" if evidence.described else _last_line(evidence.tail)
     room = LINE_CHARS - len(line) - 3
@@ -78,7 +82,7 @@ def _doing(evidence: Evidence) -> str:
     return doing if evidence.round == 1 else f"{doing} (try {evidence.round})"
 
 
-def _received(evidence: Evidence) -> str:
+def _count_received(evidence: Evidence) -> str:
     if not evidence.characters:
         return ""
     if evidence.phase == "writing" and evidence.tokens:

@@ -156,10 +156,10 @@ class Run:
         """
         with self._watch(job, fresh=fresh) as gave_up:
             until = self._clock() + self._hold(None if gave_up else wait)
-            key = await self._key(self._left(until))
+            key = await self._key(self._seconds_left(until))
             await self._need_consent(job)
             generation, joined = await self._generations.begin(
-                job, key=key, patience=self._left(until), policy=policy, fresh=fresh
+                job, key=key, patience=self._seconds_left(until), policy=policy, fresh=fresh
             )
             view = await self._follow(generation, until)
         if self._learned is not None and view.status == "running":
@@ -259,7 +259,7 @@ class Run:
             seconds = min(seconds, self._learned.hold)
         return seconds
 
-    def _left(self, until: float) -> float:
+    def _seconds_left(self, until: float) -> float:
         return max(until - self._clock(), 0.0)
 
     async def _follow(self, generation: Followable, until: float) -> View:

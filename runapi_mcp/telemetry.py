@@ -142,7 +142,7 @@ class Operation:
         if swapped:
             _swaps.add(1, about)
         used = tokens or Usage()
-        for kind, count in (("input", used.input), ("output", _written(used))):
+        for kind, count in (("input", used.input), ("output", _count_written(used))):
             if count is not None:
                 _tokens.record(count, about | {"gen_ai.token.type": kind})
         if not span.is_recording():
@@ -213,13 +213,13 @@ def _counts(tokens: Usage | None) -> Iterator[tuple[str, int]]:
         return
     named = (
         ("input_tokens", tokens.input),
-        ("output_tokens", _written(tokens)),
+        ("output_tokens", _count_written(tokens)),
         ("reasoning.output_tokens", tokens.thinking),
         ("cache_read.input_tokens", tokens.cached),
     )
     yield from ((name, count) for name, count in named if count is not None)
 
 
-def _written(tokens: Usage) -> int | None:
+def _count_written(tokens: Usage) -> int | None:
     """Return the output as the conventions count it: with the thinking."""
     return tokens.output if tokens.output is None else tokens.output + (tokens.thinking or 0)

@@ -73,7 +73,7 @@ class Answers:
             self._sure = False
         elif "id" not in message:
             return self._hold(line)
-        elif answer := self._answered(message, line):
+        elif answer := self._write_answer(message, line):
             return answer
         self.waiting += 1
         return self._hold(line) + self._sign_of_life(message)
@@ -86,7 +86,7 @@ class Answers:
         match request:
             case {"method": "tools/call", "params": {"_meta": {"progressToken": token}}} if _sound_id(token):
                 params = {"progressToken": token, "progress": 0, "message": "starting"}
-                line = _dumped({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+                line = _dump({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
             case _:
                 return b""
         self._written += len(line)
@@ -96,20 +96,20 @@ class Answers:
         self.held.append(line + b"\n")
         return b""
 
-    def _answered(self, request: Message, line: bytes) -> bytes:
+    def _write_answer(self, request: Message, line: bytes) -> bytes:
         first, revision = self._revision is None, self._revision_for(request)
         method, request_id = request["method"], request["id"]
         result = self._manifest.get(revision or "", {}).get(str(method))
         if result is None or not isinstance(request_id, str | int):
             return b""
-        answer = _dumped({"jsonrpc": "2.0", "id": request_id, "result": result})
+        answer = _dump({"jsonrpc": "2.0", "id": request_id, "result": result})
         if self._written + len(answer) > _MOST_BYTES:
             self._sure = self._sure and method != "initialize"
             return b""
         self._written += len(answer)
         if method == "initialize" and revision:
             # The server must settle on what the host was told, whatever revisions its SDK knows.
-            self._revision, line = revision, _offered(request, revision)
+            self._revision, line = revision, _write_offer(request, revision)
         if first or method == "initialize":
             self.answered.append(request_id)
             self._hold(line.rstrip(b"\n"))
@@ -118,18 +118,18 @@ class Answers:
     def _revision_for(self, request: Message) -> str | None:
         """Return the revision in which the manifest answers the request; `None` if it does not."""
         method, params = request["method"], request.get("params")
-        enveloped = _enveloped(params)
+        enveloped = _has_envelope(params)
         if self._revision is None:
             self._revision = MODERN if enveloped and method != "initialize" else _HANDSHAKE
         if self._revision == MODERN:
             return MODERN if enveloped and _modern(params) else None
         if method == "initialize":
-            return self._greeted(params)
+            return self._choose_revision(params)
         if method == "ping":
             return LATEST_HANDSHAKE if not enveloped and _plain(params) else None
         return self._revision if not enveloped and method in _LISTS and _plain(params) else None
 
-    def _greeted(self, params: object) -> str | None:
+    def _choose_revision(self, params: object) -> str | None:
         """Return the revision that answers a handshake; what is odd about it waits, and all after it."""
         if self._revision == _HANDSHAKE and isinstance(params, dict) and _handshake(params):
             asked = str(params["protocolVersion"])
@@ -144,7 +144,7 @@ def _read(line: bytes) -> Message | None:
         return None
     try:
         message = json.loads(line.decode(), parse_constant=_no_constant)
-        _dumped(message)  # half of a surrogate pair, which the server repairs, cannot be written
+        _dump(message)  # half of a surrogate pair, which the server repairs, cannot be written
     except (ValueError, RecursionError):
         return None
     if not isinstance(message, dict) or not message.keys() <= {"jsonrpc", "id", "method", "params"}:
@@ -162,7 +162,7 @@ def _sound_id(value: object) -> bool:
     return type(value) is str or (type(value) is int and abs(value) < 2**53)
 
 
-def _enveloped(params: object) -> bool:
+def _has_envelope(params: object) -> bool:
     match params:
         case {"_meta": dict(meta)}:
             return _PREFIX + "protocolVersion" in meta
@@ -220,11 +220,11 @@ def _has(value: Message, name: str, shape: Shape) -> bool:
     return _fits(value[key], shape) if key in value else key == name
 
 
-def _offered(request: Message, revision: str) -> bytes:
+def _write_offer(request: Message, revision: str) -> bytes:
     params = request["params"]
     assert isinstance(params, dict), "a handshake was recognised by its parameters"
-    return _dumped(request | {"params": params | {"protocolVersion": revision}})
+    return _dump(request | {"params": params | {"protocolVersion": revision}})
 
 
-def _dumped(message: Message) -> bytes:
+def _dump(message: Message) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

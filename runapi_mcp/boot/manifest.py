@@ -34,15 +34,15 @@ async def live(settings: Settings) -> Manifest:
 async def _handshake(revision: str, settings: Settings) -> dict[str, object]:
     client: Message = {"name": "manifest", "version": "1"}
     hello: Message = {"protocolVersion": revision, "capabilities": {}, "clientInfo": client}
-    return await _asked({"initialize": hello} | {method: {} for method in ("ping", *LISTS)}, settings)
+    return await _ask({"initialize": hello} | {method: {} for method in ("ping", *LISTS)}, settings)
 
 
 async def _modern(settings: Settings) -> dict[str, object]:
     envelope: Message = {f"{_META}protocolVersion": MODERN, f"{_META}clientCapabilities": {}}
-    return await _asked({method: {"_meta": envelope} for method in ("server/discover", *LISTS)}, settings)
+    return await _ask({method: {"_meta": envelope} for method in ("server/discover", *LISTS)}, settings)
 
 
-async def _asked(requests: dict[str, Message], settings: Settings) -> dict[str, object]:
+async def _ask(requests: dict[str, Message], settings: Settings) -> dict[str, object]:
     lines = [
         json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": params})
         for method, params in requests.items()

@@ -189,7 +189,7 @@ def annotate(
         text=_with_marks(text, known, numbers, layout) + rest,
         sources=sources,
         claims=claims,
-        grounded=_grounded(sources, known, whole=not without and not rest),
+        grounded=_judge_grounding(sources, known, whole=not without and not rest),
         uncited=tuple(without[:_MOST_UNCITED]),
         uncited_count=len(without),
         sentences=count,
@@ -253,7 +253,7 @@ def _claims(
     return tuple(claims.values())
 
 
-def _grounded(
+def _judge_grounding(
     sources: tuple[CitedSource, ...], known: list[Span], *, whole: bool
 ) -> Literal[True, False, "partly"]:
     if all(source["origin"] == "link" for source in sources):

@@ -72,12 +72,12 @@ def period_of(source: CitedSource) -> Period | None:
 def mark_dates(sources: Sequence[CitedSource], bounds: Bounds) -> tuple[CitedSource, ...]:
     """Return sources with the date that each carries, and whether it is outside the bounds."""
     return tuple(
-        source if (period := period_of(source)) is None else _marked(source, period, bounds)
+        source if (period := period_of(source)) is None else _mark(source, period, bounds)
         for source in sources
     )
 
 
-def _marked(source: CitedSource, period: Period, bounds: Bounds) -> CitedSource:
+def _mark(source: CitedSource, period: Period, bounds: Bounds) -> CitedSource:
     marked = source.copy()
     marked["date"] = str(period)
     if bounds.leave_out(period):

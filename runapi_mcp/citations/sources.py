@@ -90,7 +90,7 @@ class Numbered:
         same = _same_as(url)
         if same in self._kept:
             return self._kept[same]["number"]
-        made = _cited_source(len(self._kept) + 1, url, source)
+        made = _cite(len(self._kept) + 1, url, source)
         if not self._allows(made["domain"]):
             self.removed.add(same)
         elif len(self._kept) >= self._most:
@@ -157,7 +157,7 @@ def _same_as(url: str) -> str:
     return f"{host}:{port}{path}?{query}"
 
 
-def _cited_source(number: int, url: str, source: Source) -> CitedSource:
+def _cite(number: int, url: str, source: Source) -> CitedSource:
     redirect = is_redirect(url)
     # Google titles its redirects with the name of the site they lead to.
     site = source.title.strip().lower().removeprefix("www.")

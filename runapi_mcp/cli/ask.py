@@ -191,7 +191,7 @@ def _extract(given: argparse.Namespace, around: Surroundings) -> "Question":
             raise InputError(
                 "There is one stdin, and the schema is to come from it.", advice="Name the material's files."
             )
-        given.schema = _parsed(stdin.wanted(), "What came on stdin")
+        given.schema = _parse(stdin.wanted(), "What came on stdin")
         return _question(given, given.files)
     named: list[str] = given.files or [STDIN]
     if not given.files and not stdin.offers:
@@ -243,17 +243,17 @@ def _json(named: str) -> "JsonValue":
         InputError: It is none.
     """
     if named.lstrip().startswith(("{", "[")):
-        return _parsed(named.encode(), "What was typed")
+        return _parse(named.encode(), "What was typed")
     if named.startswith(("https://", "http://")):
-        return _parsed(_fetched(named), named)
+        return _parse(_fetch(named), named)
     try:
-        return _parsed(_content(Path(named).expanduser()), named)
+        return _parse(_content(Path(named).expanduser()), named)
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{named} cannot be read ({why}).", advice="") from None
 
 
-def _fetched(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     """Return what is behind a URL that a person named; no key goes there.
 
     Raises:
@@ -272,7 +272,7 @@ def _fetched(url: str) -> bytes:
     return content
 
 
-def _parsed(content: bytes, what: str) -> "JsonValue":
+def _parse(content: bytes, what: str) -> "JsonValue":
     try:
         return cast("JsonValue", json.loads(decoded(content)))
     except (ValueError, RecursionError) as error:

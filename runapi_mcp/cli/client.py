@@ -117,7 +117,7 @@ async def perform(
     interrupts = _Interrupts()
     reply = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.minded(watched), _shown(watched, show):
+        async with generations.open(), interrupts.minded(watched), _keep_shown(watched, show):
             try:
                 reply = await _reply(question, run)
                 for _ in range(_MOST_MODELS):
@@ -160,7 +160,7 @@ async def _allow_earlier_files(question: Question, run: Run) -> None:
         with suppress(RunapiError):  # why it cannot be gone on from is for the tool to say
             turns = (await run.asked(await run.find(handle))).call.turns
             parts = (part for turn in turns for part in turn.parts if isinstance(part, Text | Inline))
-            named = [*_named([part.file.uri for part in parts if part.file and part.file.uri])]
+            named = [*_find_named([part.file.uri for part in parts if part.file and part.file.uri])]
             run.settings = replace(run.settings, allow_dirs=(*run.settings.allow_dirs, *named))
 
 
@@ -170,10 +170,10 @@ async def _untold(_seconds: float, _line: str) -> None:
 
 def _roomy(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
-    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_named(files)))
+    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_find_named(files)))
 
 
-def _named(files: Sequence[str]) -> Iterator[str]:
+def _find_named(files: Sequence[str]) -> Iterator[str]:
     """Yield what a person named, and nothing beside it; of a pattern the folder that it starts from."""
     everywhere = Reach((Path("/"),))
     for file in files:
@@ -224,7 +224,7 @@ class _Interrupts:
 
 
 @asynccontextmanager
-async def _shown(watched: _Watched, show: Show) -> AsyncIterator[None]:
+async def _keep_shown(watched: _Watched, show: Show) -> AsyncIterator[None]:
     """Show what is followed for as long as the block lasts."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(show, lambda: watched.generation)

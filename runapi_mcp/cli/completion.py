@@ -45,7 +45,7 @@ def write_script(shell: str, commands: Subparsers, whole: Parser) -> str:
     """
     import shtab
 
-    known = _known_words()
+    known = _list_words()
     for command, parser in [("", whole), *commands.choices.items()]:
         for action in (*parser.flags, *parser.operands):
             name = action.dest if action.option_strings else f"{command} {action.dest}"
@@ -56,7 +56,7 @@ def write_script(shell: str, commands: Subparsers, whole: Parser) -> str:
     return shtab.complete(whole, shell)
 
 
-def _known_words() -> Mapping[str, Sequence[str]]:
+def _list_words() -> Mapping[str, Sequence[str]]:
     """Return the words that an argument takes, by its name, where the parser does not list them.
 
     Those that stand alone are named behind their command.

@@ -72,7 +72,7 @@ async def _write_report(around: Surroundings) -> int:
     lines += [f"- {name}: set" for name in KEY_NAMES if around.env.get(name, "").strip()]
     lines += ["", "## doctor", ""]
     lines += [f"- {line(finding)}" async for finding in examine(_patient(nobody, around))]
-    around.say(_redacted("\n".join(lines), around))
+    around.say(_redact("\n".join(lines), around))
     return 0
 
 
@@ -80,7 +80,7 @@ def _without_password(value: str) -> str:
     return re.sub(r"(?<=://)[^/\s]*@", "…@", value)
 
 
-def _redacted(text: str, around: Surroundings) -> str:
+def _redact(text: str, around: Surroundings) -> str:
     """Return a text without the key, under whatever name it is set, and without the home folder's path."""
     for name in (*KEY_NAMES, "GOOGLE_API_KEY"):
         if len(secret := around.env.get(name, "").strip()) > _SHORT:
@@ -125,7 +125,7 @@ def _patient(given: argparse.Namespace, around: Surroundings) -> "Patient":
         machine_of(around),
         launch_of(around),
         _project(),
-        _installed,
+        _find_version,
         which=lambda name, path: shutil.which(name, path=path),
         now=lambda: datetime.now(UTC),
         consent=lambda question: _consent(question, given, around),
@@ -139,7 +139,7 @@ def _settings(around: Surroundings) -> "Settings | SettingsError":
         return error
 
 
-def _installed(name: str) -> str | None:
+def _find_version(name: str) -> str | None:
     """Return the version of a package, if it is there."""
     from importlib import metadata
 

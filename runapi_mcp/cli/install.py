@@ -125,12 +125,12 @@ def _install_into(host: "Host", machine: "Machine", wish: "Wish", around: Surrou
         _check_keyring(around)
     hosts.install(host, machine, wish, around.say)
     if not wish.only_print and not wish.url:
-        around.say(_kept(around))
+        around.say(_describe_kept(around))
     if not wish.url and not host.inherits and (lost := _not_handed_on(around)):
-        around.note(_lost(host, lost))
+        around.note(_describe_lost(host, lost))
 
 
-def _kept(around: Surroundings) -> str:
+def _describe_kept(around: Surroundings) -> str:
     """Return what a server will write on this machine, where, and how that is emptied or turned off."""
     from runapi_mcp.errors import RunapiError
     from runapi_mcp.generations.store import store_folder
@@ -257,7 +257,7 @@ def _setup(_given: argparse.Namespace, around: Surroundings) -> int:
     return examine_here(around)
 
 
-def _lost(host: "Host", options: "Sequence[Option]") -> str:
+def _describe_lost(host: "Host", options: "Sequence[Option]") -> str:
     """Return what is said where a host does not hand on settings that are set here."""
     words = " ".join(f"{option.flag} …" for option in options)
     names = ", ".join(option.env for option in options)

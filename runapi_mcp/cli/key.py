@@ -57,7 +57,7 @@ def read_key(around: Surroundings) -> "SecretStr":
     """
     from pydantic import SecretStr
 
-    text = (_prompted() if around.stdin.isatty() else around.stdin.read(_MOST_STDIN)).strip()
+    text = (_prompt() if around.stdin.isatty() else around.stdin.read(_MOST_STDIN)).strip()
     if not text:
         raise InputError(
             "No key was given.", advice="Type it when asked, or pipe it in: … | runapi-mcp key set"
@@ -67,7 +67,7 @@ def read_key(around: Surroundings) -> "SecretStr":
     return SecretStr(text)
 
 
-def _prompted() -> str:
+def _prompt() -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
@@ -90,7 +90,7 @@ async def _set(keychain: "Keychain", key: "SecretStr", around: Surroundings) -> 
         )
     around.say("runapi-mcp install HOST --keyring has a host's server take it from there, as does")
     around.say("RUNAPI_MCP_KEYRING=1 in the environment.")
-    if name := _named(around):
+    if name := _find_named(around):
         around.note(f"{name} is set here, and goes first.")
     return 0
 
@@ -104,7 +104,7 @@ async def _forget(keychain: "Keychain", around: Surroundings) -> int:
 
 async def _where(keychain: "Keychain", around: Surroundings) -> int:
     """Say where there is a key, and which one a server started from here takes; 1 if there is none."""
-    named = _named(around)
+    named = _find_named(around)
     if named:
         around.say(f"{named} is set here: a server started from here takes the key from there.")
     try:
@@ -112,7 +112,7 @@ async def _where(keychain: "Keychain", around: Surroundings) -> int:
     except KeyringFailed as failure:
         around.say(str(failure))
         return 0 if named else 1
-    around.say(_held(keychain, entry))
+    around.say(_describe_held(keychain, entry))
     if entry.key is not None and not named:
         looks = around.settings().key_is_in_keyring
         around.say(
@@ -123,12 +123,12 @@ async def _where(keychain: "Keychain", around: Surroundings) -> int:
     return 0 if named or entry.key is not None else 1
 
 
-def _held(keychain: "Keychain", entry: "Entry") -> str:
+def _describe_held(keychain: "Keychain", entry: "Entry") -> str:
     if entry.key is None:
         return f"{entry.backend} holds no key for {keychain.account}; runapi-mcp key set puts one there."
     length = len(entry.key.get_secret_value())
     return f"{entry.backend} holds a key for {keychain.account}, of {length} characters."
 
 
-def _named(around: Surroundings) -> str:
+def _find_named(around: Surroundings) -> str:
     return next((name for name in KEY_NAMES if around.env.get(name, "").strip()), "")

@@ -29,10 +29,10 @@ _KEYRING: Final = "RUNAPI_MCP_KEYRING"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_typed(words) if words else _code(lambda: _serve_host({})))
+    sys.exit(_run_typed(words) if words else _code(lambda: _serve_host({})))
 
 
-def _typed(words: Sequence[str]) -> int:
+def _run_typed(words: Sequence[str]) -> int:
     """Run what was typed and return its exit code; it failed if stdout could not hold what it said."""
     from runapi_mcp.cli.outlet import Outlet, widen
     from runapi_mcp.transports.stdio.pipes import open_null

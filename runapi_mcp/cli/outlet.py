@@ -135,10 +135,10 @@ def plain(text: str, encoding: str) -> str:
     """Return a text in an encoding's characters; others are spelled, lose their accents, or become `?`."""
     if _has(encoding, text):
         return text
-    return "".join(char if _has(encoding, char) else _spelled(char, encoding) for char in text)
+    return "".join(char if _has(encoding, char) else _spell(char, encoding) for char in text)
 
 
-def _spelled(char: str, encoding: str) -> str:
+def _spell(char: str, encoding: str) -> str:
     import unicodedata
 
     if char in _SPELLED:

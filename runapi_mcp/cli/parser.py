@@ -139,7 +139,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{unknown} is taken for a flag; for the file write ./{unknown}")
         else:
             name = unknown.partition("=")[0]
-            self.error(f"there is no {name[:40]} here.{_meant(name, self.names)}")
+            self.error(f"there is no {name[:40]} here.{_suggest(name, self.names)}")
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, how the command is used and where more is said, and leave."""
@@ -150,9 +150,9 @@ class Parser(argparse.ArgumentParser):
         if not choices or value in choices:
             return
         if action.dest == "command_name":
-            raise argparse.ArgumentError(None, f"no command {value!r}.{_meant(str(value), choices)}")
+            raise argparse.ArgumentError(None, f"no command {value!r}.{_suggest(str(value), choices)}")
         listed = ", ".join(choices)
-        raise argparse.ArgumentError(action, f"{value!r} is none of {listed}.{_meant(str(value), choices)}")
+        raise argparse.ArgumentError(action, f"{value!r} is none of {listed}.{_suggest(str(value), choices)}")
 
 
 def add_command(
@@ -207,7 +207,7 @@ def taking(read: Callable[[str], T]) -> Callable[[str], T]:
     return typed
 
 
-def _meant(word: str, known: Sequence[str]) -> str:
+def _suggest(word: str, known: Sequence[str]) -> str:
     """Return the question whether something known was meant, if something is near."""
     import difflib
 

@@ -170,7 +170,7 @@ class Terminal:
         if growing is not None:
             self._think(growing.thoughts if growing.text else growing.thoughts[: settled(growing.thoughts)])
             self._write(growing.text[: settled(growing.text, len(self._written))])
-        live.update(self._unsettled(generation, growing), refresh=True)
+        live.update(self._render_unsettled(generation, growing), refresh=True)
 
     def _think(self, thoughts: str) -> None:
         """Print thoughts that have not been printed yet."""
@@ -193,7 +193,7 @@ class Terminal:
                 self._stream.write(between)
                 self._console.print(Markdown(printable(more)))
 
-    def _unsettled(self, generation: Followable | None, growing: Growing | None) -> "RenderableType":
+    def _render_unsettled(self, generation: Followable | None, growing: Growing | None) -> "RenderableType":
         """Return what is not whole yet, as much of its end as there is room for, and a line of evidence."""
         from rich.console import Group
         from rich.markdown import Markdown

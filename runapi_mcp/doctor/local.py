@@ -81,10 +81,10 @@ def merge_hosts(findings: Iterable[Finding], titles: Mapping[str, str]) -> list[
         alike.setdefault((finding.check, finding.status, _of_any(finding.what, finding, titles)), []).append(
             finding
         )
-    return [_merged(group, what, titles) for (_, _, what), group in alike.items()]
+    return [_merge(group, what, titles) for (_, _, what), group in alike.items()]
 
 
-def _merged(group: list[Finding], what: str, titles: Mapping[str, str]) -> Finding:
+def _merge(group: list[Finding], what: str, titles: Mapping[str, str]) -> Finding:
     first = group[0]
     if len(group) == 1:
         return first

@@ -136,7 +136,7 @@ async def check_models(
     try:
         listing = await upstream.models(key=settings.need_key())
     except RunapiError as error:
-        yield _refused("models", error)
+        yield _explain("models", error)
         return
     others = f", and {len(listing.others)} of other vendors" if listing.others else ""
     yield ok("models", f"RunAPI accepts the key; {len(listing.models)} Gemini models{others}")
@@ -275,7 +275,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
             "Try again, or another model.",
         )
     except RunapiError as error:
-        return _refused("call", error)
+        return _explain("call", error)
     first = (trace.first_byte_at or clock()) - began
     tokens = f", {answer.usage.output} tokens" if answer.usage and answer.usage.output else ""
     served = answer.model or choice.model
@@ -299,12 +299,12 @@ async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[A
     await choice.begin()
     while True:
         try:
-            return await _answered(choice, call, settings, upstream, trace), choice
+            return await _get_answer(choice, call, settings, upstream, trace), choice
         except (NotFound, ModelRefused) as refused:
             await choice.turn_from(refused)
 
 
-async def _answered(
+async def _get_answer(
     choice: Choice, call: Call, settings: Settings, upstream: Upstream, trace: Trace
 ) -> Answer:
     fold = Fold()
@@ -321,7 +321,7 @@ async def _answered(
     return fold.answer()
 
 
-def _refused(check: str, error: RunapiError) -> Finding:
+def _explain(check: str, error: RunapiError) -> Finding:
     move: Move = "yours"
     if isinstance(error, Unavailable) or not isinstance(error, Refused | SettingsError | KeyMissing):
         move = "RunAPI's"

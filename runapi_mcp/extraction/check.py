@@ -129,11 +129,11 @@ class Judge:
 
     def find(self, value: JsonValue) -> list[Violation]:
         """Return all that is wrong with `value`, in the order of its places."""
-        return self._judged(lambda: self._errors.of(value))
+        return self._judge(lambda: self._errors.of(value))
 
     def conforms(self, value: JsonValue) -> bool:
         """Whether nothing is wrong with `value`."""
-        return self._judged(lambda: self._errors.validator.is_valid(value))
+        return self._judge(lambda: self._errors.validator.is_valid(value))
 
     @cached_property
     def _errors(self) -> Errors:
@@ -141,7 +141,7 @@ class Judge:
         made = kind(self.schema, registry=metaschemas(), format_checker=format_checker())
         return Errors(made, self.schema)
 
-    def _judged(self, judge: Callable[[], _T]) -> _T:
+    def _judge(self, judge: Callable[[], _T]) -> _T:
         try:
             return judge()
         except Unresolvable as error:

@@ -124,7 +124,7 @@ class Chooser:
             order, span = candidate
             total = min(order, 50) * 0.002 + _RANK * leaf.candidates[span]
             total += 0.7 * _alike(self._used.get(span), leaf.kind)
-            total -= 0.7 * self._labelled(span, words)
+            total -= 0.7 * self._weigh_label(span, words)
             if anchors:
                 # Values mostly stand in the order in which the schema has them.
                 turned = sum((span > other) != (place > at) for at, other in siblings)
@@ -182,7 +182,7 @@ class Chooser:
         text = self._texts[span.source]
         return Span(span.source, text.rfind("\n", max(span.start - 400, 0), span.start) + 1, 0)
 
-    def _labelled(self, span: Span, words: frozenset[str]) -> float:
+    def _weigh_label(self, span: Span, words: frozenset[str]) -> float:
         """Return how many of the words of a value's name stand right before it, from 0 to 1."""
         if not words:
             return 0.0

@@ -119,7 +119,7 @@ class _Enums:
         return self._known[kind]
 
     def _nodes(self, path: Path) -> list[JsonObject]:
-        nodes = self._opened([self._schema])
+        nodes = self._open([self._schema])
         for part in path:
             below: list[JsonValue] = []
             for node in nodes:
@@ -131,10 +131,10 @@ class _Enums:
                     first = node.get("prefixItems")
                     at = isinstance(first, list) and part < len(first)
                     below.append(first[part] if at and isinstance(first, list) else node.get("items"))
-            nodes = self._opened(below)
+            nodes = self._open(below)
         return nodes
 
-    def _opened(self, nodes: Iterable[JsonValue]) -> list[JsonObject]:
+    def _open(self, nodes: Iterable[JsonValue]) -> list[JsonObject]:
         """Return schemas with those that they refer to or are made of, as far as that is of use."""
         opened: list[JsonObject] = []
         waiting = [*nodes]

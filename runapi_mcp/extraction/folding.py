@@ -129,9 +129,9 @@ class Folded:
             return start, end
         return self.places[start], self.places[end - 1] + 1
 
-    def _mapped(self, fold: dict[str, str]) -> "Folded":
+    def _map(self, fold: dict[str, str]) -> "Folded":
         if self.text.isascii():
-            return self._mapped_plainly(fold)
+            return self._map_plainly(fold)
         pieces: list[str] = []
         places = array("I")
         for at, character in enumerate(self.text):
@@ -145,7 +145,7 @@ class Folded:
                     places.extend([place] * len(folded))
         return Folded("".join(pieces), places)
 
-    def _mapped_plainly(self, fold: dict[str, str]) -> "Folded":
+    def _map_plainly(self, fold: dict[str, str]) -> "Folded":
         """Return the same where each character is folded to one or to none, which is much faster."""
         table = {code: fold[chr(code)] for code in range(128)}
         gone = "".join(map(chr, (code for code, folded in table.items() if not folded)))
@@ -163,24 +163,22 @@ class Folded:
         With `tags`, what is within a tag is left out, too.
         """
         own = self if self.places is not None else Folded(self.text, array("I", range(len(self.text))))
-        return _joined(own, _ESCAPES if tags else _ESCAPES.replace(_TAG, _TAG_NAME), _unescape)
+        return _join(own, _ESCAPES if tags else _ESCAPES.replace(_TAG, _TAG_NAME), _unescape)
 
     def plain(self) -> "Folded":
         """Return it without case, forms of Unicode, kinds of dashes, quotes and blanks, unseen characters."""
-        return _joined(self._mapped(_PLAIN), r" {2,}", lambda row: " ")
+        return _join(self._map(_PLAIN), r" {2,}", lambda row: " ")
 
     def written(self) -> "Folded":
         """Return it with one form of each character and no unseen ones: what numbers and dates are read from.
 
         A row of blanks stays one of two at least, for it parts columns.
         """
-        return _joined(
-            self._mapped(_WRITTEN), r"[ \n]*\n[ \n]*|  +", lambda row: "\n" if "\n" in row else "  "
-        )
+        return _join(self._map(_WRITTEN), r"[ \n]*\n[ \n]*|  +", lambda row: "\n" if "\n" in row else "  ")
 
     def bare(self) -> "Folded":
         """Return what is plain with letters and digits alone, and without the marks that people leave out."""
-        return self._mapped(_BARE)
+        return self._map(_BARE)
 
     def guessed(self) -> "Folded":
         """Return what is bare with one letter for all that OCR takes for one another."""
@@ -199,7 +197,7 @@ class Folded:
         return Folded(text, places)
 
 
-def _joined(folded: Folded, pattern: str, join: Callable[[str], str]) -> Folded:
+def _join(folded: Folded, pattern: str, join: Callable[[str], str]) -> Folded:
     """Return it with something shorter for each row that a pattern finds."""
     pieces: list[str] = []
     places = array("I")

@@ -36,7 +36,7 @@ _TEMPLATE: Final = re.compile(r"(?:[^{}\s\"'<>\\^`|]|\{[^{}\s]+\})*")
 
 
 def _date(text: str) -> bool:
-    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)) and _made(date.fromisoformat, text)
+    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)) and _can_make(date.fromisoformat, text)
 
 
 def _time(text: str) -> bool:
@@ -72,7 +72,7 @@ def _reference(text: str) -> bool:
 def _iri_reference(text: str) -> bool:
     if any(c.isspace() or c in '<>"\\^`{|}' for c in text):
         return False
-    return _made(lambda whole: urlsplit(whole).port, text)
+    return _can_make(lambda whole: urlsplit(whole).port, text)
 
 
 def _uuid(text: str) -> bool:
@@ -80,10 +80,10 @@ def _uuid(text: str) -> bool:
 
 
 def _ipv6(text: str) -> bool:
-    return "%" not in text and _made(ipaddress.IPv6Address, text)
+    return "%" not in text and _can_make(ipaddress.IPv6Address, text)
 
 
-def _made(make: Callable[[str], object], text: str) -> bool:
+def _can_make(make: Callable[[str], object], text: str) -> bool:
     try:
         make(text)
     except (ValueError, OverflowError):
@@ -140,7 +140,7 @@ _CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "idn-email": lambda text: _mail(text, _idn_hostname),
     "hostname": _hostname,
     "idn-hostname": _idn_hostname,
-    "ipv4": lambda text: _made(ipaddress.IPv4Address, text),
+    "ipv4": lambda text: _can_make(ipaddress.IPv4Address, text),
     "ipv6": _ipv6,
     "uri": lambda text: bool(_SCHEME.match(text)) and _reference(text),
     "uri-reference": _reference,
@@ -150,7 +150,7 @@ _CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "uuid": _uuid,
     "json-pointer": lambda text: bool(_POINTER.fullmatch(text)),
     "relative-json-pointer": lambda text: bool(_RELATIVE_POINTER.fullmatch(text)),
-    "regex": lambda text: _made(read_pattern, text),
+    "regex": lambda text: _can_make(read_pattern, text),
 }
 
 

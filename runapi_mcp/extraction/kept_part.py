@@ -107,34 +107,34 @@ class _Asked:
 
     def keep(self, value: JsonValue) -> JsonValue:
         """Return a value without the members that are not asked for."""
-        return self._kept(value, [self._references.root])
+        return self._keep(value, [self._references.root])
 
     def fixed_items(self, path: Path) -> int:
         """Return how many items of the list at a path mean what their place says."""
         places: list[Place] = [self._references.root]
         for part in path:
-            rules = [*self._opened(places)]
+            rules = [*self._open(places)]
             places = [*(self._items(rules, part) if isinstance(part, int) else self._member(rules, part))]
-        lists = (rule.get(key) for _, rule in self._opened(places) for key in ("prefixItems", "items"))
+        lists = (rule.get(key) for _, rule in self._open(places) for key in ("prefixItems", "items"))
         return max((len(listed) for listed in lists if isinstance(listed, list)), default=0)
 
-    def _kept(self, value: JsonValue, places: Iterable[Place]) -> JsonValue:
+    def _keep(self, value: JsonValue, places: Iterable[Place]) -> JsonValue:
         """Return what is asked for of a value that each of `places` may describe."""
-        rules = [*self._opened(places)]
+        rules = [*self._open(places)]
         if isinstance(value, list):
-            return [self._kept(item, self._items(rules, at)) for at, item in enumerate(value)]
+            return [self._keep(item, self._items(rules, at)) for at, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
         named = {name for _, rule in rules for name in _members(rule)}
         if not named or any(rule.get(key) for _, rule in rules for key in _FURTHER):
             named |= value.keys()
         return {
-            name: self._kept(member, self._member(rules, name))
+            name: self._keep(member, self._member(rules, name))
             for name, member in value.items()
             if name in named
         }
 
-    def _opened(self, places: Iterable[Place]) -> Iterator[tuple[Place, JsonObject]]:
+    def _open(self, places: Iterable[Place]) -> Iterator[tuple[Place, JsonObject]]:
         """Yield the subschemas at `places`, with those that they refer to and branch into."""
         seen: set[int] = set()
         todo = [*places]

@@ -49,7 +49,7 @@ def fields_of(schema: JsonObject) -> tuple[Path, ...]:
     todo: list[tuple[Path, JsonValue]] = [((), schema)]
     while todo and len(found) < _MOST_FIELDS:
         path, part = todo.pop(0)
-        part = _opened(part, definitions) if len(path) < _DEEPEST else part
+        part = _open(part, definitions) if len(path) < _DEEPEST else part
         properties = part.get("properties") if isinstance(part, dict) else None
         if isinstance(properties, dict) and len(path) < _DEEPEST:
             todo += [((*path, name), below) for name, below in properties.items()]
@@ -106,7 +106,7 @@ def spell_path(path: Path) -> str:
     return words.removeprefix(".")
 
 
-def _opened(part: JsonValue, definitions: JsonValue) -> JsonValue:
+def _open(part: JsonValue, definitions: JsonValue) -> JsonValue:
     reference = part.get("$ref") if isinstance(part, dict) else None
     if isinstance(reference, str) and isinstance(definitions, dict):
         return definitions.get(reference.removeprefix("#/$defs/"))

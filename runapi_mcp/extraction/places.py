@@ -234,7 +234,7 @@ class Searcher:
         best = min((rank for rank, _ in found), default=0)
         if found:
             return {span: rank for rank, span in sorted(found, key=itemgetter(1)) if rank == best}
-        digits = fold_guessed(_written(value))
+        digits = fold_guessed(_write(value))
         guessed = self._find("guessed", digits, parted=True) if len(digits) >= 3 and self._may_guess else []
         return dict.fromkeys(guessed, 0)
 
@@ -528,7 +528,7 @@ def _tells(bare: str) -> bool:
     return len(bare) >= 3 or (len(bare) == 2 and bool(UNSPACED.match(bare)))
 
 
-def _written(value: Decimal) -> str:
+def _write(value: Decimal) -> str:
     return format(value, "f")
 
 

@@ -45,7 +45,7 @@ class Extraction:
             InputError: It is no schema that answers can be judged by, or too intricate to be checked.
         """
         checked = await check_elsewhere({"schema": self._written, "dialect": job.dialect}, job.owner)
-        if refused := _refused(checked):
+        if refused := _find_refusal(checked):
             raise refused
         if checked.why:
             raise InputError(
@@ -64,7 +64,7 @@ class Extraction:
         """
         about: JsonObject = {"texts": list(texts), "begin": begin, "many": self.many}
         checked = await check_elsewhere({"schema": self._written, **about}, owner)
-        if refused := _refused(checked):
+        if refused := _find_refusal(checked):
             return Verdict("", unchecked=refused.what)
         verdict = verdict_of(checked.answers[-1]) if checked.answers else Verdict("")
         return replace(verdict, unchecked=checked.why)
@@ -151,12 +151,12 @@ class _Policy(Plain):
     def _wrong(self, found: Verdict) -> str:
         """Return what to tell the model of its answers; empty if nothing is known to be wrong."""
         if not self.extraction.many:
-            return _told(found.violations, "Answer again with the whole corrected JSON and nothing else.")
+            return _tell(found.violations, "Answer again with the whole corrected JSON and nothing else.")
         if found.violations:
-            return _told(found.violations, "Answer again with the whole list as a JSON array.")
+            return _tell(found.violations, "Answer again with the whole list as a JSON array.")
         lines = [f"item {place}: {line}" for place, wrong in found.rejected.items() for line in wrong]
         how = "Answer with a JSON array of these items alone, corrected, in this order."
-        return _told(lines[:_MOST_TOLD], how)
+        return _tell(lines[:_MOST_TOLD], how)
 
 
 def _of_many(schema: JsonObject) -> JsonObject:
@@ -166,13 +166,13 @@ def _of_many(schema: JsonObject) -> JsonObject:
     return whole | {"$defs": schema["$defs"]} if "$defs" in schema else whole
 
 
-def _refused(checked: Checked) -> InputError | None:
+def _find_refusal(checked: Checked) -> InputError | None:
     """Return what is wrong with the schema, if that is the answer."""
     last = checked.answers[-1] if checked.answers else {}
     return InputError(str(last["refused"]), advice=str(last["advice"])) if "refused" in last else None
 
 
-def _told(wrong: Sequence[str], how: str) -> str:
+def _tell(wrong: Sequence[str], how: str) -> str:
     if not wrong:
         return ""
     listed = "\n".join(f"- {line}" for line in wrong)

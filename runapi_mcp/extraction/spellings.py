@@ -113,8 +113,8 @@ def find_figures(text: str) -> Iterator[Figure]:
         rank = 0 if _stands_alone(text, start, end) else 2
         readings = _readings(written)
         for value in readings:
-            yield from _signed(text, value, start, end, rank)
-            yield from _scaled(text, value, start, end, rank)
+            yield from _read_signs(text, value, start, end, rank)
+            yield from _read_scales(text, value, start, end, rank)
         if not readings or any(blank in written for blank in _SPACES):
             # It is a list, a version, a date; or two columns beside each other.
             for part in _PARTS.finditer(written):
@@ -241,7 +241,7 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
     return not joined and not tail
 
 
-def _signed(text: str, value: Decimal, start: int, end: int, rank: int) -> Iterator[Figure]:
+def _read_signs(text: str, value: Decimal, start: int, end: int, rank: int) -> Iterator[Figure]:
     before, after = text[max(start - 2, 0) : start], text[end : end + 1]
     yield Figure(value, start, end, rank)
     if before[-1:] and before[-1:] in _MINUS and not before[:-1].isalnum():
@@ -254,7 +254,7 @@ def _signed(text: str, value: Decimal, start: int, end: int, rank: int) -> Itera
         yield Figure(-value, start - 2, end, rank)
 
 
-def _scaled(text: str, value: Decimal, start: int, end: int, rank: int) -> Iterator[Figure]:
+def _read_scales(text: str, value: Decimal, start: int, end: int, rank: int) -> Iterator[Figure]:
     sign = _SIGN_SCALES.get(text[end : end + 1])
     if sign is not None:
         yield Figure(value.scaleb(sign), start, end + 1, rank)
@@ -313,14 +313,14 @@ _ERAS: Final = {"令和": 2018, "平成": 1988, "昭和": 1925, "民國": 1911, 
 
 
 @lru_cache(4_096)
-def _folded(word: str) -> str:
+def _fold(word: str) -> str:
     """Return a word in small letters without marks over or under them."""
     plain = unicodedata.normalize("NFKD", word.casefold())
     return "".join(character for character in plain if not unicodedata.combining(character))
 
 
 _MONTHS: Final = {
-    _folded(name): line // 2 + 1
+    _fold(name): line // 2 + 1
     for line, names in enumerate(_MONTH_NAMES.strip().splitlines())
     for name in names.split()
 }
@@ -411,11 +411,11 @@ def find_days(text: str) -> Iterator[Day]:
     for found in _MD.finditer(text):
         yield from _day(0, int(found[1]), int(found[2]), found)
     for found in _D_NAME.finditer(text):
-        yield from _named(found[2], found[1], found[3], found)
+        yield from _read_named(found[2], found[1], found[3], found)
     for found in _NAME_D.finditer(text):
-        yield from _named(found[1], found[2], found[3], found)
+        yield from _read_named(found[1], found[2], found[3], found)
     for found in _NAME_Y.finditer(text):
-        yield from _named(found[1], "", found[2], found)
+        yield from _read_named(found[1], "", found[2], found)
 
 
 def find_moments(text: str) -> Iterator[Moment]:
@@ -449,8 +449,8 @@ def _is_rest_time(text: str, day: Day) -> bool:
     )
 
 
-def _named(name: str, day: str, year: str | None, found: re.Match[str]) -> Iterator[Day]:
-    month = _MONTHS.get(_folded(name))
+def _read_named(name: str, day: str, year: str | None, found: re.Match[str]) -> Iterator[Day]:
+    month = _MONTHS.get(_fold(name))
     if month is not None:
         yield from _day(_full_year(year) if year else 0, month, int(day or 0), found)
 

@@ -117,7 +117,7 @@ class Errors:
     def _leaves(self, error: ValidationError) -> Iterator[Violation]:
         path = tuple(error.absolute_path)
         if not error.context:
-            yield Violation(path, _told(error), str(error.validator), error)
+            yield Violation(path, _tell(error), str(error.validator), error)
             return
         branches = _branches(error)
         if not branches:
@@ -127,7 +127,7 @@ class Errors:
             # Where every alternative wants another constant or type, none is more meant than the others.
             yield shared
             return
-        meant = self._meant(error, branches)
+        meant = self._find_meant(error, branches)
         if len(meant) == 1:
             for below in branches[meant[0]]:
                 yield from self._leaves(below)
@@ -145,7 +145,7 @@ class Errors:
             f"it conforms to none of the alternatives{more}; mend it for one of them: {' — or: '.join(ways)}"
         )
 
-    def _meant(self, error: ValidationError, branches: Mapping[int, list[ValidationError]]) -> list[int]:
+    def _find_meant(self, error: ValidationError, branches: Mapping[int, list[ValidationError]]) -> list[int]:
         """Return the alternatives that a value was meant for, as far as it shows.
 
         Those of its type whose constants it does not contradict; of these, those with the most of its
@@ -166,11 +166,11 @@ class Errors:
 
     def _matches(self, rule: Any, value: Any, hops: int = 0) -> tuple[int, int]:  # noqa: ANN401  # any JSON
         """Return how many members of a value are as a subschema's constants, and how many it names."""
-        rule = self._followed(rule)
+        rule = self._follow(rule)
         if not isinstance(rule, dict) or not isinstance(value, dict) or hops > _MOST_REFERENCES:
             return 0, 0
         named = rule.get("properties")
-        members = {k: self._followed(v) for k, v in named.items()} if isinstance(named, dict) else {}
+        members = {k: self._follow(v) for k, v in named.items()} if isinstance(named, dict) else {}
         constants = sum(
             1 for name, member in members.items() if name in value and _is_constant(member, value[name])
         )
@@ -181,7 +181,7 @@ class Errors:
             constants, known = constants + more[0], known + more[1]
         return constants, known
 
-    def _followed(self, rule: Any) -> Any:  # noqa: ANN401  # any JSON
+    def _follow(self, rule: Any) -> Any:  # noqa: ANN401  # any JSON
         """Return what a reference by JSON Pointer leads to; others tell little more of what is near."""
         for _ in range(_MOST_REFERENCES):
             reference = rule.get("$ref") if isinstance(rule, dict) else None
@@ -250,7 +250,7 @@ def _list(value: Any) -> list[Any]:  # noqa: ANN401  # any JSON
     return value if isinstance(value, list) else [value]
 
 
-def _told(error: ValidationError) -> str:
+def _tell(error: ValidationError) -> str:
     """Return what is wrong in JSON's words; jsonschema's own are Python's, which a model would copy."""
     keyword = str(error.validator)
     if keyword in OWN_WORDS and not (keyword == "additionalProperties" and error.schema is False):

@@ -211,7 +211,7 @@ def _part(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part,
         case "data":
             return _from_data_url(link.uri, link.name or "data", settings.max_file_bytes), ""
         case "https":
-            return _linked(link), ""
+            return _link_to(link), ""
         case "git":
             return _from_diff(link.uri, allowed, settings)
         case "" | "file":
@@ -233,7 +233,7 @@ def _scheme(uri: str) -> str:
     return found[1].lower() if found else ""
 
 
-def _linked(link: ResourceLink) -> Linked:
+def _link_to(link: ResourceLink) -> Linked:
     parts = _parts_of(link.uri)
     kind = plain_kind(link.mimeType or "") or kind_of_url(parts.hostname or "", parts.path, parts.query)
     if not kind:
@@ -243,7 +243,7 @@ def _linked(link: ResourceLink) -> Linked:
             "text/plain, video/mp4), or save it and give its path. For a web page, ask search_web.",
         )
     if not is_taken(kind):
-        raise _unsupported(one_line(link.uri, 120))
+        raise _refuse_kind(one_line(link.uri, 120))
     return Linked(kind, link.uri)
 
 
@@ -281,9 +281,9 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
         if folders.is_pattern(link.uri) and not allowed.is_there(path):
             start, pattern = folders.split_pattern(str(path))
             folder = allowed.judge(allowed.find(start))
-            return _gathered(folders.gather(folder, pattern, shown, allowed))
+            return _gather(folders.gather(folder, pattern, shown, allowed))
         if allowed.is_there(path) and path.is_dir():
-            return _gathered(folders.gather(allowed.judge(path), "", shown, allowed))
+            return _gather(folders.gather(allowed.judge(path), "", shown, allowed))
         if link.uri.lstrip().startswith("git:") and not allowed.is_there(path):
             raise InputError(
                 f"{shown} names no two commits.",
@@ -295,7 +295,7 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
     return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""
 
 
-def _gathered(found: folders.Gathered) -> tuple[Part, str]:
+def _gather(found: folders.Gathered) -> tuple[Part, str]:
     return Text(found.text), found.plan
 
 
@@ -333,7 +333,7 @@ def _from_bytes(content: bytes, name: str, limit: int, said: str = "") -> Part:
     if text is None and said.startswith(("image/", "audio/", "video/")) and is_taken(said):
         return Inline(said, base64.b64encode(content).decode())
     if text is None:
-        raise _not_utf8(shown) if is_meant_as_text(content) else _unsupported(shown)
+        raise _not_utf8(shown) if is_meant_as_text(content) else _refuse_kind(shown)
     return Text(f"File {shown}:\n\n{text}\n")
 
 
@@ -344,7 +344,7 @@ def _too_large(name: str, limit: int) -> InputError:
     )
 
 
-def _unsupported(shown: str) -> InputError:
+def _refuse_kind(shown: str) -> InputError:
     return InputError(f"{shown} is of a kind that is not taken.", advice=f"Taken: {KINDS}.")
 
 

@@ -82,7 +82,7 @@ def diff(refs: str, folders: Sequence[Path], most: int) -> tuple[str, tuple[str,
     """
     dots = "..." if "..." in refs else ".."
     older, _, newer = refs.partition(dots)
-    sides = [_checked(ref or "HEAD") for ref in (older, newer)]
+    sides = [_check(ref or "HEAD") for ref in (older, newer)]
     top = _repository(folders)
     git = _find_git(top)
     if git is None:
@@ -126,7 +126,7 @@ def _names(listed: bytes) -> list[str]:
     return [name.decode(errors="replace") if os.name == "nt" else os.fsdecode(name) for name in names]
 
 
-def _checked(ref: str) -> str:
+def _check(ref: str) -> str:
     if ref.startswith("-") or len(ref) > _MOST_REF or _NOT_IN_REFS & set(ref) or not ref.isprintable():
         raise InputError(
             f"{one_line(ref, 60)} is no name of a commit.",

@@ -141,12 +141,12 @@ class Reach:
             InputError: It is outside the folders, holds secrets by its name, is not there, cannot be
                 read, or is no regular file.
         """
-        with _opened(path, self.judge(path), self) as file:
+        with _open(path, self.judge(path), self) as file:
             opened = os.fstat(file.fileno())
             if not stat.S_ISREG(opened.st_mode):
-                raise InputError(f"{_shown(path)} is not a regular file.")
+                raise InputError(f"{_show(path)} is not a regular file.")
             if not _WALKS and not _is_still(self.judge(path), opened):
-                raise InputError(f"{_shown(path)} changed while it was being opened.")
+                raise InputError(f"{_show(path)} changed while it was being opened.")
             return file.read(most)
 
     def judge(self, path: Path) -> Path:
@@ -162,22 +162,22 @@ class Reach:
             is_secret(PurePath(path.name)) or any(is_secret(resolved.relative_to(f)) for f in around)
         ):
             raise InputError(
-                f"{_shown(path)} may hold secrets, going by its name, and is not sent to a model.",
-                advice=f"Whoever set this server up can allow it by name: --allow-dir {_shown(resolved)}",
+                f"{_show(path)} may hold secrets, going by its name, and is not sent to a model.",
+                advice=f"Whoever set this server up can allow it by name: --allow-dir {_show(resolved)}",
             )
         return resolved
 
     def _resolve(self, path: Path) -> Path:
         try:
-            resolved = _spelled_one_way(path.resolve())
+            resolved = _normalise(path.resolve())
         except (OSError, RuntimeError, ValueError):
-            raise InputError(f"{_shown(path)} cannot be resolved.") from None
+            raise InputError(f"{_show(path)} cannot be resolved.") from None
         if any(resolved.is_relative_to(folder) for folder in _NEVER):
-            raise InputError(f"{_shown(path)} is not a file to read.")
+            raise InputError(f"{_show(path)} is not a file to read.")
         if not self.holds(resolved):
             shown = ", ".join(map(str, self.folders)) or _no_folder(self)
             raise InputError(
-                f"{_shown(path)} is outside the folders this server may read ({shown}).",
+                f"{_show(path)} is outside the folders this server may read ({shown}).",
                 advice="Whoever set it up can allow more with --allow-dir or RUNAPI_MCP_ALLOW_DIR"
                 + ("." if self.folders else ": runapi-mcp --allow-dir ~/projects install HOST writes it."),
             )
@@ -272,7 +272,7 @@ def _is_seen(name: str) -> bool:
     return all(c.isprintable() or unicodedata.category(c) == "Zs" or c in _UNSEEN_ALLOWED for c in name)
 
 
-def _spelled_one_way(path: Path) -> Path:
+def _normalise(path: Path) -> Path:
     """Return a path so that it can be compared: macOS opens a name however its accents are written."""
     return Path(unicodedata.normalize("NFC", str(path))) if sys.platform == "darwin" else path
 
@@ -303,7 +303,7 @@ def resolve_folders(folders: Iterable[str]) -> tuple[str, ...]:
 
     Done once, when a server starts: a link that is put in the place of one later leads nowhere.
     """
-    return tuple(str(_spelled_one_way(_at_home(folder).resolve())) for folder in folders)
+    return tuple(str(_normalise(_at_home(folder).resolve())) for folder in folders)
 
 
 def reach(allow_dirs: Sequence[str], *, working_dir: bool) -> Reach:
@@ -341,19 +341,19 @@ def _at_home(folder: str) -> Path:
 
 def _here() -> Path | None:
     with suppress(OSError):  # it may be gone
-        return _spelled_one_way(Path.cwd().resolve())
+        return _normalise(Path.cwd().resolve())
     return None
 
 
-def _opened(path: Path, resolved: Path, reach: Reach) -> BinaryIO:
+def _open(path: Path, resolved: Path, reach: Reach) -> BinaryIO:
     try:
         # One step: a directory can be opened, but not as a file, and is closed again.
         return open(resolved, "rb", opener=_open_without_links)
     except FileNotFoundError:
         start = "" if path.is_absolute() else f"A relative path starts at {_here()}; give the whole one."
-        raise InputError(f"{_shown(path)} does not exist.", advice=reach.meant(path) or start) from None
+        raise InputError(f"{_show(path)} does not exist.", advice=reach.meant(path) or start) from None
     except OSError as error:
-        raise InputError(f"{_shown(path)} cannot be read ({error.strerror}).") from None
+        raise InputError(f"{_show(path)} cannot be read ({error.strerror}).") from None
 
 
 def _open_without_links(path: str, flags: int) -> int:
@@ -387,5 +387,5 @@ def _is_still(path: Path, opened: os.stat_result) -> bool:
     return (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
 
 
-def _shown(path: Path) -> str:
+def _show(path: Path) -> str:
     return one_line(str(path), 200)

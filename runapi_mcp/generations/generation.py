@@ -438,7 +438,7 @@ class Generation:
             choice.note_answer()
             await self._round.judge(self._policy, self._earlier, self.job.begin)
             step = self._policy.follow_up(answer, tuple(self._earlier), self._round.verdict)
-            step, refused = await self._allowed(step, answer.text)
+            step, refused = await self._allow(step, answer.text)
             if not (step or self._round.hopeless or self._policy.links(answer)):
                 # Before the connection's farewell, which may take a moment.
                 self._end(*self._round.come_to(self._policy, self._earlier))
@@ -496,7 +496,7 @@ class Generation:
             self._round.feed(event, self._policy, self._clock())
         answer = self.fold.partial()
         step = self._policy.follow_up(answer, tuple(self._earlier))
-        step, refused = await self._allowed(step, answer.text)
+        step, refused = await self._allow(step, answer.text)
         if step is not None:
             self._earlier.append(answer.text)
             self._round = Round(offering=False)
@@ -537,7 +537,7 @@ class Generation:
             self.trace.received += trace.received
             self.trace.request_id = trace.request_id or self.trace.request_id
 
-    async def _allowed(
+    async def _allow(
         self, step: Call | Lot | None, text: str
     ) -> tuple[Call | Lot | None, BudgetSpent | InputError | None]:
         """Return the step of another round with what it may spend, and why that must not be asked.

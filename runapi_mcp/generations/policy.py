@@ -57,7 +57,7 @@ def find_loop(text: str) -> str:
     digits = len(text) - len(text.rstrip(_DIGITS))
     if digits > _LONGEST_NUMBER and not _is_in_string(text):
         return f"it wrote a number of {digits:,} digits"
-    start, period = _repeated_end(text)
+    start, period = _find_repetition(text)
     if not period:
         return ""
     length = len(text) - start
@@ -75,7 +75,7 @@ def shorten_loops(text: str, *, told: bool = True) -> str:
     """
     if find_loop(text):
         digits = len(text) - len(text.rstrip(_DIGITS))
-        start, period = (0, 0) if digits > _LONGEST_NUMBER else _repeated_end(text)
+        start, period = (0, 0) if digits > _LONGEST_NUMBER else _find_repetition(text)
         if digits > _LONGEST_NUMBER:
             text = text[: len(text) - digits + 20] + ("…" if told else "")
         if period:
@@ -86,7 +86,7 @@ def shorten_loops(text: str, *, told: bool = True) -> str:
     )
 
 
-def _repeated_end(text: str) -> tuple[int, int]:
+def _find_repetition(text: str) -> tuple[int, int]:
     """Return where the end of a text begins to repeat itself, and after how many characters it does.
 
     Zeros if it does not, or no longer than the last characters that are compared at all.

@@ -418,7 +418,7 @@ class Limits:
             if self._tokens:
                 cap = await self._take_one(owner, "tokens", self._tokens, read, cap, call, None, own)
             if self._cost:
-                price = price or _unpriced(call.model)
+                price = price or _refuse_unpriced(call.model)
                 cap = await self._take_one(owner, "cost", self._cost, read, cap, call, price, own)
         except BaseException:
             for one in own:
@@ -447,9 +447,9 @@ class Limits:
             left = limit - taken
             smaller = price.writable(read, left) if price else left - read
             if call.max_output_tokens is not None or smaller < _WORTH_ASKING:
-                raise _spent(kind, limit, max(left, 0), amount, price)
+                raise _explain_spent(kind, limit, max(left, 0), amount, price)
             cap = min(cap, smaller)
-        raise _spent(kind, limit, 0, read, price)
+        raise _explain_spent(kind, limit, 0, read, price)
 
     async def left(self, owner: str) -> str:
         """Return what the day leaves a principal, in a sentence; "" where there is no limit."""
@@ -463,7 +463,7 @@ class Limits:
         return f"Left until 00:00 UTC: {', '.join(said)}." if said else ""
 
 
-def _unpriced(model: str) -> NoReturn:
+def _refuse_unpriced(model: str) -> NoReturn:
     raise BudgetSpent(
         f"No price of {model} is known, and this server limits what calls may cost.",
         advice="Name a model whose price is known; whoever runs this server can add one.",
@@ -474,7 +474,7 @@ UNLIMITED: Final = Allowance(Limits(LocalDayCounts(), Settings(), lambda _model:
 """Of a generation that nobody counts."""
 
 
-def _spent(kind: Kind, limit: int, left: int, amount: int, price: Price | None) -> BudgetSpent:
+def _explain_spent(kind: Kind, limit: int, left: int, amount: int, price: Price | None) -> BudgetSpent:
     if kind == "tokens":
         return BudgetSpent(
             f"Today's {limit:,} tokens leave {left:,}: the others are used, or reserved by calls that run. "

@@ -231,7 +231,7 @@ class ConfigFile:
             ConfigError: It changed since it was read, is read-only, or cannot be written.
         """
         self.check_writable()
-        with _told(self.path):
+        with _explain_errors(self.path):
             if read(self.path).content != self.content:
                 raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -245,7 +245,7 @@ class ConfigFile:
         Raises:
             ConfigError: They did.
         """
-        with _told(self.path):
+        with _explain_errors(self.path):
             if self.content is not None and not self.path.stat().st_mode & 0o222:
                 raise ConfigError(
                     f"{self.path} is read-only, and stays as it is.", advice="Make it writable first."
@@ -257,7 +257,7 @@ class ConfigFile:
         Raises:
             ConfigError: That cannot be written.
         """
-        with _told(to):
+        with _explain_errors(to):
             _replace(to, self.content or b"", like=self.path)
 
     def keep_to_owner(self) -> bool:
@@ -266,7 +266,7 @@ class ConfigFile:
         Raises:
             ConfigError: Its permissions cannot be changed.
         """
-        with _told(self.path):
+        with _explain_errors(self.path):
             mode = stat.S_IMODE(self.path.stat().st_mode)
             if mode & _OTHERS:
                 self.path.chmod(mode & ~_OTHERS)
@@ -274,7 +274,7 @@ class ConfigFile:
 
     def delete(self) -> None:
         """Remove the file."""
-        with _told(self.path):
+        with _explain_errors(self.path):
             self.path.unlink()
 
 
@@ -295,7 +295,7 @@ def read(path: Path) -> ConfigFile:
     Raises:
         ConfigError: It is no regular file, is larger than 64 MiB, or cannot be read.
     """
-    with _told(path):
+    with _explain_errors(path):
         real = path.resolve()
         try:
             status = real.stat()
@@ -332,7 +332,7 @@ def _dress(file: Path, status: os.stat_result, *, without: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -84,7 +84,7 @@ def masked(host: Host, entry: JsonObject) -> JsonObject:
         if name in (*ENVS, "headers") and isinstance(value, dict):
             shown[name] = {key: _variable(host, key, inner) for key, inner in value.items()}
         else:
-            shown[name] = _masked("" if name in NAMING else name, value)
+            shown[name] = _mask("" if name in NAMING else name, value)
     return shown
 
 
@@ -94,15 +94,15 @@ def _variable(host: Host, name: str, value: JsonValue) -> JsonValue:
     return value if harmless or name == KEYRING_VARIABLE else _HIDDEN
 
 
-def _masked(name: str, value: JsonValue) -> JsonValue:
+def _mask(name: str, value: JsonValue) -> JsonValue:
     match value:
         case _ if _SECRET_NAME.fullmatch(name):
             return _HIDDEN
         case dict():
-            return {key: _masked(key, inner) for key, inner in value.items()}
+            return {key: _mask(key, inner) for key, inner in value.items()}
         case list():
             flags = ["", *value]
-            return [_masked(_named_by(before), inner) for before, inner in zip(flags, value, strict=False)]
+            return [_mask(_name_of_flag(before), inner) for before, inner in zip(flags, value, strict=False)]
         case str():
             return _USER.sub(f"{_HIDDEN}@", _SECRET_SETTING.sub(rf"\1{_HIDDEN}", value))
         case bool() | int() | float() | None:
@@ -110,7 +110,7 @@ def _masked(name: str, value: JsonValue) -> JsonValue:
     return str(value)  # a date of TOML's or YAML's
 
 
-def _named_by(word: JsonValue) -> str:
+def _name_of_flag(word: JsonValue) -> str:
     """Return the name that a flag gives to the word after it, if it is one that hides a secret."""
     flag = isinstance(word, str) and _SECRET_FLAG.fullmatch(word)
     return flag[0].lstrip("-") if flag else ""

@@ -191,7 +191,7 @@ def render_reply(reply: Reply) -> types.CallToolResult:
     """Return a tool's reply as MCP: nothing unseen of a stranger's, and this server's own words last."""
     return types.CallToolResult(
         content=[types.TextContent(text=remove_unseen(block)) for block in reply.blocks],
-        structured_content=None if reply.structured is None else _shown(reply.structured),
+        structured_content=None if reply.structured is None else _make_printable(reply.structured),
         is_error=reply.is_error,
         _meta=_meta(reply) or None,
     )
@@ -201,7 +201,7 @@ _VALUES: Final = frozenset({"data", "valid_part", "exact_numbers", "calls"})
 """Members of structured results that are values for programs, and not shown: they stay as they are."""
 
 
-def _shown(facts: JsonObject) -> JsonObject:
+def _make_printable(facts: JsonObject) -> JsonObject:
     """Return facts with nothing unseen in their texts, and in values nothing that UTF-8 may not hold."""
     return {
         remove_unseen(name): _map_texts(value, without_surrogates if name in _VALUES else remove_unseen)

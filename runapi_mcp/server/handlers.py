@@ -78,7 +78,7 @@ class Handlers:
         with logged(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
-                    return await self._called(tool, arguments, ctx, params.input_responses, entry)
+                    return await self._call(tool, arguments, ctx, params.input_responses, entry)
             except RunapiError as error:
                 if isinstance(error, ConsentNeeded) and error.question:
                     entry.outcome = {"outcome": "asked"}
@@ -95,7 +95,7 @@ class Handlers:
         there = (tool for own, tool in self._tools.items() if name.endswith(own))
         return next((tool for tool in there if name.removesuffix(tool.name)[-1:] in _AFTER_PREFIX), None)
 
-    async def _called(
+    async def _call(
         self,
         tool: Tool[Any],
         arguments: Mapping[str, Any],

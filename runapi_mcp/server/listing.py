@@ -16,7 +16,7 @@ _NOISE = frozenset({"title", "default"})
 
 def list_tools(tools: Iterable[Tool[Any]] = TOOLS.values(), *, always_load: bool = False) -> list[types.Tool]:
     """Return tools as MCP describes them, in their order; see :func:`_for_claude_code` for `always_load`."""
-    return [_listed(tool, always_load=always_load) for tool in tools]
+    return [_list_tool(tool, always_load=always_load) for tool in tools]
 
 
 def _for_claude_code(tool: Tool[Any], *, always_load: bool) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _for_claude_code(tool: Tool[Any], *, always_load: bool) -> dict[str, Any]:
     return {"anthropic/searchHint": tool.hint} if tool.hint else {}
 
 
-def _listed(tool: Tool[Any], *, always_load: bool) -> types.Tool:
+def _list_tool(tool: Tool[Any], *, always_load: bool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,

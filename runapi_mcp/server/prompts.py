@@ -81,7 +81,7 @@ def _with_model(given: Given) -> str:
 
 def _second_opinion(given: Given) -> str:
     return _steps(
-        f"Get a second opinion on this:\n{_quoted(given['question'])}",
+        f"Get a second opinion on this:\n{_quote(given['question'])}",
         "Work out your own answer first, and keep it to yourself.",
         f"Call ask_gemini{_with_model(given)}. It sees only what you send: put the whole question, the "
         "constraints and the relevant code or text into prompt, and name documents in files. Do not tell it "
@@ -96,7 +96,7 @@ def _research(given: Given) -> str:
     narrowed = [f'{name} "{given[name]}"' for name in ("model", "depth", "recency") if name in given]
     passing = f", each with {' and '.join(narrowed)}" if narrowed else ""
     return _steps(
-        f"Research this on the web:\n{_quoted(given['topic'])}",
+        f"Research this on the web:\n{_quote(given['topic'])}",
         "Split it into two to five questions that can be answered on their own.",
         f"Call search_web for each, all at once{passing}. {_STILL_RUNNING}",
         "Where answers contradict each other or name no source, search once more for that point.",
@@ -109,7 +109,7 @@ def _extract_table(given: Given) -> str:
     columns = f"Its columns are: {given['columns']}." if "columns" in given else "Choose its columns."
     return _steps(
         "Make a table of what this holds, a text or the path or URL of a file:\n"
-        f"{_quoted(given['source'])}\n{columns}",
+        f"{_quote(given['source'])}\n{columns}",
         f"Call extract_json{_with_model(given)} with the path or URL in files, or the text in text. Its "
         "schema: an object with a required array rows of objects, with a required property for each column "
         "that has a description and the narrowest type; let a column be null where it may be missing.",
@@ -205,7 +205,7 @@ def find_prompt(name: str) -> Prompt:
         MCPError: There is none.
     """
     if name not in PROMPTS:
-        raise _refused(f"Unknown prompt: {name[:60]!r}. Prompts: {', '.join(PROMPTS)}.")
+        raise _refuse(f"Unknown prompt: {name[:60]!r}. Prompts: {', '.join(PROMPTS)}.")
     return PROMPTS[name]
 
 
@@ -227,18 +227,18 @@ def write_prompt(name: str, arguments: Given) -> types.GetPromptResult:
 def _check(prompt: Prompt, given: Given) -> None:
     known = {argument.name: argument for argument in prompt.arguments}
     if unknown := given.keys() - known.keys():
-        raise _refused(
+        raise _refuse(
             f"{one_line(min(unknown), 60)}: unknown argument; {prompt.name} takes {', '.join(known)}."
         )
     for argument in prompt.arguments:
         value = given.get(argument.name)
         if value is None:
             if argument.required:
-                raise _refused(f"{argument.name}: required.")
+                raise _refuse(f"{argument.name}: required.")
         elif len(value) > MOST_CHARS:
-            raise _refused(f"{argument.name}: longer than {MOST_CHARS:,} characters; name a file instead.")
+            raise _refuse(f"{argument.name}: longer than {MOST_CHARS:,} characters; name a file instead.")
         elif argument.choices and value not in argument.choices:
-            raise _refused(f"{argument.name}: must be one of {', '.join(argument.choices)}.")
+            raise _refuse(f"{argument.name}: must be one of {', '.join(argument.choices)}.")
     _check_model(given)
 
 
@@ -247,14 +247,14 @@ def _check_model(given: Given) -> None:
         try:
             read_model_id(given["model"])
         except ValueError as wanted:
-            raise _refused(f"model: must be {wanted}.") from None
+            raise _refuse(f"model: must be {wanted}.") from None
 
 
-def _refused(message: str) -> MCPError:
+def _refuse(message: str) -> MCPError:
     return MCPError(code=types.INVALID_PARAMS, message=message)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return text between marks that it does not hold itself."""
     longest = max(map(len, re.findall('"+', text)), default=0)
     mark = '"' * max(3, longest + 1)

@@ -144,12 +144,12 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
         return {"resultType": "complete"}
 
     server.extensions[TASKS] = {}
-    server.add_request_handler("tasks/get", TaskParams, guarded(_gated(get)))
-    server.add_request_handler("tasks/update", UpdateParams, guarded(_gated(update)))
-    server.add_request_handler("tasks/cancel", TaskParams, guarded(_gated(cancel)))
+    server.add_request_handler("tasks/get", TaskParams, guarded(_gate(get)))
+    server.add_request_handler("tasks/update", UpdateParams, guarded(_gate(update)))
+    server.add_request_handler("tasks/cancel", TaskParams, guarded(_gate(cancel)))
 
 
-def _gated(handler: Callable[[Context, T], Awaitable[Wire]]) -> Callable[[Context, T], Awaitable[Wire]]:
+def _gate(handler: Callable[[Context, T], Awaitable[Wire]]) -> Callable[[Context, T], Awaitable[Wire]]:
     """Return a handler that only requests reach which may use the extension."""
 
     async def gated(ctx: Context, params: T) -> Wire:

@@ -37,7 +37,7 @@ def for_host(env: Mapping[str, str]) -> Settings:
     what a person left empty. Elsewhere it would be a limit or a folder that somebody believes to be set.
     """
     taste = {option.env for option in options() if option.taste}
-    left_empty = {name for name, value in _given(env).items() if name in taste and is_reference(value)}
+    left_empty = {name for name, value in _find_given(env).items() if name in taste and is_reference(value)}
     meant = {name: value for name, value in env.items() if name not in left_empty}
     values, wrong = _read(meant)
     settings = _with_key(meant, values)
@@ -45,7 +45,7 @@ def for_host(env: Mapping[str, str]) -> Settings:
 
 
 def _with_key(env: Mapping[str, str], values: Mapping[str, object]) -> Settings:
-    given = _given(env)
+    given = _find_given(env)
     names: list[str] = [name for name in KEY_NAMES if name in given]
     if not names and values.get("base_url") and "RUNAPI_BASE_URL" not in given:
         names = ["GOOGLE_API_KEY"]
@@ -58,7 +58,7 @@ def _with_key(env: Mapping[str, str], values: Mapping[str, object]) -> Settings:
 
 def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError]]:
     """Return what `env` sets, by the names of :class:`Settings`, without the key; and what cannot be used."""
-    given = _given(env)
+    given = _find_given(env)
     values: dict[str, object] = {}
     wrong: list[SettingsError] = []
     for option in options():
@@ -77,7 +77,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
     return values, wrong
 
 
-def _given(env: Mapping[str, str]) -> dict[str, str]:
+def _find_given(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value.strip() for name, value in env.items() if value.strip()}
 
 

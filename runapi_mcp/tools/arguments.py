@@ -86,7 +86,7 @@ def _wrong(problem: ErrorDetails, args: type[BaseModel]) -> str:
         case "recursion_loop":
             return "nested too deeply."
         case _:
-            return f"must {_should(problem)}, not {_shown(problem['input'])}."
+            return f"must {_should(problem)}, not {_show(problem['input'])}."
 
 
 def _should(problem: ErrorDetails) -> str:
@@ -104,7 +104,7 @@ def _should(problem: ErrorDetails) -> str:
     return f"be right ({problem['msg']})"
 
 
-def _shown(given: object) -> str:
+def _show(given: object) -> str:
     match given:
         case list() | tuple():
             return "a list"
@@ -122,7 +122,7 @@ def _instead(location: Sequence[int | str], args: type[BaseModel]) -> str:
     """Return what to write for an argument that is not known there."""
     taker = _model_at(location[:-1], args)
     known = [field.alias or name for name, field in taker.model_fields.items()]
-    meant = _meant(str(location[-1]), known)
+    meant = _suggest(str(location[-1]), known)
     what = "this tool" if taker is args else "this"
     return f"did you mean {meant}?" if meant else f"{what} takes {', '.join(known) or 'none'}."
 
@@ -130,7 +130,7 @@ def _instead(location: Sequence[int | str], args: type[BaseModel]) -> str:
 _MOST_NAME: Final = 100
 
 
-def _meant(name: str, known: Sequence[str]) -> str | None:
+def _suggest(name: str, known: Sequence[str]) -> str | None:
     same = {word for group in _SYNONYMS if name in group for word in group}
     # Comparing costs the square of the length; no name here is nearly so long.
     close = difflib.get_close_matches(name, known, n=1) if len(name) <= _MOST_NAME else []

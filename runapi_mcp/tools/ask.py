@@ -160,11 +160,11 @@ def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[T
     turns = [*_turns(messages)]
     if last:
         turns.append(("prompt", Turn("user", last)))
-    if not turns or turns[0][1].role != "user" or _answered(turns[0][1]):
+    if not turns or turns[0][1].role != "user" or _answers_functions(turns[0][1]):
         raise InputError("messages[0]: must be the user's words.", advice="")
     for place, (before, after) in enumerate(pairwise(turns)):
         _check_order(before, after)
-        turns[place + 1] = _paired(before, after)
+        turns[place + 1] = _pair(before, after)
     if turns[-1][1].role != "user":
         raise InputError(
             "messages: the last word must be yours.", advice="Give prompt, or a function's result."
@@ -189,7 +189,7 @@ def _check_order(before: _Placed, after: _Placed) -> None:
         )
 
 
-def _paired(before: _Placed, after: _Placed) -> _Placed:
+def _pair(before: _Placed, after: _Placed) -> _Placed:
     """Return a turn with the results of functions in the order of the calls that the turn before made."""
     where, turn = after
     calls = [part for part in before[1].parts if isinstance(part, FunctionCall)]
@@ -238,12 +238,12 @@ def _turns(messages: Sequence[Message]) -> Iterator[_Placed]:
         if results:
             yield f"messages[{position - len(results)}]", Turn("user", tuple(results))
             results = []
-        yield where, _said(message, where)
+        yield where, _read_said(message, where)
     if results:
         yield f"messages[{len(messages) - len(results)}]", Turn("user", tuple(results))
 
 
-def _said(message: Message, where: str) -> Turn:
+def _read_said(message: Message, where: str) -> Turn:
     if message.role == "user" and message.function_calls:
         raise InputError(f"{where}.function_calls: only an assistant's turn has them.", advice="")
     parts = tuple(_parts(message))
@@ -263,7 +263,7 @@ def _as_text(given: JsonObject | str) -> str:
     return given if isinstance(given, str) else json.dumps(given)
 
 
-def _answered(turn: Turn) -> bool:
+def _answers_functions(turn: Turn) -> bool:
     return any(isinstance(part, Returned) for part in turn.parts)
 
 
@@ -301,7 +301,7 @@ class GivenFunction(Given):
 
     @field_validator("name")
     @classmethod
-    def _named(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         # Google's rule for names (wire notes §6.1).
         if not _NAME.fullmatch(name):
             raise ValueError("must begin with a letter or _ and hold at most 128 letters, digits, _ . : -")
@@ -531,7 +531,7 @@ def _next_turn(args: AskArgs, earlier: Earlier) -> Turn:
             advice='Give messages with {"role": "function", "name", "id", "content"} for each call.',
         )
     if results:
-        _, turn = _paired(("continue_from", earlier.turns[-1]), ("messages", turn))
+        _, turn = _pair(("continue_from", earlier.turns[-1]), ("messages", turn))
     return turn
 
 
@@ -576,7 +576,7 @@ def _render(view: View, page: Page) -> Reply:
         )
         text, listed = cited.text, f"Sources:\n{source_lines(cited.sources)}" if cited.sources else ""
     shown = _thoughts(view) + text
-    paged = Paged(view, "\n\n".join(part for part in (shown, _told(calls)) if part), page)
+    paged = Paged(view, "\n\n".join(part for part in (shown, _tell_calls(calls)) if part), page)
     if not calls:
         return paged.reply(paged.shown, listed=listed)
     # A program runs functions: it gets them as they are, whole, beside the text.
@@ -608,7 +608,7 @@ def _thoughts(view: View) -> str:
     return f"Thinking:\n{view.answer.thoughts.strip()}\n\nAnswer:\n" if wanted else ""
 
 
-def _told(calls: list[JsonObject]) -> str:
+def _tell_calls(calls: list[JsonObject]) -> str:
     if not calls:
         return ""
     shown = escape_unseen(json.dumps(calls, ensure_ascii=False))

@@ -87,7 +87,7 @@ class Args(Given):
             shown = {*islice(given, _MOST_NAMES), *known}
             given = {name: value for name, value in given.items() if name in shown}
         added = [name for name in given if name not in known and _is_hosts(name)]
-        own = _unwrapped({name: value for name, value in given.items() if name not in added}, known)
+        own = _unwrap({name: value for name, value in given.items() if name not in added}, known)
         own = _in_our_spelling(own, known)
         own, spilled = _taken_apart(own, known)
         said = []
@@ -122,7 +122,7 @@ def _is_hosts(name: str) -> bool:
     return name.startswith("_") or re.sub("[_-]", "", name).lower() in _HOST_NAMES
 
 
-def _unwrapped(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
+def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
     """Return the arguments that stand within a single one, if that is how they came."""
     if len(given) == 1 and known:
         (name, value), *_ = given.items()
@@ -209,12 +209,12 @@ _LONGEST_END: Final = 400
 def _readers(model: type[Given]) -> Mapping[object, Reader]:
     """Return how each field of a model is read, by the name it is given by."""
     return {
-        field.alias or name: _marked(field.metadata) or _reader(field.annotation)
+        field.alias or name: _find_mark(field.metadata) or _reader(field.annotation)
         for name, field in model.model_fields.items()
     }
 
 
-def _marked(metadata: Iterable[object]) -> Reader | None:
+def _find_mark(metadata: Iterable[object]) -> Reader | None:
     return next((part.read for part in metadata if isinstance(part, Meant)), None)
 
 
@@ -222,7 +222,7 @@ def _reader(annotation: Any) -> Reader:  # noqa: ANN401  # any type at all
     """Return how values of a type are read."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _marked(parts[1:]) or _reader(parts[0])
+        return _find_mark(parts[1:]) or _reader(parts[0])
     if origin in (Union, UnionType):
         members = [part for part in parts if part is not NoneType]
         return _reader(members[0]) if len(members) == 1 else read_blank

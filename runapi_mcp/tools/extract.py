@@ -124,17 +124,17 @@ def _render(view: View, page: Page) -> Reply:
         return tell_failure(view)
     extraction = ExtractArgs.model_validate(view.job.arguments).extraction
     if page.evidence:
-        return _told_evidence(view, page)
+        return _render_evidence(view, page)
     if view.status == "running" and not extraction.many:
-        return _written(view, "", page)
+        return _render_written(view, "", page)
     found = view.once("verdict", lambda: _verdict(view))
     if found.unchecked and not (found.document and (extraction.many or view.status == "complete")):
-        return _written(view, found.unchecked if view.status != "running" else "", page)
+        return _render_written(view, found.unchecked if view.status != "running" else "", page)
     if extraction.many:
-        return _listed(view, found, page)
+        return _render_list(view, found, page)
     if view.status == "complete" and not found.violations:
-        return _conforming(view, found, [*_unwrapped(found)], {}, page)
-    return _refused(view, found, page)
+        return _conforming(view, found, [*_tell_unwrapped(found)], {}, page)
+    return _render_refused(view, found, page)
 
 
 def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject, page: Page) -> Reply:
@@ -145,16 +145,16 @@ def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject
     if found.exact:
         content["exact_numbers"] = found.exact
     told = _Evidence(found.evidence, view.handle)
-    content |= facts | told.facts | _checked(view, found.unchecked)
+    content |= facts | told.facts | _add_check(view, found.unchecked)
     reply = paged.reply(
         paged.shown,
-        also=[*said, *_doubt(found.unchecked), *told.sentences(), *_closed_early(view)],
+        also=[*said, *_doubt(found.unchecked), *told.sentences(), *_tell_closed_early(view)],
         content=content,
     )
     return replace(reply, meta=told.meta)
 
 
-def _closed_early(view: View) -> Iterator[str]:
+def _tell_closed_early(view: View) -> Iterator[str]:
     """Yield that a model which could not stop was not waited for, if that is so."""
     finish = view.answer.finish
     if view.status == "complete" and finish is not None and not finish.raw:
@@ -217,10 +217,10 @@ def _compact(facts: JsonObject | None) -> str:
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
 
 
-def _told_evidence(view: View, page: Page) -> Reply:
+def _render_evidence(view: View, page: Page) -> Reply:
     """Return where the values stand, and nothing else."""
     if view.status == "running":
-        return _written(view, "", page)
+        return _render_written(view, "", page)
     found = view.once("verdict", lambda: _verdict(view)).evidence
     told = _Evidence(found, view.handle)
     if not found:
@@ -233,11 +233,11 @@ def _told_evidence(view: View, page: Page) -> Reply:
     return paged.reply(paged.shown, also=[*told.sentences()], content=content)
 
 
-def _listed(view: View, found: "Verdict", page: Page) -> Reply:
+def _render_list(view: View, found: "Verdict", page: Page) -> Reply:
     ended = view.status != "running"
     if ended and found.violations:
-        return _refused(view, found, page)
-    said = [*_left_out(found), *_unwrapped(found)] if ended else []
+        return _render_refused(view, found, page)
+    said = [*_tell_left_out(found), *_tell_unwrapped(found)] if ended else []
     facts: JsonObject = {}
     if found.rejected and ended:
         facts["rejected"] = [
@@ -263,11 +263,11 @@ def _verdict(view: View) -> "Verdict":
     return Verdict("", unchecked=_NEVER if view.status != "running" else _GROWING)
 
 
-def _unwrapped(found: "Verdict") -> list[str]:
+def _tell_unwrapped(found: "Verdict") -> list[str]:
     return [found.unwrapped] if found.unwrapped else []
 
 
-def _left_out(found: "Verdict") -> Iterator[str]:
+def _tell_left_out(found: "Verdict") -> Iterator[str]:
     """Yield what must be said of items that did not conform."""
     if found.rejected:
         count = len(found.rejected)
@@ -276,14 +276,14 @@ def _left_out(found: "Verdict") -> Iterator[str]:
         yield f"Item {place}, counted from 0: {wrong[0]}."
 
 
-def _written(view: View, unchecked: str, page: Page) -> Reply:
+def _render_written(view: View, unchecked: str, page: Page) -> Reply:
     """Return what was written, as it was: it goes on, or could not be checked and is no whole JSON."""
     paged = Paged(view, _text(view), page)
-    content = drop_empty({"raw": paged.shown, **_checked(view, unchecked)})
+    content = drop_empty({"raw": paged.shown, **_add_check(view, unchecked)})
     return paged.reply(paged.shown, also=[*_doubt(unchecked)], content=content)
 
 
-def _refused(view: View, found: "Verdict", page: Page) -> Reply:
+def _render_refused(view: View, found: "Verdict", page: Page) -> Reply:
     """Return an extraction that ended without a conforming value: why, what it wrote, what conforms."""
     paged = Paged(view, _text(view), page)
     wrong = view.status == "complete" or bool(view.hopeless)
@@ -321,7 +321,7 @@ def _doubt(unchecked: str) -> Iterator[str]:
         yield f"Not checked in full against the schema: {unchecked}."
 
 
-def _checked(view: View, unchecked: str) -> JsonObject:
+def _add_check(view: View, unchecked: str) -> JsonObject:
     """Return the receipt, and why there was no full check, if there was none."""
     if not unchecked:
         return {"receipt": _receipt(view)}

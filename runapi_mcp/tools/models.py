@@ -43,11 +43,11 @@ async def _models(_args: ModelsArgs, run: Run) -> Reply:
         note = f"This is the built-in table, not RunAPI's live list: {error}"
         rows = [_row(model.id, model) for model in MODELS]
         return replace(_reply(rows, Standing(), run, note=note), error=error)
-    rows = [_row(model.id, find(model.id), title=model.title) for model in _ordered(live.models)]
+    rows = [_row(model.id, find(model.id), title=model.title) for model in _order(live.models)]
     return _reply(rows, await run.standing(), run, others=live.others)
 
 
-def _ordered(live: Sequence[LiveModel]) -> list[LiveModel]:
+def _order(live: Sequence[LiveModel]) -> list[LiveModel]:
     """Return the live models in the table's order, those it does not know last, by name."""
     known = {model.id: position for position, model in enumerate(MODELS)}
     return sorted(live, key=lambda model: (known.get(model.id, len(known)), model.id))
@@ -93,7 +93,7 @@ def _reply(
         "search_default": _first(run.settings.search_model, SEARCHING, ("search",), standing, today),
     }
     structured |= {wish: _first(wish, ANSWERING, (), standing, today) for wish in WISHES}
-    if missing := _unlisted((structured["default"], structured["search_default"]), standing):
+    if missing := _find_unlisted((structured["default"], structured["search_default"]), standing):
         structured["unlisted"] = list[JsonValue](missing)
     if others:
         structured["others"] = list[JsonValue](others)
@@ -115,7 +115,7 @@ def _first(
     return next(iter(there), possible[0])
 
 
-def _unlisted(defaults: Sequence[JsonValue], standing: Standing) -> list[str]:
+def _find_unlisted(defaults: Sequence[JsonValue], standing: Standing) -> list[str]:
     listing = standing.listing
     return [str(m) for m in dict.fromkeys(defaults) if listing is not None and not listing.has(str(m))]
 

@@ -252,18 +252,20 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
                 return f"it reached the {cap:,} tokens that limits of money or of the day left it."
             return f"the output limit was reached ({phrases.output_limit}, or the model's own)."
         case "partial" if finish is not None and finish.reason == "filtered":
-            return f"a safety rule stopped the answer{_said(finish)}."
+            return f"a safety rule stopped the answer{_quote_finish(finish)}."
         case "partial" if view.answer.failure is not None:
             return _late(view.answer.failure)
         case "partial" if finish is not None and finish.reason != "error":
-            return f"the answer breaks off, and RunAPI gave another reason than its end{_said(finish)}."
+            return (
+                f"the answer breaks off, and RunAPI gave another reason than its end{_quote_finish(finish)}."
+            )
         case "partial":
-            return f"the model stopped before the end of its answer{_said(finish)}."
+            return f"the model stopped before the end of its answer{_quote_finish(finish)}."
         case _:
             return ""
 
 
-def _said(finish: Finish | None) -> str:
+def _quote_finish(finish: Finish | None) -> str:
     """Return upstream's own word for the end and its explanation, as an aside."""
     told = [finish.raw, finish.message] if finish else []
     said = [quoted(text) for text in told if text.lower() not in ("", "error")]
@@ -276,9 +278,9 @@ def _doubts(answer: Answer) -> Iterator[str]:
     if answer.failure:
         yield f"The answer came to its end; after that {_late(answer.failure)}"
     if finish and finish.reason == "unknown":
-        yield f"RunAPI ended the answer with a word that is not known here{_said(finish)}."
+        yield f"RunAPI ended the answer with a word that is not known here{_quote_finish(finish)}."
     if finish and finish.reason == "tool" and not answer.function_calls:
-        yield f"RunAPI says that the model asked for a function{_said(finish)}, but no call came."
+        yield f"RunAPI says that the model asked for a function{_quote_finish(finish)}, but no call came."
 
 
 def _late(failure: Failure) -> str:

@@ -128,13 +128,13 @@ def _read_state(research: Research, texts: Sequence[str]) -> _State:
     state = _State()
     if not texts:
         return state
-    state.planned = _questions(_parsed(texts[0]).get("questions"), research.first_lot)
+    state.planned = _questions(_parse(texts[0]).get("questions"), research.first_lot)
     for text in texts[1:]:
         if not text.startswith(_LINES):
             state.report = text
             continue
         for line in text.splitlines():
-            _read_line(state, research, _parsed(line))
+            _read_line(state, research, _parse(line))
     # Without a plan that can be read, the question itself was searched for, before any other.
     searched = [*state.found, *state.failures]
     state.planned = state.planned or [
@@ -197,7 +197,7 @@ def _disagreements(given: Sequence[Any]) -> Iterator[JsonObject]:
                 continue
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     """Return the JSON object that a text is, or holds in a fence; empty if there is none."""
     start, end = text.find("{"), text.rfind("}")
     try:
@@ -226,7 +226,7 @@ class ResearchPolicy(Plain):
         *before, last = texts
         report = last if before and not last.startswith(_LINES) else ""
         kept = [text for text in (before if report or not last else texts) if text]
-        if not _parsed(kept[0] if kept else "").get("questions"):
+        if not _parse(kept[0] if kept else "").get("questions"):
             kept = []
         return replace(job, earlier=tuple(map(_without_failures, kept)), begin=report if kept else "")
 
@@ -254,7 +254,7 @@ class ResearchPolicy(Plain):
                 else {"found": write_finding(end, links)}
             )
         else:
-            told = {"looked": {} if isinstance(end, RunapiError) else _parsed(end.text)}
+            told = {"looked": {} if isinstance(end, RunapiError) else _parse(end.text)}
         return json.dumps(told, ensure_ascii=False) + "\n"
 
     def describe(self, text: str) -> str:
@@ -336,7 +336,7 @@ class ResearchPolicy(Plain):
 def _without_failures(text: str) -> str:
     if not text.startswith(_LINES):
         return text
-    lines = [line for line in text.splitlines() if "found" in (one := _parsed(line)) or one.get("looked")]
+    lines = [line for line in text.splitlines() if "found" in (one := _parse(line)) or one.get("looked")]
     return "".join(f"{line}\n" for line in lines) or '{"searched": ""}\n'
 
 
@@ -419,7 +419,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
         return paged.reply(paged.shown, listed=listed, content=content)
     content |= {
         "disagreements": list[JsonValue](state.disagreements),
-        "answer_grounded": _grounded(checked),
+        "answer_grounded": _judge_grounding(checked),
         "uncited_sentences": list[JsonValue](checked.uncited[:30]),
         "unsupported_sentences": list[JsonValue](checked.unsupported[:30]),
     }
@@ -445,7 +445,7 @@ def _plan_facts(state: _State, merged: Merged) -> Iterator[JsonObject]:
         yield facts
 
 
-def _grounded(checked: Checked) -> JsonValue:
+def _judge_grounding(checked: Checked) -> JsonValue:
     if not checked.claims:
         return False
     return "partly" if checked.uncited or checked.unsupported else True

@@ -58,7 +58,7 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
         if args.cancel:
             await generation.stop()
         if args.resume:
-            job, policy = await _resumed(generation, starters, run)
+            job, policy = await _resume(generation, starters, run)
             view, joined = await run.generate(job, policy=policy, wait=args.wait_seconds)
         else:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
@@ -83,7 +83,7 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     )
 
 
-async def _resumed(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Policy]:
+async def _resume(generation: Followable, starters: Mapping[str, Tool[Any]], run: Run) -> tuple[Job, Policy]:
     """Return the job that continues a partial generation from its text, and its policy.
 
     Raises:

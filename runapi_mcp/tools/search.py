@@ -196,7 +196,7 @@ class Filters:
         checked = f"asked of the model and checked on the sources ({removed} removed)"
         for name, value in (("recency", self.recency), ("since", self.since), ("until", self.until)):
             if value:
-                yield name, _dated(sources)
+                yield name, _tell_dates(sources)
         if self.language:
             yield "language", "asked of the model; sources do not show it, so it is not checked"
         for name, domains in (("include_domains", self.include), ("exclude_domains", self.exclude)):
@@ -210,7 +210,7 @@ _AGES: Final[dict[Recency, timedelta]] = {
 }  # fmt: skip
 
 
-def _dated(sources: Sequence[CitedSource]) -> str:
+def _tell_dates(sources: Sequence[CitedSource]) -> str:
     """Return how dates were enforced."""
     dated = sum("date" in source for source in sources)
     outside = sum(source.get("outside", False) for source in sources)
@@ -501,13 +501,13 @@ def _render(view: View, page: Page) -> Reply:
         "filters": dict[str, JsonValue](enforced),
     }
     also = [
-        *_found(answer, unread=view.answer.grounding.unread),
+        *_tell_found(answer, unread=view.answer.grounding.unread),
         *(f"{name}: {how}." for name, how in enforced.items()),
     ]
     return paged.reply(paged.shown, listed=listed, also=also, content=drop_empty(content))
 
 
-def _found(answer: Cited, *, unread: bool) -> list[str]:
+def _tell_found(answer: Cited, *, unread: bool) -> list[str]:
     """Return what must be said of the sources; `unread` is whether something like them was not understood."""
     if answer.removed and not answer.sources:
         gone = (

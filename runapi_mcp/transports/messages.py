@@ -126,7 +126,7 @@ def read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
     try:
         return _read(octets), octets
     except ValueError:
-        text = _repaired(octets)
+        text = _repair(octets)
         return _read_again(text), text.encode()
 
 
@@ -245,7 +245,7 @@ def _surface(text: str) -> str:
     return "".join(kept)
 
 
-def _repaired(octets: bytes) -> str:
+def _repair(octets: bytes) -> str:
     text = octets.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
     return _SURROGATES.sub(_whole, text) if _SURROGATE.search(text) else text
 

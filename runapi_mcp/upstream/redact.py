@@ -25,11 +25,11 @@ def redact(text: str, key: SecretStr) -> str:
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
-    return _escaped(secret).sub(_INSTEAD, text) if _ESCAPE.search(text) else text
+    return _pattern_of(secret).sub(_INSTEAD, text) if _ESCAPE.search(text) else text
 
 
 @lru_cache(maxsize=16)
-def _escaped(secret: str) -> re.Pattern[str]:
+def _pattern_of(secret: str) -> re.Pattern[str]:
     return re.compile("".join(map(_spellings, secret)))
 
 

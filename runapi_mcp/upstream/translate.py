@@ -80,13 +80,13 @@ def _ours(error: Exception, host: str, *, answering: bool, begun: bool) -> Upstr
             return Stalled("RunAPI fell silent.")
     if begun:
         return StreamCut("The connection broke in the middle of the answer.")
-    if not answering and _malformed(error):
+    if not answering and _is_malformed(error):
         return ProtocolError(f"What answered at {host} does not speak HTTP as it should.")
     what = "anything of the answer came" if answering else "RunAPI answered"
     return StreamCut(f"The connection broke before {what}; it may have done the work.", advice=_AGAIN)
 
 
-def _malformed(error: Exception) -> bool:
+def _is_malformed(error: Exception) -> bool:
     """Whether something came that is not HTTP.
 
     httpcore hands on what its parser raised; that nothing came to be parsed it says in words of its own.

@@ -62,7 +62,7 @@ def messages(turns: Sequence[Turn]) -> list[JsonValue]:
         calls = [part for part in turn.sent if isinstance(part, FunctionCall)]
         ids = _call_ids(calls)
         said = tuple(part for part in turn.sent if not isinstance(part, FunctionCall | Returned))
-        written += _said_by(turn, said, [_tool_call(*pair) for pair in zip(calls, ids, strict=True)])
+        written += _write_turn(turn, said, [_tool_call(*pair) for pair in zip(calls, ids, strict=True)])
     return written
 
 
@@ -75,7 +75,7 @@ def _call_ids(calls: Sequence[FunctionCall]) -> list[str]:
     return ids
 
 
-def _said_by(turn: Turn, said: tuple[_Said, ...], calls: list[JsonValue]) -> Iterator[JsonValue]:
+def _write_turn(turn: Turn, said: tuple[_Said, ...], calls: list[JsonValue]) -> Iterator[JsonValue]:
     role = "assistant" if turn.role == "model" else "user"
     if calls:
         yield {"role": role, "content": _message_content(said) if said else None, "tool_calls": calls}
@@ -166,11 +166,11 @@ def _system(call: Call) -> list[JsonValue]:
 
 def _tools(call: Call) -> list[JsonValue]:
     search: list[JsonValue] = [{"type": "function", "function": {"name": "googleSearch"}}]
-    functions: list[JsonValue] = [{"type": "function", "function": _declared(f)} for f in call.functions]
+    functions: list[JsonValue] = [{"type": "function", "function": _declare(f)} for f in call.functions]
     return (search if call.search else []) + functions
 
 
-def _declared(function: Function) -> JsonObject:
+def _declare(function: Function) -> JsonObject:
     declared: JsonObject = {"name": function.name, "description": function.description}
     return declared | ({"parameters": function.parameters} if function.takes_arguments else {})
 
@@ -234,10 +234,10 @@ class _Delta(_Open):
         )
         if not any(fields) and not isinstance(self.content, list):
             return ""
-        told = [_thought_in(field) for field in fields if field is not None]
+        told = [_read_thought(field) for field in fields if field is not None]
         if isinstance(self.content, list):
             parts = [part for part in self.content if part and part.type in _THINKING]
-            told.append("".join(part.text or _thought_in(part.thinking) for part in parts))
+            told.append("".join(part.text or _read_thought(part.thinking) for part in parts))
         told = [text for text in told if text]
         # An empty field, or a line break, may stand beside the one that is full.
         return next((text for text in told if text.strip()), told[0]) if told else ""
@@ -410,7 +410,7 @@ def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
     return chunk.failure() if chunk.error or alone else None
 
 
-def _thought_in(field: object) -> str:
+def _read_thought(field: object) -> str:
     """Return the text of a field of thinking: a text, or OpenRouter's and LiteLLM's list of blocks."""
     if isinstance(field, str):
         return field

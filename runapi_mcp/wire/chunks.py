@@ -158,7 +158,7 @@ class Written:
         if content and self._tags.phase is Phase.ANSWER and not flagged:
             self.octets += self._text.add(content)
             return (TextDelta(content),)
-        return self._noted(self._tags.feed(content, flagged=flagged))
+        return self._note(self._tags.feed(content, flagged=flagged))
 
     def begins(self, whole: str) -> bool:
         """Whether a text begins with all of the answer that was given out."""
@@ -174,27 +174,27 @@ class Written:
     def add_thought(self, content: str) -> Iterator[Event]:
         """Yield more of the thinking, which came as such."""
         if content:
-            yield from self._noted((ThoughtDelta(content),))
+            yield from self._note((ThoughtDelta(content),))
 
     def add_message(self, content: str, thoughts: str) -> Iterator[Event]:
         """Yield what a whole message has beyond what was given out; nothing if it is another one."""
-        yield from self._noted(self._tags.flush())
+        yield from self._note(self._tags.flush())
         before, text = split_thoughts(content)
         for piece in (before, thoughts):
             if piece and (rest := self._thoughts.rest_of(piece)):
-                yield from self._noted((ThoughtDelta(rest),))
+                yield from self._note((ThoughtDelta(rest),))
         if rest := self._text.rest_of(text):
-            yield from self._noted((TextDelta(rest),))
+            yield from self._note((TextDelta(rest),))
 
     def flush(self) -> Iterator[Event]:
         """Yield what was held back as a possible tag, now that the model has finished."""
-        return self._noted(self._tags.flush())
+        return self._note(self._tags.flush())
 
     def end(self, *, followed: bool) -> Iterator[Event]:
         """Yield what is left at the stream's end; `followed` is whether the model asked for a function."""
-        return self._noted(self._tags.end(followed=followed))
+        return self._note(self._tags.end(followed=followed))
 
-    def _noted(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _note(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             match event:
                 case TextDelta(text):

@@ -132,10 +132,10 @@ def _from_item(item: object, report: JsonObject, *, levels: int) -> Failure | No
 def _from_object(error: JsonObject, *, levels: int) -> Failure:
     own = _own(_with_fields(_message(error) or "", error), error)
     if inside := _unwrap(own.message, levels=levels + 1):
-        return _caused(own, inside, inside.message or own.message)
+        return _add_cause(own, inside, inside.message or own.message)
     around = (value for key, value in error.items() if key not in _MESSAGE_KEYS or not isinstance(value, str))
     if beside := _first(around, levels=levels + 1):
-        return _caused(own, beside, _joined(own.message, beside.message))
+        return _add_cause(own, beside, _join(own.message, beside.message))
     return own
 
 
@@ -150,7 +150,7 @@ def _from_top_level(value: JsonObject, *, levels: int) -> Failure | None:
         # FastAPI has a list or an object where others have a text.
         told = next((value[key] for key in _MESSAGE_KEYS if isinstance(value.get(key), dict | list)), None)
         inner = _first(told if isinstance(told, list) else [told], levels=levels + 1)
-        return _caused(_own("", value), inner, inner.message) if inner else None
+        return _add_cause(_own("", value), inner, inner.message) if inner else None
     return _from_object(value, levels=levels)
 
 
@@ -328,7 +328,7 @@ def _from_torn(spellings: list[str]) -> Failure | None:
 _TORN = re.compile(r'"(?:message|msg)"\s{0,9}:\s{0,9}"((?:[^"\\]|\\.){1,4000})')
 
 
-def _caused(own: Failure, cause: Failure, message: str) -> Failure:
+def _add_cause(own: Failure, cause: Failure, message: str) -> Failure:
     """Return a report together with the one in it, which is nearer to what was wrong."""
     return Failure(
         message,
@@ -339,7 +339,7 @@ def _caused(own: Failure, cause: Failure, message: str) -> Failure:
     )
 
 
-def _joined(outer: str, inner: str) -> str:
+def _join(outer: str, inner: str) -> str:
     if inner in outer:
         return outer
     if not outer or outer in inner or len(outer) > _LONGEST_OUTER:
@@ -396,12 +396,12 @@ def read_wait(told: object) -> float | None:
         case str(text) if re.fullmatch(
             rf"(?:{_NUMBER}\s?{_UNIT}(?:,? (?:and )?)?){{1,4}}", text.strip(), re.IGNORECASE
         ):
-            return _summed(text)
+            return _sum(text)
         case _:
             return None
 
 
-def _summed(durations: str) -> float | None:
+def _sum(durations: str) -> float | None:
     return sum(float(n) * _seconds_of(unit.lower()) for n, unit in _DURATION.findall(durations)) or None
 
 
@@ -426,7 +426,7 @@ def _wait(message: str, error: JsonObject, details: list[JsonObject]) -> float |
     places = (*details, *(detail.get("metadata") for detail in details), error, metadata, headers)
     told = [_wait_in(place) for place in places if isinstance(place, dict)]
     words = _WAIT_IN_WORDS.search(message[:_WORDS_HEAD])
-    told.append((read_wait(words[1].strip(" ,")) or _summed(words[1])) if words else None)
+    told.append((read_wait(words[1].strip(" ,")) or _sum(words[1])) if words else None)
     return max((seconds for seconds in told if seconds), default=None)
 
 

@@ -166,7 +166,7 @@ class Citations:
         if not self._relay_possible or not _ARRAY_OF_OBJECTS.match(held):
             self._relay_possible = False
             yield ThoughtDelta(held)
-        elif text.rstrip().endswith("]") and self._add_links(_parsed(held)):
+        elif text.rstrip().endswith("]") and self._add_links(_parse(held)):
             yield from self._news()
         elif len(held) > _MOST_HELD:
             self._relay_possible = False
@@ -293,7 +293,7 @@ class Citations:
             index = self._at[source.url] = len(self._sources)
             self._sources.append(source)
             self._changed = True
-        elif (merged := _merged(self._sources[index], source)) != self._sources[index]:
+        elif (merged := _merge(self._sources[index], source)) != self._sources[index]:
             self._sources[index] = merged
             self._changed = True
         return index
@@ -337,7 +337,7 @@ def is_redirect(link: str) -> bool:
 _CLOSER: Final[dict[Origin, int]] = {"grounding": 0, "annotation": 1, "relay": 2, "link": 3}
 
 
-def _merged(known: Source, again: Source) -> Source:
+def _merge(known: Source, again: Source) -> Source:
     origin = min(known.origin, again.origin, key=lambda origin: _CLOSER[origin])
     return replace(
         known, title=known.title or again.title, origin=origin, snippet=known.snippet or again.snippet
@@ -355,7 +355,7 @@ def _looks_sourced(metadata: Mapping[str, object]) -> object:
     return next((value for value in told if isinstance(value, dict | list) and value), None)
 
 
-def _parsed(text: str) -> object:
+def _parse(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -71,13 +71,13 @@ def lenient(model: type[Model], value: object) -> Model | None:
 def _pieces(text: str, first: ValidationError) -> list[object]:
     for candidates in ([text], [line for line in text.split("\n") if line.strip()]):
         try:
-            return [_cleaned(item) for candidate in candidates for item in _items(_loaded(candidate))]
+            return [_clean(item) for candidate in candidates for item in _items(_load(candidate))]
         except (ValueError, RecursionError):
             continue
     raise _unreadable(text, first) from None
 
 
-def _loaded(text: str) -> object:
+def _load(text: str) -> object:
     return json.loads(text, parse_int=_number)
 
 
@@ -93,14 +93,14 @@ def _items(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _cleaned(value: object) -> object:
+def _clean(value: object) -> object:
     match value:
         case str():
             return without_surrogates(value)
         case list():
-            return [_cleaned(item) for item in value]
+            return [_clean(item) for item in value]
         case dict():
-            return {without_surrogates(key): _cleaned(item) for key, item in value.items()}
+            return {without_surrogates(key): _clean(item) for key, item in value.items()}
         case _:
             return value
 

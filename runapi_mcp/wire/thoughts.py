@@ -60,26 +60,26 @@ class ThoughtTags:
     def feed(self, content: str, *, flagged: bool = False) -> Iterator[_Told]:
         """Return the deltas in `content`; `flagged` is the chunk's own word that it is thought."""
         if flagged:
-            return self._flagged(content)
+            return self._feed_flagged(content)
         match self.phase:
             case Phase.ANSWER:
-                return _text(content)
+                return _as_text(content)
             case Phase.START | Phase.CLOSED:
                 return self._start(self._held + content)
             case Phase.OPENING | Phase.FLAGGED:
                 return self._after_flagged(content)
             case Phase.TAGGED:
-                return self._tagged(self._held + content)
+                return self._feed_tagged(self._held + content)
 
     def flush(self) -> Iterator[_Told]:
         """Yield what was held back as a possible tag, now that the model has finished."""
         tail, held = self._let_go()
-        yield from _thought(tail.removeprefix(_CLOSE))
+        yield from _as_thought(tail.removeprefix(_CLOSE))
         if self.phase is Phase.TAGGED:
-            yield from _thought(held)
+            yield from _as_thought(held)
         elif held:
             self.phase = Phase.ANSWER
-            yield from _text(held)
+            yield from _as_text(held)
 
     def end(self, *, followed: bool) -> Iterator[_Told]:
         """Yield what is left at the stream's end; `followed` is whether the model asked for a function."""
@@ -90,7 +90,7 @@ class ThoughtTags:
             yield TagUnclosed(f"</{self._name}>")
         self.phase = Phase.ANSWER
 
-    def _flagged(self, content: str) -> Iterator[ThoughtDelta]:
+    def _feed_flagged(self, content: str) -> Iterator[ThoughtDelta]:
         thought = "".join(self._let_go()) + content
         if self.phase is not Phase.FLAGGED:
             if thought != _OPEN and _OPEN.startswith(thought):
@@ -100,7 +100,7 @@ class ThoughtTags:
             self.phase = Phase.FLAGGED
         keep = _partial_close(thought, len(_CLOSE), _CLOSE)
         self._flagged_tail = thought[len(thought) - keep :]
-        yield from _thought(thought[: len(thought) - keep])
+        yield from _as_thought(thought[: len(thought) - keep])
 
     def _start(self, content: str) -> Iterator[_Told]:
         """Read the start of the answer, or what comes after a closed tag, where another may open."""
@@ -109,14 +109,14 @@ class ThoughtTags:
             self.phase, self._held, self._name = Phase.TAGGED, "", tag[1]
             self._blocks += 1
             yield TagOpened(tag[0])
-            yield from self._tagged(bare[tag.end() :])
+            yield from self._feed_tagged(bare[tag.end() :])
         elif _could_open(content, bare):
             # After a closed tag white space is only the gap between the thinking and the answer.
             self._held = bare if self.phase is Phase.CLOSED else content
         elif self.phase is not Phase.CLOSED or bare:
             content = bare if self.phase is Phase.CLOSED else content
             self.phase, self._held = Phase.ANSWER, ""
-            yield from _text(content)
+            yield from _as_text(content)
 
     def _after_flagged(self, content: str) -> Iterator[_Told]:
         answer = self._held + content
@@ -127,21 +127,21 @@ class ThoughtTags:
         tail, _ = self._let_go()
         self.phase = Phase.ANSWER
         if whole.startswith(_CLOSE):
-            yield from _text(whole.removeprefix(_CLOSE))
+            yield from _as_text(whole.removeprefix(_CLOSE))
         else:
-            yield from _thought(tail)
-            yield from _text(answer.removeprefix(_CLOSE))
+            yield from _as_thought(tail)
+            yield from _as_text(answer.removeprefix(_CLOSE))
 
-    def _tagged(self, content: str) -> Iterator[_Told]:
+    def _feed_tagged(self, content: str) -> Iterator[_Told]:
         if closing := _CLOSINGS[self._name.lower()].search(content):
             self.phase, self._held = Phase.CLOSED, ""
-            yield from _thought(content[: closing.start()])
+            yield from _as_thought(content[: closing.start()])
             yield from self._start(content[closing.end() :])
             return
         close = f"</{self._name.lower()}>"
         keep = _partial_close(content, len(close) - 1, close)
         self._held = content[len(content) - keep :]
-        yield from _thought(content[: len(content) - keep])
+        yield from _as_thought(content[: len(content) - keep])
 
     def _let_go(self) -> tuple[str, str]:
         """Return what was held back, flagged and not, and hold nothing any more."""
@@ -172,11 +172,11 @@ def _partial_close(content: str, longest: int, close: str) -> int:
     return next((n for n in range(len(end), 0, -1) if close.startswith(end[len(end) - n :])), 0)
 
 
-def _text(content: str) -> Iterator[TextDelta]:
+def _as_text(content: str) -> Iterator[TextDelta]:
     if content:
         yield TextDelta(content)
 
 
-def _thought(content: str) -> Iterator[ThoughtDelta]:
+def _as_thought(content: str) -> Iterator[ThoughtDelta]:
     if content:
         yield ThoughtDelta(content)

@@ -231,13 +231,13 @@ class Batch:
 def due(generation: Generation, now: Written) -> bool:
     """Whether there is something new to write of a generation. Costs no look at the text."""
     ended = generation.done.is_set()
-    return now.more or (ended and not now.final) or (not ended and now.seen != _seen(generation))
+    return now.more or (ended and not now.final) or (not ended and now.seen != _look_of(generation))
 
 
 def next_batch(generation: Generation, now: Written) -> Batch:
     """Return what is to be written of a generation next."""
     # Before the text is read: what comes meanwhile is news.
-    seen, view = _seen(generation), generation.known()
+    seen, view = _look_of(generation), generation.known()
     entries = tuple(_entries(view, now))
     after = now.after(entries)
     more = after.total - now.total + len(entries) >= _BATCH_CHARS and after.total < MOST_CHARS
@@ -279,7 +279,7 @@ def _size(entry: Entry) -> int:
     return len(entry.text) + len(entry.thoughts)
 
 
-def _seen(generation: Generation) -> tuple[object, ...]:
+def _look_of(generation: Generation) -> tuple[object, ...]:
     fold, trace = generation.fold, generation.trace
     return (
         id(fold),

@@ -147,7 +147,7 @@ class RedisEngine(Engine):
                 said = said[count:]
             return answers
 
-        return await self._timed(piped)
+        return await self._in_time(piped)
 
     async def orders(self, server: str) -> list[str]:
         """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
@@ -159,7 +159,7 @@ class RedisEngine(Engine):
             answer = await self._redis.execute_command("BLPOP", key, wait)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             return cast("list[Any] | None", answer)
 
-        item = await self._timed(taken)
+        item = await self._in_time(taken)
         return [] if item is None else [str(item[1])]
 
     async def aclose(self) -> None:
@@ -167,7 +167,7 @@ class RedisEngine(Engine):
         await self._redis.aclose()
         await self._pool.disconnect()
 
-    async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             with anyio.fail_after(CALL_SECONDS):
                 answer = await call()

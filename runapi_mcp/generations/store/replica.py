@@ -122,12 +122,12 @@ class Copy:
         answer = ending.answer if ending else Answer(model=live.model)
         error = ending.error.error(text) if ending and ending.error else None
         if ending is None and status != "running":
-            error = _gone(text)
+            error = _explain_gone(text)
         return View(
             self.handle,
             replace(self.job, notices=live.notices),
             status,
-            replace(answer, text=text, thoughts=_joined(self._thoughts.get(last, []))),
+            replace(answer, text=text, thoughts=_join(self._thoughts.get(last, []))),
             self._receipt(),
             error,
             earlier=tuple(self.text(number) for number in range(1, last)),
@@ -144,7 +144,7 @@ class Copy:
 
     def text(self, number: int) -> str:
         """Return the text of a round."""
-        return _joined(self._texts.get(number, []))
+        return _join(self._texts.get(number, []))
 
     def tail(self) -> str:
         """Return the end of what was written last, of the answer or, before it, of thoughts."""
@@ -165,13 +165,13 @@ class Copy:
         return STALE if self.stale and self.status == "running" else ""
 
 
-def _joined(pieces: list[str]) -> str:
+def _join(pieces: list[str]) -> str:
     """Return pieces as one, and keep them so: who reads again and again joins only what is new."""
     pieces[:] = ["".join(pieces)]
     return pieces[0]
 
 
-def _gone(partial: str) -> ServerLeft:
+def _explain_gone(partial: str) -> ServerLeft:
     error = ServerLeft(
         "The answer stopped in the middle: its server went away.",
         advice="It is not caused by the arguments; continue from the partial text or ask again.",

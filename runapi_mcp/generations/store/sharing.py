@@ -173,7 +173,7 @@ class SharedDayCounts:
         key = (self._today(), owner, kind)
         async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
             try:
-                others = await self._settled(key, limit, amount)
+                others = await self._take_when_settled(key, limit, amount)
             except BaseException as error:
                 if isinstance(error, Down) and error.for_good:  # nobody else counts there either
                     return await self._own.take(owner, kind, amount, limit)
@@ -207,7 +207,7 @@ class SharedDayCounts:
             async with self._locks.setdefault(key, anyio.Lock()):
                 self._unshared.pop(key, None)
                 try:
-                    await self._written(key, -1)
+                    await self._write_count(key, -1)
                 except BaseException as error:
                     self._note(key)
                     if isinstance(error, Down):
@@ -227,15 +227,15 @@ class SharedDayCounts:
         """Have everything written anew if the engine was away; nothing is taken until all have."""
         away = self._engine.away > 0
         if self._was_away and not away:
-            self._lost()
+            self._note_loss()
         self._was_away = away
 
-    def _lost(self) -> None:
+    def _note_loss(self) -> None:
         self._wait_until = self._clock() + _SETTLING_SECONDS
         self._unshared |= dict.fromkeys(self._known)
 
-    async def _settled(self, key: tuple[date, str, Kind], limit: int, amount: int) -> int | None:
-        """Take an amount once all servers have written what the engine may have lost; see :meth:`_written`.
+    async def _take_when_settled(self, key: tuple[date, str, Kind], limit: int, amount: int) -> int | None:
+        """Take an amount once all servers have written what the engine may have lost; see `_write_count`.
 
         Raises:
             Down: the engine does not answer.
@@ -246,14 +246,14 @@ class SharedDayCounts:
                 await self._engine.run(Get(self._name(key)))  # whether it is back
                 self._notice_outages()
             if self._wait_until > self._clock():
-                await self._written(key, -1)
+                await self._write_count(key, -1)
                 await anyio.sleep(max(self._wait_until - self._clock(), 0))
-            answer = await self._written(key, limit, amount)
+            answer = await self._write_count(key, limit, amount)
             if answer != LOST:
                 return answer
-            self._lost()
+            self._note_loss()
 
-    async def _written(self, key: tuple[date, str, Kind], limit: int, more: int = 0) -> int | None:
+    async def _write_count(self, key: tuple[date, str, Kind], limit: int, more: int = 0) -> int | None:
         """Write this server's count and `more`; return what the others have taken if it does not fit.
 
         Raises:

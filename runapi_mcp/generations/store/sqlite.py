@@ -180,7 +180,7 @@ class SqliteEngine(Engine):
         self.check()
         sql = "SELECT handle FROM generations WHERE owner = ? ORDER BY id DESC LIMIT ?"
         given = (self.name(owner), most)
-        return await self._in_thread(lambda: [handle for (handle,) in self._opened().execute(sql, given)])
+        return await self._in_thread(lambda: [handle for (handle,) in self._open().execute(sql, given)])
 
     async def clear(self) -> int:
         """Remove everything, of whichever base URL and key, and return how many generations that were.
@@ -206,7 +206,7 @@ class SqliteEngine(Engine):
         self._steps.put(step)
         await step.done.wait()
         if step.error is not None:
-            raise self._lost(step.error) from None
+            raise self._note_loss(step.error) from None
         self.got_through()
         answer: T = step.answer
         return answer
@@ -214,13 +214,13 @@ class SqliteEngine(Engine):
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:
             try:
-                step.answer = self._tried(step.work)
+                step.answer = self._try(step.work)
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
                 step.error = error
             with suppress(RuntimeError):  # the loop is gone, and nobody waits
                 from_thread.run_sync(step.done.set, token=step.token)
 
-    def _tried(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
+    def _try(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
         """Do it, once more where what was in the way could be cleared away."""
         try:
             return work()
@@ -238,7 +238,7 @@ class SqliteEngine(Engine):
                 raise
         return work()
 
-    def _lost(self, error: Exception) -> Exception:
+    def _note_loss(self, error: Exception) -> Exception:
         """Note that it failed, and return what is to be raised."""
         if isinstance(error, Unusable) or _code_of(error) in _FOR_GOOD:
             self._off = True
@@ -258,7 +258,7 @@ class SqliteEngine(Engine):
             raise self._folder
         return self._folder
 
-    def _opened(self) -> "sqlite3.Connection":
+    def _open(self) -> "sqlite3.Connection":
         """Return the connection, opened at the first call.
 
         Raises:
@@ -312,14 +312,14 @@ class SqliteEngine(Engine):
                 path.with_name(FILE + rest).unlink(missing_ok=True)
 
     def _transact(self, ops: Iterable[Op]) -> list[Any]:
-        file = self._opened()
+        file = self._open()
         ops = tuple(ops)
         reads = all(isinstance(op, _READS) for op in ops)
         if not reads:
             self._clear_now_and_then()
-            file = self._opened()
+            file = self._open()
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
-        with _finished(file):
+        with _finish(file):
             return [self._do(file, op) for op in ops]
 
     def _do(self, file: "sqlite3.Connection", op: Op) -> Any:  # noqa: ANN401  # one case an operation
@@ -328,7 +328,7 @@ class SqliteEngine(Engine):
         match op:
             case do.Begin():
                 file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
-                facts = _encoded(op.facts)
+                facts = _encode(op.facts)
                 row = (op.name, op.server, op.epoch, op.handle, op.owner, len(facts), now + op.ms)
                 made = file.execute(_BEGIN, row)
                 file.execute("INSERT INTO facts VALUES (?, ?)", (made.lastrowid, facts))
@@ -342,14 +342,14 @@ class SqliteEngine(Engine):
             case do.Forget():
                 file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
             case do.Hold():
-                held = _held(file, op.key, now)
+                held = _read_lease(file, op.key, now)
                 if held and op.replaces != "*" and held[0] not in (op.holder, op.replaces):
                     return held[0]
                 row = (op.key, op.holder, now + op.ms)
                 file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", row)
                 return op.holder
             case do.Held():
-                return _held(file, op.key, now)
+                return _read_lease(file, op.key, now)
             case do.Join():
                 file.execute("DELETE FROM fields WHERE key = ? AND expires <= ?", (op.key, now))
                 members = [m for (m,) in file.execute("SELECT field FROM fields WHERE key = ?", (op.key,))]
@@ -374,7 +374,7 @@ class SqliteEngine(Engine):
                 if self._mark is not None:
                     self._mark.take_back()
             case do.Tell():
-                row = (op.server, _encoded(op.order), now + 60_000)
+                row = (op.server, _encode(op.order), now + 60_000)
                 file.execute("INSERT INTO orders (server, text, expires) VALUES (?, ?, ?)", row)
         return None
 
@@ -385,11 +385,11 @@ class SqliteEngine(Engine):
         self._mark.show()
 
     def _take_orders(self, server: str) -> list[str]:
-        file = self._opened()
+        file = self._open()
         found = file.execute("SELECT id, text FROM orders WHERE server = ? ORDER BY id", (server,)).fetchall()
         if found:
             file.execute("DELETE FROM orders WHERE server = ? AND id <= ?", (server, found[-1][0]))
-        return [_decoded(text) for _, text in found]
+        return [_decode(text) for _, text in found]
 
     # ------------------------------------------------------------ within bounds
 
@@ -399,16 +399,16 @@ class SqliteEngine(Engine):
             return
         if not (self._place / FILE).exists() or (self._place / FILE).stat().st_ino != self._inode:
             self._close()
-            self._opened()
+            self._open()
         self._make_room(self._most_bytes * 9 // 10)
         self._clear_due = time.monotonic() + _CLEAR_SECONDS
 
     def _make_room(self, most_bytes: int) -> None:
         """Remove what has expired, and of what has ended as much that the rest fits."""
-        file = self._opened()
+        file = self._open()
         clear_marks(self._place)
         file.execute("BEGIN IMMEDIATE")
-        with _finished(file):
+        with _finish(file):
             removed = self._remove(file, most_bytes)
         if removed:
             file.execute("PRAGMA incremental_vacuum").fetchall()
@@ -435,7 +435,7 @@ class SqliteEngine(Engine):
         return len(ids)
 
     def _clear(self) -> int:
-        file = self._opened()
+        file = self._open()
         count: int = file.execute("SELECT count(*) FROM generations").fetchone()[0]
         for table in ("generations", "leases", "fields", "orders"):
             file.execute(f"DELETE FROM {table}")  # noqa: S608  # a name of ours
@@ -458,7 +458,7 @@ def _share(file: "sqlite3.Connection") -> None:
 
 
 @contextmanager
-def _finished(file: "sqlite3.Connection") -> Iterator[None]:
+def _finish(file: "sqlite3.Connection") -> Iterator[None]:
     """Commit the transaction that has begun, or take it back."""
     try:
         yield
@@ -477,11 +477,11 @@ def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
         return False
     [id_] = found
     rows = [
-        (id_, op.at + place, entry.round, _encoded(entry.text), _encoded(entry.thoughts))
+        (id_, op.at + place, entry.round, _encode(entry.text), _encode(entry.thoughts))
         for place, entry in enumerate(op.entries)
     ]
     file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
-    live, final = _encoded(op.live), _encoded(op.final) if op.final else None
+    live, final = _encode(op.live), _encode(op.final) if op.final else None
     size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
     file.execute(
         "UPDATE generations SET live = ?, final = ?, entries = ?, size = size + ?, expires = ? WHERE id = ?",
@@ -499,19 +499,19 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
     facts = ""
     if op.facts:
         [kept] = file.execute("SELECT json FROM facts WHERE generation = ?", (id_,)).fetchone()
-        facts = _decoded(kept)
+        facts = _decode(kept)
     since = "SELECT position, round, text, thoughts FROM entries WHERE generation = ? AND position >= ?"
     rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, int(op.cursor or 0), _ENTRIES))
     entries = [
-        (str(position + 1), Entry(number, _decoded(text), _decoded(thoughts)))
+        (str(position + 1), Entry(number, _decode(text), _decode(thoughts)))
         for position, number, text, thoughts in rows
     ]
     return do.Record(
         server,
         str(epoch),
         facts,
-        None if live is None else _decoded(live),
-        "" if final is None else _decoded(final),
+        None if live is None else _decode(live),
+        "" if final is None else _decode(final),
         bool(delivered),
         entries,
         len(entries) == _ENTRIES,
@@ -520,7 +520,7 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
 
 def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
     mark, turn = f"added:{op.server}", str(op.turn)
-    if (held := _held(file, mark, now)) and held[0] == turn:
+    if (held := _read_lease(file, mark, now)) and held[0] == turn:
         return
     file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (mark, turn, now + do.ADDED_MS))
     rows = [(op.key, name, count, now + op.ms) for name, count in op.counts.items()]
@@ -543,7 +543,7 @@ def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:
     return None
 
 
-def _held(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, int] | None:
+def _read_lease(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, int] | None:
     row = file.execute("SELECT holder, expires FROM leases WHERE key = ?", (key,)).fetchone()
     return (row[0], row[1] - now) if row and row[1] > now else None
 
@@ -554,9 +554,9 @@ def _code_of(error: Exception) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def _encoded(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _decoded(held: bytes) -> str:
+def _decode(held: bytes) -> str:
     return held.decode("utf-8", LENIENT)

@@ -72,7 +72,7 @@ class Format:
         # A null is there, too: a second entry of the same name is what some hosts refuse the file for.
         change = self.replace if isinstance(above, dict) and path[-1] in above else self.insert
         with _not_too_deep():
-            return self._proved(change(text, path, entry), wanted, "Add the entry by hand; --print shows it.")
+            return self._prove(change(text, path, entry), wanted, "Add the entry by hand; --print shows it.")
 
     def unmerge(self, text: str, path: Path) -> str:
         """Return `text` without what is at `path`; all else stays byte for byte.
@@ -85,9 +85,9 @@ class Format:
             return text
         with _not_too_deep():
             left = without_value(before, path)
-            return self._proved(self.remove(text, path), left, "Take the entry out by hand.")
+            return self._prove(self.remove(text, path), left, "Take the entry out by hand.")
 
-    def _proved(self, text: str, wanted: JsonObject, by_hand: str) -> str:
+    def _prove(self, text: str, wanted: JsonObject, by_hand: str) -> str:
         """Return a changed text if it says what it should."""
         try:
             said = self.read(text)

@@ -48,7 +48,7 @@ def insert(text: str, path: Path, entry: JsonObject) -> str:
         for key in reversed(path):
             nested = {key: nested}
         newline = newline_of(text)
-        return text + _written(nested, "", _UNIT, newline) + newline
+        return text + _write(nested, "", _UNIT, newline) + newline
     node, depth = _deepest(scan(text), path)
     value = entry
     for key in reversed(path[depth + 1 :]):
@@ -58,18 +58,18 @@ def insert(text: str, path: Path, entry: JsonObject) -> str:
 
 def replace(text: str, path: Path, entry: JsonObject) -> str:
     """Return a text in which the member at `path` has another value."""
-    member = _found(scan(text), path)
+    member = _find(scan(text), path)
     line = text[text.rfind("\n", 0, member.start) + 1 : member.start]
     indent = line if not line.strip() else None
-    written = _written(entry, indent, _unit(text), newline_of(text))
+    written = _write(entry, indent, _unit(text), newline_of(text))
     return spliced(text, [Splice(member.node.start, member.node.end, written)])
 
 
 def remove(text: str, path: Path) -> str:
     """Return a text without the member at `path`, as it was before :func:`insert`."""
     root = scan(text)
-    parent = _found(root, path[:-1]).node if path[1:] else root
-    return spliced(text, _removal(text, parent, parent.members.index(_found(root, path))))
+    parent = _find(root, path[:-1]).node if path[1:] else root
+    return spliced(text, _removal(text, parent, parent.members.index(_find(root, path))))
 
 
 def _an_object(value: JsonValue) -> JsonObject:
@@ -90,7 +90,7 @@ def _deepest(node: Node, path: Path) -> tuple[Node, int]:
     return node, len(path) - 1
 
 
-def _found(root: Node, path: Path) -> Member:
+def _find(root: Node, path: Path) -> Member:
     node, member = root, None
     for key in path:
         member = node.member(key)
@@ -111,9 +111,9 @@ def _insertion(text: str, node: Node, key: str, value: JsonObject) -> list[Splic
     inner, unit, newline = _indent_inside(text, node), _unit(text), newline_of(text)
     one_line = bool(node.members) and "\n" not in text[node.start : node.end]
     if one_line:
-        new = f" {_quoted(key)}: {_written(value, None, unit, newline)}"
+        new = f" {_quote(key)}: {_write(value, None, unit, newline)}"
     else:
-        new = f"{newline}{inner}{_quoted(key)}: {_written(value, inner, unit, newline)}"
+        new = f"{newline}{inner}{_quote(key)}: {_write(value, inner, unit, newline)}"
     if not node.members and "\n" not in text[at:closing]:
         new += newline + inner.removesuffix(unit)
     if last and last.comma >= 0:
@@ -181,11 +181,11 @@ def _unit(text: str) -> str:
     return lead if lead and not lead.strip(" \t") else _UNIT
 
 
-def _quoted(key: str) -> str:
+def _quote(key: str) -> str:
     return json.dumps(key, ensure_ascii=False)
 
 
-def _written(value: JsonObject, indent: str | None, unit: str, newline: str) -> str:
+def _write(value: JsonObject, indent: str | None, unit: str, newline: str) -> str:
     """Return a value as text, on one line without an indentation to go by."""
     if indent is None:
         return json.dumps(value, ensure_ascii=False)

@@ -101,7 +101,7 @@ class Bodies:
             headers = _CLOSE | {"Accept-Encoding": "identity"}
             raise Unreadable(refuse(415, "unsupported_encoding", text, headers))
         limit = self._options.max_body
-        if _declared_length(scope) > limit:
+        if _read_length(scope) > limit:
             await self._refuse_size(scope, receive)
         read = bytearray()
         try:
@@ -185,7 +185,7 @@ class _Response:
         if self._refused:
             return None
         body = message.get("body", b"")
-        size = max(len(body), _declared_length(message)) if not self._begun or body else 0
+        size = max(len(body), _read_length(message)) if not self._begun or body else 0
         try:
             if size > max(_LARGE, self._reservation.size):
                 self._reservation.resize(size)
@@ -228,6 +228,6 @@ async def _discard(scope: Scope, receive: Receive) -> None:
                 more = (await receive()).get("more_body", False)
 
 
-def _declared_length(head: Scope | Message) -> int:
+def _read_length(head: Scope | Message) -> int:
     # h11 has checked that it is a number; a chunked body has none.
     return next((int(value) for name, value in head.get("headers", ()) if name == b"content-length"), 0)

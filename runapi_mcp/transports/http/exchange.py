@@ -73,7 +73,7 @@ class Post:
         """Return what receives the message first, and then goes on with `receive`; once."""
         # Whoever reads it has a copy for as long as the call lasts; it need not be here as well.
         body, self.body = self.body, b""
-        return _received(body, receive)
+        return _replay(body, receive)
 
 
 @asynccontextmanager
@@ -215,7 +215,7 @@ class McpEndpoint:
         finally:
             del session.requests[key]
         if response.abandoned:
-            await self._app(scope, _received(_cancellation(request_id), _gone), _nowhere)
+            await self._app(scope, _replay(_cancellation(request_id), _say_gone), _nowhere)
         return None
 
     async def _answer_without_body(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -247,7 +247,7 @@ class McpEndpoint:
         }
         if session.user is not None:
             scope["user"] = session.user
-        await self._app(scope, _gone, _nowhere)
+        await self._app(scope, _say_gone, _nowhere)
 
 
 async def _read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
@@ -316,7 +316,7 @@ def _cancellation(request_id: str | int) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "method": CANCELLED, "params": params}).encode()
 
 
-def _received(body: bytes, then: Receive) -> Receive:
+def _replay(body: bytes, then: Receive) -> Receive:
     """Return what receives a body in pieces, between which others have their turn, and then goes on."""
     unread = [body[at : at + _PIECE_BYTES] for at in range(0, max(len(body), 1), _PIECE_BYTES)][::-1]
 
@@ -330,7 +330,7 @@ def _received(body: bytes, then: Receive) -> Receive:
     return receive
 
 
-async def _gone() -> Message:
+async def _say_gone() -> Message:
     return {"type": "http.disconnect"}
 
 

@@ -95,19 +95,19 @@ class Jwks:
         Raises:
             UpstreamError: There are no keys at all.
         """
-        found = self._known(key_id)
+        found = self._find_key(key_id)
         if (found is None or self._old()) and self._fetching is None and self._may_try():
             self._tried_at = self._clock()
             self._fetching = anyio.Event()
             self._tasks.start_soon(self._refresh, self._fetching)
         if found is None and self._fetching is not None:
             await self._fetching.wait()
-            found = self._known(key_id)
+            found = self._find_key(key_id)
         if found is None and not self._keys and self._failure is not None:
             raise type(self._failure)(str(self._failure), advice="")
         return found
 
-    def _known(self, key_id: object) -> Jwk | None:
+    def _find_key(self, key_id: object) -> Jwk | None:
         if key_id is None:
             return self._keys[0] if len(self._keys) == 1 else None
         return next((key for key in self._keys if key.get("kid") == key_id), None)

@@ -158,9 +158,9 @@ class TokenFile:
 
     async def watch(self) -> None:
         """Read the file whenever it changes, and end what revoked tokens have open; for ever."""
-        await self.file.watch(self._changed)
+        await self.file.watch(self._note_change)
 
-    async def _changed(self, before: TokenList, now: TokenList) -> None:
+    async def _note_change(self, before: TokenList, now: TokenList) -> None:
         gone = before.ids - now.ids
         for token_id in gone & self._in_use.keys():
             self._in_use.pop(token_id)[0].set()

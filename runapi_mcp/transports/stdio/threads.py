@@ -124,7 +124,7 @@ class Outbox:
         try:
             while batch := self._next_batch():
                 write_all(self._fd, batch)
-                self._written(len(batch))
+                self._note_written(len(batch))
         except OSError:
             pass
         finally:
@@ -140,7 +140,7 @@ class Outbox:
             self._progress_bytes = 0
             return batch
 
-    def _written(self, size: int) -> None:
+    def _note_written(self, size: int) -> None:
         with self._changed:
             self._bytes -= size
             room, self._room = self._room, None
@@ -213,11 +213,11 @@ class Inbox:
 def _batches(chunks: Iterable[bytes]) -> Iterator[list[Inbound]]:
     splitter = LineSplitter()
     for chunk in chunks:
-        if batch := _decoded(splitter.feed(chunk)):
+        if batch := _decode_all(splitter.feed(chunk)):
             yield batch
-    if batch := _decoded(splitter.finish()):
+    if batch := _decode_all(splitter.finish()):
         yield batch
 
 
-def _decoded(lines: list[bytes | None]) -> list[Inbound]:
+def _decode_all(lines: list[bytes | None]) -> list[Inbound]:
     return [decode(line) for line in lines if line is None or line.strip()]

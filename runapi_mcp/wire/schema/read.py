@@ -63,14 +63,14 @@ class Faulty(InputError):
 
     def __init__(self, *faults: str, advice: str = "", where: str = "schema") -> None:
         self.faults = faults
-        super().__init__(f"{where}: {_listed(faults)}", advice=advice)
+        super().__init__(f"{where}: {_list_faults(faults)}", advice=advice)
 
     def at(self, where: str) -> "Faulty":
         """Return the same of a schema that stands elsewhere in the arguments."""
         return Faulty(*self.faults, advice=self.advice, where=where)
 
 
-def _listed(faults: Sequence[str]) -> str:
+def _list_faults(faults: Sequence[str]) -> str:
     if len(faults) == 1:
         return faults[0]
     lines = [f"\n- {fault}" for fault in faults[:_MOST_FAULTS]]
@@ -310,7 +310,7 @@ class _Reader:
         schema = self._with_null(schema)
         self._check(schema, at)
         self._below(schema, at)
-        return self._ordered(schema)
+        return self._order(schema)
 
     def fault(self, at: str, text: str) -> None:
         """Keep what is wrong at a JSON Pointer."""
@@ -448,21 +448,23 @@ class _Reader:
                 schema[key] = [self._one(part, f"{at}/{key}/{n}", {}) for n, part in enumerate(value)]
             elif isinstance(value, dict) and (key in NAMED or key == "dependencies"):
                 outer = schema if key == "properties" else {}
-                schema[key] = self._named(value, f"{at}/{key}", outer, lists=key == "dependencies")
+                schema[key] = self._read_named(value, f"{at}/{key}", outer, lists=key == "dependencies")
             elif isinstance(value, dict) and key in ONE:
                 schema[key] = self.read(value, f"{at}/{key}", {})
             elif key == "components" and isinstance(value, dict) and isinstance(value.get("schemas"), dict):
-                held = self._named(as_object(value["schemas"]), f"{at}/components/schemas", {}, lists=False)
+                held = self._read_named(
+                    as_object(value["schemas"]), f"{at}/components/schemas", {}, lists=False
+                )
                 schema[key] = {**value, "schemas": held}
 
-    def _named(self, parts: JsonObject, at: str, outer: JsonObject, *, lists: bool) -> JsonObject:
+    def _read_named(self, parts: JsonObject, at: str, outer: JsonObject, *, lists: bool) -> JsonObject:
         read: JsonObject = {}
         for name, part in parts.items():
             where = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
             if isinstance(part, dict | bool) or (lists and isinstance(part, list)):
                 read[name] = self._one(part, where, outer)
             else:
-                self.fault(where, f"{one_line(json.dumps(part), 80)} is not a schema.{_meant(part)}")
+                self.fault(where, f"{one_line(json.dumps(part), 80)} is not a schema.{_suggest(part)}")
         return read
 
     def _one(self, part: JsonValue, at: str, outer: JsonObject) -> JsonValue:
@@ -491,7 +493,7 @@ class _Reader:
         self.note('"required": true at a member was read as its name in the "required" of the object.')
 
     @staticmethod
-    def _ordered(schema: JsonObject) -> JsonObject:
+    def _order(schema: JsonObject) -> JsonObject:
         """Put members in the order that Google's `propertyOrdering` asks for; models answer in it."""
         order, members = schema.get("propertyOrdering"), schema.get("properties")
         if isinstance(order, list) and isinstance(members, dict):
@@ -510,7 +512,7 @@ def _no_type(kind: JsonValue) -> str:
     return f"{said} is no type of JSON, which has {', '.join(TYPES[:-1])} and {TYPES[-1]}."
 
 
-def _meant(part: JsonValue) -> str:
+def _suggest(part: JsonValue) -> str:
     """Return what to write for a member that is described by the name of a type alone."""
     if isinstance(part, str) and part.lower() in TYPES:
         return f' Write {{"type": "{part.lower()}"}}.'

@@ -199,7 +199,7 @@ def open_loops(schema: JsonObject, origins: Mapping[int, tuple[JsonObject, str]]
         origins: Where objects of it stood in the original, by id.
     """
     definitions = as_object(schema.get("$defs"))
-    edges = {name: [*_forced(part, strict=False)] for name, part in definitions.items()}
+    edges = {name: [*_find_forced(part, strict=False)] for name, part in definitions.items()}
     opened: list[str] = []
     for loop in _loops(edges):
         for name in loop:
@@ -210,25 +210,25 @@ def open_loops(schema: JsonObject, origins: Mapping[int, tuple[JsonObject, str]]
 def needs(schema: JsonObject, names: Collection[str], guessed: Collection[int] = ()) -> Iterator[str]:
     """Yield those of the definitions `names` that every value of `schema` has a value of."""
     definitions = as_object(schema.get("$defs"))
-    todo, seen = [*_forced(schema, strict=True, guessed=guessed)], set[str]()
+    todo, seen = [*_find_forced(schema, strict=True, guessed=guessed)], set[str]()
     while todo:
         name = todo.pop()
         if name in names:
             yield name
         if name not in seen:
             seen.add(name)
-            todo += _forced(definitions.get(name), strict=True, guessed=guessed)
+            todo += _find_forced(definitions.get(name), strict=True, guessed=guessed)
 
 
 def endless(schema: JsonObject, guessed: Collection[int]) -> str | None:
     """Return a definition that every value of `schema` needs and that needs itself, if there is one."""
     definitions = as_object(schema.get("$defs"))
-    edges = {n: [*_forced(part, strict=True, guessed=guessed)] for n, part in definitions.items()}
+    edges = {n: [*_find_forced(part, strict=True, guessed=guessed)] for n, part in definitions.items()}
     looping = {name for loop in _loops(edges) for name in loop}
     return next(needs(schema, looping, guessed), None)
 
 
-def _forced(schema: JsonValue, *, strict: bool, guessed: Collection[int] = ()) -> Iterator[str]:
+def _find_forced(schema: JsonValue, *, strict: bool, guessed: Collection[int] = ()) -> Iterator[str]:
     """Yield the definitions that `schema` cannot do without: in JSON Schema's view, if `strict`."""
     todo = [schema]
     while todo:

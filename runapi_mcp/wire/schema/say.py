@@ -146,7 +146,7 @@ def _conditions(rule: Rule) -> Iterator[str]:
                 yield _short(start + what)
     for key in ("dependentRequired", "dependencies", "dependentSchemas"):
         for name, needed in as_object(rule.get(key)).items():
-            what = _needed(needed) if isinstance(needed, list) else _consequence(needed)
+            what = _say_needed(needed) if isinstance(needed, list) else _consequence(needed)
             if what:
                 yield _short(f"with {name}, {what}")
     if rule.asks("not") and (never := condition(rule.get("not"))):
@@ -190,7 +190,7 @@ def _consequence(schema: JsonValue) -> str:
         return "nothing conforms"
     if not isinstance(schema, dict):
         return ""
-    said = [_needed(as_list(schema.get("required")))] if schema.get("required") else []
+    said = [_say_needed(as_list(schema.get("required")))] if schema.get("required") else []
     for name, member in as_object(schema.get("properties")).items():
         if isinstance(member, dict) and ("const" in member or "enum" in member):
             said.append(condition({"properties": {name: member}}))
@@ -202,7 +202,7 @@ def _consequence(schema: JsonValue) -> str:
     return " and ".join(part for part in said if part)
 
 
-def _needed(names: Sequence[JsonValue]) -> str:
+def _say_needed(names: Sequence[JsonValue]) -> str:
     if not names:
         return ""
     return f"{' and '.join(map(str, names))} {'is' if len(names) == 1 else 'are'} required"

@@ -246,9 +246,9 @@ class Writer:
         loose: list[str] = []
         parts = self._parts(rules, kinds, loose)
         made: JsonObject = parts[0] if len(parts) == 1 else {"anyOf": [*parts]} if parts else {}
-        return self._described(made, rules, loose, say_choices(rules))
+        return self._describe(made, rules, loose, say_choices(rules))
 
-    def _described(
+    def _describe(
         self, made: JsonObject, rules: Sequence[Rule], loose: Sequence[str] = (), more: Sequence[str] = ()
     ) -> JsonObject:
         if text := describe(rules, loose, more):
@@ -342,7 +342,7 @@ class Writer:
         if lost:
             self._leave_out(owner, key)
         made: JsonObject = options[0] if len(options) == 1 else {"anyOf": [*options]}
-        return self._described(made, rules, (), tell_values(allowed, all_of_them=lost))
+        return self._describe(made, rules, (), tell_values(allowed, all_of_them=lost))
 
     def _parts(self, rules: list[Rule], kinds: list[str] | None, loose: list[str]) -> list[JsonObject]:
         """Return what is asked of each type of value, the scalar ones in one."""
