@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from runapi_mcp.upstream.stream import encode_body
-from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.json_text import dump
 from runapi_mcp.wire.types import JsonObject, Request
 
 FILES: Final = 4
@@ -51,12 +51,12 @@ async def main() -> None:
     made = body()
 
     async def at_one_stroke() -> None:
-        dumped(made)
+        dump(made)
 
     async def as_it_is() -> None:
         await encode_body(Request("/", "bearer", made))
 
-    print(f"{len(dumped(made)) / 1e6:.0f} MB; longest wait of others, ms:")
+    print(f"{len(dump(made)) / 1e6:.0f} MB; longest wait of others, ms:")
     print(f"  at one stroke on the loop  {await longest_wait(at_one_stroke):8.0f}")
     print(f"  in pieces beside it        {await longest_wait(as_it_is):8.0f}")
 

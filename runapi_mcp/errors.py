@@ -42,7 +42,7 @@
 Foreign exceptions become these at one border (``upstream``), and these become MCP
 results at another (``server.boundary``); between the two nothing is caught to be rephrased.
 Messages are written here, by us. Text that came from upstream appears only through
-:func:`~runapi_mcp.printable.quoted`: cut short, on one line, and in quotation marks.
+:func:`~runapi_mcp.printable.quote_text`: cut short, on one line, and in quotation marks.
 """
 
 from typing import ClassVar, Literal

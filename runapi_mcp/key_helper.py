@@ -20,7 +20,7 @@ _NO_KEYRING = ("keyring.backends.fail", "keyring.backends.null")
 """Backends that stand for there being none."""
 
 
-def answered(request: Message) -> Message:
+def answer(request: Message) -> Message:
     """Return what the keyring says: the key that is, or was, there; or how it failed, and what with.
 
     Args:
@@ -89,7 +89,7 @@ def main() -> None:
     sys.excepthook = told
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    say(answered(request))
+    say(answer(request))
 
 
 if __name__ == "__main__":

@@ -123,6 +123,6 @@ def one_line(text: str, limit: int) -> str:
     return remove_unseen(folded[: limit - 1]).rstrip() + "…"
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """Quote text that came from upstream: one line, at most 300 characters, in “ ”."""
     return f"“{one_line(text, _MOST_QUOTED)}”"

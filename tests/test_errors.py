@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runapi_mcp import errors
 from runapi_mcp.errors import KeyMissing, RateLimited, RunapiError, StreamCut
-from runapi_mcp.printable import one_line, quoted, remove_unseen
+from runapi_mcp.printable import one_line, quote_text, remove_unseen
 
 TREE = [
     kind
@@ -68,5 +68,5 @@ def test_a_cut_is_marked_and_a_huge_text_costs_no_more() -> None:
 
 
 def test_a_quotation_is_marked_as_one() -> None:
-    assert quoted("bad\nthing\x1b[31m") == "“bad thing [31m”"
-    assert len(quoted("x" * 1_000)) == 302
+    assert quote_text("bad\nthing\x1b[31m") == "“bad thing [31m”"
+    assert len(quote_text("x" * 1_000)) == 302

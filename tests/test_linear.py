@@ -35,7 +35,7 @@ from runapi_mcp.wire.chunks import json_frames, stray_failure
 from runapi_mcp.wire.faults import allows_nothing, headline, read_failure_body, read_wait
 from runapi_mcp.wire.function_calls import GrowingCalls
 from runapi_mcp.wire.grounding import Citations
-from runapi_mcp.wire.json_text import dump_pieces, dumped
+from runapi_mcp.wire.json_text import dump, dump_pieces
 from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
 from runapi_mcp.wire.types import Answer, FunctionCallDelta, Grounding, Source, Support, TextDelta
 
@@ -129,7 +129,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "JSON without hope": lambda text: hopeless(text, frozenset({"object"})),
     "loops": find_loop,
     "loops, shortened": shorten_loops,
-    "JSON text": dumped,
+    "JSON text": dump,
     "JSON text in pieces": lambda text: list(dump_pieces([text])),
     "figures": lambda text: list(find_figures(text)),
     "days": lambda text: list(find_days(text)),

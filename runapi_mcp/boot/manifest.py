@@ -62,7 +62,7 @@ async def served(written: bytes, settings: Settings, answered: Collection[str | 
         return [json.loads(line) for line in file]
 
 
-def dumped(manifest: Manifest) -> str:
+def dump(manifest: Manifest) -> str:
     """Return the file's text: a line for each answer."""
     revisions = ",\n".join(
         f" {json.dumps(revision)}: {{\n"
@@ -75,7 +75,7 @@ def dumped(manifest: Manifest) -> str:
 
 def main() -> None:
     """Write the file."""
-    Path(MANIFEST).write_text(dumped(anyio.run(live, Settings())), encoding="utf-8")
+    Path(MANIFEST).write_text(dump(anyio.run(live, Settings())), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
-from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decoded, text_of, with_stdin
+from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decode, text_of, with_stdin
 from runapi_mcp.cli.tool_flags import add_arguments
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
@@ -122,7 +122,7 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
     from runapi_mcp import logs
     from runapi_mcp.cli.client import perform
     from runapi_mcp.cli.screen import screen_for
-    from runapi_mcp.cli.view import EXIT_CODES, printed, structure
+    from runapi_mcp.cli.view import EXIT_CODES, print_reply, structure
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
     settings = around.settings()
@@ -134,7 +134,7 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
         around.say_json(json.dumps(structure(outcome), ensure_ascii=False, indent=2))
         code = EXIT_CODES[outcome.ending]
     else:
-        code = printed(outcome, screen, around)
+        code = print_reply(outcome, screen, around)
     if outcome.rest:
         around.note(f"The rest: runapi-mcp resume {outcome.rest}")
     return code
@@ -274,7 +274,7 @@ def _fetch(url: str) -> bytes:
 
 def _parse(content: bytes, what: str) -> "JsonValue":
     try:
-        return cast("JsonValue", json.loads(decoded(content)))
+        return cast("JsonValue", json.loads(decode(content)))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what} cannot be read as JSON ({error}).", advice="") from None
 

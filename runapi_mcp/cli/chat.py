@@ -29,7 +29,7 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp import logs
     from runapi_mcp.cli.client import Question, perform
     from runapi_mcp.cli.screen import screen_for
-    from runapi_mcp.cli.view import EXIT_CODES, printed
+    from runapi_mcp.cli.view import EXIT_CODES, print_reply
     from runapi_mcp.generations.store import store_folder
     from runapi_mcp.key import PERSON_SECONDS, own_key
 
@@ -46,7 +46,7 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
         asked = replace(question, arguments={**question.arguments, "prompt": prompt})
         keyring = own_key(settings, around.env, PERSON_SECONDS)
         outcome = anyio.run(perform, asked, settings, screen.show, keyring, around.env)
-        code = printed(outcome, screen, around)
+        code = print_reply(outcome, screen, around)
         if outcome.view is not None and outcome.view.answer.text:
             question = replace(question, arguments={"continue_from": outcome.view.handle})
         elif outcome.ending == "refused":

@@ -43,14 +43,14 @@ class Surroundings:
 
         So programs read the same.
         """
-        self.say(escaped(escape_unseen(text), self.out.encoding or "utf-8"))
+        self.say(escape(escape_unseen(text), self.out.encoding or "utf-8"))
 
     def note(self, line: str) -> None:
         """Write a line to `err`; what others wrote in it cannot command the terminal."""
         self.err.write(f"{printable(line)}\n")
 
 
-def escaped(text: str, encoding: str) -> str:
+def escape(text: str, encoding: str) -> str:
     """Return a JSON text in characters that an encoding has; others can only stand in its strings."""
     try:
         text.encode(encoding)

@@ -151,7 +151,7 @@ def _writes(held: Path, pipe: Path) -> bool:
         return False
 
 
-def decoded(content: bytes) -> str:
+def decode(content: bytes) -> str:
     """Return bytes as text: UTF-8, or UTF-16 with its mark or, as PowerShell may leave it, without.
 
     Raises:
@@ -171,7 +171,7 @@ def text_of(content: bytes) -> str:
         InputError: It is neither.
     """
     try:
-        text = decoded(content)
+        text = decode(content)
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:

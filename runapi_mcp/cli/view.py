@@ -114,7 +114,7 @@ _OF_A_HANDLE: Final = ("handle", "next_offset", "notes", "note")
 """What a structured result says of a generation that ends with this process, or in words for models."""
 
 
-def printed(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
+def print_reply(outcome: Outcome, screen: Screen, around: Surroundings) -> int:
     """Print what the screen has not shown yet of an outcome, and return the exit code it stands for.
 
     The answer and its sources go to stdout, all that is said about them to stderr.

@@ -33,7 +33,7 @@ from runapi_mcp.hosts import (
     remotes_naming_us,
     sends_in_the_open,
 )
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import KEY_NAMES, Settings, for_host, options
 
 _LINE: Final = 4 * 1024 * 1024
@@ -475,7 +475,7 @@ async def _key_in_keyring(entry: Entry, settings: Settings, env: dict[str, str])
 
 def _handshake(entry: Entry, seen: Seen, env: dict[str, str], *, by_uvx: bool) -> Iterator[Finding]:
     if seen.problem:
-        words = f" It said {quoted(_without_key(seen.last_words[-300:], env))}" if seen.last_words else ""
+        words = f" It said {quote_text(_without_key(seen.last_words[-300:], env))}" if seen.last_words else ""
         yield entry.found("fail", seen.problem + words, entry.again)
         return
     yield _speed(entry, seen, by_uvx=by_uvx)
@@ -484,7 +484,7 @@ def _handshake(entry: Entry, seen: Seen, env: dict[str, str], *, by_uvx: bool) -
         what = f"{entry.config} starts runapi-mcp {theirs}, a stale one: this is {__version__}."
         yield entry.found("warn", what, entry.again)
     if seen.stray:
-        what = f"Something writes on stdout that is no message: {quoted(_without_key(seen.stray, env))}"
+        what = f"Something writes on stdout that is no message: {quote_text(_without_key(seen.stray, env))}"
         mend = "Take the wrapper out that prints; some hosts give up at such a line."
         yield entry.found("warn", what, mend)
 

@@ -36,7 +36,7 @@ from runapi_mcp.models import (
     has_ended,
     is_version_of,
 )
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import CHAT_PATHS, DEFAULT_BASE_URL, Settings
 from runapi_mcp.tools.tool import choose_model
 from runapi_mcp.upstream.client import Upstream
@@ -105,7 +105,9 @@ def _reach(seen: Probe, settings: Settings) -> Finding:
         )
         return Finding("reach", "fail", what, "your network's", mend)
     if seen.status >= 500:
-        what = f"{seen.url} answered {seen.status}{f': {quoted(seen.start)}' if seen.start.strip() else '.'}"
+        what = (
+            f"{seen.url} answered {seen.status}{f': {quote_text(seen.start)}' if seen.start.strip() else '.'}"
+        )
         return Finding("reach", "fail", what, "RunAPI's", "Try again in a minute.")
     return ok("reach", f"{seen.url} answered in {seen.seconds:.2f} s")
 
@@ -215,7 +217,7 @@ async def check_searches(settings: Settings, env: Mapping[str, str]) -> Finding:
         mend = f"Set {use.variable}={left[0]}, or name a model." if left else last.error.advice
         return Finding("searches", "warn", what, "yours", mend)
     if last.receipt.swapped:
-        what = f"{model} was asked last, and RunAPI says that {quoted(last.receipt.model)} answered."
+        what = f"{model} was asked last, and RunAPI says that {quote_text(last.receipt.model)} answered."
         return Finding(
             "searches", "warn", what, "yours", f"Set {use.variable} to a model that answers itself."
         )
@@ -280,7 +282,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
     tokens = f", {answer.usage.output} tokens" if answer.usage and answer.usage.output else ""
     served = answer.model or choice.model
     if not is_version_of(served, choice.model):
-        what = f"{choice.model} was asked, and RunAPI says that {quoted(served)} answered."
+        what = f"{choice.model} was asked, and RunAPI says that {quote_text(served)} answered."
         return Finding("call", "warn", what, "yours", "Set RUNAPI_MCP_MODEL to a model that answers itself.")
     if choice.notices:
         mend = f"Nothing need be done; RUNAPI_MCP_MODEL={choice.model} makes it certain."

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.upstream.probe import Reply, ask_server
 
 _HELLO: Final = {
@@ -84,7 +84,7 @@ def _refused(reply: Reply) -> Met | None:
     match reply.status:
         case status if 300 <= status < 400:
             return Met(
-                f"{said} and leads elsewhere: {quoted(reply.location)}.",
+                f"{said} and leads elsewhere: {quote_text(reply.location)}.",
                 "Name that address, if it is its own.",
             )
         case 401 | 403:
@@ -100,7 +100,7 @@ def _refused(reply: Reply) -> Met | None:
         case _:
             return None
     words = _words(reply)
-    return Met(f"{said}{f': {quoted(words)}' if words else '.'}", mend)
+    return Met(f"{said}{f': {quote_text(words)}' if words else '.'}", mend)
 
 
 def _words(reply: Reply) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final, NoReturn
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.json_text import escaped
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _MOST_SAFE: Final = 2**53 - 1
@@ -105,7 +105,7 @@ def list_inexact(value: JsonValue) -> JsonObject:
             case int() if abs(item) > _MOST_SAFE:
                 found[at or "(root)"] = str(item)
             case dict():
-                todo += [(f"{at}/{escaped(key)}", member) for key, member in item.items()]
+                todo += [(f"{at}/{escape_key(key)}", member) for key, member in item.items()]
             case list():
                 todo += [(f"{at}/{index}", member) for index, member in enumerate(item)]
     return dict(sorted(found.items()))

@@ -16,7 +16,7 @@ from jsonschema.protocols import Validator
 from runapi_mcp.extraction.exact_json import Exact
 from runapi_mcp.extraction.formats import FORMS
 from runapi_mcp.printable import one_line
-from runapi_mcp.wire.json_text import escaped
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.types import JsonValue
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -55,7 +55,7 @@ class Violation:
 
 def pointer(path: Iterable[str | int]) -> str:
     """Return a path as a JSON Pointer (RFC 6901); the root is "(root)"."""
-    return "".join(f"/{escaped(str(part))}" for part in path) or "(root)"
+    return "".join(f"/{escape_key(str(part))}" for part in path) or "(root)"
 
 
 def list_lines(found: list[Violation], most: int) -> list[str]:

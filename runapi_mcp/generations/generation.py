@@ -40,7 +40,7 @@ from runapi_mcp.telemetry import Operation, operation
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Ending, Fold
-from runapi_mcp.wire.json_text import dumped
+from runapi_mcp.wire.json_text import dump
 from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
 from runapi_mcp.wire.usage import add_usage
@@ -330,7 +330,7 @@ class Generation:
         verdict = self._round.verdict
         aside = sum(fold.size for _, fold in self._aside)
         return _CHARACTER * (
-            self.fold.size + aside + sum(map(len, self._earlier)) + (len(dumped(verdict)) if verdict else 0)
+            self.fold.size + aside + sum(map(len, self._earlier)) + (len(dump(verdict)) if verdict else 0)
         )
 
     @property

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from runapi_mcp.errors import EmptyAnswer, Interrupted, RunapiError
 from runapi_mcp.generations.values import Job, Status
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.wire.fold import Fold, is_whole
 from runapi_mcp.wire.types import Answer, Call, Event, Finish, JsonObject, TextDelta
 
@@ -65,7 +65,7 @@ def find_loop(text: str) -> str:
     if length < least or length < times * period:
         return ""
     unit = text[start : start + period].strip(" .,;") or text[start : start + period]
-    return f"it repeated {quoted(unit)} {length // period:,} times and got no further"
+    return f"it repeated {quote_text(unit)} {length // period:,} times and got no further"
 
 
 def shorten_loops(text: str, *, told: bool = True) -> str:

@@ -52,14 +52,14 @@ def plain(wiring: Wiring) -> JsonObject:
     return entry | ({"env": dict[str, JsonValue](wiring.env)} if wiring.env else {})
 
 
-def typed(wiring: Wiring) -> JsonObject:
+def type_command(wiring: Wiring) -> JsonObject:
     """The same with `type`, for hosts that ask for it."""
     return {"type": "stdio"} | plain(wiring)
 
 
 def claude_code(wiring: Wiring) -> JsonObject:
     """Claude Code's: without `alwaysLoad` its model sees the tools' names alone, to be looked up first."""
-    return typed(wiring) | {ALWAYS_LOAD: True}
+    return type_command(wiring) | {ALWAYS_LOAD: True}
 
 
 def custom(wiring: Wiring) -> JsonObject:

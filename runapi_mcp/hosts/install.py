@@ -43,9 +43,9 @@ _SECRET_SETTING: Final = re.compile(rf"((?:--?)?{_TELLING}=)(.+)", re.IGNORECASE
 _USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
 
 
-def printed(host: Host, entry: JsonObject) -> str:
+def print_entry(host: Host, entry: JsonObject) -> str:
     """Return a config that holds our entry and nothing else, as the host writes it."""
-    return host.format.insert("", (*host.path, NAME), masked(host, entry)).rstrip("\r\n")
+    return host.format.insert("", (*host.path, NAME), mask(host, entry)).rstrip("\r\n")
 
 
 def change(host: Host, old: JsonValue, new: JsonValue, file: Path) -> str:
@@ -72,12 +72,12 @@ def change(host: Host, old: JsonValue, new: JsonValue, file: Path) -> str:
 def _beside_others(host: Host, entry: JsonValue) -> list[str]:
     text = host.format.insert("", (*host.path, _OTHERS), {})
     if isinstance(entry, dict):
-        text = host.format.insert(text, (*host.path, NAME), masked(host, entry))
+        text = host.format.insert(text, (*host.path, NAME), mask(host, entry))
     # In JSON the line above our entry gets a comma; that is no change that anyone looks for.
     return text.replace(f'"{_OTHERS}": {{}},', f'"{_OTHERS}": {{}}').splitlines()
 
 
-def masked(host: Host, entry: JsonObject) -> JsonObject:
+def mask(host: Host, entry: JsonObject) -> JsonObject:
     """Return an entry without the values that may be secret; references to variables stay."""
     shown: JsonObject = {}
     for name, value in entry.items():
@@ -277,7 +277,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     path = (*host.path, NAME)
     config = config_for(host, machine, wish)
     if wish.only_print:
-        say(printed(host, entry))
+        say(print_entry(host, entry))
         return
     file = files.read(config)
     with of_file(file.path, _UNTOUCHED):

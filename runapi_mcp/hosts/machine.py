@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 Platform: TypeAlias = Literal["linux", "macos", "windows"]
@@ -126,13 +126,13 @@ def variable_flaws(env: JsonObject) -> Iterator[Flaw]:
     """Yield what is wrong with the variables of an entry."""
     for name, value in env.items():
         if not names_a_variable(name):
-            what = f"Its env has {quoted(name)}, which is no name for a variable."
+            what = f"Its env has {quote_text(name)}, which is no name for a variable."
             yield Flaw(what, "Correct the name: without = and NUL, and not empty.", fatal=True)
         elif isinstance(value, str) and not _passes(value):
-            what = f"Its env gives {quoted(name)} a character that no variable can hold."
+            what = f"Its env gives {quote_text(name)} a character that no variable can hold."
             yield Flaw(what, "Take the character out.", fatal=True)
         elif not isinstance(value, str):
-            yield Flaw(f"Its env gives {quoted(name)} {_kind(value)}, where a text belongs.", _QUOTE_IT)
+            yield Flaw(f"Its env gives {quote_text(name)} {_kind(value)}, where a text belongs.", _QUOTE_IT)
 
 
 def names_a_variable(name: str) -> bool:

@@ -151,7 +151,7 @@ _ROWS: Final = (
         JSONC,
         ("servers",),
         places.vscode,
-        entries.typed,
+        entries.type_command,
         project=".vscode/mcp.json",
         key="inherit",
         reference=_COLON,

@@ -111,7 +111,7 @@ class CallRecord:
 
 
 @contextmanager
-def logged(tool: str, ctx: Context, arguments: Mapping[str, object]) -> Iterator[CallRecord]:
+def log_calls(tool: str, ctx: Context, arguments: Mapping[str, object]) -> Iterator[CallRecord]:
     """Log the beginning of a call for those who debug, and its end for everybody; its span says the same."""
     request_id, principal = ctx.request_id, logs.principal(owner_of(ctx.request))
     entry, began = CallRecord(), anyio.current_time()
@@ -157,7 +157,7 @@ def bounded(what: str) -> Iterator[None]:
         raise Bug(f"{what} failed because of a bug in runapi-mcp.") from None
 
 
-def guarded(handler: Handler[P, R]) -> Handler[P, R]:
+def guard(handler: Handler[P, R]) -> Handler[P, R]:
     """Return a handler whose every error is one of JSON-RPC's, in words of ours."""
 
     async def answer(ctx: Context, params: P) -> R:

@@ -28,8 +28,8 @@ from runapi_mcp.server.boundary import (
     caller_of,
     declares_tasks,
     error_reply,
-    guarded,
-    logged,
+    guard,
+    log_calls,
     render_reply,
 )
 from runapi_mcp.server.listing import list_tools
@@ -75,7 +75,7 @@ class Handlers:
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
-        with logged(tool.name, ctx, arguments) as entry:
+        with log_calls(tool.name, ctx, arguments) as entry:
             try:
                 with bounded(tool.name):
                     return await self._call(tool, arguments, ctx, params.input_responses, entry)
@@ -238,16 +238,16 @@ def build_server(
         website_url="https://runapi.ai",
         icons=[icon()],
         cache_hints=_HINTS,
-        on_list_tools=guarded(handlers.list_tools),
-        on_list_resources=guarded(handlers.list_resources),
-        on_list_resource_templates=guarded(handlers.list_templates),
-        on_read_resource=guarded(handlers.read_resource),
-        on_list_prompts=guarded(handlers.list_prompts),
-        on_get_prompt=guarded(handlers.get_prompt),
-        on_completion=guarded(handlers.complete),
+        on_list_tools=guard(handlers.list_tools),
+        on_list_resources=guard(handlers.list_resources),
+        on_list_resource_templates=guard(handlers.list_templates),
+        on_read_resource=guard(handlers.read_resource),
+        on_list_prompts=guard(handlers.list_prompts),
+        on_get_prompt=guard(handlers.get_prompt),
+        on_completion=guard(handlers.complete),
     )
     server.middleware += [without_icons, with_object]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
-    server.add_request_handler("tools/call", types.CallToolRequestParams, guarded(handlers.call_tool))
+    server.add_request_handler("tools/call", types.CallToolRequestParams, guard(handlers.call_tool))
     serve_tasks(server, tasks)
     return server

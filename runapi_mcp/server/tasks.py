@@ -22,7 +22,7 @@ from runapi_mcp.server.boundary import (
     bounded,
     declares_tasks,
     error_data,
-    guarded,
+    guard,
     render_reply,
 )
 from runapi_mcp.tools import Page, Reply, Tool, make_reply
@@ -144,9 +144,9 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
         return {"resultType": "complete"}
 
     server.extensions[TASKS] = {}
-    server.add_request_handler("tasks/get", TaskParams, guarded(_gate(get)))
-    server.add_request_handler("tasks/update", UpdateParams, guarded(_gate(update)))
-    server.add_request_handler("tasks/cancel", TaskParams, guarded(_gate(cancel)))
+    server.add_request_handler("tasks/get", TaskParams, guard(_gate(get)))
+    server.add_request_handler("tasks/update", UpdateParams, guard(_gate(update)))
+    server.add_request_handler("tasks/cancel", TaskParams, guard(_gate(cancel)))
 
 
 def _gate(handler: Callable[[Context, T], Awaitable[Wire]]) -> Callable[[Context, T], Awaitable[Wire]]:

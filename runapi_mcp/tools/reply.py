@@ -10,7 +10,7 @@ from runapi_mcp.citations.sources import CitedSource
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.generations.values import View
 from runapi_mcp.models import is_dear
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.types import Answer, Call, Failure, Finish, JsonObject, Text
 
@@ -122,7 +122,7 @@ class Paged:
         if view.receipt.swapped:
             # Google does that with ids that it has ended, and relays with those they have no channel for.
             yield (
-                f"RunAPI says that {quoted(view.receipt.model_served or '')} answered, though "
+                f"RunAPI says that {quote_text(view.receipt.model_served or '')} answered, though "
                 f"{view.receipt.model_asked} was asked for."
             )
         if self.page.joined:
@@ -268,7 +268,7 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
 def _quote_finish(finish: Finish | None) -> str:
     """Return upstream's own word for the end and its explanation, as an aside."""
     told = [finish.raw, finish.message] if finish else []
-    said = [quoted(text) for text in told if text.lower() not in ("", "error")]
+    said = [quote_text(text) for text in told if text.lower() not in ("", "error")]
     return f" ({': '.join(said)})" if said else ""
 
 
@@ -286,7 +286,7 @@ def _doubts(answer: Answer) -> Iterator[str]:
 def _late(failure: Failure) -> str:
     """Return that an error came after the finish, in upstream's words, to the end of the sentence."""
     status = f" ({failure.status})" if failure.status else ""
-    said = quoted(failure.message or "no reason was given")
+    said = quote_text(failure.message or "no reason was given")
     return f"RunAPI reported an error{status}: {said}{'' if said.endswith('.”') else '.'}"
 
 

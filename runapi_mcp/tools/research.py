@@ -19,7 +19,7 @@ from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_l
 from runapi_mcp.errors import EmptyAnswer, RunapiError
 from runapi_mcp.generations.policy import Lot, Plain
 from runapi_mcp.generations.values import Job, View
-from runapi_mcp.printable import one_line, quoted
+from runapi_mcp.printable import one_line, quote_text
 from runapi_mcp.tools.reply import Paged, light_source, tell_failure
 from runapi_mcp.tools.tool import Page, Reply
 from runapi_mcp.wire.grounding import is_redirect
@@ -454,7 +454,7 @@ def _judge_grounding(checked: Checked) -> JsonValue:
 def _sentences(state: _State, checked: Checked) -> Iterator[str]:
     """Yield what must be said of a research that has ended."""
     for question, why in state.failures.items():
-        yield f"No answer to {quoted(one_line(question, 120))}: {why}"
+        yield f"No answer to {quote_text(one_line(question, 120))}: {why}"
     if state.disagreements:
         about = "; ".join(one_line(str(one["about"]), 120) for one in state.disagreements)
         yield f"Sources disagree on: {about}."

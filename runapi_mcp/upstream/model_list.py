@@ -17,10 +17,10 @@ from pydantic import Field, SecretStr
 
 from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled
 from runapi_mcp.models import ALIASES, AUTO, find, has_ended
-from runapi_mcp.printable import one_line, quoted
+from runapi_mcp.printable import one_line, quote_text
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import REQUEST_ID, Trace, auth_header, new_request_id, read_start
-from runapi_mcp.upstream.pacing import paced_name
+from runapi_mcp.upstream.pacing import name_pace
 from runapi_mcp.upstream.redact import redact
 from runapi_mcp.upstream.translate import Today, read_refusal, translate_errors
 from runapi_mcp.wire.json_text import without_surrogates
@@ -126,7 +126,7 @@ class Standings:
 
     def of(self, key: SecretStr) -> Standing:
         """Return what is known for a key; what is noted there is found again."""
-        name = paced_name(key, "")
+        name = name_pace(key, "")
         standing = self._by_name.setdefault(name, Standing())
         self._by_name.move_to_end(name)
         if len(self._by_name) > _MOST_KEYS:
@@ -161,11 +161,11 @@ def read_page(text: str) -> tuple[Listing, str | None]:
     try:
         page = read_documents(_Page, text)[0]
     except (ProtocolError, IndexError):
-        raise ProtocolError(f"RunAPI's list of models could not be read: {quoted(text)}.") from None
+        raise ProtocolError(f"RunAPI's list of models could not be read: {quote_text(text)}.") from None
     found = [_live(m.id, m.display_name) for m in page.openai or [] if m]
     found += [_live(m.name, m.display_name) for m in page.google or [] if m]
     if not found and page.openai != [] and page.google != []:
-        raise ProtocolError(f"RunAPI's list of models has no models in it: {quoted(text)}.")
+        raise ProtocolError(f"RunAPI's list of models has no models in it: {quote_text(text)}.")
     return _listing(found), page.next_token or None
 
 

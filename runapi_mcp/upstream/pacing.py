@@ -17,7 +17,7 @@ LONGEST: Final = 60.0
 """Seconds that one answer may keep the others waiting; then one of them may see whether it still holds."""
 
 
-def paced_name(key: SecretStr, model: str) -> str:
+def name_pace(key: SecretStr, model: str) -> str:
     """Return a name for a key and a model that says nothing of the key."""
     return hashlib.sha256(f"{key.get_secret_value()} {model}".encode()).hexdigest()[:32]
 

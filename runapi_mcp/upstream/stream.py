@@ -20,18 +20,18 @@ from httpx_sse import EventSource
 from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
 from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header, new_request_id, read_pieces
-from runapi_mcp.upstream.pacing import Pacing, Waits, paced_name
+from runapi_mcp.upstream.pacing import Pacing, Waits, name_pace
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
 from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, json_frames, stray_failure
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
-from runapi_mcp.wire.json_text import dump_pieces, dumped, is_larger
+from runapi_mcp.wire.json_text import dump, dump_pieces, is_larger
 from runapi_mcp.wire.refusals import refusal
 from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, JsonObject, Request
 
@@ -103,7 +103,7 @@ class Opener:
             UpstreamError: RunAPI refused, or asks for a longer wait than there is patience for.
         """
         content = await encode_body(asking.request)
-        name = paced_name(asking.key, asking.model)
+        name = name_pace(asking.key, asking.model)
         waits = Waits(self._pacing, name, asking.trace, asking.patience, self._clock)
         while True:
             await waits.keep_pace()
@@ -194,7 +194,7 @@ async def encode_body(request: Request) -> bytes | bytearray:
     """
     try:
         if not is_larger(request.body, _MOST_HERE):
-            return dumped(request.body)
+            return dump(request.body)
         return await anyio.to_thread.run_sync(_write_in_pieces, request.body, abandon_on_cancel=True)
     except (ValueError, RecursionError):
         raise InputError(
@@ -521,7 +521,9 @@ class Answering:
             case "json":
                 return self._documents()
             case "page":
-                raise ProtocolError(f"A web page came instead of a stream: {quoted(await self._headline())}.")
+                raise ProtocolError(
+                    f"A web page came instead of a stream: {quote_text(await self._headline())}."
+                )
             case "unknown":
                 raise await self._no_stream()
 
@@ -582,7 +584,7 @@ class Answering:
                 "RunAPI's answer was empty.", advice="Ask again; it is not caused by the arguments."
             )
         return StreamCut(
-            f"RunAPI's stream held no answer; what came was {quoted(tail)}.",
+            f"RunAPI's stream held no answer; what came was {quote_text(tail)}.",
             advice="It is not caused by the arguments; ask again.",
         )
 
@@ -596,7 +598,7 @@ class Answering:
         text = (await self._text(_PAGE_BYTES)).strip()
         if not text:
             return self._nothing()
-        return ProtocolError(f"What came is not a stream: {quoted(text)}.")
+        return ProtocolError(f"What came is not a stream: {quote_text(text)}.")
 
     async def _text(self, limit: int) -> str:
         return redact(await self._body.text(limit), self._key)

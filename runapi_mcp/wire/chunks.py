@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 from pydantic import AliasChoices, Field
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.wire.faults import read_failure, read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
 from runapi_mcp.wire.json_text import is_crowded
@@ -258,7 +258,9 @@ def json_frames(text: str) -> Iterator[Frame]:
         except (ValueError, RecursionError):
             if found:
                 return
-            raise ProtocolError(f"RunAPI's answer is not the JSON it says it is: {quoted(text)}.") from None
+            raise ProtocolError(
+                f"RunAPI's answer is not the JSON it says it is: {quote_text(text)}."
+            ) from None
         yield Frame(text[position:end])
         found = True
         position = _skip(text, end)

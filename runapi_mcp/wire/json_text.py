@@ -11,7 +11,7 @@ from typing import Any, Final
 from runapi_mcp.wire.types import JsonValue
 
 
-def escaped(key: str) -> str:
+def escape_key(key: str) -> str:
     """Return a key as a part of a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")
 
@@ -28,7 +28,7 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-def dumped(value: object) -> bytes:
+def dump(value: object) -> bytes:
     """Return `value` as compact UTF-8 JSON, lone surrogates replaced.
 
     Raises:
@@ -92,7 +92,7 @@ def is_larger(value: JsonValue, most: int) -> bool:
 
 
 def dump_pieces(value: JsonValue) -> Iterator[bytes]:
-    """Yield what :func:`dumped` returns in pieces, so that a thread that does it lets others run.
+    """Yield what :func:`dump` returns in pieces, so that a thread that does it lets others run.
 
     One call of the encoder holds Python's lock to its end: over a second for 80 MB on a slow machine.
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Validat
 from pydantic_core import CoreSchema, core_schema
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.wire.json_text import is_crowded, without_surrogates
 
 MOST_VALUES: Final = 20_000
@@ -109,5 +109,5 @@ def _unreadable(text: str, error: ValidationError) -> ProtocolError:
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the whole"
     return ProtocolError(
-        f"RunAPI sent a chunk that could not be read ({where}: {problem['msg']}): {quoted(text)}."
+        f"RunAPI sent a chunk that could not be read ({where}: {problem['msg']}): {quote_text(text)}."
     )

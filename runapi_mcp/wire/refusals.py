@@ -17,7 +17,7 @@ from runapi_mcp.errors import (
     RequestRefused,
     Unavailable,
 )
-from runapi_mcp.printable import quoted
+from runapi_mcp.printable import quote_text
 from runapi_mcp.wire.faults import allows_nothing
 from runapi_mcp.wire.types import Failure
 
@@ -86,7 +86,9 @@ def refusal(failure: Failure, status: int, *, path: str) -> Refused:
     """
     known = _status(failure, status)
     kind = _kind(failure, known, path)
-    said = quoted(failure.message) if failure.message else _MEANINGS.get(known or 200, "no reason was given")
+    said = (
+        quote_text(failure.message) if failure.message else _MEANINGS.get(known or 200, "no reason was given")
+    )
     verb = "RunAPI refused the key" if kind is KeyRefused else "RunAPI refused the call"
     verb = "RunAPI no longer serves the model" if kind is ModelRetired else verb
     verb = "RunAPI failed" if kind is Unavailable and known != 408 else verb
@@ -115,7 +117,7 @@ def _lacking(failure: Failure) -> Literal["model", "route", ""]:
 def midway(failure: Failure, *, partial: str) -> FailedMidway:
     """Return the error for a failure reported inside a stream."""
     named = f" ({failure.status})" if failure.status else ""
-    said = quoted(failure.message) if failure.message else "no reason was given"
+    said = quote_text(failure.message) if failure.message else "no reason was given"
     return FailedMidway(
         f"RunAPI broke off its answer with an error{named}: {said}{_stop(said)}",
         partial=partial,

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from runapi_mcp.boot.answers import MODERN
-from runapi_mcp.boot.manifest import HANDSHAKES, LISTS, dumped, live
+from runapi_mcp.boot.manifest import HANDSHAKES, LISTS, dump, live
 from runapi_mcp.boot.prologue import MANIFEST
 from runapi_mcp.settings import Settings, from_env
 
@@ -48,7 +48,7 @@ def test_the_manifest_holds_what_the_real_server_answers(
 
 
 def test_the_file_is_the_generator_s_own(answers: dict[str, dict[str, object]]) -> None:
-    assert Path(MANIFEST).read_text(encoding="utf-8") == dumped(answers), STALE
+    assert Path(MANIFEST).read_text(encoding="utf-8") == dump(answers), STALE
 
 
 def test_no_setting_changes_what_the_manifest_holds(answers: dict[str, dict[str, object]]) -> None:

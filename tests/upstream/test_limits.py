@@ -19,7 +19,7 @@ from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Limits, encode_body
 from runapi_mcp.wire.chunks import json_frames
 from runapi_mcp.wire.fold import Ending
-from runapi_mcp.wire.json_text import dump_pieces, dumped
+from runapi_mcp.wire.json_text import dump, dump_pieces
 from runapi_mcp.wire.types import Event, Frame, JsonObject, JsonValue, Request, TextDelta, ThoughtDelta
 from upstream.asking import ASK, KEY, ask, upstream_at
 
@@ -280,6 +280,6 @@ async def test_a_large_body_is_not_written_on_the_event_loop(monkeypatch: pytest
 
     monkeypatch.setattr("runapi_mcp.upstream.stream.dump_pieces", watched)
     body: JsonObject = {"messages": ["x" * 300_000]}
-    assert await encode_body(Request("/path", "bearer", body)) == dumped(body)
+    assert await encode_body(Request("/path", "bearer", body)) == dump(body)
     assert seen
     assert threading.get_ident() not in seen

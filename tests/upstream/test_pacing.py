@@ -11,7 +11,7 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.upstream.pacing import MemoryPacing, paced_name
+from runapi_mcp.upstream.pacing import MemoryPacing, name_pace
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.types import Call, Text, Turn
 
@@ -82,8 +82,8 @@ async def test_names_do_not_grow_without_a_bound() -> None:
 
 
 def test_a_paced_name_says_nothing_of_the_key_and_is_one_model_s() -> None:
-    assert "canary" not in paced_name(MINE, "a")
-    assert len({paced_name(MINE, "a"), paced_name(YOURS, "a"), paced_name(MINE, "b")}) == 3
+    assert "canary" not in name_pace(MINE, "a")
+    assert len({name_pace(MINE, "a"), name_pace(YOURS, "a"), name_pace(MINE, "b")}) == 3
 
 
 async def test_another_model_of_the_key_does_not_wait(sim: Simulator) -> None:
@@ -103,5 +103,5 @@ async def test_an_hour_that_one_call_was_told_keeps_the_others_a_minute_at_most(
     sim.play("rate-limit-once seconds=3600")
     with pytest.raises(RateLimited):
         await ask(upstream, MINE, patience=1.0)
-    assert await pacing.left(paced_name(MINE, CALL.model)) == 60.0
+    assert await pacing.left(name_pace(MINE, CALL.model)) == 60.0
     await upstream.aclose()

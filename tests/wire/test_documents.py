@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import ProtocolError
-from runapi_mcp.wire.json_text import dumped, is_crowded, without_surrogates
+from runapi_mcp.wire.json_text import dump, is_crowded, without_surrogates
 from runapi_mcp.wire.lax import Lax, lenient, read_documents
 
 
@@ -54,13 +54,13 @@ def test_any_text_is_documents_or_a_protocol_error(text: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists) | st.text())
 def test_any_value_is_dumped_as_utf8_json(value: object) -> None:
-    json.loads(dumped(value).decode())
+    json.loads(dump(value).decode())
 
 
 def test_a_number_json_does_not_have_cannot_be_dumped() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        dumped({"temperature": float("nan")})
-    assert dumped({"t": "\ud83dé"}) == '{"t":"\ufffdé"}'.encode()
+        dump({"temperature": float("nan")})
+    assert dump({"t": "\ud83dé"}) == '{"t":"\ufffdé"}'.encode()
 
 
 def test_an_odd_part_is_none_rather_than_an_error() -> None:

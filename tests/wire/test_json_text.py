@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runapi_mcp.wire.json_text import PIECE, dump_pieces, dumped, is_larger
+from runapi_mcp.wire.json_text import PIECE, dump, dump_pieces, is_larger
 from runapi_mcp.wire.types import JsonValue
 
 LONG = st.sampled_from(["x" * (PIECE + 1), '"\\\n' * PIECE, "é\ud83d🌱" * PIECE])
@@ -19,7 +19,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_the_pieces_are_what_is_written_at_one_stroke(value: JsonValue) -> None:
-    assert b"".join(dump_pieces(value)) == dumped(value)
+    assert b"".join(dump_pieces(value)) == dump(value)
 
 
 @given(VALUES)

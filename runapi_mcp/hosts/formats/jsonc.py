@@ -14,7 +14,7 @@ from runapi_mcp.hosts.formats.text import (
     newline_of,
     place,
     scan,
-    spliced,
+    splice,
 )
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -53,7 +53,7 @@ def insert(text: str, path: Path, entry: JsonObject) -> str:
     value = entry
     for key in reversed(path[depth + 1 :]):
         value = {key: value}
-    return spliced(text, _insertion(text, node, path[depth], value))
+    return splice(text, _insertion(text, node, path[depth], value))
 
 
 def replace(text: str, path: Path, entry: JsonObject) -> str:
@@ -62,14 +62,14 @@ def replace(text: str, path: Path, entry: JsonObject) -> str:
     line = text[text.rfind("\n", 0, member.start) + 1 : member.start]
     indent = line if not line.strip() else None
     written = _write(entry, indent, _unit(text), newline_of(text))
-    return spliced(text, [Splice(member.node.start, member.node.end, written)])
+    return splice(text, [Splice(member.node.start, member.node.end, written)])
 
 
 def remove(text: str, path: Path) -> str:
     """Return a text without the member at `path`, as it was before :func:`insert`."""
     root = scan(text)
     parent = _find(root, path[:-1]).node if path[1:] else root
-    return spliced(text, _removal(text, parent, parent.members.index(_find(root, path))))
+    return splice(text, _removal(text, parent, parent.members.index(_find(root, path))))
 
 
 def _an_object(value: JsonValue) -> JsonObject:

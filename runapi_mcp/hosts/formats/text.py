@@ -31,7 +31,7 @@ class Splice:
     new: str
 
 
-def spliced(text: str, splices: Iterable[Splice]) -> str:
+def splice(text: str, splices: Iterable[Splice]) -> str:
     """Return `text` with every splice made; they must not overlap."""
     for splice in sorted(splices, key=lambda s: (s.start, s.end), reverse=True):
         text = text[: splice.start] + splice.new + text[splice.end :]

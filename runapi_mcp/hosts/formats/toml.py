@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast
 
-from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
+from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, splice
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _HEADER_LINE: Final = re.compile(r"^[ \t]*\[.*$", re.MULTILINE)
@@ -40,12 +40,12 @@ def replace(text: str, path: Path, entry: JsonObject) -> str:
         raise ConfigError(f"[{'.'.join(path)}] is not a table of its own.", advice="Change it by hand.")
     block = _block(path, entry, newline_of(text))
     rest = [Splice(_with_blank_line(text, b.start), b.end, "") for b in blocks[1:]]
-    return spliced(text, [Splice(blocks[0].start, blocks[0].end, block), *rest])
+    return splice(text, [Splice(blocks[0].start, blocks[0].end, block), *rest])
 
 
 def remove(text: str, path: Path) -> str:
     """Return a text without a table and those inside it."""
-    return spliced(text, [Splice(_with_blank_line(text, b.start), b.end, "") for b in _blocks(text, path)])
+    return splice(text, [Splice(_with_blank_line(text, b.start), b.end, "") for b in _blocks(text, path)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Imported only where a host writes YAML: few do, and the server never.
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, spliced
+from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, splice
 from runapi_mcp.wire.types import JsonObject
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ def insert(text: str, path: Path, entry: JsonObject) -> str:
         return text + lead + f"{outer}:{newline}" + _lines(name, entry, _UNIT, newline)
     key, value = pair
     if not value.value or not isinstance(value.value, list):
-        return spliced(text, [_into_empty(text, key, value, _lines(name, entry, _UNIT, newline))])
+        return splice(text, [_into_empty(text, key, value, _lines(name, entry, _UNIT, newline))])
     if value.flow_style:
         at = _end(value.value[-1][1])
-        return spliced(text, [Splice(at, at, f", {name}: {json.dumps(entry, ensure_ascii=False)}")])
+        return splice(text, [Splice(at, at, f", {name}: {json.dumps(entry, ensure_ascii=False)}")])
     indent = " " * value.value[-1][0].start_mark.column
     at, lead = _next_line(text, _end(value))
-    return spliced(text, [Splice(at, at, lead + _lines(name, entry, indent, newline))])
+    return splice(text, [Splice(at, at, lead + _lines(name, entry, indent, newline))])
 
 
 def replace(text: str, path: Path, entry: JsonObject) -> str:
@@ -55,11 +55,11 @@ def replace(text: str, path: Path, entry: JsonObject) -> str:
     value = _mapping(text, path)
     key, old = _must(value, path[-1])
     if value.flow_style:
-        return spliced(text, [Splice(old.start_mark.index, _end(old), json.dumps(entry, ensure_ascii=False))])
+        return splice(text, [Splice(old.start_mark.index, _end(old), json.dumps(entry, ensure_ascii=False))])
     start = text.rfind("\n", 0, key.start_mark.index) + 1
     end, _ = _next_line(text, _end(old))
     lines = _lines(path[-1], entry, " " * key.start_mark.column, newline_of(text))
-    return spliced(text, [Splice(start, end, lines)])
+    return splice(text, [Splice(start, end, lines)])
 
 
 def remove(text: str, path: Path) -> str:
@@ -69,9 +69,9 @@ def remove(text: str, path: Path) -> str:
     if value.flow_style:
         position = [k.value for k, _ in value.value].index(path[-1])
         if position:
-            return spliced(text, [Splice(_end(value.value[position - 1][1]), _end(old), "")])
+            return splice(text, [Splice(_end(value.value[position - 1][1]), _end(old), "")])
         after = value.value[1][0].start_mark.index if len(value.value) > 1 else _end(old)
-        return spliced(text, [Splice(key.start_mark.index, after, "")])
+        return splice(text, [Splice(key.start_mark.index, after, "")])
     start = text.rfind("\n", 0, key.start_mark.index) + 1
     end, _ = _next_line(text, _end(old))
     emptied = [Splice(start, end, "")]
@@ -79,7 +79,7 @@ def remove(text: str, path: Path) -> str:
         outer, _ = _must(_root(text), path[0])
         colon = text.index(":", _end(outer)) + 1
         emptied.append(Splice(colon, colon, " {}"))
-    return spliced(text, emptied)
+    return splice(text, emptied)
 
 
 def _library(kind: str | None) -> "YAML":

@@ -6,7 +6,7 @@ What is known here is only the form. A keyword that is not named here is an anno
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from runapi_mcp.wire.json_text import escaped
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
@@ -59,13 +59,13 @@ def subschemas(schema: JsonValue) -> Iterator[tuple[str, JsonValue]]:
             yield from ((f"/{key}/{at}", part) for at, part in enumerate(value))
         elif isinstance(value, dict) and (key in NAMED or key == "dependencies"):
             named = value.items()
-            yield from ((f"/{escaped(key)}/{escaped(name)}", part) for name, part in named if _is(part))
+            yield from ((f"/{escape_key(key)}/{escape_key(name)}", part) for name, part in named if _is(part))
         elif key in ONE:
             yield f"/{key}", value
         elif key == "components" and isinstance(value, dict) and isinstance(value.get("schemas"), dict):
             # OpenAPI's place for what its references lead to.
             held = as_object(value["schemas"])
-            yield from ((f"/components/schemas/{escaped(name)}", part) for name, part in held.items())
+            yield from ((f"/components/schemas/{escape_key(name)}", part) for name, part in held.items())
 
 
 def _is(part: JsonValue) -> bool:

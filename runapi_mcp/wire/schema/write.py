@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from runapi_mcp.printable import one_line
-from runapi_mcp.wire.json_text import escaped
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.schema.keywords import ASKING, DESCRIBING, as_list, as_object, count_values
 from runapi_mcp.wire.schema.read import Faulty
 from runapi_mcp.wire.schema.references import Place, References, endless, needs, open_loops, referring
@@ -454,10 +454,10 @@ class Writer:
             if isinstance(named, list) and name not in named:
                 raise Unsatisfiable(f"{rule.at}/propertyNames does not allow it")
             if name in members:
-                sources.append(self._below(rule, members[name], f"properties/{escaped(name)}", name))
+                sources.append(self._below(rule, members[name], f"properties/{escape_key(name)}", name))
             matching = [pattern for pattern in patterns if name in literal_names(pattern)]
             sources += [
-                self._below(rule, patterns[pattern], f"patternProperties/{escaped(pattern)}", name)
+                self._below(rule, patterns[pattern], f"patternProperties/{escape_key(pattern)}", name)
                 for pattern in matching
             ]
             if name in members or matching or not all(map(literal_names, patterns)):
@@ -490,7 +490,7 @@ class Writer:
             }
             if patterns and not sources:
                 options = [
-                    self._write([self._below(rule, part, f"patternProperties/{escaped(pattern)}")])
+                    self._write([self._below(rule, part, f"patternProperties/{escape_key(pattern)}")])
                     for pattern, part in patterns.items()
                 ]
                 if isinstance(extra, dict):
@@ -516,7 +516,7 @@ class Writer:
                     found.setdefault(name, [])
                     if isinstance(part, list):
                         found |= {str(other): found.get(str(other), []) for other in part}
-                    parts.append((f"{key}/{escaped(name)}", part))
+                    parts.append((f"{key}/{escape_key(name)}", part))
             for at, part in parts:
                 if isinstance(part, dict):
                     self._collect(self._below(rule, part, at), found)
@@ -537,7 +537,7 @@ class Writer:
             for name, schema in as_object(part.get("properties")).items():
                 options = found.setdefault(name, [])
                 try:
-                    written = self._write([self._below(part, schema, f"properties/{escaped(name)}", name)])
+                    written = self._write([self._below(part, schema, f"properties/{escape_key(name)}", name)])
                 except Unsatisfiable:
                     continue
                 if written and written not in options:
