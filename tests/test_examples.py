@@ -17,9 +17,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_example_runs(example: Path, anyio_backend: str) -> None:
     del anyio_backend  # named to choose it
-    if example.stem == "langchain_tools":
-        # It wants the SDK 1.x, which is not here: run by hand with langchain-mcp-adapters 0.3.2.
-        pytest.importorskip("langchain_mcp_adapters")
+    _skip_without_its_packages(example)
     async with simulate() as sim:
         env = {**os.environ, "RUNAPI_TOKEN": "sk-canary-example", "RUNAPI_BASE_URL": sim.base_url}
         with anyio.fail_after(60):
@@ -32,6 +30,7 @@ async def test_an_example_runs(example: Path, anyio_backend: str) -> None:
     "example", [*EXAMPLES, EXAMPLES[0].with_name("inspector.sh")], ids=lambda path: path.stem
 )
 def test_an_example_without_a_key_says_in_a_sentence_how_to_go_on(example: Path) -> None:
+    _skip_without_its_packages(example)
     env = {name: value for name, value in os.environ.items() if "RUNAPI" not in name}
     command = ["sh"] if example.suffix == ".sh" else [sys.executable]
     done = subprocess.run(
@@ -47,3 +46,9 @@ def test_the_shell_script_is_run_by_make_inspector() -> None:
     check = (EXAMPLES[0].parent.parent / "scripts" / "inspector_check.py").read_text(encoding="utf-8")
     assert scripts == ["inspector.sh"]
     assert '"examples" / "inspector.sh"' in check
+
+
+def _skip_without_its_packages(example: Path) -> None:
+    if example.stem == "langchain_tools":
+        # It wants the SDK 1.x, which is not here: run by hand with langchain-mcp-adapters 0.3.2.
+        pytest.importorskip("langchain_mcp_adapters")
