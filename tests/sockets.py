@@ -1,10 +1,11 @@
 """A server that answers with exactly these bytes: for what no well-behaved server does."""
 
+import atexit
 import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -96,13 +97,13 @@ class Closed(Exception):
     """Raised by an answer to close the connection."""
 
 
-_BOUND: list[socket.socket] = []
-"""Nobody listens on these, and nobody else can as long as the tests run."""
+_BOUND = ExitStack()
+"""Nobody listens on what it closes at the end, and nobody else can as long as the tests run."""
+atexit.register(_BOUND.close)
 
 
 def refused_url() -> str:
     """Return the URL of a port at which every connection is refused, another one at each call."""
-    bound = socket.socket()
+    bound = _BOUND.enter_context(socket.socket())
     bound.bind(("127.0.0.1", 0))
-    _BOUND.append(bound)
     return f"http://127.0.0.1:{bound.getsockname()[1]}"
