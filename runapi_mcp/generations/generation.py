@@ -62,10 +62,6 @@ _MOST_ASIDE: Final = 400_000
 _logger = logging.getLogger(__name__)
 
 
-def _ignore() -> None:
-    """Let a change of phase go by."""
-
-
 def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
 
@@ -646,7 +642,7 @@ class Generation:
             self.job = self.job.answered()
         self._question = self.job.size
         self._policy = PLAIN
-        self.trace.on_phase = _ignore
+        self.trace.on_phase = lambda: None
         self.done.set()
         self.memory.settle(self.size, spare=not self.owed)
         self._on_end(self)

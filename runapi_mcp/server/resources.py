@@ -22,6 +22,8 @@ from runapi_mcp.wire.types import JsonObject, JsonValue
 
 CATALOGUE: Final = "models://catalogue"
 USAGE: Final = "usage://me"
+_USAGE_BEFORE: Final = "usage://session"
+"""Its name in the version before this one, which still finds it."""
 TEAM: Final = "usage://team"
 SIZE: Final = "ai.runapi/size"
 """The `_meta` key of a generation's size: its UTF-8 bytes."""
@@ -91,10 +93,13 @@ async def read(uri: str, run: Run, live: Sequence[str]) -> types.ReadResourceRes
     """
     if uri == CATALOGUE:
         return _result(_document(uri, _catalogue(run, live)))
-    if uri == USAGE:
-        return _result(_document(uri, _usage(run, await run.used(), await run.left_today())))
-    if uri == TEAM and (used := await run.used_by_all()) is not None:
-        return _result(_document(uri, {"days": [row.as_json() for row in used]}))
+    if uri in (USAGE, _USAGE_BEFORE):
+        used = _usage(run, await run.used(), await run.left_today())
+        if uri == _USAGE_BEFORE:
+            used["renamed"] = f"This resource is called {USAGE} now."
+        return _result(_document(uri, used))
+    if uri == TEAM and (rows := await run.used_by_all()) is not None:
+        return _result(_document(uri, {"days": [row.as_json() for row in rows]}))
     if uri.startswith(GENERATION):
         return _result(await _text(uri, run))
     known = ", ".join((CATALOGUE, USAGE, GENERATION + "{handle}"))

@@ -81,6 +81,11 @@ async def test_an_unknown_resource_is_named_in_the_error(any_host: Host, uri: st
     assert refused.value.error.data == {"uri": uri}
 
 
+async def test_usage_is_still_found_by_its_name_before(host: Host) -> None:
+    now, before = await document(host, "usage://me"), await document(host, "usage://session")
+    assert before == now | {"renamed": "This resource is called usage://me now."}
+
+
 async def test_usage_adds_up_what_the_receipts_say(host: Host) -> None:
     empty = await document(host, "usage://me")
     assert (empty["caller"], empty["today"], empty["earlier"]) == ("local", [], [])
