@@ -5,6 +5,7 @@ A folder whose simulator differs overrides one of these in its own conftest.py, 
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +25,10 @@ os.environ["RUNAPI_MCP_STORE"] = "memory"
 settings.register_profile("the-same", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.register_profile("by-chance", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("LAWS", "the-same"))
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 gc.disable()  # until all is collected
 
