@@ -7,11 +7,10 @@ from runapi_mcp.cli.ask import add_tools
 from runapi_mcp.cli.chat import add_chat
 from runapi_mcp.cli.completion import add_completion
 from runapi_mcp.cli.doctor import add_doctor
-from runapi_mcp.cli.history import add_history
+from runapi_mcp.cli.history import add_history, add_resume
 from runapi_mcp.cli.install import add_install
 from runapi_mcp.cli.key import add_key
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
-from runapi_mcp.cli.resume import add_resume
 from runapi_mcp.cli.token import add_token_command
 from runapi_mcp.cli.try_out import add_trying
 from runapi_mcp.cli.usage import add_usage
