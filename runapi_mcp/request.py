@@ -17,7 +17,7 @@ from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
 from runapi_mcp.key import OwnKey
-from runapi_mcp.progress import PATIENT, Cadence, progress_line
+from runapi_mcp.progress import HEARTBEAT, PATIENT, Cadence, progress_line
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.model_list import Listing, Standing
@@ -43,8 +43,6 @@ async def _granted(_question: str) -> bool:
     return True
 
 
-_HEARTBEAT: float = 4.0
-"""Seconds between two signs of a call that waits for a person."""
 _GLANCE: float = 0.5
 """Seconds between looks at a generation that is not changing its phase."""
 
@@ -240,7 +238,7 @@ class Run:
         """Report a line as often as a silent call is to be heard of."""
         while True:
             await self._say(line)
-            await anyio.sleep(_HEARTBEAT)
+            await anyio.sleep(HEARTBEAT)
 
     def _watch(self, job: Job, *, fresh: bool) -> AbstractContextManager[bool]:
         """Watch whether this client gives up, where that must be learned; the value says that it just did."""

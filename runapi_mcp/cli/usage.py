@@ -46,7 +46,7 @@ def _usage(given: argparse.Namespace, around: Surroundings) -> int:
     elif rows:
         _show(rows, around)
     else:
-        around.note("Nothing was used.")
+        around.note("Nothing was used, or by another key or base URL.")
     return 0
 
 

@@ -103,9 +103,8 @@ class Handlers:
         answered: types.InputResponses | None,
         entry: CallRecord,
     ) -> types.CallToolResult | Wire:
-        run = self._app.run(
-            ctx, answered
-        )  # first of all: of a server set up wrongly nothing else need be told
+        # First of all: of a server set up wrongly nothing else need be told.
+        run = self._app.run(ctx, answered)
         args, run.remark = _read(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)

@@ -128,7 +128,7 @@ async def test_a_host_that_fails_to_ask_has_not_been_allowed(sim: Simulator, tmp
 async def test_a_person_who_does_not_answer_holds_the_host_no_longer_than_it_waits(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request, "_HEARTBEAT", 0.02)
+    monkeypatch.setattr(request, "HEARTBEAT", 0.02)
 
     async def silent(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
         del context, params

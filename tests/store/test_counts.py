@@ -141,8 +141,22 @@ async def test_while_the_store_is_away_a_server_knows_its_own_and_writes_it_late
 
 async def test_what_others_wrote_may_be_anything(engine: Engine) -> None:
     book = SharedDayBook(engine, "server3", lambda: date(2026, 5, 6))
-    await engine.run(Add("used:2026-05-06", {"nonsense": 1, "generations m ann": 1}, "other", 1, MS))
+    await engine.run(Add(of_day(engine), {"nonsense": 1, "generations m ann": 1}, "other", 1, MS))
     assert [(row.principal, row.model) for row in await book.rows(1)] == [("ann", "m")]
+
+
+async def test_what_was_used_by_another_key_or_of_another_base_url_is_not_counted(tmp_path: Path) -> None:
+    one, other = SqliteEngine(tmp_path, "one key"), SqliteEngine(tmp_path, "another")
+    await one.run(Add(of_day(one), {"generations m local": 1}, "server", 1, MS))
+    books = [SharedDayBook(engine, "reader", lambda: date(2026, 5, 6)) for engine in (one, other)]
+    assert [len(await book.rows(1)) for book in books] == [1, 0]
+    for engine in (one, other):
+        await engine.aclose()
+
+
+def of_day(engine: Engine) -> str:
+    """Return where it stands what was used on one day."""
+    return f"used:2026-05-06:{engine.name('2026-05-06')}"
 
 
 async def test_a_file_keeps_a_month_and_nothing_else_that_a_wrong_clock_wrote(tmp_path: Path) -> None:

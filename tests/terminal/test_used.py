@@ -17,7 +17,7 @@ def test_what_was_used_is_shown_by_day_caller_and_model_after_its_processes_have
     prices = tmp_path / "prices"
     prices.write_text("gemini-2.5-flash 1 10\n")
     env = env | {"RUNAPI_MCP_STORE": str(tmp_path / "state"), "RUNAPI_MCP_PRICES": str(prices)}
-    assert "Nothing was used." in typed(["usage"], env).stderr
+    assert "Nothing was used, or by another key or base URL." in typed(["usage"], env).stderr
     for question, model in (
         ("One", "gemini-2.5-flash"),
         ("Two", "gemini-2.5-flash"),

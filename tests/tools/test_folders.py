@@ -23,7 +23,7 @@ from runapi_mcp.wire.types import Text
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "work"
+    folder = tmp_path / "notes"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -39,7 +39,7 @@ async def text_of(name: str, settings: Settings | None = None) -> str:
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("notes.txt", "~/work/notes.txt"),
+        ("notes.txt", "~/notes/notes.txt"),
         ("notes.txt", " notes.txt "),
         ("notes.txt", '"notes.txt"'),
         ("notes.txt", "'notes.txt'"),
@@ -81,7 +81,7 @@ async def test_over_the_network_the_home_and_whole_folders_are_not_read(here: Pa
     (here / "a.txt").write_text("heliotrope")
     settings = Settings(allow_dirs=(str(here),), working_dir_files=False)
     assert "heliotrope" in await text_of(str(here / "a.txt"), settings)
-    for name in ("~/work/a.txt", str(here), f"{here}/*.txt", "git:HEAD~1..HEAD"):
+    for name in ("~/notes/a.txt", str(here), f"{here}/*.txt", "git:HEAD~1..HEAD"):
         with pytest.raises(InputError) as refused:
             await attach([name], settings)
         assert "heliotrope" not in str(refused.value)
@@ -232,7 +232,7 @@ async def test_a_folder_is_its_text_files_in_order_and_says_what_is_left_out(
         ("src/*.py", {"a.py", "b.py"}),
         ("**/*.{py,log}", {"src/a.py", "src/b.py", "src/deep/er/c.py", "keep.log"}),
         ("src/[a].py", {"a.py"}),
-        ("~/work/src/deep/**", {"er/c.py"}),
+        ("~/notes/src/deep/**", {"er/c.py"}),
         ("src/d*p/**/c.py", {"deep/er/c.py"}),
     ],
 )

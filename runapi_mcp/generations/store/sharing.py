@@ -325,7 +325,7 @@ class SharedDayBook(DayBook):
         await self.write()
         found: dict[Key, Counter[str]] = {}
         wanted = self.days(days)
-        held = await self._engine.run(*(Get(_used(day)) for day in wanted))
+        held = await self._engine.run(*(Get(self._key(day)) for day in wanted))
         for day, fields in zip(wanted, held, strict=True):
             for of, number in fields.items():
                 with suppress(ValueError):  # what others wrote may be anything
@@ -365,9 +365,8 @@ class SharedDayBook(DayBook):
             del counts[name]
         if not counts:
             del self._news[day]
-        return Add(_used(day), now, self._server, next(self._turns), _MONTH_MS)
+        return Add(self._key(day), now, self._server, next(self._turns), _MONTH_MS)
 
-
-def _used(day: str) -> str:
-    """Return where it stands what was used on a day, of whichever key and base URL."""
-    return f"used:{day}"
+    def _key(self, day: str) -> str:
+        """Return where it stands what was used on a day; on one machine, by this base URL and key alone."""
+        return f"used:{day}:{self._engine.name(day)}"
