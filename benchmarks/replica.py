@@ -1,17 +1,18 @@
-"""How many calls one replica holds, and what a call costs: ``python -m benchmarks.replica [CALLS …]``.
+"""How many calls a replica holds, at what cost: ``python -m benchmarks.replica [--workers N] [CALLS …]``.
 
 A real server process over Streamable HTTP; callers that ask for progress, each on a connection of
 its own; an upstream that writes 20 pieces a second to each. While all of them run, the server's
 memory, its processor time and how fast it answers a probe are measured.
 """
 
+import argparse
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +46,27 @@ class Replica:
     url: str
 
     @property
+    def pids(self) -> list[int]:
+        """Its processes: it, and its workers if it has some."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
+    @property
     def memory(self) -> float:
-        """Resident memory in MiB."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        """Memory in MiB; what processes share counts once."""
+        found = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids]
+        return (
+            sum(int(number) for text in found for number in re.findall(r"^Pss: +(\d+) kB", text, re.M)) / 1024
+        )
 
     @property
     def processor(self) -> float:
         """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for pid in self.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -94,10 +106,11 @@ def replica(upstream: str, *more: str) -> Iterator[Replica]:
             process.kill()
 
 
-async def call(server: Replica, number: int, heard: list[int]) -> None:
+async def ask(server: Replica, prompt: str) -> AsyncGenerator[bytes]:
+    """Call over a connection of its own, and yield what comes."""
     params = {
         "name": "ask_gemini",
-        "arguments": {"prompt": f"Call {number} {SCRIPT}", "wait_seconds": 300},
+        "arguments": {"prompt": prompt, "wait_seconds": 300},
         "_meta": {"progressToken": "p", **_ENVELOPE},
     }
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
@@ -110,8 +123,14 @@ async def call(server: Replica, number: int, heard: list[int]) -> None:
         await line.send("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         first = await line.receive()
         assert b" 200 OK" in first[:20], first
+        yield first
         async for piece in line:
-            heard[number] += piece.count(b"data: {")
+            yield piece
+
+
+async def call(server: Replica, number: int, heard: list[int]) -> None:
+    async for piece in ask(server, f"Call {number} {SCRIPT}"):
+        heard[number] += piece.count(b"notifications/progress")
 
 
 async def probes(server: Replica, until: float) -> list[float]:
@@ -141,14 +160,18 @@ async def measured(server: Replica, calls: int, empty: float) -> Row:
     return Row(calls, memory, per_call, processor, taken[len(taken) // 2], taken[-1], notes)
 
 
-async def main(numbers: list[int]) -> None:
+async def main(numbers: list[int], workers: str) -> None:
     print("| calls | memory | each | processor | probe | worst | notes/s each |")
     print("|---|---|---|---|---|---|---|")
     for calls in numbers:
-        with playing() as upstream, replica(upstream) as server:
-            await probes(server, time.monotonic() + 0.5)
+        with playing() as upstream, replica(upstream, "--workers", workers) as server:
+            await probes(server, time.monotonic() + 1.0)
             print(await measured(server, calls, server.memory), flush=True)
 
 
 if __name__ == "__main__":
-    anyio.run(main, [int(number) for number in sys.argv[1:]] or [1, 50, 100, 200, 400])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.replica")
+    parser.add_argument("--workers", default="1")
+    parser.add_argument("calls", nargs="*", type=int, default=[1, 50, 100, 200, 400])
+    given = parser.parse_args()
+    anyio.run(main, given.calls, given.workers)

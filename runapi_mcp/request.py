@@ -279,11 +279,13 @@ class Run:
         news = (evidence.phase, evidence.characters, evidence.ahead)
         now = self._clock() - self._began
         due = self._cadence.due(now, news=news != self._told, pressing=evidence.phase not in PATIENT)
+        # By the call's own clock, not since the last line: a server that is late would be later each time.
+        glance = _GLANCE - now % _GLANCE
         if due > 0:
-            return min(due, _GLANCE)
+            return min(due, glance)
         self._told = news
         await self._say(progress_line(evidence))
-        return 0.0
+        return glance if generation.evidence().phase == evidence.phase else 0.0
 
     async def _say(self, line: str) -> None:
         if self._caller.wants_progress:
