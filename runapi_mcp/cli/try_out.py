@@ -6,8 +6,7 @@ from typing import Final
 
 from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command, taking
 from runapi_mcp.errors import InputError
-from runapi_mcp.settings import CHAT_PATHS
-from runapi_mcp.settings.reading import number, whole
+from runapi_mcp.settings import CHAT_PATHS, number, whole
 
 _PORT: Final = 8765
 _PACE: Final = 0.05
