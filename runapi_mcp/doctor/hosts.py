@@ -15,7 +15,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor.local import Finding, Status, Which, key_from_keyring, ok
-from runapi_mcp.doctor.remote import meet
+from runapi_mcp.doctor.network import HELLO, meet
 from runapi_mcp.errors import ConfigError, KeyMissing
 from runapi_mcp.hosts import (
     KEYRING_VARIABLE,
@@ -39,11 +39,6 @@ _LINE: Final = 4 * 1024 * 1024
 _LAST_WORDS: Final = 2000
 _GRACE: Final = 2.0
 _MOST_LINES: Final = 1000
-_OLD: Final = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "runapi-mcp-doctor", "version": __version__},
-}
 _NEW: Final = {
     "_meta": {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -127,7 +122,7 @@ async def _greet(talk: "_Talk", *, modern: bool) -> Seen:
     if modern:
         greeting = await talk.ask(1, "server/discover", _NEW)
     else:
-        greeting = await talk.ask(1, "initialize", _OLD)
+        greeting = await talk.ask(1, "initialize", HELLO)
         await talk.say({"method": "notifications/initialized"})
     listed = await talk.ask(2, "tools/list", _NEW if modern else {})
     about = greeting.get("serverInfo") or (greeting.get("_meta") or {}).get(

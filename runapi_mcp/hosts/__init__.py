@@ -11,10 +11,18 @@ from runapi_mcp.hosts.configs import (
     list_hosts,
     mentions_us,
 )
-from runapi_mcp.hosts.entries import KEYRING_VARIABLE, NAME, Remote, Wiring, read_url, sends_in_the_open
+from runapi_mcp.hosts.entries import (
+    KEYRING_VARIABLE,
+    NAME,
+    Launch,
+    Remote,
+    Wiring,
+    launcher,
+    read_url,
+    sends_in_the_open,
+)
 from runapi_mcp.hosts.install import PLACEHOLDER, Wish, install, uninstall
-from runapi_mcp.hosts.machine import Launch, Machine, launcher, platform_of
-from runapi_mcp.hosts.rows import HOSTS, Host, Reference
+from runapi_mcp.hosts.rows import HOSTS, Host, Machine, Reference, platform_of
 
 __all__ = [
     "HOSTS",

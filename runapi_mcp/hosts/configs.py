@@ -14,8 +14,7 @@ from runapi_mcp.errors import ConfigError, InputError
 from runapi_mcp.hosts.entries import NAME, Remote, Wiring, names_us, remote_of, wiring_of
 from runapi_mcp.hosts.formats import lookup
 from runapi_mcp.hosts.formats.jsonc import JSON
-from runapi_mcp.hosts.machine import Machine
-from runapi_mcp.hosts.rows import HOSTS, Host
+from runapi_mcp.hosts.rows import HOSTS, Host, Machine
 from runapi_mcp.settings import MIB
 from runapi_mcp.wire.types import JsonObject
 

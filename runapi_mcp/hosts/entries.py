@@ -1,14 +1,14 @@
-"""Our entry in a host's config: what it holds, what it is read as, what of it is its owner's."""
+"""Our entry in a host's config: what it starts, what it is read as, what of it is its owner's."""
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts.machine import Launch
 from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK
 from runapi_mcp.wire.types import JsonObject, JsonValue
@@ -35,6 +35,51 @@ NAMING: Final = (*FORWARDS, "bearer_token_env_var")
 """What holds names of variables, which are no secrets."""
 _QUOTE_IT: Final = "Put it in quotes, or take it out: some hosts refuse the entry for it."
 _NO_URL: Final = "--url: it must be an address such as https://mcp.example.com/mcp."
+
+
+_FLEETING: Final = re.compile(r"[/\\]uv[/\\](cache[/\\])?(archive|environments|builds)-v\d+[/\\]")
+"""Where uvx keeps the environments that it makes for one run; `uv cache clean` empties it."""
+_AS_MODULE: Final = ("-m", "runapi_mcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command and its arguments."""
+
+    command: str
+    args: tuple[str, ...] = ()
+
+    def by_name(self) -> "Launch":
+        """Return the same by a name that PATH finds, for a config that goes to other machines."""
+        name = re.split(r"[/\\]", self.command)[-1].removesuffix(".exe")
+        if name == "uvx":
+            return Launch(name, self.args)
+        return Launch("runapi-mcp", self.args[2:] if self.args[:2] == _AS_MODULE else self.args)
+
+
+def launcher(
+    python: str, *, exists: Callable[[str], bool], which: Callable[[str], str | None], extra: str = ""
+) -> Launch:
+    """Return how to start this server, from the interpreter that runs now.
+
+    The `runapi-mcp` beside that interpreter; `uvx runapi-mcp` where the interpreter is one of uvx's
+    fleeting ones; else the interpreter with `-m`.
+
+    Args:
+        python: `sys.executable`.
+        exists: Whether a file is there.
+        which: Finds a program on PATH.
+        extra: What the server is to have besides; only uvx, which makes environments of its own, is told.
+    """
+    if _FLEETING.search(python) and (uvx := which("uvx")):
+        from_extra = ("--from", f"runapi-mcp[{extra}]") if extra else ()
+        return Launch(str(Path(uvx).absolute()), (*from_extra, "runapi-mcp"))
+    for name in ("runapi-mcp", "runapi-mcp.exe"):
+        # Not resolved: a venv's python is a link out of the venv.
+        script = str(Path(python).with_name(name))
+        if exists(script):
+            return Launch(script)
+    return Launch(python, _AS_MODULE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from runapi_mcp.hosts.entries import (
     KEYRING_VARIABLE,
     NAME,
     NAMING,
+    Launch,
     Remote,
     Wiring,
     find_keys,
     update_entry,
 )
 from runapi_mcp.hosts.formats import lookup
-from runapi_mcp.hosts.machine import Launch, Machine
-from runapi_mcp.hosts.rows import Host
+from runapi_mcp.hosts.rows import Host, Machine
 from runapi_mcp.settings import KEY_NAMES
 from runapi_mcp.wire.types import JsonObject, JsonValue
 

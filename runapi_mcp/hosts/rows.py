@@ -1,12 +1,12 @@
 """The hosts: a row each, saying where its config is, how an entry in it is written, and what servers get.
 
-What takes more than a line of its row is a function above the rows.
+What takes more than a line of its row is a function above the rows; the machine a host is on comes first.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, Literal, TypeAlias
 
 from runapi_mcp.hosts.entries import ALWAYS_LOAD, NAME, Remote, Wiring
@@ -14,14 +14,94 @@ from runapi_mcp.hosts.formats import Format
 from runapi_mcp.hosts.formats.jsonc import JSON, JSONC
 from runapi_mcp.hosts.formats.toml import TOML
 from runapi_mcp.hosts.formats.yaml import YAML
-from runapi_mcp.hosts.machine import Machine
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
+Platform: TypeAlias = Literal["linux", "macos", "windows"]
 Shape: TypeAlias = Callable[[Wiring], JsonObject]
 RemoteShape: TypeAlias = Callable[[Remote], JsonObject]
 KeyWay: TypeAlias = Literal["inherit", "reference", "forward", "store"]
 """How a server comes by its key: it has the host's environment; the config refers to a variable of it;
 the config names variables to hand on; or the config must hold the key itself."""
+
+
+def _names_in(folder: str) -> Sequence[str]:
+    try:
+        return sorted(entry.name for entry in Path(folder).iterdir())
+    except OSError:
+        return ()
+
+
+def _start_of(file: Path) -> str:
+    try:
+        with file.open(errors="replace") as opened:
+            return opened.read(65_536)
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One person's account on one machine.
+
+    Attributes:
+        platform: Its kind.
+        env: The environment.
+        home: The home folder.
+        names_in: The names in a folder; none if it is not there.
+    """
+
+    platform: Platform
+    env: Mapping[str, str]
+    home: str
+    names_in: Callable[[str], Sequence[str]] = _names_in
+
+    def session_sets(self, variable: str) -> bool:
+        """Whether the session as a whole seems to have a variable: one of its start-up files names it."""
+        config = Path(self.env.get("XDG_CONFIG_HOME") or f"{self.home}/.config") / "environment.d"
+        started = [*(config / name for name in self.names_in(str(config))), Path("/etc/environment")]
+        started += [Path(self.home, name) for name in (".profile", ".pam_environment", ".xprofile")]
+        return any(variable in _start_of(file) for file in started) if self.platform == "linux" else False
+
+    def at_home(self, *parts: str) -> PurePath:
+        """Return a path under the home folder."""
+        return self.path(self.home, *parts)
+
+    def app(self, *parts: str) -> PurePath:
+        """Return a path where desktop programs keep their settings."""
+        match self.platform:
+            case "windows":
+                return self.path(self.env.get("APPDATA") or str(self.at_home("AppData", "Roaming")), *parts)
+            case "macos":
+                return self.at_home("Library", "Application Support", *parts)
+            case "linux":
+                return self.xdg(*parts)
+
+    def xdg(self, *parts: str) -> PurePath:
+        """Return a path under the XDG config folder."""
+        return self.path(self.env.get("XDG_CONFIG_HOME") or str(self.at_home(".config")), *parts)
+
+    def named(self, variable: str, default: PurePath, *parts: str) -> PurePath:
+        """Return a path under the folder a variable names, else under `default`."""
+        return self.path(self.env.get(variable) or str(default), *parts)
+
+    def path(self, *parts: str) -> PurePath:
+        """Return a path of this platform's kind."""
+        return PureWindowsPath(*parts) if self.platform == "windows" else PurePosixPath(*parts)
+
+    def bare_path(self) -> str:
+        """Return the PATH that a program has which was started from a menu, not from a shell."""
+        match self.platform:
+            case "windows":
+                return self.env.get("PATH", "")  # Windows has one PATH for both
+            case "macos":
+                return "/usr/bin:/bin:/usr/sbin:/sbin"
+            case "linux":
+                return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def platform_of(name: str) -> Platform:
+    """Return the platform for a `sys.platform`."""
+    return "windows" if name == "win32" else "macos" if name == "darwin" else "linux"
 
 
 @dataclass(frozen=True)

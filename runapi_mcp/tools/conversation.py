@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, WithJsonSchema
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import is_binary, reattach
+from runapi_mcp.files import is_binary, reattach
 from runapi_mcp.generations.values import Job
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
