@@ -22,8 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import App, build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.auth import (
     Auth,
