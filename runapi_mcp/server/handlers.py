@@ -17,11 +17,13 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
+from starlette.requests import Request
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import ConsentNeeded, HandleError, RunapiError
 from runapi_mcp.server.app import App, ask_first, opened
 from runapi_mcp.server.boundary import (
+    WHOLE_REQUEST,
     CallRecord,
     Context,
     bounded,
@@ -176,6 +178,18 @@ async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) 
     return await call_next(ctx)
 
 
+async def with_long_texts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Give a request that came over the network its long texts (middleware).
+
+    They do not go through the SDK's transports, which parse each message on the event loop, in one go.
+    """
+    scope = ctx.request.scope if isinstance(ctx.request, Request) else {}
+    # The SDK lists the tools in the name of a call first, to compare its headers.
+    if WHOLE_REQUEST in scope and scope[WHOLE_REQUEST].method == ctx.method:
+        return await call_next(replace(ctx, params=scope.pop(WHOLE_REQUEST).params))
+    return await call_next(ctx)
+
+
 def icon() -> types.Icon:
     """Return our logo as a data URI: hosts show it without fetching anything."""
     encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
@@ -245,7 +259,7 @@ def build_server(
         on_get_prompt=guard(handlers.get_prompt),
         on_completion=guard(handlers.complete),
     )
-    server.middleware += [without_icons, with_object]
+    server.middleware += [without_icons, with_long_texts, with_object]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guard(handlers.call_tool))
     serve_tasks(server, tasks)

@@ -259,7 +259,7 @@ def read_scalar(value: object) -> object:
     value = _only(value)
     if isinstance(value, str):
         bare = bare_word(value)
-        return NOT_GIVEN if not bare or bare.lower() in _NEUTRAL else bare
+        return NOT_GIVEN if not bare or _in_small(bare) in _NEUTRAL else bare
     return read_blank(value)
 
 
@@ -282,7 +282,7 @@ def one_of(*words: object) -> Reader:
         value = _only(value)
         if not isinstance(value, str):
             return read_blank(value)
-        bare = bare_word(value).lower()
+        bare = _in_small(bare_word(value))
         if bare in words:
             return bare
         # OpenAI has an effort "none", which Gemini has not: that is for the model to know. "None" is a null.
@@ -322,13 +322,13 @@ def _items(value: object, separators: str) -> Sequence[object]:
     match value:
         case None:
             return ()
-        case str() if not value.strip(" ") or value.strip().lower() in _NULLS:
+        case str() if not value.strip(" ") or _in_small(value) in _NULLS:
             return ()
         case str():
             return (
                 re.split(f"[{re.escape(separators)}]", value, maxsplit=_MOST_ITEMS) if separators else [value]
             )
-        case [str(word)] if word.strip().lower() in _NULLS:
+        case [str(word)] if _in_small(word) in _NULLS:
             return ()
         case list() | tuple():
             # Each item as {"item": …}: NousResearch/hermes-agent#99270.
@@ -347,13 +347,13 @@ def read_word(value: object) -> object:
     if not isinstance(value, str):
         return value
     bare = bare_word(value)
-    return bare if bare and bare.lower() not in _NULLS else NOT_GIVEN
+    return bare if bare and _in_small(bare) not in _NULLS else NOT_GIVEN
 
 
 def read_choice(value: object) -> object:
     """Read a word in whose place a neutral one may stand."""
     bare = read_word(value)
-    return NOT_GIVEN if isinstance(bare, str) and bare.lower() in _NEUTRAL else bare
+    return NOT_GIVEN if isinstance(bare, str) and _in_small(bare) in _NEUTRAL else bare
 
 
 def read_object(value: object) -> object:
@@ -365,7 +365,7 @@ def read_object(value: object) -> object:
 def read_object_or_text(value: object) -> object:
     """Read an object, or a text that holds one and is read later, to the digit."""
     if isinstance(value, str):
-        if value.strip().lower() in _NULLS:
+        if _in_small(value) in _NULLS:
             return NOT_GIVEN
         bare = _bare_json(value)
         value = bare if bare.startswith("{") else value
@@ -379,6 +379,11 @@ def bare_word(text: str) -> str:
         if len(bare) > 1 and bare[0] in _MARKS and bare[-1] in _MARKS:
             bare = bare[1:-1].strip()
     return bare
+
+
+def _in_small(text: str) -> str:
+    """Return a word without blanks around it in small letters; of a long text, a file's, its beginning."""
+    return text.strip()[:_LONGEST_NAME].lower()
 
 
 def _only(value: object) -> object:
