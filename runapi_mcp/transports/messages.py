@@ -9,7 +9,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -82,7 +81,7 @@ _SURROGATES: Final = re.compile(
 
 # The text of a message is nothing but these: a bracket that opens, one that closes, or all between two.
 _TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
-_MOST_TOKENS: Final = 100_000  # looked at to find an id from the front
+_FRONT_CHARS: Final = 262_144  # looked at to find an id: one token may be as long as the message
 _LAST_ID: Final = re.compile(r'"id"\s*+:\s*+(-?\d{1,18}|"[^"\\]{1,1000}")\s*+\}\s*+\Z')
 
 MAX_VALUES: Final = 100_000
@@ -132,8 +131,7 @@ def read(octets: bytes | bytearray) -> tuple[JSONRPCMessage | Refused, bytes, bo
     octets = bytes(octets)
     if is_crowded(octets, MAX_VALUES):
         reason = f"A message may have about {MAX_VALUES:,} values; give what has more of them as one text."
-        request_id = _find_id(octets.decode("utf-8", "replace"))
-        return refusal(INVALID_REQUEST, reason, request_id), octets, False
+        return refusal(INVALID_REQUEST, reason, _find_id(octets.decode("utf-8", "replace"))), octets, False
     try:
         # Parsed once, and then validated: pydantic would make each kind of message of the text in turn.
         return _message(put_back(from_json(octets), texts)), octets, bool(texts)
@@ -236,9 +234,9 @@ def _find_id(text: str) -> RequestId | None:
 
 
 def _surface(text: str) -> str:
-    """Return `text` with everything left out that is more than one level deep."""
+    """Return the front of `text` with everything left out that is more than one level deep."""
     kept, level = [], 0
-    for token in islice(_TOKEN.finditer(text), _MOST_TOKENS):
+    for token in _TOKEN.finditer(text, 0, _FRONT_CHARS):
         closes = token[0] in ("]", "}")
         level -= closes
         if level <= 1:
