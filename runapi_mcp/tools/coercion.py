@@ -17,7 +17,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, Un
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from runapi_mcp.printable import one_line
+from runapi_mcp.wire.json_text import has_more_signs
 
+PROMPT_CHARS: Final = 4_000_000
+"""Characters of one text argument: about Gemini's input limit of a million tokens."""
 NOT_GIVEN: Final = object()
 """What stands for an argument that says nothing."""
 Reader: TypeAlias = Callable[[object], object]
@@ -58,6 +61,7 @@ class Given(BaseModel):
         for name, value in _in_our_spelling(cls.respell(given), readers.keys()).items():
             read = readers.get(name)
             try:
+                _refuse_long(value)
                 value = read(value) if read else value
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
@@ -69,6 +73,18 @@ class Given(BaseModel):
     def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what was given by the names that are ours."""
         return {cls.spellings.get(name, name): value for name, value in given.items()}
+
+
+def _refuse_long(value: object) -> None:
+    """Refuse a text that is longer than any may be, before it is read: 60 MB of blanks take long to look at.
+
+    Raises:
+        ValueError: It is, and is neither JSON nor a file's content.
+    """
+    if isinstance(value, str) and len(value) > PROMPT_CHARS:
+        begin = value[:_LONGEST_NAME].lstrip().lower()
+        if not begin.startswith(("data:", "[", "{", '"', "```")):
+            raise ValueError(f"must have at most {PROMPT_CHARS:,} characters")
 
 
 class Args(Given):
@@ -119,7 +135,7 @@ _WRAPPERS: Final = frozenset({"arguments", "args", "kwargs", "input", "params", 
 
 
 def _is_hosts(name: str) -> bool:
-    return name.startswith("_") or re.sub("[_-]", "", name).lower() in _HOST_NAMES
+    return name.startswith("_") or re.sub("[_-]", "", name[:_LONGEST_NAME]).lower() in _HOST_NAMES
 
 
 def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
@@ -399,10 +415,14 @@ def _from_json(value: object, kind: type) -> object:
         return value
     text = _bare_json(value)
     inner: object = None
-    if text.startswith("[" if kind is list else "{"):
+    if text.startswith("[" if kind is list else "{") and not has_more_signs(text, _MOST_VALUES):
         with suppress(ValueError, RecursionError):
             inner = json.loads(text, parse_constant=_refuse)
     return inner if isinstance(inner, kind) else value
+
+
+_MOST_VALUES: Final = 100_000
+"""About how many values JSON text may hold that is read here, as of the message that it came in."""
 
 
 def _bare_json(text: str, quoted: int = 2) -> str:

@@ -50,7 +50,7 @@ def is_crowded(document: str | bytes, most: int) -> bool:
 
     Each value becomes an object of Python's, and they are all made in one go, while nobody else is answered.
     """
-    if not _has_more_signs(document, most):
+    if not has_more_signs(document, most):
         return False
     steps: Iterator[object] = (
         _STEPS[0].finditer(document) if isinstance(document, str) else _STEPS[1].finditer(document)
@@ -59,7 +59,7 @@ def is_crowded(document: str | bytes, most: int) -> bool:
     return any(count > _STEPS_OF_ONE * most for count, _ in enumerate(steps))
 
 
-def _has_more_signs(document: str | bytes, most: int) -> bool:
+def has_more_signs(document: str | bytes, most: int) -> bool:
     """Whether there are more signs that part values, wherever they stand; each value has one at least."""
     left = most
     for at in range(0, len(document), _STRETCH):
