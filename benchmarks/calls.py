@@ -12,7 +12,7 @@ from benchmarks.upstream import Script
 
 
 def section(base: str, *, quick: bool) -> Section:
-    made = Section("One call")
+    made = Section("One call", peers=["httpx", "httpx-sse"])
     rounds = 1 if quick else 4
     with Host(OURS, {**KEY, "RUNAPI_BASE_URL": base}) as host:
         host.open().result(host.call("ask_gemini", prompt="[[chunks=1]]"))

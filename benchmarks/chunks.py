@@ -11,6 +11,7 @@ from benchmarks.stdio import KEY, OURS, Host
 from benchmarks.table import Row, Section, median, ratio
 from benchmarks.upstream import Script
 
+PEERS: Final = ("httpx", "httpx-sse", "openai", "google-genai")
 _SDKS: Final = {"openai": "openai", "google-genai": "google.genai"}
 
 
@@ -43,7 +44,7 @@ def whole_server(base: str, script: Script, dialect: str) -> float:
 
 
 def bursts(base: str, *, quick: bool) -> Section:
-    made = Section("CPU per chunk, one stream as fast as it goes, µs")
+    made = Section("CPU per chunk, one stream as fast as it goes, µs", peers=PEERS)
     plans = [(20_000, 64, 1 if quick else 3)]
     plans += [] if quick else [(1_000, 64, 2), (100_000, 64, 1), (20_000, 1, 1)]
     for chunks, joined, rounds in plans:
@@ -83,7 +84,7 @@ def _burst(base: str, script: Script, rounds: int) -> list[Row]:
 
 
 def paced(base: str, *, quick: bool) -> Section:
-    made = Section("Concurrent streams at 20 chunks/s each, 4 s")
+    made = Section("Concurrent streams at 20 chunks/s each, 4 s", peers=PEERS)
     script = Script(chunks=80, pace=0.05)
     for count in (20, 100) if quick else (1, 20, 100, 200, 500):
         made.rows.extend(_paced(base, script, count, 1 if quick or count == 1 else 3))
