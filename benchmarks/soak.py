@@ -16,8 +16,7 @@ import anyio
 from mcp import Client
 
 from benchmarks.table import Row, Section
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 
