@@ -91,6 +91,7 @@ generated: $(READY)     ## write every generated file anew, after a change of to
 	$(BIN)/python scripts/tools_page.py
 	$(BIN)/python scripts/team_page.py
 	$(BIN)/python scripts/picture.py
+	$(BIN)/python -m benchmarks.picture
 
 wheel: $(TOOLS)         ## build the wheel
 	rm -rf dist

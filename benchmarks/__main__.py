@@ -19,6 +19,7 @@ from benchmarks import (
     large_body,
     lists,
     memory,
+    picture,
     pings,
     replica,
     rolling,
@@ -27,6 +28,7 @@ from benchmarks import (
     soak,
     starts,
     store,
+    terminal,
 )
 from benchmarks.evidence import bench as evidence
 from benchmarks.schemas import bench as schemas
@@ -42,6 +44,7 @@ def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Sect
         "starts": lambda: starts.section(base, quick=quick),
         "lists": lists.section,
         "calls": lambda: calls.section(base, quick=quick),
+        "terminal": lambda: terminal.section(base, quick=quick),
         "silence": silence.section,
         "bursts": lambda: chunks.bursts(base, quick=quick),
         "paced": lambda: chunks.paced(base, quick=quick),
@@ -84,6 +87,7 @@ def main() -> int:
             failed += [row.what for row in section.rows if row.holds is False]
             if not (given.quick or given.like):
                 save(name, text)
+                picture.write()
     print(f"{time.monotonic() - began:.0f} s. Does not hold: {'; '.join(failed) or 'nothing'}.")
     return int(given.hold and bool(failed))
 

@@ -3,9 +3,12 @@
 import json
 import time
 import urllib.request
+from contextlib import ExitStack
 from typing import Any
 
+from benchmarks import starts
 from benchmarks.chunks import read
+from benchmarks.starts import WITH_OPENAI
 from benchmarks.stdio import KEY, OURS, Host
 from benchmarks.table import Row, Section, median, ratio
 from benchmarks.upstream import Script
@@ -19,6 +22,7 @@ def section(base: str, *, quick: bool) -> Section:
         made.rows.append(_wall(base, host, rounds))
         made.rows.append(_first_progress(base, host, 3 if quick else 12))
         made.rows.append(_cancel(base, host, 6 if quick else 20))
+        made.rows.append(_return(host, 2 if quick else 6))
     for how in ("stdin ends", "SIGTERM comes"):
         made.rows.append(_leave(base, how, 3 if quick else 10))
     return made
@@ -79,16 +83,46 @@ def _told(host: Host, word: str) -> float:
 
 
 def _cancel(base: str, host: Host, rounds: int) -> Row:
-    waits = []
+    """From the host's word to the upstream's closed connection, once text flows."""
+    waits: dict[str, list[float]] = {"ours": [], WITH_OPENAI: []}
+    known = starts.servers(base)
+    with ExitStack() as stack:
+        asks = {"ours": (host, "ask_gemini")}
+        if peer := known.get(WITH_OPENAI):
+            other = stack.enter_context(Host(peer.command, peer.env)).open()
+            other.result(other.call(peer.tool, prompt="[[chunks=1]]"))
+            asks[WITH_OPENAI] = (other, peer.tool)
+        for number in range(rounds):
+            for name, (asking, tool) in asks.items():
+                before = log_of(base)
+                asked = asking.call(tool, prompt=f"{number} {Script(chunks=200, pace=0.05)}")
+                while (log := log_of(base)) == before or "first" not in log[-1]:
+                    time.sleep(0.005)
+                began = time.monotonic()
+                asking.cancel(asked)
+                while not (lost := log_of(base)[-1].get("lost", 0.0)):
+                    time.sleep(0.002)
+                waits[name].append((lost - began) * 1000)
+    ours = median(waits.pop("ours"))
+    others = [(name, f"{median(each):.1f}") for name, each in waits.items() if each]
+    return Row("cancel → upstream closed, ms", f"{ours:.1f}", others, "≤ 10", ours <= 10)
+
+
+def _return(host: Host, rounds: int) -> Row:
+    """How long a call is held that may wait for two seconds, of a model that is silent for longer."""
+    took = []
     for number in range(rounds):
-        asked = host.call("ask_gemini", f"c{number}", prompt=f"{number} {Script(chunks=200, pace=0.05)}")
-        _told(host, "writing")
-        began = time.monotonic()
-        host.cancel(asked)
-        while not (lost := log_of(base)[-1].get("lost", 0.0)):
-            time.sleep(0.002)
-        waits.append((lost - began) * 1000)
-    return Row("cancel → upstream closed, ms", f"{median(waits):.1f}", (), "≤ 10", median(waits) <= 10)
+        began = time.perf_counter()
+        asked = host.call("ask_gemini", prompt=f"{number} {Script(chunks=3, wait=4)}", wait_seconds=2)
+        assert "handle" in str(host.result(asked))
+        took.append(time.perf_counter() - began)
+    return Row(
+        "a call with `wait_seconds: 2` comes back, s (worst)",
+        f"{median(took):.3f} ({max(took):.3f})",
+        (),
+        "≤ 2.05",
+        max(took) <= 2.05,
+    )
 
 
 def _leave(base: str, how: str, rounds: int) -> Row:

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.stdio import INITIALIZE, INITIALIZED, KEY, OURS, Host
 from benchmarks.table import TYPESCRIPT, TYPESCRIPT_SDK, Row, Section, median, ratio
 
+WITH_OPENAI = "SDK with openai"
 _SERVERS = Path(__file__).with_name("servers")
 
 
@@ -46,6 +47,9 @@ def servers(base: str) -> dict[str, Server]:
         "bare Python": Server((python, str(_SERVERS / "bare.py"))),
         "SDK hello": Server((python, str(_SERVERS / "hello_sdk.py"))),
     }
+    if find_spec("openai"):
+        command = (python, str(_SERVERS / "ask_openai.py"))
+        found[WITH_OPENAI] = Server(command, {"UPSTREAM": base}, "ask", ask)
     if find_spec("fastmcp"):
         found["fastmcp"] = Server((python, str(_SERVERS / "hello_fastmcp.py")))
     if node := _typescript():
@@ -96,7 +100,7 @@ def measured(base: str, rounds: int) -> dict[str, Starts]:
 def section(base: str, *, quick: bool) -> Section:
     found = measured(base, 4 if quick else 8)
     ours, usual, sdk = found["ours"], found.pop("ours, only a key set"), found["SDK hello"]
-    made = Section("Start: spawn to answer", peers=["mcp", "fastmcp", TYPESCRIPT_SDK])
+    made = Section("Start: spawn to answer", peers=["mcp", "openai", "fastmcp", TYPESCRIPT_SDK])
     made.rows.append(_greeting(usual, found))
     made.rows.append(_row("initialize, with settings besides the key, ms", found, "initialize"))
     made.rows.append(_row("tools/list, ms", found, "tools"))
