@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.stdio import KEY, OURS, Host
-from benchmarks.table import Row, Section
+from benchmarks.table import Row, Section, at_most
 from benchmarks.upstream import Script
 
 _IMAGE_BYTES = 19_000_000
@@ -67,14 +67,7 @@ def pings(base: str, folder: str) -> Row:
             while (message := host.receive()).get("id") != ping:
                 done = done or message.get("id") == number
             waits.append(time.perf_counter() - began)
-        longest = max(waits) * 1000
-        return Row(
-            "the longest ping while one about three of them is asked, ms",
-            f"{longest:.0f}",
-            (),
-            "≤ 50",
-            longest <= 50,
-        )
+        return at_most("the longest ping while one about three of them is asked, ms", max(waits) * 1000, 50)
 
 
 def told(what: str, host: Host, before: float) -> Row:

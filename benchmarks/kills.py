@@ -25,7 +25,7 @@ import anyio
 from anyio import to_thread
 from pydantic import SecretStr
 
-from benchmarks.table import Row, Section
+from benchmarks.table import Section, at_most
 from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
@@ -236,33 +236,15 @@ def section(*, quick: bool) -> Section:
         count = anyio.run(partial(kill_often, kills, Path(folder), seed=seed, lines=False))
     print(*count.lost, *count.asked_again, sep="\n")
     oldest = max(count.late, default=0.0)
-    made = Section(f"A process is killed {kills:,} times, at any moment of 1 to {MOST_CALLS} running calls")
-    made.rows.extend(
+    asked = [("calls", f"{count.calls:,}"), ("finished", f"{count.finished:,}")]
+    return Section(
+        f"A process is killed {kills:,} times, at any moment of 1 to {MOST_CALLS} running calls",
         [
-            Row(
-                "finished answers that are lost",
-                f"{len(count.lost)}",
-                [("calls", f"{count.calls:,}"), ("finished", f"{count.finished:,}")],
-                "0",
-                not count.lost,
-            ),
-            Row(
-                "questions asked upstream again, though they were answered",
-                f"{len(count.asked_again)}",
-                [],
-                "0",
-                not count.asked_again,
-            ),
-            Row(
-                "partial text is older than what was received, s at most",
-                f"{oldest:.2f}",
-                [],
-                f"≤ {OLDEST:g}",
-                oldest <= OLDEST,
-            ),
-        ]
+            at_most("finished answers that are lost", len(count.lost), 0, asked),
+            at_most("questions asked upstream again, though they were answered", len(count.asked_again), 0),
+            at_most("partial text is older than what was received, s at most", oldest, OLDEST, form=".2f"),
+        ],
     )
-    return made
 
 
 if __name__ == "__main__":

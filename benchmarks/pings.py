@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from benchmarks.served import HEADERS, call, served
-from benchmarks.table import Row, Section
+from benchmarks.table import Row, Section, at_most
 
 PROMISED_MS: Final = 50.0
 _SEARCHER, _NATIVE = "gemini-2.5-flash", "gemini-3.7-flash"
@@ -256,19 +256,12 @@ def section(*, quick: bool, like: str) -> Section:
         pinger.start()
         quietest, _, _ = pinger.during(idle)
         made.rows.append(Row("nothing, ms", f"{quietest:.0f}"))
-        most = max(PROMISED_MS, 1.5 * quietest)
+        most = max(PROMISED_MS, round(1.5 * quietest))
         for name in names:
             headers, body = WORK[name]()
             longest, took, told = pinger.during(partial(ask, server.port, headers, body))
             print(f"{longest:8.0f} ms  {name} ({took:.1f} s): {told}", flush=True)
-            row = Row(
-                f"{name}, ms",
-                f"{longest:.0f}",
-                [("seconds it took", f"{took:.1f}")],
-                f"≤ {most:.0f}",
-                longest <= most,
-            )
-            made.rows.append(row)
+            made.rows.append(at_most(f"{name}, ms", longest, most, [("seconds it took", f"{took:.1f}")]))
         pinger.ended = True
     return made
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 from mcp import Client
 
-from benchmarks.table import Row, Section
+from benchmarks.table import Row, Section, at_most
 from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
@@ -117,24 +117,13 @@ async def soak(calls: int) -> Section:
             level = await made.run(min(SETTLED, calls), tasks)
             grew = await made.run(calls - SETTLED, tasks) / level - 1
             left = await quiet(tasks)  # a generation that runs is a task
-    open_files = max(descriptors() - files, 0)
+    seconds = [("seconds", f"{made.seconds:.0f}")]
     return Section(
         f"{calls:,} calls with scenarios at random, {AT_ONCE} at a time",
         [
-            Row(
-                "calls that were made",
-                f"{made.done:,}",
-                [("seconds", f"{made.seconds:.0f}")],
-                f"{calls:,}",
-                made.done == calls,
-            ),
-            Row(
-                "tasks and descriptors left",
-                f"{left} and {open_files}",
-                [],
-                "0 and 0",
-                not left and not open_files,
-            ),
-            Row(f"memory since call {SETTLED}", f"{grew:+.1%}", [], "≤ +20%", grew <= 0.2),
+            Row("calls that were made", f"{made.done:,}", seconds, f"{calls:,}", made.done == calls),
+            at_most("tasks left", left, 0),
+            at_most("descriptors left", max(descriptors() - files, 0), 0),
+            at_most(f"memory since call {SETTLED}, % more", grew * 100, 20, form="+.1f"),
         ],
     )

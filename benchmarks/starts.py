@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.stdio import INITIALIZE, INITIALIZED, KEY, OURS, Host
-from benchmarks.table import TYPESCRIPT, TYPESCRIPT_SDK, Row, Section, median, ratio
+from benchmarks.table import TYPESCRIPT, TYPESCRIPT_SDK, Row, Section, compare, median
 
 WITH_OPENAI = "SDK with openai"
 _SERVERS = Path(__file__).with_name("servers")
@@ -104,46 +104,34 @@ def section(base: str, *, quick: bool) -> Section:
     made.rows.append(_greeting(usual, found))
     made.rows.append(_row("initialize, with settings besides the key, ms", found, "initialize"))
     made.rows.append(_row("tools/list, ms", found, "tools"))
-    first = ratio(ours.call, sdk.call)
-    made.rows.append(
-        _row(
-            "first call answered (instant upstream), ms",
-            found,
-            "call",
-            bound=f"≤ 1.10 × SDK hello: {first:.2f}",
-            holds=first <= 1.1,
-        )
-    )
+    bound, holds = compare(ours.call, sdk.call, 1.0, "SDK hello")
+    what = "first call answered (instant upstream), ms"
+    made.rows.append(_row(what, found, "call", bound=bound, holds=holds))
     more = median(ours.resident) - median(sdk.resident)
-    made.rows.append(
-        Row(
-            "resident after the first call, MiB",
-            f"{median(ours.resident):.0f}",
-            [(name, f"{median(each.resident):.0f}") for name, each in found.items() if name != "ours"],
-            f"≤ SDK hello + 8: {more:+.0f}",
-            more <= 8,
-        )
-    )
+    bound, holds = f"≤ SDK hello + 3: {more:+.0f}", more <= 3
+    made.rows.append(_row("resident after the first call, MiB", found, "resident", bound=bound, holds=holds))
     return made
 
 
 def _greeting(usual: Starts, found: dict[str, Starts]) -> Row:
-    bare, typescript = found["bare Python"], found.get("TypeScript SDK")
-    times = ratio(usual.initialize, bare.initialize)
-    hello = ratio(usual.initialize, typescript.initialize) if typescript else None
-    known = f"{hello:.2f}" if hello is not None else "not measured"
-    others = {name: f"{median(each.initialize) * 1000:.0f}" for name, each in found.items() if name != "ours"}
-    return Row(
+    typescript = found.get("TypeScript SDK", Starts())
+    bounds = (
+        compare(usual.initialize, found["bare Python"].initialize, 2, "bare Python"),
+        compare(usual.initialize, typescript.initialize, 0.4, "TypeScript SDK"),
+    )
+    held = [holds for _, holds in bounds]
+    return _row(
         "initialize, only a key set, ms",
-        f"{median(usual.initialize) * 1000:.0f}",
-        list(others.items()),
-        f"≤ 2 × bare Python: {times:.2f}; ≤ 0.4 × TypeScript: {known}",
-        times <= 2 and hello <= 0.4 if hello is not None else None,
+        {**found, "ours": usual},
+        "initialize",
+        bound="; ".join(bound for bound, _ in bounds),
+        holds=None if None in held else all(held),
     )
 
 
 def _row(
     what: str, found: dict[str, Starts], field: str, *, bound: str = "", holds: bool | None = None
 ) -> Row:
-    figures = {name: f"{median(getattr(each, field)) * 1000:.0f}" for name, each in found.items()}
+    scale = 1 if field == "resident" else 1000
+    figures = {name: f"{median(getattr(each, field)) * scale:.0f}" for name, each in found.items()}
     return Row(what, figures.pop("ours"), list(figures.items()), bound, holds)

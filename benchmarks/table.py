@@ -64,6 +64,23 @@ def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(mine, theirs, strict=True))
 
 
+def at_most(
+    what: str, figure: float, most: float, others: Sequence[tuple[str, str]] = (), *, form: str = ".0f"
+) -> Row:
+    """Return a row that holds if the figure is no more than a bound."""
+    return Row(what, f"{figure:{form}}", others, f"≤ {most:,g}", figure <= most)
+
+
+def compare(
+    mine: Sequence[float], theirs: Sequence[float] | None, most: float, rival: str
+) -> tuple[str, bool | None]:
+    """Return a bound, so many times what a rival takes, and whether it holds; unknown without the rival."""
+    if not theirs:
+        return f"≤ {most:g} × {rival}: not measured", None
+    times = ratio(mine, theirs)
+    return f"≤ {most:g} × {rival}: {times:.2f}", times <= most
+
+
 def write_section(section: Section, newest: Mapping[str, str]) -> str:
     """Return a section as Markdown: when and where it was measured, its rows and notes."""
     lines = [f"### {section.title}", "", _setting(section.peers, newest), "", *_HEAD]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.stdio import KEY, OURS
-from benchmarks.table import Row, Section, median, ratio
+from benchmarks.table import Row, Section, compare, median
 from benchmarks.upstream import MODEL, Script
 
 _LLM: Final = Path(sys.executable).with_name("llm")
@@ -53,13 +53,11 @@ def _first_text(base: str, folder: Path, where: str, rounds: int) -> Row:
             wait = _wait(where, [*command, f"{number} {_SCRIPT}"], env)
             if number:  # bytecode and disk caches, not counted
                 took[name].append(wait * 1000)
-    times = ratio(took["ours"], took["llm"]) if "llm" in took else None
     return Row(
         f"first text in a {where}, ms",
         f"{median(took['ours']):.0f}",
         [(name, f"{median(each):.0f}") for name, each in took.items() if name != "ours"],
-        f"≤ 1.0 × llm: {times:.2f}" if times is not None else "≤ 1.0 × llm: not measured",
-        times <= 1.0 if times is not None else None,
+        *compare(took["ours"], took.get("llm"), 1.0, "llm"),
     )
 
 
