@@ -2,9 +2,12 @@
 
 import json
 
+from anyio.from_thread import start_blocking_portal
+
 from benchmarks.served import META
 from benchmarks.stdio import INITIALIZE, KEY, OURS, Host
-from benchmarks.table import Section, at_most
+from benchmarks.table import Row, Section, at_most
+from runapi_mcp.sim import simulate
 
 MOST_BYTES = 1_600
 """Of a tool, in each revision."""
@@ -25,7 +28,23 @@ def section() -> Section:
         made.rows.append(at_most(what, size, MOST_BYTES * tools, about, form=","))
     about = [("about tokens", f"{len(said) // 4:,}")]
     made.rows.append(at_most("characters of the instructions", len(said), MOST_CHARACTERS, about, form=","))
+    made.rows.append(_result())
     return made
+
+
+def _result() -> Row:
+    """What a host reads that shows the structured half of a search."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(simulate()) as sim,
+        Host(OURS, {**KEY, "RUNAPI_BASE_URL": sim.base_url}) as host,
+    ):
+        query = "Where was the first weather observatory of the Northern Isles?"
+        told = host.open().result(host.call("search_web", query=query))["result"]
+    structured, texts = told["structuredContent"], sum(len(block["text"]) for block in told["content"])
+    size, sources = _size(structured), len(structured["sources"])
+    about = [("characters of its text", f"{texts:,}"), ("sources", f"{sources}")]
+    return Row("bytes of a search's structured result", f"{size:,}", about)
 
 
 def _size(result: object) -> int:
