@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,22 +32,31 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
         self._root = Path(f"/proc/{process.pid}")
 
-    def resident(self) -> int:
+    def _read(self, name: str, *, whole: bool) -> list[str]:
+        """Return what the system tells of the process, and of those that it started if it is `whole`."""
+        children = (self._root / f"task/{self.process.pid}/children").read_text("ascii").split()
+        told = []
+        for root in [self._root, *(Path(f"/proc/{child}") for child in children if whole)]:
+            with suppress(FileNotFoundError, ProcessLookupError):  # helpers come and go
+                told.append((root / name).read_text("ascii"))
+        return told
+
+    def resident(self, *, whole: bool = False) -> int:
         """Bytes in memory."""
-        return int((self._root / "statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        pages = sum(int(told.split()[1]) for told in self._read("statm", whole=whole))
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def cpu(self) -> float:
-        """Seconds of processor time so far."""
-        fields = (self._root / "stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time so far, of all processes."""
+        told = [each.rpartition(")")[2].split() for each in self._read("stat", whole=True)]
+        return sum(int(fields[11]) + int(fields[12]) for fields in told) / os.sysconf("SC_CLK_TCK")
 
     def left(self) -> dict[str, int]:
         """What it holds that should be given back."""
-        children = (self._root / f"task/{self.process.pid}/children").read_text("ascii").split()
         return {
             "descriptors": len(list((self._root / "fd").iterdir())),
             "threads": len(list((self._root / "task").iterdir())),
-            "helpers": len(children),
+            "helpers": len(self._read("stat", whole=True)) - 1,
         }
 
 
