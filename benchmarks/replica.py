@@ -1,39 +1,48 @@
-"""How many calls one replica holds, and what a call costs.
+"""How many calls a server over HTTP holds, and what a call costs.
 
-A real server process over Streamable HTTP; callers that ask for progress, each on a connection of
-its own; an upstream that writes 20 pieces a second to each. While all of them run, the server's
-memory, its processor time and how fast it answers a probe are measured.
+A real server of one or more processes; callers that ask for progress, each on a connection of its own; an
+upstream that writes 20 pieces a second to each, for four seconds. Beside it the same streams are read without
+any server, by as many processes.
 """
 
 import time
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
 import httpx
 
 from benchmarks import served
+from benchmarks.chunks import PEERS, read
 from benchmarks.served import Served
 from benchmarks.table import Row, Section, median
 from benchmarks.upstream import Script
 
-ENDLESS: Final = Script(chunks=2_000, pace=0.05)
-"""20 pieces a second, for longer than a measurement takes."""
-SHORT: Final = Script(chunks=80, pace=0.05)
-_MEASURED: Final = 8.0
-HELD: Final = ((1, 1), (50, 1), (100, 1), (200, 1), (400, 1))
-ANSWERED: Final = ((200, 1), (500, 1))
+SCRIPT: Final = Script(chunks=80, pace=0.05)
+SECONDS: Final = SCRIPT.chunks * SCRIPT.pace
+_SPREAD: Final = 1.0
+"""Seconds over which calls are begun: what is measured is many calls, not many greetings at once."""
+_BARE: Final = "httpx + httpx-sse"
+CALLS: Final = ((1, 1), (50, 1), (100, 1), (200, 1), (500, 1))
 """How many calls, and in how many processes."""
 
 
+@dataclass
+class Heard:
+    """What one caller was told, and how long that took."""
+
+    lines: int = 0
+    seconds: float = 0.0
+
+
 def section(base: str, *, quick: bool) -> Section:
-    made = Section("How many calls a server holds, each at 20 chunks/s, with progress")
-    for calls, workers in HELD[1::2] if quick else HELD:
-        with _replica(base, workers) as server:
-            made.rows.append(anyio.run(_hold, server, calls, workers))
-    for calls, workers in ANSWERED[:1] if quick else ANSWERED:
-        with _replica(base, workers) as server:
-            made.rows.append(anyio.run(_answer, server, calls, workers))
+    made = Section("How many calls a server holds, at 20 chunks/s each for 4 s", peers=PEERS[:2])
+    for calls, processes in CALLS[1::2] if quick else CALLS:
+        bare = _read_bare(base, calls, processes)
+        options = ["--workers", str(processes)] if processes > 1 else []
+        with served.served(base, *options, RUNAPI_MCP_MAX_RUNNING="10000") as server:
+            made.rows.extend(anyio.run(measure, server, calls, processes, bare))
     made.notes.append(
         "The callers and the upstream share the machine with the server: on one of its own it holds more. "
         "A probe is `/healthz`; a process is one of `--workers`."
@@ -41,26 +50,62 @@ def section(base: str, *, quick: bool) -> Section:
     return made
 
 
-def _replica(base: str, workers: int) -> AbstractContextManager[Served]:
-    options = ["--workers", str(workers)] if workers > 1 else []
-    return served.served(base, *options, RUNAPI_MCP_MAX_RUNNING="10000")
+async def measure(server: Served, calls: int, processes: int, bare: float) -> list[Row]:
+    await call(server, -1, 0.0, Heard())
+    await probe(server, 0.5)
+    empty, spent, began = server.resident(whole=True), server.cpu(), time.monotonic()
+    heard = [Heard() for _ in range(calls)]
+    async with anyio.create_task_group() as tasks:
+        for number, one in enumerate(heard):
+            tasks.start_soon(call, server, number, _SPREAD * number / calls, one)
+        await anyio.sleep(_SPREAD)
+        probes = await probe(server, SECONDS - _SPREAD)
+        memory = server.resident(whole=True)
+    processor = (server.cpu() - spent) / (time.monotonic() - began)
+    lines = median(one.lines / one.seconds for one in heard)
+    share = _in_time([one.seconds for one in heard])
+    what = f"{calls} calls, {processes} process{'es' if processes > 1 else ''}"
+    return [
+        Row(
+            f"{what}: done within 1.1 × the scripted time",
+            f"{share:.0%}",
+            [(_BARE, f"{bare:.0%}"), ("the longest, s", f"{max(one.seconds for one in heard):.2f}")],
+            *(("all", share == 1) if processes > 1 else ()),
+        ),
+        Row(
+            f"{what}: a probe, ms; lines of progress a second, each",
+            f"{median(probes):.1f}; {lines:.2f}",
+            [
+                ("the longest probe, ms", f"{max(probes):.0f}"),
+                ("processor", f"{processor:.0%}"),
+                ("memory, MiB", f"{memory / 2**20:.0f}"),
+                ("KiB each", f"{(memory - empty) / 1024 / calls:.0f}"),
+            ],
+            *(("≤ 20; 2", median(probes) <= 20 and lines >= 1.95) if calls == 200 else ()),
+        ),
+    ]
 
 
-async def call(server: Served, number: int, heard: list[int], script: Script) -> None:
-    headers, body = served.call("ask_gemini", "p", prompt=f"Call {number} {script}", wait_seconds=300)
+async def call(server: Served, number: int, after: float, heard: Heard) -> None:
+    await anyio.sleep(after)
+    headers, body = served.call("ask_gemini", "p", prompt=f"Call {number} {SCRIPT}", wait_seconds=300)
     # Bare bytes: the caller shares the processor with the server, and is not what is measured.
     head = [f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {len(body)}"]
     head += [f"{name}: {value}" for name, value in {**headers, "Connection": "close"}.items()]
+    began = time.monotonic()
     async with await anyio.connect_tcp("127.0.0.1", server.port) as line:
         await line.send("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         first = await line.receive()
         assert b" 200 OK" in first[:20], first
+        heard.lines += first.count(b"notifications/progress")
         async for piece in line:
-            heard[number] += piece.count(b"data: {")
+            heard.lines += piece.count(b"notifications/progress")
+    heard.seconds = time.monotonic() - began
 
 
-async def probes(server: Served, until: float) -> list[float]:
-    taken = []
+async def probe(server: Served, seconds: float) -> list[float]:
+    """Ask for health again and again; return how many milliseconds each answer took."""
+    taken, until = [], time.monotonic() + seconds
     async with httpx.AsyncClient(timeout=10) as http:
         while (began := time.monotonic()) < until:
             await http.get(f"{server.url}/healthz")
@@ -69,59 +114,12 @@ async def probes(server: Served, until: float) -> list[float]:
     return taken
 
 
-async def _hold(server: Served, calls: int, workers: int) -> Row:
-    await probes(server, time.monotonic() + 0.5)
-    empty, heard = server.resident(whole=True), [0] * calls
-    async with anyio.create_task_group() as tasks:
-        for number in range(calls):
-            tasks.start_soon(call, server, number, heard, ENDLESS)
-            await anyio.sleep(0.004)
-        await anyio.sleep(3)
-        before, spent, began = sum(heard), server.cpu(), time.monotonic()
-        taken = await probes(server, began + _MEASURED)
-        seconds = time.monotonic() - began
-        memory, processor = server.resident(whole=True), (server.cpu() - spent) / seconds
-        notes = (sum(heard) - before) / calls / seconds
-        tasks.cancel_scope.cancel()
-    bounded = calls == 200
-    return Row(
-        f"{_name(calls, workers)}: a probe, ms; lines of progress a second, each",
-        f"{median(taken):.1f}; {notes:.1f}",
-        [
-            ("the longest probe, ms", f"{max(taken):.0f}"),
-            ("processor", f"{processor:.0%}"),
-            ("memory, MiB", f"{memory / 2**20:.0f}"),
-            ("KiB each", f"{(memory - empty) / 1024 / calls:.0f}"),
-        ],
-        "≤ 20; 2" if bounded else "",
-        median(taken) <= 20 and notes >= 1.95 if bounded else None,
-    )
+def _read_bare(base: str, calls: int, processes: int) -> float:
+    """Return which share of the same streams is read in time without a server."""
+    with ThreadPoolExecutor(processes) as pool:
+        readings = pool.map(lambda _: read(_BARE, base, SCRIPT, calls // processes), range(processes))
+        return _in_time([wall for reading in readings for wall in reading.walls])
 
 
-async def _answer(server: Served, calls: int, workers: int) -> Row:
-    """Ask for answers that are scripted to take four seconds, and count those that take no tenth more."""
-    took, heard = [], [0] * calls
-
-    async def one(number: int) -> None:
-        began = time.monotonic()
-        await call(server, number, heard, SHORT)
-        took.append(time.monotonic() - began)
-
-    await one(0)
-    took.clear()
-    async with anyio.create_task_group() as tasks:
-        for number in range(calls):
-            tasks.start_soon(one, number)
-            await anyio.sleep(0.004)
-    scripted = SHORT.chunks * SHORT.pace
-    share = sum(each <= 1.1 * scripted for each in took) / calls
-    return Row(
-        f"{_name(calls, workers)}: answered within 1.1 × the scripted {scripted:.0f} s",
-        f"{share:.0%}",
-        [("median, s", f"{median(took):.2f}"), ("the longest, s", f"{max(took):.2f}")],
-        *(("all", share == 1) if workers > 1 else ()),
-    )
-
-
-def _name(calls: int, workers: int) -> str:
-    return f"{calls} calls, {workers} process{'es' if workers > 1 else ''}"
+def _in_time(seconds: list[float]) -> float:
+    return sum(each <= 1.1 * SECONDS for each in seconds) / len(seconds)
