@@ -13,13 +13,13 @@ from runapi_mcp.extraction.check import (
     Path,
     Violation,
     find_repeated,
-    identity,
+    identify,
     is_of_name,
     name_further,
 )
 from runapi_mcp.extraction.model_json import Found, NotJson, Scan, is_prefaced, read_json, scan_answer
 from runapi_mcp.extraction.verdict import Verdict, conclude
-from runapi_mcp.wire.schema.subschemas import Place, References, referring
+from runapi_mcp.wire.schema.subschemas import Place, References, list_references
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _MOST_CANDIDATES: Final = 200
@@ -75,7 +75,7 @@ def _candidates(scan: Scan) -> list[Found]:
 
 def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
     """Return the value that counts, and whether no other may be meant."""
-    different = [*{identity(found.value): found for found in good}.values()]
+    different = [*{identify(found.value): found for found in good}.values()]
     for lesser in (lambda one: one.thought, lambda one: one.value in ({}, [])):
         different = [one for one in different if not lesser(one)] or different
     if len(different) < 2:
@@ -87,7 +87,7 @@ def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
 def _open_one(judge: Judge, values: Sequence[JsonValue]) -> tuple[JsonValue, str] | None:
     """Return what some values are wrapped around, and how, if exactly one reading of them conforms."""
     opened = {
-        identity(inner): (inner, how)
+        identify(inner): (inner, how)
         for value in values
         for inner, how in _unwrap(value)
         if judge.conforms(inner)
@@ -203,7 +203,7 @@ def _read_list(judge: Judge, text: str, begin: str) -> tuple[list[JsonValue], bo
         return [*_whole_items(known), *_whole_items(more)], False, ""
     bare = _bare_items(judge, candidates)
     wrapped = {
-        identity(value): (value, how) for found in candidates for value, how in _lists_in(judge, found)
+        identify(value): (value, how) for found in candidates for value, how in _lists_in(judge, found)
     }
     if len(wrapped) == 1 and not any(keep_asked(one, judge.schema) for one in bare):
         [(value, how)] = wrapped.values()
@@ -238,7 +238,7 @@ def _bare_items(judge: Judge, candidates: list[Found]) -> list[JsonValue]:
     if not all(judge.conforms(found.value) for found in said):
         return []
     # One value said again is one; different ones are as many as they are.
-    alike = len({identity(found.value) for found in said}) == 1
+    alike = len({identify(found.value) for found in said}) == 1
     return [found.value for found in (said[:1] if alike else said)]
 
 
@@ -388,7 +388,9 @@ class _Asked:
             if isinstance(place.schema, dict) and place.key not in seen:
                 seen.add(place.key)
                 yield place, place.schema
-                todo += [self._references.target(place, reference) for reference in referring(place.schema)]
+                todo += [
+                    self._references.target(place, reference) for reference in list_references(place.schema)
+                ]
                 todo += [self._references.inside(place, branch) for branch in _branches(place.schema)]
 
     def _member(self, rules: Iterable[tuple[Place, JsonObject]], name: str) -> Iterator[Place]:

@@ -94,7 +94,7 @@ class App:
 
 
 @asynccontextmanager
-async def opened(
+async def open_app(
     settings: Settings,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -194,12 +194,12 @@ class Handlers:
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
         if run.remark not in reply.notes:
-            reply = reply.saying(run.remark)
+            reply = reply.say(run.remark)
         await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
-                return (await self._tasks.state(reply.handle, ctx)).created_result()
+                return (await self._tasks.state(reply.handle, ctx)).write_created()
         return render_reply(reply)
 
     async def list_resources(
@@ -249,7 +249,7 @@ def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
     return args
 
 
-async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Have a call's arguments be an object where a client wrote [] or "", or JSON text (middleware).
 
     The SDK refuses these before any tool of ours could tell what is wrong.
@@ -261,13 +261,13 @@ async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) 
     return await call_next(ctx)
 
 
-def icon() -> types.Icon:
+def make_icon() -> types.Icon:
     """Return our logo as a data URI: hosts show it without fetching anything."""
     encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
     return types.Icon(src=f"data:image/svg+xml;base64,{encoded}", mime_type="image/svg+xml", sizes=["any"])
 
 
-async def without_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+async def drop_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Keep the icon out of every result but the introduction (middleware).
 
     From 2026-07-28 on the SDK stamps each result with who made it; the icon there would weigh more
@@ -320,7 +320,7 @@ def build_server(
         title="Gemini through RunAPI",
         instructions=write_instructions(tools.values()),
         website_url="https://runapi.ai",
-        icons=[icon()],
+        icons=[make_icon()],
         cache_hints=_HINTS,
         on_list_tools=guard(handlers.list_tools),
         on_list_resources=guard(handlers.list_resources),
@@ -330,7 +330,7 @@ def build_server(
         on_get_prompt=guard(handlers.get_prompt),
         on_completion=guard(handlers.complete),
     )
-    server.middleware += [without_icons, with_object]
+    server.middleware += [drop_icons, read_object_arguments]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guard(handlers.call_tool))
     serve_tasks(server, tasks)

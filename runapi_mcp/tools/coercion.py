@@ -49,13 +49,13 @@ class Given(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_meant(cls, given: object) -> object:
+    def _read_meant(cls, given: object) -> object:
         given = _from_json(given, dict)
         if not isinstance(given, Mapping):
             return given
         readers = _readers(cls)
         meant: dict[object, object] = {}
-        for name, value in _in_our_spelling(cls.respell(given), readers.keys()).items():
+        for name, value in _respell(cls.respell(given), readers.keys()).items():
             read = readers.get(name)
             try:
                 value = read(value) if read else value
@@ -88,8 +88,8 @@ class Args(Given):
             given = {name: value for name, value in given.items() if name in shown}
         added = [name for name in given if name not in known and _is_hosts(name)]
         own = _unwrap({name: value for name, value in given.items() if name not in added}, known)
-        own = _in_our_spelling(own, known)
-        own, spilled = _taken_apart(own, known)
+        own = _respell(own, known)
+        own, spilled = _take_apart(own, known)
         said = []
         if added and known:
             said.append(f"Ignored, as added by the host: {one_line(', '.join(added), 200)}.")
@@ -132,7 +132,7 @@ def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
     return given
 
 
-def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
+def _respell(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
     """Return arguments under their own names where they came in another case or with other marks.
 
     A bridge that writes all names in camel case does so at each call, whatever a model is told
@@ -140,13 +140,13 @@ def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mappi
     """
     if given.keys() <= (known := set(known)):
         return given
-    ours = {_folded(str(name)): str(name) for name in known}
-    renamed = {name: ours.get(_folded(str(name)), name) for name in given if name not in known}
+    ours = {_fold(str(name)): str(name) for name in known}
+    renamed = {name: ours.get(_fold(str(name)), name) for name in given if name not in known}
     taken = [*(name for name in given if name in known), *renamed.values()]
     return {new if taken.count(new := renamed.get(name, name)) == 1 else name: given[name] for name in given}
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name[:_LONGEST_NAME].lower())
 
 
@@ -161,7 +161,7 @@ _CALL: Final = frozenset({"parameter", "invoke", "function_calls"})
 """Tags that end an argument, or a call, where a model writes its calls in tags."""
 
 
-def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
+def _take_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
     """Return arguments that stand in the text of another one, each by its own name; and in which they stood.
 
     A model closes an argument by a wrong tag, and the host takes all that follows for its text
@@ -172,14 +172,14 @@ def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str
     stood: list[str] = []
     for name, value in given.items():
         apart[name], spilled = (
-            _poured(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
+            _cut_spill(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
         )
         apart |= {other: text for other, text in spilled.items() if other not in apart}
         stood += [name] if apart[name] != value else []
     return apart, stood
 
 
-def _poured(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
+def _cut_spill(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
     """Return the text of an argument without what follows its end, and the arguments that do."""
     if "</" not in text:
         return text, {}

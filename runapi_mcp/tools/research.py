@@ -227,7 +227,7 @@ class ResearchPolicy(Plain):
         kept = [text for text in (before if report or not last else texts) if text]
         if not _parse(kept[0] if kept else "").get("questions"):
             kept = []
-        return replace(job, earlier=tuple(map(_without_failures, kept)), begin=report if kept else "")
+        return replace(job, earlier=tuple(map(_drop_failures, kept)), begin=report if kept else "")
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
@@ -332,7 +332,7 @@ class ResearchPolicy(Plain):
         return "\n\n".join(told)
 
 
-def _without_failures(text: str) -> str:
+def _drop_failures(text: str) -> str:
     if not text.startswith(_LINES):
         return text
     lines = [line for line in text.splitlines() if "found" in (one := _parse(line)) or one.get("looked")]
@@ -389,7 +389,7 @@ class Merged:
 
 def render(view: View, page: Page, research: Research) -> Reply:
     """Return what a research has come to: its report, or what was found before it."""
-    from runapi_mcp.extraction.folding import turns
+    from runapi_mcp.extraction.folding import contradicts
 
     state = _read_state(research, (*view.earlier, view.answer.text))
     if not view.earlier and view.status == "running":
@@ -398,9 +398,9 @@ def render(view: View, page: Page, research: Research) -> Reply:
     if ended and not state.found:
         return tell_failure(view)
     merged = Merged(research, state)
-    body = state.report or _so_far(state, merged)
+    body = state.report or _tell_so_far(state, merged)
     paged = Paged(view, body, page)
-    checked = check_report(state.report, merged.said_by, turns)
+    checked = check_report(state.report, merged.said_by, contradicts)
     sources = merged.sources
     for place, (_, numbers) in enumerate(checked.claims):
         for source in sources:
@@ -425,7 +425,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
     return paged.reply(paged.shown, listed=listed, also=[*_sentences(state, checked)], content=content)
 
 
-def _so_far(state: _State, merged: Merged) -> str:
+def _tell_so_far(state: _State, merged: Merged) -> str:
     """Return what there is before the report is written."""
     lines = "\n".join(f"- {question}" for question in state.open())
     plan = f"Still to be asked:\n{lines}" if lines else ""

@@ -77,7 +77,7 @@ class SchemaPolicy(Plain):
         if len(texts) <= _FOUND:
             return None
         verdict = await self.extraction.judge(texts[_FOUND:], "", self.owner)
-        return (await self.extraction.locate(verdict, self._into_schema(texts[0]), self.owner)).kept()
+        return (await self.extraction.locate(verdict, self._into_schema(texts[0]), self.owner)).to_json()
 
     def stands(self, earlier: Sequence[str]) -> bool:
         """Whether there is an answer."""
@@ -102,7 +102,7 @@ class SchemaPolicy(Plain):
 _BYTES: Final = frozenset({"binary", "byte", "base64"})
 
 
-def see_that_it_can_be_filled(schema: JsonObject) -> None:
+def check_fillable(schema: JsonObject) -> None:
     """See that an answer in words can fill a schema, before one is paid for.
 
     Raises:
@@ -155,7 +155,7 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
     listed = f"Sources:\n{source_lines(cited.sources)}" if cited.sources else ""
     verdict = _verdict(view)
     if view.status == "running" or verdict is None or not verdict.document or verdict.violations:
-        return _without(view, page, cited, content, listed, verdict)
+        return _render_without(view, page, cited, content, listed, verdict)
     paged = Paged(view, escape_unseen(verdict.document), page)
     value = json.loads(verdict.document)
     shown: JsonObject = {"data": value} if paged.whole else {"raw": paged.shown}
@@ -181,7 +181,7 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
     )
 
 
-def _without(
+def _render_without(
     view: View, page: Page, cited: Cited, content: JsonObject, listed: str, verdict: "Verdict | None"
 ) -> Reply:
     """Return the grounded answer, where there is no JSON of it (yet) that conforms."""
@@ -197,9 +197,9 @@ def _without(
 
 
 def _verdict(view: View) -> "Verdict | None":
-    from runapi_mcp.extraction.verdict import verdict_of
+    from runapi_mcp.extraction.verdict import read_verdict
 
-    return verdict_of(view.verdict) if view.verdict else None
+    return read_verdict(view.verdict) if view.verdict else None
 
 
 def sources_of(

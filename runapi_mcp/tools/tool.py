@@ -96,7 +96,7 @@ class Reply:
         """All of its text, but for how to ask on."""
         return "\n\n".join(block for block in (self.body, self.own) if block)
 
-    def saying(self, sentence: str) -> "Reply":
+    def say(self, sentence: str) -> "Reply":
         """Return it with one more sentence that must be said, in each half that it has; an error says all."""
         if not sentence or self.is_error:
             return self
