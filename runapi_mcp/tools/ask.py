@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import Attached, attach
+from runapi_mcp.files import Attached, attach
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability, find

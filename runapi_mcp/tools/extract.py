@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import Attached, attach
+from runapi_mcp.files import Attached, attach
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability

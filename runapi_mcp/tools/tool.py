@@ -8,7 +8,7 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from runapi_mcp.errors import InputError, RunapiError
-from runapi_mcp.files.attach import is_binary, reattach
+from runapi_mcp.files import is_binary, reattach
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
 from runapi_mcp.logs import shorten
