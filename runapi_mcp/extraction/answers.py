@@ -75,6 +75,7 @@ def _candidates(scan: Scan) -> list[Found]:
 
 def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
     """Return the value that counts, and whether no other may be meant."""
+    # Models write the same value in two fences (ConardLi/easy-dataset#507).
     different = [*{identify(found.value): found for found in good}.values()]
     for lesser in (lambda one: one.thought, lambda one: one.value in ({}, [])):
         different = [one for one in different if not lesser(one)] or different
@@ -102,11 +103,13 @@ def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]
     inner: list[tuple[JsonValue, str]] = []
     match value:
         case [one]:
+            # google-gemini-php/client#86.
             inner.append((one, "in a list of one"))
         case dict() if len(value) == 1 and "error" not in value:
             [(name, one)] = value.items()
             inner.append((one, f'under the name "{name[:60]}"'))
         case dict() if isinstance(value.get("properties"), dict) and value.keys() <= _ECHOED:
+            # langchain-ai/langchain#12417.
             inner.append((value["properties"], "into a copy of the schema"))
         case dict():
             lists = [
@@ -210,6 +213,7 @@ def _read_list(judge: Judge, text: str, begin: str) -> tuple[list[JsonValue], bo
         return value, True, how
     if isinstance(scan.rest, list):
         return _whole_items(scan), False, ""
+    # One object a line, as JSON Lines has them (dottxt-ai/outlines#1223).
     if bare:
         return bare, True, "The model wrote no list around its items."
     if lists:

@@ -153,9 +153,11 @@ class Errors:
             yield Violation(path, _NOTHING, str(error.validator), error)
             return
         if shared := _same_choice(branches.values()):
-            # Where every alternative wants another constant or type, none is more meant than the others.
+            # Where every alternative wants another constant or type, none is more meant than the others
+            # (openclaw/openclaw#40841).
             yield shared
             return
+        # The actions of an agent, told apart by their one member: browser-use/browser-use#3491.
         meant = self._find_meant(error, branches)
         if len(meant) == 1:
             for below in branches[meant[0]]:

@@ -110,11 +110,14 @@ def read_pattern(pattern: str) -> Callable[[str], bool]:
     """
     wanted = without_surrogates(pattern)
     try:
+        # Python's re knows neither \p{…} nor a lookbehind of any width (router-for-me/CLIProxyAPI#5644,
+        # pleaseai/shunt#488).
         return _make_search(Regex(wanted, "u"))
     except RegressError as error:
         why = str(error)
     if _PYTHONS.search(pattern):
         try:
+            # \z is the end, which Python writes \Z until 3.14 (python-openapi/openapi-schema-validator#32).
             python = re.compile(pattern.replace(r"\z", r"\Z"))
         except (re.error, OverflowError, RecursionError):
             raise NoPattern(why) from None

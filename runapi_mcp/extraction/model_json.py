@@ -186,6 +186,7 @@ _ENDS: Final = (*" \t\r\n", ",", "]", "}")
 _MOST_SCANNED: Final = 50_000
 """Characters of an answer that are gone through while others wait; it takes some ten milliseconds."""
 _LONGEST_TAG: Final = 24
+# Strings come with line breaks as they are (misospace/pr-reviewer-action#449, discourse/discourse#41716).
 _LENIENT: Final = json.JSONDecoder(strict=False)
 _WORDS: Final[dict[str, JsonValue]] = {"true": True, "false": False, "null": None}
 
@@ -251,7 +252,7 @@ def scan_answer(text: str) -> Scan:
             case "}" | "]":
                 depth = max(depth - 1, 0)
             case "```":
-                # Whatever was open, a fence begins anew.
+                # Whatever was open, a brace of the prose say, a fence begins anew (garrytan/gbrain#3378).
                 depth = 0
             case _:
                 depth, thoughts = 0, at
@@ -329,6 +330,7 @@ class _Frame:
 
     def leave_out(self) -> None:
         """Pass over a member or an item that is no JSON."""
+        # What follows would move up a place in its list (promplate/partial-json-parser-js#12).
         self.wants = "after"
         self.stopped = isinstance(self.value, list)
 
@@ -366,7 +368,7 @@ class _Attempt:
             kind = token.lastgroup or ""
             end = token.end()
             if kind in ("number", "word") and self._text[end : end + 1] not in _ENDS:
-                return False  # more digits may have been to come
+                return False  # more digits may have been to come (ibireme/yyjson#103)
             if not self._take(kind, token[kind]):
                 return False
             # What begins in a string that reading stumbled over is looked at again.

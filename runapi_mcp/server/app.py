@@ -157,6 +157,7 @@ class Handlers:
         """
         tool = self._tools.get(params.name) or self._prefixed(params.name)
         if tool is None:
+            # An error of the protocol's own; the SDK's high-level server makes a result of it.
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
@@ -341,6 +342,7 @@ def build_server(
 
 _MOST_SHOWN: Final = 2 * PAGE_CHARS
 """Characters of a page in both halves of a result, escapes included."""
+# pydantic titles every field: a fifth of a schema's bytes at least, which each conversation pays for.
 _NOISE = frozenset({"title", "default"})
 
 
@@ -426,6 +428,7 @@ async def host_roots(ctx: Context) -> tuple[str, ...]:
     of a tool cannot mend it.
     """
     capabilities = ctx.session.client_capabilities
+    # Since 2026-07-28 a server has no requests of its own; roots went with them.
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or not capabilities or capabilities.roots is None:
         return ()
     try:

@@ -119,6 +119,7 @@ _WRAPPERS: Final = frozenset({"arguments", "args", "kwargs", "input", "params", 
 
 
 def _is_hosts(name: str) -> bool:
+    # _auth_auth_type of a proxy (smart-mcp-proxy/mcpproxy-go#322), _sessionID (siyuan-note/siyuan#17927).
     return name.startswith("_") or re.sub("[_-]", "", name).lower() in _HOST_NAMES
 
 
@@ -241,6 +242,7 @@ def _reader(annotation: Any) -> Reader:  # noqa: ANN401  # any type at all
 
 def read_blank(value: object) -> object:
     """Take nothing, "" and blanks for nothing (cursor/cursor#3614, langflow-ai/langflow#10258)."""
+    # A host may give each optional argument as a null (danny-avila/LibreChat#11905).
     blank = value is None or (isinstance(value, str) and not value.strip())
     return NOT_GIVEN if blank else value
 
@@ -267,6 +269,7 @@ def unless(*neutral: float) -> Reader:
     """Return the reader of a number that is not given where it is one of these."""
 
     def read(value: object) -> object:
+        # A gateway fills in zeros for what was left out (metatool-ai/metamcp#365).
         value = read_scalar(value)
         with suppress(TypeError, ValueError):
             return NOT_GIVEN if float(value) in neutral else value  # type: ignore[arg-type]
@@ -392,6 +395,7 @@ def _from_json(value: object, kind: type) -> object:
     """Return what JSON text holds, where that is a `kind`; it may be fenced, or text within JSON text."""
     if not isinstance(value, str):
         return value
+    # netclaw-dev/netclaw#1093, anomalyco/opencode#45211 (an object within a list).
     text = _bare_json(value)
     inner: object = None
     if text.startswith("[" if kind is list else "{"):
@@ -402,6 +406,7 @@ def _from_json(value: object, kind: type) -> object:
 
 def _bare_json(text: str, quoted: int = 2) -> str:
     """Return JSON text without a fence around it, and out of JSON text that is a string of it."""
+    # pocketpaw/pocketpaw#1636.
     text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         text = text[:-3].partition("\n")[2].strip()

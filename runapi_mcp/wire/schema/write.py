@@ -292,6 +292,7 @@ class Writer:
                 f"{owner.at or '(root)'}/{key}: no alternative can be met; the last: {impossible}"
             )
         whole: JsonObject = {"anyOf": made} if len(made) > 1 else as_object(made[0])
+        # pydantic says it in each of them, and once more beside them (msu-denver/bili-core#313).
         known = self._tells_apart(owner, options)
         speaking = [rule.but((*ASKING, "discriminator") if known else ASKING) for rule in rules]
         if text := describe(speaking):
@@ -434,6 +435,7 @@ class Writer:
         made: JsonObject = {"type": "object"}
         required = {name: rule for rule in rules for name in map(str, as_list(rule.get("required")))}
         members: JsonObject = {}
+        # Google refuses what is required and described nowhere (probelabs/probe#569).
         for name in dict.fromkeys([*list_names(rules), *required]):
             try:
                 members[name] = self._member(rules, name)
@@ -583,7 +585,7 @@ class Writer:
         if first[:most]:
             made["prefixItems"] = first[:most]
         if "items" not in made and "prefixItems" not in made:
-            # Google: "items: missing field".
+            # Google: "items: missing field" (NousResearch/hermes-agent#71804).
             made["items"] = {}
         if most is not None and least > most:
             raise Unsatisfiable(
