@@ -79,7 +79,7 @@ class Paged:
         if self._dearer and not is_error:
             # Before all else; and once more among what is marked as this server's words.
             body, said = f"[{self._dearer}]\n\n{body}", (self._dearer, *said)
-        # Codex and Claude Code show a model the structured half alone, Gemini CLI and opencode the text alone.
+        # Codex and Claude Code show a model the structured half alone, Gemini CLI and opencode the text.
         return Reply(
             body,
             None if content is None else self._state(said) | content,
