@@ -278,7 +278,7 @@ def keep_part(judge: Judge, value: JsonValue) -> JsonValue:
     Raises:
         InputError: The schema refers to itself without end.
     """
-    asked = _Asked(judge.schema)
+    asked = Asked(judge.schema)
     part = asked.keep(deepcopy(value))
     for _ in range(_MOST_ROUNDS):
         wrong = {place for violation in judge.find(part) for place in _places(violation, part)}
@@ -300,7 +300,7 @@ def keep_asked(value: JsonValue, schema: JsonObject) -> JsonValue:
     Raises:
         Dangling: A reference leads out of the schema or nowhere.
     """
-    return _Asked(schema).keep(value)
+    return Asked(schema).keep(value)
 
 
 def _places(violation: Violation, value: JsonValue) -> list[Path]:
@@ -333,7 +333,7 @@ def _from_the_end(place: Path) -> list[tuple[int, str]]:
     return [(-part, "") if isinstance(part, int) else (0, part) for part in place] + [(1, "")]
 
 
-def _remove(value: JsonValue, place: Path, asked: "_Asked") -> None:
+def _remove(value: JsonValue, place: Path, asked: "Asked") -> None:
     parent: Any = value
     try:
         for part in place[:-1]:
@@ -348,7 +348,7 @@ def _remove(value: JsonValue, place: Path, asked: "_Asked") -> None:
         return
 
 
-class _Asked:
+class Asked:
     """What a schema asks for: a member that it names nowhere is nobody's."""
 
     def __init__(self, schema: JsonObject) -> None:
@@ -360,12 +360,16 @@ class _Asked:
 
     def fixed_items(self, path: Path) -> int:
         """Return how many items of the list at a path mean what their place says."""
+        lists = (rule.get(key) for rule in self.rules_at(path) for key in ("prefixItems", "items"))
+        return max((len(listed) for listed in lists if isinstance(listed, list)), default=0)
+
+    def rules_at(self, path: Path) -> list[JsonObject]:
+        """Return the subschemas that may describe the value at a path."""
         places: list[Place] = [self._references.root]
         for part in path:
             rules = [*self._open(places)]
             places = [*(self._items(rules, part) if isinstance(part, int) else self._member(rules, part))]
-        lists = (rule.get(key) for _, rule in self._open(places) for key in ("prefixItems", "items"))
-        return max((len(listed) for listed in lists if isinstance(listed, list)), default=0)
+        return [rule for _, rule in self._open(places)]
 
     def _keep(self, value: JsonValue, places: Iterable[Place]) -> JsonValue:
         """Return what is asked for of a value that each of `places` may describe."""
@@ -399,8 +403,8 @@ class _Asked:
 
     def _member(self, rules: Iterable[tuple[Place, JsonObject]], name: str) -> Iterator[Place]:
         for place, rule in rules:
-            if name in _members(rule):
-                yield self._references.inside(place, _members(rule)[name])
+            schema = _members(rule).get(name, rule.get("additionalProperties"))
+            yield self._references.inside(place, schema)
 
     def _items(self, rules: Iterable[tuple[Place, JsonObject]], at: int) -> Iterator[Place]:
         """Yield what describes the item at a position; draft-07 has the first ones in `items` itself."""

@@ -8,12 +8,13 @@ inferred. What does neither has no evidence, and that is said.
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
+from runapi_mcp.extraction.answers import Asked
 from runapi_mcp.extraction.folding import UNSPACED, fold_bare, fold_plain
 from runapi_mcp.extraction.matching import LOOSE, MOST_GUESSED, Leaf, Path, Searcher, Source, Span
 from runapi_mcp.wire.types import JsonObject, JsonValue
@@ -21,6 +22,7 @@ from runapi_mcp.wire.types import JsonObject, JsonValue
 MOST_VALUES: Final = 10_000
 """Values that are looked for; the rest is said not to have been."""
 _MOST_LISTED: Final = 200
+_LONGEST_TUPLE: Final = 20
 
 Inferred: TypeAlias = Literal["inferred"]
 Found: TypeAlias = Span | Inferred | None
@@ -78,7 +80,7 @@ def find_evidence(value: Any, sources: Sequence[Source], schema: JsonObject | No
     searcher = Searcher(sources)
     enums = _Enums(schema or {})
     for leaf in looked_for:
-        leaf.enum = enums.is_word(leaf.path)
+        leaf.enum = enums.is_word(leaf)
         leaf.candidates = {} if isinstance(leaf.value, bool) else searcher.find_candidates(leaf)
     Chooser(searcher, looked_for).choose()
     _infer(value, looked_for, searcher)
@@ -107,54 +109,17 @@ class _Enums:
     """Knows where a schema has words to choose from."""
 
     def __init__(self, schema: JsonObject) -> None:
-        self._schema = schema
+        self._asked = Asked(schema)
         self._known: dict[Path, bool] = {}
 
-    def is_word(self, path: Path) -> bool:
-        """Whether the value at a path is one of an enum's."""
-        kind = tuple("*" if isinstance(part, int) else part for part in path)
+    def is_word(self, leaf: Leaf) -> bool:
+        """Whether a value is one of an enum's."""
+        # A tuple says something else of each of its items; no list does beyond its twentieth.
+        kind = tuple(min(part, _LONGEST_TUPLE) if isinstance(part, int) else part for part in leaf.path)
         if kind not in self._known:
-            self._known[kind] = any("enum" in node or "const" in node for node in self._nodes(path))
+            rules = self._asked.rules_at(kind)
+            self._known[kind] = any("enum" in rule or "const" in rule for rule in rules)
         return self._known[kind]
-
-    def _nodes(self, path: Path) -> list[JsonObject]:
-        nodes = self._open([self._schema])
-        for part in path:
-            below: list[JsonValue] = []
-            for node in nodes:
-                if isinstance(part, str):
-                    properties = node.get("properties")
-                    named = properties.get(part) if isinstance(properties, dict) else None
-                    below.append(node.get("additionalProperties") if named is None else named)
-                else:
-                    first = node.get("prefixItems")
-                    at = isinstance(first, list) and part < len(first)
-                    below.append(first[part] if at and isinstance(first, list) else node.get("items"))
-            nodes = self._open(below)
-        return nodes
-
-    def _open(self, nodes: Iterable[JsonValue]) -> list[JsonObject]:
-        """Return schemas with those that they refer to or are made of, as far as that is of use."""
-        opened: list[JsonObject] = []
-        waiting = [*nodes]
-        while waiting and len(opened) < 40:
-            node = waiting.pop(0)
-            if not isinstance(node, dict) or node in opened:
-                continue
-            opened.append(node)
-            if isinstance(ref := node.get("$ref"), str):
-                waiting.append(self._target(ref))
-            for name in ("allOf", "anyOf", "oneOf"):
-                parts = node.get(name)
-                waiting += parts if isinstance(parts, list) else []
-        return opened
-
-    def _target(self, ref: str) -> JsonValue:
-        node: JsonValue = self._schema
-        for step in ref.removeprefix("#").strip("/").split("/"):
-            name = step.replace("~1", "/").replace("~0", "~")
-            node = node.get(name) if isinstance(node, dict) and step else node
-        return node
 
 
 # ---------------------------------------------------------------- what follows from the material

@@ -32,6 +32,7 @@ from runapi_mcp.extraction.notation import (
     read_day,
     read_figure,
 )
+from runapi_mcp.wire.json_text import escape_key
 
 _MOST_PLACES: Final = 2_000
 _MOST_WEIGHED: Final = 24
@@ -77,7 +78,7 @@ class Leaf:
     @property
     def pointer(self) -> str:
         """Its path as a JSON Pointer."""
-        return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in self.path)
+        return "".join(f"/{escape_key(str(part))}" for part in self.path)
 
     @property
     def key(self) -> str:

@@ -38,8 +38,8 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
-from runapi_mcp.tools.search import SEARCHING
 from runapi_mcp.tools.tool import (
+    SEARCHING,
     Earlier,
     Page,
     Reply,
@@ -357,8 +357,6 @@ async def write_parameters(
     Raises:
         InputError: The parameters of one are no JSON Schema of an object, or too large.
     """
-    if not any(function.parameters for function in functions):
-        return tuple(functions), ()
     # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
     from runapi_mcp.wire.schema.subschemas import count_values
 
@@ -486,10 +484,7 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     if args.temperature is not None and _ignores_temperature(chosen.model):
         notices += (f"{chosen.model} ignores temperature.",)
     job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
-    functions, notes = await write_parameters(functions, job.dialect)
-    job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
-    view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
-    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
+    return await _answer(job, functions, args, run)
 
 
 async def _ask_on(
@@ -519,9 +514,14 @@ async def _ask_on(
     job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
     if chosen.model == earlier.call.model:
         job = replace(job, dialect=earlier.job.dialect)
+    return await _answer(job, functions, args, run)
+
+
+async def _answer(job: Job, functions: Sequence[Function], args: AskArgs, run: Run) -> Reply:
+    """Ask with the functions that were given now, if there are any."""
     if functions:
-        functions, notes = await write_parameters(functions, job.dialect)
-        job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
+        written, notes = await write_parameters(functions, job.dialect)
+        job = replace(job, call=replace(job.call, functions=written), notices=job.notices + notes)
     view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
     return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 

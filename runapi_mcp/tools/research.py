@@ -16,12 +16,11 @@ from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.report import Checked, check_report, read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_lines
 from runapi_mcp.errors import EmptyAnswer, RunapiError
-from runapi_mcp.generations.policy import Lot, Plain
+from runapi_mcp.generations.policy import Lot
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.printable import one_line, quote_text
 from runapi_mcp.tools.reply import Paged, light_source, tell_failure
-from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.wire.grounding import is_redirect
+from runapi_mcp.tools.tool import Page, Reply, Searching
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
 
 MOST_SEARCHES: Final = 8
@@ -207,7 +206,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class ResearchPolicy(Plain):
+class ResearchPolicy(Searching):
     """The rounds of a research; `call` is one of its searches, without its question."""
 
     research: Research
@@ -270,10 +269,6 @@ class ResearchPolicy(Plain):
             return "planning"
         state = _read_state(self.research, earlier)
         return "asking" if state.open() else "reporting" if state.looked else "comparing"
-
-    def links(self, answer: Answer) -> tuple[str, ...]:
-        """Return the links of sources that say nothing of where they lead."""
-        return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
     @property
     def _day(self) -> str:

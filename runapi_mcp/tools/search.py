@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.sources import Bounds, CitedSource, host_of, is_host, mark_dates, source_lines
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations.policy import Plain, Policy
+from runapi_mcp.generations.policy import Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import SEARCHING as SEARCH_MODELS
 from runapi_mcp.models import Ability
@@ -56,9 +56,18 @@ from runapi_mcp.tools.reply import (
     tell_failure,
 )
 from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, go_on, job_for, look_back, make_reply
-from runapi_mcp.wire.grounding import is_redirect
-from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
+from runapi_mcp.tools.tool import (
+    SEARCHING,
+    Page,
+    Reply,
+    Tool,
+    choose_model,
+    go_on,
+    job_for,
+    look_back,
+    make_reply,
+)
+from runapi_mcp.wire.types import Call, Effort, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
     # What an extraction needs is loaded with the first one.
@@ -439,17 +448,6 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         job = replace(job, dialect=earlier.job.dialect)
     view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return await make_reply(_render, view, Page(run.page_chars, joined=joined))
-
-
-class Searching(Plain):
-    """The policy of a search: one call, and then where Google's links lead."""
-
-    def links(self, answer: Answer) -> tuple[str, ...]:
-        """Return the links of sources that say nothing of where they lead."""
-        return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
-
-
-SEARCHING: Final = Searching()
 
 
 def _policy(job: Job) -> Policy:

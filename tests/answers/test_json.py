@@ -176,6 +176,12 @@ def test_the_part_that_conforms_is_as_large_as_can_be() -> None:
     assert keep_part(Judge(INVOICE), [1]) is None
 
 
+def test_of_what_a_map_holds_only_what_was_asked_for_is_kept() -> None:
+    line: Any = {"properties": {"n": {"type": "integer"}}}
+    judge = Judge({"properties": {"bad": {"type": "null"}}, "additionalProperties": line})
+    assert keep_part(judge, {"bad": 1, "x": {"n": 1, "more": 2}}) == {"x": {"n": 1}}
+
+
 @pytest.mark.parametrize("given", [["a", 1, "b", 2], ["a", 1, 2, "b"], [1, 2, "a", "b"]])
 def test_taking_out_a_bad_item_moves_no_good_one_out_of_its_place(given: Any) -> None:
     assert keep_part(Judge({"items": {"type": "string"}}), given) == ["a", "b"]

@@ -13,6 +13,7 @@ from typing import Final
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.schema.subschemas import (
     ASKING,
     BOUNDS,
@@ -465,7 +466,7 @@ class _Reader:
     def _read_named(self, parts: JsonObject, at: str, outer: JsonObject, *, lists: bool) -> JsonObject:
         read: JsonObject = {}
         for name, part in parts.items():
-            where = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
+            where = f"{at}/{escape_key(name)}"
             if isinstance(part, dict | bool) or (lists and isinstance(part, list)):
                 read[name] = self._one(part, where, outer)
             else:
