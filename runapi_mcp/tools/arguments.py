@@ -318,11 +318,11 @@ async def open_schema(given: JsonObject | str) -> tuple[JsonObject, tuple[str, .
         InputError: It is none, or asks for nothing.
     """
     # What knows JSON Schema is loaded with the first call that has one.
-    from runapi_mcp.extraction.model_json import schema_of
+    from runapi_mcp.extraction.model_json import parse_schema
     from runapi_mcp.wire.schema.read import read_schema
     from runapi_mcp.wire.schema.subschemas import count_values
 
-    schema = schema_of(given)
+    schema = parse_schema(given)
     large = count_values(schema) > _MOST_VALUES_HERE
     reading = await anyio.to_thread.run_sync(read_schema, schema) if large else read_schema(schema)
     return reading.schema, reading.notes

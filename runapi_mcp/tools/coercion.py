@@ -52,13 +52,13 @@ class Given(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_meant(cls, given: object) -> object:
+    def _read_meant(cls, given: object) -> object:
         given = _from_json(given, dict)
         if not isinstance(given, Mapping):
             return given
         readers = _readers(cls)
         meant: dict[object, object] = {}
-        for name, value in _in_our_spelling(cls.respell(given), readers.keys()).items():
+        for name, value in _respell(cls.respell(given), readers.keys()).items():
             read = readers.get(name)
             try:
                 _refuse_long(value)
@@ -104,8 +104,8 @@ class Args(Given):
             given = {name: value for name, value in given.items() if name in shown}
         added = [name for name in given if name not in known and _is_hosts(name)]
         own = _unwrap({name: value for name, value in given.items() if name not in added}, known)
-        own = _in_our_spelling(own, known)
-        own, spilled = _taken_apart(own, known)
+        own = _respell(own, known)
+        own, spilled = _take_apart(own, known)
         said = []
         if added and known:
             said.append(f"Ignored, as added by the host: {one_line(', '.join(added), 200)}.")
@@ -135,6 +135,7 @@ _WRAPPERS: Final = frozenset({"arguments", "args", "kwargs", "input", "params", 
 
 
 def _is_hosts(name: str) -> bool:
+    # _auth_auth_type of a proxy (smart-mcp-proxy/mcpproxy-go#322), _sessionID (siyuan-note/siyuan#17927).
     return name.startswith("_") or re.sub("[_-]", "", name[:_LONGEST_NAME]).lower() in _HOST_NAMES
 
 
@@ -148,7 +149,7 @@ def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
     return given
 
 
-def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
+def _respell(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
     """Return arguments under their own names where they came in another case or with other marks.
 
     A bridge that writes all names in camel case does so at each call, whatever a model is told
@@ -156,13 +157,13 @@ def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mappi
     """
     if given.keys() <= (known := set(known)):
         return given
-    ours = {_folded(str(name)): str(name) for name in known}
-    renamed = {name: ours.get(_folded(str(name)), name) for name in given if name not in known}
+    ours = {_fold(str(name)): str(name) for name in known}
+    renamed = {name: ours.get(_fold(str(name)), name) for name in given if name not in known}
     taken = [*(name for name in given if name in known), *renamed.values()]
     return {new if taken.count(new := renamed.get(name, name)) == 1 else name: given[name] for name in given}
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name[:_LONGEST_NAME].lower())
 
 
@@ -177,7 +178,7 @@ _CALL: Final = frozenset({"parameter", "invoke", "function_calls"})
 """Tags that end an argument, or a call, where a model writes its calls in tags."""
 
 
-def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
+def _take_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
     """Return arguments that stand in the text of another one, each by its own name; and in which they stood.
 
     A model closes an argument by a wrong tag, and the host takes all that follows for its text
@@ -188,14 +189,14 @@ def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str
     stood: list[str] = []
     for name, value in given.items():
         apart[name], spilled = (
-            _poured(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
+            _cut_spill(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
         )
         apart |= {other: text for other, text in spilled.items() if other not in apart}
         stood += [name] if apart[name] != value else []
     return apart, stood
 
 
-def _poured(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
+def _cut_spill(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
     """Return the text of an argument without what follows its end, and the arguments that do."""
     if "</" not in text:
         return text, {}
@@ -257,6 +258,7 @@ def _reader(annotation: Any) -> Reader:  # noqa: ANN401  # any type at all
 
 def read_blank(value: object) -> object:
     """Take nothing, "" and blanks for nothing (cursor/cursor#3614, langflow-ai/langflow#10258)."""
+    # A host may give each optional argument as a null (danny-avila/LibreChat#11905).
     blank = value is None or (isinstance(value, str) and not value.strip())
     return NOT_GIVEN if blank else value
 
@@ -283,6 +285,7 @@ def unless(*neutral: float) -> Reader:
     """Return the reader of a number that is not given where it is one of these."""
 
     def read(value: object) -> object:
+        # A gateway fills in zeros for what was left out (metatool-ai/metamcp#365).
         value = read_scalar(value)
         with suppress(TypeError, ValueError):
             return NOT_GIVEN if float(value) in neutral else value  # type: ignore[arg-type]
@@ -413,6 +416,7 @@ def _from_json(value: object, kind: type) -> object:
     """Return what JSON text holds, where that is a `kind`; it may be fenced, or text within JSON text."""
     if not isinstance(value, str):
         return value
+    # netclaw-dev/netclaw#1093, anomalyco/opencode#45211 (an object within a list).
     text = _bare_json(value)
     inner: object = None
     if text.startswith("[" if kind is list else "{") and not has_more_signs(text, _MOST_VALUES):
@@ -427,6 +431,7 @@ _MOST_VALUES: Final = 100_000
 
 def _bare_json(text: str, quoted: int = 2) -> str:
     """Return JSON text without a fence around it, and out of JSON text that is a string of it."""
+    # pocketpaw/pocketpaw#1636.
     text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         text = text[:-3].partition("\n")[2].strip()
