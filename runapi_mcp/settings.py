@@ -496,7 +496,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
     for option in options():
         if option.env in given:
             try:
-                values[option.name] = option.parsed(given[option.env])
+                values[option.name] = option.parse(given[option.env])
             except SettingsError as error:
                 wrong.append(error)
     if "RUNAPI_BASE_URL" not in given and not given.keys() & set(KEY_NAMES):
@@ -550,7 +550,7 @@ class Option:
             return ("1", "0")
         return self.read.choices if isinstance(self.read, OneOf) else ()
 
-    def parsed(self, text: str) -> object:
+    def parse(self, text: str) -> object:
         """Return the value that `text` stands for.
 
         Raises:

@@ -177,7 +177,7 @@ _ADVICE: Final[Mapping[str, str]] = {
 """By the error's code, in place of what is said to models and to whoever set a host up."""
 
 
-def told(error: RunapiError) -> str:
+def explain(error: RunapiError) -> str:
     """Return an error as a person is told of it."""
     usual = error.advice == error.default_advice
     advice = _ADVICE.get(error.code, error.advice) if usual else error.advice

@@ -78,9 +78,8 @@ def merge_hosts(findings: Iterable[Finding], titles: Mapping[str, str]) -> list[
     """
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        alike.setdefault((finding.check, finding.status, _of_any(finding.what, finding, titles)), []).append(
-            finding
-        )
+        what = _generalise(finding.what, finding, titles)
+        alike.setdefault((finding.check, finding.status, what), []).append(finding)
     return [_merge(group, what, titles) for (_, _, what), group in alike.items()]
 
 
@@ -88,11 +87,11 @@ def _merge(group: list[Finding], what: str, titles: Mapping[str, str]) -> Findin
     first = group[0]
     if len(group) == 1:
         return first
-    mends = dict.fromkeys(_of_any(finding.mend, finding, titles) for finding in group)
+    mends = dict.fromkeys(_generalise(finding.mend, finding, titles) for finding in group)
     return replace(first, what=what, mend=" ".join(mends), host=", ".join(finding.host for finding in group))
 
 
-def _of_any(text: str, finding: Finding, titles: Mapping[str, str]) -> str:
+def _generalise(text: str, finding: Finding, titles: Mapping[str, str]) -> str:
     """Return a sentence about a host as one about any."""
     text = text.replace(f"install {finding.host}", "install HOST")
     return text.replace(titles.get(finding.host) or finding.host or "\0", "the host")
@@ -203,7 +202,7 @@ def check_key(settings: Settings, in_keyring: SecretStr | KeyMissing | None = No
     if isinstance(in_keyring, KeyMissing):
         return Finding("key", "fail", in_keyring.what, "yours", in_keyring.advice)
     if in_keyring is not None:
-        return _whole(in_keyring, "in the keyring")
+        return _judge_key(in_keyring, "in the keyring")
     if settings.key_problem:
         return Finding(
             "key",
@@ -221,10 +220,10 @@ def check_key(settings: Settings, in_keyring: SecretStr | KeyMissing | None = No
             f"Get a key at https://runapi.ai and set {KEY_NAMES[0]} in the environment, or keep the key in "
             "this machine's keyring: runapi-mcp key set, then RUNAPI_MCP_KEYRING=1.",
         )
-    return _whole(settings.key, "set; the keyring is not asked" if settings.keyring else "set")
+    return _judge_key(settings.key, "set; the keyring is not asked" if settings.keyring else "set")
 
 
-def _whole(key: SecretStr, where: str) -> Finding:
+def _judge_key(key: SecretStr, where: str) -> Finding:
     length = len(key.get_secret_value())
     if length < _SHORT_KEY:
         return Finding(

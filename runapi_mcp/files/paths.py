@@ -216,7 +216,7 @@ class Reach:
             return [entry.name for entry in islice(entries, _MOST_SIBLINGS)]
         return []
 
-    def meant(self, path: Path) -> str:
+    def suggest(self, path: Path) -> str:
         """Return a sentence that names the file that may have been meant; empty if none is like it."""
         close = difflib.get_close_matches(path.name, self._siblings(path), n=1, cutoff=0.75)
         return f"Did you mean {one_line(close[0], 100)}?" if close else ""
@@ -351,7 +351,7 @@ def _open(path: Path, resolved: Path, reach: Reach) -> BinaryIO:
         return open(resolved, "rb", opener=_open_without_links)
     except FileNotFoundError:
         start = "" if path.is_absolute() else f"A relative path starts at {_here()}; give the whole one."
-        raise InputError(f"{_show(path)} does not exist.", advice=reach.meant(path) or start) from None
+        raise InputError(f"{_show(path)} does not exist.", advice=reach.suggest(path) or start) from None
     except OSError as error:
         raise InputError(f"{_show(path)} cannot be read ({error.strerror}).") from None
 

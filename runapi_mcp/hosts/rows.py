@@ -80,7 +80,7 @@ class Machine:
         """Return a path under the XDG config folder."""
         return self.path(self.env.get("XDG_CONFIG_HOME") or str(self.at_home(".config")), *parts)
 
-    def named(self, variable: str, default: PurePath, *parts: str) -> PurePath:
+    def under(self, variable: str, default: PurePath, *parts: str) -> PurePath:
         """Return a path under the folder a variable names, else under `default`."""
         return self.path(self.env.get(variable) or str(default), *parts)
 
@@ -121,7 +121,7 @@ class Reference:
         """Return the variables that a text refers to."""
         return [name for found in self.pattern.finditer(text) for name in found.groups() if name]
 
-    def filled(self, text: str, env: Mapping[str, str]) -> str:
+    def fill(self, text: str, env: Mapping[str, str]) -> str:
         """Return a text with its references filled in, as the host does it."""
 
         def value(found: re.Match[str]) -> str:
@@ -228,7 +228,7 @@ def _cline_places(machine: Machine) -> tuple[PurePath, ...]:
     name = ("settings", "cline_mcp_settings.json")
     # The command line and newer builds share one; older builds of the VS Code extension have their own.
     extension = machine.app("Code", "User", "globalStorage", "saoudrizwan.claude-dev", *name)
-    return (machine.named("CLINE_DIR", machine.at_home(".cline"), "data", *name), extension)
+    return (machine.under("CLINE_DIR", machine.at_home(".cline"), "data", *name), extension)
 
 
 def _goose_places(machine: Machine) -> tuple[PurePath, ...]:
@@ -299,7 +299,7 @@ _ROWS: Final = (
         "Claude Code",
         JSON,
         _SERVERS,
-        lambda machine: (machine.named("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),),
+        lambda machine: (machine.under("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),),
         lambda wiring: _program(type="stdio")(wiring) | {ALWAYS_LOAD: True},
         project=".mcp.json",
         key="inherit",
@@ -381,7 +381,7 @@ _ROWS: Final = (
         "Codex CLI",
         TOML,
         ("mcp_servers",),
-        lambda machine: (machine.named("CODEX_HOME", machine.at_home(".codex"), "config.toml"),),
+        lambda machine: (machine.under("CODEX_HOME", machine.at_home(".codex"), "config.toml"),),
         _codex_entry,
         project=".codex/config.toml",
         key="forward",

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from doctor.ward import KEY, Ward, only
 from runapi_mcp.doctor import verdict
-from runapi_mcp.doctor.hosts import Entry, _command, environment
+from runapi_mcp.doctor.hosts import Entry, _check_command, build_env
 from runapi_mcp.hosts import HOSTS, Launch, Machine, Wiring, Wish, uninstall
 from runapi_mcp.sim import Simulator
 
@@ -181,7 +181,7 @@ def test_a_command_of_windows_is_judged_as_windows_starts_it(
 ) -> None:
     machine = Machine("windows", {"PATH": r"C:\Windows\System32;C:\npm"}, r"C:\Users\Ann Lee")
     entry = Entry(HOSTS["claude-desktop"], "runapi", Wiring(Launch(command, tuple(args))))
-    finding = _command(entry, machine.env["PATH"], machine, lambda *_: found)
+    finding = _check_command(entry, machine.env["PATH"], machine, lambda *_: found)
     assert (finding is not None, said in (finding.what if finding else "")) == (bool(said), True)
 
 
@@ -206,7 +206,7 @@ def test_a_server_gets_the_key_as_its_host_hands_it_on(
     ward: Ward, host: str, wiring: Wiring, key: str | None
 ) -> None:
     ward.env |= {"RUNAPI_TOKEN": "theirs", "MY_KEY": "mine"}
-    env = environment(HOSTS[host], wiring, ward.machine)
+    env = build_env(HOSTS[host], wiring, ward.machine)
     assert env.get("RUNAPI_TOKEN") == key
     assert env["PATH"] == ward.env["PATH"]
 
