@@ -87,7 +87,7 @@ def _parser(words: Sequence[str]) -> "Parser":
     import argparse
 
     from runapi_mcp.cli.parser import PROGRAM, Parser, add_command, add_settings, understand_settings
-    from runapi_mcp.transports.http.flags import add_flags
+    from runapi_mcp.transports.http.options import add_flags
 
     parser = Parser(
         prog=PROGRAM,
@@ -193,7 +193,7 @@ def _surroundings(given: "argparse.Namespace") -> "Surroundings":
 
 
 def _serve(given: "argparse.Namespace") -> int:
-    from runapi_mcp.transports.http.flags import options_from
+    from runapi_mcp.transports.http.options import options_from
 
     network = options_from(given, os.environ)
     return _serve_host(_flags(given)) if network is None else _serve_http(given, *network)

@@ -126,7 +126,7 @@ async def _read(days: int, around: Surroundings) -> "list[Row]":
 
     from runapi_mcp.generations.spending import sort_rows
     from runapi_mcp.generations.store import shared_store
-    from runapi_mcp.generations.store.protocol import Down
+    from runapi_mcp.generations.store.engine import Down
 
     shared = shared_store(around.settings(), time.monotonic, around.env)
     if shared is None:

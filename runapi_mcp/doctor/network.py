@@ -24,7 +24,7 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.generations.choice import Choice
 from runapi_mcp.generations.store import open_local, store_folder
-from runapi_mcp.generations.store.protocol import Down
+from runapi_mcp.generations.store.engine import Down
 from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.sqlite import FILE
 from runapi_mcp.generations.values import Job, View

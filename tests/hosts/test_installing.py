@@ -15,8 +15,7 @@ from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import ConfigError, InputError
 from runapi_mcp.hosts import HOSTS, Launch, find_entries, find_host, install, list_hosts
-from runapi_mcp.server.handlers import write_instructions
-from runapi_mcp.server.listing import list_tools
+from runapi_mcp.server.app import list_tools, write_instructions
 from runapi_mcp.tools import TOOLS
 
 
