@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 Message: TypeAlias = dict[str, Any]
 """What JSON holds."""
 
+# keyring installs without any backend that works, and then answers by one that fails (jaraco/keyring#258).
 _NO_KEYRING = ("keyring.backends.fail", "keyring.backends.null")
 """Backends that stand for there being none."""
 

@@ -177,6 +177,8 @@ def read_switch(text: str) -> bool:
     return text.lower() in ("1", "true", "yes", "on")
 
 
+# ${user_config.key} of Claude Desktop's bundles, ${input:key} of VS Code, $env:KEY of PowerShell, %KEY% of
+# cmd, {env:KEY} and {file:PATH} of opencode, {{key}} of templates, <your key> of documents.
 _WHOLE_REFERENCE = re.compile(
     r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>",
     re.IGNORECASE | re.DOTALL,
@@ -504,6 +506,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
             values |= {"base_url": pair} if (pair := _google_pair(given)) else {}
         except SettingsError as error:
             wrong.append(error)
+    # Claude Code's own limit; a result past it is put into a file, which its model then reads in parts.
     if host_tokens := given.get("MAX_MCP_OUTPUT_TOKENS"):
         values["max_result_chars"] = _within_host_budget(host_tokens, values.get("max_result_chars"))
     return values, wrong

@@ -120,6 +120,7 @@ class Outlet:
 
 def has_reader_left(error: OSError, platform: str = os.name) -> bool:
     """Whether a write failed since nobody reads any more; Windows calls that an invalid argument."""
+    # See python/cpython#79935: the write fails with EINVAL, or with EPIPE, by chance.
     return isinstance(error, BrokenPipeError) or (platform == "nt" and error.errno == errno.EINVAL)
 
 

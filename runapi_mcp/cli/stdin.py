@@ -20,7 +20,10 @@ MOST_BYTES: Final = 16_000_000
 """Of all that is piped in; about four times what a model takes."""
 SOON: Final = 1.0
 PATIENCE: Final = 5.0
-"""Seconds; agents leave the pipe open that they start commands with, and never write to it."""
+"""Seconds; agents leave the pipe open that they start commands with, and never write to it.
+
+Many a command has hung for ever by that (DeusData/codebase-memory-mcp#1359, metabase/metabase-cli#13).
+"""
 _MOST_LOOKED_AT: Final = 4_096
 _STEP: Final = 0.25
 """Seconds; the longest that Ctrl-C may go unseen."""
@@ -157,6 +160,8 @@ def decode(content: bytes) -> str:
     Raises:
         ValueError: It is neither.
     """
+    # Windows PowerShell pipes what a program wrote as UTF-16 with its mark (microsoft/botbuilder-tools#1046),
+    # and puts UTF-8's before text that it pipes itself (browser-use/browser-harness#433).
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
     if content[1:2] == b"\0" and content[:1] not in (b"", b"\0"):

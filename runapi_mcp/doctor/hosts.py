@@ -155,6 +155,8 @@ class _Talk:
         await self.say({"id": number, "method": method, "params": params})
         for _ in range(_MOST_LINES):
             message = self._read(await self._lines.receive_until(b"\n", _LINE))
+            # A server may ask and notify before it answers; hosts read past that, and past lines that are no
+            # messages.
             if message.get("id") != number or "method" in message:
                 continue
             if not isinstance(result := message.get("result"), dict):
@@ -202,7 +204,11 @@ class _Talk:
 
 _LIMIT: Final = 30.0
 _SHORT: Final = 7
+# Node starts no batch file without a shell (CVE-2024-27980, nodejs/node#52681), and most hosts run on Node;
+# cmd /c is what works everywhere (github/copilot-cli#3576).
 _BATCH: Final = (".cmd", ".bat")
+# What the TypeScript SDK's getDefaultEnvironment and Codex hand on (yvgude/lean-ctx#449 lists Codex's); on
+# Windows a server lacks its own folders without APPDATA and the like (openai/codex#4180).
 _HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 _HANDED_ON_BY_WINDOWS: Final = (
     *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),

@@ -163,6 +163,8 @@ def check_launcher(launch: Launch, machine: Machine, which: Which) -> Finding:
             "yours",
             f"Add {Path(launch.command).parent} to PATH; runapi-mcp install HOST writes the whole path.",
         )
+    # Only a launcher that pip or uv made says "runapi_mcp" in its first megabyte, on Windows too, where it is
+    # an .exe with the script behind it.
     if (first := which(_PROGRAM, machine.env.get("PATH", ""))) and _is_another(first, launch):
         what = f"{first}, the first runapi-mcp on PATH, is another program; RunAPI's npm package brings one."
         folder = Path(launch.command).parent

@@ -205,6 +205,8 @@ class Reach:
             return path
         if path == path.parent or (above := self._alike(path.parent)) is None:
             return None
+        # A screenshot's name has U+202F before AM or PM, in Czech U+00A0 before the time (cline/cline#10691,
+        # anthropics/claude-code#59381); hosts and models hand it on with a plain space.
         same = [name for name in self._siblings(above / path.name) if _plain(name) == _plain(path.name)]
         return above / same[0] if len(same) == 1 else None
 
@@ -243,6 +245,7 @@ def readings(name: str, *, local: bool, windows: bool, wsl: bool) -> Iterator[st
     yield name
     if bare.startswith("@"):  # as hosts mark a file in a prompt
         yield bare[1:]
+    # Gemini CLI writes blanks so in a file that is named by @ (google-gemini/gemini-cli#241).
     if not windows and "\\" in plain:  # as shells and terminals escape blanks
         yield re.sub(r"\\(.)", r"\1", plain)
     if windows and (mounted := _MOUNTED.fullmatch(plain)):
