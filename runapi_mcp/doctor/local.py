@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from runapi_mcp.errors import KeyMissing
 from runapi_mcp.generations.store import store_folder
 from runapi_mcp.generations.store.place import Unusable, check_folder
+from runapi_mcp.generations.store.sqlite import check_module
 from runapi_mcp.hosts import Launch, Machine
 from runapi_mcp.key import SERVER_SECONDS, Keychain
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
@@ -266,12 +267,14 @@ def check_store(settings: Settings, env: Mapping[str, str]) -> Finding:
             "in memory alone, as RUNAPI_MCP_STORE says" if named == "memory" else "in the Redis of a fleet"
         )
         return ok("store", f"answers are kept {where}")
+    mend = "Run it by a Python that has SQLite, as those of python.org and uv do."
     try:
+        check_module()
+        mend = "Name another folder in RUNAPI_MCP_STORE, or set it to memory."
         if isinstance(folder, Unusable):
             raise folder
         check_folder(folder)
     except Unusable as why:
-        mend = "Name another folder in RUNAPI_MCP_STORE, or set it to memory."
         return Finding("store", "warn", f"Handles end with the server: {why}.", "yours", mend)
     return ok("store", f"questions and answers of a day are kept in {folder}; history --clear removes them")
 
