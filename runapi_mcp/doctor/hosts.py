@@ -381,7 +381,7 @@ def build_env(host: Host, wiring: Wiring, machine: Machine) -> dict[str, str]:
         env = dict(machine.env)
     else:
         names = _HANDED_ON_BY_WINDOWS if machine.platform == "windows" else _HANDED_ON
-        env = {name: value for name, value in machine.env.items() if name.upper() in names}
+        env = {name: value for name, value in machine.env.items() if name in names}
     env |= {name: machine.env[name] for name in wiring.forward if name in machine.env}
     filled = {
         name: host.reference.fill(value, machine.env) if host.reference else value

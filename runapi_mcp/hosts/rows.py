@@ -202,11 +202,6 @@ def _address(name: str = "url", **first: JsonValue) -> RemoteShape:
     return lambda remote: {**first, name: remote.url, **remote.headers}
 
 
-def _dot_config(machine: Machine, *parts: str) -> PurePath:
-    """Return a path under ~/.config, which programs that do without macOS' own folders have there too."""
-    return machine.at_home(".config", *parts) if machine.platform == "macos" else machine.xdg(*parts)
-
-
 def _claude_desktop_places(machine: Machine) -> tuple[PurePath, ...]:
     name = ("Claude", "claude_desktop_config.json")
     if machine.platform != "windows":
@@ -223,7 +218,9 @@ def _zed_places(machine: Machine) -> tuple[PurePath, ...]:
     # Zed has one file for all it can be set, with comments in it: hence a format that keeps them.
     if machine.platform == "windows":
         return (machine.app("Zed", "settings.json"),)
-    return (_dot_config(machine, "zed", "settings.json"),)
+    if machine.platform == "macos":  # where it asks for no variable, by its crates/paths
+        return (machine.at_home(".config", "zed", "settings.json"),)
+    return (machine.xdg("zed", "settings.json"),)
 
 
 def _cline_places(machine: Machine) -> tuple[PurePath, ...]:
@@ -236,7 +233,8 @@ def _cline_places(machine: Machine) -> tuple[PurePath, ...]:
 def _goose_places(machine: Machine) -> tuple[PurePath, ...]:
     if machine.platform == "windows":
         return (machine.app("Block", "goose", "config", "config.yaml"),)
-    return (_dot_config(machine, "goose", "config.yaml"),)
+    # By the Rust crate etcetera, which goes by XDG on macOS too.
+    return (machine.xdg("goose", "config.yaml"),)
 
 
 def _codex_entry(wiring: Wiring) -> JsonObject:
