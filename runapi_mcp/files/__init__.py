@@ -78,11 +78,11 @@ async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Att
         InputError: One line for each file that cannot be used, saying why and what would be right.
     """
     return await anyio.to_thread.run_sync(
-        _attach, files, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+        _attach, files, settings, abandon_on_cancel=True, limiter=_limit_readers()
     )
 
 
-def _reading_limiter() -> anyio.CapacityLimiter:
+def _limit_readers() -> anyio.CapacityLimiter:
     """Return what lets few calls read their files at once: those bytes are counted once they are read."""
     try:
         return _READERS.get()
@@ -150,7 +150,7 @@ async def reattach(
     if not any(lacks_content(part) for turn in turns for part in turn.parts):
         return tuple(turns), tuple(given), ()
     return await anyio.to_thread.run_sync(
-        _reattach, turns, given, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+        _reattach, turns, given, settings, abandon_on_cancel=True, limiter=_limit_readers()
     )
 
 
