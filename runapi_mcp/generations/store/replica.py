@@ -62,6 +62,7 @@ class Replica:
         self._changed = Signal()
         self._begin(record)
         self.take(record)
+        self._silent = self.live.evidence.silent
 
     @classmethod
     async def load(cls, engine: Engine, handle: str, owner: str) -> "Replica | None":
@@ -179,14 +180,16 @@ class Replica:
     def evidence(self) -> Evidence:
         """See :meth:`Followable.evidence`."""
         since, said = anyio.current_time() - self._seen_at, self.live.evidence
-        left = max(said.wait_left - since, 0.0)
-        return replace(said, silent=said.silent + since, wait_left=left, tail=self._tail())
-
-    def _tail(self) -> str:
-        """Return the end of what was written last, of the answer or, before it, of thoughts."""
-        of_round = (pieces.get(self.round, []) for pieces in (self._texts, self._thoughts))
-        tails = ("".join(pieces[-_TAIL_PIECES:])[-_TAIL:] for pieces in of_round)
-        return next(filter(None, tails), "")
+        # Of the answer or, before it, of thoughts.
+        pieces = self._texts.get(self.round, [""])
+        pieces = pieces if any(pieces) else self._thoughts.get(self.round, [""])
+        return replace(
+            said,
+            characters=sum(map(len, pieces)),
+            silent=self._silent + since,
+            wait_left=max(said.wait_left - since, 0.0),
+            tail="".join(pieces[-_TAIL_PIECES:])[-_TAIL:],
+        )
 
     # ------------------------------------------------------------ followed
 
@@ -242,8 +245,9 @@ class Replica:
                     break
                 said = self.live.evidence
                 whole = self.take(record)
-                if self.live.evidence != said:
+                if record.entries or self.live.evidence != said:
                     self._seen_at = anyio.current_time()
+                    self._silent = 0.0 if record.entries else self.live.evidence.silent
             if (self.live.evidence.phase, self.status) != before:
                 self._changed.send()
 

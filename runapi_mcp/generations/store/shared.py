@@ -122,10 +122,10 @@ class SharedStore(MemoryStore):
 
     async def share(self, generation: Followable) -> None:
         """Write what others need to find a generation of this process; see :meth:`MemoryStore.share`."""
-        if isinstance(generation, Generation) and self._writer.lacks(generation):
+        if isinstance(generation, Generation):
             # A handle that is given out is worth more of a wait than a question that is to be sent.
-            with suppress(Down), anyio.move_on_after(_LEAVE_SECONDS) as waited:
-                await self._writer.flush()
+            with anyio.move_on_after(_LEAVE_SECONDS) as waited:
+                await self._writer.share(generation)
             if waited.cancelled_caught:
                 generation.note = self._engine.note
 
