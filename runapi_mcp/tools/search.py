@@ -17,8 +17,7 @@ from unicodedata import normalize
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.citations.annotate import Cited, annotate
-from runapi_mcp.citations.dates import Bounds, mark_dates
-from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
+from runapi_mcp.citations.sources import Bounds, CitedSource, host_of, is_host, mark_dates, source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Plain, Policy
 from runapi_mcp.generations.values import Job, View
@@ -27,6 +26,7 @@ from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools import research, search_schema
 from runapi_mcp.tools.arguments import (
+    ContinueFrom,
     Fresh,
     ModelId,
     ObjectOrText,
@@ -47,7 +47,6 @@ from runapi_mcp.tools.coercion import (
     read_word,
     unless,
 )
-from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import (
     Paged,
     drop_empty,
@@ -57,13 +56,13 @@ from runapi_mcp.tools.reply import (
     tell_failure,
 )
 from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, go_on, job_for, look_back, make_reply
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
     # What an extraction needs is loaded with the first one.
-    from runapi_mcp.extraction.repair import Extraction
+    from runapi_mcp.extraction.rounds import Extraction
 
 Recency: TypeAlias = Literal["day", "week", "month", "year"]
 Depth: TypeAlias = Literal["quick", "thorough", "research"]
@@ -341,8 +340,8 @@ class SearchArgs(Args):
     @property
     def extraction(self) -> "Extraction":
         """What is wanted of the answer, by a schema that was read before."""
-        from runapi_mcp.extraction.exact_json import schema_of
-        from runapi_mcp.extraction.repair import Extraction
+        from runapi_mcp.extraction.model_json import schema_of
+        from runapi_mcp.extraction.rounds import Extraction
 
         assert self.json_schema is not None, "it was given"
         return Extraction(schema_of(self.json_schema), many=False, max_repairs=1, evidence=True)
