@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from itertools import chain
+from typing import Any, Final, Literal
 
 import anyio
 
@@ -60,13 +61,18 @@ class Replica:
         self._seen_at = self._looked_at = anyio.current_time()
         self._looking = anyio.Lock()
         self._changed = Signal()
+        self._made: dict[str, Any] = {}
         self._begin(record)
         self.take(record)
         self._silent = self.live.evidence.silent
 
     @classmethod
-    async def load(cls, engine: Engine, handle: str, owner: str) -> "Replica | None":
+    async def load(
+        cls, engine: Engine, handle: str, owner: str, known: "Replica | None" = None
+    ) -> "Replica | None":
         """Return a principal's generation as it stands; `None` if there is none.
+
+        One that is `known`, and has ended, is not read a second time: a long text is read page by page.
 
         Raises:
             Down: The engine cannot be reached.
@@ -74,6 +80,10 @@ class Replica:
         name = engine.name(owner, handle)
         record: Record | None
         try:
+            if known is not None and known.ending is not None:
+                [record] = await engine.run(Read(name, known.cursor))
+                if record is not None and record.live is not None and known.take(record):
+                    return known
             [record] = await engine.run(Read(name, facts=True))
             if record is None or record.live is None:
                 return None
@@ -103,6 +113,8 @@ class Replica:
         ending = read(Ending, record.final) if record.final else None
         self.live, self.ending = read(Live, record.live or ""), ending
         self.delivered = record.delivered
+        if record.entries or ending is None:
+            self._made = {}
         if record.epoch != self._epoch:
             at_start = self.cursor == START
             self._begin(record)
@@ -139,6 +151,11 @@ class Replica:
         """The last round that there is text of, from 1."""
         return max(self._texts, default=1)
 
+    @property
+    def size(self) -> int:
+        """Characters of its text."""
+        return sum(map(len, chain(*self._texts.values(), *self._thoughts.values())))
+
     def text(self, number: int) -> str:
         """Return the text of a round."""
         return _join(self._texts.get(number, []))
@@ -163,6 +180,7 @@ class Replica:
             hopeless=ending.hopeless if ending else "",
             verdict=ending.verdict if ending else None,
             note=self._note(len(text)),
+            made=self._made,
         )
 
     def _receipt(self) -> Receipt:

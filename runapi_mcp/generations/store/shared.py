@@ -26,6 +26,8 @@ from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 _LEAVE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 0.5
+_READ_CHARS: Final = 8_388_608
+"""Characters of others' generations that are kept for their next pages."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class SharedStore(MemoryStore):
         self._writer = Writer(engine, self._server, settings.deadline, lambda g: g.handle in self._kept)
         self._places = Places(engine, self._server, settings.max_calls_per_user)
         self._begun = Signal()
+        self._read: dict[tuple[str, str], Replica] = {}
         self.pacing = SharedPacing(engine, clock)
         self.counts: SharedDayCounts = SharedDayCounts(engine, self._server, clock=clock)
         self.days: SharedDayBook = SharedDayBook(engine, self._server)
@@ -101,13 +104,16 @@ class SharedStore(MemoryStore):
         except HandleError as error:
             missing = error
         try:
-            found = await Replica.load(self._engine, handle, owner)
+            found = await Replica.load(self._engine, handle, owner, self._read.pop((owner, handle), None))
         except Down as down:
             if down.for_good:
                 raise missing from None
             raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
         if found is None:
             raise unknown(handle, self._engine.keep_seconds, "for whoever asked the question")
+        self._read[owner, handle] = found
+        while len(self._read) > 1 and sum(replica.size for replica in self._read.values()) > _READ_CHARS:
+            del self._read[next(iter(self._read))]
         return found
 
     async def same(self, job: Job) -> Followable | None:
