@@ -140,8 +140,14 @@ class Order:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # types are values here
-    """Return what reads a kind; made when the first one is, for that takes as long as a call's first sign."""
+    """Return what reads a kind; made when one is needed, for a host waits for the start."""
     return TypeAdapter(kind)
+
+
+def prepare() -> None:
+    """Make what reads records: that takes as long as to read a long answer."""
+    for kind in (Facts, Live, Ending):
+        _adapter(kind)
 
 
 def write(record: object) -> str:

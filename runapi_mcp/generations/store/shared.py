@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
+import anyio.to_thread
 
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold
 from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
-from runapi_mcp.generations.store.records import Order, read
+from runapi_mcp.generations.store.records import Order, prepare, read
 from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
@@ -64,6 +65,7 @@ class SharedStore(MemoryStore):
                 for work in (self._writer, self._places, self.counts, self.days):
                     tasks.start_soon(work.forever)
                 tasks.start_soon(self._listen)
+                tasks.start_soon(self._prepare)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
@@ -188,6 +190,12 @@ class SharedStore(MemoryStore):
         return found
 
     # ------------------------------------------------------------ what others know and want
+
+    async def _prepare(self) -> None:
+        """Get ready to read what others wrote, once the first call is on its way and waits for its answer."""
+        await self._begun.wait()
+        await anyio.sleep(_AWAY_SECONDS)
+        await anyio.to_thread.run_sync(prepare)
 
     def _hear(self, generation: Generation) -> None:
         """A generation has ended, or its answer was delivered: let the others know."""
