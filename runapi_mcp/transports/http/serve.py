@@ -27,8 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runapi_mcp import __version__
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import App, build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.auth import (
     Auth,
@@ -106,7 +105,7 @@ async def serve_http(
         listener = worker.listener if worker else stack.enter_context(closing(_listener(options)))
         signals = stack.enter_context(signals_received())
         hurries = stack.enter_context(signals_received(HURRY)) if worker else signals
-        async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+        async with open_app(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
             await tasks.start(_read_again_on_hangup, _files(app, auth))
             async with listening(app, options, auth, listener=listener, worker=worker) as server:
                 if worker is None or worker.announces:
