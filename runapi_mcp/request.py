@@ -279,13 +279,14 @@ class Run:
         news = (evidence.phase, evidence.characters, evidence.ahead)
         now = self._clock() - self._began
         due = self._cadence.due(now, news=news != self._told, pressing=evidence.phase not in PATIENT)
-        # By the call's own clock, not since the last line: a server that is late would be later each time.
-        glance = _GLANCE - now % _GLANCE
         if due > 0:
-            return min(due, glance)
+            return min(due, _GLANCE)
         self._told = news
         await self._say(progress_line(evidence))
-        return glance if generation.evidence().phase == evidence.phase else 0.0
+        if generation.evidence().phase != evidence.phase:
+            return 0.0
+        # When the pace allows the next line: where many calls are followed, each look that is in vain tells.
+        return self._cadence.due(self._clock() - self._began, news=True, pressing=True) or _GLANCE
 
     async def _say(self, line: str) -> None:
         if self._caller.wants_progress:
