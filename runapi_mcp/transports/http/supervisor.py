@@ -210,11 +210,14 @@ class _Parent:
                     return
             select.select([], [child.channel for child in ready if child.channel], [], BEAT)
 
-    def _load(self, child: _Child) -> tuple[int, int]:
-        """Return what a worker has to do; a connection of which it has not said anything counts as a call."""
+    def _load(self, child: _Child) -> tuple[int, int, int]:
+        """Return what a worker has to do; a connection of which it has not said anything counts as a call.
+
+        Among equals it is the turn of whoever was handed the fewest.
+        """
         _, taken, load, open_ = self._notes.read(child.number)
         unknown = child.handed - taken
-        return load + unknown, open_ + unknown
+        return load + unknown, open_ + unknown, child.handed
 
     def _hear(self, child: _Child) -> None:
         try:
