@@ -26,6 +26,7 @@ from runapi_mcp.extraction.folding import Folded, contradicts, fold_plain
 from runapi_mcp.extraction.model_json import is_closed, scan_answer
 from runapi_mcp.extraction.notation import find_days, find_figures, find_moments
 from runapi_mcp.extraction.rounds import describe_progress, why_hopeless
+from runapi_mcp.files.kinds import read_data_url
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
@@ -147,6 +148,9 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a call": read_call,
     "lines": split_lines,
     "a scalar": read_scalar,
+    "a file's base64": lambda text: read_data_url(f"data:;base64,{text}", len(text)),
+    "a file as text": lambda text: read_data_url(f"data:text/plain,{text}", len(text)),
+    "a file in Punycode": lambda text: read_data_url(f"data:;charset=punycode,-{text}", len(text)),
     "a list": list_of(read_text, ","),
     "an object": read_object,
 }

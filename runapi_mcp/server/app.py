@@ -33,6 +33,7 @@ from runapi_mcp.host_limits import Sessions
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import (
+    WHOLE_REQUEST,
     CallRecord,
     Context,
     bounded,
@@ -262,6 +263,18 @@ async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: 
     return await call_next(ctx)
 
 
+async def restore_long_texts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Give a request that came over the network its long texts (middleware).
+
+    They do not go through the SDK's transports, which parse each message on the event loop, in one go.
+    """
+    scope = getattr(ctx.request, "scope", {})
+    # The SDK lists the tools in the name of a call first, to compare its headers.
+    if WHOLE_REQUEST in scope and scope[WHOLE_REQUEST].method == ctx.method:
+        return await call_next(replace(ctx, params=scope.pop(WHOLE_REQUEST).params))
+    return await call_next(ctx)
+
+
 def make_icon() -> types.Icon:
     """Return our logo as a data URI: hosts show it without fetching anything."""
     encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
@@ -331,7 +344,7 @@ def build_server(
         on_get_prompt=guard(handlers.get_prompt),
         on_completion=guard(handlers.complete),
     )
-    server.middleware += [drop_icons, read_object_arguments]
+    server.middleware += [drop_icons, restore_long_texts, read_object_arguments]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guard(handlers.call_tool))
     serve_tasks(server, tasks)

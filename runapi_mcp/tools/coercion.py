@@ -17,7 +17,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, Un
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from runapi_mcp.printable import one_line
+from runapi_mcp.wire.json_text import has_more_signs
 
+PROMPT_CHARS: Final = 4_000_000
+"""Characters of one text argument: about Gemini's input limit of a million tokens."""
 NOT_GIVEN: Final = object()
 """What stands for an argument that says nothing."""
 Reader: TypeAlias = Callable[[object], object]
@@ -58,6 +61,7 @@ class Given(BaseModel):
         for name, value in _respell(cls.respell(given), readers.keys()).items():
             read = readers.get(name)
             try:
+                _refuse_long(value)
                 value = read(value) if read else value
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
@@ -69,6 +73,18 @@ class Given(BaseModel):
     def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what was given by the names that are ours."""
         return {cls.spellings.get(name, name): value for name, value in given.items()}
+
+
+def _refuse_long(value: object) -> None:
+    """Refuse a text that is longer than any may be, before it is read: 60 MB of blanks take long to look at.
+
+    Raises:
+        ValueError: It is, and is neither JSON nor a file's content.
+    """
+    if isinstance(value, str) and len(value) > PROMPT_CHARS:
+        begin = value[:_LONGEST_NAME].lstrip().lower()
+        if not begin.startswith(("data:", "[", "{", '"', "```")):
+            raise ValueError(f"must have at most {PROMPT_CHARS:,} characters")
 
 
 class Args(Given):
@@ -120,7 +136,7 @@ _WRAPPERS: Final = frozenset({"arguments", "args", "kwargs", "input", "params", 
 
 def _is_hosts(name: str) -> bool:
     # _auth_auth_type of a proxy (smart-mcp-proxy/mcpproxy-go#322), _sessionID (siyuan-note/siyuan#17927).
-    return name.startswith("_") or re.sub("[_-]", "", name).lower() in _HOST_NAMES
+    return name.startswith("_") or re.sub("[_-]", "", name[:_LONGEST_NAME]).lower() in _HOST_NAMES
 
 
 def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
@@ -261,7 +277,7 @@ def read_scalar(value: object) -> object:
     value = _only(value)
     if isinstance(value, str):
         bare = bare_word(value)
-        return NOT_GIVEN if not bare or bare.lower() in _NEUTRAL else bare
+        return NOT_GIVEN if not bare or _in_small(bare) in _NEUTRAL else bare
     return read_blank(value)
 
 
@@ -285,7 +301,7 @@ def one_of(*words: object) -> Reader:
         value = _only(value)
         if not isinstance(value, str):
             return read_blank(value)
-        bare = bare_word(value).lower()
+        bare = _in_small(bare_word(value))
         if bare in words:
             return bare
         # OpenAI has an effort "none", which Gemini has not: that is for the model to know. "None" is a null.
@@ -325,13 +341,13 @@ def _items(value: object, separators: str) -> Sequence[object]:
     match value:
         case None:
             return ()
-        case str() if not value.strip(" ") or value.strip().lower() in _NULLS:
+        case str() if not value.strip(" ") or _in_small(value) in _NULLS:
             return ()
         case str():
             return (
                 re.split(f"[{re.escape(separators)}]", value, maxsplit=_MOST_ITEMS) if separators else [value]
             )
-        case [str(word)] if word.strip().lower() in _NULLS:
+        case [str(word)] if _in_small(word) in _NULLS:
             return ()
         case list() | tuple():
             # Each item as {"item": …}: NousResearch/hermes-agent#99270.
@@ -350,13 +366,13 @@ def read_word(value: object) -> object:
     if not isinstance(value, str):
         return value
     bare = bare_word(value)
-    return bare if bare and bare.lower() not in _NULLS else NOT_GIVEN
+    return bare if bare and _in_small(bare) not in _NULLS else NOT_GIVEN
 
 
 def read_choice(value: object) -> object:
     """Read a word in whose place a neutral one may stand."""
     bare = read_word(value)
-    return NOT_GIVEN if isinstance(bare, str) and bare.lower() in _NEUTRAL else bare
+    return NOT_GIVEN if isinstance(bare, str) and _in_small(bare) in _NEUTRAL else bare
 
 
 def read_object(value: object) -> object:
@@ -368,7 +384,7 @@ def read_object(value: object) -> object:
 def read_object_or_text(value: object) -> object:
     """Read an object, or a text that holds one and is read later, to the digit."""
     if isinstance(value, str):
-        if value.strip().lower() in _NULLS:
+        if _in_small(value) in _NULLS:
             return NOT_GIVEN
         bare = _bare_json(value)
         value = bare if bare.startswith("{") else value
@@ -382,6 +398,11 @@ def bare_word(text: str) -> str:
         if len(bare) > 1 and bare[0] in _MARKS and bare[-1] in _MARKS:
             bare = bare[1:-1].strip()
     return bare
+
+
+def _in_small(text: str) -> str:
+    """Return a word without blanks around it in small letters; of a long text, a file's, its beginning."""
+    return text.strip()[:_LONGEST_NAME].lower()
 
 
 def _only(value: object) -> object:
@@ -398,10 +419,14 @@ def _from_json(value: object, kind: type) -> object:
     # netclaw-dev/netclaw#1093, anomalyco/opencode#45211 (an object within a list).
     text = _bare_json(value)
     inner: object = None
-    if text.startswith("[" if kind is list else "{"):
+    if text.startswith("[" if kind is list else "{") and not has_more_signs(text, _MOST_VALUES):
         with suppress(ValueError, RecursionError):
             inner = json.loads(text, parse_constant=_refuse)
     return inner if isinstance(inner, kind) else value
+
+
+_MOST_VALUES: Final = 100_000
+"""About how many values JSON text may hold that is read here, as of the message that it came in."""
 
 
 def _bare_json(text: str, quoted: int = 2) -> str:
