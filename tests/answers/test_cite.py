@@ -152,7 +152,10 @@ def test_sources_beyond_the_limit_are_counted_and_their_markers_left_out() -> No
 
 
 def test_what_rests_on_a_source_that_there_was_no_room_for_rests_on_one() -> None:
-    claims = {"The tower was built in 1889.": (0,), "It is very tall indeed.": (1,)}
+    claims: dict[str, tuple[int, ...]] = {
+        "The tower was built in 1889.": (0,),
+        "It is very tall indeed.": (1,),
+    }
     found = annotate(answer(TWO, "https://a.org/", "https://b.org/", claims=claims), 1)
     assert (found.beyond, found.uncited, found.grounded) == (1, (), True)
 

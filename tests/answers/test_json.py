@@ -187,7 +187,8 @@ def test_a_boolean_is_no_number_that_could_be_a_multiple() -> None:
 
 
 def test_of_alternatives_that_nothing_tells_apart_the_one_with_the_fewest_errors_is_meant() -> None:
-    number, text = {"type": "integer"}, {"type": "string"}
+    number: JsonValue = {"type": "integer"}
+    text: JsonValue = {"type": "string"}
     judge = Judge(
         {"anyOf": [{"properties": {"a": number, "b": number}}, {"properties": {"a": text, "b": number}}]}
     )
