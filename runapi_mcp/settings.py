@@ -348,7 +348,7 @@ class Settings:
         "What a call may cost at worst before a host that can asks its person first; 0 never asks.",
     )
     max_event_bytes: int = _option(
-        "RUNAPI_MCP_MAX_EVENT_BYTES", whole(1024, 1024 * MIB), 32 * MIB, "Bytes of one event of a stream."
+        "RUNAPI_MCP_MAX_EVENT_BYTES", whole(1024, 1024 * MIB), 4 * MIB, "Bytes of one event of a stream."
     )
     max_stream_bytes: int = _option(
         "RUNAPI_MCP_MAX_STREAM_BYTES", whole(1024, 4096 * MIB), 256 * MIB, "Bytes of one stream."

@@ -23,7 +23,7 @@ from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import View
 from runapi_mcp.printable import remove_unseen
 from runapi_mcp.progress import progress_line
-from runapi_mcp.tools import asked_for
+from runapi_mcp.tools import list_calls
 from runapi_mcp.tools.models import describe, passed_through, which_for_what
 from runapi_mcp.tools.reply import Phrasebook, why_partial
 from runapi_mcp.wire.types import JsonObject
@@ -333,7 +333,7 @@ def sheet_of(outcome: Outcome) -> Sheet:
         case "ask_gemini" if outcome.view is not None:
             answer, asked = outcome.view.answer, outcome.view.job.call
             thoughts = answer.thoughts.strip() if asked.include_thoughts else ""
-            calls = asked_for(answer.function_calls) if asked.functions else []
+            calls = list_calls(answer.function_calls) if asked.functions else []
             return Sheet(answer.text, thoughts=thoughts, calls=tuple(calls))
         case "search_web":
             return Sheet(outcome.reply.answer, sources=_sources(structured))
