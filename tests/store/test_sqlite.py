@@ -29,7 +29,7 @@ from runapi_mcp.generations.store.place import (
     Unusable,
     check_folder,
     clear_marks,
-    is_alive,
+    is_shown,
     state_folder,
 )
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
@@ -185,12 +185,12 @@ def test_a_mark_that_windows_does_not_remove_while_it_is_looked_at_is_taken_back
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "The process cannot access the file")
 
-    mark = Mark(tmp_path, "one")
+    mark = Mark(tmp_path / "alive-one")
     mark.show()
     with monkeypatch.context() as held:
         held.setattr(Path, "unlink", refuse)
         mark.take_back()
-    assert not is_alive(tmp_path, "one")
+    assert not is_shown(tmp_path / "alive-one")
     clear_marks(tmp_path)
     assert not list(tmp_path.iterdir())
 

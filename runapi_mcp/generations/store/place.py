@@ -12,7 +12,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
-_MARK: Final = "alive-"
+ALIVE: Final = "alive-"
+"""How the file begins by which a process shows that it lives."""
+DETACHED: Final = "detached-"
+"""The same of one that goes on without its host; in the file stand the handles that it finishes."""
 _MOUNTS: Final = Path("/proc/self/mounts")
 _NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
@@ -125,8 +128,8 @@ def _why(error: Exception) -> str:
 class Mark:
     """The sign that a process lives: a locked file beside what it shares."""
 
-    def __init__(self, folder: Path, server: str) -> None:
-        self._path = folder / (_MARK + server)
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._file: int | None = None
 
     def show(self) -> None:
@@ -164,10 +167,10 @@ class Mark:
                 self._path.unlink()
 
 
-def is_alive(folder: Path, server: str) -> bool:
+def is_shown(mark: Path) -> bool:
     """Whether a process shows its sign."""
     try:
-        file = os.open(folder / (_MARK + server), os.O_RDWR)
+        file = os.open(mark, os.O_RDWR)
     except FileNotFoundError:
         return False
     except OSError:
@@ -181,8 +184,8 @@ def is_alive(folder: Path, server: str) -> bool:
 def clear_marks(folder: Path) -> None:
     """Remove the signs of processes that are gone."""
     with suppress(OSError):
-        for path in folder.glob(_MARK + "*"):
-            if not is_alive(folder, path.name.removeprefix(_MARK)):
+        for path in (*folder.glob(ALIVE + "*"), *folder.glob(DETACHED + "*")):
+            if not is_shown(path):
                 with suppress(OSError):
                     path.unlink()
 

@@ -19,7 +19,7 @@ import anyio
 
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, Down, Engine, Entry, Op
-from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
+from runapi_mcp.generations.store.place import ALIVE, Mark, Unusable, clear_marks, is_shown, make_folder
 from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
@@ -358,7 +358,7 @@ class SqliteEngine(Engine):
             case do.Sign():
                 self._show(op.server)
             case do.Alive():
-                return is_alive(self._place, op.server)
+                return is_shown(self._place / (ALIVE + op.server))
             case do.Part():
                 if self._mark is not None:
                     self._mark.take_back()
@@ -370,7 +370,7 @@ class SqliteEngine(Engine):
     def _show(self, server: str) -> None:
         """Show that this process lives, and see that its file is still the one that others find."""
         if self._mark is None:
-            self._mark = Mark(self._place, server)
+            self._mark = Mark(self._place / (ALIVE + server))
         self._mark.show()
 
     def _take_orders(self, server: str) -> list[str]:
@@ -411,7 +411,7 @@ class SqliteEngine(Engine):
         # What runs is let go only where nobody runs it: a clock may have jumped.
         over = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
         found = file.execute(over, gone)
-        ids = [id_ for id_, server, ended in found if ended or not is_alive(self._place, server)]
+        ids = [id_ for id_, server, ended in found if ended or not is_shown(self._place / (ALIVE + server))]
         size = file.execute("SELECT sum(size) FROM generations").fetchone()[0] or 0
         spare = "SELECT id, size FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
         for id_, held in file.execute(spare).fetchall() if size > most_bytes else ():
