@@ -265,6 +265,7 @@ class SqliteEngine(Engine):
         """
         if self._file is not None:
             return self._file
+        check_module()
         import sqlite3
 
         make_folder(self._place)
@@ -434,6 +435,18 @@ class SqliteEngine(Engine):
         for damaged in self._place.glob("*.damaged"):
             damaged.unlink(missing_ok=True)
         return count
+
+
+def check_module() -> None:
+    """Check that this Python has SQLite: one that was built where its headers were missing has none.
+
+    Raises:
+        Unusable: It has not.
+    """
+    try:
+        import sqlite3  # noqa: F401
+    except ImportError:
+        raise Unusable("this Python has no sqlite3") from None
 
 
 def _share(file: "sqlite3.Connection") -> None:

@@ -17,7 +17,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 
 from runapi_mcp.generations.store import store_folder
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
 from runapi_mcp.transports.process_exit import (
@@ -242,7 +242,7 @@ async def serve_local(
         apart: What lets this process go on without its host, where it may.
     """
     folder = store_folder(settings, env) if apart else None
-    async with opened(settings, own_key=own_key, env=env) as app:
+    async with open_app(settings, own_key=own_key, env=env) as app:
 
         def outlives() -> bool:
             return isinstance(folder, Path) and bool(app.generations.promised)
