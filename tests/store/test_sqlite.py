@@ -226,7 +226,9 @@ def test_the_folder_is_the_platforms_own() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are read from /proc")
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "afs", "lustre", "9p"])
+@pytest.mark.parametrize(
+    "kind", ["nfs4", "cifs", "fuse.sshfs", "afs", "9p", "drvfs", "fuse.portal", "vboxsf"]
+)
 def test_a_network_drive_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n", encoding="utf-8")

@@ -20,8 +20,23 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 _NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
     | {"9p", "davfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.glusterfs", "fuse.davfs2", "virtiofs"}
+    | {
+        "drvfs",
+        "vboxsf",
+        "prl_fs",
+        "fuse.vmhgfs-fuse",
+        "fuse.grpcfuse",
+        "fuse.osxfs",
+        "fakeowner",
+        "fuse.portal",
+    }
 )
-"""File systems on which SQLite's log or a lock does not hold between two machines, or at all."""
+"""File systems on which SQLite's log or a lock does not hold between two machines, or at all.
+
+Those that a virtual machine or a sandbox shares with what it runs on are among them: WSL's /mnt/c
+(gastownhall/beads#920), Docker Desktop's mounts (stephengpope/thepopebot#135), virtiofs and 9p
+(cachix/devenv#2985), Flatpak's documents (flatpak/xdg-desktop-portal#1117).
+"""
 _REMOTE_DRIVE: Final = 4
 
 
