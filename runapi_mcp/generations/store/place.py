@@ -17,19 +17,11 @@ ALIVE: Final = "alive-"
 DETACHED: Final = "detached-"
 """The same of one that goes on without its host; in the file stand the handles that it finishes."""
 _MOUNTS: Final = Path("/proc/self/mounts")
-_NETWORK: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
-    | {"9p", "davfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.glusterfs", "fuse.davfs2", "virtiofs"}
-    | {
-        "drvfs",
-        "vboxsf",
-        "prl_fs",
-        "fuse.vmhgfs-fuse",
-        "fuse.grpcfuse",
-        "fuse.osxfs",
-        "fakeowner",
-        "fuse.portal",
-    }
+_NETWORK: Final = (
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "davfs"),
+    *("glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.davfs2", "fuse.portal"),
+    *("9p", "virtiofs", "drvfs", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse", "fuse.grpcfuse", "fuse.osxfs"),
+    "fakeowner",
 )
 """File systems on which SQLite's log or a lock does not hold between two machines, or at all.
 
