@@ -68,13 +68,6 @@ class Trace:
         self.phase = phase
         self.on_phase()
 
-    def heard(self, size: int, now: float) -> None:
-        """Note `size` bytes."""
-        self.received += size
-        self.heard_at = now
-        if self.first_byte_at is None:
-            self.first_byte_at = now
-
 
 _MOST_DETOURS: Final = 2
 REQUEST_ID: Final = "X-Client-Request-Id"
