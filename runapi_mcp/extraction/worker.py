@@ -128,12 +128,12 @@ async def _start(threads: anyio.CapacityLimiter) -> "_Worker | None":
         worker = _IDLE.pop()
         if worker.process.poll() is None:
             return worker
+        worker.end()
     worker = _Worker()
     ready = False
     try:
         with anyio.move_on_after(_START_SECONDS):
-            await anyio.to_thread.run_sync(worker.read, abandon_on_cancel=True, limiter=threads)
-            ready = True
+            ready = await anyio.to_thread.run_sync(worker.greet, abandon_on_cancel=True, limiter=threads)
         return worker if ready else None
     finally:
         if not ready:
@@ -156,6 +156,15 @@ class _Worker:
         )
         _ALL.append(self)
 
+    # Whoever hears in a thread that it is gone, or to go, ends it there: the caller may have left by then.
+
+    def greet(self) -> bool:
+        """Wait until it is ready; whether it is, and not gone."""
+        ready = bool(self.read())
+        if not ready:
+            self.end()
+        return ready
+
     def talk(self, request: bytes, answers: list[JsonObject]) -> None:
         """Ask, and take down what it answers, the last or not, until it says so or is gone."""
         with suppress(OSError, ValueError):
@@ -164,7 +173,7 @@ class _Worker:
             self.process.stdin.flush()
             while answer := self.read():
                 answers.append(answer)
-                if "last" in answer:
+                if answer.get("last") is False:
                     return
         self.process.kill()
         self.end()
