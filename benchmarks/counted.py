@@ -17,8 +17,7 @@ from mcp import Client
 import runapi_mcp
 from benchmarks.table import Row, Section
 from benchmarks.upstream import Script, playing
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import from_env
 
 FEW: Final = 200
@@ -49,7 +48,7 @@ class Counting:
 async def count(base: str, dialect: str, script: Script) -> Counter[CodeType]:
     """Return the calls that a whole answer costs."""
     settings = from_env({"RUNAPI_TOKEN": "k" * 20, "RUNAPI_BASE_URL": base, "RUNAPI_MCP_DIALECT": dialect})
-    async with opened(settings) as app, Client(build_server(app)) as client:
+    async with open_app(settings) as app, Client(build_server(app)) as client:
         await client.call_tool("ask_gemini", {"prompt": "[[chunks=3]]"})
         with Counting() as counting:
             await client.call_tool("ask_gemini", {"prompt": str(script)})

@@ -1,14 +1,17 @@
-"""Checks of the way to RunAPI: is it there, TLS, the clock, the models, and one tiny call."""
+"""Checks of the network: the way to RunAPI, its models, a tiny call; and how another server meets a host."""
 
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
+from runapi_mcp import __version__
 from runapi_mcp.doctor.local import Finding, Move, ok
 from runapi_mcp.errors import (
     KeyMissing,
@@ -21,7 +24,7 @@ from runapi_mcp.errors import (
 )
 from runapi_mcp.generations.choice import Choice
 from runapi_mcp.generations.store import open_local, store_folder
-from runapi_mcp.generations.store.protocol import Down
+from runapi_mcp.generations.store.engine import Down
 from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.sqlite import FILE
 from runapi_mcp.generations.values import Job, View
@@ -42,7 +45,7 @@ from runapi_mcp.tools.tool import choose_model
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.model_list import Listing
-from runapi_mcp.upstream.probe import Probe, probe
+from runapi_mcp.upstream.probe import Probe, Reply, ask_server, probe
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import Answer, Call, Text, Turn
 
@@ -62,9 +65,9 @@ async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncI
         if seen.status == 404:
             others = others or [root for root in CHAT_PATHS if root != first]
             there = [root for root in others if _is_there(await probe(settings, root))]
-            yield _elsewhere(seen, settings, there)
+            yield _judge_elsewhere(seen, settings, there)
         else:
-            yield _reach(seen, settings)
+            yield _judge_reach(seen, settings)
     except SettingsError as error:
         yield Finding("reach", "fail", error.what, "yours", error.advice)
         return
@@ -75,15 +78,15 @@ async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncI
         )
         return
     if seen.tls:
-        yield _tls(seen, now())
-    yield _clock(seen, now())
+        yield _judge_certificate(seen, now())
+    yield _judge_clock(seen, now())
 
 
 def _is_there(seen: Probe) -> bool:
     return seen.status < 500 and seen.status != 404 and not seen.html
 
 
-def _elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
+def _judge_elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
     """Return what it means that the path in use does not exist, and these others do."""
     if not there:
         what = f"{seen.url} does not exist (404), nor any other path that RunAPI's chat has."
@@ -96,7 +99,7 @@ def _elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
     return Finding("reach", "fail", what, "yours", mend)
 
 
-def _reach(seen: Probe, settings: Settings) -> Finding:
+def _judge_reach(seen: Probe, settings: Settings) -> Finding:
     if seen.html:
         what = f"{seen.url} answered {seen.status} with a web page: a proxy, a login page, or no RunAPI."
         mend = (
@@ -112,7 +115,7 @@ def _reach(seen: Probe, settings: Settings) -> Finding:
     return ok("reach", f"{seen.url} answered in {seen.seconds:.2f} s")
 
 
-def _tls(seen: Probe, now: datetime) -> Finding:
+def _judge_certificate(seen: Probe, now: datetime) -> Finding:
     left = (seen.certificate_until - now).total_seconds() if seen.certificate_until else None
     if left is not None and left < _SOON:
         what = f"{seen.tls}; the certificate ends in {left / 86_400:.0f} days."
@@ -120,7 +123,7 @@ def _tls(seen: Probe, now: datetime) -> Finding:
     return ok("tls", seen.tls)
 
 
-def _clock(seen: Probe, now: datetime) -> Finding:
+def _judge_clock(seen: Probe, now: datetime) -> Finding:
     if seen.date is None:
         return Finding("clock", "skipped", "RunAPI did not say what time it is.")
     skew = (now - seen.date).total_seconds()
@@ -142,9 +145,9 @@ async def check_models(
         return
     others = f", and {len(listing.others)} of other vendors" if listing.others else ""
     yield ok("models", f"RunAPI accepts the key; {len(listing.models)} Gemini models{others}")
-    for use in _uses(settings):
-        yield use.in_list(listing)
-        if listing.has(use.models[0]) and (ends := use.ending(now().date())) is not None:
+    for use in _list_uses(settings):
+        yield use.check_list(listing)
+        if listing.has(use.models[0]) and (ends := use.check_ending(now().date())) is not None:
             yield ends
 
 
@@ -162,7 +165,7 @@ class _Use:
         """Whether the server may leave a model for another."""
         return self.setting in (AUTO, *WISHES)
 
-    def in_list(self, listing: Listing) -> Finding:
+    def check_list(self, listing: Listing) -> Finding:
         """Say whether the list has what is used."""
         first, ids = self.models[0], list(listing.ids)
         listed = [model for model in self.models if listing.has(model)]
@@ -182,7 +185,7 @@ class _Use:
         mend += "." if self.chosen_here else "; or unset it: the server then takes one that is."
         return Finding("defaults", "fail", what, "yours", mend)
 
-    def ending(self, today: date) -> Finding | None:
+    def check_ending(self, today: date) -> Finding | None:
         """Say when what is used ends, if that is known."""
         first, row = self.models[0], find(self.models[0])
         if row is None or row.ends is None:
@@ -203,7 +206,7 @@ async def check_searches(settings: Settings, env: Mapping[str, str]) -> Finding:
         settings: The settings as the server has them: whose key and base URL the searches are of.
         env: The environment, which says where they are kept.
     """
-    *_, use = _uses(settings)
+    *_, use = _list_uses(settings)
     last = await _last_search(settings, env)
     if last is None:
         what = "Not tried: a search is billed, and none of the last day is kept here."
@@ -256,7 +259,7 @@ def _is_telling(view: View, setting: str) -> bool:
     return ended and (job.wish == setting if setting in (AUTO, *WISHES) else job.call.model == setting)
 
 
-def _uses(settings: Settings) -> Iterator[_Use]:
+def _list_uses(settings: Settings) -> Iterator[_Use]:
     model, search = settings.model, settings.search_model
     yield _Use("answers", "RUNAPI_MCP_MODEL", model, candidates(model, ANSWERING, (), None))
     yield _Use("searches", "RUNAPI_MCP_SEARCH_MODEL", search, candidates(search, SEARCHING, ["search"], None))
@@ -267,7 +270,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
     trace, began = Trace(), clock()
     try:
         with anyio.fail_after(_CALL_SECONDS):
-            answer, choice = await _tiny(settings, upstream, trace)
+            answer, choice = await _make_call(settings, upstream, trace)
     except TimeoutError:
         return Finding(
             "call",
@@ -291,7 +294,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
     return ok("call", f"{choice.model} at {upstream.chat_path}: {took}")
 
 
-async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[Answer, Choice]:
+async def _make_call(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[Answer, Choice]:
     """Make the tiny call, to the model that a tool's call would come to."""
     chosen = choose_model(None, settings.model, ANSWERING, ())
     call = Call(model=chosen.model, turns=(Turn("user", (Text("Answer with the one word: yes"),)),))
@@ -329,3 +332,131 @@ def _explain(check: str, error: RunapiError) -> Finding:
     if isinstance(error, Unavailable) or not isinstance(error, Refused | SettingsError | KeyMissing):
         move = "RunAPI's"
     return Finding(check, "fail", error.what, move, error.advice or "Try again.")
+
+
+# ---------------------------------------------------------------- another server
+
+
+HELLO: Final = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "runapi-mcp-doctor", "version": __version__},
+}
+"""What a server is greeted with, as most hosts do it."""
+_MOST_WORDS: Final = 300
+_WHO: Final = (401, 403, 421)
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What was seen.
+
+    Attributes:
+        problem: Why there are no tools; empty if there are.
+        mend: What mends it.
+        tools: Their names.
+    """
+
+    problem: str = ""
+    mend: str = ""
+    tools: tuple[str, ...] = ()
+
+
+async def meet(url: str, token: str, *, events: bool) -> Met:
+    """Return what a host sees of a server; `events` if the host takes it for one of the older SSE."""
+    try:
+        return await (_open(url, token) if events else _greet(url, token))
+    except RunapiError as error:
+        return Met(error.what, "Start the server, or correct the address in the config.")
+
+
+async def _open(url: str, token: str) -> Met:
+    """Open the stream of events, which is all that can be seen without holding it."""
+    reply = await ask_server(url, token, None)
+    if reply.kind == "text/event-stream" and "endpoint" in reply.body:
+        return Met()
+    refused = _explain_refusal(reply)
+    if refused is not None and reply.status in _WHO:
+        return refused
+    return Met(
+        f"As the entry is written, the host opens the older SSE, and {url} answered {reply.status} to that.",
+        "Write it for Streamable HTTP, as runapi-mcp install HOST --url does; or name the server's …/sse.",
+    )
+
+
+async def _greet(url: str, token: str) -> Met:
+    reply = await ask_server(url, token, _write_message("initialize", HELLO, 1))
+    if (refused := _explain_refusal(reply)) is not None:
+        return refused
+    if "result" not in _read_answer(reply):
+        return Met(f"{url} does not answer as an MCP server does.", "Name its MCP endpoint, such as …/mcp.")
+    await ask_server(url, token, _write_message("notifications/initialized"), reply.session)
+    listed = _read_answer(await ask_server(url, token, _write_message("tools/list", {}, 2), reply.session))
+    await ask_server(url, token, None, reply.session, method="DELETE")
+    tools = (listed.get("result") or {}).get("tools")
+    if not isinstance(tools, list):
+        return Met(f"{url} did not list its tools.", "Look at the server's own log.")
+    return Met(tools=tuple(str(tool.get("name")) for tool in tools if isinstance(tool, dict)))
+
+
+def _write_message(method: str, params: Mapping[str, Any] | None = None, number: int | None = None) -> bytes:
+    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    message |= {} if params is None else {"params": params}
+    return json.dumps(message if number is None else {**message, "id": number}).encode()
+
+
+def _explain_refusal(reply: Reply) -> Met | None:
+    """Return why a server did not let a host in, and what mends it; `None` if it did."""
+    said = f"{reply.url} answered {reply.status}"
+    match reply.status:
+        case status if 300 <= status < 400:
+            return Met(
+                f"{said} and leads elsewhere: {quote_text(reply.location)}.",
+                "Name that address, if it is its own.",
+            )
+        case 401 | 403:
+            mend = "Set the token that its operator gave you; runapi-mcp token list shows them whose it has."
+        case 404 | 405:
+            mend = "Correct the address: this server's is …/mcp, behind a proxy under the proxy's prefix."
+        case 421:
+            mend = "Have its operator start it with --allowed-host and that name."
+        case status if status >= 400:
+            mend = "Look at the server's own log, or that of the proxy before it."
+        case _ if "html" in reply.kind:
+            return Met(f"{said} with a web page: a login page, or another server.", "Correct the address.")
+        case _:
+            return None
+    words = _read_words(reply)
+    return Met(f"{said}{f': {quote_text(words)}' if words else '.'}", mend)
+
+
+def _read_words(reply: Reply) -> str:
+    """Return what a refusal says in words, if it says so in JSON or as text."""
+    if "html" in reply.kind:
+        return ""
+    try:
+        parsed = json.loads(reply.body)
+        error = parsed.get("error_description") or parsed.get("error")
+        return str(error.get("message") if isinstance(error, dict) else error or "")[:_MOST_WORDS]
+    except (ValueError, AttributeError):
+        return reply.body.strip()[:_MOST_WORDS]
+
+
+def _read_answer(reply: Reply) -> dict[str, Any]:
+    """Return the answer in a body of JSON or of events; empty if none is in it yet."""
+    if reply.kind != "text/event-stream":
+        return _parse(reply.body)
+    for event in re.split(r"\r?\n\r?\n", reply.body)[:-1]:
+        pieces = [line[5:].removeprefix(" ") for line in event.splitlines() if line.startswith("data:")]
+        answer = _parse("\n".join(pieces))
+        if "result" in answer or "error" in answer:
+            return answer
+    return {}
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

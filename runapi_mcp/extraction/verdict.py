@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from runapi_mcp.extraction.exact_json import list_inexact, write_json
+from runapi_mcp.extraction.model_json import Scan, list_inexact, scan_answer, write_json
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 MOST_REJECTED: Final = 50
@@ -25,7 +25,7 @@ class Verdict:
         exact: The numbers of the document that a double does not hold, as written, by JSON Pointer.
         unchecked: Why it was not checked in full; empty if it was.
         unwrapped: How the value was wrapped, if it did not conform as it came; a sentence.
-        evidence: Where its values stand, as :meth:`Evidence.kept` has it, or `why` that is not known;
+        evidence: Where its values stand, as :meth:`Evidence.to_json` has it, or `why` that is not known;
             empty if nobody asked.
     """
 
@@ -39,7 +39,7 @@ class Verdict:
     unwrapped: str = ""
     evidence: JsonObject = field(default_factory=dict)
 
-    def kept(self) -> JsonObject:
+    def to_json(self) -> JsonObject:
         """Return it as JSON."""
         return {
             "document": self.document,
@@ -54,8 +54,8 @@ class Verdict:
         }
 
 
-def verdict_of(kept: JsonObject) -> Verdict:
-    """Return the verdict that :meth:`Verdict.kept` wrote, maybe that of an older version."""
+def read_verdict(kept: JsonObject) -> Verdict:
+    """Return the verdict that :meth:`Verdict.to_json` wrote, maybe that of an older version."""
     rejected = cast("dict[str, list[str]]", kept["rejected"])
     return Verdict(
         str(kept["document"]),
@@ -87,3 +87,14 @@ def conclude(
     count = len(value) if isinstance(value, list) else 0
     document = "" if nothing else write_json(value)
     return Verdict(document, tuple(violations), told, closed, count, list_inexact(value), "", unwrapped)
+
+
+def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:
+    """Return what the last of the texts is as JSON, without judging it."""
+    scan = scan_answer(texts[-1]) if texts else Scan()
+    whole = [found.value for found in scan.values if not found.flaw]
+    if many:
+        listed = next((value for value in whole if isinstance(value, list)), None)
+        rest = scan.rest[: scan.items] if isinstance(scan.rest, list) else None
+        return conclude(listed) if listed is not None else conclude(rest, closed=False)
+    return conclude(whole[0]) if len(whole) == 1 else Verdict("")

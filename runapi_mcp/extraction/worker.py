@@ -124,16 +124,18 @@ async def _ask(request: bytes, threads: anyio.CapacityLimiter) -> Checked:
 
 
 async def _start(threads: anyio.CapacityLimiter) -> "_Worker | None":
+    for gone in [worker for worker in _ALL if worker.process.poll() is not None]:
+        gone.end()  # its caller left before anybody spoke to it, or it was to go: its pipes are still open
     while _IDLE:
         worker = _IDLE.pop()
         if worker.process.poll() is None:
             return worker
-        worker.end()
     worker = _Worker()
     ready = False
     try:
         with anyio.move_on_after(_START_SECONDS):
-            ready = await anyio.to_thread.run_sync(worker.greet, abandon_on_cancel=True, limiter=threads)
+            await anyio.to_thread.run_sync(worker.read, abandon_on_cancel=True, limiter=threads)
+            ready = True
         return worker if ready else None
     finally:
         if not ready:
@@ -156,15 +158,6 @@ class _Worker:
         )
         _ALL.append(self)
 
-    # Whoever hears in a thread that it is gone, or to go, ends it there: the caller may have left by then.
-
-    def greet(self) -> bool:
-        """Wait until it is ready; whether it is, and not gone."""
-        ready = bool(self.read())
-        if not ready:
-            self.end()
-        return ready
-
     def talk(self, request: bytes, answers: list[JsonObject]) -> None:
         """Ask, and take down what it answers, the last or not, until it says so or is gone."""
         with suppress(OSError, ValueError):
@@ -173,7 +166,7 @@ class _Worker:
             self.process.stdin.flush()
             while answer := self.read():
                 answers.append(answer)
-                if answer.get("last") is False:
+                if "last" in answer:
                     return
         self.process.kill()
         self.end()
@@ -273,8 +266,8 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     from runapi_mcp.extraction.answers import judge_answers
     from runapi_mcp.extraction.check import Judge, read_schema
     from runapi_mcp.extraction.evidence import locate_document
-    from runapi_mcp.extraction.exact_json import schema_of
-    from runapi_mcp.extraction.find_json import read_unjudged
+    from runapi_mcp.extraction.model_json import parse_schema
+    from runapi_mcp.extraction.verdict import read_unjudged
     from runapi_mcp.wire.schema.write import rewrite_schema
 
     try:
@@ -284,12 +277,12 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
             yield {"schema": made.schema, "checked_here": list(made.checked_here)}
             return
         if "document" in request:
-            yield locate_document(request["document"], request["sources"], schema_of(request["schema"]))
+            yield locate_document(request["document"], request["sources"], parse_schema(request["schema"]))
             return
         texts, many = request["texts"], request["many"]
-        yield read_unjudged(texts, many=many).kept()
-        judge = Judge(schema_of(request["schema"]))
-        yield judge_answers(judge, texts, request["begin"], many=many).kept()
+        yield read_unjudged(texts, many=many).to_json()
+        judge = Judge(parse_schema(request["schema"]))
+        yield judge_answers(judge, texts, request["begin"], many=many).to_json()
     except InputError as error:
         yield {"refused": error.what, "advice": error.advice}
     except RecursionError:

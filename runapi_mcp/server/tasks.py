@@ -13,9 +13,10 @@ from pydantic import Field
 from starlette.requests import Request
 
 from runapi_mcp.errors import RunapiError
+from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
-from runapi_mcp.server.app import App
+from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import (
     TASKS,
     Context,
@@ -50,7 +51,7 @@ class TaskState:
     error: types.ErrorData | None = None
     input_requests: Mapping[str, Wire] = field(default_factory=dict)
 
-    def flat(self) -> Wire:
+    def write_flat(self) -> Wire:
         """Return what every shape of a task holds."""
         return {
             "taskId": self.id,
@@ -62,13 +63,13 @@ class TaskState:
             "pollIntervalMs": self.poll,
         }
 
-    def created_result(self) -> Wire:
+    def write_created(self) -> Wire:
         """Return it as the result of the call that became a task."""
-        return {"resultType": "task"} | self.flat()
+        return {"resultType": "task"} | self.write_flat()
 
-    def detailed(self) -> Wire:
+    def write_detailed(self) -> Wire:
         """Return it as the result of ``tasks/get``, with what its status adds."""
-        wire: Wire = {"resultType": "complete"} | self.flat()
+        wire: Wire = {"resultType": "complete"} | self.write_flat()
         if self.status == "completed" and self.result is not None:
             wire["result"] = self.result.model_dump(by_alias=True, mode="json", exclude_none=True)
         if self.status == "failed" and self.error is not None:
@@ -88,7 +89,7 @@ class TaskSource(Protocol):
             HandleError: There is none.
         """
 
-    async def delivered(self, task_id: str, ctx: Context) -> None:
+    async def note_delivery(self, task_id: str, ctx: Context) -> None:
         """Note that the result of a completed task was made ready for its caller.
 
         Raises:
@@ -130,9 +131,9 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
 
     async def get(ctx: Context, params: TaskParams) -> Wire:
         state = await source.state(params.task_id, ctx)
-        detailed = state.detailed()
+        detailed = state.write_detailed()
         if state.status == "completed" and state.whole:
-            await source.delivered(params.task_id, ctx)
+            await source.note_delivery(params.task_id, ctx)
         return detailed
 
     async def update(ctx: Context, params: UpdateParams) -> Wire:
@@ -188,8 +189,11 @@ _POLL_MS: Final = 2_000
 class GenerationTasks:
     """The tasks of the product: every generation that was handed over."""
 
-    def __init__(self, app: App, tools: Mapping[str, Tool[Any]]) -> None:
-        self._app = app
+    def __init__(
+        self, run: Callable[[Context], Run], generations: Generations, tools: Mapping[str, Tool[Any]]
+    ) -> None:
+        self._run = run
+        self._generations = generations
         self._tools = tools
 
     async def state(self, task_id: str, ctx: Context) -> TaskState:
@@ -198,9 +202,9 @@ class GenerationTasks:
         A generation that ended in an error of RunAPI's is completed, with that as its result; one that a
         bug of ours ended has failed.
         """
-        run = self._app.run(ctx)
+        run = self._run(ctx)
         generation = await run.find(task_id)
-        common = (generation.created, generation.updated, self._app.generations.keep_ms, _POLL_MS)
+        common = (generation.created, generation.updated, self._generations.keep_ms, _POLL_MS)
         if generation.status == "running":
             return TaskState(task_id, "working", *common, message=progress_line(generation.evidence()))
         if generation.status == "cancelled":
@@ -213,18 +217,18 @@ class GenerationTasks:
             return TaskState(task_id, "failed", *common, error=error_data(error))
         return TaskState(task_id, "completed", *common, result=result, whole=not reply.more)
 
-    async def delivered(self, task_id: str, ctx: Context) -> None:
-        """Note that the result was given to its caller; see :meth:`TaskSource.delivered`."""
-        await (await self._app.run(ctx).find(task_id)).deliver()
+    async def note_delivery(self, task_id: str, ctx: Context) -> None:
+        """Note that the result was given to its caller; see :meth:`TaskSource.note_delivery`."""
+        await (await self._run(ctx).find(task_id)).deliver()
 
     async def cancel(self, task_id: str, ctx: Context) -> None:
         """Cancel a generation; see :meth:`TaskSource.cancel`."""
-        await (await self._app.run(ctx).find(task_id)).stop()
+        await (await self._run(ctx).find(task_id)).stop()
 
     async def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
         """Ignore responses: no task of ours ever asks for input."""
         del responses
-        await self._app.run(ctx).find(task_id)
+        await self._run(ctx).find(task_id)
 
     async def _render(self, generation: Followable, limit: int) -> Reply:
         """Return what the tool that began an ended generation says of it, in a page of `limit` characters."""

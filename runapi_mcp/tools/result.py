@@ -7,14 +7,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import reattach
+from runapi_mcp.files import reattach
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
-from runapi_mcp.tools.arguments import WaitSeconds, Whole
+from runapi_mcp.tools.arguments import WaitSeconds, Whole, read_handle
 from runapi_mcp.tools.coercion import Args, Meant, read_word
-from runapi_mcp.tools.conversation import read_handle
 from runapi_mcp.tools.tool import Page, Reply, Tool, make_reply
 
 GENERATION: Final = "generation://"

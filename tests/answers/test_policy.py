@@ -8,7 +8,7 @@ import pytest
 
 from runapi_mcp.extraction.answers import judge_answers
 from runapi_mcp.extraction.check import Judge
-from runapi_mcp.extraction.repair import Extraction
+from runapi_mcp.extraction.rounds import Extraction
 from runapi_mcp.generations.policy import Lot, Policy
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, Finish, JsonObject, Text, Turn
@@ -29,7 +29,7 @@ def follow_up(
 ) -> Call | Lot | None:
     """What follows an answer, judged as it is in the course of a generation."""
     texts = [*earlier, last.text] if last.text else [*earlier]
-    verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).kept() if texts else None
+    verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).to_json() if texts else None
     return asked.follow_up(last, earlier, verdict)
 
 

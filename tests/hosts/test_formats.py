@@ -9,7 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hosts.samples import CODEX, GOOSE, JSON_EDGES, JSONC_EDGES, TOML_EDGES, VSCODE, YAML_EDGES, ZED
-from runapi_mcp.hosts.formats import JSON, JSONC, TOML, YAML, ConfigError, Format, lookup
+from runapi_mcp.errors import ConfigError
+from runapi_mcp.hosts.formats import Format, lookup
+from runapi_mcp.hosts.formats.jsonc import JSON, JSONC
+from runapi_mcp.hosts.formats.toml import TOML
+from runapi_mcp.hosts.formats.yaml import YAML
 from runapi_mcp.wire.types import JsonObject
 
 ENTRY: JsonObject = {"command": "/opt/ünï code/runapi-mcp", "args": ["--hold", "20"], "env": {"A": 'q"\\'}}
@@ -105,6 +109,19 @@ def test_in_and_out_is_byte_identical_even_without_a_backup(form: Format, path: 
 def test_a_broken_config_is_refused(form: Format, text: str) -> None:
     with pytest.raises(ConfigError):
         form.merge(text, JSON_PATH, ENTRY)
+
+
+def test_of_a_name_that_is_there_twice_the_last_counts_as_it_does_to_hosts() -> None:
+    text = '{"mcpServers": {"runapi": {"command": "a"}}, "mcpServers": {"runapi": {"command": "b"}, "c": {}}}'
+    merged = JSONC.merge(text, JSON_PATH, ENTRY)
+    assert merged.startswith('{"mcpServers": {"runapi": {"command": "a"}}, ')
+    assert JSONC.read(merged) == {"mcpServers": {"runapi": ENTRY, "c": {}}}
+
+
+@pytest.mark.parametrize(("form", "path"), [(JSON, JSON_PATH), (TOML, TOML_PATH)], ids=["JSON", "TOML"])
+def test_characters_that_a_format_has_escaped_come_back_as_they_were(form: Format, path: Keys) -> None:
+    odd: JsonObject = {"args": ["\x7f\x1b\t\u2028\U0001f511", 'a"b\\'], "env": {"ODD.KEY \x7f": "x"}}
+    assert lookup(form.read(form.merge("", path, odd)), path) == odd
 
 
 def test_a_refusal_says_where_the_config_is_broken() -> None:

@@ -12,15 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.generations.store.place import (
-    Mark,
-    Unusable,
-    check_folder,
-    clear_marks,
-    is_alive,
-    state_folder,
-)
-from runapi_mcp.generations.store.protocol import (
+from runapi_mcp.generations.store.engine import (
     Alive,
     Append,
     Begin,
@@ -31,6 +23,14 @@ from runapi_mcp.generations.store.protocol import (
     Read,
     Record,
     Sign,
+)
+from runapi_mcp.generations.store.place import (
+    Mark,
+    Unusable,
+    check_folder,
+    clear_marks,
+    is_alive,
+    state_folder,
 )
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 
@@ -134,6 +134,21 @@ async def test_where_nothing_can_be_written_it_is_said_once_and_left(tmp_path: P
         assert "Nothing can be kept on this machine" in first.value.note
         assert (first.value.for_good, second.value.for_good, second.value.note) == (True, True, "")
         await engine.aclose()
+
+
+async def test_a_python_without_sqlite_keeps_all_in_memory_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    engine = SqliteEngine(folder)
+    with pytest.raises(Down) as gone:
+        await engine.run(begin("a"))
+    assert (gone.value.for_good, gone.value.note) == (
+        True,
+        "Nothing can be kept on this machine (this Python has no sqlite3): handles end with this server.",
+    )
+    assert not folder.exists()
+    await engine.aclose()
 
 
 async def test_nothing_of_what_was_cleared_is_left_in_any_file(engine: SqliteEngine, folder: Path) -> None:

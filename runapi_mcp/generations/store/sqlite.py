@@ -4,6 +4,7 @@ All of it happens in a thread of its own: the event loop never waits for the dis
 bytes, for it may hold half a surrogate pair, which UTF-8 cannot.
 """
 
+import asyncio
 import logging
 import queue
 import threading
@@ -15,12 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
-from anyio import from_thread
-from anyio.lowlevel import EventLoopToken, current_token
 
-from runapi_mcp.generations.store import protocol as do
+from runapi_mcp.generations.store import engine as do
+from runapi_mcp.generations.store.engine import LENIENT, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
-from runapi_mcp.generations.store.protocol import LENIENT, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
@@ -97,14 +96,14 @@ class _Step:
     """What the thread is to do next, and what came of it."""
 
     work: Callable[[], Any]
-    token: EventLoopToken
+    loop: asyncio.AbstractEventLoop
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: Any = None
     error: Exception | None = None
 
 
 class SqliteEngine(Engine):
-    """A file that the processes of one user share; see :class:`.protocol.Engine`.
+    """A file that the processes of one user share; see :class:`.engine.Engine`.
 
     Nothing is opened before it is needed. What cannot be used is left alone and said once.
 
@@ -154,13 +153,13 @@ class SqliteEngine(Engine):
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
-        self.check()
+        self._check()
         return await self._in_thread(lambda: self._transact(ops))
 
     async def orders(self, server: str) -> list[str]:
         """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
         await anyio.sleep(_LOOK)
-        self.check()
+        self._check()
         return await self._in_thread(lambda: self._take_orders(server))
 
     async def aclose(self) -> None:
@@ -177,7 +176,7 @@ class SqliteEngine(Engine):
         Raises:
             Down: It cannot be read.
         """
-        self.check()
+        self._check()
         sql = "SELECT handle FROM generations WHERE owner = ? ORDER BY id DESC LIMIT ?"
         given = (self.name(owner), most)
         return await self._in_thread(lambda: [handle for (handle,) in self._open().execute(sql, given)])
@@ -188,7 +187,7 @@ class SqliteEngine(Engine):
         Raises:
             Down: It cannot be done now.
         """
-        self.check()
+        self._check()
         return await self._in_thread(self._clear)
 
     # ------------------------------------------------------------ the thread
@@ -202,12 +201,12 @@ class SqliteEngine(Engine):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="store", daemon=True)
             self._thread.start()
-        step = _Step(work, current_token())
+        step = _Step(work, asyncio.get_running_loop())
         self._steps.put(step)
         await step.done.wait()
         if step.error is not None:
             raise self._note_loss(step.error) from None
-        self.got_through()
+        self._note_answer()
         answer: T = step.answer
         return answer
 
@@ -218,7 +217,7 @@ class SqliteEngine(Engine):
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
                 step.error = error
             with suppress(RuntimeError):  # the loop is gone, and nobody waits
-                from_thread.run_sync(step.done.set, token=step.token)
+                step.loop.call_soon_threadsafe(step.done.set)
 
     def _try(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
         """Do it, once more where what was in the way could be cleared away."""
@@ -248,7 +247,7 @@ class SqliteEngine(Engine):
         if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY
-        return self.failed(_BUSY_PAUSE, "") if busy else self.failed(_PAUSE, str(error))
+        return self._note_failure(_BUSY_PAUSE, "") if busy else self._note_failure(_PAUSE, str(error))
 
     # ------------------------------------------------------------ the file
 
@@ -266,6 +265,7 @@ class SqliteEngine(Engine):
         """
         if self._file is not None:
             return self._file
+        check_module()
         import sqlite3
 
         make_folder(self._place)
@@ -350,16 +350,6 @@ class SqliteEngine(Engine):
                 return op.holder
             case do.Held():
                 return _read_lease(file, op.key, now)
-            case do.Join():
-                file.execute("DELETE FROM fields WHERE key = ? AND expires <= ?", (op.key, now))
-                members = [m for (m,) in file.execute("SELECT field FROM fields WHERE key = ?", (op.key,))]
-                if 0 < op.most <= len(members) and op.member not in members:
-                    return len(members)
-                row = (op.key, op.member, "", now + op.ms)
-                file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
-                return 0
-            case do.Leave():
-                file.execute("DELETE FROM fields WHERE key = ? AND field = ?", (op.key, op.member))
             case do.Add():
                 _add(file, op, now)
             case do.Take():
@@ -447,6 +437,18 @@ class SqliteEngine(Engine):
         return count
 
 
+def check_module() -> None:
+    """Check that this Python has SQLite: one that was built where its headers were missing has none.
+
+    Raises:
+        Unusable: It has not.
+    """
+    try:
+        import sqlite3  # noqa: F401
+    except ImportError:
+        raise Unusable("this Python has no sqlite3") from None
+
+
 def _share(file: "sqlite3.Connection") -> None:
     """Have readers and writers not wait for each other.
 
@@ -481,10 +483,11 @@ def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
         for place, entry in enumerate(op.entries)
     ]
     file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
-    live, final = _encode(op.live), _encode(op.final) if op.final else None
+    live, final = (_encode(json) if json else None for json in (op.live, op.final))
     size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
     file.execute(
-        "UPDATE generations SET live = ?, final = ?, entries = ?, size = size + ?, expires = ? WHERE id = ?",
+        "UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ? "
+        "WHERE id = ?",
         (live, final, op.at + len(rows), size, expires, id_),
     )
     return True
@@ -528,7 +531,7 @@ def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
 
 
 def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:
-    rows = file.execute("SELECT field, value FROM fields WHERE key = ?", (op.key,))
+    rows = file.execute("SELECT field, value FROM fields WHERE key = ? AND expires > ?", (op.key, now))
     held = {field: [int(word) for word in value.split()] for field, value in rows}
     own = held.pop(op.field, None)
     if own is not None and op.turn <= own[1]:

@@ -7,25 +7,31 @@ should know; everything else is told, all of it at once.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
-from runapi_mcp.wire.schema.keywords import (
+from runapi_mcp.wire.json_text import escape_key
+from runapi_mcp.wire.schema.subschemas import (
     ASKING,
+    BOUNDS,
+    COUNTS,
     DESCRIBING,
-    FORMS,
     LISTED,
     NAMED,
     ONE,
+    REFERRING,
     TYPES,
+    Dangling,
+    References,
+    Unfollowable,
     as_list,
     as_object,
+    is_schema,
     subschemas,
 )
-from runapi_mcp.wire.schema.references import Dangling, References, Unfollowable
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 MOST_VALUES: Final = 20_000
@@ -84,9 +90,9 @@ def read_schema(given: JsonObject) -> Reading:
     Raises:
         Faulty: It is none, too large, or asks for nothing.
     """
-    _see_that_it_is_bounded(given)
+    _check_size(given)
     schema, notes = _unwrap(given)
-    _see_that_it_asks(schema)
+    _check_that_it_asks(schema)
     draft = _draft_of(schema)
     reader = _Reader(draft)
     read = reader.read(schema, "", {})
@@ -100,7 +106,7 @@ def read_schema(given: JsonObject) -> Reading:
     return Reading(read, (*notes, *reader.notes))
 
 
-def _see_that_it_is_bounded(given: JsonObject) -> None:
+def _check_size(given: JsonObject) -> None:
     values, depth = 0, 0
     level: list[JsonObject | list[JsonValue]] = [given]
     while level:
@@ -135,7 +141,7 @@ def _unwrap(given: JsonObject) -> tuple[JsonObject, list[str]]:
     """Return the schema that `given` holds, or is, and what to say of that."""
     schema, opened = given, []
     for _ in range(_MOST_WRAPPERS):
-        key = _wrapper(schema)
+        key = _find_wrapper(schema)
         if key is None:
             break
         opened.append(key)
@@ -149,7 +155,7 @@ def _unwrap(given: JsonObject) -> tuple[JsonObject, list[str]]:
     return schema, [f"The schema was taken from {'.'.join(opened)}."] if opened else []
 
 
-def _wrapper(schema: JsonObject) -> str | None:
+def _find_wrapper(schema: JsonObject) -> str | None:
     """Return the member that holds the schema, where `schema` is none itself."""
     asked = schema.keys() & ASKING
     if asked - {"type", "format"} or schema.get("type") in (*TYPES, *map(str.upper, TYPES)):
@@ -158,7 +164,7 @@ def _wrapper(schema: JsonObject) -> str | None:
     return held[0] if len(held) == 1 else None
 
 
-def _see_that_it_asks(schema: JsonObject) -> None:
+def _check_that_it_asks(schema: JsonObject) -> None:
     """See that a schema is not an example of the result, which as a schema allows everything."""
     asked = {key for key in schema.keys() & (ASKING | _SNAKES.keys()) if _asks(key, schema[key])}
     if asked <= {"type", "additionalProperties"} and schema.get("additionalProperties") is False:
@@ -205,7 +211,7 @@ def _draft_of(schema: JsonObject) -> str:
     """
     declared = schema.get("$schema")
     if declared in (None, ""):
-        mixed = {key for part in _walk(schema) for key in _tuples(part)}
+        mixed = {key for part in _walk(schema) for key in _list_tuples(part)}
         # TypeBox, pydantic 1 and zod-to-json-schema write tuples of the old form and name no draft.
         return "2019-09" if mixed == {"items"} else ""
     if not isinstance(declared, str):
@@ -231,7 +237,7 @@ def _walk(schema: JsonValue) -> Iterator[JsonObject]:
             todo += [below for _, below in subschemas(part)]
 
 
-def _tuples(schema: JsonObject) -> list[str]:
+def _list_tuples(schema: JsonObject) -> list[str]:
     return [key for key in ("items", "prefixItems") if isinstance(schema.get(key), list)]
 
 
@@ -307,7 +313,7 @@ class _Reader:
         for key in ("examples", "example"):
             if key == "examples" and key in schema and not isinstance(schema[key], list):
                 schema[key] = [schema[key]]
-        schema = self._with_null(schema)
+        schema = self._add_null(schema)
         self._check(schema, at)
         self._below(schema, at)
         return self._order(schema)
@@ -343,7 +349,7 @@ class _Reader:
                 self.note("JSON Schema writes types in lower case; those in upper case were read so.")
                 kind = kind.lower()
             if kind not in TYPES:
-                self.fault(f"{at}/type", _no_type(kind))
+                self.fault(f"{at}/type", _tell_no_type(kind))
             if kind not in read:
                 read.append(kind)
         if kinds and read != kinds:
@@ -404,7 +410,7 @@ class _Reader:
 
     # ------------------------------------------------------------ null
 
-    def _with_null(self, schema: JsonObject) -> JsonObject:
+    def _add_null(self, schema: JsonObject) -> JsonObject:
         """Write OpenAPI's `nullable` so that it counts: a right answer was refused for it."""
         if schema.get("nullable") is not True:
             return schema
@@ -460,7 +466,7 @@ class _Reader:
     def _read_named(self, parts: JsonObject, at: str, outer: JsonObject, *, lists: bool) -> JsonObject:
         read: JsonObject = {}
         for name, part in parts.items():
-            where = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
+            where = f"{at}/{escape_key(name)}"
             if isinstance(part, dict | bool) or (lists and isinstance(part, list)):
                 read[name] = self._one(part, where, outer)
             else:
@@ -502,7 +508,7 @@ class _Reader:
         return schema
 
 
-def _no_type(kind: JsonValue) -> str:
+def _tell_no_type(kind: JsonValue) -> str:
     said = one_line(json.dumps(kind), 60)
     means = _SYNONYMS.get(kind.lower()) if isinstance(kind, str) else None
     if means:
@@ -517,6 +523,67 @@ def _suggest(part: JsonValue) -> str:
     if isinstance(part, str) and part.lower() in TYPES:
         return f' Write {{"type": "{part.lower()}"}}.'
     return ""
+
+
+# ---------------------------------------------------------------- what a keyword must hold
+
+
+def is_number(value: JsonValue) -> bool:
+    """Whether `value` is a number; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_count(value: JsonValue) -> bool:
+    """Whether `value` is a whole number from 0 on; 2.0 is one."""
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return whole and not isinstance(value, bool) and value >= 0  # type: ignore[operator]
+
+
+def _are_names(value: JsonValue) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+_Form = tuple[Callable[[JsonValue], bool], str]
+_SCHEMA: Final[_Form] = (is_schema, "a schema, or true or false")
+_SCHEMAS: Final[_Form] = (
+    lambda value: isinstance(value, list) and bool(value) and all(map(is_schema, value)),
+    "a list of schemas with one at least",
+)
+_NAMED: Final[_Form] = (
+    lambda value: isinstance(value, dict) and all(map(is_schema, value.values())),
+    "an object whose members are schemas",
+)
+_TEXT: Final[_Form] = (lambda value: isinstance(value, str), "a string")
+_YES: Final[_Form] = (lambda value: isinstance(value, bool), "true or false")
+FORMS: Final[dict[str, _Form]] = {
+    **dict.fromkeys(ONE, _SCHEMA),
+    **dict.fromkeys(LISTED, _SCHEMAS),
+    **dict.fromkeys(NAMED, _NAMED),
+    **dict.fromkeys(COUNTS, (is_count, "a whole number, 0 or more")),
+    **dict.fromkeys(BOUNDS, (is_number, "a number")),
+    **dict.fromkeys((*REFERRING, "$id", "$schema", "$anchor", "$dynamicAnchor"), _TEXT),
+    **dict.fromkeys(
+        ("title", "description", "format", "pattern", "$comment", "contentEncoding", "contentMediaType"),
+        _TEXT,
+    ),
+    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly", "$recursiveAnchor"), _YES),
+    "multipleOf": (lambda value: is_number(value) and value > 0, "a number above 0"),  # type: ignore[operator]
+    "enum": (lambda value: isinstance(value, list), "a list of values"),
+    "examples": (lambda value: isinstance(value, list), "a list of values"),
+    "required": (_are_names, "a list of names of members"),
+    "dependentRequired": (
+        lambda value: isinstance(value, dict) and all(map(_are_names, value.values())),
+        "an object whose members are lists of names",
+    ),
+    "dependencies": (
+        lambda value: (
+            isinstance(value, dict) and all(is_schema(part) or _are_names(part) for part in value.values())
+        ),
+        "an object whose members are schemas, or lists of names",
+    ),
+    "$vocabulary": (lambda value: isinstance(value, dict), "an object"),
+}
+"""What the value of a keyword must be, in every draft that is read, and that in words."""
 
 
 # ---------------------------------------------------------------- references
