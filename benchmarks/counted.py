@@ -1,4 +1,4 @@
-"""How many calls of ours a chunk costs, alone and in a burst: ``python -m benchmarks.counted [--functions]``.
+"""How many calls of ours a chunk costs; ``python -m benchmarks.counted`` tells of which functions.
 
 The whole server answers one call in this process under a profiler, between the host's line and its answer,
 of 200 chunks and of 1,200; what is printed is the difference, for each chunk. A generator that is gone on
@@ -23,7 +23,7 @@ from runapi_mcp.settings import from_env
 FEW: Final = 200
 MANY: Final = 1_200
 _ROOT: Final = str(Path(runapi_mcp.__file__).parent)
-_ALONE: Final = 0.001
+_ALONE: Final = 0.004
 """Seconds between chunks that are to come alone."""
 
 
@@ -75,16 +75,13 @@ def section(base: str) -> Section:
 
 def main() -> None:
     with playing() as base:
-        for row in section(base).rows:
-            print(f"{row.what:45}{row.ours:>8}  {row.bound}")
-        if "--functions" in sys.argv:
-            for dialect in ("chat", "native"):
-                for pace in (_ALONE, 0.0):
-                    print(f"\n{dialect}, pace {pace:g}")
-                    for code, calls in per_chunk(base, dialect, pace).most_common(40):
-                        if calls > MANY / 100:
-                            where = code.co_filename.removeprefix(_ROOT)
-                            print(f"{calls / (MANY - FEW):8.2f} {where}:{code.co_qualname}")
+        for dialect in ("chat", "native"):
+            for pace in (_ALONE, 0.0):
+                print(f"\n{dialect}, pace {pace:g}")
+                for code, calls in per_chunk(base, dialect, pace).most_common():
+                    if calls > MANY / 100:
+                        where = code.co_filename.removeprefix(_ROOT)
+                        print(f"{calls / (MANY - FEW):8.2f} {where}:{code.co_qualname}")
 
 
 if __name__ == "__main__":
