@@ -82,7 +82,7 @@ def read_reasoning(text: str) -> object:
 
 def take_key_out(text: str) -> object:
     redacting = Redacting(KEY)
-    return [redacting.feed(TextDelta(piece)) for piece in pieces(text)]
+    return [redacting.feed([TextDelta(piece)]) for piece in pieces(text)]
 
 
 def join_call(text: str) -> object:
