@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -207,14 +208,13 @@ async def replace(proxy: Proxy, fleet: Fleet, callers: int, *, told: bool) -> tu
 def section(*, quick: bool) -> Section:
     callers = CALLERS // 4 if quick else CALLERS
     made = Section(
-        f"{REPLICAS} replicas behind nginx are replaced while {callers} callers ask without a pause"
+        f"{REPLICAS} replicas are replaced behind nginx while {callers} callers ask", peers=["redis"]
     )
-    if shutil.which("nginx") and (
-        redis_server := shutil.which("redis-server") or shutil.which("valkey-server")
-    ):
+    redis_server = shutil.which("redis-server") or shutil.which("valkey-server")
+    if redis_server and shutil.which("nginx") and find_spec("redis"):
         made.rows.extend(anyio.run(measure, redis_server, callers))
     else:
-        made.notes.append("Not measured: nginx and redis-server are needed.")
+        made.notes.append("Not measured: nginx, redis-server and the redis package are needed.")
     return made
 
 
