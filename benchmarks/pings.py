@@ -53,10 +53,22 @@ TEXTS: Final[Mapping[str, str]] = {
 }
 """What the model writes, by the name that the question has in it."""
 SEARCHED: Final = tuple(name for name in TEXTS if name not in ("numbers-8mb", "prose-2mb", "word"))
+EVENTS: Final[Mapping[str, Callable[[], str]]] = {
+    "values-20mb": lambda: (
+        '{"choices": [{"delta": {"content": "x"}}], "more": [' + "[1]," * 5_000_000 + "1]}"
+    ),
+    "commas-30mb": lambda: json.dumps({"choices": [{"delta": {"content": "a, [" * 7_500_000}}]}),
+    "escapes-30mb": lambda: json.dumps({"choices": [{"delta": {"content": "é\n" * 3_750_000}}]}),
+    "names-2mb": lambda: json.dumps({"choices": [{"delta": dict.fromkeys(map(str, range(18_000)), 1)}]}),
+}
+"""Single events, by the name that the question has in it."""
 
 
 def chunks(name: str, *, native: bool) -> Iterator[bytes]:
     """The events of an answer, 16,384 characters each; the last has sources behind a hundred stretches."""
+    if name in EVENTS:
+        yield b"data: " + EVENTS[name]().encode() + b"\n\n"
+        return
     text = TEXTS[name]
     size = len(text.encode())
     stretches = [
@@ -123,6 +135,10 @@ def extract(name: str) -> tuple[dict[str, str], bytes]:
     return call("extract_json", schema=schema, text=f"(say {name})", fresh=True, wait_seconds=100)
 
 
+def asked(prompt: str) -> tuple[dict[str, str], bytes]:
+    return call("ask_gemini", prompt=prompt, fresh=True, wait_seconds=100)
+
+
 def chained() -> tuple[dict[str, str], bytes]:
     """Functions whose parameters are a chain of references of 300 kB."""
     count = 6_000
@@ -156,6 +172,7 @@ WORK: Final[Mapping[str, Callable[[], tuple[dict[str, str], bytes]]]] = {
     **{f"search, {name}": (lambda name=name: search(name)) for name in SEARCHED},  # type: ignore[misc]
     **{f"extract, {name}": (lambda name=name: extract(name)) for name in TEXTS},  # type: ignore[misc]
     "ask, prose-4mb": lambda: call("ask_gemini", prompt="(say prose-4mb)", fresh=True, wait_seconds=100),
+    **{f"ask, {name}": (lambda name=name: asked(f"(say {name})")) for name in EVENTS},  # type: ignore[misc]
     "a chain of references": chained,
     "a schema of 5 MB": wide,
     "an image of 19 MB": lambda: images(1, 19_000_000),
@@ -168,6 +185,17 @@ WORK: Final[Mapping[str, Callable[[], tuple[dict[str, str], bytes]]]] = {
     ),
     "a list of 2,000,000 items": lambda: call("ask_gemini", prompt="x", files=["a"] * 2_000_000),
     "a nested argument of 8 MB": lambda: call("ask_gemini", prompt=[[{"a": [1, 2, 3]}]] * 500_000),
+    "a text of 60 MB": lambda: asked("x" * 60_000_000),
+    "60 MB of blanks": lambda: asked(" " * 60_000_000),
+    "60 MB of escapes": lambda: asked("é" * 10_000_000),
+    "a name of 60 MB": lambda: call("ask_gemini", **{"x" * 60_000_000: 1}),
+    "a file of 20 MB in escapes": lambda: call(
+        "ask_gemini", prompt="x", files=["data:," + "%41" * 20_000_000]
+    ),
+    "20 MB of Punycode": lambda: call(
+        "ask_gemini", prompt="x", files=["data:;charset=punycode,-" + "a" * 20_000_000]
+    ),
+    "a list of 40 MB as text": lambda: call("ask_gemini", prompt="x", files="[" + "1," * 20_000_000 + "1]"),
     "a prompt of 3,900,000 characters": lambda: call(
         "ask_gemini", prompt="(say dots)" + "é" * 3_900_000, fresh=True
     ),

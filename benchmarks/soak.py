@@ -16,7 +16,7 @@ import anyio
 from mcp import Client
 
 from benchmarks.table import Row, Section, at_most
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 
@@ -111,7 +111,7 @@ async def soak(calls: int) -> Section:
     async with simulate(pace=0.001) as sim:
         sim.stall_seconds = 1.0
         settings = from_env(_ENV | {"RUNAPI_BASE_URL": sim.base_url})
-        async with opened(settings) as app, Client(build_server(app)) as client:
+        async with open_app(settings) as app, Client(build_server(app)) as client:
             tasks = len(asyncio.all_tasks())
             made = Soak(client, sim)
             level = await made.run(min(SETTLED, calls), tasks)

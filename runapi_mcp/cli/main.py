@@ -52,9 +52,9 @@ def _code(run: Callable[[], int]) -> int:
     except SystemExit as leaving:  # argparse: its help was asked for, or the words say nothing
         return int(leaving.code or 0)
     except RunapiError as error:
-        from runapi_mcp.cli.outlet import told
+        from runapi_mcp.cli.outlet import explain
 
-        print(f"runapi-mcp: {told(error)}", file=sys.stderr)
+        print(f"runapi-mcp: {explain(error)}", file=sys.stderr)
         return _USAGE
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -77,7 +77,7 @@ def _run(words: Sequence[str]) -> int:
     if [*words] == ["--version"]:  # asked by scripts, before all else: it takes no parser
         print(f"runapi-mcp {__version__}")
         return 0
-    given = _parser(words).understood(words)
+    given = _parser(words).understand(words)
     command: Callable[[argparse.Namespace], int] = given.command
     return command(given) if given.person is None else int(given.person(given, _surroundings(given)))
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from runapi_mcp.errors import Interrupted, RunapiError, UpstreamError
 from runapi_mcp.generations.generation import Generation
@@ -91,9 +91,9 @@ class Live:
     leaving: bool = False
 
     @classmethod
-    def of(cls, view: View, generation: Generation) -> "Live":
+    def of(cls, view: View, generation: Generation, evidence: Evidence) -> "Live":
         """Return how a generation stands; the tail of its text is left out, for the text says it."""
-        evidence = replace(generation.evidence(), tail="")
+        evidence = replace(evidence, tail="")
         return cls(evidence, view.receipt, view.answer.model, view.job.notices, generation.leaving)
 
 
@@ -140,19 +140,22 @@ class Order:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # types are values here
-    """Return what reads and writes a kind; made when the first one is, for a host waits for the start."""
+    """Return what reads a kind; made when one is needed, for a host waits for the start."""
     return TypeAdapter(kind)
+
+
+def prepare() -> None:
+    """Make what reads records: that takes as long as to read a long answer."""
+    for kind in (Facts, Live, Ending):
+        _adapter(kind)
 
 
 def write(record: object) -> str:
     """Return a record as JSON text."""
-    kind: Any = type(record)
-    adapter = _adapter(kind)
     with suppress(PydanticSerializationError):
-        return adapter.dump_json(record, warnings=False).decode()
+        return to_json(record).decode()
     # JSON can hold half a surrogate pair, and UTF-8 cannot.
-    plain = adapter.dump_python(record, mode="json", warnings=False)
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(to_jsonable_python(record), ensure_ascii=False, separators=(",", ":"))
 
 
 def read(kind: Callable[..., T], text: str) -> T:

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runapi_mcp import __version__
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import App, build_server, opened
+from runapi_mcp.server.app import App, build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.auth import (
     Auth,
@@ -97,7 +97,7 @@ async def serve_http(
     options = replace(options, max_connections=room_for(options.max_connections))
     # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
     with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
-        async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+        async with open_app(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
             await tasks.start(_read_again_on_hangup, _files(app, auth))
             async with listening(app, options, auth, listener=listener) as server:
                 missing = await Readiness(app, auth, 0.0).missing()
