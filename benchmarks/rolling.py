@@ -107,14 +107,14 @@ class Proxy:
         conf.write_text(text)
         command = ["nginx", "-p", str(self._folder), "-c", str(conf)]
         if self._process is None:
-            self._process = subprocess.Popen([*command, "-g", "daemon off;"])
+            self._process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
             while True:
                 try:
                     httpx.get(f"http://127.0.0.1:{self.port}/healthz")
                     return
                 except httpx.TransportError:
                     time.sleep(0.05)
-        subprocess.run([*command, "-s", "reload"], check=True)
+        subprocess.run([*command, "-s", "reload"], stderr=subprocess.DEVNULL, check=True)
 
     def close(self) -> None:
         if self._process is not None:
