@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
-_KEYRING: Final = "RUNAPI_MCP_KEYRING"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -238,9 +237,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
     """Whether to answer before the server is there."""
-    known = {"RUNAPI_TOKEN"}
-    if env.get(_KEYRING) == "1":  # as install writes it
-        known.add(_KEYRING)
+    known = ("RUNAPI_TOKEN", "RUNAPI_MCP_KEYRING")  # as install writes them; neither says anything of this
     if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
         return True
     from runapi_mcp.settings import for_host

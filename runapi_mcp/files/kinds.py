@@ -110,6 +110,7 @@ def kind_of_url(host: str, path: str, query: str = "") -> str:
     Gemini, or read as noise (langchain-ai/langchain-google#616, BerriAI/litellm#4441).
     """
     host = host.removeprefix("www.")
+    # Gemini watches a video of YouTube by its address (ai.google.dev, video understanding).
     if host in ("youtube.com", "youtu.be", "m.youtube.com"):
         return "video/mp4"
     if kind := kind_of_name(path):
