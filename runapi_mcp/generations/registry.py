@@ -192,7 +192,7 @@ class Generations:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._store.days.add(generation.job, receipt)
-            if receipt.tokens is not None and receipt.cost is None:
+            if self._settings.prices and receipt.tokens is not None and receipt.cost is None:
                 self._upstream.prices.note_missing(receipt.model)
             if self.limits.any:
                 assert self._tasks is not None, "only an open one runs any"
