@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from runapi_mcp.settings import Settings
     from runapi_mcp.transports.http.auth import Auth
     from runapi_mcp.transports.http.options import HttpOptions
+    from runapi_mcp.transports.http.worker import Worker
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
-_KEYRING: Final = "RUNAPI_MCP_KEYRING"
 _DETACHED: Final = "RUNAPI_MCP_FINISH_DETACHED"
 
 
@@ -248,9 +248,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
     """Whether to answer before the server is there."""
-    known = {"RUNAPI_TOKEN"}
-    if env.get(_KEYRING) == "1":  # as install writes it
-        known.add(_KEYRING)
+    known = ("RUNAPI_TOKEN", "RUNAPI_MCP_KEYRING")  # as install writes them; neither says anything of this
     if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
         return True
     from runapi_mcp.settings import for_host
@@ -268,20 +266,24 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
 
     from runapi_mcp import logs
     from runapi_mcp.key import own_key
-    from runapi_mcp.transports.http.serve import serve_http
+    from runapi_mcp.transports.http.serve import serve_http, serve_workers
 
     gc.freeze()  # looking through what was imported for garbage holds everybody up, 80 ms at a time
     settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
 
-    async def run() -> None:
-        await serve_http(
-            settings, options, auth, announce=_announce_http, own_key=own_key(settings, os.environ)
-        )
+    async def run(settings: "Settings", worker: "Worker | None" = None) -> None:
+        found = own_key(settings, os.environ)
+        await serve_http(settings, options, auth, announce=_announce_http, own_key=found, worker=worker)
 
-    anyio.run(run)
-    return 0
+    def serve(settings: "Settings", worker: "Worker | None" = None) -> int:
+        anyio.run(run, settings, worker)
+        return 0
+
+    if options.workers == 1:
+        return serve(settings)
+    return serve_workers(settings, options, auth, lambda same, worker: _code(lambda: serve(same, worker)))
 
 
 def _announce_http(line: str) -> None:

@@ -69,6 +69,9 @@ async def test_an_answer_says_how_to_ask_on_in_the_last_line_of_its_last_block(h
     asked = await host.call("ask_gemini", prompt=f"Why? {'Because. ' * 300}")
     last = asked.result.content[-1].text  # type: ignore[union-attr]  # it is text
     assert last.splitlines()[-1] == f'[To ask on: ask_gemini with continue_from "{asked.handle}".]'
+    messages = [{"role": "user", "content": "A?"}, {"role": "assistant", "content": "A."}]
+    talk = await host.call("ask_gemini", prompt="B?", messages=messages)
+    assert "continue_from" in talk.text, "so are not all of its turns"
     found = await host.call("search_web", query="What?")
     assert found.facts["continue_from"] == found.handle
 
