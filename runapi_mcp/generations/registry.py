@@ -126,7 +126,9 @@ class Generations:
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
                 self._live.add(generation)
-                self._tasks.start_soon(self._run, generation, key, patient_until)
+                self._tasks.start_soon(
+                    generation.run, self._upstream, self._queue, key, patient_until, self._settings.deadline
+                )
         if self._on_begin is not None:
             self._on_begin(kept)
         return kept, kept is not generation
@@ -174,12 +176,6 @@ class Generations:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
             generation.interrupt(ServerLeft(_STOPPED))
-
-    async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
-        deadline = self._settings.deadline
-        await generation.run(
-            self._upstream, self._queue, key=key, patient_until=patient_until, deadline=deadline
-        )
 
     def _settle(self, generation: Generation) -> None:
         """Write down what an ended generation cost, for everybody who counts."""
