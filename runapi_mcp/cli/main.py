@@ -8,6 +8,7 @@ command needs is imported when the command runs.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
 
 from runapi_mcp import __version__
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
+_DETACHED: Final = "RUNAPI_MCP_FINISH_DETACHED"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -204,11 +206,20 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     from runapi_mcp.boot.prologue import begin, leave_on_signals, quick_imports
     from runapi_mcp.transports.stdio.pipes import claim_stdio
 
+    env = {**os.environ, **flags}
+    apart = None
+    if env.get(_DETACHED):
+        from runapi_mcp.settings import read_switch
+        from runapi_mcp.transports.stdio.detached import stand_apart
+
+        with suppress(ValueError):  # the settings say what is wrong with it
+            apart = stand_apart() if read_switch(env[_DETACHED]) else None
     if os.isatty(0):
         print("Waiting for a host on stdin. runapi-mcp --help lists the commands.", file=sys.stderr)
     wire = claim_stdio()
     leave_on_signals()
-    env = {**os.environ, **flags}
+    if apart is not None:
+        apart.watch()
     prologue = begin(wire) if _boots_fast(env) else None
     with quick_imports():
         import warnings
@@ -231,7 +242,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ, apart)
     return 0
 
 

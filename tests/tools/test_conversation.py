@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from server.hosting import Host, in_process
 
@@ -38,6 +39,28 @@ async def test_each_turn_sends_the_earlier_request_and_what_is_new(host: Host, s
     assert all("Be brief." in json.dumps(body) for body in bodies)
     rest = [{k: v for k, v in body.items() if k not in ("messages", "contents")} for body in bodies]
     assert rest == [rest[0]] * 4
+
+
+async def test_a_turn_is_gone_on_from_more_than_once_and_no_branch_hears_of_another(
+    host: Host, sim: Simulator
+) -> None:
+    """Elsewhere one had the other's turns (danny-avila/LibreChat#14467, microsoft/agent-framework#8618)."""
+    first = await host.call("ask_gemini", prompt="First?")
+    branches: dict[str, str] = {}
+
+    async def go_on(word: str) -> None:
+        branches[word] = (await host.call("ask_gemini", prompt=word, continue_from=first.handle)).handle
+
+    async with anyio.create_task_group() as tasks:
+        for word in ("left", "right", "right"):
+            tasks.start_soon(go_on, word)
+    assert len(sim.calls) == 3, "the same turn asked twice at once is asked once"
+    for word, other in (("left", "right"), ("right", "left")):
+        await host.call("ask_gemini", prompt="And then?", continue_from=branches[word])
+        said = said_to(sim)[-1]
+        assert "First?" in said
+        assert word in said
+        assert other not in said
 
 
 async def test_an_answer_says_how_to_ask_on_in_the_last_line_of_its_last_block(host: Host) -> None:
