@@ -45,7 +45,8 @@ async def started(script: str, **env: str) -> AsyncIterator[httpx.AsyncClient]:
     tools = str(Path(sys.executable).parent)
     process = await anyio.open_process(
         ["sh", "-euc", script],
-        env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"} | env,
+        # What the suite has for all of its processes is not what a reader of the page has.
+        env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "RUNAPI_MCP_STORE": ""} | env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
