@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from runapi_mcp.errors import Interrupted, RunapiError, UpstreamError
 from runapi_mcp.generations.generation import Generation
@@ -139,17 +140,17 @@ class Order:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # types are values here
-    """Return what reads and writes a kind; made when the first one is, for a host waits for the start."""
+    """Return what reads a kind; made when the first one is, for a host waits for the start."""
     return TypeAdapter(kind)
 
 
 def write(record: object) -> str:
     """Return a record as JSON text.
 
-    Not `dump_json`, nor `validate_json` below: JSON can hold half a surrogate pair, and UTF-8 cannot.
+    Not with an adapter: a first call, which writes three kinds of records, would wait for three. Not straight
+    to JSON either, nor by `validate_json` below: JSON can hold half a surrogate pair, and UTF-8 cannot.
     """
-    kind: Any = type(record)
-    plain = _adapter(kind).dump_python(record, mode="json", warnings=False)
+    plain = to_jsonable_python(record)
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
 
