@@ -8,6 +8,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
@@ -52,7 +53,11 @@ class Handlers:
         self._app = app
         self._tools = tools
         self._tasks = tasks
-        self._listed = list_tools(tools.values(), always_load=app.settings.always_load)
+
+    @cached_property
+    def _listed(self) -> list[types.Tool]:
+        # Made when a host asks: the first call does not wait for the schemas of all tools.
+        return list_tools(self._tools.values(), always_load=self._app.settings.always_load)
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
