@@ -4,17 +4,16 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
-from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import folders, git
+from runapi_mcp.files import Attached, ResourceLink, folders, git, is_binary
 from runapi_mcp.files.kinds import (
     KINDS,
     as_text,
@@ -40,31 +39,6 @@ _READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
 _READERS_AT_ONCE: Final = 8
 MOST_TOGETHER: Final = 64 * MIB
 """Bytes of all files of one call; a request is a third larger than what it carries."""
-
-
-class ResourceLink(BaseModel):
-    """An MCP resource link, as a host hands it over; what else it says is not needed."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    uri: str
-    mimeType: str | None = None  # noqa: N815  # MCP's spelling
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """The parts that stand for a call's files.
-
-    Attributes:
-        parts: The parts.
-        binary: Whether one needs more than images and text.
-        notices: What must be said of what was sent and what was left out, a sentence or two each.
-    """
-
-    parts: tuple[Part, ...] = ()
-    binary: bool = False
-    notices: tuple[str, ...] = ()
 
 
 async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
@@ -360,8 +334,3 @@ def _weight(part: Part) -> int:
             return len(text)
         case _:
             return 0
-
-
-def is_binary(part: Part) -> bool:
-    """Whether a part is a file that needs more than images and text."""
-    return isinstance(part, Inline | Linked) and not part.mime_type.startswith("image/")

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import ResourceLink
+from runapi_mcp.files import ResourceLink
 from runapi_mcp.models import WISHES
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import read_model_id

@@ -14,10 +14,9 @@ import anyio.to_thread
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import Attached, attach
+from runapi_mcp.files import Attached
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability, find
@@ -282,7 +281,7 @@ class GivenFunction(Given):
 
     name: str
     description: str = ""
-    parameters: dict[str, pydantic.JsonValue] = Field(default_factory=dict)
+    parameters: dict[str, pydantic.JsonValue] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -423,7 +422,7 @@ class AskArgs(Args):
     )
     model: ModelId | None = None
     system: Prompt | None = Field(None, description="System instruction.")
-    files: Files = Field(default_factory=list)
+    files: Files = Field([])
     messages: Messages = ()
     continue_from: ContinueFrom | None = Field(None, description="Handle to ask on from.")
     functions: Functions = ()
@@ -466,7 +465,11 @@ class AskArgs(Args):
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declare(args.functions)
-    attached = await attach(args.files, await run.reading()) if args.files else Attached()
+    attached = Attached()
+    if args.files:
+        from runapi_mcp.files.attach import attach
+
+        attached = await attach(args.files, await run.reading())
     if args.continue_from:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)
@@ -571,6 +574,8 @@ def _render(view: View, page: Page) -> Reply:
     calls = asked_for(view.answer.function_calls)
     text, listed = view.answer.text, ""
     if view.job.call.search:
+        from runapi_mcp.citations.annotate import annotate
+
         cited = view.once(
             "annotated", lambda: annotate(view.answer, _MOST_SOURCES, lambda _: True, view.links)
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, WithJsonSchema
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import is_binary, reattach
+from runapi_mcp.files import is_binary
 from runapi_mcp.generations.values import Job
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
@@ -93,6 +93,8 @@ async def look_back(handle: str, given: Sequence[Part], run: Run) -> Earlier:
             "continue_from: that answer is still being written.",
             advice=f'Wait for it with get_result and handle "{handle}".',
         )
+    from runapi_mcp.files.attach import reattach
+
     answer, job = view.answer, await run.asked(generation)
     offered = answer.function_calls if job.call.functions else ()
     if not answer.text and not offered:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import Attached, attach
+from runapi_mcp.files import Attached
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability
@@ -71,7 +71,7 @@ class ExtractArgs(Args):
         ),
     ]
     text: Prompt | None = Field(None, description="The material. Give this or files.")
-    files: Files = Field(default_factory=list)
+    files: Files = Field([])
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
     many: bool = Field(default=False, description="Return the list of all such items.")
     max_repairs: Whole = Field(
@@ -103,7 +103,11 @@ async def _extract(args: ExtractArgs, run: Run) -> Reply:
     schema, notes = await open_schema(args.json_schema)
     args = args.model_copy(update={"json_schema": schema})
     extraction = args.extraction
-    attached = await attach(args.files, await run.reading()) if args.files else Attached()
+    attached = Attached()
+    if args.files:
+        from runapi_mcp.files.attach import attach
+
+        attached = await attach(args.files, await run.reading())
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     chosen = choose_model(args.model, run.settings.model, ANSWERING, needs)
     notices = notes + attached.notices

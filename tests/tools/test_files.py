@@ -20,7 +20,8 @@ import pytest
 from waiting import became
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files.attach import Attached, ResourceLink, attach
+from runapi_mcp.files import Attached, ResourceLink
+from runapi_mcp.files.attach import attach
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
