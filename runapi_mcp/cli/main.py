@@ -7,6 +7,7 @@ command needs is imported when the command runs.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
-_KEYRING: Final = "RUNAPI_MCP_KEYRING"
+_DECIDE_THE_BOOT: Final = frozenset({"RUNAPI_MCP_FAST_BOOT", "RUNAPI_MCP_ALWAYS_LOAD"})
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -171,7 +172,19 @@ def _serve(given: "argparse.Namespace") -> int:
 
 
 def _serve_host(flags: Mapping[str, str]) -> int:
-    """Serve the host that started this process; answer it while the rest of this is imported."""
+    """Serve the host that started this process; answer it while the rest of this is imported.
+
+    What the first call waits for is logged at `debug`: here the stages before there is a log, and with the
+    time of each line the rest.
+    """
+    # An interpreter that starts waits for nothing: what it took is the CPU time so far.
+    began = time.perf_counter() - time.process_time()
+    stages: dict[str, float] = {}
+
+    def end(stage: str) -> None:
+        stages[stage] = round(time.perf_counter() - began - sum(stages.values()), 4)
+
+    end("interpreter")
     from runapi_mcp.boot.prologue import begin, leave_on_signals, quick_imports
     from runapi_mcp.transports.stdio.pipes import claim_stdio
 
@@ -181,6 +194,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     leave_on_signals()
     env = {**os.environ, **flags}
     prologue = begin(wire) if _boots_fast(env) else None
+    end("prologue")
     with quick_imports():
         import warnings
 
@@ -189,7 +203,10 @@ def _serve_host(flags: Mapping[str, str]) -> int:
         settings = _with_folders(for_host(env))
         if problem := settings.problem or settings.key_problem:
             print(f"runapi-mcp: {problem}", file=sys.stderr)
+        end("settings")
+        import mcp.server.lowlevel  # noqa: F401  # what ours would import: it is most of the start, and told alone
 
+        end("sdk")
         from runapi_mcp.upstream.http import warm
 
         warm(settings)
@@ -200,7 +217,9 @@ def _serve_host(flags: Mapping[str, str]) -> int:
         from runapi_mcp.key import own_key
         from runapi_mcp.transports.stdio.serve import serve_local
 
+    end("ours")
     logs.configure(settings, sys.stderr)
+    logs.debug("imported", **{f"seconds_{stage}": seconds for stage, seconds in stages.items()})
     warnings.simplefilter("ignore")
     anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
     return 0
@@ -208,11 +227,8 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
     """Whether to answer before the server is there."""
-    known = {"RUNAPI_TOKEN"}
-    if env.get(_KEYRING) == "1":  # as install writes it
-        known.add(_KEYRING)
-    if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
-        return True
+    if not _DECIDE_THE_BOOT & env.keys():
+        return True  # whatever else is set: to read settings takes 20 ms, for which a host would wait
     from runapi_mcp.settings import for_host
 
     values = for_host(env)

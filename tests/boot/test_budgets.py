@@ -37,7 +37,7 @@ RUNS: Final = {
     "help": "from runapi_mcp.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "prologue": "import runapi_mcp.cli.main, runapi_mcp.boot.prologue, runapi_mcp.boot.prologue",
     "prologue with settings": "import runapi_mcp.cli.main, runapi_mcp.boot.prologue\n"
-    "runapi_mcp.cli.main._boots_fast({'RUNAPI_BASE_URL': 'https://runapi.ai'})",
+    "runapi_mcp.cli.main._boots_fast({'RUNAPI_MCP_FAST_BOOT': '1'})",
 }
 
 

@@ -1,6 +1,8 @@
 """The prologue on a real process and raw pipes, with the SDK's import held up for as long as a test likes."""
 
+import json
 import os
+import re
 import select
 import signal
 import sys
@@ -182,6 +184,20 @@ def test_a_good_setting_does_not_keep_the_host_waiting() -> None:
     with BootHost("--hold", "5", env={"RUNAPI_MCP_DIALECT": "native"}) as host:
         host.send(initialize())
         assert host.ids(1) == [0]
+
+
+def test_a_log_tells_what_the_first_call_waited_for_stage_by_stage() -> None:
+    with BootHost(env={"RUNAPI_MCP_LOG": "debug"}) as host:
+        host.send(initialize(), call(1, "list_models"))
+        host.let_in()
+        assert host.ids(2) == [0, 1]
+        host.stdin.close()
+        _, log = host.leaves()
+    lines = [json.loads(each) for each in log.splitlines()]
+    assert [each["event"] for each in lines[:4]] == ["imported", "opened", "serving", "call begun"]
+    stages = ("interpreter", "prologue", "settings", "sdk", "ours")
+    assert all(lines[0][f"seconds_{stage}"] > 0 for stage in stages)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", each["time"]) for each in lines)
 
 
 @pytest.mark.parametrize("switch", ["1", "on"])

@@ -14,6 +14,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from runapi_mcp import logs
 from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import opened
 from runapi_mcp.server.handlers import build_server
@@ -229,7 +230,9 @@ async def serve_local(
         env: The environment, which says where this user's state is kept.
     """
     async with opened(settings, own_key=own_key, env=env) as app:
+        logs.debug("opened")
         server = build_server(app)
+        logs.debug("serving")
         if opening is None:
             await serve_stdio(server)
         else:
