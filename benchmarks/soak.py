@@ -17,8 +17,7 @@ from typing import Any, Final
 import anyio
 from mcp import Client
 
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 

@@ -9,6 +9,7 @@
     ├── SettingsError             the server's settings; nothing was sent
     │   └── KeyMissing            no RunAPI key is set
     │       └── KeyringFailed     the keyring that is to hold it cannot be asked, or does not answer
+    ├── ConfigError               a host's config cannot be read or changed; it was not touched
     ├── Bug                       a fault of this server's own; its log has the details
     ├── BusyError                 this server has no room for another generation
     │   └── MemoryFull            what is asked would not fit into the caller's share of memory
@@ -107,6 +108,12 @@ class KeyringFailed(KeyMissing):
     """The keyring that is to hold the key cannot be asked, is locked, or does not answer in time."""
 
     code = "keyring_failed"
+
+
+class ConfigError(RunapiError):
+    """A host's config that cannot be read or changed; it was not touched. Its owner can fix it."""
+
+    code = "bad_config"
 
 
 class Bug(RunapiError):

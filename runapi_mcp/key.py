@@ -1,6 +1,6 @@
 """The server's own key: where it is read, and how it is kept in the operating system's keyring.
 
-A variable goes first (`settings.env` reads those); else, for those who ask for it, this machine's keyring:
+A variable goes first (`settings` reads those); else, for those who ask for it, this machine's keyring:
 
     OwnKey ── Keychain ── key_helper (a process) ── keyring ── Secret Service, Keychain, Credential Locker
 

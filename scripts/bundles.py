@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from runapi_mcp import __version__
 from runapi_mcp.models import AUTO
-from runapi_mcp.server.listing import input_schema
+from runapi_mcp.server.app import input_schema
 from runapi_mcp.settings import DEFAULT_BASE_URL, LogLevel
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.wire.grounding import REDIRECT_HOST

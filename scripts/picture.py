@@ -16,7 +16,7 @@ from rich.text import Text
 from scripted_clock import client_here, run, simulate_here
 from tools_page import HANDLE, clean_env
 
-from runapi_mcp.cli import demo
+from runapi_mcp.cli.demo import run_demo
 from runapi_mcp.settings import Settings
 
 PICTURE = Path(__file__).parent.parent / "docs" / "demo.svg"
@@ -26,8 +26,8 @@ WIDTH = 108
 def play() -> list[str]:
     """Return what the demo prints, on the simulated RunAPI."""
     lines: list[str] = []
-    with patch.multiple(demo, Client=client_here, simulate=simulate_here):
-        failed = run(partial(demo.demo, clean_env(), Settings(), lines.append))
+    with patch("mcp.Client", client_here), patch("runapi_mcp.sim.simulate", simulate_here):
+        failed = run(partial(run_demo, clean_env(), Settings(), lines.append))
     assert not failed, lines
     said = re.sub(r"\(g_[A-Za-z0-9_-]{6}\)", f"({HANDLE[:8]})", "\n".join(lines))
     return re.sub(r"g_[A-Za-z0-9_-]{20,}", HANDLE, said).splitlines()

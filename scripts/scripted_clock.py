@@ -19,8 +19,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import Implementation
 
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import simulate
 

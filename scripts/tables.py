@@ -5,7 +5,7 @@ from pathlib import Path
 
 from parts import Parts, written
 
-from runapi_mcp.server.listing import input_schema
+from runapi_mcp.server.app import input_schema
 from runapi_mcp.settings import KEY_NAMES, Option, options
 from runapi_mcp.tools import TOOLS
 

@@ -22,10 +22,10 @@ from runapi_mcp.citations.markdown import read_layout
 from runapi_mcp.citations.report import check_report
 from runapi_mcp.citations.sources import plain_title, safe_url
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.extraction.find_json import is_closed, scan_answer
 from runapi_mcp.extraction.folding import Folded, fold_plain, turns
-from runapi_mcp.extraction.partial import describe_progress, hopeless
-from runapi_mcp.extraction.spellings import find_days, find_figures, find_moments
+from runapi_mcp.extraction.model_json import is_closed, scan_answer
+from runapi_mcp.extraction.notation import find_days, find_figures, find_moments
+from runapi_mcp.extraction.rounds import describe_progress, hopeless
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text

@@ -5,8 +5,7 @@ from typing import cast
 from generations.played import KEY, WHOLE, Clock, Gate, bench, job
 from pydantic import SecretStr
 
-from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.memory import MemoryStore
+from runapi_mcp.generations.store.memory import Followable, MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
@@ -22,7 +21,7 @@ class _SlowToLook(MemoryStore):
         self._passing = clock
         self._seconds = seconds
 
-    async def same(self, job: Job) -> Generation | None:
+    async def same(self, job: Job) -> Followable | None:
         self._passing.now += self._seconds
         return await super().same(job)
 

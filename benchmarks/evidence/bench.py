@@ -20,8 +20,7 @@ from benchmarks.evidence.corpus import Document, documents
 from benchmarks.evidence.held_out import EACH, held_out
 from benchmarks.evidence.unseen import unseen
 from runapi_mcp.extraction.evidence import find_evidence
-from runapi_mcp.extraction.material import Source
-from runapi_mcp.extraction.places import Span
+from runapi_mcp.extraction.matching import Source, Span
 
 Json: TypeAlias = Any
 Placed = dict[str, tuple[int, int] | str | None]

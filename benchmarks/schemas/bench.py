@@ -34,7 +34,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.extraction.check import Judge, check_schema
-from runapi_mcp.extraction.exact_json import NotJson, read_json
+from runapi_mcp.extraction.model_json import NotJson, read_json
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings

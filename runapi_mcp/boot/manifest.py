@@ -14,8 +14,7 @@ import anyio
 from runapi_mcp import __version__
 from runapi_mcp.boot.answers import MODERN, Manifest, Message
 from runapi_mcp.boot.prologue import MANIFEST
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.stdio.serve import serve_chunks
 

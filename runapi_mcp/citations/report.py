@@ -1,19 +1,50 @@
-"""Whether a report's markers hold: each sentence beside what the sources it names were found to say. Pure.
+"""A report's findings, and whether its markers hold: each sentence beside what its sources were found to say.
 
-A report is written from findings whose stretches came with their sources. A marker is believed where its
-sentence shares words and every figure with a stretch that rests on that source; it is a test by words, and
-what fails it is named, not taken out.
+A report is written from findings, which are kept between its rounds as JSON: the answers of searches, whose
+stretches came with their sources. A marker is believed where its sentence shares words and every figure with
+a stretch that rests on that source; it is a test by words, and what fails it is named, not taken out.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from runapi_mcp.citations.annotate import find_sentences
 from runapi_mcp.citations.markers import UNSPACED
 from runapi_mcp.printable import one_line
+from runapi_mcp.wire.types import Answer, Grounding, JsonObject, Source, Support
+
+
+def write_finding(answer: Answer, links: Mapping[str, str]) -> JsonObject:
+    """Return an answer with its sources as JSON; `links` says where redirect links lead."""
+    grounding = answer.grounding
+    return {
+        "text": answer.text,
+        "sources": [
+            [links.get(source.url, source.url), source.title, source.origin, source.snippet]
+            for source in grounding.sources
+        ],
+        "supports": [
+            [support.start, support.end, support.text, list(support.sources)]
+            for support in grounding.supports
+        ],
+        "queries": list(grounding.queries),
+        "unread": grounding.unread,
+    }
+
+
+def read_finding(kept: Mapping[str, Any]) -> Answer:
+    """Return the answer that :func:`write_finding` wrote, with its sources."""
+    grounding = Grounding(
+        tuple(Source(*source) for source in kept["sources"]),
+        tuple(Support(start, end, text, tuple(of)) for start, end, text, of in kept["supports"]),
+        tuple(kept["queries"]),
+        bool(kept["unread"]),
+    )
+    return Answer(text=str(kept["text"]), grounding=grounding)
+
 
 _NUMBERS: Final = r"\d{1,3}(?:\s?(?:[,;&–-]|and|und|et|y)\s?\d{1,3}){0,9}"
 _MARKED: Final = rf"(?:\[\^?(?:sources? )?{_NUMBERS}\](?![(:])|【{_NUMBERS}】|［{_NUMBERS}］)"

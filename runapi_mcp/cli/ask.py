@@ -1,4 +1,4 @@
-"""ask, search, extract and models: their flags, and how they are carried out."""
+"""ask, chat, search, extract and models: their flags, and how they are carried out."""
 
 import argparse
 import json
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_command
+from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_arguments, add_command
 from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decode, text_of, with_stdin
-from runapi_mcp.cli.tool_flags import add_arguments
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
 
 if TYPE_CHECKING:
-    from runapi_mcp.cli.client import Question
+    from runapi_mcp.cli.client import Outcome, Question
+    from runapi_mcp.cli.view import Screen
     from runapi_mcp.wire.types import JsonValue
 
 _FETCH_SECONDS: Final = 15.0
@@ -117,19 +117,9 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
 
 def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
     """Ask a question, print what comes of it, and return the exit code that stands for that."""
-    import anyio
-
-    from runapi_mcp import logs
-    from runapi_mcp.cli.client import perform
-    from runapi_mcp.cli.screen import screen_for
     from runapi_mcp.cli.view import EXIT_CODES, print_reply, structure
-    from runapi_mcp.key import PERSON_SECONDS, own_key
 
-    settings = around.settings()
-    logs.configure(settings, around.err)
-    screen = screen_for(around.out, around.err, around.env, quiet=as_json)
-    keyring = own_key(settings, around.env, PERSON_SECONDS)
-    outcome = anyio.run(perform, question, settings, screen.show, keyring, around.env)
+    outcome, screen = _ask_and_watch(question, around, quiet=as_json)
     if as_json:
         around.say_json(json.dumps(structure(outcome), ensure_ascii=False, indent=2))
         code = EXIT_CODES[outcome.ending]
@@ -138,6 +128,24 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
     if outcome.rest:
         around.note(f"The rest: runapi-mcp resume {outcome.rest}")
     return code
+
+
+def _ask_and_watch(
+    question: "Question", around: Surroundings, *, quiet: bool = False
+) -> "tuple[Outcome, Screen]":
+    """Ask a question, and show its answer as it grows unless that is to be `quiet`."""
+    import anyio
+
+    from runapi_mcp import logs
+    from runapi_mcp.cli.client import perform
+    from runapi_mcp.cli.view import screen_for
+    from runapi_mcp.key import PERSON_SECONDS, own_key
+
+    settings = around.settings()
+    logs.configure(settings, around.err)
+    screen = screen_for(around.out, around.err, around.env, quiet=quiet)
+    keyring = own_key(settings, around.env, PERSON_SECONDS)
+    return anyio.run(perform, question, settings, screen.show, keyring, around.env), screen
 
 
 def question_of(given: argparse.Namespace, around: Surroundings) -> "Question":
@@ -320,3 +328,49 @@ def _class_schema(named: str) -> "JsonValue":
         ) from None
     finally:
         sys.path.remove(".")
+
+
+# ---------------------------------------------------------------- chat
+
+
+def add_chat(commands: Subparsers) -> None:
+    """Add chat."""
+    chat = add_command(
+        commands,
+        "chat",
+        "keep asking, each question going on from the last answer",
+        takes="[OPTIONS]",
+        examples=["runapi-mcp chat", "runapi-mcp chat --from g_EXAMPLE"],
+        description="Ends at an empty line, or the end of what is typed.",
+    )
+    chat.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
+    chat.add_argument("-s", "--system", metavar="TEXT", help="system instruction")
+    chat.add_argument("-m", "--model", dest="which_model", metavar="ID", help="runapi-mcp models shows them")
+    chat.set_defaults(person=_chat)
+
+
+def _chat(given: argparse.Namespace, around: Surroundings) -> int:
+    from runapi_mcp.cli.client import Question
+    from runapi_mcp.cli.view import EXIT_CODES, print_reply
+    from runapi_mcp.generations.store import store_folder
+
+    if store_folder(around.settings(), around.env) is None:
+        raise InputError("chat needs a store on this machine.", advice="Unset RUNAPI_MCP_STORE.")
+    first = {"model": given.which_model, "system": given.system, "continue_from": given.continue_from}
+    known = {name: value for name, value in first.items() if value}
+    code = 0
+    while prompt := _read_line(around):
+        outcome, screen = _ask_and_watch(Question("ask_gemini", known | {"prompt": prompt}), around)
+        code = print_reply(outcome, screen, around)
+        if outcome.view is not None and outcome.view.answer.text:
+            known = {"continue_from": outcome.view.handle}
+        elif outcome.ending == "refused":
+            return EXIT_CODES[outcome.ending]
+    return code
+
+
+def _read_line(around: Surroundings) -> str:
+    """Return the next question; empty if there is none."""
+    if around.stdin.isatty():
+        around.err.write("> ")
+    return around.stdin.readline().strip()

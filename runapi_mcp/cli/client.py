@@ -10,7 +10,6 @@ from typing import Any, Final, Literal, TypeAlias
 import anyio
 from pydantic import ValidationError
 
-from runapi_mcp.cli.screen import Watch
 from runapi_mcp.errors import InputError, Refused, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
@@ -27,6 +26,8 @@ from runapi_mcp.wire.types import Inline, JsonObject, Text
 
 Ending: TypeAlias = Literal["complete", "partial", "failed", "refused", "interrupted"]
 
+Watch: TypeAlias = Callable[[], Followable | None]
+"""Gives what is followed, once there is something."""
 Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000

@@ -68,7 +68,7 @@ async def remembered(around: Surroundings) -> "AsyncIterator[SqliteEngine]":
         InputError: It is to remember nothing.
         StoreDown: It cannot be read.
     """
-    from runapi_mcp.generations.store.protocol import Down
+    from runapi_mcp.generations.store.engine import Down
 
     engine = engine_of(around)
     try:
@@ -132,7 +132,7 @@ async def known(engine: "SqliteEngine", handle: str) -> "Replica":
         HandleError: None of this user's has it.
         Down: They cannot be read.
     """
-    from runapi_mcp.generations.store.protocol import unknown
+    from runapi_mcp.generations.store.memory import unknown
     from runapi_mcp.generations.store.replica import Replica
 
     found = await Replica.load(engine, handle, OWNER)

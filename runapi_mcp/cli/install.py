@@ -104,7 +104,7 @@ def _install(given: argparse.Namespace, around: Surroundings) -> int:
         given.parser.error("--json goes with --list." if given.json else _which_host())
     if given.host == "claude" and _can_ask(around):
         given.host = _which_claude(around)
-    host = hosts.host_named(given.host)
+    host = hosts.find_host(given.host)
     wish = _wish(given, around)
     if given.token_env and not given.url:
         given.parser.error("--token-env goes with --url.")
@@ -235,7 +235,7 @@ def _setup(_given: argparse.Namespace, around: Surroundings) -> int:
     if not _can_ask(around):
         raise InputError("setup asks, and nobody is here to answer.", advice="Use runapi-mcp install HOST.")
     machine = machine_of(around)
-    found = [row for row in hosts.listed(machine) if _seems_used(row.path, machine)]
+    found = [row for row in hosts.list_hosts(machine) if _seems_used(row.path, machine)]
     if not found:
         raise InputError(
             "No host was found on this machine.", advice="runapi-mcp install HOST makes its config."
@@ -243,9 +243,7 @@ def _setup(_given: argparse.Namespace, around: Surroundings) -> int:
     for row in found:
         around.say(f"{row.host.id:15} {row.state:14} {row.path}")
     said = _ask(f"Add this server to which? [{' '.join(row.host.id for row in found)}] ", around)
-    chosen = [hosts.host_named(name) for name in said.replace(",", " ").split()] or [
-        row.host for row in found
-    ]
+    chosen = [hosts.find_host(name) for name in said.replace(",", " ").split()] or [row.host for row in found]
     wish = _with_folders(_with_key(hosts.Wish(launch_of(around)), around), around)
     for host in chosen:
         around.say(f"\n── {host.title}")
@@ -277,7 +275,7 @@ def _which_host() -> str:
 def _list(machine: "Machine", around: Surroundings, *, as_json: bool) -> None:
     from runapi_mcp import hosts
 
-    rows = hosts.listed(machine)
+    rows = hosts.list_hosts(machine)
     if not as_json:
         for row in rows:
             around.say(f"{row.host.id:15} {row.state:14} {row.path}")
@@ -326,7 +324,7 @@ def _not_handed_on(around: Surroundings) -> "list[Option]":
 def _uninstall(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp import hosts
 
-    hosts.uninstall(hosts.host_named(given.host), machine_of(around), _wish(given, around), around.say)
+    hosts.uninstall(hosts.find_host(given.host), machine_of(around), _wish(given, around), around.say)
     return 0
 
 

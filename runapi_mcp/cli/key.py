@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runapi_mcp.key import Entry, Keychain
 
-DEEDS: Final = ("set", "forget", "where")
+_DEEDS: Final = ("set", "forget", "where")
 _MOST_STDIN: Final = 8192
 
 
@@ -24,12 +24,12 @@ def add_key(commands: Subparsers) -> None:
         commands,
         "key",
         "keep the RunAPI key in this machine's keyring",
-        takes="|".join(DEEDS),
+        takes="|".join(_DEEDS),
         examples=["runapi-mcp key set", "runapi-mcp key where"],
         description="set asks for the key, or reads it from stdin; forget takes it out; where says where "
         "there is one, and which a server started from here takes. It needs the keyring extra.",
     )
-    key.add_argument("deed", choices=DEEDS, metavar="|".join(DEEDS))
+    key.add_argument("deed", choices=_DEEDS, metavar="|".join(_DEEDS))
     key.set_defaults(person=_key)
 
 

@@ -17,7 +17,7 @@ from runapi_mcp.errors import RunapiError
 if TYPE_CHECKING:
     import argparse
 
-    from runapi_mcp.cli.parser import Parser, Surroundings
+    from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings
     from runapi_mcp.settings import Settings
     from runapi_mcp.transports.http.auth import Auth
     from runapi_mcp.transports.http.options import HttpOptions
@@ -87,9 +87,8 @@ def _parser(words: Sequence[str]) -> "Parser":
     """Return the parser of these words: the commands among them understand the settings too."""
     import argparse
 
-    from runapi_mcp.cli.commands import add_commands
     from runapi_mcp.cli.parser import PROGRAM, Parser, add_command, add_settings, understand_settings
-    from runapi_mcp.transports.http.flags import add_flags
+    from runapi_mcp.transports.http.options import add_flags
 
     parser = Parser(
         prog=PROGRAM,
@@ -118,6 +117,36 @@ def _parser(words: Sequence[str]) -> "Parser":
     for name in commands.choices.keys() & set(words) - {"serve"}:
         understand_settings(commands.choices[name])
     return parser
+
+
+def add_commands(commands: "Subparsers", whole: "Parser") -> None:
+    """Add the commands people type; each sets `person` to what carries it out.
+
+    Args:
+        commands: Where they are added.
+        whole: The parser that they are commands of.
+    """
+    from runapi_mcp.cli.ask import add_chat, add_tools
+    from runapi_mcp.cli.demo import add_demo, add_sim
+    from runapi_mcp.cli.doctor import add_doctor
+    from runapi_mcp.cli.history import add_history, add_resume
+    from runapi_mcp.cli.install import add_install
+    from runapi_mcp.cli.key import add_key
+    from runapi_mcp.cli.parser import add_completion
+    from runapi_mcp.cli.team import add_token_command, add_usage
+
+    add_tools(commands)
+    add_resume(commands)
+    add_chat(commands)
+    add_history(commands)
+    add_install(commands)
+    add_key(commands)
+    add_token_command(commands)
+    add_usage(commands)
+    add_doctor(commands)
+    add_demo(commands)
+    add_sim(commands)
+    add_completion(commands, whole)
 
 
 def _settings(given: "argparse.Namespace", **defaults: str) -> "Settings":
@@ -165,7 +194,7 @@ def _surroundings(given: "argparse.Namespace") -> "Surroundings":
 
 
 def _serve(given: "argparse.Namespace") -> int:
-    from runapi_mcp.transports.http.flags import options_from
+    from runapi_mcp.transports.http.options import options_from
 
     network = options_from(given, os.environ)
     return _serve_host(_flags(given)) if network is None else _serve_http(given, *network)

@@ -1,12 +1,20 @@
-"""A parser whose errors take three lines, the settings as its flags, and what a command is given."""
+"""What is typed: a parser whose errors take three lines, the flags that it has, and their completion.
+
+The flags of the settings come from their metadata, those of a tool from what it takes: what is added there
+can be typed, and is completed, at once.
+"""
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeAlias, TypeVar
 
+from runapi_mcp.boot.answers import MODERN
+from runapi_mcp.boot.prologue import MANIFEST
 from runapi_mcp.cli.outlet import printable
 from runapi_mcp.printable import escape_unseen
 from runapi_mcp.settings import Option, Settings, options
@@ -215,6 +223,9 @@ def _suggest(word: str, known: Sequence[str]) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
+# ---------------------------------------------------------------- flags of settings
+
+
 _GROUPS: Final = {
     "RunAPI": ("base_url", "chat_path", "connect_timeout", "keyring"),
     "models": ("model", "search_model", "dialect"),
@@ -278,3 +289,169 @@ def _add(group: "argparse._ArgumentGroup", option: Option, about: str) -> None:
 def _about(option: Option) -> str:
     default = f"Default: {option.default_text}." if option.default_text else ""
     return " ".join(part for part in (option.about, default, option.env) if part).replace("%", "%%")
+
+
+# ---------------------------------------------------------------- flags of tools
+
+
+_JSON_FILE: Final = "JSON"
+_NOT_HERE: Final = ("wait_seconds", "fresh")
+"""Arguments that only make sense where a host waits, or generations outlive a call."""
+_TYPES: Final[Mapping[str, type]] = {"integer": int, "number": float}
+_ANY: Final = "any"
+"""What a strict host chooses for nothing; nobody types it."""
+
+
+@dataclass(frozen=True)
+class _Spelling:
+    """How a person types an argument, where that is not its own name.
+
+    Attributes:
+        flags: The flags; the first long one may stand for the name.
+        metavar: What stands for its value in the help.
+        help: What it is for a person, where what models are told does not fit.
+    """
+
+    flags: tuple[str, ...] = ()
+    metavar: str = ""
+    help: str = ""
+
+
+_SPELLINGS: Final[Mapping[str, _Spelling]] = {
+    "model": _Spelling(("-m", "--model"), "ID", "runapi-mcp models shows them; or strongest, or cheapest"),
+    "system": _Spelling(("-s", "--system")),
+    "files": _Spelling(
+        ("-f", "--file"), "FILE", "attach a file, folder, glob, URL or git:REF..REF; - attaches stdin"
+    ),
+    "schema": _Spelling(
+        ("-s", "--schema"),
+        "FILE",
+        "JSON Schema of the result: a file or URL, - for stdin, the JSON, or pydantic's module:Class",
+    ),
+    "reasoning_effort": _Spelling(("--effort",)),
+    "include_thoughts": _Spelling(("--thoughts",)),
+    "include_domains": _Spelling(("--include-domain",), "DOMAIN", "only this site"),
+    "exclude_domains": _Spelling(("--exclude-domain",), "DOMAIN", "not this site"),
+    "messages": _Spelling((), _JSON_FILE, "a file of earlier turns, or the JSON itself"),
+    "functions": _Spelling((), _JSON_FILE, "a file of functions the model may ask for, or the JSON itself"),
+}
+
+
+def add_arguments(parser: Parser, tool: str, *, operand: str, required: Sequence[str] = ()) -> None:
+    """Add a flag for each argument of a tool but the one that is typed without any.
+
+    Args:
+        parser: The command's.
+        tool: The tool's name.
+        operand: The argument that stands alone.
+        required: The flags that must be given.
+    """
+    for name, schema in _properties(tool).items():
+        # What is piped in is the text of an extraction.
+        if name not in (operand, "text", *_NOT_HERE):
+            _add_argument(parser, name, schema, needed=name in required)
+
+
+@cache
+def _properties(tool: str) -> Mapping[str, Any]:
+    """Return the JSON Schema of each argument of a tool.
+
+    From the list of tools as it is packed, which the tests hold to the real one: importing pydantic to show
+    a command's help would take longer than all the rest.
+    """
+    with open(MANIFEST, encoding="utf-8") as file:  # noqa: PTH123  # as the prologue reads it
+        listed: list[dict[str, Any]] = json.load(file)["answers"][MODERN]["tools/list"]["tools"]
+    named: dict[str, Mapping[str, Any]] = {
+        each["name"]: each["inputSchema"].get("properties", {}) for each in listed
+    }
+    return named[tool]
+
+
+def _add_argument(parser: Parser, name: str, schema: Mapping[str, Any], *, needed: bool) -> None:
+    spelling = _SPELLINGS.get(name, _Spelling())
+    flags = spelling.flags or (f"--{name.replace('_', '-')}",)
+    about = spelling.help or _for_people(schema.get("description", ""))
+    # --model is a setting too, and given.model that setting.
+    dest = "which_model" if name == "model" else name
+    more: dict[str, Any] = {"required": True} if needed else {}
+    match schema:
+        case {"type": "boolean"}:
+            more |= {"action": "store_true"}
+        case {"enum": [*words]}:
+            more |= {"choices": [word for word in words if word != _ANY]}
+        case {"type": "array", "items": {"type": "string"}}:
+            about = f"{about}; may be given again"
+            more |= {"action": "append", "metavar": spelling.metavar or "TEXT"}
+        case {"type": "integer" | "number" as kind}:
+            more |= {"type": _TYPES[kind], "metavar": "N"}
+        case {"type": "array" | "object"}:
+            more |= {"metavar": spelling.metavar or _JSON_FILE}
+        case _:
+            more |= {"metavar": spelling.metavar or "TEXT"}
+    parser.add_argument(*flags, dest=dest, help=about.replace("%", "%%"), **more)
+
+
+def _for_people(told: str) -> str:
+    """Return what models are told of an argument, without what only models need, as help is written."""
+    plain = re.sub(r";? any: [^;.]*", "", told).strip().rstrip(".")
+    return plain[:1].lower() + plain[1:] if plain[1:2].islower() else plain
+
+
+# ---------------------------------------------------------------- completion
+
+
+_SHELLS: Final = ("bash", "zsh", "fish", "powershell", "tcsh")
+_NAMES_OF_FILES: Final = ("FILE", _JSON_FILE)
+"""How the help shows what is a file."""
+
+
+def add_completion(commands: Subparsers, whole: Parser) -> None:
+    """Add completion, for the commands beside it and the flags before them."""
+    completion = add_command(
+        commands,
+        "completion",
+        f"print a completion script for {', '.join(_SHELLS[:-1])} or {_SHELLS[-1]}",
+        takes="|".join(_SHELLS),
+        examples=[
+            'eval "$(runapi-mcp completion bash)"',
+            "runapi-mcp completion fish > ~/.config/fish/completions/runapi-mcp.fish",
+        ],
+    )
+    completion.add_argument("shell", choices=_SHELLS, metavar="SHELL", help=f"one of {', '.join(_SHELLS)}")
+    completion.set_defaults(person=lambda given, around: _print(given, around, commands, whole))
+
+
+def _print(given: argparse.Namespace, around: Surroundings, commands: Subparsers, whole: Parser) -> int:
+    """Print a script that knows the commands and their flags; the parsers are fit for nothing else then."""
+    import shtab
+
+    known = _list_words()
+    for command, parser in [("", whole), *commands.choices.items()]:
+        for action in (*parser.flags, *parser.operands):
+            name = action.dest if action.option_strings else f"{command} {action.dest}"
+            if action.choices is None and (words := known.get(name)):
+                action.choices = words
+            elif action.metavar in _NAMES_OF_FILES:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # as shtab has it set
+    around.say(shtab.complete(whole, given.shell).rstrip("\n"))
+    return 0
+
+
+def _list_words() -> Mapping[str, Sequence[str]]:
+    """Return the words that an argument takes, by its name, where the parser does not list them.
+
+    Those that stand alone are named behind their command.
+    """
+    from runapi_mcp.hosts import HOSTS
+    from runapi_mcp.models import ALIASES, MODELS, WISHES
+    from runapi_mcp.settings import options
+    from runapi_mcp.sim import SCENARIOS
+
+    models = (*(model.id for model in MODELS), *ALIASES, *WISHES)
+    return {
+        **{option.name: option.choices for option in options() if option.choices},
+        **dict.fromkeys(("model", "which_model", "search_model"), models),
+        "scenario": tuple(SCENARIOS),
+        "install host": tuple(HOSTS),
+        "uninstall host": tuple(HOSTS),
+    }

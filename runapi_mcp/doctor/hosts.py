@@ -15,22 +15,21 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor.local import Finding, Status, Which, key_from_keyring, ok
-from runapi_mcp.doctor.remote import meet
-from runapi_mcp.errors import KeyMissing
+from runapi_mcp.doctor.network import HELLO, meet
+from runapi_mcp.errors import ConfigError, KeyMissing
 from runapi_mcp.hosts import (
     KEYRING_VARIABLE,
     PLACEHOLDER,
-    ConfigError,
     Host,
     Launch,
     Machine,
     Remote,
     Wiring,
-    configs,
-    entries_naming_us,
+    find_configs,
+    find_entries,
+    find_remotes,
     has_mark,
     mentions_us,
-    remotes_naming_us,
     sends_in_the_open,
 )
 from runapi_mcp.printable import quote_text
@@ -40,11 +39,6 @@ _LINE: Final = 4 * 1024 * 1024
 _LAST_WORDS: Final = 2000
 _GRACE: Final = 2.0
 _MOST_LINES: Final = 1000
-_OLD: Final = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "runapi-mcp-doctor", "version": __version__},
-}
 _NEW: Final = {
     "_meta": {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -128,7 +122,7 @@ async def _greet(talk: "_Talk", *, modern: bool) -> Seen:
     if modern:
         greeting = await talk.ask(1, "server/discover", _NEW)
     else:
-        greeting = await talk.ask(1, "initialize", _OLD)
+        greeting = await talk.ask(1, "initialize", HELLO)
         await talk.say({"method": "notifications/initialized"})
     listed = await talk.ask(2, "tools/list", _NEW if modern else {})
     about = greeting.get("serverInfo") or (greeting.get("_meta") or {}).get(
@@ -260,9 +254,9 @@ async def check_hosts(
 ) -> AsyncIterator[Finding]:
     """Start and greet what every host's config says of us, its own and that of the project."""
     none = True
-    for host, path, in_project in configs(machine, project):
+    for host, path, in_project in find_configs(machine, project):
         try:
-            entries, remotes = entries_naming_us(host, path), remotes_naming_us(host, path)
+            entries, remotes = find_entries(host, path), find_remotes(host, path)
         except ConfigError as error:
             finding = _unreadable(host, path, error)
             none = none and finding.status != "fail"
@@ -294,9 +288,9 @@ async def check_hosts(
 
 def settings_with_key(machine: Machine) -> tuple[Host, Settings] | None:
     """Return the first host whose own config gives the server a key, and the settings it has there."""
-    for host, path, _ in configs(machine, None):
+    for host, path, _ in find_configs(machine, None):
         with suppress(ConfigError):
-            for wiring in entries_naming_us(host, path).values():
+            for wiring in find_entries(host, path).values():
                 settings = for_host(environment(host, wiring, machine) | flagged(wiring.launch.args))
                 if settings.key is not None and not settings.problem and not wiring.off:
                     return host, settings

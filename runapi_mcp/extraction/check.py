@@ -1,14 +1,18 @@
-"""A caller's schema and a model's answer: is the one a schema, and does the other conform to it.
+"""A caller's schema and a model's answer: is the one a schema, does the other conform, and what is wrong.
 
 Whatever is judged here is a stranger's, and may take for ever: it is done in a process that can be stopped
-(:mod:`runapi_mcp.extraction.worker`).
+(:mod:`runapi_mcp.extraction.worker`). What is wrong is told so that it can be mended: in JSON's words, down
+to the leaf. A model does as it is told. If it wrote a dog and left out the breed, and is told that "cat" was
+expected, it makes a cat of it, which conforms and is false. So of alternatives the one counts that was
+meant.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
+from itertools import groupby, islice, pairwise
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import jsonschema
@@ -19,11 +23,11 @@ from jsonschema.validators import extend, validates, validator_for
 from referencing.exceptions import Unresolvable
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.exact_json import Exact, schema_of
-from runapi_mcp.extraction.formats import NoPattern, format_checker, read_pattern
-from runapi_mcp.extraction.violations import Errors, Violation, list_lines, show
+from runapi_mcp.extraction.formats import FORMS, NoPattern, format_checker, read_pattern
+from runapi_mcp.extraction.model_json import Exact, schema_of
 from runapi_mcp.printable import one_line
-from runapi_mcp.wire.schema.references import Dangling, References, metaschemas
+from runapi_mcp.wire.json_text import escape_key
+from runapi_mcp.wire.schema.subschemas import Dangling, References, metaschemas
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _T = TypeVar("_T")
@@ -41,6 +45,259 @@ _KINDS: Final[Mapping[str, type[Validator]]] = {
     "draft2019-09": jsonschema.Draft201909Validator,
     "draft2020-12": jsonschema.Draft202012Validator,
 }
+
+
+# ---------------------------------------------------------------- what is wrong
+
+Path: TypeAlias = tuple[str | int, ...]
+
+OWN_WORDS: Final = frozenset(
+    {
+        *("multipleOf", "uniqueItems", "pattern", "patternProperties", "additionalProperties"),
+        *("required", "dependentRequired"),
+    }
+)
+"""Rules whose errors come with their message; see `_RULES`."""
+_NOTHING: Final = "nothing may stand here"
+_MOST_REFERENCES: Final = 20
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that is wrong with a value.
+
+    Attributes:
+        path: Where it is.
+        message: What is wrong, in JSON's words.
+        keyword: The rule that says so.
+        error: All that the rule knows.
+    """
+
+    path: Path
+    message: str
+    keyword: str
+    error: ValidationError
+
+    def __str__(self) -> str:
+        return f"{pointer(self.path)}: {self.message}"
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """Return a path as a JSON Pointer (RFC 6901); the root is "(root)"."""
+    return "".join(f"/{escape_key(str(part))}" for part in path) or "(root)"
+
+
+def list_lines(found: list[Violation], most: int) -> list[str]:
+    """Return a line for each violation, none twice, at most so many and a count."""
+    lines = [*dict.fromkeys(map(str, found))]
+    return [*lines[:most], *([f"… and {len(lines) - most} more"] if len(lines) > most else [])]
+
+
+def show(value: object) -> str:
+    """Return a value as JSON, on one line, cut short."""
+    written = value.digits if isinstance(value, Exact) else json.dumps(value, ensure_ascii=False)
+    return one_line(written, 120)
+
+
+def _count(value: Any, what: str) -> str:  # noqa: ANN401  # text, list or object
+    return f"{len(value)} {what}{'' if len(value) == 1 else 's'}"
+
+
+_MESSAGES: Final[dict[str, Callable[[Any, Any], str]]] = {
+    "type": lambda value, kinds: f"{show(value)} is not of type {_either(kinds)}",
+    "const": lambda value, wanted: f"it must be {show(wanted)}, not {show(value)}",
+    "enum": lambda value, wanted: f"{show(value)} is not one of {', '.join(map(show, islice(wanted, 40)))}",
+    "format": lambda value, name: f"{show(value)} is not {FORMS.get(name, f'of the format {name}')}",
+    "minLength": lambda value, n: f"{show(value)} is too short: {_count(value, 'character')}, at least {n}",
+    "maxLength": lambda value, n: f"{show(value)} is too long: {_count(value, 'character')}, at most {n}",
+    "minItems": lambda value, n: f"the list is too short: {_count(value, 'item')}, at least {n}",
+    "maxItems": lambda value, n: f"the list is too long: {_count(value, 'item')}, at most {n}",
+    "minProperties": lambda value, n: f"there are too few members: {len(value)}, at least {n}",
+    "maxProperties": lambda value, n: f"there are too many members: {len(value)}, at most {n}",
+    "minimum": lambda value, bound: f"{show(value)} is less than the least, {show(bound)}",
+    "maximum": lambda value, bound: f"{show(value)} is more than the most, {show(bound)}",
+    "exclusiveMinimum": lambda value, bound: f"{show(value)} is not more than {show(bound)}",
+    "exclusiveMaximum": lambda value, bound: f"{show(value)} is not less than {show(bound)}",
+    "not": lambda value, rule: f"{show(value)} is what must not be: {show(rule)}",
+    "contains": lambda _, rule: f"the list does not hold as many items as it must of {show(rule)}",
+    "oneOf": lambda value, _: f"{show(value)} conforms to more than one of the alternatives; it must to one",
+    "unevaluatedProperties": lambda *_: "it has a member that the schema does not know",
+    "unevaluatedItems": lambda *_: "it has an item that the schema does not know",
+    "additionalItems": lambda *_: "it has more items than the schema knows",
+}
+
+
+def _either(kinds: str | list[str]) -> str:
+    return kinds if isinstance(kinds, str) else " or ".join(kinds)
+
+
+class Errors:
+    """What a validator finds, down to what can be mended: of alternatives, those of the one that is meant."""
+
+    def __init__(self, validator: Validator, schema: Any) -> None:  # noqa: ANN401  # a metaschema may be any
+        self.validator = validator
+        self._schema = schema
+
+    def of(self, value: JsonValue) -> list[Violation]:
+        """Return what is wrong with a value, in the order of its places."""
+        found = [leaf for error in self.validator.iter_errors(value) for leaf in self._leaves(error)]
+        return sorted(found, key=lambda one: [(isinstance(part, str), part) for part in one.path])
+
+    def _leaves(self, error: ValidationError) -> Iterator[Violation]:
+        path = tuple(error.absolute_path)
+        if not error.context:
+            yield Violation(path, _tell(error), str(error.validator), error)
+            return
+        branches = _branches(error)
+        if not branches:
+            yield Violation(path, _NOTHING, str(error.validator), error)
+            return
+        if shared := _same_choice(branches.values()):
+            # Where every alternative wants another constant or type, none is more meant than the others.
+            yield shared
+            return
+        meant = self._find_meant(error, branches)
+        if len(meant) == 1:
+            for below in branches[meant[0]]:
+                yield from self._leaves(below)
+        else:
+            yield Violation(path, self._each(branches, meant), str(error.validator), error)
+
+    def _each(self, branches: Mapping[int, list[ValidationError]], meant: list[int]) -> str:
+        """Return what would have to be mended for each of some alternatives."""
+        ways = []
+        for branch in meant[:_MOST_OR]:
+            lines = [str(leaf) for error in branches[branch] for leaf in self._leaves(error)]
+            ways.append("; ".join(lines[:3]))
+        more = f" (and {len(meant) - _MOST_OR} more)" if len(meant) > _MOST_OR else ""
+        return (
+            f"it conforms to none of the alternatives{more}; mend it for one of them: {' — or: '.join(ways)}"
+        )
+
+    def _find_meant(self, error: ValidationError, branches: Mapping[int, list[ValidationError]]) -> list[int]:
+        """Return the alternatives that a value was meant for, as far as it shows.
+
+        Those of its type whose constants it does not contradict; of these, those with the most of its
+        constants, then of its members, then the fewest errors.
+        """
+        likely = [branch for branch, errors in branches.items() if not any(map(_rules_out, errors))]
+        likely = likely or [branch for branch, errors in branches.items() if not any(map(_is_kind, errors))]
+        likely = likely or [*branches]
+
+        def near(branch: int) -> tuple[int, int, int]:
+            options = error.validator_value
+            rule = options[branch] if isinstance(options, list) and branch < len(options) else {}
+            constants, known = self._matches(rule, error.instance)
+            return constants, known, -len(branches[branch])
+
+        best = max(map(near, likely))
+        return [branch for branch in likely if near(branch) == best]
+
+    def _matches(self, rule: Any, value: Any, hops: int = 0) -> tuple[int, int]:  # noqa: ANN401  # any JSON
+        """Return how many members of a value are as a subschema's constants, and how many it names."""
+        rule = self._follow(rule)
+        if not isinstance(rule, dict) or not isinstance(value, dict) or hops > _MOST_REFERENCES:
+            return 0, 0
+        named = rule.get("properties")
+        members = {k: self._follow(v) for k, v in named.items()} if isinstance(named, dict) else {}
+        constants = sum(
+            1 for name, member in members.items() if name in value and _is_constant(member, value[name])
+        )
+        known = sum(name in value for name in members)
+        parts = rule.get("allOf")
+        for part in parts if isinstance(parts, list) else ():
+            more = self._matches(part, value, hops + 1)
+            constants, known = constants + more[0], known + more[1]
+        return constants, known
+
+    def _follow(self, rule: Any) -> Any:  # noqa: ANN401  # any JSON
+        """Return what a reference by JSON Pointer leads to; others tell little more of what is near."""
+        for _ in range(_MOST_REFERENCES):
+            reference = rule.get("$ref") if isinstance(rule, dict) else None
+            if not isinstance(reference, str) or not reference.startswith("#"):
+                break
+            rule = self._schema
+            for part in reference[1:].split("/")[1:]:
+                key = part.replace("~1", "/").replace("~0", "~")
+                rule = rule.get(key) if isinstance(rule, dict) else None
+        return rule
+
+
+def _branches(error: ValidationError) -> dict[int, list[ValidationError]]:
+    """Return the errors of each alternative but `false`, which has no number and which nothing mends."""
+    numbered = (one for one in error.context or () if one.schema_path)
+    below = sorted(numbered, key=lambda one: cast("int", one.schema_path[0]))
+    return {
+        cast("int", branch): [*errors]
+        for branch, errors in groupby(below, key=lambda one: one.schema_path[0])
+    }
+
+
+def _is_kind(error: ValidationError) -> bool:
+    """Whether a value is of another type than an alternative is about."""
+    return error.validator == "type" and not error.path
+
+
+def _rules_out(error: ValidationError) -> bool:
+    """Whether an error shows that a value was not meant for an alternative: its type, or a constant."""
+    return _is_kind(error) or (error.validator in ("const", "enum") and len(error.path) <= 1)
+
+
+def _is_constant(rule: Any, value: object) -> bool:  # noqa: ANN401  # any JSON
+    if not isinstance(rule, dict):
+        return False
+    if "const" in rule:
+        return bool(rule["const"] == value)
+    choices = rule.get("enum")
+    return isinstance(choices, list) and value in choices
+
+
+def _same_choice(branches: Iterable[list[ValidationError]]) -> Violation | None:
+    """Return what is wrong if all alternatives want another value, or another type, in one place."""
+    told = [next((one for one in errors if _rules_out(one)), None) for errors in branches]
+    errors = [one for one in told if one is not None]
+    first = errors[0] if len(errors) == len(told) and errors else None
+    if first is None or any(one.path != first.path for one in errors):
+        return None
+    path = tuple(first.absolute_path)
+    if all(one.validator == "type" for one in errors):
+        kinds = [kind for one in errors for kind in _list(one.validator_value)]
+        message = _MESSAGES["type"](first.instance, [*dict.fromkeys(map(str, kinds))])
+    elif all(one.validator != "type" for one in errors):
+        wanted = [
+            value
+            for one in errors
+            for value in ([one.validator_value] if one.validator == "const" else _list(one.validator_value))
+        ]
+        message = _MESSAGES["enum"](first.instance, wanted)
+    else:
+        return None
+    return Violation(path, message, str(first.validator), first)
+
+
+def _list(value: Any) -> list[Any]:  # noqa: ANN401  # any JSON
+    return value if isinstance(value, list) else [value]
+
+
+def _tell(error: ValidationError) -> str:
+    """Return what is wrong in JSON's words; jsonschema's own are Python's, which a model would copy."""
+    keyword = str(error.validator)
+    if keyword in OWN_WORDS and not (keyword == "additionalProperties" and error.schema is False):
+        message = error.message
+    elif error.validator is None:
+        message = _NOTHING
+    elif tell := _MESSAGES.get(keyword):
+        message = tell(error.instance, error.validator_value)
+    else:
+        message = f"{show(error.instance)} breaks the rule {keyword}: {show(error.validator_value)}"
+    return f"the name of a member is wrong: {message}" if is_of_name(error) else message
+
+
+def is_of_name(error: ValidationError) -> bool:
+    """Whether an error speaks of the name of a member, not of a value."""
+    path = [None, *error.absolute_schema_path]
+    within = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+    return any(part == "propertyNames" and before not in within for before, part in pairwise(path))
 
 
 # ---------------------------------------------------------------- is it a schema

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from runapi_mcp.extraction.exact_json import list_inexact, write_json
+from runapi_mcp.extraction.model_json import Scan, list_inexact, scan_answer, write_json
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 MOST_REJECTED: Final = 50
@@ -87,3 +87,14 @@ def conclude(
     count = len(value) if isinstance(value, list) else 0
     document = "" if nothing else write_json(value)
     return Verdict(document, tuple(violations), told, closed, count, list_inexact(value), "", unwrapped)
+
+
+def read_unjudged(texts: Sequence[str], *, many: bool) -> Verdict:
+    """Return what the last of the texts is as JSON, without judging it."""
+    scan = scan_answer(texts[-1]) if texts else Scan()
+    whole = [found.value for found in scan.values if not found.flaw]
+    if many:
+        listed = next((value for value in whole if isinstance(value, list)), None)
+        rest = scan.rest[: scan.items] if isinstance(scan.rest, list) else None
+        return conclude(listed) if listed is not None else conclude(rest, closed=False)
+    return conclude(whole[0]) if len(whole) == 1 else Verdict("")

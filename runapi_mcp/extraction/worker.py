@@ -264,8 +264,8 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     from runapi_mcp.extraction.answers import judge_answers
     from runapi_mcp.extraction.check import Judge, read_schema
     from runapi_mcp.extraction.evidence import locate_document
-    from runapi_mcp.extraction.exact_json import schema_of
-    from runapi_mcp.extraction.find_json import read_unjudged
+    from runapi_mcp.extraction.model_json import schema_of
+    from runapi_mcp.extraction.verdict import read_unjudged
     from runapi_mcp.wire.schema.write import rewrite_schema
 
     try:

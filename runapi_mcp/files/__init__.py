@@ -1,14 +1,52 @@
-"""Files that a call names, as parts of a turn.
+"""Files that a caller names → parts of a turn. Local ones are read here, URLs only passed on.
 
-What a call gives and what comes of it stand here; `attach`, which makes the one of the other, is loaded with
-the first call that has files. `paths` knows which local files may be read, `kinds` what kind a file is.
+`paths` knows which local files may be read, `kinds` what kind a file is, `folders` and `git` what is in a
+folder or changed between commits.
 """
 
-from dataclasses import dataclass
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit
 
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ConfigDict
 
-from runapi_mcp.wire.types import Inline, Linked, Part
+from runapi_mcp.errors import InputError
+from runapi_mcp.files.kinds import (
+    KINDS,
+    as_text,
+    binary_kind,
+    is_meant_as_text,
+    is_taken,
+    kind_of_url,
+    plain_kind,
+    read_data_url,
+)
+from runapi_mcp.files.paths import Reach, reach
+from runapi_mcp.printable import one_line
+from runapi_mcp.settings import MIB, Settings
+from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
+
+if TYPE_CHECKING:
+    # What folders and commits need is loaded with the first file of this machine.
+    from runapi_mcp.files.folders import Gathered
+
+_TYPED: Final = re.compile(r"(.+);type=([A-Za-z]+/[A-Za-z0-9.+-]{1,100})\s*", re.DOTALL)
+"""curl's way to say what a file is, for an address that does not."""
+_URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
+_DATA: Final = re.compile(r"\s*data:(?:[^,]*,|[\w.+-]+/[\w.+-]+)", re.IGNORECASE)
+_DIFF: Final = re.compile(r"\s*git:(\S*\.\.\S*)\s*")
+_MOST_URL_CHARS: Final = 8192
+_READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
+_READERS_AT_ONCE: Final = 8
+MOST_TOGETHER: Final = 64 * MIB
+"""Bytes of all files of one call; a request is a third larger than what it carries."""
 
 
 class ResourceLink(BaseModel):
@@ -34,6 +72,305 @@ class Attached:
     parts: tuple[Part, ...] = ()
     binary: bool = False
     notices: tuple[str, ...] = ()
+
+
+async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
+    """Return the parts for `files`; local ones are read in a worker thread.
+
+    Raises:
+        InputError: One line for each file that cannot be used, saying why and what would be right.
+    """
+    return await anyio.to_thread.run_sync(
+        _attach, files, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+    )
+
+
+def _reading_limiter() -> anyio.CapacityLimiter:
+    """Return what lets few calls read their files at once: those bytes are counted once they are read."""
+    try:
+        return _READERS.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_READERS_AT_ONCE)
+        _READERS.set(limiter)
+        return limiter
+
+
+def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached:
+    allowed = reach(settings.allow_dirs, working_dir=settings.working_dir_files)
+    parts: list[Part] = []
+    problems: list[str] = []
+    notices: list[str] = []
+    room = MOST_TOGETHER
+    for position, file in enumerate(files):
+        try:
+            link = _link(file) if isinstance(file, str) else file
+            part, notice = _part(link, settings, allowed)
+            part = _with_origin(part, link, allowed)
+        except InputError as error:
+            problems.append(f"files[{position}]: {error}")
+            continue
+        room -= _weight(part)
+        parts.append(part)
+        if notice:
+            notices.append(notice)
+        if room < 0:
+            problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together.")
+            break
+    if problems:
+        raise InputError("\n".join(problems), advice="")
+    return Attached(tuple(parts), any(is_binary(part) for part in parts), tuple(notices))
+
+
+def _with_origin(part: Part, link: ResourceLink, allowed: Reach) -> Part:
+    """Return a part that says where its content came from; nobody but a local user has it read again."""
+    if isinstance(part, Linked | FunctionCall | Returned):
+        return part
+    uri, name, scheme = "", link.name or "", _scheme(link.uri)
+    if allowed.local and scheme in ("", "file"):
+        path = allowed.find(link.uri).absolute()  # it may be read again from another folder
+        uri, name = str(path), link.name or (path.name if path.is_file() else link.uri.strip())
+    elif allowed.local and scheme == "git":
+        uri = link.uri
+    return replace(part, file=_file_ref(part, uri, name, link.mimeType or ""))
+
+
+def _file_ref(part: Text | Inline, uri: str, name: str, mime_type: str) -> FileRef:
+    content = (part.text if isinstance(part, Text) else part.base64).encode("utf-8", "surrogatepass")
+    return FileRef(uri, name, mime_type, len(content), hashlib.sha256(content).hexdigest())
+
+
+async def reattach(
+    turns: Sequence[Turn], given: Sequence[Part], settings: Settings
+) -> tuple[tuple[Turn, ...], tuple[Part, ...], tuple[str, ...]]:
+    """Return earlier turns with the contents of their files, which are read again where they are.
+
+    `given` are files that came anew: one that is the same as a missing one takes its place. What is left of
+    them comes back too, and what must be said.
+
+    Raises:
+        InputError: A file cannot be had again; what is to be given anew.
+    """
+    if not any(lacks_content(part) for turn in turns for part in turn.parts):
+        return tuple(turns), tuple(given), ()
+    return await anyio.to_thread.run_sync(
+        _reattach, turns, given, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+    )
+
+
+def lacks_content(part: Part) -> bool:
+    """Whether a part stands for a file whose content was not kept."""
+    if isinstance(part, Inline):
+        return not part.base64
+    return isinstance(part, Text) and part.file is not None and not part.text
+
+
+def _reattach(
+    turns: Sequence[Turn], given: Sequence[Part], settings: Settings
+) -> tuple[tuple[Turn, ...], tuple[Part, ...], tuple[str, ...]]:
+    allowed = reach(settings.allow_dirs, working_dir=settings.working_dir_files)
+    anew = {p.file.sha256: p for p in given if isinstance(p, Text | Inline) and p.file is not None}
+    used: set[str] = set()
+    missing: list[str] = []
+    changed: list[str] = []
+
+    def whole(part: Part) -> Part:
+        if not isinstance(part, Text | Inline) or not lacks_content(part):
+            return part
+        file = part.file or FileRef("", "", "", 0, "")
+        shown = one_line(file.name or file.uri or "a file that came as bytes", 120)
+        if same := anew.get(file.sha256):
+            used.add(file.sha256)
+            return same
+        if not file.uri:
+            missing.append(f"{shown} came as bytes, more than are kept.")
+            return part
+        link = ResourceLink(uri=file.uri, mimeType=file.mime_type or None, name=file.name or None)
+        try:
+            found, _ = _part(link, settings, allowed)
+        except InputError as error:
+            missing.append(f"{shown} cannot be read again: {error.what}")
+            return part
+        assert isinstance(found, Text | Inline), "it was read here before"
+        now = _file_ref(found, file.uri, file.name, file.mime_type)
+        if now.sha256 != file.sha256:
+            changed.append(shown)
+        return replace(found, file=now)
+
+    restored = tuple(replace(turn, parts=tuple(whole(part) for part in turn.parts)) for turn in turns)
+    if missing:
+        raise InputError(
+            "\n".join(missing), advice="Give it again in files, as it was, or ask anew with all context."
+        )
+    rest = tuple(p for p in given if not (isinstance(p, Text | Inline) and p.file and p.file.sha256 in used))
+    notices = (f"Changed since it was sent, and sent as it is now: {', '.join(changed)}.",) if changed else ()
+    return restored, rest, notices
+
+
+def _link(file: str) -> ResourceLink:
+    """Return the link that a text is: a path or an address, with its type behind it where one was given."""
+    typed = None if file.lstrip()[:5].lower() == "data:" else _TYPED.fullmatch(file)
+    return ResourceLink(uri=typed[1], mimeType=typed[2]) if typed else ResourceLink(uri=file)
+
+
+def _part(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part, str]:
+    """Return the part for a file, and what must be said of it."""
+    match _scheme(link.uri):
+        case "data":
+            return _from_data_url(link.uri, link.name or "data", settings.max_file_bytes), ""
+        case "https":
+            return _link_to(link), ""
+        case "git":
+            return _from_diff(link.uri, allowed, settings)
+        case "" | "file":
+            return _from_path(link, settings, allowed)
+        case scheme:
+            raise InputError(
+                f"{one_line(scheme, 40)}: URLs are not taken.",
+                advice="Use a path, file://, https:// or data:.",
+            )
+
+
+def _scheme(uri: str) -> str:
+    """Return what kind of address it is; empty for a path, which may hold a colon too."""
+    if _DATA.match(uri):
+        return "data"
+    if _DIFF.fullmatch(uri):
+        return "git"
+    found = _URL.match(uri)
+    return found[1].lower() if found else ""
+
+
+def _link_to(link: ResourceLink) -> Linked:
+    parts = _parts_of(link.uri)
+    kind = plain_kind(link.mimeType or "") or kind_of_url(parts.hostname or "", parts.path, parts.query)
+    if not kind:
+        raise InputError(
+            f"{one_line(link.uri, 120)} does not say what it leads to.",
+            advice="Say it behind the address, as in https://…;type=application/pdf (or image/png, "
+            "text/plain, video/mp4), or save it and give its path. For a web page, ask search_web.",
+        )
+    if not is_taken(kind):
+        raise _refuse_kind(one_line(link.uri, 120))
+    return Linked(kind, link.uri)
+
+
+def _parts_of(url: str) -> SplitResult:
+    """Return a URL's parts.
+
+    Raises:
+        InputError: It is none that can be passed on.
+    """
+    if len(url) > _MOST_URL_CHARS:
+        raise InputError(
+            f"this URL has more than {_MOST_URL_CHARS:,} characters.", advice="Save it, and give the path."
+        )
+    parts = _split(url)
+    if parts is None or not parts.hostname or not url.isprintable():
+        raise InputError("this is not a URL that can be passed on.", advice="It takes https://HOST/PATH.")
+    if parts.username is not None:
+        raise InputError("a URL with a user name or password in it is not passed on.")
+    return parts
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return a URL's parts; `None` if its host or port cannot be one."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
+
+
+def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part, str]:
+    path = allowed.find(link.uri)
+    shown = one_line(link.name or link.uri.strip(), 200)
+    if allowed.local:
+        from runapi_mcp.files import folders
+
+        if folders.is_pattern(link.uri) and not allowed.is_there(path):
+            start, pattern = folders.split_pattern(str(path))
+            folder = allowed.judge(allowed.find(start))
+            return _gather(folders.gather(folder, pattern, shown, allowed))
+        if allowed.is_there(path) and path.is_dir():
+            return _gather(folders.gather(allowed.judge(path), "", shown, allowed))
+        if link.uri.lstrip().startswith("git:") and not allowed.is_there(path):
+            raise InputError(
+                f"{shown} names no two commits.",
+                advice="Write git:HEAD~1..HEAD, say. What is not committed is in no such diff: attach the "
+                "files that changed, or a file with what git diff prints.",
+            )
+    content = allowed.read(path, settings.max_file_bytes + 1)
+    said = plain_kind(link.mimeType or "")
+    return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""
+
+
+def _gather(found: "Gathered") -> tuple[Part, str]:
+    return Text(found.text), found.plan
+
+
+def _from_diff(name: str, allowed: Reach, settings: Settings) -> tuple[Part, str]:
+    if not allowed.local:
+        raise InputError("a diff is taken over stdio alone.", advice="Attach it as a file, or in the prompt.")
+    from runapi_mcp.files import git
+
+    refs = name.strip().removeprefix("git:")
+    patch, secret = git.diff(refs, allowed.folders, settings.max_file_bytes)
+    if not patch.strip():
+        raise InputError(f"{one_line(refs, 80)} changes nothing.", advice="Name two commits that differ.")
+    left = (
+        f" Left out, as it may hold secrets: {', '.join(one_line(n, 80) for n in secret)}." if secret else ""
+    )
+    tokens = f"{len(patch) // 4:,}"
+    return Text(f"Diff {refs}:\n\n{patch}"), f"Diff {one_line(refs, 80)}: about {tokens} tokens.{left}"
+
+
+def _from_data_url(url: str, name: str, limit: int) -> Part:
+    content = read_data_url(url, limit)
+    if content is None:
+        raise _too_large(name, limit)
+    return _from_bytes(content, name, limit)
+
+
+def _from_bytes(content: bytes, name: str, limit: int, said: str = "") -> Part:
+    """Return the part for a file's content; `said` is its type where the caller named one."""
+    shown = one_line(name, 120)
+    if len(content) > limit:
+        raise _too_large(shown, limit)
+    if not content:
+        raise InputError(f"{shown} is empty.")
+    if kind := binary_kind(content):
+        return Inline(kind, base64.b64encode(content).decode())
+    text = as_text(content)
+    if text is None and said.startswith(("image/", "audio/", "video/")) and is_taken(said):
+        return Inline(said, base64.b64encode(content).decode())
+    if text is None:
+        raise _not_utf8(shown) if is_meant_as_text(content) else _refuse_kind(shown)
+    return Text(f"File {shown}:\n\n{text}\n")
+
+
+def _too_large(name: str, limit: int) -> InputError:
+    return InputError(
+        f"{one_line(name, 120)} is larger than {limit / MIB:g} MiB.",
+        advice="RUNAPI_MCP_MAX_FILE_BYTES sets the limit; an https:// URL has none here.",
+    )
+
+
+def _refuse_kind(shown: str) -> InputError:
+    return InputError(f"{shown} is of a kind that is not taken.", advice=f"Taken: {KINDS}.")
+
+
+def _not_utf8(shown: str) -> InputError:
+    return InputError(f"{shown} seems to be text, but is not UTF-8.", advice="Convert it to UTF-8 first.")
+
+
+def _weight(part: Part) -> int:
+    match part:
+        case Inline(_, encoded):
+            return len(encoded) * 3 // 4
+        case Text(text):
+            return len(text)
+        case _:
+            return 0
 
 
 def is_binary(part: Part) -> bool:

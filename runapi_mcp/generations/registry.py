@@ -25,8 +25,7 @@ from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.spending import Allowance, Limits, Row
-from runapi_mcp.generations.store.memory import MemoryStore
-from runapi_mcp.generations.store.protocol import Followable, Store
+from runapi_mcp.generations.store.memory import Followable, MemoryStore
 from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -44,7 +43,6 @@ __all__ = [
     "Policy",
     "Receipt",
     "Status",
-    "Store",
     "View",
 ]
 
@@ -68,7 +66,7 @@ class Generations:
         upstream: Upstream,
         settings: Settings,
         *,
-        store: Store | None = None,
+        store: MemoryStore | None = None,
         on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -139,7 +137,7 @@ class Generations:
         return int((self._settings.deadline + self._settings.keep_seconds) * 1000)
 
     async def find(self, handle: str, owner: str) -> Followable:
-        """Return the generation behind a handle; see :meth:`Store.find`."""
+        """Return the generation behind a handle; see :meth:`MemoryStore.find`."""
         return await self._store.find(handle, owner)
 
     async def asked(self, generation: Followable) -> Job:
@@ -147,7 +145,7 @@ class Generations:
         return await self._store.asked(generation)
 
     async def store_away(self) -> float:
-        """Return for how many seconds the store has not answered; see :meth:`Store.away`."""
+        """Return for how many seconds the store has not answered; see :meth:`MemoryStore.away`."""
         return await self._store.away()
 
     @property

@@ -1,20 +1,16 @@
-"""A host's config file and our entry in it: read, changed in place, written with a backup."""
+"""Our entry in a host's config: what it starts, what it is read as, what of it is its owner's."""
 
-import contextlib
 import json
-import os
 import re
-import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
+from urllib.parse import urlsplit
 
-from runapi_mcp.hosts.formats import ConfigError
-from runapi_mcp.hosts.machine import Flaw, Launch, names_a_variable, variable_flaws, word_flaws
-from runapi_mcp.hosts.remote import BEARER, HEADER, NAMES
-from runapi_mcp.settings import KEY_NAMES, MIB
+from runapi_mcp.errors import InputError
+from runapi_mcp.printable import quote_text
+from runapi_mcp.settings import KEY_NAMES, LOOPBACK
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 NAME: Final = "runapi"
@@ -22,6 +18,83 @@ NAME: Final = "runapi"
 KEY_VARIABLE: Final = KEY_NAMES[0]
 KEYRING_VARIABLE: Final = "RUNAPI_MCP_KEYRING"
 ALWAYS_LOAD: Final = "alwaysLoad"
+HEADER: Final = "Authorization"
+BEARER: Final = "Bearer "
+NAMES: Final = ("url", "serverUrl", "httpUrl", "uri")
+"""What hosts call the URL."""
+OWNED: Final = frozenset(
+    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys"}
+    | {"headers", "bearer_token_env_var", *NAMES}
+)
+"""What an entry of ours decides; anything else in it is its owner's and is kept."""
+ENVS: Final = ("env", "envs", "environment")
+"""Where entries set variables, by host."""
+FORWARDS: Final = ("env_vars", "env_keys")
+"""Where entries name variables to hand on, by host."""
+NAMING: Final = (*FORWARDS, "bearer_token_env_var")
+"""What holds names of variables, which are no secrets."""
+_QUOTE_IT: Final = "Put it in quotes, or take it out: some hosts refuse the entry for it."
+_NO_URL: Final = "--url: it must be an address such as https://mcp.example.com/mcp."
+
+
+_FLEETING: Final = re.compile(r"[/\\]uv[/\\](cache[/\\])?(archive|environments|builds)-v\d+[/\\]")
+"""Where uvx keeps the environments that it makes for one run; `uv cache clean` empties it."""
+_AS_MODULE: Final = ("-m", "runapi_mcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command and its arguments."""
+
+    command: str
+    args: tuple[str, ...] = ()
+
+    def by_name(self) -> "Launch":
+        """Return the same by a name that PATH finds, for a config that goes to other machines."""
+        name = re.split(r"[/\\]", self.command)[-1].removesuffix(".exe")
+        if name == "uvx":
+            return Launch(name, self.args)
+        return Launch("runapi-mcp", self.args[2:] if self.args[:2] == _AS_MODULE else self.args)
+
+
+def launcher(
+    python: str, *, exists: Callable[[str], bool], which: Callable[[str], str | None], extra: str = ""
+) -> Launch:
+    """Return how to start this server, from the interpreter that runs now.
+
+    The `runapi-mcp` beside that interpreter; `uvx runapi-mcp` where the interpreter is one of uvx's
+    fleeting ones; else the interpreter with `-m`.
+
+    Args:
+        python: `sys.executable`.
+        exists: Whether a file is there.
+        which: Finds a program on PATH.
+        extra: What the server is to have besides; only uvx, which makes environments of its own, is told.
+    """
+    if _FLEETING.search(python) and (uvx := which("uvx")):
+        from_extra = ("--from", f"runapi-mcp[{extra}]") if extra else ()
+        return Launch(str(Path(uvx).absolute()), (*from_extra, "runapi-mcp"))
+    for name in ("runapi-mcp", "runapi-mcp.exe"):
+        # Not resolved: a venv's python is a link out of the venv.
+        script = str(Path(python).with_name(name))
+        if exists(script):
+            return Launch(script)
+    return Launch(python, _AS_MODULE)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something in an entry that hosts do not take.
+
+    Attributes:
+        what: What it is, as a sentence about the config; no value is in it.
+        mend: What mends it, as a sentence.
+        fatal: Whether no host could start a program with it; else some do.
+    """
+
+    what: str
+    mend: str
+    fatal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,72 +116,31 @@ class Wiring:
     flaws: tuple[Flaw, ...] = ()
 
 
-Shape: TypeAlias = Callable[[Wiring], JsonObject]
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server on the network.
+
+    Attributes:
+        url: Where its MCP endpoint is.
+        variable: The variable that holds the token it asks for; empty if it asks for none.
+        token: What stands for the token in the config: a reference to the variable, or the token.
+        events: Whether the host takes it for one of the older SSE.
+        off: Whether the config switches it off.
+    """
+
+    url: str
+    variable: str = ""
+    token: str = ""
+    events: bool = False
+    off: bool = False
+
+    @property
+    def headers(self) -> JsonObject:
+        """What a request carries, as most hosts write it; nothing without a token."""
+        return {"headers": {HEADER: f"{BEARER}{self.token}"}} if self.token else {}
 
 
-def plain(wiring: Wiring) -> JsonObject:
-    """command, args, env: what most hosts take."""
-    entry: JsonObject = {"command": wiring.launch.command, "args": list[JsonValue](wiring.launch.args)}
-    return entry | ({"env": dict[str, JsonValue](wiring.env)} if wiring.env else {})
-
-
-def type_command(wiring: Wiring) -> JsonObject:
-    """The same with `type`, for hosts that ask for it."""
-    return {"type": "stdio"} | plain(wiring)
-
-
-def claude_code(wiring: Wiring) -> JsonObject:
-    """Claude Code's: without `alwaysLoad` its model sees the tools' names alone, to be looked up first."""
-    return type_command(wiring) | {ALWAYS_LOAD: True}
-
-
-def custom(wiring: Wiring) -> JsonObject:
-    """Zed's: the same with `source`."""
-    return {"source": "custom"} | plain(wiring)
-
-
-def codex(wiring: Wiring) -> JsonObject:
-    """Codex's: variables that are handed on are named in `env_vars`."""
-    return plain(wiring) | ({"env_vars": list[JsonValue](wiring.forward)} if wiring.forward else {})
-
-
-def opencode(wiring: Wiring) -> JsonObject:
-    """opencode's: one list for command and arguments."""
-    command: list[JsonValue] = [wiring.launch.command, *wiring.launch.args]
-    entry: JsonObject = {"type": "local", "command": command, "enabled": True}
-    return entry | ({"environment": dict[str, JsonValue](wiring.env)} if wiring.env else {})
-
-
-def goose(wiring: Wiring) -> JsonObject:
-    """Goose's extension: `env_keys` are looked up in its environment and its keyring."""
-    entry: JsonObject = {
-        "enabled": True,
-        "type": "stdio",
-        "name": NAME,
-        "description": "Gemini through RunAPI",
-        "cmd": wiring.launch.command,
-        "args": list[JsonValue](wiring.launch.args),
-        "timeout": 300,
-    }
-    if wiring.env:
-        entry["envs"] = dict[str, JsonValue](wiring.env)
-    return entry | ({"env_keys": list[JsonValue](wiring.forward)} if wiring.forward else {})
-
-
-OWNED: Final = frozenset(
-    {"type", "source", "command", "cmd", "args", "env", "envs", "environment", "env_vars", "env_keys"}
-    | {"headers", "bearer_token_env_var", *NAMES}
-)
-"""What an entry of ours decides; anything else in it is its owner's and is kept."""
-ENVS: Final = ("env", "envs", "environment")
-"""Where entries set variables, by host."""
-FORWARDS: Final = ("env_vars", "env_keys")
-"""Where entries name variables to hand on, by host."""
-NAMING: Final = (*FORWARDS, "bearer_token_env_var")
-"""What holds names of variables, which are no secrets."""
-
-
-def updated(old: JsonValue, new: JsonObject) -> JsonObject:
+def update_entry(old: JsonValue, new: JsonObject) -> JsonObject:
     """Return a new entry with what the owner added to the old one: limits, switches, other variables."""
     if not isinstance(old, dict):
         return new
@@ -127,7 +159,7 @@ def updated(old: JsonValue, new: JsonObject) -> JsonObject:
     return merged
 
 
-def stored_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozenset[str]:
+def find_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozenset[str]:
     """Return the keys that stand in an entry itself, not as references to a variable."""
     variables = [entry.get(name) for name in ENVS] if isinstance(entry, dict) else []
     values = [env.get(name) for env in variables if isinstance(env, dict) for name in KEY_NAMES]
@@ -140,6 +172,9 @@ def stored_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozen
 def is_remote(entry: JsonValue) -> bool:
     """Whether an entry names a server on the network."""
     return isinstance(entry, dict) and any(isinstance(entry.get(name), str) for name in NAMES)
+
+
+# ---------------------------------------------------------------- read back
 
 
 def wiring_of(entry: JsonValue) -> Wiring | None:
@@ -177,167 +212,109 @@ def _text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-_MOST: Final = 64 * MIB
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_SUFFIX: Final = ".before-runapi-mcp"
-_KEY_SUFFIX: Final = ".with-old-key"
+def word_flaws(entry: JsonObject) -> Iterator[Flaw]:
+    """Yield what is wrong with the command and the arguments of an entry."""
+    for name in ("command", "cmd", "args"):
+        value = entry.get(name)
+        words = value if isinstance(value, list) else [] if value is None else [value]
+        if any(isinstance(word, str) and not _passes(word) for word in words):
+            what = f"Its {name} holds a character that no program can be given."
+            yield Flaw(what, "Take the character out.", fatal=True)
+        for word in [word for word in words if not isinstance(word, str)][:1]:
+            yield Flaw(f"Its {name} holds {_kind(word)}, where a text belongs.", _QUOTE_IT)
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """A config as it is on disk now.
-
-    Attributes:
-        path: Where it is, links followed.
-        content: Its bytes; `None` if there is no such file.
-    """
-
-    path: Path
-    content: bytes | None
-
-    @property
-    def text(self) -> str:
-        """Its text; empty if there is no file.
-
-        Raises:
-            ConfigError: It is not UTF-8.
-        """
-        try:
-            return (self.content or b"").decode()
-        except UnicodeDecodeError as error:
-            raise ConfigError(
-                f"{self.path} is not UTF-8 (byte {error.start}).", advice="Save it as UTF-8 first."
-            ) from None
-
-    @property
-    def backup(self) -> Path:
-        """Where its state before the first change is kept."""
-        return self.path.with_name(self.path.name + _SUFFIX)
-
-    @property
-    def key_backup(self) -> Path:
-        """Where its state is kept from before the last change that took a stored key out of it."""
-        return self.path.with_name(self.path.name + _KEY_SUFFIX)
-
-    def write(self, text: str, *, shared: bool = False, secret: bool = False) -> None:
-        """Replace the file at one stroke; its permissions stay. A new one is its owner's alone.
-
-        Args:
-            text: What it is to hold.
-            shared: Whether a new one is to be read by others too, as a file of a repository.
-            secret: Whether it holds a key, and so is its owner's alone even if it was not before.
-
-        Raises:
-            ConfigError: It changed since it was read, is read-only, or cannot be written.
-        """
-        self.check_writable()
-        with _explain_errors(self.path):
-            if read(self.path).content != self.content:
-                raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self.path, text.encode(), like=self.path, secret=secret)
-            if shared and self.content is None:
-                self.path.chmod(0o644)
-
-    def check_writable(self) -> None:
-        """See that its owner did not make the file read-only; replacing it would not notice.
-
-        Raises:
-            ConfigError: They did.
-        """
-        with _explain_errors(self.path):
-            if self.content is not None and not self.path.stat().st_mode & 0o222:
-                raise ConfigError(
-                    f"{self.path} is read-only, and stays as it is.", advice="Make it writable first."
-                )
-
-    def back_up(self, to: Path) -> None:
-        """Keep the file's bytes in another file, with its permissions.
-
-        Raises:
-            ConfigError: That cannot be written.
-        """
-        with _explain_errors(to):
-            _replace(to, self.content or b"", like=self.path)
-
-    def keep_to_owner(self) -> bool:
-        """Have others neither read nor write the file; whether they could before.
-
-        Raises:
-            ConfigError: Its permissions cannot be changed.
-        """
-        with _explain_errors(self.path):
-            mode = stat.S_IMODE(self.path.stat().st_mode)
-            if mode & _OTHERS:
-                self.path.chmod(mode & ~_OTHERS)
-            return bool(mode & _OTHERS)
-
-    def delete(self) -> None:
-        """Remove the file."""
-        with _explain_errors(self.path):
-            self.path.unlink()
+def variable_flaws(env: JsonObject) -> Iterator[Flaw]:
+    """Yield what is wrong with the variables of an entry."""
+    for name, value in env.items():
+        if not names_a_variable(name):
+            what = f"Its env has {quote_text(name)}, which is no name for a variable."
+            yield Flaw(what, "Correct the name: without = and NUL, and not empty.", fatal=True)
+        elif isinstance(value, str) and not _passes(value):
+            what = f"Its env gives {quote_text(name)} a character that no variable can hold."
+            yield Flaw(what, "Take the character out.", fatal=True)
+        elif not isinstance(value, str):
+            yield Flaw(f"Its env gives {quote_text(name)} {_kind(value)}, where a text belongs.", _QUOTE_IT)
 
 
-def is_there(path: Path) -> bool:
-    """Whether something is at a path, even if it cannot be looked at: reading it then says why."""
+def names_a_variable(name: str) -> bool:
+    """Whether a variable can have that name."""
+    return bool(name) and "=" not in name and _passes(name)
+
+
+def _passes(text: str) -> bool:
+    """Whether a program can be given a text: no NUL, and nothing that bytes cannot stand for."""
     try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        return b"\0" not in text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
         return False
-    except OSError:
-        return True
-    return True
 
 
-def read(path: Path) -> ConfigFile:
-    """Return a config as it is now; a link is followed to what it stands for.
+def _kind(value: JsonValue) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "something else"
+
+
+def remote_of(entry: JsonValue, usual: JsonObject) -> Remote | None:
+    """Return the server on the network that a host's entry names; `None` if it names none.
+
+    Args:
+        entry: The entry.
+        usual: One as the host takes it for Streamable HTTP.
+    """
+    if not isinstance(entry, dict):
+        return None
+    url = next((value for name in NAMES if isinstance(value := entry.get(name), str)), "")
+    if not url:
+        return None
+    headers = entry.get("headers")
+    said = next(
+        (
+            value
+            for name, value in (headers.items() if isinstance(headers, dict) else ())
+            if name.lower() == HEADER.lower() and isinstance(value, str)
+        ),
+        "",
+    )
+    variable = entry.get("bearer_token_env_var")
+    token = said[len(BEARER) :].strip() if said.lower().startswith(BEARER.lower()) else ""
+    kind = entry.get("type")
+    # Gemini CLI takes `url`, and Cline one without a type, for the older SSE.
+    typed_apart = "httpUrl" in usual or usual.get("type") == "streamableHttp"
+    older = kind is None and typed_apart and "httpUrl" not in entry
+    events = kind == "sse" or older or url.partition("?")[0].rstrip("/").endswith("/sse")
+    off = entry.get("disabled") is True or entry.get("enabled") is False
+    return Remote(url, variable if isinstance(variable, str) else "", token, events, off)
+
+
+def read_url(text: str) -> str:
+    """Return the URL of an MCP endpoint.
 
     Raises:
-        ConfigError: It is no regular file, is larger than 64 MiB, or cannot be read.
+        InputError: It is none, or holds a password.
     """
-    with _explain_errors(path):
-        real = path.resolve()
-        try:
-            status = real.stat()
-        except FileNotFoundError:
-            return ConfigFile(real, None)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
-            raise ConfigError(f"{path} is no regular file of less than 64 MiB.")
-        return ConfigFile(real, real.read_bytes())
-
-
-def _replace(path: Path, content: bytes, *, like: Path, secret: bool = False) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    fresh = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            # mkstemp's 0600 stays where there is nothing to go by.
-            _dress(fresh, like.stat(), without=_OTHERS if secret else 0)
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise InputError(_NO_URL, advice="") from None
+    if not host or url.scheme not in ("http", "https") or any(c.isspace() for c in text):
+        raise InputError(_NO_URL, advice="")
+    if url.username or url.password:
+        raise InputError("--url: a password does not belong in it.", advice="Name its variable: --token-env.")
+    return text
 
 
-def _dress(file: Path, status: os.stat_result, *, without: int = 0) -> None:
-    """Give a file the owner and permissions of another, but for those `without`."""
-    if hasattr(os, "chown"):
-        with contextlib.suppress(PermissionError):
-            os.chown(file, status.st_uid, status.st_gid)
-    file.chmod(stat.S_IMODE(status.st_mode) & ~without)
-
-
-@contextlib.contextmanager
-def _explain_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be used ({error.strerror}).", advice="Check its permissions."
-        ) from None
-    except RuntimeError:  # what resolving says of them before Python 3.13
-        raise ConfigError(f"{path} is a link that leads back to itself.", advice="Mend the link.") from None
+def sends_in_the_open(url: str) -> bool:
+    """Whether what is sent to a URL can be read on the way: plain http, to another machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in LOOPBACK

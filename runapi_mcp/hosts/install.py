@@ -9,25 +9,24 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import entries as files
+from runapi_mcp.errors import ConfigError, InputError
+from runapi_mcp.hosts.configs import ConfigFile, find_config, has_mark, of_file, project_path, read_config
 from runapi_mcp.hosts.entries import (
     ALWAYS_LOAD,
+    BEARER,
     ENVS,
     KEY_VARIABLE,
     KEYRING_VARIABLE,
     NAME,
     NAMING,
-    ConfigFile,
+    Launch,
+    Remote,
     Wiring,
-    stored_keys,
-    updated,
+    find_keys,
+    update_entry,
 )
-from runapi_mcp.hosts.find import config_path, has_mark, of_file, project_path
-from runapi_mcp.hosts.formats import ConfigError, lookup
-from runapi_mcp.hosts.machine import Launch, Machine
-from runapi_mcp.hosts.remote import BEARER, Remote
-from runapi_mcp.hosts.rows import Host
+from runapi_mcp.hosts.formats import lookup
+from runapi_mcp.hosts.rows import Host, Machine
 from runapi_mcp.settings import KEY_NAMES
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -157,7 +156,7 @@ def config_for(host: Host, machine: Machine, wish: Wish) -> Path:
     """
     if wish.project:
         return project_path(host, wish.project)
-    return wish.config or config_path(host, machine)
+    return wish.config or find_config(host, machine)
 
 
 def wiring_for(host: Host, wish: Wish, env: Mapping[str, str]) -> Wiring:
@@ -279,10 +278,10 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     if wish.only_print:
         say(print_entry(host, entry))
         return
-    file = files.read(config)
+    file = read_config(config)
     with of_file(file.path, _UNTOUCHED):
         old = lookup(host.format.read(file.text), path)
-        new = updated(old, entry)
+        new = update_entry(old, entry)
         if not wish.always_load:
             new = {name: value for name, value in new.items() if name != ALWAYS_LOAD}
         merged = host.format.merge(file.text, path, new)
@@ -297,7 +296,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     _show(change(host, old, new, file.path), say)
     if ALWAYS_LOAD in host.shape(Wiring(wish.launch)):
         say(_LOADED if wish.always_load else _LOOKED_UP)
-    key_goes = bool(stored_keys(old, host.fills_in) - stored_keys(new, host.fills_in))
+    key_goes = bool(find_keys(old, host.fills_in) - find_keys(new, host.fills_in))
     _keep(host, file, old, key_goes=key_goes)
     file.write(merged, shared=wish.project is not None, secret=wish.stored is not None)
     _tell_installed(host, wish, file, say, key_goes=key_goes)
@@ -309,7 +308,7 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     Raises:
         RunapiError: It cannot be done; nothing was written.
     """
-    file = files.read(config_for(host, machine, wish))
+    file = read_config(config_for(host, machine, wish))
     path = (*host.path, NAME)
     with of_file(file.path, _UNTOUCHED):
         entry = lookup(host.format.read(file.text), path)
@@ -329,7 +328,7 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     else:
         file.write(after)
         say(f"Took the entry out of {file.path}.")
-    if stored_keys(entry, host.fills_in):
+    if find_keys(entry, host.fills_in):
         say("The key that was stored in it went with it.")
     _leave_backups(file, after, say)
 
@@ -346,7 +345,7 @@ def _keep(host: Host, file: ConfigFile, old: JsonValue, *, key_goes: bool) -> No
 
 def _before(host: Host, file: ConfigFile, entry: JsonValue) -> str | None:
     """Return the text from before the install, if all that happened since is our entry."""
-    kept = files.read(file.backup)
+    kept = read_config(file.backup)
     path = (*host.path, NAME)
     try:
         if not isinstance(entry, dict) or lookup(host.format.read(kept.text), path) is not None:
@@ -359,7 +358,7 @@ def _before(host: Host, file: ConfigFile, entry: JsonValue) -> str | None:
 
 def _leave_backups(file: ConfigFile, after: str, say: Say) -> None:
     """Take the backup away that says no more than the file, and tell of the others."""
-    kept = files.read(file.backup)
+    kept = read_config(file.backup)
     if kept.content == after.encode():
         kept.delete()
     elif kept.content is not None:

@@ -1,21 +1,107 @@
-"""The hosts: one row each, saying where its config is, how it is written, and what it hands to servers."""
+"""The hosts: a row each, saying where its config is, how an entry in it is written, and what servers get.
+
+What takes more than a line of its row is a function above the rows; the machine a host is on comes first.
+"""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, Literal, TypeAlias
 
-from runapi_mcp.hosts import entries, remote
-from runapi_mcp.hosts import machine as places
-from runapi_mcp.hosts.entries import Shape
-from runapi_mcp.hosts.formats import JSON, JSONC, TOML, YAML, Format
-from runapi_mcp.hosts.machine import Machine
-from runapi_mcp.hosts.remote import RemoteShape
+from runapi_mcp.hosts.entries import ALWAYS_LOAD, NAME, Remote, Wiring
+from runapi_mcp.hosts.formats import Format
+from runapi_mcp.hosts.formats.jsonc import JSON, JSONC
+from runapi_mcp.hosts.formats.toml import TOML
+from runapi_mcp.hosts.formats.yaml import YAML
+from runapi_mcp.wire.types import JsonObject, JsonValue
 
+Platform: TypeAlias = Literal["linux", "macos", "windows"]
+Shape: TypeAlias = Callable[[Wiring], JsonObject]
+RemoteShape: TypeAlias = Callable[[Remote], JsonObject]
 KeyWay: TypeAlias = Literal["inherit", "reference", "forward", "store"]
 """How a server comes by its key: it has the host's environment; the config refers to a variable of it;
 the config names variables to hand on; or the config must hold the key itself."""
+
+
+def _names_in(folder: str) -> Sequence[str]:
+    try:
+        return sorted(entry.name for entry in Path(folder).iterdir())
+    except OSError:
+        return ()
+
+
+def _start_of(file: Path) -> str:
+    try:
+        with file.open(errors="replace") as opened:
+            return opened.read(65_536)
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One person's account on one machine.
+
+    Attributes:
+        platform: Its kind.
+        env: The environment.
+        home: The home folder.
+        names_in: The names in a folder; none if it is not there.
+    """
+
+    platform: Platform
+    env: Mapping[str, str]
+    home: str
+    names_in: Callable[[str], Sequence[str]] = _names_in
+
+    def session_sets(self, variable: str) -> bool:
+        """Whether the session as a whole seems to have a variable: one of its start-up files names it."""
+        config = Path(self.env.get("XDG_CONFIG_HOME") or f"{self.home}/.config") / "environment.d"
+        started = [*(config / name for name in self.names_in(str(config))), Path("/etc/environment")]
+        started += [Path(self.home, name) for name in (".profile", ".pam_environment", ".xprofile")]
+        return any(variable in _start_of(file) for file in started) if self.platform == "linux" else False
+
+    def at_home(self, *parts: str) -> PurePath:
+        """Return a path under the home folder."""
+        return self.path(self.home, *parts)
+
+    def app(self, *parts: str) -> PurePath:
+        """Return a path where desktop programs keep their settings."""
+        match self.platform:
+            case "windows":
+                return self.path(self.env.get("APPDATA") or str(self.at_home("AppData", "Roaming")), *parts)
+            case "macos":
+                return self.at_home("Library", "Application Support", *parts)
+            case "linux":
+                return self.xdg(*parts)
+
+    def xdg(self, *parts: str) -> PurePath:
+        """Return a path under the XDG config folder."""
+        return self.path(self.env.get("XDG_CONFIG_HOME") or str(self.at_home(".config")), *parts)
+
+    def named(self, variable: str, default: PurePath, *parts: str) -> PurePath:
+        """Return a path under the folder a variable names, else under `default`."""
+        return self.path(self.env.get(variable) or str(default), *parts)
+
+    def path(self, *parts: str) -> PurePath:
+        """Return a path of this platform's kind."""
+        return PureWindowsPath(*parts) if self.platform == "windows" else PurePosixPath(*parts)
+
+    def bare_path(self) -> str:
+        """Return the PATH that a program has which was started from a menu, not from a shell."""
+        match self.platform:
+            case "windows":
+                return self.env.get("PATH", "")  # Windows has one PATH for both
+            case "macos":
+                return "/usr/bin:/bin:/usr/sbin:/sbin"
+            case "linux":
+                return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def platform_of(name: str) -> Platform:
+    """Return the platform for a `sys.platform`."""
+    return "windows" if name == "win32" else "macos" if name == "darwin" else "linux"
 
 
 @dataclass(frozen=True)
@@ -98,11 +184,102 @@ class Host:
         return tokens or self.is_reference(text)
 
 
+# ---------------------------------------------------------------- what takes more than a line
+
+
+def _program(**first: JsonValue) -> Shape:
+    """Return how most hosts write what they start: what is first, then command, args, env."""
+
+    def write(wiring: Wiring) -> JsonObject:
+        entry = first | {"command": wiring.launch.command, "args": list[JsonValue](wiring.launch.args)}
+        return entry | ({"env": dict[str, JsonValue](wiring.env)} if wiring.env else {})
+
+    return write
+
+
+def _address(name: str = "url", **first: JsonValue) -> RemoteShape:
+    """Return how most hosts write a server on the network: what is first, then its URL by a name, headers."""
+    return lambda remote: {**first, name: remote.url, **remote.headers}
+
+
+def _dot_config(machine: Machine, *parts: str) -> PurePath:
+    """Return a path under ~/.config, which programs that do without macOS' own folders have there too."""
+    return machine.at_home(".config", *parts) if machine.platform == "macos" else machine.xdg(*parts)
+
+
+def _claude_desktop_places(machine: Machine) -> tuple[PurePath, ...]:
+    name = ("Claude", "claude_desktop_config.json")
+    if machine.platform != "windows":
+        return (machine.app(*name),)
+    # The Windows package, the default since February 2026, has a folder of its own and reads no other.
+    local = machine.env.get("LOCALAPPDATA") or str(machine.at_home("AppData", "Local"))
+    packages = machine.path(local, "Packages")
+    ours = [each for each in machine.names_in(str(packages)) if each.lower().startswith("claude_")]
+    return (*(packages.joinpath(each, "LocalCache", "Roaming", *name) for each in ours), machine.app(*name))
+
+
+def _zed_places(machine: Machine) -> tuple[PurePath, ...]:
+    if machine.platform == "windows":
+        return (machine.app("Zed", "settings.json"),)
+    return (_dot_config(machine, "zed", "settings.json"),)
+
+
+def _cline_places(machine: Machine) -> tuple[PurePath, ...]:
+    name = ("settings", "cline_mcp_settings.json")
+    # The command line and newer builds share one; older builds of the VS Code extension have their own.
+    extension = machine.app("Code", "User", "globalStorage", "saoudrizwan.claude-dev", *name)
+    return (machine.named("CLINE_DIR", machine.at_home(".cline"), "data", *name), extension)
+
+
+def _goose_places(machine: Machine) -> tuple[PurePath, ...]:
+    if machine.platform == "windows":
+        return (machine.app("Block", "goose", "config", "config.yaml"),)
+    return (_dot_config(machine, "goose", "config.yaml"),)
+
+
+def _codex_entry(wiring: Wiring) -> JsonObject:
+    # Codex hands on a few variables of its own choice, and those that are named here.
+    return _program()(wiring) | ({"env_vars": list[JsonValue](wiring.forward)} if wiring.forward else {})
+
+
+def _codex_remote(remote: Remote) -> JsonObject:
+    # Codex makes the header itself, from a variable.
+    return {"url": remote.url, **({"bearer_token_env_var": remote.variable} if remote.variable else {})}
+
+
+def _opencode_entry(wiring: Wiring) -> JsonObject:
+    command: list[JsonValue] = [wiring.launch.command, *wiring.launch.args]
+    entry: JsonObject = {"type": "local", "command": command, "enabled": True}
+    return entry | ({"environment": dict[str, JsonValue](wiring.env)} if wiring.env else {})
+
+
+def _goose_entry(wiring: Wiring) -> JsonObject:
+    command: JsonObject = {"cmd": wiring.launch.command, "args": list[JsonValue](wiring.launch.args)}
+    envs: JsonObject = {"envs": dict[str, JsonValue](wiring.env)} if wiring.env else {}
+    return _goose_extension("stdio", command, wiring.forward) | envs
+
+
+def _goose_remote(remote: Remote) -> JsonObject:
+    variables = (remote.variable,) if remote.variable else ()
+    return _goose_extension("streamable_http", {"uri": remote.url}, variables) | remote.headers
+
+
+def _goose_extension(kind: str, what: JsonObject, variables: Sequence[str]) -> JsonObject:
+    # Goose looks up what env_keys names in its environment and its keyring, and fills it into headers too.
+    about: JsonObject = {"name": NAME, "description": "Gemini through RunAPI"}
+    entry: JsonObject = {"enabled": True, "type": kind, **about, **what, "timeout": 300}
+    return entry | ({"env_keys": list[JsonValue](variables)} if variables else {})
+
+
 _COLON: Final = Reference("${env:NAME}", re.compile(r"\$\{env:(\w+)\}"))
 _BRACES: Final = Reference("${NAME}", re.compile(r"\$\{(\w+)(?::-[^}]*)?\}"), unset_stays=True)
 _DOLLAR: Final = Reference("$NAME", re.compile(r"\$\{(\w+)\}|\$(\w+)"))
 _CURLY: Final = Reference("{env:NAME}", re.compile(r"\{env:(\w+)\}"))
 _SERVERS: Final = ("mcpServers",)
+
+
+# ---------------------------------------------------------------- the rows
+
 
 _ROWS: Final = (
     Host(
@@ -110,8 +287,8 @@ _ROWS: Final = (
         "Claude Desktop",
         JSON,
         _SERVERS,
-        places.claude_desktop,
-        entries.plain,
+        _claude_desktop_places,
+        _program(),
         key="store",
         inherits=False,
         menu=True,
@@ -122,96 +299,96 @@ _ROWS: Final = (
         "Claude Code",
         JSON,
         _SERVERS,
-        places.claude_code,
-        entries.claude_code,
+        lambda machine: (machine.named("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),),
+        lambda wiring: _program(type="stdio")(wiring) | {ALWAYS_LOAD: True},
         project=".mcp.json",
         key="inherit",
         reference=_BRACES,
         modern=True,
         then="Start claude again; /mcp shows the server.",
-        remote=remote.typed,
+        remote=_address(type="http"),
     ),
     Host(
         "cursor",
         "Cursor",
         JSONC,
         _SERVERS,
-        places.cursor,
-        entries.plain,
+        lambda machine: (machine.at_home(".cursor", "mcp.json"),),
+        _program(),
         project=".cursor/mcp.json",
         key="reference",
         reference=_COLON,
         menu=True,
         then="Switch the server on in Cursor's settings, under MCP.",
-        remote=remote.plain,
+        remote=_address(),
     ),
     Host(
         "vscode",
         "VS Code",
         JSONC,
         ("servers",),
-        places.vscode,
-        entries.type_command,
+        lambda machine: (machine.app("Code", "User", "mcp.json"),),
+        _program(type="stdio"),
         project=".vscode/mcp.json",
         key="inherit",
         reference=_COLON,
         menu=True,
         then="Run “MCP: List Servers” in VS Code and start it.",
-        remote=remote.typed,
+        remote=_address(type="http"),
     ),
     Host(
         "windsurf",
         "Windsurf",
         JSONC,
         _SERVERS,
-        places.windsurf,
-        entries.plain,
+        lambda machine: (machine.at_home(".codeium", "windsurf", "mcp_config.json"),),
+        _program(),
         key="reference",
         reference=_COLON,
         menu=True,
         then="Press refresh in Windsurf's list of MCP servers.",
-        remote=remote.windsurf,
+        remote=_address("serverUrl"),
     ),
     Host(
         "zed",
         "Zed",
         JSONC,
         ("context_servers",),
-        places.zed,
-        entries.custom,
+        _zed_places,
+        _program(source="custom"),
         key="inherit",
         menu=True,
         patience=60.0,
         then="Zed starts it by itself; the agent panel's settings show a green dot.",
-        remote=remote.custom,
+        remote=_address(source="custom"),
     ),
     Host(
         "cline",
         "Cline",
         JSON,
         _SERVERS,
-        places.cline,
-        entries.plain,
+        _cline_places,
+        _program(),
         key="store",
         inherits=False,
         menu=True,
         patience=1.5,
         then="Cline starts it by itself.",
-        remote=remote.cline,
+        remote=_address(type="streamableHttp"),
     ),
     Host(
         "codex",
         "Codex CLI",
         TOML,
         ("mcp_servers",),
-        places.codex,
-        entries.codex,
+        lambda machine: (machine.named("CODEX_HOME", machine.at_home(".codex"), "config.toml"),),
+        _codex_entry,
         project=".codex/config.toml",
         key="forward",
         inherits=False,
         patience=1.0,
         then="Start codex again; /mcp shows the server.",
-        remote=remote.codex,
+        remote=_codex_remote,
         token=_BRACES,
     ),
     Host(
@@ -219,24 +396,24 @@ _ROWS: Final = (
         "Gemini CLI",
         JSONC,
         _SERVERS,
-        places.gemini_cli,
-        entries.plain,
+        lambda machine: (machine.at_home(".gemini", "settings.json"),),
+        _program(),
         project=".gemini/settings.json",
         key="reference",
         reference=_DOLLAR,
         then="Start gemini again; /mcp shows the server.",
-        remote=remote.gemini_cli,
+        remote=_address("httpUrl"),
     ),
     Host(
         "goose",
         "Goose",
         YAML,
         ("extensions",),
-        places.goose,
-        entries.goose,
+        _goose_places,
+        _goose_entry,
         key="forward",
         then="Start a new goose session.",
-        remote=remote.goose,
+        remote=_goose_remote,
         token=_BRACES,
     ),
     Host(
@@ -244,14 +421,14 @@ _ROWS: Final = (
         "opencode",
         JSONC,
         ("mcp",),
-        places.opencode,
-        entries.opencode,
+        lambda machine: tuple(machine.xdg("opencode", f"opencode.{end}") for end in ("json", "jsonc")),
+        _opencode_entry,
         project="opencode.json",
         key="inherit",
         reference=_CURLY,
         patience=5.0,
         then="Start opencode again.",
-        remote=remote.opencode,
+        remote=lambda remote: {"type": "remote", "url": remote.url, "enabled": True, **remote.headers},
     ),
 )
 

@@ -13,9 +13,10 @@ from pydantic import Field
 from starlette.requests import Request
 
 from runapi_mcp.errors import RunapiError
+from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.progress import progress_line
-from runapi_mcp.server.app import App
+from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import (
     TASKS,
     Context,
@@ -188,8 +189,11 @@ _POLL_MS: Final = 2_000
 class GenerationTasks:
     """The tasks of the product: every generation that was handed over."""
 
-    def __init__(self, app: App, tools: Mapping[str, Tool[Any]]) -> None:
-        self._app = app
+    def __init__(
+        self, run: Callable[[Context], Run], generations: Generations, tools: Mapping[str, Tool[Any]]
+    ) -> None:
+        self._run = run
+        self._generations = generations
         self._tools = tools
 
     async def state(self, task_id: str, ctx: Context) -> TaskState:
@@ -198,9 +202,9 @@ class GenerationTasks:
         A generation that ended in an error of RunAPI's is completed, with that as its result; one that a
         bug of ours ended has failed.
         """
-        run = self._app.run(ctx)
+        run = self._run(ctx)
         generation = await run.find(task_id)
-        common = (generation.created, generation.updated, self._app.generations.keep_ms, _POLL_MS)
+        common = (generation.created, generation.updated, self._generations.keep_ms, _POLL_MS)
         if generation.status == "running":
             return TaskState(task_id, "working", *common, message=progress_line(generation.evidence()))
         if generation.status == "cancelled":
@@ -215,16 +219,16 @@ class GenerationTasks:
 
     async def delivered(self, task_id: str, ctx: Context) -> None:
         """Note that the result was given to its caller; see :meth:`TaskSource.delivered`."""
-        await (await self._app.run(ctx).find(task_id)).deliver()
+        await (await self._run(ctx).find(task_id)).deliver()
 
     async def cancel(self, task_id: str, ctx: Context) -> None:
         """Cancel a generation; see :meth:`TaskSource.cancel`."""
-        await (await self._app.run(ctx).find(task_id)).stop()
+        await (await self._run(ctx).find(task_id)).stop()
 
     async def answer(self, task_id: str, responses: Mapping[str, Wire], ctx: Context) -> None:
         """Ignore responses: no task of ours ever asks for input."""
         del responses
-        await self._app.run(ctx).find(task_id)
+        await self._run(ctx).find(task_id)
 
     async def _render(self, generation: Followable, limit: int) -> Reply:
         """Return what the tool that began an ended generation says of it, in a page of `limit` characters."""

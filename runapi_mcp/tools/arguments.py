@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence, Sized
 from typing import Annotated, Final, TypeAlias, TypeVar, get_args
 
@@ -261,6 +262,26 @@ Files: TypeAlias = Annotated[
         }
     ),
 ]
+_MOST_CHARS: Final = 200
+_MOST_AROUND: Final = 2_000
+_HANDLES: Final = re.compile(r"\bg_[A-Za-z0-9_-]+")
+
+
+def read_handle(handle: str) -> str:
+    """Return a handle without what may stand around it: its resource's address, or words."""
+    found = _HANDLES.findall(handle[:_MOST_AROUND])
+    bare: str = found[0] if len({*found}) == 1 else handle.removeprefix("generation://")
+    if not bare or len(bare) > _MOST_CHARS:
+        raise ValueError("must be the handle that an earlier result gave, as it stands there")
+    return bare
+
+
+ContinueFrom: TypeAlias = Annotated[
+    str,
+    Meant(read_word),
+    AfterValidator(read_handle),
+    WithJsonSchema({"type": "string"}),
+]
 ObjectOrText: TypeAlias = Annotated[
     dict[str, pydantic.JsonValue] | str,
     Meant(read_object_or_text),
@@ -291,9 +312,9 @@ async def open_schema(given: JsonObject | str) -> tuple[JsonObject, tuple[str, .
         InputError: It is none, or asks for nothing.
     """
     # What knows JSON Schema is loaded with the first call that has one.
-    from runapi_mcp.extraction.exact_json import schema_of
-    from runapi_mcp.wire.schema.keywords import count_values
+    from runapi_mcp.extraction.model_json import schema_of
     from runapi_mcp.wire.schema.read import read_schema
+    from runapi_mcp.wire.schema.subschemas import count_values
 
     schema = schema_of(given)
     large = count_values(schema) > _MOST_VALUES_HERE

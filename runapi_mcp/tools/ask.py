@@ -16,13 +16,14 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 
 from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import Attached
+from runapi_mcp.files import Attached, attach
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability, find
 from runapi_mcp.printable import escape_unseen, one_line
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
+    ContinueFrom,
     Files,
     Fresh,
     ModelId,
@@ -35,10 +36,19 @@ from runapi_mcp.tools.arguments import (
     at_most,
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
-from runapi_mcp.tools.conversation import ContinueFrom, Earlier, go_on, look_back
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
 from runapi_mcp.tools.search import SEARCHING
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
+from runapi_mcp.tools.tool import (
+    Earlier,
+    Page,
+    Reply,
+    Tool,
+    choose_model,
+    go_on,
+    job_for,
+    look_back,
+    make_reply,
+)
 from runapi_mcp.wire.function_calls import pair_results
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.types import (
@@ -349,7 +359,7 @@ async def write_parameters(
     if not any(function.parameters for function in functions):
         return tuple(functions), ()
     # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
-    from runapi_mcp.wire.schema.keywords import count_values
+    from runapi_mcp.wire.schema.subschemas import count_values
 
     values = sum(count_values(function.parameters) for function in functions)
     if values > _MOST_VALUES:
@@ -465,11 +475,7 @@ class AskArgs(Args):
 
 async def _ask(args: AskArgs, run: Run) -> Reply:
     functions = declare(args.functions)
-    attached = Attached()
-    if args.files:
-        from runapi_mcp.files.attach import attach
-
-        attached = await attach(args.files, await run.reading())
+    attached = await attach(args.files, await run.reading()) if args.files else Attached()
     if args.continue_from:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)

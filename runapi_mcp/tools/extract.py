@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 from pydantic import Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import Attached
+from runapi_mcp.files import Attached, attach
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import ANSWERING, Ability
@@ -32,7 +32,7 @@ from runapi_mcp.wire.types import Call, JsonObject, JsonValue, Turn
 
 if TYPE_CHECKING:
     # What an extraction needs is loaded with the first one.
-    from runapi_mcp.extraction.repair import Extraction
+    from runapi_mcp.extraction.rounds import Extraction
     from runapi_mcp.extraction.verdict import Verdict
 
 _SYSTEM: Final = (
@@ -91,23 +91,19 @@ class ExtractArgs(Args):
     @property
     def extraction(self) -> "Extraction":
         """What is wanted, by a schema that was read before."""
-        from runapi_mcp.extraction.exact_json import schema_of
-        from runapi_mcp.extraction.repair import Extraction
+        from runapi_mcp.extraction.model_json import schema_of
+        from runapi_mcp.extraction.rounds import Extraction
 
         return Extraction(schema_of(self.json_schema), self.many, self.max_repairs, self.evidence)
 
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
-    from runapi_mcp.extraction.material import write_material
+    from runapi_mcp.extraction.rounds import write_material
 
     schema, notes = await open_schema(args.json_schema)
     args = args.model_copy(update={"json_schema": schema})
     extraction = args.extraction
-    attached = Attached()
-    if args.files:
-        from runapi_mcp.files.attach import attach
-
-        attached = await attach(args.files, await run.reading())
+    attached = await attach(args.files, await run.reading()) if args.files else Attached()
     needs: list[Ability] = ["structured", "files"] if attached.binary else ["structured"]
     chosen = choose_model(args.model, run.settings.model, ANSWERING, needs)
     notices = notes + attached.notices
@@ -261,7 +257,7 @@ def _verdict(view: View) -> "Verdict":
     if view.verdict is not None:
         return verdict_of(view.verdict)
     if view.status == "running" and len(view.answer.text) <= _MOST_READ:
-        from runapi_mcp.extraction.find_json import read_unjudged
+        from runapi_mcp.extraction.verdict import read_unjudged
 
         return replace(read_unjudged([view.answer.text], many=True), unchecked=_GROWING)
     return Verdict("", unchecked=_NEVER if view.status != "running" else _GROWING)

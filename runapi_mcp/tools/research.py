@@ -13,8 +13,7 @@ from functools import cached_property
 from typing import Any, Final, cast
 
 from runapi_mcp.citations.annotate import Cited, annotate
-from runapi_mcp.citations.finding import read_finding, write_finding
-from runapi_mcp.citations.report import Checked, check_report
+from runapi_mcp.citations.report import Checked, check_report, read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_lines
 from runapi_mcp.errors import EmptyAnswer, RunapiError
 from runapi_mcp.generations.policy import Lot, Plain

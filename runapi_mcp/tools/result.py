@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.errors import InputError
+from runapi_mcp.files import reattach
 from runapi_mcp.generations.policy import Policy, shorten_loops
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import Job
 from runapi_mcp.request import Run
-from runapi_mcp.tools.arguments import WaitSeconds, Whole
+from runapi_mcp.tools.arguments import WaitSeconds, Whole, read_handle
 from runapi_mcp.tools.coercion import Args, Meant, read_word
-from runapi_mcp.tools.conversation import read_handle
 from runapi_mcp.tools.tool import Page, Reply, Tool, make_reply
 
 GENERATION: Final = "generation://"
@@ -100,8 +100,6 @@ async def _resume(generation: Followable, starters: Mapping[str, Tool[Any]], run
     texts = (*view.earlier, view.answer.text)
     if not any(texts):
         raise InputError("resume: nothing had been written.", advice="Ask the question again.")
-    from runapi_mcp.files.attach import reattach
-
     call = (await run.asked(generation)).call
     # A resume of a resume continues the question itself, not the request to go on.
     turns = call.turns[:-2] if view.job.begin and not view.job.earlier else call.turns

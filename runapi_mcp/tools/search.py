@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from runapi_mcp.citations.sources import CitedSource, host_of, is_host, source_lines
+from runapi_mcp.citations.sources import Bounds, CitedSource, host_of, is_host, mark_dates, source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Plain, Policy
 from runapi_mcp.generations.values import Job, View
@@ -24,6 +24,7 @@ from runapi_mcp.models import SEARCHING as SEARCH_MODELS
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
 from runapi_mcp.tools.arguments import (
+    ContinueFrom,
     Fresh,
     ModelId,
     ObjectOrText,
@@ -44,7 +45,6 @@ from runapi_mcp.tools.coercion import (
     read_word,
     unless,
 )
-from runapi_mcp.tools.conversation import ContinueFrom, go_on, look_back
 from runapi_mcp.tools.reply import (
     Paged,
     drop_empty,
@@ -53,15 +53,14 @@ from runapi_mcp.tools.reply import (
     output_schema,
     tell_failure,
 )
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, job_for, make_reply
+from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, go_on, job_for, look_back, make_reply
 from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
     # What a search needs, or an extraction, is loaded with the first one.
     from runapi_mcp.citations.annotate import Cited
-    from runapi_mcp.citations.dates import Bounds
-    from runapi_mcp.extraction.repair import Extraction
+    from runapi_mcp.extraction.rounds import Extraction
     from runapi_mcp.tools.research import Research
 
 Recency: TypeAlias = Literal["day", "week", "month", "year"]
@@ -157,10 +156,8 @@ class Filters:
             return False
         return not self.include or any(_under(plain, domain) for domain in self.include)
 
-    def bounds(self, today: str) -> "Bounds":
+    def bounds(self, today: str) -> Bounds:
         """Return the days between which pages are wanted, by the day on which that was asked."""
-        from runapi_mcp.citations.dates import Bounds
-
         since = [date.fromisoformat(self.since)] if self.since else []
         if self.recency and today:
             since.append(date.fromisoformat(today) - _AGES[self.recency])
@@ -342,8 +339,8 @@ class SearchArgs(Args):
     @property
     def extraction(self) -> "Extraction":
         """What is wanted of the answer, by a schema that was read before."""
-        from runapi_mcp.extraction.exact_json import schema_of
-        from runapi_mcp.extraction.repair import Extraction
+        from runapi_mcp.extraction.model_json import schema_of
+        from runapi_mcp.extraction.rounds import Extraction
 
         assert self.json_schema is not None, "it was given"
         return Extraction(schema_of(self.json_schema), many=False, max_repairs=1, evidence=True)
@@ -479,7 +476,6 @@ def _research(job: Job, args: SearchArgs) -> "Research":
 
 def _render(view: View, page: Page) -> Reply:
     from runapi_mcp.citations.annotate import annotate
-    from runapi_mcp.citations.dates import mark_dates
     from runapi_mcp.tools import research, search_schema
 
     args = SearchArgs.model_validate(view.job.arguments)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.citations.annotate import Cited, annotate, find_card, find_sentences
-from runapi_mcp.citations.finding import read_finding, write_finding
+from runapi_mcp.citations.report import read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Lot, Plain
@@ -23,7 +23,7 @@ from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Tur
 
 if TYPE_CHECKING:
     # What an extraction needs is loaded with the first one.
-    from runapi_mcp.extraction.repair import Extraction
+    from runapi_mcp.extraction.rounds import Extraction
     from runapi_mcp.extraction.verdict import Verdict
 
 _SYSTEM: Final = (
@@ -92,7 +92,7 @@ class SchemaPolicy(Plain):
         return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
     def _into_schema(self, answer: str) -> Call:
-        from runapi_mcp.extraction.material import write_material
+        from runapi_mcp.extraction.rounds import write_material
 
         parts = write_material(answer[find_card(answer) :], None)
         asked = Text(f"The question was: {_question(self.call)}")

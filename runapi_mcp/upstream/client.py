@@ -27,7 +27,7 @@ from runapi_mcp.upstream.translate import Today, translate_errors, utc_now
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
-from runapi_mcp.wire.spelling import find_narrower, spell
+from runapi_mcp.wire.schema.narrow import find_narrower, spell
 from runapi_mcp.wire.types import Call, DialectName, Event, Spelling
 
 __all__ = ["Phase", "Trace", "Upstream"]

@@ -22,7 +22,7 @@ Auth: TypeAlias = Literal["bearer", "x-goog-api-key"]
 FinishReason: TypeAlias = Literal["stop", "length", "filtered", "tool", "error", "unknown"]
 Origin: TypeAlias = Literal["annotation", "grounding", "relay", "link"]
 Spelling: TypeAlias = Literal["wide", "narrow", "words"]
-"""JSON Schema, Google's older Schema, or text in the system prompt; see :mod:`~runapi_mcp.wire.spelling`."""
+"""JSON Schema, Google's older Schema, or text in the system prompt; see `wire/schema/narrow.py`."""
 
 
 # ---------------------------------------------------------------- what a tool wants

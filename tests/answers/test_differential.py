@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runapi_mcp.extraction.answers import judge_answers
+from runapi_mcp.extraction.answers import judge_answers, keep_part
 from runapi_mcp.extraction.check import Judge, check_schema
-from runapi_mcp.extraction.kept_part import keep_part
 from runapi_mcp.sim.examples import example
 
 NAMES = st.sampled_from(["a", "b", "c", "kind", "ab"])

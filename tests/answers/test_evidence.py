@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.extraction.evidence import find_evidence, locate_document
-from runapi_mcp.extraction.material import Source, read_material, write_material
-from runapi_mcp.extraction.places import Span
+from runapi_mcp.extraction.matching import Source, Span
+from runapi_mcp.extraction.rounds import read_material, write_material
 from runapi_mcp.wire.types import Call, JsonObject, Text, Turn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runapi_mcp.extraction import find_json
+from runapi_mcp.extraction import model_json
 from runapi_mcp.extraction.answers import judge_answers
 from runapi_mcp.extraction.check import Judge
-from runapi_mcp.extraction.find_json import scan_answer
+from runapi_mcp.extraction.model_json import scan_answer
 
 PERSON: Any = {
     "type": "object",
@@ -245,8 +245,8 @@ def test_no_text_is_gone_through_more_than_a_few_times(pieces: list[str], times:
             return found
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(find_json, "_TOKEN", Counted(find_json._TOKEN))
-        patched.setattr(find_json, "_NEXT", Counted(find_json._NEXT))
+        patched.setattr(model_json, "_TOKEN", Counted(model_json._TOKEN))
+        patched.setattr(model_json, "_NEXT", Counted(model_json._NEXT))
         scan_answer(text)
     assert read <= 4 * len(text) + 10
 
@@ -268,7 +268,7 @@ def test_no_text_is_gone_through_more_than_a_few_times(pieces: list[str], times:
     ],
 )
 def test_an_answer_is_closed_where_nothing_could_follow(text: str, closed: bool) -> None:
-    assert find_json.is_closed(text) is closed
+    assert model_json.is_closed(text) is closed
 
 
 # ---------------------------------------------------------------- in a wrapping

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
+from runapi_mcp.extraction.answers import keep_asked, keep_part
 from runapi_mcp.extraction.check import Judge, read_schema
-from runapi_mcp.extraction.exact_json import NotJson, list_inexact, read_json, write_json
-from runapi_mcp.extraction.kept_part import keep_asked, keep_part
-from runapi_mcp.extraction.partial import describe_progress, fields_of, hopeless, kinds_of, read_partial
+from runapi_mcp.extraction.model_json import NotJson, list_inexact, read_json, write_json
+from runapi_mcp.extraction.rounds import describe_progress, fields_of, hopeless, kinds_of, read_partial
 from runapi_mcp.wire.types import JsonValue
 
 

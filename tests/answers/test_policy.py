@@ -8,7 +8,7 @@ import pytest
 
 from runapi_mcp.extraction.answers import judge_answers
 from runapi_mcp.extraction.check import Judge
-from runapi_mcp.extraction.repair import Extraction
+from runapi_mcp.extraction.rounds import Extraction
 from runapi_mcp.generations.policy import Lot, Policy
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.types import Answer, Call, Finish, JsonObject, Text, Turn

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from runapi_mcp.extraction.check import Judge
 from runapi_mcp.sim.examples import conforms, example
 from runapi_mcp.wire.schema.read import Faulty
-from runapi_mcp.wire.schema.references import Dangling
+from runapi_mcp.wire.schema.subschemas import Dangling
 from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 from runapi_mcp.wire.types import JsonObject
 

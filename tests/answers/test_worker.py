@@ -15,7 +15,7 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.extraction import worker
 from runapi_mcp.extraction.answers import judge_answers
 from runapi_mcp.extraction.check import Judge, identity
-from runapi_mcp.extraction.repair import Extraction
+from runapi_mcp.extraction.rounds import Extraction
 from runapi_mcp.extraction.verdict import Verdict, verdict_of
 from runapi_mcp.extraction.worker import check_elsewhere
 from runapi_mcp.generations.values import Job

@@ -88,8 +88,9 @@ def test_the_server_is_imported_without_the_sdks_client_which_is_there_for_whoev
 def test_a_first_question_waits_for_no_module_that_it_does_not_need() -> None:
     unneeded = {
         "citations.annotate",
-        "extraction.check",
-        "files.attach",
+        "extraction.rounds",
+        "files.folders",
+        "files.git",
         "tools.research",
         "tools.search_schema",
     }

@@ -15,9 +15,8 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.request import Run
-from runapi_mcp.server.app import App, opened
+from runapi_mcp.server.app import App, build_server, opened
 from runapi_mcp.server.boundary import TASKS, Context, declares_tasks
-from runapi_mcp.server.handlers import build_server
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import Args, Reply
 from runapi_mcp.transports.http.options import HttpOptions

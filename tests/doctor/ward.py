@@ -11,7 +11,7 @@ from pathlib import Path
 from runapi_mcp import __version__
 from runapi_mcp.doctor import Finding, Patient, examine, line
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.hosts import HOSTS, Launch, Machine, Wish, config_path, install
+from runapi_mcp.hosts import HOSTS, Launch, Machine, Wish, find_config, install
 from runapi_mcp.settings import Settings, from_env
 
 KEY = "sk-canary-0123456789"
@@ -58,7 +58,7 @@ class Ward:
         return Machine("linux", self.env, str(self.home))
 
     def config(self, host: str) -> Path:
-        return config_path(HOSTS[host], self.machine)
+        return find_config(HOSTS[host], self.machine)
 
     def starts(self, host: str, command: str, *args: str) -> None:
         """Let a host's config start something."""

@@ -1,6 +1,8 @@
 """What is written of a generation, and what is read of it: without a Redis between them."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -8,39 +10,39 @@ import pytest
 
 from fleet.replicas import job
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.protocol import START, Entry, Record
-from runapi_mcp.generations.store.records import (
-    MOST_CHARS,
-    Batch,
-    Ending,
-    Facts,
-    Live,
-    Written,
-    due,
-    next_batch,
-    read,
-    write,
-)
+from runapi_mcp.generations.store.engine import START, Entry, Record
+from runapi_mcp.generations.store.records import Ending, Facts, Live, read, write
 from runapi_mcp.generations.store.redis import _entry as read_entry
-from runapi_mcp.generations.store.replica import CUT, STALE, Copy
+from runapi_mcp.generations.store.replica import CUT, STALE, Replica
+from runapi_mcp.generations.store.sqlite import SqliteEngine
+from runapi_mcp.generations.store.writer import MOST_CHARS, Log
+from runapi_mcp.wire.fold import Fold
+from runapi_mcp.wire.types import ThoughtDelta
 
 
 def generation_with(text: str) -> Generation:
     return Generation(replace(job("How long?"), begin=text), anyio.current_time)
 
 
+@dataclass(frozen=True)
+class Batch:
+    entries: Sequence[Entry]
+    live: str
+    final: str
+
+
 def all_batches(generation: Generation) -> list[Batch]:
-    """What is written of a generation at once, as long as there is more."""
-    written, batches = Written(), list[Batch]()
-    while not batches or written.more:
-        batches.append(next_batch(generation, written))
-        written = batches[-1].after
+    """What is told of a generation at once, as long as there is more."""
+    log, batches = Log(generation, "name"), list[Batch]()
+    while not batches or log.more:
+        batches.append(Batch(*log.batch()))
     return batches
 
 
-def copied(generation: Generation, batches: list[Batch]) -> Copy:
+def copied(generation: Generation, batches: list[Batch]) -> Replica:
     facts = Facts(generation.job, generation.created)
-    copy = Copy(generation.handle, facts, record(batches[0]))
+    nowhere = SqliteEngine(Path("nowhere"))
+    copy = Replica(nowhere, "name", generation.handle, facts, record(batches[0]))
     for number, batch in enumerate(batches[1:], 1):
         assert copy.take(record(batch, number))
     return copy
@@ -71,22 +73,33 @@ async def test_beyond_what_is_shared_the_text_is_cut_and_says_so() -> None:
     assert view.note == CUT
 
 
-async def test_nothing_is_due_once_all_of_it_is_written() -> None:
+async def test_nothing_is_due_once_all_of_it_is_told_until_it_is_told_anew() -> None:
     generation = generation_with("Some text.")
-    assert due(generation, Written())
-    written = next_batch(generation, Written()).after
-    assert not due(generation, written)
+    log = Log(generation, "name")
+    assert log.due
+    log.batch()
+    assert not log.due
     generation.abandon()
-    assert due(generation, written)
-    written = next_batch(generation, written).after
-    assert not due(generation, written)
+    assert log.due
+    log.batch()
+    assert not log.due
+    log.begin_anew()
+    assert log.due
+    assert log.batch()[0] == (Entry(1, "Some text.", ""),)
 
 
-async def test_a_later_round_is_counted_from_its_own_beginning() -> None:
-    entries = (Entry(1, "abc", "th"), Entry(2, "", ""), Entry(2, "de", "o"))
-    written = Written(text=4, thoughts=1).after(entries)
-    assert (written.entries, written.total) == (3, 8)
-    assert (written.round, written.text, written.thoughts) == (2, 2, 1)
+async def test_a_later_round_is_told_from_its_own_beginning() -> None:
+    generation = generation_with("abc")
+    log = Log(generation, "name")
+    log.batch()
+    generation._earlier = ["abcd"]
+    generation._round.fold.feed(ThoughtDelta("o"))
+    entries, _, _ = log.batch()
+    assert list(entries) == [Entry(1, "d", ""), Entry(2, "abc", "o")]
+    generation._earlier = ["abcd", "abc"]
+    generation._round.fold = Fold()
+    entries, _, _ = log.batch()
+    assert list(entries) == [Entry(3, "", "")], "which says that it has begun"
 
 
 async def test_a_text_that_is_written_anew_is_read_anew() -> None:
@@ -95,7 +108,7 @@ async def test_a_text_that_is_written_anew_is_read_anew() -> None:
     copy = copied(generation, batches)
     assert copy.cursor == "0-1"
     assert not copy.take(record(replace(batches[0], entries=()), epoch="2"))
-    assert (copy.cursor, copy.text(1), copy.tail()) == (START, "", "")
+    assert (copy.cursor, copy.text(1), copy.evidence().tail) == (START, "", "")
     assert copy.take(record(batches[0], 7, epoch="2"))
     assert (copy.cursor, copy.text(1)) == ("7-1", "First, and then more.")
 

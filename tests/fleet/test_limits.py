@@ -15,9 +15,9 @@ from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, job, replica
 from runapi_mcp.errors import BudgetSpent
 from runapi_mcp.generations.spending import Taken
-from runapi_mcp.generations.store.protocol import Followable
+from runapi_mcp.generations.store.counts import SharedDayCounts
+from runapi_mcp.generations.store.memory import Followable
 from runapi_mcp.generations.store.redis import RedisEngine
-from runapi_mcp.generations.store.sharing import SharedDayCounts
 from runapi_mcp.sim import Simulator
 
 DAY = date(2026, 5, 4)

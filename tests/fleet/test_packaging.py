@@ -26,7 +26,7 @@ from fleet.redis_server import RedisServer, free_port
 from runapi_mcp import __version__
 from runapi_mcp.settings import options
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.flags import add_flags
+from runapi_mcp.transports.http.options import add_flags
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")

@@ -14,7 +14,7 @@ from runapi_mcp.errors import RequestRefused, Unavailable
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.store import Store
+from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
@@ -184,7 +184,7 @@ class Bench:
 @asynccontextmanager
 async def bench(
     *streams: Sequence[Step],
-    store: Store | None = None,
+    store: MemoryStore | None = None,
     settings: Settings | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Bench]:

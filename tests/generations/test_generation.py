@@ -223,7 +223,7 @@ class _KeepsAnother(MemoryStore):
 
     other: Followable
 
-    async def keep(self, generation: Followable, *, fresh: bool) -> Followable:  # type: ignore[override]  # as a fleet's does
+    async def keep(self, generation: Followable, *, fresh: bool) -> Followable:
         return self.other
 
 
@@ -275,7 +275,7 @@ class _SlowToKeep(MemoryStore):
         super().__init__(Settings(), clock)
         self._passing = clock
 
-    async def keep(self, generation: Generation, *, fresh: bool) -> Generation:
+    async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
         self._passing.now += 20
         return await super().keep(generation, fresh=fresh)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hosts.samples import SAMPLES
-from runapi_mcp.hosts import HOSTS, Launch, Machine, Wish, config_path, install, uninstall
+from runapi_mcp.hosts import HOSTS, Launch, Machine, Wish, find_config, install, uninstall
 
 KEY = "sk-canary-0123456789"
 WISH = Wish(Launch("/opt/tools/runapi-mcp", ("--hold", "20")), without_key=True)
@@ -18,7 +18,7 @@ class Desk:
     said: list[str] = field(default_factory=list)
 
     def config(self, host: str) -> Path:
-        return config_path(HOSTS[host], self.machine)
+        return find_config(HOSTS[host], self.machine)
 
     def has(self, host: str, text: str | None = None) -> Path:
         path = self.config(host)

@@ -9,7 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hosts.samples import CODEX, GOOSE, JSON_EDGES, JSONC_EDGES, TOML_EDGES, VSCODE, YAML_EDGES, ZED
-from runapi_mcp.hosts.formats import JSON, JSONC, TOML, YAML, ConfigError, Format, lookup
+from runapi_mcp.errors import ConfigError
+from runapi_mcp.hosts.formats import Format, lookup
+from runapi_mcp.hosts.formats.jsonc import JSON, JSONC
+from runapi_mcp.hosts.formats.toml import TOML
+from runapi_mcp.hosts.formats.yaml import YAML
 from runapi_mcp.wire.types import JsonObject
 
 ENTRY: JsonObject = {"command": "/opt/ünï code/runapi-mcp", "args": ["--hold", "20"], "env": {"A": 'q"\\'}}

@@ -13,10 +13,9 @@ from ruamel.yaml import YAML
 
 from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
-from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import HOSTS, ConfigError, Launch, entries_naming_us, host_named, install, listed
-from runapi_mcp.server.handlers import write_instructions
-from runapi_mcp.server.listing import list_tools
+from runapi_mcp.errors import ConfigError, InputError
+from runapi_mcp.hosts import HOSTS, Launch, find_entries, find_host, install, list_hosts
+from runapi_mcp.server.app import list_tools, write_instructions
 from runapi_mcp.tools import TOOLS
 
 
@@ -24,7 +23,7 @@ from runapi_mcp.tools import TOOLS
 def test_install_and_uninstall_leave_the_config_byte_identical(desk: Desk, host: str) -> None:
     path = desk.has(host)
     desk.install(host)
-    assert entries_naming_us(HOSTS[host], path)["runapi"].launch == WISH.launch
+    assert find_entries(HOSTS[host], path)["runapi"].launch == WISH.launch
     desk.uninstall(host)
     assert path.read_bytes() == SAMPLES[host].encode()
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -46,7 +45,7 @@ def test_an_uninstall_keeps_what_was_changed_since_the_install(desk: Desk, host:
     new = {"JSON": "\n", "JSON with comments": "\n// later\n", "TOML": "\n# later\n", "YAML": "\n# later\n"}
     path.write_text(changed + new[HOSTS[host].format.name])
     desk.uninstall(host)
-    assert not entries_naming_us(HOSTS[host], path)
+    assert not find_entries(HOSTS[host], path)
     assert path.read_text().endswith(new[HOSTS[host].format.name])
     assert (path.parent / f"{path.name}.before-runapi-mcp").read_bytes() == SAMPLES[host].encode()
 
@@ -144,7 +143,7 @@ def test_a_config_nested_thousands_of_levels_deep_is_refused(desk: Desk, host: s
         with pytest.raises(ConfigError, match="nest"):
             act(host)
     assert path.read_text() == DEEP[host]
-    assert {row.state for row in listed(desk.machine) if row.host.id == host} == {"unreadable"}
+    assert {row.state for row in list_hosts(desk.machine) if row.host.id == host} == {"unreadable"}
 
 
 @pytest.mark.parametrize("host", ["claude-desktop", "cursor", "codex", "goose"])
@@ -264,12 +263,12 @@ def test_a_link_that_leads_back_to_itself_is_told(desk: Desk) -> None:
     path.symlink_to(path)
     with pytest.raises(ConfigError, match="mcp"):
         desk.install("cursor")
-    assert {row.state for row in listed(desk.machine) if row.host.id == "cursor"} == {"unreadable"}
+    assert {row.state for row in list_hosts(desk.machine) if row.host.id == "cursor"} == {"unreadable"}
 
 
 def test_a_place_that_cannot_be_looked_at_is_told(desk: Desk) -> None:
     desk.machine = replace(desk.machine, env={"CODEX_HOME": "/" + "x" * 5000})
-    assert {row.state for row in listed(desk.machine) if row.host.id == "codex"} == {"unreadable"}
+    assert {row.state for row in list_hosts(desk.machine) if row.host.id == "codex"} == {"unreadable"}
     with pytest.raises(ConfigError, match="cannot be used"):
         desk.install("codex")
 
@@ -292,7 +291,7 @@ def test_list_says_what_is_where(desk: Desk) -> None:
     desk.has("cursor")
     desk.has("zed", "{")
     desk.install("codex")
-    rows = {row.host.id: row for row in listed(desk.machine)}
+    rows = {row.host.id: row for row in list_hosts(desk.machine)}
     states = {name: row.state for name, row in rows.items() if row.state != "no config"}
     assert states == {"cursor": "not installed", "zed": "unreadable", "codex": "installed"}
     assert list(rows) == list(HOSTS)
@@ -301,7 +300,7 @@ def test_list_says_what_is_where(desk: Desk) -> None:
 
 def test_an_unknown_host_is_answered_with_the_one_that_is_meant() -> None:
     with pytest.raises(InputError, match="Did you mean codex"):
-        host_named("codexx")
+        find_host("codexx")
 
 
 def test_another_config_can_be_named(desk: Desk, tmp_path: Path) -> None:
@@ -401,7 +400,7 @@ def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(des
 
 def test_two_claudes_are_told_apart() -> None:
     with pytest.raises(InputError, match=r"claude-desktop, the app, and claude-code"):
-        host_named("claude")
+        find_host("claude")
 
 
 @pytest.mark.parametrize("host", ["claude-desktop", "cursor"])

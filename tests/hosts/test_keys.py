@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from hosts.desk import KEY, WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import HOSTS, entries_naming_us
+from runapi_mcp.hosts import HOSTS, find_entries
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
@@ -43,7 +43,7 @@ def test_a_variable_under_another_name_is_referred_to_where_the_host_can(
 ) -> None:
     desk.install(host, replace(WISH, key_variable="MY_KEY"))
     assert f'"RUNAPI_TOKEN": "{written}"' in desk.config(host).read_text()
-    wiring = entries_naming_us(HOSTS[host], desk.config(host))["runapi"]
+    wiring = find_entries(HOSTS[host], desk.config(host))["runapi"]
     reference = HOSTS[host].reference
     assert reference
     assert reference.filled(wiring.env["RUNAPI_TOKEN"], {"MY_KEY": KEY}) == KEY
@@ -79,7 +79,7 @@ def test_a_server_that_takes_the_key_from_the_keyring_gets_neither_key_nor_refer
 ) -> None:
     path = desk.has(host)
     desk.install(host, replace(WISH, without_key=False, from_keyring=True))
-    wiring = entries_naming_us(HOSTS[host], path)["runapi"]
+    wiring = find_entries(HOSTS[host], path)["runapi"]
     assert (wiring.env, wiring.forward) == ({"RUNAPI_MCP_KEYRING": "1"}, ())
     assert "from this machine's keyring" in desk.heard
     assert "…" not in desk.heard.replace("· …", ""), "a switch is not masked like a key"
@@ -116,7 +116,7 @@ def test_a_key_that_an_update_takes_out_is_kept_beside_the_config_and_that_is_sa
     assert KEY not in path.read_text()
     assert f"no longer in it; {kept} still holds it" in desk.heard
     desk.uninstall(host)
-    assert not entries_naming_us(HOSTS[host], path)
+    assert not find_entries(HOSTS[host], path)
     assert f"still in {kept}" in desk.said[-1]
     assert KEY not in desk.heard
 

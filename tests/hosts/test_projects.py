@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from hosts.desk import KEY, WISH, Desk
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import HOSTS, Launch, entries_naming_us
+from runapi_mcp.hosts import HOSTS, Launch, find_entries
 
 PROJECTS = {
     "claude-code": ".mcp.json",
@@ -25,7 +25,7 @@ def test_a_project_gets_an_entry_that_works_on_other_machines(desk: Desk, host: 
     project = replace(WISH, project=tmp_path / "repo")
     desk.install(host, project)
     path = tmp_path / "repo" / PROJECTS[host]
-    assert entries_naming_us(HOSTS[host], path)["runapi"].launch == Launch("runapi-mcp", ("--hold", "20"))
+    assert find_entries(HOSTS[host], path)["runapi"].launch == Launch("runapi-mcp", ("--hold", "20"))
     assert not desk.config(host).exists()
     assert "has to have runapi-mcp on PATH" in desk.heard
     desk.uninstall(host, project)

@@ -8,7 +8,7 @@ from terminal.typed import typed
 from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import InputError
-from runapi_mcp.hosts import HOSTS, Machine, config_path, listed, read_url
+from runapi_mcp.hosts import HOSTS, Machine, find_config, list_hosts, read_url
 from runapi_mcp.hosts.entries import ENVS
 from runapi_mcp.hosts.formats import lookup
 
@@ -35,7 +35,7 @@ def test_a_server_on_the_network_goes_into_the_config_and_out_again(desk: Desk, 
     assert ("GATEWAY_TOKEN" in text) == (host not in STORES)
     assert "/opt/tools/runapi-mcp" not in text
     assert TOKEN not in desk.heard
-    (row,) = (row for row in listed(desk.machine) if row.host.id == host)
+    (row,) = (row for row in list_hosts(desk.machine) if row.host.id == host)
     assert row.state == "installed"
     desk.uninstall(host)
     assert path.read_bytes().decode() == SAMPLES[host]
@@ -48,7 +48,7 @@ def test_one_that_is_started_here_takes_its_place_whole(desk: Desk, host: str) -
     desk.install(host, replace(REMOTE, store_token=host in STORES))
     desk.install(host)
     row = HOSTS[host]
-    text = config_path(row, desk.machine).read_bytes().decode()
+    text = find_config(row, desk.machine).read_bytes().decode()
     entry = lookup(row.format.read(text), (*row.path, "runapi"))
     assert isinstance(entry, dict)
     left = {"url", "serverUrl", "httpUrl", "uri", "headers", "bearer_token_env_var"} & entry.keys()
@@ -61,7 +61,7 @@ def test_what_only_a_program_has_does_not_stay_beside_a_url(desk: Desk, host: st
     desk.has(host)
     row = HOSTS[host]
     desk.install(host)
-    path = config_path(row, desk.machine)
+    path = find_config(row, desk.machine)
     place = (*row.path, "runapi")
     entry = lookup(row.format.read(path.read_bytes().decode()), place)
     assert isinstance(entry, dict)

@@ -7,8 +7,7 @@ import pytest
 
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.transports.http.auth import CallersKeys, JwtAuth
-from runapi_mcp.transports.http.flags import add_flags, options_from
-from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.options import HttpOptions, add_flags, options_from
 from runapi_mcp.transports.http.tokens import TokenFile, TokenList
 
 TOKENS = "ada:token-of-ada-0123456789"

@@ -13,8 +13,13 @@ from network.web_host import served
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http.auth import Auth, CallersKeys, JwtAuth
-from runapi_mcp.transports.http.names import HostName, read_allowed_host, read_origin, read_prefix
-from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.options import (
+    HostName,
+    HttpOptions,
+    read_allowed_host,
+    read_origin,
+    read_prefix,
+)
 from runapi_mcp.transports.http.tokens import TokenList
 
 ADA = "token-of-ada-0123456789"

@@ -21,8 +21,7 @@ from mcp.client import IncomingMessage
 from mcp.client.stdio import stdio_client
 from messages import ENVELOPE, INITIALIZE, INITIALIZED, Message, lines, request, tool_call
 
-from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import App, build_server, opened
 from runapi_mcp.settings import from_env
 
 CANARY = "sk-canary-0123456789"

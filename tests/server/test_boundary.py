@@ -13,9 +13,8 @@ from pydantic import TypeAdapter
 from runapi_mcp.errors import RunapiError, StoreDown, Unavailable
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.request import Run
-from runapi_mcp.server import handlers
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server import app
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS, Args, Reply
@@ -66,7 +65,7 @@ async def test_a_bug_in_any_method_is_an_internal_error_in_words_of_ours(
     broken: Callable[..., NoReturn],
 ) -> None:
     answered_by, ask = ASKED[method]
-    monkeypatch.setattr(handlers, answered_by, broken)
+    monkeypatch.setattr(app, answered_by, broken)
     async with in_process(sim.base_url, mode=mode) as host:
         with pytest.raises(MCPError) as refused:
             await ask(host.client)
@@ -79,7 +78,7 @@ async def test_a_bug_in_any_method_is_an_internal_error_in_words_of_ours(
 async def test_a_bug_is_logged_with_its_traceback(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(handlers, "list_prompts", _bug)
+    monkeypatch.setattr(app, "list_prompts", _bug)
     async with in_process(sim.base_url) as host:
         with pytest.raises(MCPError):
             await host.client.list_prompts()

@@ -12,8 +12,7 @@ from mcp.client.session import ListRootsFnT
 from pydantic import SecretStr
 
 from runapi_mcp.server import app as roots
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 

@@ -8,7 +8,7 @@ from messages import INITIALIZE
 from server.hosting import raw_host
 from server.snapshots import ROOT
 
-from runapi_mcp.server.handlers import LOGO, icon
+from runapi_mcp.server.app import LOGO, icon
 from runapi_mcp.sim import Simulator
 
 

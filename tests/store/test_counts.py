@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from waiting import became, ended
 
 from runapi_mcp.generations.spending import KEEP_DAYS, OTHERS, DayBook
-from runapi_mcp.generations.store.protocol import LOST, Add, Down, Engine, Get, Join, Take
+from runapi_mcp.generations.store.counts import SharedDayBook
+from runapi_mcp.generations.store.engine import LOST, Add, Down, Engine, Get, Take
 from runapi_mcp.generations.store.redis import RedisEngine
-from runapi_mcp.generations.store.sharing import SharedDayBook
 from runapi_mcp.generations.store.sqlite import SqliteEngine
 from runapi_mcp.generations.values import Receipt
 from runapi_mcp.sim import Simulator
@@ -164,13 +164,13 @@ async def test_a_file_keeps_a_month_and_nothing_else_that_a_wrong_clock_wrote(tm
     engine = SqliteEngine(tmp_path, now=lambda: now)
     await engine.run(
         Add("used:2026-05-04", {"generations m ann": 1}, "server", 1, 32 * DAY_SECONDS * 1000),
-        Join("calls:x", "member", 32 * DAY_SECONDS * 1000, 0),
+        Take("calls:x", "server", 1, 1, -1, 32 * DAY_SECONDS * 1000),
     )
     for later, held in ((0, 1), (31, 1), (2, 0)):
         now += later * DAY_SECONDS
         await engine.aclose()
         engine._clear_due = 0.0
-        await engine.run(Join("calls:y", "member", MS, 0))  # any writing clears now and then
+        await engine.run(Take("calls:y", "server", 1, 1, -1, MS))  # any writing clears now and then
         [used], [calls] = await engine.run(Get("used:2026-05-04")), await engine.run(Get("calls:x"))
         assert (len(used), len(calls)) == (held, 0)
     await engine.aclose()

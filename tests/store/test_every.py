@@ -13,7 +13,7 @@ from waiting import ended
 
 from runapi_mcp.errors import HandleError, StreamCut
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store import Store, shared_store
+from runapi_mcp.generations.store import shared_store
 from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
@@ -31,7 +31,7 @@ def place(request: pytest.FixtureRequest) -> str:
     return "memory" if request.param == "memory" else str(request.getfixturevalue("tmp_path") / "state")
 
 
-def store_at(place: str, clock: Clock) -> Store:
+def store_at(place: str, clock: Clock) -> MemoryStore:
     settings = Settings(store=SecretStr(place))
     return shared_store(settings, clock) or MemoryStore(settings, clock)
 

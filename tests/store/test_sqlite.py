@@ -12,15 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.generations.store.place import (
-    Mark,
-    Unusable,
-    check_folder,
-    clear_marks,
-    is_alive,
-    state_folder,
-)
-from runapi_mcp.generations.store.protocol import (
+from runapi_mcp.generations.store.engine import (
     Alive,
     Append,
     Begin,
@@ -31,6 +23,14 @@ from runapi_mcp.generations.store.protocol import (
     Read,
     Record,
     Sign,
+)
+from runapi_mcp.generations.store.place import (
+    Mark,
+    Unusable,
+    check_folder,
+    clear_marks,
+    is_alive,
+    state_folder,
 )
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 

@@ -15,8 +15,7 @@ from mcp_types import jsonrpc_message_adapter
 from messages import ENVELOPE, META, Message, line, request
 from server.hosting import server_env
 
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.server.tasks import TaskSource
 from runapi_mcp.settings import from_env
 from runapi_mcp.tools import TOOLS, Tool

@@ -8,7 +8,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from logged import logging_put_back
 
-from runapi_mcp.cli.commands import add_commands
+from runapi_mcp.cli.main import add_commands
 from runapi_mcp.cli.outlet import told
 from runapi_mcp.cli.parser import Parser, Surroundings
 from runapi_mcp.errors import RunapiError

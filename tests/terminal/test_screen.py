@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.cli.outlet import printable
-from runapi_mcp.cli.screen import settled, tail
+from runapi_mcp.cli.view import settled, tail
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run, Screen
 

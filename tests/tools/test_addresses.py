@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import ResourceLink
-from runapi_mcp.files.attach import attach
+from runapi_mcp.files import ResourceLink, attach
 from runapi_mcp.files.kinds import kind_of_url, read_data_url
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import Inline, Linked, Text

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from runapi_mcp.citations.dates import Bounds, mark_dates, period_of
-from runapi_mcp.citations.sources import CitedSource
+from runapi_mcp.citations.sources import Bounds, CitedSource, mark_dates, period_of
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools.search import SearchArgs

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction import repair, worker
-from runapi_mcp.extraction.repair import Extraction
+from runapi_mcp.extraction import rounds, worker
+from runapi_mcp.extraction.rounds import Extraction
 from runapi_mcp.extraction.verdict import Verdict
 from runapi_mcp.extraction.worker import Checked
 from runapi_mcp.sim import Simulator
@@ -66,7 +66,7 @@ async def test_a_schema_is_rewritten_once_however_often_its_result_is_read(
         asked.append(request)
         return await worker.check_elsewhere(request, owner)
 
-    monkeypatch.setattr(repair, "check_elsewhere", counted)
+    monkeypatch.setattr(rounds, "check_elsewhere", counted)
     reply = await at.call("extract_json", schema=SCHEMA, text=TEXT)
     again = await at.call("get_result", handle=reply.handle)
     assert facts(again)["receipt"] == facts(reply)["receipt"]

@@ -20,8 +20,7 @@ import pytest
 from waiting import became
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import Attached, ResourceLink
-from runapi_mcp.files.attach import attach
+from runapi_mcp.files import Attached, ResourceLink, attach
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
@@ -419,7 +418,7 @@ async def test_each_problem_has_its_line(here: Path) -> None:
 async def test_files_that_are_too_large_together_are_refused(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runapi_mcp.files.attach.MOST_TOGETHER", 3000)
+    monkeypatch.setattr("runapi_mcp.files.MOST_TOGETHER", 3000)
     (here / "a.txt").write_text("x" * 2000)
     with pytest.raises(InputError, match="together"):
         await attach(["a.txt", "a.txt"], Settings())
@@ -548,7 +547,7 @@ async def test_few_calls_read_their_files_at_once_however_many_ask(monkeypatch: 
             reading[0] -= 1
         return Attached()
 
-    monkeypatch.setattr("runapi_mcp.files.attach._attach", read)
+    monkeypatch.setattr("runapi_mcp.files._attach", read)
     async with anyio.create_task_group() as tasks:
         for _ in range(20):
             tasks.start_soon(attach, ["a.png"], Settings())

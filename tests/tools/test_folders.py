@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from waiting import became
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import folders, git
-from runapi_mcp.files.attach import attach
+from runapi_mcp.files import attach, folders, git
 from runapi_mcp.files.paths import Reach, is_secret, readings, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import Text

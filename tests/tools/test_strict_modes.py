@@ -18,7 +18,7 @@ from forked import forked
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from mcp.types import Tool as Listed
 
-from runapi_mcp.server.listing import list_tools
+from runapi_mcp.server.app import list_tools
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
 from tools.calling import Desk, desk

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runapi_mcp.wire.schema.read import Faulty
-from runapi_mcp.wire.schema.references import Dangling, Unfollowable
+from runapi_mcp.wire.schema.subschemas import Dangling, Unfollowable
 from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 from runapi_mcp.wire.types import JsonObject
 

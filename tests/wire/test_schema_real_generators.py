@@ -17,7 +17,7 @@ from jsonschema.validators import validator_for
 import benchmarks
 from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.check import Judge
-from runapi_mcp.extraction.exact_json import NotJson, read_json
+from runapi_mcp.extraction.model_json import NotJson, read_json
 from runapi_mcp.wire.schema.read import read_schema
 from runapi_mcp.wire.schema.write import rewrite_schema
 from wire.test_schema_laws import faults_of

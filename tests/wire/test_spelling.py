@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.schema.narrow import find_narrower, spell
 from runapi_mcp.wire.schema.write import rewrite_schema
-from runapi_mcp.wire.spelling import find_narrower, spell
 from runapi_mcp.wire.types import Call, DialectName, Function, Text, Turn
 
 NICK: dict[str, Any] = {

@@ -1,22 +1,22 @@
 """Where generations are found again: in this process, by its neighbours, and after a restart.
 
-A **store** keeps generations. What several processes share stands on an **engine**: SQLite on one
-machine, Redis for a fleet. A **writer** writes there what this process runs, at the pace of progress;
-a **replica** is a generation of another process as far as the engine tells.
+A **store** keeps generations, in the memory of its process. What several processes share stands on an
+**engine**: SQLite on one machine, Redis for a fleet. A **writer** writes there what this process runs,
+at the pace of progress; a **replica** is a generation of another process as far as the engine tells.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runapi_mcp.errors import SettingsError
+from runapi_mcp.generations.store.memory import Followable
 from runapi_mcp.generations.store.place import Unusable, state_folder
-from runapi_mcp.generations.store.protocol import Followable, Store
 from runapi_mcp.generations.store.records import digest
 from runapi_mcp.generations.store.shared import SharedStore
 from runapi_mcp.generations.store.sqlite import DAY, SqliteEngine
 from runapi_mcp.settings import Settings
 
-__all__ = ["Followable", "SharedStore", "Store", "open_local", "shared_store", "store_folder"]
+__all__ = ["Followable", "SharedStore", "open_local", "shared_store", "store_folder"]
 
 _REDIS = ("redis://", "rediss://", "unix://")
 

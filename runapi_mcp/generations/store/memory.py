@@ -1,18 +1,87 @@
-"""The store of a process alone: what it runs and ran, within bounds."""
+"""The store of a process alone: what it runs and ran, within bounds. What is shared stands on top of it."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Protocol
 
+from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.spending import DayBook, LocalDayCounts
-from runapi_mcp.generations.store.protocol import Followable, unknown
-from runapi_mcp.generations.values import Job
+from runapi_mcp.generations.spending import DayBook, DayCounts, LocalDayCounts
+from runapi_mcp.generations.values import Evidence, Job, Status, View
 from runapi_mcp.settings import Settings
 
 
+class Followable(Protocol):
+    """A generation, of this process or another, that can be followed, left, stopped and read.
+
+    Reading is free: :meth:`view` and :meth:`evidence` give what is known here and wait for nothing.
+    """
+
+    @property
+    def handle(self) -> str:
+        """What its caller holds."""
+
+    @property
+    def job(self) -> Job:
+        """What was asked."""
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+
+    @property
+    def created(self) -> datetime:
+        """When it began, by the wall clock."""
+
+    @property
+    def updated(self) -> datetime:
+        """When its status last changed, by the wall clock."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether its ended answer was given to a caller, to the end."""
+
+    def view(self) -> View:
+        """Return it as it stands."""
+
+    def evidence(self) -> Evidence:
+        """Return the signs of life."""
+
+    async def changed(self) -> None:
+        """Wait for the next change of phase, or the end."""
+
+    def follow(self) -> AbstractAsyncContextManager[None]:
+        """Follow it for as long as the block lasts."""
+
+    async def deliver(self) -> None:
+        """Note that its ended answer was given to a caller, to the end."""
+
+    async def stop(self) -> None:
+        """Cancel it and wait until it has ended; does nothing once it has."""
+
+
+def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:
+    """Return the error for a handle that names no generation the caller may see."""
+    hours = keep_seconds / 3600
+    how_long = f"{hours:g} hours" if hours >= 2 else f"{keep_seconds / 60:g} minutes"
+    return HandleError(
+        f"handle: no generation {handle[:40]!r} is here.",
+        advice=f"Finished ones are kept for {how_long}, {where}. Ask the question again.",
+    )
+
+
 class MemoryStore:
-    """Keeps generations in this process: finished ones for a while, and those that are owed all of it."""
+    """Keeps generations in this process: finished ones for a while, and those that are owed all of it.
+
+    Attributes:
+        counts: What principals have taken of a day.
+        days: What was used, by the day.
+    """
+
+    counts: DayCounts
+    days: DayBook
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -23,63 +92,64 @@ class MemoryStore:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Do nothing beside the requests."""
+        """Do what must be done beside the requests, for as long as the block lasts."""
         yield
 
-    async def keep(self, generation: Generation, *, fresh: bool) -> Generation:
-        """Keep a generation, making room if there is need; see :meth:`Store.keep`."""
+    async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
+        """Keep a generation that is about to start, making room if there is need, and return it.
+
+        Unless it is to be `fresh`, what may be returned instead is one that another server began for
+        the same job in the meantime; then this one must not start.
+        """
         del fresh
         self._kept[generation.handle] = generation
         self.make_room()
         return generation
 
-    async def find(self, handle: str, owner: str) -> Generation:
-        """Return the generation behind a handle; see :meth:`Store.find`."""
+    async def find(self, handle: str, owner: str) -> Followable:
+        """Return the generation behind a handle.
+
+        Raises:
+            HandleError: There is none, it has expired, or it is somebody else's.
+        """
         self.make_room()
         generation = self._kept.get(handle)
         if generation is None or not secrets.compare_digest(generation.job.owner, owner):
             raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
 
-    def find_named(self, name: str, name_of: Callable[..., str]) -> Generation | None:
-        """Return the generation that `name_of` gives this name, from its owner and handle."""
-        return next((g for g in self._kept.values() if name_of(g.job.owner, g.handle) == name), None)
-
-    def keeps(self, generation: Generation) -> bool:
-        """Whether a generation can still be found here."""
-        return generation.handle in self._kept
-
-    async def share(self, generation: Followable) -> None:
-        """Do nothing: nobody else is to find it."""
-
-    async def asked(self, generation: Followable) -> Job:
-        """Return its job: nothing more is kept anywhere; see :meth:`Store.asked`."""
-        return generation.job
-
-    async def same(self, job: Job) -> Generation | None:
-        """Return an undelivered generation of the same job; see :meth:`Store.same`."""
+    async def same(self, job: Job) -> Followable | None:
+        """Return a generation of the same job whose complete answer was never delivered."""
         self.make_room()
         return next((kept for kept in reversed(self._kept.values()) if _answers(kept, job)), None)
 
-    def owed(self, owner: str) -> list[str]:
-        """Return the handles of what is kept until it is fetched; see :meth:`Store.owed`."""
+    async def share(self, generation: Followable) -> None:
+        """Let others find a generation whose handle is about to be given out, as it stands now."""
+
+    async def asked(self, generation: Followable) -> Job:
+        """Return the job of a generation with as much of its question as is kept anywhere."""
+        return generation.job
+
+    def owed(self, owner: str) -> Sequence[str]:
+        """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
         owed = [g for g in self._kept.values() if g.job.owner == owner and (g.owed or g.status == "running")]
         return [g.handle for g in sorted(owed, key=lambda g: g.status == "running")]
 
     @property
     def up(self) -> bool:
-        """Always; see :attr:`Store.up`."""
+        """Whether what it shares generations through, if anything, answered last."""
         return True
 
     async def away(self) -> float:
-        """Return 0: nothing is shared; see :meth:`Store.away`."""
+        """Return for how many seconds what it shares generations through has not answered; 0 if it does."""
         return 0.0
 
     def make_room(self, most_bytes: int | None = None) -> None:
         """Drop what has expired, then questions and finished ones until the rest is within bounds.
 
-        What was delivered goes first, the oldest before others. What is owed does not go before its
-        time: its caller was told that it is kept, and would have to pay for it again.
+        Of what is owed to nobody at most so many bytes may stay; by default, what the settings say. What
+        was delivered goes first, the oldest before others. What is owed does not go before its time: its
+        caller was told that it is kept, and would have to pay for it again.
         """
         oldest = self._clock() - self._settings.keep_seconds
         most = self._settings.keep_bytes if most_bytes is None else most_bytes

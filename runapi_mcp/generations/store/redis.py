@@ -16,8 +16,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from runapi_mcp.generations.store import protocol as do
-from runapi_mcp.generations.store.protocol import LENIENT, Engine, Op
+from runapi_mcp.generations.store import engine as do
+from runapi_mcp.generations.store.engine import LENIENT, Engine, Op
 from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
@@ -44,36 +44,28 @@ return ARGV[1]
 """
 """Lease; holder, milliseconds, who may lose it."""
 
-_JOIN: Final = """
+_TAKE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local taken = redis.call('ZCARD', KEYS[1])
-local most = tonumber(ARGV[3])
-if most > 0 and taken >= most and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return taken end
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 0
-"""
-"""Places; member, milliseconds, most. By Redis's own clock, for those of its clients may differ."""
-
-_TAKE: Final = """
-local held = redis.call('HGET', KEYS[1], ARGV[1])
-local turn = held and tonumber(string.match(held, '%d+$')) or -1
-if tonumber(ARGV[3]) <= turn then return -1 end
-local limit = tonumber(ARGV[4])
-if limit >= 0 and ARGV[6] == '1' and not held then return -2 end
-local others = 0
+local held, limit, others = nil, tonumber(ARGV[4]), 0
 local counts = redis.call('HGETALL', KEYS[1])
 for i = 1, #counts, 2 do
-  if counts[i] ~= ARGV[1] then others = others + tonumber(string.match(counts[i + 1], '^%d+')) end
+  local count, turn, till = string.match(counts[i + 1], '^(%d+) (%d+) (%d+)$')
+  if not till or tonumber(till) <= now then redis.call('HDEL', KEYS[1], counts[i])
+  elseif counts[i] == ARGV[1] then held = tonumber(turn)
+  else others = others + tonumber(count) end
 end
+if held and tonumber(ARGV[3]) <= held then return -1 end
+if limit >= 0 and ARGV[6] == '1' and not held then return -2 end
 if limit >= 0 and others + tonumber(ARGV[2]) > limit then return others end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%s %s %d', ARGV[2], ARGV[3], now + ARGV[5]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return -1
 """
-"""Counts; field, count, turn, limit, milliseconds, whether it is there. -1: set, or late; -2: lost."""
+"""Counts; field, count, turn, limit, milliseconds, whether it is there. -1: set, or late; -2: lost.
+
+By Redis's own clock, for those of its clients may differ.
+"""
 
 _ADD: Final = """
 if redis.call('GET', KEYS[2]) == ARGV[1] then return 0 end
@@ -97,7 +89,7 @@ T = TypeVar("T")
 
 
 class RedisEngine(Engine):
-    """One process's connections to Redis; see :class:`~runapi_mcp.generations.store.protocol.Engine`.
+    """One process's connections to Redis; see :class:`~runapi_mcp.generations.store.engine.Engine`.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`, with user and password if need be.
@@ -131,7 +123,7 @@ class RedisEngine(Engine):
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
-        self.check()
+        self._check()
 
         async def piped() -> list[Any]:
             async with self._redis.pipeline() as pipe:
@@ -151,7 +143,7 @@ class RedisEngine(Engine):
 
     async def orders(self, server: str) -> list[str]:
         """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
-        self.check()
+        self._check()
 
         async def taken() -> list[Any] | None:
             # Not blpop(): its types are those of redis-py's two clients at once.
@@ -173,8 +165,8 @@ class RedisEngine(Engine):
                 answer = await call()
         except (RedisError, OSError, TimeoutError) as error:
             # The class alone: a message may hold the address, and with it a password.
-            raise self.failed(_PAUSE, type(error).__name__) from None
-        self.got_through()
+            raise self._note_failure(_PAUSE, type(error).__name__) from None
+        self._note_answer()
         return answer
 
 
@@ -208,11 +200,6 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
             pipe.get(PREFIX + op.key)
             pipe.pttl(PREFIX + op.key)
             return lambda said: None if said[0] is None else (said[0], max(int(said[1]), 0))
-        case do.Join():
-            pipe.eval(_JOIN, 1, PREFIX + op.key, op.member, op.ms, op.most)
-            return lambda said: int(said[0])
-        case do.Leave():
-            pipe.zrem(PREFIX + op.key, op.member)
         case do.Add():
             added = [part for item in op.counts.items() for part in item]
             marks = (PREFIX + op.key, f"{PREFIX}added:{op.server}")

@@ -1,4 +1,4 @@
-"""A generation that another process runs or ran, as far as the engine tells, and what is known of it here."""
+"""A generation that another process runs or ran, as far as the engine tells."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,37 +9,36 @@ from typing import Final, Literal
 import anyio
 
 from runapi_mcp.errors import ServerLeft, StoreDown
-from runapi_mcp.generations.store.protocol import (
-    START,
-    Alive,
-    Deliver,
-    Down,
-    Engine,
-    Read,
-    Record,
-    Tell,
-)
+from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Read, Record, Tell
 from runapi_mcp.generations.store.records import Ending, Facts, Live, Order, read, write
-from runapi_mcp.generations.values import Evidence, Job, Receipt, Status, View
+from runapi_mcp.generations.values import Evidence, Receipt, Status, View
 from runapi_mcp.signalling import Signal
 from runapi_mcp.wire.types import Answer
 
 _TAIL: Final = 400
 _TAIL_PIECES: Final = 4
+_LOOK: Final = 0.25
+"""Seconds between looks at a generation that is being followed."""
+_STOP_LOOK: Final = 0.05
+_STOP_SECONDS: Final = 5.0
 
 STALE: Final = "The store that the servers share cannot be reached: there may be more than this by now."
 CUT: Final = "The text goes on; only the server that wrote it has the rest."
 
 
-class Copy:
-    """What was read of one generation: how it stands, and its text, round by round.
+class Replica:
+    """What was read of a generation: how it stands, and its text, round by round; see :class:`Followable`.
 
     Args:
+        engine: Where it is read.
+        name: What :meth:`Engine.name` made of its owner and handle.
         handle: Its handle.
         facts: What was asked, and when.
         record: How it stands.
 
     Attributes:
+        job: What was asked; the hooks of its tool are not among it.
+        created: When it began, by the wall clock.
         live: How it stood when it was read last.
         ending: What it came to, once it has ended.
         delivered: Whether its ended answer was given to a caller, to the end.
@@ -51,13 +50,40 @@ class Copy:
         ValueError: The record is not what this version writes.
     """
 
-    def __init__(self, handle: str, facts: Facts, record: Record) -> None:
-        self.handle = handle
-        self.facts = facts
+    def __init__(self, engine: Engine, name: str, handle: str, facts: Facts, record: Record) -> None:
+        self.handle, self.job, self.created = handle, facts.job, facts.created
         self.alive = True
         self.stale = False
+        self._engine = engine
+        self._name = name
+        self._server = record.server
+        self._seen_at = self._looked_at = anyio.current_time()
+        self._looking = anyio.Lock()
+        self._changed = Signal()
         self._begin(record)
         self.take(record)
+
+    @classmethod
+    async def load(cls, engine: Engine, handle: str, owner: str) -> "Replica | None":
+        """Return a principal's generation as it stands; `None` if there is none.
+
+        Raises:
+            Down: The engine cannot be reached.
+        """
+        name = engine.name(owner, handle)
+        record: Record | None
+        try:
+            [record] = await engine.run(Read(name, facts=True))
+            if record is None or record.live is None:
+                return None
+            facts = read(Facts, record.facts)
+            facts = replace(facts, job=replace(facts.job, owner=owner))
+            replica = cls(engine, name, handle, facts, record)
+            if record.more or not record.final:
+                await replica.look()  # whether its server lives, and what came between the two
+        except ValueError:
+            return None  # another version of us wrote it, or somebody else did
+        return replica
 
     def _begin(self, record: Record) -> None:
         self.cursor = START
@@ -86,15 +112,7 @@ class Copy:
             self._thoughts.setdefault(entry.round, []).append(entry.thoughts)
         return not record.more
 
-    @property
-    def job(self) -> Job:
-        """What was asked; the hooks of its tool are not among it."""
-        return self.facts.job
-
-    @property
-    def created(self) -> datetime:
-        """When it began, by the wall clock."""
-        return self.facts.created
+    # ------------------------------------------------------------ seen
 
     @property
     def updated(self) -> datetime:
@@ -114,6 +132,15 @@ class Copy:
     def leaving(self) -> bool:
         """Whether it was told to end, and will when its connection has closed."""
         return self.live.leaving and self.status == "running"
+
+    @property
+    def round(self) -> int:
+        """The last round that there is text of, from 1."""
+        return max(self._texts, default=1)
+
+    def text(self, number: int) -> str:
+        """Return the text of a round."""
+        return _join(self._texts.get(number, []))
 
     def view(self) -> View:
         """Return it as it stands."""
@@ -137,21 +164,6 @@ class Copy:
             note=self._note(len(text)),
         )
 
-    @property
-    def round(self) -> int:
-        """The last round that there is text of, from 1."""
-        return max(self._texts, default=1)
-
-    def text(self, number: int) -> str:
-        """Return the text of a round."""
-        return _join(self._texts.get(number, []))
-
-    def tail(self) -> str:
-        """Return the end of what was written last, of the answer or, before it, of thoughts."""
-        of_round = (pieces.get(self.round, []) for pieces in (self._texts, self._thoughts))
-        tails = ("".join(pieces[-_TAIL_PIECES:])[-_TAIL:] for pieces in of_round)
-        return next(filter(None, tails), "")
-
     def _receipt(self) -> Receipt:
         receipt, status = self.live.receipt, self.status
         if status == "running":
@@ -164,70 +176,19 @@ class Copy:
             return CUT
         return STALE if self.stale and self.status == "running" else ""
 
-
-def _join(pieces: list[str]) -> str:
-    """Return pieces as one, and keep them so: who reads again and again joins only what is new."""
-    pieces[:] = ["".join(pieces)]
-    return pieces[0]
-
-
-def _explain_gone(partial: str) -> ServerLeft:
-    error = ServerLeft(
-        "The answer stopped in the middle: its server went away.",
-        advice="It is not caused by the arguments; continue from the partial text or ask again.",
-    )
-    error.partial = partial
-    return error
-
-
-_LOOK: Final = 0.25
-"""Seconds between looks at a generation that is being followed."""
-_STOP_LOOK: Final = 0.05
-_STOP_SECONDS: Final = 5.0
-
-
-class Replica(Copy):
-    """A generation of another process; see :class:`Followable`."""
-
-    def __init__(self, engine: Engine, name: str, handle: str, facts: Facts, record: Record) -> None:
-        super().__init__(handle, facts, record)
-        self._engine = engine
-        self._name = name
-        self._server = record.server
-        self._seen_at = self._looked_at = anyio.current_time()
-        self._looking = anyio.Lock()
-        self._changed = Signal()
-
-    @classmethod
-    async def load(cls, engine: Engine, handle: str, owner: str) -> "Replica | None":
-        """Return a principal's generation as it stands; `None` if there is none.
-
-        Raises:
-            Down: The engine cannot be reached.
-        """
-        name = engine.name(owner, handle)
-        record: Record | None
-        try:
-            [record] = await engine.run(Read(name, facts=True))
-            if record is None or record.live is None:
-                return None
-            facts = read(Facts, record.facts)
-            facts = replace(facts, job=replace(facts.job, owner=owner))
-            replica = cls(engine, name, handle, facts, record)
-            [replica.alive] = await engine.run(Alive(record.server))
-            if record.more or not replica.alive:
-                await replica.look()  # it may have written the last of it between the two
-        except ValueError:
-            return None  # another version of us wrote it, or somebody else did
-        return replica
-
-    # ------------------------------------------------------------ Followable
-
     def evidence(self) -> Evidence:
         """See :meth:`Followable.evidence`."""
         since, said = anyio.current_time() - self._seen_at, self.live.evidence
         left = max(said.wait_left - since, 0.0)
-        return replace(said, silent=said.silent + since, wait_left=left, tail=self.tail())
+        return replace(said, silent=said.silent + since, wait_left=left, tail=self._tail())
+
+    def _tail(self) -> str:
+        """Return the end of what was written last, of the answer or, before it, of thoughts."""
+        of_round = (pieces.get(self.round, []) for pieces in (self._texts, self._thoughts))
+        tails = ("".join(pieces[-_TAIL_PIECES:])[-_TAIL:] for pieces in of_round)
+        return next(filter(None, tails), "")
+
+    # ------------------------------------------------------------ followed
 
     async def changed(self) -> None:
         """Wait for the next change of phase or status that a follower sees; asks the engine nothing."""
@@ -248,6 +209,45 @@ class Replica(Copy):
             # The block's own error, as it would have come without a task beside it.
             error = group.exceptions[0]
             raise error from error.__cause__
+
+    async def _look_on(self) -> None:
+        """Look until it has ended; followers beside each other share the looks."""
+        while self.status == "running":
+            pause = self._looked_at + _LOOK - anyio.current_time()
+            if pause > 0:
+                await anyio.sleep(pause)
+                continue
+            self._looked_at = anyio.current_time()
+            try:
+                await self.look()
+                self.stale = False
+            except (Down, ValueError):
+                self.stale = True
+
+    async def look(self) -> None:
+        """Read what is new, and wake whoever waits for a change, if it is one.
+
+        Raises:
+            Down: The engine cannot be reached.
+            ValueError: It was written by a version of us that this one cannot read.
+        """
+        async with self._looking:
+            before, whole = (self.live.evidence.phase, self.status), False
+            while not whole:
+                # In this order: of a server that was gone before, there is nothing more to come.
+                self.alive, record = await self._engine.run(
+                    Alive(self._server), Read(self._name, self.cursor)
+                )
+                if record is None or record.live is None or record.server != self._server:
+                    break
+                said = self.live.evidence
+                whole = self.take(record)
+                if self.live.evidence != said:
+                    self._seen_at = anyio.current_time()
+            if (self.live.evidence.phase, self.status) != before:
+                self._changed.send()
+
+    # ------------------------------------------------------------ told
 
     async def deliver(self) -> None:
         """See :meth:`Followable.deliver`."""
@@ -290,41 +290,17 @@ class Replica(Copy):
     def _order(self, what: Literal["stop", "keep", "delivered"]) -> Tell:
         return Tell(self._server, write(Order(what, self._name)))
 
-    # ------------------------------------------------------------ the engine
 
-    async def look(self) -> None:
-        """Read what is new, and wake whoever waits for a change, if it is one.
+def _join(pieces: list[str]) -> str:
+    """Return pieces as one, and keep them so: who reads again and again joins only what is new."""
+    pieces[:] = ["".join(pieces)]
+    return pieces[0]
 
-        Raises:
-            Down: The engine cannot be reached.
-            ValueError: It was written by a version of us that this one cannot read.
-        """
-        async with self._looking:
-            before, whole = (self.live.evidence.phase, self.status), False
-            while not whole:
-                # In this order: of a server that was gone before, there is nothing more to come.
-                self.alive, record = await self._engine.run(
-                    Alive(self._server), Read(self._name, self.cursor)
-                )
-                if record is None or record.live is None or record.server != self._server:
-                    break
-                said = self.live.evidence
-                whole = self.take(record)
-                if self.live.evidence != said:
-                    self._seen_at = anyio.current_time()
-            if (self.live.evidence.phase, self.status) != before:
-                self._changed.send()
 
-    async def _look_on(self) -> None:
-        """Look until it has ended; followers beside each other share the looks."""
-        while self.status == "running":
-            pause = self._looked_at + _LOOK - anyio.current_time()
-            if pause > 0:
-                await anyio.sleep(pause)
-                continue
-            self._looked_at = anyio.current_time()
-            try:
-                await self.look()
-                self.stale = False
-            except (Down, ValueError):
-                self.stale = True
+def _explain_gone(partial: str) -> ServerLeft:
+    error = ServerLeft(
+        "The answer stopped in the middle: its server went away.",
+        advice="It is not caused by the arguments; continue from the partial text or ask again.",
+    )
+    error.partial = partial
+    return error

@@ -5,32 +5,33 @@ When the engine is away, everything goes on as with memory alone, and says so wh
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import anyio
 
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.memory import MemoryStore
-from runapi_mcp.generations.store.protocol import Down, Engine, Followable, Held, Hold, unknown
+from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
+from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold
+from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
 from runapi_mcp.generations.store.records import Order, read
 from runapi_mcp.generations.store.replica import Replica
-from runapi_mcp.generations.store.sharing import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.signalling import Signal
 from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
-_LEAVE_SECONDS = 1.0
-_AWAY_SECONDS = 0.5
+_LEAVE_SECONDS: Final = 1.0
+_AWAY_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
 
-class SharedStore:
-    """A store that several processes share; see :class:`Store`.
+class SharedStore(MemoryStore):
+    """A store that several processes share.
 
     Args:
         engine: Where they meet.
@@ -39,30 +40,26 @@ class SharedStore:
 
     Attributes:
         pacing: The waits that RunAPI asked any of them for.
-        counts: What principals have taken of a day on all of them.
-        days: What was used of all of them.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], float]) -> None:
+        super().__init__(settings, clock)
         self._engine = engine
         self._server = secrets.token_hex(8)
-        self._memory = MemoryStore(settings, clock)
-        self._writer = Writer(engine, self._server, clock, settings.deadline, self._memory.keeps)
-        self._places = Places(engine, settings.max_calls_per_user)
+        self._writer = Writer(engine, self._server, settings.deadline, lambda g: g.handle in self._kept)
+        self._places = Places(engine, self._server, settings.max_calls_per_user)
         self._begun = Signal()
         self.pacing = SharedPacing(engine, clock)
-        self.counts = SharedDayCounts(engine, self._server, clock=clock)
-        self.days = SharedDayBook(engine, self._server)
+        self.counts: SharedDayCounts = SharedDayCounts(engine, self._server, clock=clock)
+        self.days: SharedDayBook = SharedDayBook(engine, self._server)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Write what this process's generations do, and listen to what others want of them."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._writer.forever)
-                tasks.start_soon(self._places.forever)
-                tasks.start_soon(self.counts.forever)
-                tasks.start_soon(self.days.forever)
+                for work in (self._writer, self._places, self.counts, self.days):
+                    tasks.start_soon(work.forever)
                 tasks.start_soon(self._listen)
                 yield
                 tasks.cancel_scope.cancel()
@@ -77,7 +74,7 @@ class SharedStore:
                 await self._engine.aclose()
 
     async def keep(self, generation: Generation, *, fresh: bool) -> Followable:
-        """Keep a generation, unless somebody else began the same meanwhile; see :meth:`Store.keep`.
+        """Keep a generation, unless somebody else began the same meanwhile; see :meth:`MemoryStore.keep`.
 
         Raises:
             TooManyCalls: As many of its owner's run on all servers as may.
@@ -86,15 +83,21 @@ class SharedStore:
         other = await self._begin(generation, fresh=fresh)
         if other is not None:
             return other
-        await self._take_place(generation)
+        try:
+            with suppress(Down):
+                await self._places.take(generation.job.owner, generation.handle)
+        except TooManyCalls:
+            with suppress(Down):
+                await self._writer.forget(generation)
+            raise
         # Two requests of this process may have come here together, and the engine may not have told them.
-        same = None if fresh else await self._memory.same(generation.job)
-        return same or await self._memory.keep(generation, fresh=fresh)
+        same = None if fresh else await super().same(generation.job)
+        return same or await super().keep(generation, fresh=fresh)
 
     async def find(self, handle: str, owner: str) -> Followable:
-        """Return a generation of this process or another; see :meth:`Store.find`."""
+        """Return a generation of this process or another; see :meth:`MemoryStore.find`."""
         try:
-            return await self._memory.find(handle, owner)
+            return await super().find(handle, owner)
         except HandleError as error:
             missing = error
         try:
@@ -108,8 +111,8 @@ class SharedStore:
         return found
 
     async def same(self, job: Job) -> Followable | None:
-        """Return an undelivered generation of the same job, of any process; see :meth:`Store.same`."""
-        local = await self._memory.same(job)
+        """Return an undelivered generation of the same job, of any process; see :meth:`MemoryStore.same`."""
+        local = await super().same(job)
         if local is not None:
             return local
         with suppress(Down), anyio.move_on_after(self._engine.patience):
@@ -118,7 +121,7 @@ class SharedStore:
         return None
 
     async def share(self, generation: Followable) -> None:
-        """Write all there is of a generation of this process; see :meth:`Store.share`."""
+        """Write what others need to find a generation of this process; see :meth:`MemoryStore.share`."""
         if isinstance(generation, Generation) and self._writer.lacks(generation):
             # A handle that is given out is worth more of a wait than a question that is to be sent.
             with suppress(Down), anyio.move_on_after(_LEAVE_SECONDS) as waited:
@@ -127,31 +130,23 @@ class SharedStore:
                 generation.note = self._engine.note
 
     async def asked(self, generation: Followable) -> Job:
-        """Return its job as it was written, which is more than memory keeps; see :meth:`Store.asked`."""
+        """Return its job as it was written, which is more than memory keeps."""
         if isinstance(generation, Generation) and generation.done.is_set():
             with suppress(Down):
                 found = await Replica.load(self._engine, generation.handle, generation.job.owner)
                 return generation.job if found is None else found.job
         return generation.job
 
-    def owed(self, owner: str) -> Sequence[str]:
-        """Return the handles of what this process keeps until it is fetched; see :meth:`Store.owed`."""
-        return self._memory.owed(owner)
-
     @property
     def up(self) -> bool:
-        """Whether the engine answered last; see :attr:`Store.up`."""
+        """Whether the engine answered last."""
         return not self._engine.away
 
     async def away(self) -> float:
-        """Return for how many seconds the engine has not answered; asks it now. See :meth:`Store.away`."""
+        """Return for how many seconds the engine has not answered; asks it now."""
         with suppress(Down):
             await self._engine.run(Held("anything"))
         return self._engine.away
-
-    def make_room(self, most_bytes: int | None = None) -> None:
-        """Let go of what need not be kept here any longer; see :meth:`Store.make_room`."""
-        self._memory.make_room(most_bytes)
 
     # ------------------------------------------------------------ the same question
 
@@ -169,26 +164,14 @@ class SharedStore:
             await self._writer.claim(generation, holder)
         return None
 
-    async def _take_place(self, generation: Generation) -> None:
-        """Take a place for a generation; one that gets none is not to be found either."""
-        owner = generation.job.owner
-        try:
-            with suppress(Down):
-                await self._places.take(owner, self._engine.name(owner, generation.handle))
-        except TooManyCalls:
-            with suppress(Down):
-                await self._writer.forget(generation)
-            raise
-
     async def _join(self, handle: str, job: Job) -> Followable | None:
         """Return the generation behind a claim, if its answer is, or may be, still to be had.
 
         Raises:
             Down: The engine cannot be reached.
         """
-        with suppress(HandleError):
-            await self._memory.find(handle, job.owner)
-            return await self._memory.same(job)
+        if handle in self._kept:
+            return await super().same(job)
         found = await Replica.load(self._engine, handle, job.owner)
         if found is None or found.delivered or found.leaving:
             return None
@@ -204,8 +187,7 @@ class SharedStore:
         """A generation has ended, or its answer was delivered: let the others know."""
         self._writer.hear(generation)
         if generation.done.is_set():
-            owner = generation.job.owner
-            self._places.leave(owner, self._engine.name(owner, generation.handle))
+            self._places.leave(generation.job.owner, generation.handle)
 
     async def _listen(self) -> None:
         """Obey what others tell; where nothing comes by itself, look for it while something runs here."""
@@ -230,7 +212,8 @@ class SharedStore:
                     log = logger.debug
 
     def _obey(self, order: Order) -> None:
-        generation = self._writer.of(order.name) or self._memory.find_named(order.name, self._engine.name)
+        named = (g for g in self._kept.values() if self._engine.name(g.job.owner, g.handle) == order.name)
+        generation = self._writer.of(order.name) or next(named, None)
         match order.do:
             case _ if generation is None:
                 pass  # it is not kept any more

@@ -18,9 +18,9 @@ import anyio
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from runapi_mcp.generations.store import protocol as do
+from runapi_mcp.generations.store import engine as do
+from runapi_mcp.generations.store.engine import LENIENT, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
-from runapi_mcp.generations.store.protocol import LENIENT, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class _Step:
 
 
 class SqliteEngine(Engine):
-    """A file that the processes of one user share; see :class:`.protocol.Engine`.
+    """A file that the processes of one user share; see :class:`.engine.Engine`.
 
     Nothing is opened before it is needed. What cannot be used is left alone and said once.
 
@@ -154,13 +154,13 @@ class SqliteEngine(Engine):
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
-        self.check()
+        self._check()
         return await self._in_thread(lambda: self._transact(ops))
 
     async def orders(self, server: str) -> list[str]:
         """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
         await anyio.sleep(_LOOK)
-        self.check()
+        self._check()
         return await self._in_thread(lambda: self._take_orders(server))
 
     async def aclose(self) -> None:
@@ -177,7 +177,7 @@ class SqliteEngine(Engine):
         Raises:
             Down: It cannot be read.
         """
-        self.check()
+        self._check()
         sql = "SELECT handle FROM generations WHERE owner = ? ORDER BY id DESC LIMIT ?"
         given = (self.name(owner), most)
         return await self._in_thread(lambda: [handle for (handle,) in self._open().execute(sql, given)])
@@ -188,7 +188,7 @@ class SqliteEngine(Engine):
         Raises:
             Down: It cannot be done now.
         """
-        self.check()
+        self._check()
         return await self._in_thread(self._clear)
 
     # ------------------------------------------------------------ the thread
@@ -207,7 +207,7 @@ class SqliteEngine(Engine):
         await step.done.wait()
         if step.error is not None:
             raise self._note_loss(step.error) from None
-        self.got_through()
+        self._note_answer()
         answer: T = step.answer
         return answer
 
@@ -248,7 +248,7 @@ class SqliteEngine(Engine):
         if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY
-        return self.failed(_BUSY_PAUSE, "") if busy else self.failed(_PAUSE, str(error))
+        return self._note_failure(_BUSY_PAUSE, "") if busy else self._note_failure(_PAUSE, str(error))
 
     # ------------------------------------------------------------ the file
 
@@ -350,16 +350,6 @@ class SqliteEngine(Engine):
                 return op.holder
             case do.Held():
                 return _read_lease(file, op.key, now)
-            case do.Join():
-                file.execute("DELETE FROM fields WHERE key = ? AND expires <= ?", (op.key, now))
-                members = [m for (m,) in file.execute("SELECT field FROM fields WHERE key = ?", (op.key,))]
-                if 0 < op.most <= len(members) and op.member not in members:
-                    return len(members)
-                row = (op.key, op.member, "", now + op.ms)
-                file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
-                return 0
-            case do.Leave():
-                file.execute("DELETE FROM fields WHERE key = ? AND field = ?", (op.key, op.member))
             case do.Add():
                 _add(file, op, now)
             case do.Take():
@@ -528,7 +518,7 @@ def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
 
 
 def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:
-    rows = file.execute("SELECT field, value FROM fields WHERE key = ?", (op.key,))
+    rows = file.execute("SELECT field, value FROM fields WHERE key = ? AND expires > ?", (op.key, now))
     held = {field: [int(word) for word in value.split()] for field, value in rows}
     own = held.pop(op.field, None)
     if own is not None and op.turn <= own[1]:

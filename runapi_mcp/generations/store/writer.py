@@ -5,91 +5,135 @@ should be: after an outage, a restart without a disk, an eviction.
 """
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import anyio
 
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.protocol import (
+from runapi_mcp.generations.store.engine import (
     Append,
     Begin,
     Deliver,
     Down,
     Engine,
+    Entry,
     Forget,
     Hold,
     Op,
     Part,
     Sign,
 )
-from runapi_mcp.generations.store.records import Facts, Written, due, next_batch, write
+from runapi_mcp.generations.store.records import Ending, Facts, Live, write
+from runapi_mcp.generations.values import View
 from runapi_mcp.signalling import Signal
 
-PACE: Final = 0.5
-"""Seconds between two batches."""
+PACE: Final = 0.75
+"""Seconds between two batches: who is killed loses what came since, and it is to be less than a second."""
 ALIVE: Final = 9.0
 """Seconds after which a server that gave no sign of life is taken to be gone."""
 SIGN: Final = 3.0
 """Seconds between two signs of life."""
 MOST_FACTS: Final = 4_194_304
 """Characters of a question, its files included, that are shared with the others."""
+MOST_CHARS: Final = 16_777_216
+"""Characters of one generation's text that are shared; the rest only its own process has."""
+_ENTRY_CHARS: Final = 262_144
+_BATCH_CHARS: Final = 1_048_576
 _MOST_DELIVERED: Final = 10_000
 _MOST_WRITES: Final = 40
 _MOST_AT_ONCE: Final = 1_048_576
 """Characters after which one write takes in no more generations: it has a second to get through."""
 _STEP: Final = 2048
-"""What a step counts for beside its characters: it costs the engine time, however small."""
+"""What a batch counts for beside its characters: it costs the engine time, however small."""
 
 TOO_LARGE: Final = "What was sent with it is too large to be shared: only this server knows the handle."
 
 
-@dataclass(slots=True)
-class _Writing:
-    """A generation that the engine does not have all of yet.
+class Log:
+    """What the engine is told of one generation: what was asked, and batch by batch what came of it.
+
+    What it was told is taken for written; where that turns out to be wrong, it is told all of it anew.
+
+    Args:
+        generation: The generation.
+        name: What :meth:`Engine.name` made of its owner and handle.
+        facts: Its facts, for the first time that they are told: they may be megabytes.
+        replaces: Who may lose its question to it; see :class:`Hold`.
 
     Attributes:
-        facts: Its facts, until they are written first.
-        epoch: How often it was begun.
-        replaces: Who may lose its question to it; "*" is anybody.
         holder: The handle that has its question.
-        written: How far it is written; `None` when it is to be begun, or begun anew.
+        written: Whether the engine has its facts and how it stood since.
+        final: Whether it was told what became of it.
+        more: Whether there is more to tell at once.
+        size: Characters of its text that were told.
     """
 
-    generation: Generation
-    name: str
-    facts: str
-    epoch: int = 0
-    replaces: str = ""
-    holder: str = ""
-    written: Written | None = None
+    def __init__(self, generation: Generation, name: str, facts: str = "", replaces: str = "") -> None:
+        self.generation = generation
+        self.name = name
+        self.replaces = replaces
+        self.holder = ""
+        self.epoch = 0
+        self._facts = facts
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Take it that the engine knows nothing of it."""
+        self.written = self.final = False
+        self.more = True
+        self.size = self.entries = 0
+        self._round, self._text, self._thoughts = 1, 0, 0
+        self._seen: tuple[object, ...] = ()
 
     @property
     def due(self) -> bool:
-        """Whether there is something to write."""
-        return self.written is None or due(self.generation, self.written)
+        """Whether there is something new to tell. Costs no look at the text."""
+        ended = self.generation.done.is_set()
+        return not self.final and (self.more or ended or self._seen != self._look())
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether there is more to write at once."""
-        return self.written is None or self.written.more
+    def facts(self) -> str:
+        """Return what was asked, as it is written first or anew."""
+        facts, self._facts = self._facts, ""
+        return facts or write(Facts.of(self.generation))
 
+    def batch(self) -> tuple[Sequence[Entry], str, str]:
+        """Return what is told next: pieces of text, how it stands, and what it came to if that was all."""
+        # Before the text is read: what comes meanwhile is news.
+        self._seen, view = self._look(), self.generation.known()
+        entries = tuple(self._pieces(view))
+        self.entries += len(entries)
+        self.final = view.status != "running" and not self.more
+        final = write(Ending.of(view, self.generation.updated)) if self.final else ""
+        return entries, write(Live.of(view, self.generation)), final
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What is written of one generation at once: its facts, where it is to be begun, or a batch.
+    def _pieces(self, view: View) -> Iterator[Entry]:
+        """Cut what was not told yet into pieces; a round that begins has at least one, which says so."""
+        room = min(_BATCH_CHARS, MOST_CHARS - self.size)
+        texts, begun = (*view.earlier, view.answer.text), True
+        for number in range(self._round, len(texts) + 1):
+            if room <= 0:
+                break
+            if number != self._round:
+                self._round, self._text, self._thoughts, begun = number, 0, 0, False
+            # Thoughts of a round that is over are not worth having.
+            thoughts = view.answer.thoughts if number == len(texts) else ""
+            text = texts[number - 1]
+            while room > 0 and (self._text < len(text) or self._thoughts < len(thoughts) or not begun):
+                at, thought_at, most = self._text, self._thoughts, min(room, _ENTRY_CHARS)
+                entry = Entry(number, text[at : at + most], thoughts[thought_at : thought_at + most])
+                self._text, self._thoughts = at + len(entry.text), thought_at + len(entry.thoughts)
+                self.size += len(entry.text) + len(entry.thoughts)
+                room -= len(entry.text) + len(entry.thoughts) + 1
+                begun = True
+                yield entry
+        self.more = room <= 0 and self.size < MOST_CHARS
 
-    Attributes:
-        ops: What the engine is asked for; the first one says whether it did it.
-        size: What it costs the engine.
-        after: How far the generation is written then.
-    """
-
-    writing: _Writing
-    ops: tuple[Op, ...]
-    size: int
-    after: Written
+    def _look(self) -> tuple[object, ...]:
+        """Return what tells whether there is news."""
+        generation, fold, trace = self.generation, self.generation.fold, self.generation.trace
+        come = (id(fold), fold.characters, fold.thought_characters)
+        return *come, trace.phase, trace.requests, generation.ahead, generation.leaving
 
 
 class Writer:
@@ -98,28 +142,21 @@ class Writer:
     Args:
         engine: Where they are written.
         server: This process's own name among those that share the engine.
-        clock: Seconds that only go forward.
         deadline: Seconds that a generation may take.
         kept: Whether this process still keeps an ended generation: what it does not is not written
             late either, so an outage makes nobody keep more.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        server: str,
-        clock: Callable[[], float],
-        deadline: float,
-        kept: Callable[[Generation], bool],
+        self, engine: Engine, server: str, deadline: float, kept: Callable[[Generation], bool]
     ) -> None:
         self._engine = engine
         self._server = server
-        self._clock = clock
         self._deadline = deadline
         self._kept = kept
-        self._writing: dict[str, _Writing] = {}
+        self._logs: dict[str, Log] = {}
+        self._wanted: dict[str, Log] = {}
         self._delivered: set[str] = set()
-        self._news = False
         self._asked = Signal()
         self._turn = anyio.Lock()
         self._sign_due = 0.0
@@ -127,16 +164,17 @@ class Writer:
     @property
     def busy(self) -> bool:
         """Whether there is something that may have to be written."""
-        return bool(self._writing or self._delivered)
+        return bool(self._logs or self._delivered)
 
     def of(self, name: str) -> Generation | None:
         """Return the generation of this name, if it is this process's and not settled."""
-        writing = self._writing.get(name)
-        return writing.generation if writing else None
+        log = self._logs.get(name)
+        return log.generation if log else None
 
     def lacks(self, generation: Generation) -> bool:
-        """Whether the engine does not have all of a generation that it is to have."""
-        return self._name(generation) in self._writing
+        """Whether the engine lacks more of a generation than who is killed may lose."""
+        log = self._logs.get(self._name(generation))
+        return log is not None and (not log.written or generation.done.is_set())
 
     async def begin(self, generation: Generation, replaces: str) -> str:
         """Write a generation that is about to start, and return the handle that has its question now.
@@ -151,10 +189,10 @@ class Writer:
             generation.note = TOO_LARGE
             return generation.handle
         name = self._name(generation)
-        writing = self._writing[name] = _Writing(generation, name, facts, replaces=replaces)
+        log = self._logs[name] = Log(generation, name, facts, replaces)
         self._asked.send()
-        await self.flush()
-        return writing.holder or generation.handle
+        await self._write(log)
+        return log.holder or generation.handle
 
     async def claim(self, generation: Generation, replaces: str) -> None:
         """Claim a question that another generation had, which is over.
@@ -171,30 +209,37 @@ class Writer:
             Down: The engine cannot be reached; what it has will expire.
         """
         name = self._name(generation)
-        if self._writing.pop(name, None) is not None:
+        self._wanted.pop(name, None)
+        if self._logs.pop(name, None) is not None:
             await self._engine.run(Forget(name))
 
     def hear(self, generation: Generation) -> None:
-        """A generation has ended, is to, or its answer was delivered: have that written soon."""
-        if generation.delivered:
-            self._note_delivered(self._name(generation))
-        else:
-            self._news = True
+        """A generation has ended, is to, or its answer was delivered: have that written soon.
+
+        That an answer was delivered is not written at once: whoever dies before its caller has it should
+        not have said so, for the same question would be paid for again.
+        """
+        name = self._name(generation)
+        # Beyond that many, the same question may be given the same answer again.
+        if generation.delivered and len(self._delivered) < _MOST_DELIVERED:
+            self._delivered.add(name)
+        elif not generation.delivered and name in self._logs:
+            self._wanted[name] = self._logs[name]
         self._asked.send()
 
     async def forever(self) -> None:
-        """Write a batch whenever one is due; while there is nothing to write, wait.
-
-        That an answer was delivered is not written at once: whoever dies before its caller has it
-        should not have said so, for the same question would be paid for again.
-        """
+        """Write at its pace what is due, and at once what is wanted; while there is nothing, wait."""
+        next_at = 0.0
         while True:
             await self._asked.until(lambda: self.busy)
-            with anyio.move_on_after(PACE):
-                await self._asked.until(lambda: self._news)
-            self._news = False
+            with anyio.move_on_after(next_at - anyio.current_time()):
+                await self._asked.until(lambda: bool(self._wanted))
             try:
-                await self.flush()
+                if anyio.current_time() < next_at:
+                    await self._write()
+                else:
+                    next_at = anyio.current_time() + PACE
+                    await self.flush()
             except Down:
                 await anyio.sleep(PACE)
 
@@ -204,12 +249,7 @@ class Writer:
         Raises:
             Down: The engine cannot be reached.
         """
-        async with self._turn:
-            try:
-                await self._write_all()
-            except Down as down:
-                self._lose(down)
-                raise
+        await self._write(*(log for log in self._logs.values() if log.due))
 
     async def leave(self) -> None:
         """Write the last of it, and take back the sign of life.
@@ -223,31 +263,80 @@ class Writer:
 
     # ------------------------------------------------------------ one write
 
-    async def _write_all(self) -> None:
-        """Write as often as it takes, within bounds; what is left has its turn at the next pace."""
-        self._engine.check()
-        waiting = deque(writing for writing in self._writing.values() if writing.due)
-        about = self._signs()
-        for _ in range(_MOST_WRITES):
-            if not waiting and not about:
-                return
-            steps = self._next_steps(waiting)
-            done = await self._engine.run(*about, *(op for step in steps for op in step.ops))
-            answers = iter(done[len(about) :])
-            for step in steps:
-                self._note(step, *(next(answers) for _ in step.ops))
+    async def _write(self, *logs: Log) -> None:
+        """Write what is due of some generations; whoever comes during a write shares the next one.
+
+        Raises:
+            Down: The engine cannot be reached.
+        """
+        self._wanted |= {log.name: log for log in logs}
+        async with self._turn:
+            waiting = deque(self._wanted.values())
+            self._wanted = {}
+            about = self._signs()
+            # Within bounds: what is left then has its turn at the next pace.
+            for _ in range(_MOST_WRITES):
+                if waiting or about:
+                    waiting.extend(await self._write_once(about, waiting))
+                    about = []
+
+    async def _write_once(self, about: Sequence[Op], waiting: deque[Log]) -> list[Log]:
+        """Write as many of those that wait as go in one write, and return of which there is more."""
+        told: list[tuple[Log, Sequence[Op]]] = []
+        size = 0
+        while waiting and size < _MOST_AT_ONCE:
+            log = waiting.popleft()
+            before = log.size
+            told.append((log, self._tell(log)))
+            size += _STEP + log.size - before
+        try:
+            done = await self._engine.run(*about, *(op for _, ops in told for op in ops))
+        except BaseException as error:
+            for log, _ in told:  # it may have got through, and may not
+                log.begin_anew()
+            if isinstance(error, Down):
+                self._lose(error)
+            raise
+        if about:
+            self._sign_due = anyio.current_time() + SIGN
             self._delivered.difference_update(op.name for op in about if isinstance(op, Deliver))
-            if about:
-                self._sign_due = self._clock() + SIGN
-            about = []
-            unfinished = (step.writing for step in steps if step.writing.unfinished)
-            waiting.extend(writing for writing in unfinished if writing.name in self._writing)
+        answers = iter(done[len(about) :])
+        for log, ops in told:
+            self._note(log, [next(answers) for _ in ops])
+        return [log for log, _ in told if log.more and log.name in self._logs]
+
+    def _tell(self, log: Log) -> Sequence[Op]:
+        """Return what the engine is told of a generation: its beginning, unless it has that, and a batch."""
+        ops: list[Op] = []
+        if not log.entries and not log.written:
+            log.epoch += 1
+            ms, generation = self._ms(self._deadline), log.generation
+            owner, facts = self._engine.name(generation.job.owner), log.facts()
+            ops.append(Begin(log.name, self._server, log.epoch, facts, generation.handle, owner, ms))
+            # Whoever is written late has its question late, too.
+            ops.append(self._claim(generation, log.replaces))
+        at = log.entries
+        entries, live, final = log.batch()
+        ms = self._ms(0 if final else self._deadline)
+        return [*ops, Append(log.name, self._server, log.epoch, at, entries, live, final, ms)]
+
+    def _note(self, log: Log, answers: Sequence[Any]) -> None:
+        """Note what the engine answered to what it was told of a generation."""
+        *begun, log.written = answers
+        if begun:
+            log.holder = begun[-1]
+        if not log.written:
+            log.begin_anew()
+        elif log.final:
+            self._logs.pop(log.name, None)  # the engine has all of it
+        if log.written:
+            log.generation.note = ""
 
     def _signs(self) -> list[Op]:
         """Return the sign of life, if it is time, and whose answers were delivered since."""
-        # Not of one that is written in this very step: it may not be there before that.
-        ready = [name for name in self._delivered if name not in self._writing]
-        if self._clock() < self._sign_due and not ready:
+        # Not of one that is still to be written: it may not be there before that.
+        ready = [name for name in self._delivered if name not in self._logs]
+        if anyio.current_time() < self._sign_due and not ready:
             return []
         return [Sign(self._server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
 
@@ -255,57 +344,17 @@ class Writer:
         key, ms = same_key(self._engine, generation.job.same_as), self._ms(self._deadline)
         return Hold(key, generation.handle, ms, replaces)
 
-    def _next_steps(self, waiting: deque[_Writing]) -> list[_Step]:
-        """Take from those that wait what goes in one write."""
-        steps: list[_Step] = []
-        size = 0
-        while waiting and size < _MOST_AT_ONCE:
-            steps.append(self._next_step(waiting.popleft()))
-            size += _STEP + steps[-1].size
-        return steps
-
-    def _next_step(self, writing: _Writing) -> _Step:
-        generation, name, written = writing.generation, writing.name, writing.written
-        if written is None:
-            writing.epoch += 1
-            facts, writing.facts = writing.facts or write(Facts.of(generation)), ""
-            owner = self._engine.name(generation.job.owner)
-            ms = self._ms(self._deadline)
-            begin = Begin(name, self._server, writing.epoch, facts, generation.handle, owner, ms)
-            # Whoever is written late has its question late, too.
-            return _Step(writing, (begin, self._claim(generation, writing.replaces)), len(facts), Written())
-        batch = next_batch(generation, written)
-        ms = self._ms(0 if batch.final else self._deadline)
-        about = (name, self._server, writing.epoch, written.entries)
-        append = Append(*about, batch.entries, batch.live, batch.final, ms)
-        return _Step(writing, (append,), batch.after.total - written.total, batch.after)
-
-    def _note(self, step: _Step, done: bool, holder: str = "") -> None:  # noqa: FBT001  # the engine's answers
-        """Note how one write went."""
-        writing = step.writing
-        writing.holder = holder or writing.holder
-        writing.written = step.after if done else None
-        if step.after.seen is not None and done:
-            writing.generation.note = ""
-        if step.after.final and done:
-            self._writing.pop(writing.name, None)  # the engine has all of it
-
-    def _note_delivered(self, name: str) -> None:
-        # Beyond that many, the same question may be given the same answer again.
-        if len(self._delivered) < _MOST_DELIVERED:
-            self._delivered.add(name)
-
     def _lose(self, down: Down) -> None:
         """The engine is away: whatever was being written has to be written anew, if it is still kept then."""
         self._sign_due = 0.0
-        for writing in list(self._writing.values()):
-            writing.written = None
-            writing.generation.note = down.note
-            if writing.generation.done.is_set() and not self._kept(writing.generation):
-                del self._writing[writing.name]
-                self._delivered.discard(writing.name)
+        for log in list(self._logs.values()):
+            log.begin_anew()
+            log.generation.note = down.note
+            if log.generation.done.is_set() and not self._kept(log.generation):
+                del self._logs[log.name]
+                self._delivered.discard(log.name)
         if down.for_good:
-            self._writing.clear()
+            self._logs.clear()
             self._delivered.clear()
 
     def _name(self, generation: Generation) -> str:

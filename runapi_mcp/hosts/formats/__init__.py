@@ -10,21 +10,77 @@ Code's grows to.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
-from runapi_mcp.hosts.formats import jsonc, toml, yaml
-from runapi_mcp.hosts.formats.text import (
-    CORRECT_IT,
-    DEEPEST,
-    ConfigError,
-    Path,
-    lookup,
-    with_value,
-    without_empty,
-    without_value,
-)
-from runapi_mcp.wire.types import JsonObject
+from runapi_mcp.errors import ConfigError
+from runapi_mcp.wire.types import JsonObject, JsonValue
 
-__all__ = ["JSON", "JSONC", "TOML", "YAML", "ConfigError", "Format", "lookup"]
+Path: TypeAlias = tuple[str, ...]
+"""The keys that lead from the root of a config to a value."""
+CORRECT_IT: Final = "Correct it first."
+"""What mends a text that cannot be read."""
+DEEPEST: Final = 200
+"""Levels of objects and arrays that a config may have inside its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """Replace `text[start:end]` by `new`."""
+
+    start: int
+    end: int
+    new: str
+
+
+def splice(text: str, splices: Iterable[Splice]) -> str:
+    """Return `text` with every splice made; they must not overlap."""
+    for splice in sorted(splices, key=lambda s: (s.start, s.end), reverse=True):
+        text = text[: splice.start] + splice.new + text[splice.end :]
+    return text
+
+
+def newline_of(text: str) -> str:
+    """Return the line end that a text uses; LF if it has none."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def lookup(document: JsonValue, path: Path) -> JsonValue:
+    """Return the value at a path, or `None` if there is none."""
+    for key in path:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def with_value(document: JsonObject, path: Path, value: JsonValue) -> JsonObject:
+    """Return a copy of a document in which `path` holds `value`, making objects on the way.
+
+    Raises:
+        ConfigError: Something on the way is there and is no object.
+    """
+    first, rest = path[0], path[1:]
+    if not rest:
+        return {**document, first: value}
+    inner = document.get(first)
+    if inner is not None and not isinstance(inner, dict):
+        raise ConfigError(f"“{first}” is not a table of names.", advice="Correct it by hand first.")
+    return {**document, first: with_value(inner or {}, rest, value)}
+
+
+def without_value(document: JsonObject, path: Path) -> JsonObject:
+    """Return a copy of a document without what is at `path`; emptied objects on the way stay."""
+    first, rest = path[0], path[1:]
+    if not rest:
+        return {key: value for key, value in document.items() if key != first}
+    inner = document.get(first)
+    return {**document, first: without_value(inner, rest)} if isinstance(inner, dict) else document
+
+
+def without_empty(document: JsonValue) -> JsonValue:
+    """Return a document without its empty objects: what two texts that say the same have in common."""
+    if not isinstance(document, dict):
+        return document
+    kept = {key: without_empty(value) for key, value in document.items()}
+    return {key: value for key, value in kept.items() if value not in ({}, None)}
 
 
 @dataclass(frozen=True)
@@ -136,9 +192,3 @@ def _not_too_deep() -> Iterator[None]:
         yield
     except RecursionError:
         raise ConfigError("It is nested too deeply to be read.", advice=CORRECT_IT) from None
-
-
-JSON = Format("JSON", jsonc.read_strict, jsonc.insert, jsonc.replace, jsonc.remove)
-JSONC = Format("JSON with comments", jsonc.read, jsonc.insert, jsonc.replace, jsonc.remove)
-TOML = Format("TOML", toml.read, toml.insert, toml.replace, toml.remove)
-YAML = Format("YAML", yaml.read, yaml.insert, yaml.replace, yaml.remove)

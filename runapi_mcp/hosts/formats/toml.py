@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast
 
-from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, splice
+from runapi_mcp.errors import ConfigError
+from runapi_mcp.hosts.formats import CORRECT_IT, Format, Path, Splice, newline_of, splice
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _HEADER_LINE: Final = re.compile(r"^[ \t]*\[.*$", re.MULTILINE)
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def read(text: str) -> JsonObject:
+def _read(text: str) -> JsonObject:
     """Return what a text says."""
     try:
         return cast("JsonObject", tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n")))
@@ -26,14 +27,14 @@ def read(text: str) -> JsonObject:
         raise ConfigError(f"It is broken: {error}.", advice=CORRECT_IT) from None
 
 
-def insert(text: str, path: Path, entry: JsonObject) -> str:
+def _insert(text: str, path: Path, entry: JsonObject) -> str:
     """Return a text with a new table at its end."""
     newline = newline_of(text)
     lead = "" if not text.strip() else newline if text.endswith("\n") else newline * 2
     return text + lead + _block(path, entry, newline)
 
 
-def replace(text: str, path: Path, entry: JsonObject) -> str:
+def _replace(text: str, path: Path, entry: JsonObject) -> str:
     """Return a text in which a table has other contents."""
     blocks = _blocks(text, path)
     if not blocks:
@@ -43,7 +44,7 @@ def replace(text: str, path: Path, entry: JsonObject) -> str:
     return splice(text, [Splice(blocks[0].start, blocks[0].end, block), *rest])
 
 
-def remove(text: str, path: Path) -> str:
+def _remove(text: str, path: Path) -> str:
     """Return a text without a table and those inside it."""
     return splice(text, [Splice(_with_blank_line(text, b.start), b.end, "") for b in _blocks(text, path)])
 
@@ -131,3 +132,6 @@ def _value(value: JsonValue) -> str:
 def _text(text: str) -> str:
     # JSON's escapes are TOML's too, but for DEL, which TOML wants escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+TOML: Final = Format("TOML", _read, _insert, _replace, _remove)

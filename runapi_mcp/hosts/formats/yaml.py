@@ -6,17 +6,18 @@ Imported only where a host writes YAML: few do, and the server never.
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from runapi_mcp.hosts.formats.text import CORRECT_IT, ConfigError, Path, Splice, newline_of, splice
+from runapi_mcp.errors import ConfigError
+from runapi_mcp.hosts.formats import CORRECT_IT, Format, Path, Splice, newline_of, splice
 from runapi_mcp.wire.types import JsonObject
 
 if TYPE_CHECKING:
-    from ruamel.yaml import YAML
+    import ruamel.yaml
     from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 
 _UNIT: Final = "  "
 
 
-def read(text: str) -> JsonObject:
+def _read(text: str) -> JsonObject:
     """Return what a text says; a blank one says nothing."""
     yaml = _library("safe")
     from ruamel.yaml.error import YAMLError
@@ -30,7 +31,7 @@ def read(text: str) -> JsonObject:
     return cast("JsonObject", value or {})
 
 
-def insert(text: str, path: Path, entry: JsonObject) -> str:
+def _insert(text: str, path: Path, entry: JsonObject) -> str:
     """Return a text with a new key in the mapping that `path` names, which is made if need be."""
     outer, name = path[0], path[-1]
     newline = newline_of(text)
@@ -50,7 +51,7 @@ def insert(text: str, path: Path, entry: JsonObject) -> str:
     return splice(text, [Splice(at, at, lead + _lines(name, entry, indent, newline))])
 
 
-def replace(text: str, path: Path, entry: JsonObject) -> str:
+def _replace(text: str, path: Path, entry: JsonObject) -> str:
     """Return a text in which a key of the mapping has another value."""
     value = _mapping(text, path)
     key, old = _must(value, path[-1])
@@ -62,7 +63,7 @@ def replace(text: str, path: Path, entry: JsonObject) -> str:
     return splice(text, [Splice(start, end, lines)])
 
 
-def remove(text: str, path: Path) -> str:
+def _remove(text: str, path: Path) -> str:
     """Return a text without a key of the mapping."""
     value = _mapping(text, path)
     key, old = _must(value, path[-1])
@@ -82,16 +83,16 @@ def remove(text: str, path: Path) -> str:
     return splice(text, emptied)
 
 
-def _library(kind: str | None) -> "YAML":
+def _library(kind: str | None) -> "ruamel.yaml.YAML":
     try:
-        from ruamel.yaml import YAML
+        import ruamel.yaml
     except ModuleNotFoundError:
         raise ConfigError(
             "It is YAML, and ruamel.yaml, which comes with runapi-mcp, is not installed.",
             advice="Install it again: uv tool upgrade --reinstall runapi-mcp, pipx reinstall runapi-mcp, or "
             "pip install ruamel.yaml beside it.",
         ) from None
-    return YAML(typ=kind, pure=True)
+    return ruamel.yaml.YAML(typ=kind, pure=True)
 
 
 def _root(text: str) -> "MappingNode | None":
@@ -151,3 +152,6 @@ def _where(error: Any) -> str:  # noqa: ANN401  # which attributes it has differ
     # Of a key that is there twice it shows both values, which may be secrets.
     what = what.partition(" with value ")[0]
     return f"{what} at line {mark.line + 1}, column {mark.column + 1}" if mark else what
+
+
+YAML: Final = Format("YAML", _read, _insert, _replace, _remove)

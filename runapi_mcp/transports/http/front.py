@@ -14,8 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.transports.http.connections import Connections
-from runapi_mcp.transports.http.names import HostName, read_origin, read_prefix
-from runapi_mcp.transports.http.options import HttpOptions
+from runapi_mcp.transports.http.options import HostName, HttpOptions, read_origin, read_prefix
 from runapi_mcp.transports.http.shutdown import Shutdown
 
 MCP_PATH: Final = "/mcp"

@@ -1,20 +1,139 @@
-"""How the server is reached over the network: a frozen value, checked when it is made."""
+"""How the server is reached over the network: the flags of ``runapi-mcp serve``, and what they come to.
 
+Names have no case (RFC 9110, section 4.2.3), and people copy addresses from browsers and proxies: what is
+meant beyond doubt is taken, what would never match is refused when the server starts.
+"""
+
+import argparse
 import ipaddress
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.settings import LOOPBACK, MIB
-from runapi_mcp.transports.http.names import (
-    LOOPBACK_NAMES,
-    HostName,
-    is_page_of_this_machine,
-    read_allowed_host,
-    read_origin,
-    read_prefix,
-)
+from runapi_mcp.settings import LOOPBACK, MIB, read_base_url
+
+if TYPE_CHECKING:
+    from runapi_mcp.transports.http.auth import Auth, JwtAuth
+
+LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_NAME: Final = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)")
+_AUTHORITY: Final = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+_BARE_IPV6: Final = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_PREFIX_CHARS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """A name or address in small letters, IPv6 in brackets, and a port if one was given."""
+
+    name: str
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what a Host header says.
+
+        Raises:
+            ValueError: It is no host.
+        """
+        text = text.strip().lower()
+        if _BARE_IPV6.fullmatch(text):
+            text = f"[{text}]"
+        parts = _AUTHORITY.fullmatch(text)
+        name = parts[1].removesuffix(".") if parts else ""
+        if parts is None or not _NAME.fullmatch(name):
+            raise ValueError("a name or an address, with a port if need be")
+        return cls(name, int(parts[2]) if parts[2] else None)
+
+    def allows(self, named: "HostName") -> bool:
+        """Whether a request that names a host so means this one: any port of it, if this has none."""
+        if self.name != named.name:
+            return False
+        # Clients leave a scheme's own port out.
+        return self.port is None or named.port == self.port or (named.port is None and self.port in {80, 443})
+
+    def __str__(self) -> str:
+        return self.name if self.port is None else f"{self.name}:{self.port}"
+
+
+def read_allowed_host(text: str) -> str:
+    """Return the name that a setting means; of a URL its host.
+
+    Raises:
+        ValueError: It names no host, with what would be one.
+    """
+    text = text.strip()
+    if "*" in text:
+        raise ValueError("one name each; there are no wildcards")
+    if "://" in text:
+        parts = urlsplit(text)
+        if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError(f"the name alone, such as {parts.hostname or 'mcp.example.com'}")
+        text = parts.netloc
+    text = text.rstrip("/")
+    if not text.isascii():
+        try:
+            text = text.encode("idna").decode()
+        except UnicodeError:
+            raise ValueError("a name or an address, with a port if need be") from None
+    return str(HostName.parse(text))
+
+
+def read_origin(text: str) -> str:
+    """Return an origin as browsers send it: small letters, no port where it is the scheme's own, no path.
+
+    Raises:
+        ValueError: It is none, with what would be one.
+    """
+    scheme, separator, rest = text.strip().lower().partition("://")
+    rest = rest.rstrip("/")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise ValueError("a page's origin, such as https://app.example.com; there are no wildcards")
+    if not rest.isascii():
+        try:
+            rest = rest.encode("idna").decode()
+        except UnicodeError:
+            raise ValueError("a page's origin, such as https://app.example.com") from None
+    try:
+        host = HostName.parse(rest)
+    except ValueError:
+        example = f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+        if "*" in rest:
+            raise ValueError("one page's origin each; there are no wildcards") from None
+        raise ValueError(f"an origin without a path, such as {example}") from None
+    if host.port == _DEFAULT_PORTS.get(scheme):
+        host = HostName(host.name)
+    return f"{scheme}://{host}"
+
+
+def is_page_of_this_machine(origin: str) -> bool:
+    """Whether an origin, as :func:`read_origin` returns it, is of the loopback, on whatever port."""
+    scheme, _, host = origin.partition("://")
+    return scheme in {"http", "https"} and HostName.parse(host).name in LOOPBACK_NAMES
+
+
+def read_prefix(text: str) -> str:
+    """Return the path that a proxy takes away, with a slash before it and none behind; "" for none.
+
+    Raises:
+        ValueError: It is no plain path.
+    """
+    segments = [segment for segment in text.strip().split("/") if segment]
+    plain = all(_SEGMENT.fullmatch(segment) and segment.strip(".") for segment in segments)
+    if not plain or len(text) > _PREFIX_CHARS or "://" in text:
+        raise ValueError("a path, such as /runapi")
+    return "".join(f"/{segment}" for segment in segments)
+
+
+# ---------------------------------------------------------------- how it is reached
+
 
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
@@ -157,3 +276,148 @@ def _read(flag: str, text: str, read: Callable[[str], str]) -> str:
         return read(text)
     except ValueError as wanted:
         raise SettingsError(f"{flag} is {text[:200]!r}.", advice=f"It takes {wanted}.") from None
+
+
+# ---------------------------------------------------------------- the flags
+
+
+TOKENS: Final = "RUNAPI_MCP_TOKENS"
+"""The variable that may hold what the file of ``--tokens`` does."""
+_OPTIONS: Final = (
+    "host", "port", "drain", "allowed_hosts", "allowed_origins", "path_prefix", "trusted_proxies",
+    "stateless", "ready_grace",
+)  # fmt: skip
+_AUTH: Final = ("auth", "tokens", "issuer", "audience", "jwks_url", "public_url")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what ``serve`` takes; a flag that is not given leaves no trace."""
+    parser.add_argument("--http", action="store_true", help="serve over the network instead of stdio")
+    add = parser.add_argument_group("with --http", argument_default=argparse.SUPPRESS).add_argument
+    add("--host", help="address to listen on; one that others reach needs --auth. Default: 127.0.0.1")
+    add("--port", type=_port, help="port to listen on; 0 for any free one. Default: 8080")
+    add("--drain", type=_seconds, metavar="S", help="seconds live calls get at the end. Default: 0")
+    add(
+        "--allowed-host",
+        dest="allowed_hosts",
+        action="append",
+        metavar="NAME",
+        help="a name it is reached by, besides this machine's; needs --auth; may be given again",
+    )
+    add(
+        "--allowed-origin",
+        dest="allowed_origins",
+        action="append",
+        metavar="URL",
+        help="a web page's origin that may call; may be given again",
+    )
+    add("--path-prefix", metavar="PATH", help="what a proxy takes away from paths, such as /runapi")
+    add(
+        "--trusted-proxy",
+        dest="trusted_proxies",
+        action="append",
+        metavar="NET",
+        help="a proxy's address or network, whose X-Forwarded-Prefix counts; may be given again",
+    )
+    add(
+        "--ready-grace",
+        type=_seconds,
+        metavar="S",
+        help="seconds the store or the key may be missing before /readyz is 503. Default: 30",
+    )
+    add("--stateless", action="store_true", help="no sessions for 2025-era clients: any replica may answer")
+    _add_auth_flags(parser)
+
+
+def _add_auth_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("who may call", argument_default=argparse.SUPPRESS).add_argument
+    add(
+        "--auth",
+        choices=("token", "key", "jwt"),
+        help="token: bearer tokens that you hand out; key: each caller brings a RunAPI key; "
+        "jwt: tokens of an identity provider",
+    )
+    add("--tokens", metavar="FILE", help=f"for token: NAME:TOKEN, one a line; or the same in {TOKENS}")
+    add("--issuer", metavar="URL", help="for jwt: who makes the tokens")
+    add("--audience", metavar="X", help="for jwt: whom they are for; best the URL of this server's /mcp")
+    add("--jwks-url", metavar="URL", help="for jwt: where the issuer's keys are, if it does not say itself")
+    add("--public-url", metavar="URL", help="for jwt: the URL of this server's /mcp. Default: --audience")
+
+
+def options_from(
+    given: argparse.Namespace, env: Mapping[str, str]
+) -> "tuple[HttpOptions, Auth | None] | None":
+    """Return the options that the flags stand for, and who may call; `None` is stdio.
+
+    Raises:
+        SettingsError: They do not fit together, or would let everyone in.
+    """
+    chosen = {name: getattr(given, name) for name in (*_OPTIONS, *_AUTH) if hasattr(given, name)}
+    if not getattr(given, "http", False):
+        if chosen:
+            raise SettingsError(f"{', '.join(chosen)}: of use with --http only.", advice="Add --http.")
+        return None
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in chosen.items()
+        if name in _OPTIONS
+    }
+    options = HttpOptions(**values)
+    options.need_auth(chosen="auth" in chosen)
+    return options, _auth(chosen, env)
+
+
+def _auth(chosen: Mapping[str, str], env: Mapping[str, str]) -> "Auth | None":
+    needed = {"tokens": "token", "issuer": "jwt", "audience": "jwt", "jwks_url": "jwt", "public_url": "jwt"}
+    for flag, kind in needed.items():
+        if flag in chosen and chosen.get("auth") != kind:
+            name = flag.replace("_", "-")
+            raise SettingsError(f"--{name} is of use with --auth {kind} only.", advice=f"Add --auth {kind}.")
+    match chosen.get("auth"):
+        case "token":
+            from runapi_mcp.transports.http.tokens import TokenFile, TokenList
+
+            return TokenFile(chosen["tokens"]) if "tokens" in chosen else TokenList.read(env.get(TOKENS, ""))
+        case "key":
+            from runapi_mcp.transports.http.auth import CallersKeys
+
+            return CallersKeys()
+        case "jwt":
+            return _jwt(chosen)
+        case _:
+            return None
+
+
+def _jwt(chosen: Mapping[str, str]) -> "JwtAuth":
+    from runapi_mcp.transports.http.auth import JwtAuth
+
+    if "issuer" not in chosen or "audience" not in chosen:
+        raise SettingsError("--auth jwt needs to know whose tokens.", advice="Add --issuer and --audience.")
+    urls = {
+        "issuer": chosen["issuer"],
+        "public-url": chosen.get("public_url", chosen["audience"]),
+        **({"jwks-url": chosen["jwks_url"]} if "jwks_url" in chosen else {}),
+    }
+    for name, url in urls.items():
+        try:
+            read_base_url(url)
+        except ValueError as wanted:
+            raise SettingsError(f"--{name} is {url!r}.", advice=f"It takes {wanted}.") from None
+    return JwtAuth(chosen["issuer"], chosen["audience"], urls["public-url"], chosen.get("jwks_url"))
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not (math.isfinite(value) and low <= value <= high):
+            raise argparse.ArgumentTypeError(f"a number from {low:g} to {high:g}")
+        return value
+
+    return number
+
+
+_seconds = _number(0, 3600)
+
+
+def _port(text: str) -> int:
+    return int(_number(0, 65535)(text))

@@ -8,7 +8,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
@@ -20,15 +22,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from runapi_mcp import __version__
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import App, opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import App, build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.auth import (
     Auth,
     CallersKeys,
     FailedLogins,
+    JwtAuth,
     credentials_advice,
     open_auth,
 )
@@ -37,13 +40,12 @@ from runapi_mcp.transports.http.connections import Connections
 from runapi_mcp.transports.http.exchange import McpEndpoint
 from runapi_mcp.transports.http.front import MCP_PATH, Front
 from runapi_mcp.transports.http.joining import page_routes
-from runapi_mcp.transports.http.metrics import metrics_of, probe_routes
 from runapi_mcp.transports.http.options import HttpOptions
-from runapi_mcp.transports.http.readiness import Readiness, write_start_line
+from runapi_mcp.transports.http.probes import Readiness, metrics_of, probe_routes
 from runapi_mcp.transports.http.sessions import IDLE_SECONDS
 from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.http.sse import sse_routes
-from runapi_mcp.transports.http.tokens import TokenFile
+from runapi_mcp.transports.http.tokens import TokenFile, TokenList
 from runapi_mcp.transports.process_exit import ignore_signals, signals_received
 from runapi_mcp.upstream.prices import check_price_file
 from runapi_mcp.watched import Watched
@@ -272,6 +274,43 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def write_start_line(base_url: str, settings: Settings, auth: Auth | None, missing: Sequence[str]) -> str:
+    """Return the line that says where a server is, who may call, what is on, and what is missing."""
+    said = [
+        f"runapi-mcp {__version__} listens at {base_url}/mcp (older clients: {base_url}/sse)",
+        f"who may call: {_callers(auth)}",
+        f"generations: {place_of_store(settings)}",
+        f"metrics: {'/metrics' if find_spec('prometheus_client') else 'off (extra runapi-mcp[metrics])'}",
+        f"log: {settings.log}",
+    ]
+    if missing:
+        said.append(f"MISSING: {'; '.join(missing)}")
+    return " · ".join(said)
+
+
+def place_of_store(settings: Settings) -> str:
+    """Return where generations are kept, without the user and password that an address may hold."""
+    where = settings.store.get_secret_value() if settings.store else "memory"
+    if "://" not in where:
+        return "of this process" if where == "memory" else "kept on this machine"
+    url = urlsplit(where)
+    return f"shared at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def _callers(auth: Auth | None) -> str:
+    match auth:
+        case None:
+            return "everyone on this machine"
+        case CallersKeys():
+            return "whoever brings a RunAPI key"
+        case JwtAuth(issuer=issuer):
+            return f"tokens of {issuer}"
+        case TokenFile() | TokenList():
+            people, tokens = len(auth.names), len(auth.entries)
+            whose = f"{people} {'person' if people == 1 else 'people'}"
+            return whose if tokens == people else f"{whose} by {tokens} tokens"
 
 
 # ---------------------------------------------------------------- the app

@@ -16,8 +16,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 
 from runapi_mcp import logs
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import opened
-from runapi_mcp.server.handlers import build_server
+from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
 from runapi_mcp.transports.process_exit import (

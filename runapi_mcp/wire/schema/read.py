@@ -7,25 +7,30 @@ should know; everything else is told, all of it at once.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
-from runapi_mcp.wire.schema.keywords import (
+from runapi_mcp.wire.schema.subschemas import (
     ASKING,
+    BOUNDS,
+    COUNTS,
     DESCRIBING,
-    FORMS,
     LISTED,
     NAMED,
     ONE,
+    REFERRING,
     TYPES,
+    Dangling,
+    References,
+    Unfollowable,
     as_list,
     as_object,
+    is_schema,
     subschemas,
 )
-from runapi_mcp.wire.schema.references import Dangling, References, Unfollowable
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 MOST_VALUES: Final = 20_000
@@ -517,6 +522,67 @@ def _suggest(part: JsonValue) -> str:
     if isinstance(part, str) and part.lower() in TYPES:
         return f' Write {{"type": "{part.lower()}"}}.'
     return ""
+
+
+# ---------------------------------------------------------------- what a keyword must hold
+
+
+def is_number(value: JsonValue) -> bool:
+    """Whether `value` is a number; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_count(value: JsonValue) -> bool:
+    """Whether `value` is a whole number from 0 on; 2.0 is one."""
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return whole and not isinstance(value, bool) and value >= 0  # type: ignore[operator]
+
+
+def _are_names(value: JsonValue) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+_Form = tuple[Callable[[JsonValue], bool], str]
+_SCHEMA: Final[_Form] = (is_schema, "a schema, or true or false")
+_SCHEMAS: Final[_Form] = (
+    lambda value: isinstance(value, list) and bool(value) and all(map(is_schema, value)),
+    "a list of schemas with one at least",
+)
+_NAMED: Final[_Form] = (
+    lambda value: isinstance(value, dict) and all(map(is_schema, value.values())),
+    "an object whose members are schemas",
+)
+_TEXT: Final[_Form] = (lambda value: isinstance(value, str), "a string")
+_YES: Final[_Form] = (lambda value: isinstance(value, bool), "true or false")
+FORMS: Final[dict[str, _Form]] = {
+    **dict.fromkeys(ONE, _SCHEMA),
+    **dict.fromkeys(LISTED, _SCHEMAS),
+    **dict.fromkeys(NAMED, _NAMED),
+    **dict.fromkeys(COUNTS, (is_count, "a whole number, 0 or more")),
+    **dict.fromkeys(BOUNDS, (is_number, "a number")),
+    **dict.fromkeys((*REFERRING, "$id", "$schema", "$anchor", "$dynamicAnchor"), _TEXT),
+    **dict.fromkeys(
+        ("title", "description", "format", "pattern", "$comment", "contentEncoding", "contentMediaType"),
+        _TEXT,
+    ),
+    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly", "$recursiveAnchor"), _YES),
+    "multipleOf": (lambda value: is_number(value) and value > 0, "a number above 0"),  # type: ignore[operator]
+    "enum": (lambda value: isinstance(value, list), "a list of values"),
+    "examples": (lambda value: isinstance(value, list), "a list of values"),
+    "required": (_are_names, "a list of names of members"),
+    "dependentRequired": (
+        lambda value: isinstance(value, dict) and all(map(_are_names, value.values())),
+        "an object whose members are lists of names",
+    ),
+    "dependencies": (
+        lambda value: (
+            isinstance(value, dict) and all(is_schema(part) or _are_names(part) for part in value.values())
+        ),
+        "an object whose members are schemas, or lists of names",
+    ),
+    "$vocabulary": (lambda value: isinstance(value, dict), "an object"),
+}
+"""What the value of a keyword must be, in every draft that is read, and that in words."""
 
 
 # ---------------------------------------------------------------- references

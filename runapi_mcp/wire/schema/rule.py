@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from runapi_mcp.wire.schema.keywords import ASKING, as_list, as_object
-from runapi_mcp.wire.schema.references import Place
+from runapi_mcp.wire.schema.subschemas import ASKING, Place, as_list, as_object
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 Value = tuple[JsonValue, str]

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from runapi_mcp.wire.schema.keywords import as_list, as_object
 from runapi_mcp.wire.schema.rule import Rule, Value
+from runapi_mcp.wire.schema.subschemas import as_list, as_object
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 WIRE_FORMATS: Final = ("date-time", "date", "time")

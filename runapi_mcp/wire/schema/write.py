@@ -13,9 +13,7 @@ from typing import Final, TypeAlias
 
 from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import escape_key
-from runapi_mcp.wire.schema.keywords import ASKING, DESCRIBING, as_list, as_object, count_values
 from runapi_mcp.wire.schema.read import Faulty
-from runapi_mcp.wire.schema.references import Place, References, endless, needs, open_loops, referring
 from runapi_mcp.wire.schema.rule import (
     Rule,
     Unsatisfiable,
@@ -40,6 +38,19 @@ from runapi_mcp.wire.schema.rule import (
     values_of_alternatives,
 )
 from runapi_mcp.wire.schema.say import NUMBER_FORMATS, WIRE_FORMATS, describe, say_choices, tell_values
+from runapi_mcp.wire.schema.subschemas import (
+    ASKING,
+    DESCRIBING,
+    Place,
+    References,
+    as_list,
+    as_object,
+    count_values,
+    endless,
+    needs,
+    open_loops,
+    referring,
+)
 from runapi_mcp.wire.types import DialectName, JsonObject, JsonValue
 
 _UNSENT: Final = {

@@ -23,8 +23,7 @@ from runapi_mcp.extraction.folding import (
     nearest,
     turns,
 )
-from runapi_mcp.extraction.material import Source
-from runapi_mcp.extraction.spellings import (
+from runapi_mcp.extraction.notation import (
     Day,
     Moment,
     find_days,
@@ -47,6 +46,13 @@ LOOSE: Final = 2
 """The rank from which on digits are part of something else, such as a date or an identifier."""
 
 Path: TypeAlias = tuple[str | int, ...]
+
+
+class Source(NamedTuple):
+    """A text of the material; `name` is its file's, empty for the text that was given as such."""
+
+    name: str
+    text: str
 
 
 class Span(NamedTuple):

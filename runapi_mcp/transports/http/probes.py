@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, and what a supervisor asks: whether the process lives, and takes calls."""
+"""What is asked by machines: numbers for Prometheus, and whether the process lives, and takes calls."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.logs import principal
 from runapi_mcp.models import find
+from runapi_mcp.server.app import App
 from runapi_mcp.server.boundary import ERROR, owner_of
 from runapi_mcp.telemetry import OTHERS, Names
 from runapi_mcp.tools import TOOLS
-from runapi_mcp.transports.http.auth import FailedLogins
-from runapi_mcp.transports.http.readiness import Readiness
+from runapi_mcp.transports.http.auth import Auth, CallersKeys, FailedLogins
 from runapi_mcp.transports.http.shutdown import Shutdown
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _OTHER: Final = "other"
+_ASK_SECONDS: Final = 1.5
+"""What the question whether the store answers may take; its own calls take a second at most."""
 
 
 def metrics_of(shutdown: Shutdown, generations: Generations, failed: FailedLogins) -> "Metrics | None":
@@ -187,6 +189,44 @@ def _outcome(result: HandlerResult) -> str:
             return "asked"
         case _:
             return "answered"
+
+
+# ---------------------------------------------------------------- the probes
+
+
+class Readiness:
+    """What the server is to have, and has not.
+
+    Args:
+        app: What the process shares.
+        auth: Who may call; where each brings a key, the server needs none.
+        grace: For how many seconds something may be missing before it counts.
+    """
+
+    def __init__(self, app: App, auth: Auth | None, grace: float) -> None:
+        self._app = app
+        self._needs_key = not isinstance(auth, CallersKeys)
+        self._grace = grace
+        self._began = anyio.current_time()
+
+    async def missing(self, grace: float = 0.0) -> list[str]:
+        """Return what has been missing for longer than `grace` seconds, a few words each."""
+        found: list[str] = []
+        settings = self._app.settings
+        up_for = anyio.current_time() - self._began
+        if self._needs_key and settings.key is None and not settings.key_is_in_keyring and up_for >= grace:
+            found.append(f"the RunAPI key ({settings.key_problem or 'set RUNAPI_TOKEN'})".replace(".)", ")"))
+        away = 0.0
+        with anyio.move_on_after(_ASK_SECONDS):
+            away = await self._app.generations.store_away()
+        if away > 0 and away >= grace:
+            found.append("the store, which does not answer")
+        return found
+
+    async def reason(self) -> str:
+        """Return why it is not ready, in a sentence; "" if it is."""
+        missing = await self.missing(self._grace)
+        return f"Missing: {'; '.join(missing)}." if missing else ""
 
 
 def probe_routes(shutdown: Shutdown, readiness: Readiness, metrics: Metrics | None) -> list[BaseRoute]:

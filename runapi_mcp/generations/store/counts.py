@@ -1,4 +1,4 @@
-"""What several processes share beside their generations: each principal's places, day, and what was used."""
+"""What is counted on all servers together: calls that run, what is taken of a day, and what was used."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -21,22 +21,12 @@ from runapi_mcp.generations.spending import (
     sort_rows,
     utc_today,
 )
-from runapi_mcp.generations.store.protocol import (
-    LOST,
-    Add,
-    Down,
-    Engine,
-    Get,
-    Join,
-    Leave,
-    Op,
-    Take,
-)
+from runapi_mcp.generations.store.engine import LOST, Add, Down, Engine, Get, Take
 from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.signalling import Signal
 
 LEASE: Final = 9.0
-"""Seconds after which a place is free again that nobody renews."""
+"""Seconds after which the calls of a server that died do not count any more."""
 _TRIES: Final = 5
 _PAUSE: Final = 0.1
 _TWO_DAYS_MS: Final = 2 * 24 * 3600 * 1000
@@ -51,24 +41,27 @@ _SETTLING_SECONDS: Final = 2.0
 
 
 class Places:
-    """The places of this server's generations among those of all.
+    """How many of each principal's generations run on all servers, each of which writes its own number.
 
     Args:
         engine: Where they are.
-        most: How many places each principal has; 0 is: nobody counts them.
-        lease: Seconds for which a place is held at a time.
+        server: This process's own name there.
+        most: How many may run of each principal; 0 is: nobody counts them.
+        lease: Seconds for which a number counts that nobody writes again.
     """
 
-    def __init__(self, engine: Engine, most: int, lease: float = LEASE) -> None:
+    def __init__(self, engine: Engine, server: str, most: int, lease: float = LEASE) -> None:
         self._engine = engine
+        self._server = server
         self._most = most
         self._lease = lease
-        self._taken: dict[str, str] = {}
-        self._left: dict[str, str] = {}
+        self._running: dict[str, set[str]] = {}
+        self._fewer = False
+        self._turns = count(1)
         self._changed = Signal()
 
-    async def take(self, owner: str, name: str) -> None:
-        """Take a place for the generation of a name.
+    async def take(self, owner: str, handle: str) -> None:
+        """Take a place for a generation.
 
         Raises:
             TooManyCalls: `owner` has no place left.
@@ -76,63 +69,54 @@ class Places:
         """
         if not self._most:
             return
-        key, running = self._key(owner), 0
+        self._running.setdefault(owner, set()).add(handle)
+        self._changed.send()
+        others = 0
         for _ in range(_TRIES):
-            try:
-                [running] = await self._engine.run(Join(key, name, int(self._lease * 1000), self._most))
-            except Down:
-                self._note_taken(name, key)
-                raise
-            if not running:
-                self._note_taken(name, key)
+            [others] = await self._engine.run(self._write_op(owner, self._most))
+            if others is None:
                 return
             # A server may be about to write that one has ended, whose answer is here already.
             await anyio.sleep(_PAUSE)
+        self.leave(owner, handle)
+        running = others + len(self._running[owner])
         raise TooManyCalls(
             f"{running} of your calls run on {self._engine.place}, as many as each caller may have."
         )
 
-    def _note_taken(self, name: str, key: str) -> None:
-        self._taken[name] = key
-        self._changed.send()
-
-    def leave(self, owner: str, name: str) -> None:
-        """Give a place back, be it taken or only asked for; the others know it at once."""
-        if self._most:
-            self._taken.pop(name, None)
-            self._left[name] = self._key(owner)
+    def leave(self, owner: str, handle: str) -> None:
+        """Give a place back, if it was taken; the others know it at once."""
+        if handle in self._running.get(owner, ()):
+            self._running[owner].discard(handle)
+            self._fewer = True
             self._changed.send()
 
     async def forever(self) -> None:
-        """Renew the leases, and write at once which places are free."""
+        """Write the numbers anew before they lapse, and at once where one is smaller."""
         while True:
-            await self._changed.until(lambda: bool(self._taken or self._left))
+            await self._changed.until(lambda: bool(self._running))
             with anyio.move_on_after(self._lease / 3):
-                await self._changed.until(lambda: bool(self._left))
+                await self._changed.until(lambda: self._fewer)
             with suppress(Down):
                 await self.write()
 
     async def write(self) -> None:
-        """Write which places are free and which are still taken.
+        """Write all numbers.
 
         Raises:
             Down: The engine cannot be reached.
         """
-        left, ms = tuple(self._left.items()), int(self._lease * 1000)
-        ops: list[Op] = [Leave(key, name) for name, key in left]
-        ops += [Join(key, name, ms, 0) for name, key in self._taken.items()]
-        if not ops:
-            return
-        try:
-            await self._engine.run(*ops)
-        except Down:
-            self._left.clear()  # they lapse
-            raise
-        for name, _ in left:
-            del self._left[name]
+        self._fewer = False  # what does not get through is written later, or lapses
+        written = {owner: self._write_op(owner, -1) for owner in self._running}
+        if written:
+            await self._engine.run(*written.values())
+        for owner, op in written.items():
+            if not op.count and not self._running[owner]:
+                del self._running[owner]
 
-    def _key(self, owner: str) -> str:
-        return f"calls:{self._engine.name(owner)}"
+    def _write_op(self, owner: str, limit: int) -> Take:
+        key, ms = f"calls:{self._engine.name(owner)}", int(self._lease * 1000)
+        return Take(key, self._server, len(self._running[owner]), next(self._turns), limit, ms)
 
 
 class SharedDayCounts:

@@ -1,20 +1,11 @@
-"""What a store is to the rest, and what an engine does for it: a log to append to, leases, and orders."""
+"""What several processes share: a log of text for each generation, leases, counts, and orders."""
 
 import codecs
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
-
-from runapi_mcp.errors import HandleError
-from runapi_mcp.generations.spending import DayBook, DayCounts
-from runapi_mcp.generations.values import Evidence, Job, Status, View
-
-if TYPE_CHECKING:
-    from runapi_mcp.generations.generation import Generation
+from typing import Any, ClassVar, Final
 
 logger = logging.getLogger(__name__)
 
@@ -35,122 +26,6 @@ def _decode_leniently(error: UnicodeError) -> tuple[str | bytes, int]:
 codecs.register_error(LENIENT, _decode_leniently)
 
 
-class Followable(Protocol):
-    """A generation that can be followed, left, stopped and read.
-
-    Reading is free: :meth:`view` and :meth:`evidence` give what is known here and wait for nothing.
-    """
-
-    @property
-    def handle(self) -> str:
-        """What its caller holds."""
-
-    @property
-    def job(self) -> Job:
-        """What was asked."""
-
-    @property
-    def status(self) -> Status:
-        """How it stands."""
-
-    @property
-    def created(self) -> datetime:
-        """When it began, by the wall clock."""
-
-    @property
-    def updated(self) -> datetime:
-        """When its status last changed, by the wall clock."""
-
-    @property
-    def delivered(self) -> bool:
-        """Whether its ended answer was given to a caller, to the end."""
-
-    def view(self) -> View:
-        """Return it as it stands."""
-
-    def evidence(self) -> Evidence:
-        """Return the signs of life."""
-
-    async def changed(self) -> None:
-        """Wait for the next change of phase, or the end."""
-
-    def follow(self) -> AbstractAsyncContextManager[None]:
-        """Follow it for as long as the block lasts."""
-
-    async def deliver(self) -> None:
-        """Note that its ended answer was given to a caller, to the end."""
-
-    async def stop(self) -> None:
-        """Cancel it and wait until it has ended; does nothing once it has."""
-
-
-class Store(Protocol):
-    """Where generations are kept to be found again, and what callers spend."""
-
-    @property
-    def counts(self) -> DayCounts:
-        """What principals have taken of a day."""
-
-    @property
-    def days(self) -> DayBook:
-        """What was used, by the day."""
-
-    def opened(self) -> AbstractAsyncContextManager[None]:
-        """Do what must be done beside the requests, for as long as the block lasts."""
-
-    async def keep(self, generation: "Generation", *, fresh: bool) -> Followable:
-        """Keep a generation that is about to start, and return it.
-
-        Unless it is to be `fresh`, what may be returned instead is one that another server began for
-        the same job in the meantime; then this one must not start.
-        """
-
-    async def find(self, handle: str, owner: str) -> Followable:
-        """Return the generation behind a handle.
-
-        Raises:
-            HandleError: There is none, it has expired, or it is somebody else's.
-        """
-
-    async def same(self, job: Job) -> Followable | None:
-        """Return a generation of the same job whose complete answer was never delivered."""
-
-    async def share(self, generation: Followable) -> None:
-        """Let others find a generation whose handle is about to be given out, as it stands now."""
-
-    async def asked(self, generation: Followable) -> Job:
-        """Return the job of a generation with as much of its question as is kept anywhere."""
-
-    def owed(self, owner: str) -> Sequence[str]:
-        """Return the handles of what is kept for `owner` until it is fetched, what has ended first."""
-
-    @property
-    def up(self) -> bool:
-        """Whether what it shares generations through answered last."""
-
-    async def away(self) -> float:
-        """Return for how many seconds what it shares generations through has not answered; 0 if it does."""
-
-    def make_room(self, most_bytes: int | None = None) -> None:
-        """Let go of what need not be kept any longer; called whenever a generation has ended.
-
-        Of what is owed to nobody at most so many bytes may stay; by default, what the settings say.
-        """
-
-
-def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:
-    """Return the error for a handle that names no generation the caller may see."""
-    hours = keep_seconds / 3600
-    how_long = f"{hours:g} hours" if hours >= 2 else f"{keep_seconds / 60:g} minutes"
-    return HandleError(
-        f"handle: no generation {handle[:40]!r} is here.",
-        advice=f"Finished ones are kept for {how_long}, {where}. Ask the question again.",
-    )
-
-
-# ---------------------------------------------------------------- what an engine is asked to do
-
-
 class Down(Exception):
     """An engine did not answer, or not in time. Never leaves this folder.
 
@@ -165,6 +40,15 @@ class Down(Exception):
         self.for_good = for_good
 
 
+# ---------------------------------------------------------------- what an engine is asked to do
+
+
+class Op:
+    """Something that an engine is asked to do; `ms` are milliseconds for which it holds."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A piece of text: of which round, and how much of answer and thoughts."""
@@ -172,12 +56,6 @@ class Entry:
     round: int
     text: str
     thoughts: str
-
-
-class Op:
-    """Something that an engine is asked to do."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +67,6 @@ class Begin(Op):
         server: Who runs it.
         epoch: How often it was begun.
         handle: What its caller holds; kept only where nobody but its caller can read it.
-        ms: Milliseconds to keep it.
     """
 
     name: str
@@ -215,7 +92,7 @@ class Append(Op):
     server: str
     epoch: int
     at: int
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     live: str
     final: str
     ms: int
@@ -272,10 +149,7 @@ class Forget(Op):
 
 @dataclass(frozen=True, slots=True)
 class Hold(Op):
-    """Take a lease for `ms` and return who has it: whoever had it keeps it.
-
-    `replaces` is a holder who may lose it; "*" is anybody.
-    """
+    """Take a lease and return who has it: whoever had it keeps it, but for `replaces`; "*" is anybody."""
 
     key: str
     holder: str
@@ -290,22 +164,25 @@ class Held(Op):
     key: str
 
 
+LOST: Final = -1
+"""What :class:`Take` gives when what its field held is lost; other refusals are what the others hold."""
+
+
 @dataclass(frozen=True, slots=True)
-class Join(Op):
-    """Take one of `most` places (0: any number) for `ms`; return 0, or how many are taken if none is left."""
+class Take(Op):
+    """Set one field of a few to a count, unless with the others' it would be above `limit` (-1: no limit).
+
+    Returns `None` if it is set, and else the sum of the others', or :data:`LOST` where a count is expected
+    to be `there` and is not. `turn` goes up with each writing, so that a late one does no harm.
+    """
 
     key: str
-    member: str
+    field: str
+    count: int
+    turn: int
+    limit: int
     ms: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Leave(Op):
-    """Give a place back."""
-
-    key: str
-    member: str
+    there: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,27 +198,6 @@ class Add(Op):
 
 ADDED_MS: Final = 600_000
 """Milliseconds for which it is known what a server added last."""
-
-
-LOST: Final = -1
-"""What :class:`Take` gives when what its field held is lost; other refusals are what the others hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Take(Op):
-    """Set one field of a few to a count, unless with the others' it would be above `limit` (-1: no limit).
-
-    Returns `None` if it is set, and else the sum of the others', or :data:`LOST` where a count is expected
-    to be there and is not. `turn` goes up with each writing, so that a late one does no harm.
-    """
-
-    key: str
-    field: str
-    count: int
-    turn: int
-    limit: int
-    ms: int
-    there: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +237,9 @@ class Tell(Op):
     order: str
 
 
+# ---------------------------------------------------------------- who does it
+
+
 class Engine(ABC):
     """What several processes share.
 
@@ -415,24 +274,24 @@ class Engine(ABC):
         # Never 0 while it is away, however coarse the clock is.
         return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Do nothing, unless it failed a moment ago.
 
         Raises:
-            Down: It did. Whoever has work to prepare can ask before.
+            Down: It did.
         """
         if self._off:
             raise Down(for_good=True)
         if self._clock() < self._down_until:
             raise Down(self.note)
 
-    def got_through(self) -> None:
-        """Note that a call did."""
+    def _note_answer(self) -> None:
+        """Note that a call got through."""
         if self._lost_at is not None:
             logger.warning("%s can be used again.", self.title)
         self._lost_at, self._down_until = None, 0.0
 
-    def failed(self, pause: float, why: str) -> Down:
+    def _note_failure(self, pause: float, why: str) -> Down:
         """Note that a call failed, and let none pass for a while; without a reason it is not yet an outage.
 
         What is returned is to be raised.
@@ -457,7 +316,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def orders(self, server: str) -> list[str]:
-        """Return what a server was told, after a wait of at most half a second.
+        """Return what a server was told, after a wait of a second at most.
 
         Raises:
             Down: It cannot be reached.

@@ -1,8 +1,10 @@
-"""The references of one JSON Schema: looked up in the schema itself, never fetched.
+"""The subschemas of one JSON Schema: the keywords that hold them, and the references that lead to them.
 
-Identifiers and anchors within the schema count (`$id`, `$anchor`), and so do the metaschemas of the
-drafts, which everybody has. The schema is gone through once; after that a reference is found in the time
-that it takes to read it. Of a written schema, the loops of its references are opened as Google takes them.
+Keywords are those of all drafts together; one that is not named here is an annotation, and anybody's.
+References are looked up in the schema itself, never fetched. Identifiers and anchors within it count (`$id`,
+`$anchor`), and so do the metaschemas of the drafts, which everybody has. The schema is gone through once;
+after that a reference is found in the time that it takes to read it. Of a written schema, the loops of its
+references are opened as Google takes them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -10,11 +12,100 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote, urldefrag, urljoin
 
-from runapi_mcp.wire.schema.keywords import REFERRING, as_list, as_object, subschemas
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from referencing.jsonschema import SchemaRegistry
+
+TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
+
+ONE: Final = frozenset(
+    {
+        *("items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
+        *("contains", "propertyNames", "not", "if", "then", "else", "contentSchema"),
+    }
+)
+"""Keywords that hold a subschema."""
+LISTED: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+"""Keywords that hold a list of them; so may `items`, until draft 2019-09."""
+NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords that hold them by name; so may `dependencies`, beside lists of names."""
+REFERRING: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+COUNTS: Final = (
+    *("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+    *("minContains", "maxContains"),
+)
+BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+ASKING: Final = frozenset(
+    {
+        *ONE - {"contentSchema"},
+        *LISTED,
+        *REFERRING,
+        *COUNTS,
+        *BOUNDS,
+        *("type", "enum", "const", "multipleOf", "pattern", "format", "uniqueItems", "required"),
+        *("properties", "patternProperties", "dependentSchemas", "dependentRequired", "dependencies"),
+    }
+)
+"""Keywords that ask something of a value."""
+DESCRIBING: Final = frozenset(
+    {
+        *("title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly"),
+        *("$comment", "$schema", "$id", "$anchor", "$defs", "definitions", "$vocabulary", "$dynamicAnchor"),
+        *("discriminator", "propertyOrdering", "nullable", "contentEncoding", "contentMediaType"),
+    }
+)
+"""Keywords that say something else."""
+
+
+def subschemas(schema: JsonValue) -> Iterator[tuple[str, JsonValue]]:
+    """Yield the subschemas that stand directly in `schema`, each with its JSON Pointer from there."""
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        if isinstance(value, list) and (key in LISTED or key == "items"):
+            yield from ((f"/{key}/{at}", part) for at, part in enumerate(value))
+        elif isinstance(value, dict) and (key in NAMED or key == "dependencies"):
+            named = value.items()
+            yield from (
+                (f"/{escape_key(key)}/{escape_key(name)}", part) for name, part in named if is_schema(part)
+            )
+        elif key in ONE:
+            yield f"/{key}", value
+        elif key == "components" and isinstance(value, dict) and isinstance(value.get("schemas"), dict):
+            # OpenAPI's place for what its references lead to.
+            held = as_object(value["schemas"])
+            yield from ((f"/components/schemas/{escape_key(name)}", part) for name, part in held.items())
+
+
+def is_schema(part: JsonValue) -> bool:
+    """Whether `part` is a schema by its form."""
+    return isinstance(part, dict | bool)
+
+
+def as_object(value: JsonValue) -> JsonObject:
+    """Return `value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: JsonValue) -> list[JsonValue]:
+    """Return `value` if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def count_values(schema: JsonValue) -> int:
+    """Return how many members and items there are in `schema`."""
+    found, todo = 0, [schema]
+    while todo:
+        part = todo.pop()
+        below = [*part.values()] if isinstance(part, dict) else part if isinstance(part, list) else []
+        found += len(below)
+        todo += below
+    return found
+
+
+# ---------------------------------------------------------------- references
 
 _MOST_DEPTH: Final = 100
 
