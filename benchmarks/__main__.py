@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Callable
 
-from benchmarks import calls, chunks, lists, memory, starts, store
+from benchmarks import calls, chunks, lists, memory, starts, store, terminal
 from benchmarks.table import Section, save, written
 from benchmarks.upstream import playing
 
@@ -16,7 +16,7 @@ def main() -> None:
         "--only",
         metavar="NAME",
         action="append",
-        help="only their rows: starts, lists, calls, bursts, paced, memory or store",
+        help="only their rows: starts, stages, terminal, lists, calls, bursts, paced, memory or store",
     )
     given = parser.parse_args()
     quick: bool = given.quick
@@ -24,6 +24,8 @@ def main() -> None:
     with playing() as base:
         plan: dict[str, Callable[[], Section]] = {
             "starts": lambda: starts.section(base, quick=quick),
+            "stages": lambda: starts.stages(base, quick=quick),
+            "terminal": lambda: terminal.section(base, quick=quick),
             "lists": lists.section,
             "calls": lambda: calls.section(base, quick=quick),
             "bursts": lambda: chunks.bursts(base, quick=quick),

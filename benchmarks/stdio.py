@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 Message = dict[str, Any]
 
@@ -29,9 +29,12 @@ class Host:
 
     Attributes:
         written: Bytes that the host has sent.
+        spawned: When the process was, by the wall clock.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, log: IO[bytes] | None = None
+    ) -> None:
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("RUNAPI_", "GOOGLE_"))
         }
@@ -40,11 +43,12 @@ class Host:
         clean["XDG_STATE_HOME"] = self._state.name
         self.written = 0
         self.began = time.perf_counter()
+        self.spawned = time.time()
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log or subprocess.DEVNULL,
             env={**clean, **(env or {})},
         )
         assert self.process.stdin
