@@ -19,14 +19,9 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import build_server, opened
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
-from runapi_mcp.transports.process_exit import (
-    ignore_signals,
-    leave_at_the_latest,
-    leaving_even_if_stuck,
-    signals_received,
-)
+from runapi_mcp.transports.process_exit import ignore_signals, leave_at_the_latest, signals_received
 from runapi_mcp.transports.stdio.pipes import claim_stdio, read_chunks
-from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox
+from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox, leaving_even_if_stuck
 
 LifespanT = TypeVar("LifespanT")
 
