@@ -106,6 +106,15 @@ class Prologue:
             self._taken.set()
         return chain.from_iterable(self._parts()), self._answers.answered
 
+    def refuse(self, why: str) -> None:
+        """Stop answering, and tell whoever waits that there will be no server.
+
+        A host that only sees its server go says that the connection was closed, and no more.
+        """
+        with self._lock:
+            self._taken.set()
+            self._say(self._answers.refuse(why))
+
     def _parts(self) -> Iterator[Iterable[bytes]]:
         yield [b"".join([*self._answers.held, *self._piece])]
         self._thread.join()

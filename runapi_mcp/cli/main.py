@@ -224,34 +224,46 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     env = {**os.environ, **flags}
     prologue = begin(wire) if _boots_fast(env) else None
     end("prologue")
-    with quick_imports():
-        import warnings
+    try:
+        with quick_imports():
+            import warnings
 
-        from runapi_mcp.settings import for_host
+            from runapi_mcp.settings import for_host
 
-        settings = _with_folders(for_host(env))
-        if problem := settings.problem or settings.key_problem:
-            print(f"runapi-mcp: {problem}", file=sys.stderr)
-        end("settings")
-        import mcp.server.lowlevel  # noqa: F401  # what ours would import: it is most of the start, and told alone
+            settings = _with_folders(for_host(env))
+            if problem := settings.problem or settings.key_problem:
+                print(f"runapi-mcp: {problem}", file=sys.stderr)
+            end("settings")
+            # Ours would import it: it is most of the start, and told alone.
+            import mcp.server.lowlevel  # noqa: F401
 
-        end("sdk")
-        from runapi_mcp.upstream.http import warm
+            end("sdk")
+            from runapi_mcp.upstream.http import warm
 
-        warm(settings)
+            warm(settings)
 
-        import anyio
+            import anyio
 
-        from runapi_mcp import logs
-        from runapi_mcp.key import own_key
-        from runapi_mcp.transports.stdio.serve import serve_local
-
+            from runapi_mcp import logs
+            from runapi_mcp.key import own_key
+            from runapi_mcp.transports.stdio.serve import serve_local
+    except ImportError as error:
+        why = _tell_broken(error)
+        if prologue:
+            prologue.refuse(f"runapi-mcp: {why}")
+        print(f"runapi-mcp: {why}", file=sys.stderr)
+        return 1
     end("ours")
     logs.configure(settings, sys.stderr)
     logs.debug("imported", **{f"seconds_{stage}": seconds for stage, seconds in stages.items()})
     warnings.simplefilter("ignore")
     anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
     return 0
+
+
+def _tell_broken(error: ImportError) -> str:
+    path = "; or take PYTHONPATH out of its environment" if "PYTHONPATH" in os.environ else ""
+    return f"it cannot start: {error}. Install it anew{path}."
 
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
