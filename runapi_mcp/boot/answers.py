@@ -170,6 +170,7 @@ def _no_constant(name: str) -> object:
 
 
 def _sound_id(value: object) -> bool:
+    # No number beyond what JavaScript tells apart: it would come back as another one.
     return type(value) is str or (type(value) is int and abs(value) < 2**53)
 
 

@@ -11,7 +11,8 @@ from typing import Final
 import anyio
 
 LEAVE_SECONDS: Final = 0.9
-"""From the first sign that the host is gone to the end of the process, at the latest."""
+"""From the first sign that the host is gone to the end of the process, at the latest: the SDKs' clients wait
+two before they send signals, and whoever runs a host in a terminal waits for all its servers."""
 
 SIGNALS: Final = (
     signal.SIGINT,

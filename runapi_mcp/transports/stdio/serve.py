@@ -1,4 +1,9 @@
-"""Serve one host over stdin and stdout, and never be wedged by it."""
+"""Serve one host over stdin and stdout, and never be wedged by it.
+
+The SDK's own `stdio_server` is not used. It stays blocked in its read on Ctrl-C (python-sdk#3551) and when
+the host no longer reads; it drops what is no JSON, and a request with half a surrogate pair, and the host
+waits for an answer; and it hands each line it writes to a thread and back.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
