@@ -32,26 +32,24 @@ conformance: $(READY)   ## the published MCP conformance suite, on a fixture and
 
 bench-schemas: $(READY) ## how much of JSON Schema extract_json takes: real-world schemas and the official suite
 	$(BIN)/python -m pip download --quiet --no-deps --no-binary :all: --dest build/suite jsonschema==4.26.0
-	$(BIN)/python benchmarks/schemas/bench.py build/suite/jsonschema-4.26.0.tar.gz
+	$(BIN)/python -m benchmarks schemas
 
 manifest: $(READY)      ## what the stdio prologue answers, from the real server
 	$(BIN)/python -m runapi_mcp.boot.manifest
 
-bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time
+bench: $(BENCH)/.ready  ## figures beside their floors, into benchmarks/README.md; QUICK=1 takes a fourth of the time and prints
 	$(BENCH)/bin/python -m benchmarks $(if $(QUICK),--quick)
 
 bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and false nulls, beside LangExtract's aligner
 	$(BENCH)/bin/python -m pip install --quiet --group bench-evidence
-	$(BENCH)/bin/python benchmarks/evidence/bench.py
+	$(BENCH)/bin/python -m benchmarks evidence
 
 eval: $(BENCH)/.ready   ## 30 questions, 20 documents asked of RunAPI; says what it costs, and asks with YES=1; without a key the simulator
 	$(BENCH)/bin/python -m benchmarks.eval $(if $(YES),--yes)
 
-soak: $(BENCH)/.ready $(READY) ## 2,000 calls, hostile traffic, linear scanners, 1,000 kills, and what is left
-	$(BENCH)/bin/python -m benchmarks.soak
-	$(BENCH)/bin/python -m benchmarks.hostile
+soak: $(BENCH)/.ready $(READY) ## 2,000 calls, hostile traffic, sieges, a fleet replaced, 1,000 kills, linear scanners: all must hold
+	$(BENCH)/bin/python -m benchmarks --hold soak hostile siege held rolling kills
 	LAWS=by-chance $(BIN)/python -m pytest -q -n 2 tests/test_linear.py
-	$(BENCH)/bin/python -m benchmarks.kills
 
 $(LLMOCK)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(LLMOCK)
@@ -93,6 +91,7 @@ generated: $(READY)     ## write every generated file anew, after a change of to
 	$(BIN)/python scripts/tools_page.py
 	$(BIN)/python scripts/team_page.py
 	$(BIN)/python scripts/picture.py
+	$(BIN)/python -m benchmarks.picture
 
 wheel: $(TOOLS)         ## build the wheel
 	rm -rf dist

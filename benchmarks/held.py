@@ -1,16 +1,13 @@
-"""What a server over stdio holds of answers and questions that are over, and of many that run at once.
-
-``python -m benchmarks.held [quick]``. Prints MiB above the server's first call; a minute at most.
-"""
+"""What a server over stdio holds of answers and questions that are over, and of many that run at once."""
 
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.stdio import KEY, OURS, Host
-from benchmarks.upstream import Script, playing
+from benchmarks.table import Row, Section, at_most
+from benchmarks.upstream import Script
 
 _IMAGE_BYTES = 19_000_000
 
@@ -22,17 +19,17 @@ def held(base: str, folder: str) -> Host:
     return host
 
 
-def answers(base: str, folder: str, number: int) -> None:
+def answers(base: str, folder: str, number: int) -> Row:
     """Answers of 2 MB, one after the other, of which the host reads the first page."""
     with held(base, folder) as host:
         before = host.resident()
         script = Script(chunks=20, size=100_000)
         for count in range(number):
             host.result(host.call("ask_gemini", prompt=f"{count} {script}"))
-        told(f"{number} answers of 2 MB", host, before)
+        return told(f"{number} answers of 2 MB", host, before)
 
 
-def images(base: str, folder: str, number: int) -> None:
+def images(base: str, folder: str, number: int) -> Row:
     """Questions about an image of 19 MB, one after the other."""
     with held(base, folder) as host:
         before = host.resident()
@@ -40,10 +37,10 @@ def images(base: str, folder: str, number: int) -> None:
             host.result(
                 host.call("ask_gemini", prompt=f"{count} [[chunks=3]]", files=[f"{folder}/image.png"])
             )
-        told(f"{number} questions about an image of 19 MB", host, before)
+        return told(f"{number} questions about an image of 19 MB", host, before)
 
 
-def at_once(base: str, folder: str, number: int) -> None:
+def at_once(base: str, folder: str, number: int) -> Row:
     """The same, all at once, each of which takes its time."""
     with held(base, folder) as host:
         before = host.resident()
@@ -56,10 +53,10 @@ def at_once(base: str, folder: str, number: int) -> None:
             message = host.receive()
             asked.discard(message["id"])
             refused += bool(message["result"].get("isError"))
-        told(f"{number} of them at once, {refused} refused", host, before)
+        return told(f"{number} of them at once, {refused} refused", host, before)
 
 
-def pings(base: str, folder: str) -> None:
+def pings(base: str, folder: str) -> Row:
     """How long a ping waits while a question about three images of 19 MB is begun, sent and ended."""
     with held(base, folder) as host:
         number = host.call("ask_gemini", prompt="[[chunks=3 wait=1]]", files=[f"{folder}/image.png"] * 3)
@@ -70,25 +67,20 @@ def pings(base: str, folder: str) -> None:
             while (message := host.receive()).get("id") != ping:
                 done = done or message.get("id") == number
             waits.append(time.perf_counter() - began)
-        print(
-            f"{'worst pings of a question about three, ms':55} {[round(w * 1e3) for w in sorted(waits)[-3:]]}"
-        )
+        return at_most("the longest ping while one about three of them is asked, ms", max(waits) * 1000, 50)
 
 
-def told(what: str, host: Host, before: float) -> None:
+def told(what: str, host: Host, before: float) -> Row:
     now, most = host.resident() - before, host.resident("VmHWM") - before
-    print(f"{what:55} now {now:6.0f} MiB   at most {most:6.0f} MiB", flush=True)
+    return Row(f"{what}, MiB", f"{now:.0f}", [("at most", f"{most:.0f}")])
 
 
-def main() -> None:
-    quick = "quick" in sys.argv
-    with playing() as base, tempfile.TemporaryDirectory() as folder:
+def section(base: str, *, quick: bool) -> Section:
+    made = Section("What a server over stdio holds, above what it did after its first call")
+    with tempfile.TemporaryDirectory() as folder:
         Path(folder, "image.png").write_bytes(b"\x89PNG\r\n\x1a\n" + os.urandom(_IMAGE_BYTES))
-        answers(base, folder, 30 if quick else 300)
-        images(base, folder, 10 if quick else 60)
-        at_once(base, folder, 8 if quick else 20)
-        pings(base, folder)
-
-
-if __name__ == "__main__":
-    main()
+        made.rows.append(answers(base, folder, 30 if quick else 300))
+        made.rows.append(images(base, folder, 10 if quick else 60))
+        made.rows.append(at_once(base, folder, 8 if quick else 20))
+        made.rows.append(pings(base, folder))
+    return made

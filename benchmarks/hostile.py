@@ -1,31 +1,30 @@
-"""Two minutes of hostile traffic, an honest caller beside it: ``python -m benchmarks.hostile [SECONDS]``.
+"""Two minutes of hostile traffic, an honest caller beside it.
 
 A real server over HTTP with two principals. One half-sends bodies, drips bodies, opens sessions by the
 hundred, sends bodies that are compressed twice, costly schemas, answers that repeat themselves for 200,000
 characters, open calls that it leaves, forged tokens, bursts of connections, messages of a million values and
-bodies in chunks of a byte. The other asks, extracts and
-lists, and so does a probe of health. Ends with status 1 unless every honest request was answered in time and,
-when it is quiet again, nothing is left over: descriptors, threads, helper processes, memory.
+bodies in chunks of a byte. The other asks, extracts and lists, and so does a probe of health. Every honest
+request is to be answered in time and, when it is quiet again, nothing left over: descriptors, threads, helper
+processes, memory.
 """
 
 import json
 import os
-import re
 import ssl
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
 import anyio
 import httpx
 
+from benchmarks.served import HEADERS, Served, call, served
+from benchmarks.table import Row, Section, at_most
 from runapi_mcp.sim import simulate
 from runapi_mcp.wire.types import JsonValue
 
@@ -38,27 +37,19 @@ An extraction may have to wait for one of two processes, each of which may be in
 SHARED: Final = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 """How many times as long everything takes because of what else the machine does as this begins."""
 ADA, MALLORY = "token-of-ada-0123456789", "token-of-mallory-0123456789"
-HEADERS: Final = {
-    "Accept": "application/json, text/event-stream",
-    "Content-Type": "application/json",
-    "MCP-Protocol-Version": "2026-07-28",
-}
-META: Final = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-INITIALIZE: Final = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "raw", "version": "1"},
-    },
-}
+INITIALIZE: Final = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "raw", "version": "1"},
+        },
+    }
+).encode()
 SETTINGS: Final = {
-    "RUNAPI_TOKEN": "simulated-key",
     "RUNAPI_MCP_MEMORY_BYTES": str(256 << 20),
     "RUNAPI_MCP_KEEP_SECONDS": "20",
     "RUNAPI_MCP_DEADLINE": "15",
@@ -75,32 +66,6 @@ class Seen:
     took: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
-
-
-class Process:
-    """The server, from outside."""
-
-    def __init__(self, pid: int) -> None:
-        self._root = Path(f"/proc/{pid}")
-        self._pid = pid
-
-    def resident(self) -> int:
-        return int((self._root / "statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def left(self) -> dict[str, int]:
-        children = (self._root / f"task/{self._pid}/children").read_text("ascii").split()
-        return {
-            "descriptors": len(list((self._root / "fd").iterdir())),
-            "threads": len(list((self._root / "task").iterdir())),
-            "helpers": len(children),
-        }
-
-
-def call(tool: str, **arguments: JsonValue) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a call's message and headers."""
-    params = {"name": tool, "arguments": arguments, "_meta": META}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    return message, HEADERS | {"Mcp-Method": "tools/call", "Mcp-Name": tool}
 
 
 def client(url: str, token: str) -> httpx.AsyncClient:
@@ -134,8 +99,8 @@ async def honest(url: str, kind: str, seen: Seen, pause: float) -> None:
     tool, arguments = HONEST[kind]
     async with client(url, ADA) as http:
         while True:
-            message, headers = call(tool, **arguments)
-            await timed(kind, seen, partial(http.post, "/mcp", json=message, headers=headers))
+            headers, body = call(tool, **arguments)
+            await timed(kind, seen, partial(http.post, "/mcp", content=body, headers=headers))
             await anyio.sleep(pause)
 
 
@@ -193,10 +158,10 @@ async def drip(url: str, seen: Seen) -> None:
             seen.told[(await stream.receive(20))[9:12].decode()] += 1
 
 
-async def post(url: str, seen: Seen, message: object, *, token: str = MALLORY, **headers: str) -> None:
+async def post(url: str, seen: Seen, body: bytes, *, token: str = MALLORY, **headers: str) -> None:
     with suppress(httpx.HTTPError):
         async with client(url, token) as http:
-            answer = await http.post("/mcp", json=message, headers=HEADERS | headers)
+            answer = await http.post("/mcp", content=body, headers=HEADERS | headers)
             seen.told[str(answer.status_code)] += 1
 
 
@@ -215,9 +180,9 @@ async def compressed(url: str, seen: Seen) -> None:
 
 
 async def ask(url: str, seen: Seen, tool: str, **arguments: JsonValue) -> None:
-    message, headers = call(tool, **arguments)
+    headers, body = call(tool, **arguments)
     with anyio.move_on_after(20):
-        await post(url, seen, message, **headers)
+        await post(url, seen, body, **headers)
 
 
 def _costly() -> JsonValue:
@@ -242,24 +207,21 @@ async def repeated(url: str, seen: Seen) -> None:
 
 async def left(url: str, seen: Seen) -> None:
     """Begin a call, and go away."""
-    message, headers = call("ask_gemini", prompt="Slow [[sim:slow seconds=9]]", fresh=True)
+    headers, body = call("ask_gemini", prompt="Slow [[sim:slow seconds=9]]", fresh=True)
     with suppress(httpx.HTTPError), anyio.move_on_after(0.3):
         async with client(url, MALLORY) as http:
-            await http.post("/mcp", json=message, headers=headers)
+            await http.post("/mcp", content=body, headers=headers)
     seen.told["left"] += 1
 
 
-CROWDED: Final = json.dumps(call("ask_gemini", prompt=[[1, 2, 3]] * 250_000)[0]).encode()
+CROWDED: Final = call("ask_gemini", prompt=[[1, 2, 3]] * 250_000)[1]
 CRUMBS: Final = b"1\r\n \r\n" * 50_000
 """Made once."""
 
 
 async def crowd(url: str, seen: Seen) -> None:
     """Send a million values in one message."""
-    with suppress(httpx.HTTPError):
-        async with client(url, MALLORY) as http:
-            answer = await http.post("/mcp", content=CROWDED, headers=HEADERS)
-            seen.told[str(answer.status_code)] += 1
+    await post(url, seen, CROWDED)
 
 
 async def crumble(url: str, seen: Seen) -> None:
@@ -295,7 +257,7 @@ ATTACKS: Final = (
 
 async def attacked(url: str, seconds: float, seen: Seen) -> None:
     """Have all of it done in a process of its own, whose work holds up no honest caller in this one."""
-    command = [sys.executable, "-m", "benchmarks.hostile", "--attack", url, str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.hostile", url, str(seconds)]
     done = await anyio.run_process(command, stderr=None)
     seen.told.update(json.loads(done.stdout))
 
@@ -320,82 +282,88 @@ async def attack(url: str, seen: Seen, how: Callable[[str, Seen], Awaitable[None
 # ---------------------------------------------------------------- all of it
 
 
-@asynccontextmanager
-async def served(upstream: str) -> AsyncIterator[tuple[str, Process]]:
-    """A server process, and its address."""
-    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0", "--auth", "token"]
-    kept = {name: value for name, value in os.environ.items() if "RUNAPI" not in name}
-    with tempfile.TemporaryFile() as noise:
-        env = kept | SETTINGS | {"RUNAPI_BASE_URL": upstream}
-        async with await anyio.open_process(command, env=env, stderr=noise, stdin=None) as process:
-            try:
-                yield await _address(noise), Process(process.pid)
-            finally:
-                process.terminate()
+def section(*, quick: bool) -> Section:
+    seconds = SECONDS / 4 if quick else SECONDS
+    return anyio.run(hostile, seconds)
 
 
-async def _address(noise: IO[bytes]) -> str:
-    """Return where a server that says so listens."""
-    for _ in range(600):
-        noise.seek(0)
-        if found := re.search(rb"http://\S+?(?=/mcp)", noise.read()):
-            return found[0].decode()
-        await anyio.sleep(0.05)
-    raise TimeoutError("the server did not start")
-
-
-async def hostile(seconds: float) -> int:
-    """Run it, print what came of it, and return the exit code."""
+async def hostile(seconds: float) -> Section:
+    """Run it, and return what came of it."""
     seen = Seen()
-    async with simulate(pace=0.001) as sim, served(sim.base_url) as (url, process):
-        async with client(url, ADA) as http:
-            for tool, arguments in HONEST.values():
-                message, headers = call(tool, **arguments)
-                await http.post("/mcp", json=message, headers=headers)
-        await anyio.sleep(1)
-        before, memory = process.left(), process.resident()
-        most = [memory]
-        async with anyio.create_task_group() as group:
-            for kind, pause in (("ask", 0.3), ("extract", 1.0), ("models", 0.5)):
-                group.start_soon(honest, url, kind, seen, pause)
-            group.start_soon(probe, url, seen)
-            group.start_soon(weigh, process, most)
-            await attacked(url, seconds, seen)
-            group.cancel_scope.cancel()
-        left_over = await quiet(process, before)
-        after = process.resident()
-    worst = {kind: f"{max(took):.2f} s of {len(took)}" for kind, took in seen.took.items()}
-    print(f"the machine is shared by {SHARED:.1f}")
-    print(f"honest, longest: {json.dumps(worst)}; wrong: {len(seen.wrong)} {seen.wrong[:5]}")
-    print(f"the attacker was told: {dict(seen.told.most_common())}")
-    print(
-        f"memory {memory >> 20} MiB before, {max(most) >> 20} at most, {after >> 20} after; "
-        f"left over: {left_over or 'nothing'}"
+    async with simulate(pace=0.001) as sim:
+        with served(sim.base_url, "--auth", "token", **SETTINGS) as server:
+            async with client(server.url, ADA) as http:
+                for tool, arguments in HONEST.values():
+                    headers, body = call(tool, **arguments)
+                    await http.post("/mcp", content=body, headers=headers)
+            await anyio.sleep(1)
+            before, memory = server.left(), server.resident()
+            most = [memory]
+            async with anyio.create_task_group() as group:
+                for kind, pause in (("ask", 0.3), ("extract", 1.0), ("models", 0.5)):
+                    group.start_soon(honest, server.url, kind, seen, pause)
+                group.start_soon(probe, server.url, seen)
+                group.start_soon(weigh, server, most)
+                await attacked(server.url, seconds, seen)
+                group.cancel_scope.cancel()
+            left_over = await quiet(server, before)
+            after = server.resident()
+    made = Section(
+        f"{seconds:.0f} s of hostile traffic, {len(ATTACKS)} ways at once, and an honest caller beside it"
     )
-    fine = not seen.wrong and not left_over and max(most) - memory <= MOST_GROWTH + (64 << 20)
-    return 0 if fine and all(kind in seen.took for kind in (*HONEST, "health")) else 1
+    for kind, promised in IN_TIME.items():
+        took = seen.took.get(kind, [])
+        wrong = [each for each in seen.wrong if each.startswith(kind)]
+        print(*wrong, sep="\n")
+        row = Row(
+            f"{kind}: the longest of all honest requests, s",
+            f"{max(took, default=0.0):.2f}",
+            [("requests", str(len(took))), ("not answered, or late", str(len(wrong)))],
+            f"all, ≤ {promised * SHARED:.0f}",
+            bool(took) and not wrong,
+        )
+        made.rows.append(row)
+    room = MOST_GROWTH + (64 << 20)
+    made.rows.extend(
+        [
+            at_most(
+                "memory at most, MiB more than before",
+                (max(most) - memory) >> 20,
+                room >> 20,
+                [("before", f"{memory >> 20}"), ("when it is quiet again", f"{after >> 20}")],
+            ),
+            Row(
+                "left over when it is quiet again: descriptors, threads, helpers",
+                ", ".join(f"{count} {name}" for name, count in left_over.items()) or "nothing",
+                [],
+                "nothing",
+                not left_over,
+            ),
+        ]
+    )
+    told = ", ".join(f"{status} {count:,} times" for status, count in seen.told.most_common())
+    made.notes.append(f"The attacker was told {told}.")
+    return made
 
 
-async def weigh(process: Process, found: list[int]) -> None:
+async def weigh(server: Served, found: list[int]) -> None:
     """Note how much memory it has."""
     while True:
         await anyio.sleep(0.25)
-        found.append(process.resident())
+        found.append(server.resident())
 
 
-async def quiet(process: Process, before: dict[str, int]) -> dict[str, int]:
+async def quiet(server: Served, before: dict[str, int]) -> dict[str, int]:
     """Wait until nothing is left of the traffic; return what is after half a minute."""
     allowed = {"descriptors": before["descriptors"] + 8, "threads": before["threads"] + 8, "helpers": 2}
     over: dict[str, int] = {}
     for _ in range(60):
         await anyio.sleep(0.5)
-        over = {name: count for name, count in process.left().items() if count > allowed[name]}
+        over = {name: count for name, count in server.left().items() if count > allowed[name]}
         if not over:
             break
     return over
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--attack"]:
-        sys.exit(anyio.run(attack_all, sys.argv[2], float(sys.argv[3])))
-    sys.exit(anyio.run(hostile, float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS))
+    sys.exit(anyio.run(attack_all, sys.argv[1], float(sys.argv[2])))

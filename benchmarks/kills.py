@@ -1,8 +1,8 @@
 """Kill a process at any moment, again and again: what it was told and what it told is found by the next.
 
-``python -m benchmarks.kills [KILLS]``. Each victim is a process that runs 1 to 8 generations against the
+Each victim is a process that runs 1 to 8 generations against the
 simulator and is killed with SIGKILL; what its callers had been told by then is looked up from this process,
-which shares nothing with it but the file. Ends with status 1 if a bound does not hold.
+which shares nothing with it but the file.
 """
 
 import json
@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ import anyio
 from anyio import to_thread
 from pydantic import SecretStr
 
+from benchmarks.table import Section, at_most
 from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
@@ -109,7 +111,7 @@ class Victims:
         self._pipe = folder / "said"
         os.mkfifo(self._pipe)
         self._source = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.kills", "--victims"],
+            [sys.executable, "-m", "benchmarks.kills"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -169,17 +171,6 @@ class Count:
     asked_again: list[str] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
-    @property
-    def holds(self) -> bool:
-        return not self.lost and not self.asked_again and max(self.late, default=0.0) <= OLDEST
-
-    def line(self) -> str:
-        oldest = max(self.late, default=0.0)
-        return (
-            f"{self.kills} kills of {self.calls} calls: {len(self.lost)} of {self.finished} finished answers "
-            f"lost, {len(self.asked_again)} asked again, partial text at most {oldest:.2f} s old"
-        )
-
 
 async def look_for(
     count: Count, found: list[dict[str, Any]], killed_at: float, at: Generations, sim: Simulator
@@ -237,18 +228,24 @@ async def kill_often(kills: int, folder: Path, *, seed: int, lines: bool) -> Cou
     return count
 
 
-async def main(kills: int) -> int:
+def section(*, quick: bool) -> Section:
     SqliteEngine.patience = 10.0  # this process looks everything up: it may wait
+    kills = KILLS // 4 if quick else KILLS
     with tempfile.TemporaryDirectory() as folder:
-        count = await kill_often(kills, Path(folder), seed=random.randrange(10**6), lines=False)
-    print(count.line())
-    for problem in (*count.lost[:10], *count.asked_again[:10]):
-        print(" ", problem)
-    return 0 if count.holds else 1
+        seed = random.randrange(10**6)
+        count = anyio.run(partial(kill_often, kills, Path(folder), seed=seed, lines=False))
+    print(*count.lost, *count.asked_again, sep="\n")
+    oldest = max(count.late, default=0.0)
+    asked = [("calls", f"{count.calls:,}"), ("finished", f"{count.finished:,}")]
+    return Section(
+        f"A process is killed {kills:,} times, at any moment of 1 to {MOST_CALLS} running calls",
+        [
+            at_most("finished answers that are lost", len(count.lost), 0, asked),
+            at_most("questions asked upstream again, though they were answered", len(count.asked_again), 0),
+            at_most("partial text is older than what was received, s at most", oldest, OLDEST, form=".2f"),
+        ],
+    )
 
 
 if __name__ == "__main__":
-    if "--victims" in sys.argv:
-        fork_victims()
-    else:
-        sys.exit(anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else KILLS))
+    fork_victims()

@@ -1,25 +1,26 @@
-"""How long a ping waits beside work that a stranger makes: ``python -m benchmarks.pings [NAME…]``.
+"""How long a ping waits beside work that a stranger makes.
 
 A real server over HTTP, an upstream in a process of its own that plays what a hostile or stuck one would,
-and a caller who pings every few milliseconds on a connection of their own. Printed is the longest ping while
-each thing is done, and the longest while nothing is: 50 ms are promised, on a machine that does nothing else.
+and a caller who pings every few milliseconds on a connection of their own. A figure is the longest ping while
+a thing is done: 50 ms are promised, on a machine that does nothing else.
 """
 
 import base64
 import http.client
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Final
+
+from benchmarks.served import HEADERS, call, served
+from benchmarks.table import Row, Section, at_most
 
 PROMISED_MS: Final = 50.0
 _SEARCHER, _NATIVE = "gemini-2.5-flash", "gemini-3.7-flash"
@@ -52,10 +53,22 @@ TEXTS: Final[Mapping[str, str]] = {
 }
 """What the model writes, by the name that the question has in it."""
 SEARCHED: Final = tuple(name for name in TEXTS if name not in ("numbers-8mb", "prose-2mb", "word"))
+EVENTS: Final[Mapping[str, Callable[[], str]]] = {
+    "values-20mb": lambda: (
+        '{"choices": [{"delta": {"content": "x"}}], "more": [' + "[1]," * 5_000_000 + "1]}"
+    ),
+    "commas-30mb": lambda: json.dumps({"choices": [{"delta": {"content": "a, [" * 7_500_000}}]}),
+    "escapes-30mb": lambda: json.dumps({"choices": [{"delta": {"content": "é\n" * 3_750_000}}]}),
+    "names-2mb": lambda: json.dumps({"choices": [{"delta": dict.fromkeys(map(str, range(18_000)), 1)}]}),
+}
+"""Single events, by the name that the question has in it."""
 
 
 def chunks(name: str, *, native: bool) -> Iterator[bytes]:
     """The events of an answer, 16,384 characters each; the last has sources behind a hundred stretches."""
+    if name in EVENTS:
+        yield b"data: " + EVENTS[name]().encode() + b"\n\n"
+        return
     text = TEXTS[name]
     size = len(text.encode())
     stretches = [
@@ -112,21 +125,6 @@ class Upstream(BaseHTTPRequestHandler):
 # ---------------------------------------------------------------- what a caller asks
 
 
-def call(tool: str, **arguments: object) -> tuple[dict[str, str], bytes]:
-    """The headers and the body of a call."""
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    params = {"name": tool, "arguments": arguments, "_meta": meta}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    headers = HEADERS | {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": tool}
-    return headers, json.dumps(message).encode()
-
-
-HEADERS: Final = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-
-
 def search(name: str) -> tuple[dict[str, str], bytes]:
     return call("search_web", query=f"(say {name})", fresh=True, wait_seconds=100)
 
@@ -135,6 +133,10 @@ def extract(name: str) -> tuple[dict[str, str], bytes]:
     whole = name in ("lists", "numbers-8mb")
     schema = {"type": "array"} if whole else {"type": "object", "properties": {"a": {"type": "string"}}}
     return call("extract_json", schema=schema, text=f"(say {name})", fresh=True, wait_seconds=100)
+
+
+def asked(prompt: str) -> tuple[dict[str, str], bytes]:
+    return call("ask_gemini", prompt=prompt, fresh=True, wait_seconds=100)
 
 
 def chained() -> tuple[dict[str, str], bytes]:
@@ -170,6 +172,7 @@ WORK: Final[Mapping[str, Callable[[], tuple[dict[str, str], bytes]]]] = {
     **{f"search, {name}": (lambda name=name: search(name)) for name in SEARCHED},  # type: ignore[misc]
     **{f"extract, {name}": (lambda name=name: extract(name)) for name in TEXTS},  # type: ignore[misc]
     "ask, prose-4mb": lambda: call("ask_gemini", prompt="(say prose-4mb)", fresh=True, wait_seconds=100),
+    **{f"ask, {name}": (lambda name=name: asked(f"(say {name})")) for name in EVENTS},  # type: ignore[misc]
     "a chain of references": chained,
     "a schema of 5 MB": wide,
     "an image of 19 MB": lambda: images(1, 19_000_000),
@@ -182,6 +185,17 @@ WORK: Final[Mapping[str, Callable[[], tuple[dict[str, str], bytes]]]] = {
     ),
     "a list of 2,000,000 items": lambda: call("ask_gemini", prompt="x", files=["a"] * 2_000_000),
     "a nested argument of 8 MB": lambda: call("ask_gemini", prompt=[[{"a": [1, 2, 3]}]] * 500_000),
+    "a text of 60 MB": lambda: asked("x" * 60_000_000),
+    "60 MB of blanks": lambda: asked(" " * 60_000_000),
+    "60 MB of escapes": lambda: asked("é" * 10_000_000),
+    "a name of 60 MB": lambda: call("ask_gemini", **{"x" * 60_000_000: 1}),
+    "a file of 20 MB in escapes": lambda: call(
+        "ask_gemini", prompt="x", files=["data:," + "%41" * 20_000_000]
+    ),
+    "20 MB of Punycode": lambda: call(
+        "ask_gemini", prompt="x", files=["data:;charset=punycode,-" + "a" * 20_000_000]
+    ),
+    "a list of 40 MB as text": lambda: call("ask_gemini", prompt="x", files="[" + "1," * 20_000_000 + "1]"),
     "a prompt of 3,900,000 characters": lambda: call(
         "ask_gemini", prompt="(say dots)" + "é" * 3_900_000, fresh=True
     ),
@@ -204,8 +218,9 @@ class Pinger(threading.Thread):
             "capabilities": {},
             "clientInfo": {"name": "pings", "version": "1"},
         }
-        opened, _ = self._post({"id": 1, "method": "initialize", "params": params}, {})
-        self._session = {"Mcp-Session-Id": opened, "MCP-Protocol-Version": "2025-11-25"}
+        era = {"MCP-Protocol-Version": "2025-11-25"}
+        opened, _ = self._post({"id": 1, "method": "initialize", "params": params}, era)
+        self._session = era | {"Mcp-Session-Id": opened}
         self._post({"method": "notifications/initialized"}, self._session)
 
     def _post(self, message: Mapping[str, object], headers: Mapping[str, str]) -> tuple[str, bytes]:
@@ -244,30 +259,9 @@ def ask(port: int, headers: Mapping[str, str], body: bytes) -> str:
 
 
 @contextmanager
-def served(upstream: str) -> Iterator[int]:
-    """A server process; gives its port."""
-    kept = {name: value for name, value in os.environ.items() if "RUNAPI" not in name}
-    env = kept | {"RUNAPI_TOKEN": "simulated-key", "RUNAPI_BASE_URL": upstream}
-    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0"]
-    with tempfile.NamedTemporaryFile() as noise, subprocess.Popen(command, env=env, stderr=noise) as process:
-        try:
-            yield _port(Path(noise.name))
-        finally:
-            process.terminate()
-
-
-def _port(noise: Path) -> int:
-    for _ in range(600):
-        if found := re.search(r"http://[\d.]+:(\d+)/mcp", noise.read_text("utf-8")):
-            return int(found[1])
-        time.sleep(0.05)
-    raise TimeoutError("the server did not start")
-
-
-@contextmanager
 def playing() -> Iterator[str]:
     """The upstream in a process of its own; gives its base URL."""
-    command = [sys.executable, "-m", "benchmarks.pings", "--upstream"]
+    command = [sys.executable, "-m", "benchmarks.pings"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         try:
@@ -276,28 +270,31 @@ def playing() -> Iterator[str]:
             process.kill()
 
 
-def main(names: list[str]) -> None:
-    """Print the longest pings."""
-    with playing() as upstream, served(upstream) as port:
-        ask(port, *search("dots"))
-        pinger = Pinger(port)
+def idle() -> str:
+    time.sleep(3)
+    return ""
+
+
+def section(*, quick: bool, like: str) -> Section:
+    made = Section("The longest ping, while something is done")
+    names = [name for name in WORK if like in name][:: 4 if quick else 1]
+    with playing() as upstream, served(upstream) as server:
+        ask(server.port, *search("dots"))
+        pinger = Pinger(server.port)
         pinger.start()
-        idle, _, _ = pinger.during(lambda: time.sleep(3) or "")  # type: ignore[func-returns-value]
-        print(f"{idle:8.0f} ms  beside nothing")
-        for name, make in WORK.items():
-            if names and not any(part in name for part in names):
-                continue
-            headers, body = make()
-            longest, took, told = pinger.during(lambda: ask(port, headers, body))  # noqa: B023
-            mark = "  <-- too long" if longest > max(PROMISED_MS, 1.5 * idle) else ""
-            print(f"{longest:8.0f} ms  {name} ({took:.1f} s): {told}{mark}", flush=True)
+        quietest, _, _ = pinger.during(idle)
+        made.rows.append(Row("nothing, ms", f"{quietest:.0f}"))
+        most = max(PROMISED_MS, round(1.5 * quietest))
+        for name in names:
+            headers, body = WORK[name]()
+            longest, took, told = pinger.during(partial(ask, server.port, headers, body))
+            print(f"{longest:8.0f} ms  {name} ({took:.1f} s): {told}", flush=True)
+            made.rows.append(at_most(f"{name}, ms", longest, most, [("seconds it took", f"{took:.1f}")]))
         pinger.ended = True
+    return made
 
 
 if __name__ == "__main__":
-    if "--upstream" in sys.argv:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-        server.serve_forever()
-    else:
-        main(sys.argv[1:])
+    player = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    print(f"http://127.0.0.1:{player.server_address[1]}", flush=True)
+    player.serve_forever()

@@ -1,154 +1,125 @@
-"""How many calls one replica holds, and what a call costs: ``python -m benchmarks.replica [CALLS …]``.
+"""How many calls a server over HTTP holds, and what a call costs.
 
-A real server process over Streamable HTTP; callers that ask for progress, each on a connection of
-its own; an upstream that writes 20 pieces a second to each. While all of them run, the server's
-memory, its processor time and how fast it answers a probe are measured.
+A real server of one or more processes; callers that ask for progress, each on a connection of its own; an
+upstream that writes 20 pieces a second to each, for four seconds. Beside it the same streams are read without
+any server, by as many processes.
 """
 
-import json
-import os
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import anyio
 import httpx
 
-from benchmarks.upstream import Script, playing
+from benchmarks import served
+from benchmarks.chunks import PEERS, read
+from benchmarks.served import Served
+from benchmarks.table import Row, Section, median
+from benchmarks.upstream import Script
 
-SCRIPT = Script(chunks=2_000, pace=0.05)
-"""What every call gets: 20 pieces a second, for longer than a measurement takes."""
-_MEASURED = 8.0
-_HEADERS = {
-    "Accept": "application/json, text/event-stream",
-    "Content-Type": "application/json",
-    "MCP-Protocol-Version": "2026-07-28",
-    "Mcp-Method": "tools/call",
-    "Mcp-Name": "ask_gemini",
-}
-_ENVELOPE = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
+SCRIPT: Final = Script(chunks=80, pace=0.05)
+SECONDS: Final = SCRIPT.chunks * SCRIPT.pace
+_SPREAD: Final = 1.0
+"""Seconds over which calls are begun: what is measured is many calls, not many greetings at once."""
+_BARE: Final = "httpx + httpx-sse"
+CALLS: Final = ((1, 1), (50, 1), (100, 1), (200, 1), (500, 1))
+"""How many calls, and in how many processes."""
 
 
-@dataclass(frozen=True)
-class Replica:
-    """A server process and where it listens."""
+@dataclass
+class Heard:
+    """What one caller was told, and how long that took."""
 
-    pid: int
-    url: str
-
-    @property
-    def memory(self) -> float:
-        """Resident memory in MiB."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    @property
-    def processor(self) -> float:
-        """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    lines: int = 0
+    seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Row:
-    """What was measured with so many calls in flight."""
-
-    calls: int
-    memory: float
-    per_call: float
-    processor: float
-    probe_median: float
-    probe_worst: float
-    notes: float
-
-    def __str__(self) -> str:
-        return (
-            f"| {self.calls:5} | {self.memory:7.0f} MiB | {self.per_call:6.0f} KiB | {self.processor:5.0%} "
-            f"| {self.probe_median * 1000:5.1f} ms | {self.probe_worst * 1000:6.1f} ms | {self.notes:5.2f} |"
-        )
+def section(base: str, *, quick: bool) -> Section:
+    made = Section("How many calls a server holds, at 20 chunks/s each for 4 s", peers=PEERS[:2])
+    for calls, processes in CALLS[1::2] if quick else CALLS:
+        bare = _read_bare(base, calls, processes)
+        options = ["--workers", str(processes)] if processes > 1 else []
+        with served.served(base, *options, RUNAPI_MCP_MAX_RUNNING="10000") as server:
+            made.rows.extend(anyio.run(measure, server, calls, processes, bare))
+    made.notes.append(
+        "The callers and the upstream share the machine with the server: on one of its own it holds more. "
+        "A probe is `/healthz`; a process is one of `--workers`."
+    )
+    return made
 
 
-@contextmanager
-def replica(upstream: str, *more: str) -> Iterator[Replica]:
-    env = os.environ | {
-        "RUNAPI_TOKEN": "benchmark-key",
-        "RUNAPI_BASE_URL": upstream,
-        "RUNAPI_MCP_MAX_RUNNING": "10000",
-    }
-    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0", *more]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
-        assert process.stderr
-        try:
-            found = re.search(rb"http://\S+?(?=/mcp)", process.stderr.readline())
-            assert found
-            yield Replica(process.pid, found[0].decode())
-        finally:
-            process.kill()
+async def measure(server: Served, calls: int, processes: int, bare: float) -> list[Row]:
+    await call(server, -1, 0.0, Heard())
+    await probe(server, 0.5)
+    empty, spent, began = server.resident(whole=True), server.cpu(), time.monotonic()
+    heard = [Heard() for _ in range(calls)]
+    async with anyio.create_task_group() as tasks:
+        for number, one in enumerate(heard):
+            tasks.start_soon(call, server, number, _SPREAD * number / calls, one)
+        await anyio.sleep(_SPREAD)
+        probes = await probe(server, SECONDS - _SPREAD)
+        memory = server.resident(whole=True)
+    processor = (server.cpu() - spent) / (time.monotonic() - began)
+    lines = median(one.lines / one.seconds for one in heard)
+    share = _in_time([one.seconds for one in heard])
+    what = f"{calls} calls, {processes} process{'es' if processes > 1 else ''}"
+    return [
+        Row(
+            f"{what}: done within 1.1 × the scripted time",
+            f"{share:.0%}",
+            [(_BARE, f"{bare:.0%}"), ("the longest, s", f"{max(one.seconds for one in heard):.2f}")],
+            *(("all", share == 1) if processes > 1 else ()),
+        ),
+        Row(
+            f"{what}: a probe, ms; lines of progress a second, each",
+            f"{median(probes):.1f}; {lines:.2f}",
+            [
+                ("the longest probe, ms", f"{max(probes):.0f}"),
+                ("processor", f"{processor:.0%}"),
+                ("memory, MiB", f"{memory / 2**20:.0f}"),
+                ("KiB each", f"{(memory - empty) / 1024 / calls:.0f}"),
+            ],
+            *(("≤ 20; 2", median(probes) <= 20 and lines >= 1.95) if calls == 200 else ()),
+        ),
+    ]
 
 
-async def call(server: Replica, number: int, heard: list[int]) -> None:
-    params = {
-        "name": "ask_gemini",
-        "arguments": {"prompt": f"Call {number} {SCRIPT}", "wait_seconds": 300},
-        "_meta": {"progressToken": "p", **_ENVELOPE},
-    }
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    body = json.dumps(message).encode()
-    host, _, port = server.url.removeprefix("http://").partition(":")
+async def call(server: Served, number: int, after: float, heard: Heard) -> None:
+    await anyio.sleep(after)
+    headers, body = served.call("ask_gemini", "p", prompt=f"Call {number} {SCRIPT}", wait_seconds=300)
     # Bare bytes: the caller shares the processor with the server, and is not what is measured.
-    head = [f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}"]
-    head += [f"{name}: {value}" for name, value in _HEADERS.items()]
-    async with await anyio.connect_tcp(host, int(port)) as line:
+    head = [f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {len(body)}"]
+    head += [f"{name}: {value}" for name, value in {**headers, "Connection": "close"}.items()]
+    began = time.monotonic()
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as line:
         await line.send("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         first = await line.receive()
         assert b" 200 OK" in first[:20], first
+        heard.lines += first.count(b"notifications/progress")
         async for piece in line:
-            heard[number] += piece.count(b"data: {")
+            heard.lines += piece.count(b"notifications/progress")
+    heard.seconds = time.monotonic() - began
 
 
-async def probes(server: Replica, until: float) -> list[float]:
-    taken = []
+async def probe(server: Served, seconds: float) -> list[float]:
+    """Ask for health again and again; return how many milliseconds each answer took."""
+    taken, until = [], time.monotonic() + seconds
     async with httpx.AsyncClient(timeout=10) as http:
         while (began := time.monotonic()) < until:
             await http.get(f"{server.url}/healthz")
-            taken.append(time.monotonic() - began)
+            taken.append((time.monotonic() - began) * 1000)
             await anyio.sleep(0.1)
-    return sorted(taken)
+    return taken
 
 
-async def measured(server: Replica, calls: int, empty: float) -> Row:
-    heard = [0] * calls
-    async with anyio.create_task_group() as tasks:
-        for number in range(calls):
-            tasks.start_soon(call, server, number, heard)
-            await anyio.sleep(0.004)
-        await anyio.sleep(3)
-        before, spent, began = sum(heard), server.processor, time.monotonic()
-        taken = await probes(server, began + _MEASURED)
-        seconds = time.monotonic() - began
-        memory, processor = server.memory, (server.processor - spent) / seconds
-        notes = (sum(heard) - before) / calls / seconds
-        tasks.cancel_scope.cancel()
-    per_call = (memory - empty) * 1024 / calls
-    return Row(calls, memory, per_call, processor, taken[len(taken) // 2], taken[-1], notes)
+def _read_bare(base: str, calls: int, processes: int) -> float:
+    """Return which share of the same streams is read in time without a server."""
+    with ThreadPoolExecutor(processes) as pool:
+        readings = pool.map(lambda _: read(_BARE, base, SCRIPT, calls // processes), range(processes))
+        return _in_time([wall for reading in readings for wall in reading.walls])
 
 
-async def main(numbers: list[int]) -> None:
-    print("| calls | memory | each | processor | probe | worst | notes/s each |")
-    print("|---|---|---|---|---|---|---|")
-    for calls in numbers:
-        with playing() as upstream, replica(upstream) as server:
-            await probes(server, time.monotonic() + 0.5)
-            print(await measured(server, calls, server.memory), flush=True)
-
-
-if __name__ == "__main__":
-    anyio.run(main, [int(number) for number in sys.argv[1:]] or [1, 50, 100, 200, 400])
+def _in_time(seconds: list[float]) -> float:
+    return sum(each <= 1.1 * SECONDS for each in seconds) / len(seconds)

@@ -1,35 +1,33 @@
-"""Replace every replica of a fleet while calls run: ``python -m benchmarks.rolling [CALLERS]``.
+"""Replace every replica of a fleet while calls run.
 
 Three real servers on one Redis behind nginx, as packaging/nginx.conf has it. Callers ask without a pause;
 every fourth takes a handle and comes back for the answer, to whichever replica. One replica after the other
 is replaced as Kubernetes does it: its successor is ready, the proxy learns of that, the old one is told to
-stop. Then again with the proxy not told before. Ends with status 1 if the first lost a call. Needs nginx and
-redis-server.
+stop. Then again with the proxy not told before. Needs nginx and redis-server.
 """
 
 import itertools
 import json
-import os
 import random
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import httpx
 
+from benchmarks.served import Served, call, served
+from benchmarks.table import Row, Section
 from runapi_mcp.sim import simulate
 
 CALLERS: Final = 48
@@ -38,25 +36,6 @@ _DRAIN: Final = 20
 _PRE_STOP: Final = 1.0
 """Seconds between the proxy's new list and the signal, as a preStop hook waits."""
 _CONF: Final = Path(__file__).parent.parent / "packaging" / "nginx.conf"
-_ENVELOPE: Final = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-
-
-@dataclass
-class Server:
-    """One replica; its log is read all along, for a full pipe would stop it."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def leave(self) -> float:
-        """Have it stop, and return how many seconds that took."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(_DRAIN + 10)
-        return time.monotonic() - began
 
 
 @dataclass
@@ -68,17 +47,31 @@ class Tally:
     lost: list[str] = field(default_factory=list)
 
 
-def start(env: dict[str, str]) -> Server:
-    command = [sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0", "--drain", str(_DRAIN)]
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    found = re.search(rb"http://\S+?:(\d+)/mcp", process.stderr.readline())
-    assert found
-    threading.Thread(target=process.stderr.read, daemon=True).start()
-    server = Server(process, int(found[1]))
-    while httpx.get(f"http://127.0.0.1:{server.port}/readyz").status_code != 200:
-        time.sleep(0.05)
-    return server
+class Fleet:
+    """The replicas that were started, each until it is told to leave."""
+
+    def __init__(self, upstream: str, **settings: str) -> None:
+        self._begin = partial(served, upstream, "--drain", str(_DRAIN), RUNAPI_MCP_LOG="off", **settings)
+        self._stacks: dict[Served, ExitStack] = {}
+
+    def start(self) -> Served:
+        """Start one, and wait until it is ready."""
+        stack = ExitStack()
+        server = stack.enter_context(self._begin())
+        while httpx.get(f"{server.url}/readyz").status_code != 200:
+            time.sleep(0.05)
+        self._stacks[server] = stack
+        return server
+
+    def stop(self, server: Served) -> float:
+        """Have one leave, and return how many seconds that took."""
+        began = time.monotonic()
+        self._stacks.pop(server).close()
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        for server in [*self._stacks]:
+            self.stop(server)
 
 
 def free_port() -> int:
@@ -100,7 +93,7 @@ class Proxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/mcp"
 
-    def serve(self, servers: list[Server]) -> None:
+    def serve(self, servers: list[Served]) -> None:
         """Send new calls to these from now on; those under way go on."""
         rows = "".join(f"server 127.0.0.1:{one.port} max_fails=2 fail_timeout=5s;\n" for one in servers)
         text = (
@@ -129,9 +122,7 @@ class Proxy:
 
 
 @contextmanager
-def redis() -> Iterator[str]:
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    assert program, "redis-server is needed"
+def redis(program: str) -> Iterator[str]:
     port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -143,17 +134,9 @@ def redis() -> Iterator[str]:
 
 async def send(http: httpx.AsyncClient, url: str, tool: str, **arguments: str | float) -> dict[str, Any]:
     """Call a tool and return its result, or how it was refused."""
-    params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": "p", **_ENVELOPE}}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    headers = {
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2026-07-28",
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": tool,
-        # nginx closes idle ones when its list changes; a POST that meets that is its client's to repeat.
-        "Connection": "close",
-    }
-    answer = await http.post(url, json=message, headers=headers)
+    headers, body = call(tool, "p", **arguments)
+    # nginx closes idle ones when its list changes; a POST that meets that is its client's to repeat.
+    answer = await http.post(url, content=body, headers=headers | {"Connection": "close"})
     if answer.status_code != 200:
         return {"status": answer.status_code, "retry": answer.headers.get("Retry-After")}
     lines = [line[5:] for line in answer.text.splitlines() if line.startswith("data:")] or [answer.text]
@@ -198,11 +181,9 @@ async def caller(number: int, url: str, tally: Tally, going: list[bool]) -> None
                 await anyio.sleep(1)
 
 
-async def replaced(
-    proxy: Proxy, env: dict[str, str], callers: int, *, told: bool
-) -> tuple[Tally, list[float]]:
+async def replace(proxy: Proxy, fleet: Fleet, callers: int, *, told: bool) -> tuple[Tally, list[float]]:
     """Replace all replicas under load; return what became of the calls, and how long each took to leave."""
-    servers = [start(env) for _ in range(REPLICAS)]
+    servers = [fleet.start() for _ in range(REPLICAS)]
     proxy.serve(servers)
     tally, going, took = Tally(), [True], []
     async with anyio.create_task_group() as tasks:
@@ -210,48 +191,56 @@ async def replaced(
             tasks.start_soon(caller, number, proxy.url, tally, going)
         await anyio.sleep(5)
         for place, old in enumerate([*servers]):
-            servers[place] = await anyio.to_thread.run_sync(start, env)
+            servers[place] = await anyio.to_thread.run_sync(fleet.start)
             if told:
                 await anyio.to_thread.run_sync(proxy.serve, servers)
                 await anyio.sleep(_PRE_STOP)
-            took.append(await anyio.to_thread.run_sync(old.leave))
+            took.append(await anyio.to_thread.run_sync(fleet.stop, old))
             if not told:
                 await anyio.to_thread.run_sync(proxy.serve, servers)
             await anyio.sleep(2)
         going.clear()
-    for server in servers:
-        server.leave()
+    fleet.close()
     return tally, took
 
 
-async def main() -> int:
-    callers = int(sys.argv[1]) if len(sys.argv) > 1 else CALLERS
-    lost = 0
+def section(*, quick: bool) -> Section:
+    callers = CALLERS // 4 if quick else CALLERS
+    made = Section(
+        f"{REPLICAS} replicas behind nginx are replaced while {callers} callers ask without a pause"
+    )
+    if shutil.which("nginx") and (
+        redis_server := shutil.which("redis-server") or shutil.which("valkey-server")
+    ):
+        made.rows.extend(anyio.run(measure, redis_server, callers))
+    else:
+        made.notes.append("Not measured: nginx and redis-server are needed.")
+    return made
+
+
+async def measure(redis_server: str, callers: int) -> list[Row]:
+    rows = []
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        store, sim = stack.enter_context(redis()), await stack.enter_async_context(simulate())
-        env = os.environ | {
-            "RUNAPI_TOKEN": "simulated-key",
-            "RUNAPI_BASE_URL": sim.base_url,
-            "RUNAPI_MCP_STORE": store,
-            "RUNAPI_MCP_LOG": "off",
-        }
-        proxy = Proxy(folder)
+        store = stack.enter_context(redis(redis_server))
+        sim = await stack.enter_async_context(simulate())
+        proxy, fleet = Proxy(folder), Fleet(sim.base_url, RUNAPI_MCP_STORE=store)
         stack.callback(proxy.close)
+        stack.callback(fleet.close)
         for told in (True, False):
-            tally, took = await replaced(proxy, env, callers, told=told)
-            how = "the proxy told first" if told else "the proxy not told"
-            print(
-                f"{how}: {tally.ended.total()} calls of {callers} callers, {REPLICAS} replicas replaced,",
-                end=" ",
+            tally, took = await replace(proxy, fleet, callers, told=told)
+            print(*tally.lost[:10], sep="\n")
+            ended = ", ".join(f"{how} × {count}" for how, count in tally.ended.most_common())
+            row = Row(
+                f"calls lost, the proxy {'told first' if told else 'not told'}",
+                f"{len(tally.lost)} of {tally.ended.total()}",
+                [
+                    ("ended", ended),
+                    ("the slowest call, s", f"{tally.slowest:.1f}"),
+                    ("the slowest replica to leave, s", f"{max(took):.1f}"),
+                ],
+                "0" if told else "",
+                not tally.lost if told else None,
             )
-            print(f"{len(tally.lost)} lost; {dict(tally.ended)}; slowest {tally.slowest:.1f} s;", end=" ")
-            print(f"a replica took {max(took):.1f} s at most to leave")
-            for line in tally.lost[:10]:
-                print(f"  {line}")
-            lost += len(tally.lost) if told else 0
-    return bool(lost)
-
-
-if __name__ == "__main__":
-    sys.exit(anyio.run(main))
+            rows.append(row)
+    return rows

@@ -1,26 +1,25 @@
-"""What one caller makes a server hold, and what others get meanwhile: ``python -m benchmarks.siege [NAME…]``.
+"""What one caller makes a server hold, and what others get meanwhile.
 
 A real server over HTTP with two principals for each figure, the attacker's connections from one address and
-the honest caller's from another. Printed are the memory at most and what was answered: no connection is to be
-closed without a word, and the honest caller and the probe of health are to be answered all the while. A body
-counts once to `RUNAPI_MCP_MEMORY_BYTES` (256 MiB here), and is there some five times while its call runs.
+the honest caller's from another. A figure is the memory at most: no connection is to be closed without a
+word, and the honest caller and the probe of health are to be answered all the while.
 """
 
 import asyncio
 import base64
 import gzip
-import json
 import resource
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.hostile import ADA, INITIALIZE, MALLORY, Process, call, served
+from benchmarks.hostile import ADA, INITIALIZE, MALLORY, SETTINGS
 from benchmarks.pings import playing
+from benchmarks.served import Served, call, served
+from benchmarks.table import Row, Section
 
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
 PATIENCE: Final = 60.0
@@ -39,16 +38,15 @@ class Told:
 class Server:
     """The server under siege."""
 
-    def __init__(self, url: str, process: Process) -> None:
-        self.host, port = url.removeprefix("http://").split(":")
-        self.port = int(port)
-        self.process = process
+    def __init__(self, server: Served) -> None:
+        self.port = server.port
+        self.resident = server.resident
 
     async def connect(self, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self.host, self.port, local_addr=(source, 0))
+        return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
 
     def head(self, length: int, headers: Mapping[str, str], how: str = "POST /mcp") -> bytes:
-        told = {"Host": f"{self.host}:{self.port}", "Content-Length": str(length)} | headers
+        told = {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(length), **headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         return f"{how} HTTP/1.1\r\n{lines}\r\n".encode()
 
@@ -71,16 +69,15 @@ class Server:
 
 def message(token: str, tool: str, /, **arguments: object) -> tuple[bytes, dict[str, str]]:
     """A call's body and headers."""
-    made, headers = call(tool, **arguments)  # type: ignore[arg-type]
-    named = {"Authorization": f"Bearer {token}", "Connection": "close"}
-    return json.dumps(made).encode(), headers | named
+    headers, body = call(tool, **arguments)
+    return body, headers | {"Authorization": f"Bearer {token}", "Connection": "close"}
 
 
 async def watch(server: Server, told: Told) -> None:
     """Note the memory, and ask honestly and for health, until it is over."""
     asked = message(ADA, "list_models")
     while True:
-        told.memory = max(told.memory, server.process.resident())
+        told.memory = max(told.memory, server.resident())
         began = time.monotonic()
         health = await server.ask(HONEST, b"", {"Connection": "close"}, "GET /healthz")
         answer = await server.ask(HONEST, *asked)
@@ -89,7 +86,7 @@ async def watch(server: Server, told: Told) -> None:
         await asyncio.sleep(0.2)
 
 
-async def gather(told: Told, asked: list[Awaitable[str]], at_once: int) -> None:
+async def gather(told: Told, asked: Sequence[Awaitable[str]], at_once: int) -> None:
     """Count what is answered, so many at once."""
     room = asyncio.Semaphore(at_once)
 
@@ -149,12 +146,9 @@ async def sessions(server: Server, told: Told) -> None:
         "MCP-Protocol-Version": "2025-11-25",
     }
     headers |= {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    body = json.dumps(INITIALIZE).encode()
-    await gather(told, [server.ask(ATTACKER, body, headers) for _ in range(2_500)], 50)
-    told.answers[
-        "another's initialize: "
-        + await server.ask(HONEST, body, headers | {"Authorization": f"Bearer {ADA}"})
-    ] += 1
+    await gather(told, [server.ask(ATTACKER, INITIALIZE, headers) for _ in range(2_500)], 50)
+    said = await server.ask(HONEST, INITIALIZE, headers | {"Authorization": f"Bearer {ADA}"})
+    told.honest += [said] if said != "200" else []
 
 
 async def calls_at_once(server: Server, told: Told) -> None:
@@ -208,37 +202,44 @@ FIGURES: Final[Mapping[str, Callable[[Server, Told], Awaitable[None]]]] = {
 }
 
 
-@asynccontextmanager
-async def besieged(upstream: str) -> AsyncIterator[Server]:
-    async with served(upstream) as (url, process):
-        yield Server(url, process)
-
-
-async def main(names: list[str]) -> None:
-    """Print the figures."""
+def section(*, quick: bool, like: str) -> Section:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
+    made = Section("What one caller makes a server hold, and what others get meanwhile")
+    names = [name for name in FIGURES if like in name][:: 4 if quick else 1]
     with playing() as upstream:
-        for name, attack in FIGURES.items():
-            if names and not any(part in name for part in names):
-                continue
-            async with besieged(upstream) as server:
-                told = Told()
-                await server.ask(HONEST, *message(ADA, "list_models"))
-                before = server.process.resident()
-                watching = asyncio.create_task(watch(server, told))
-                began = time.monotonic()
-                await attack(server, told)
-                took = time.monotonic() - began
-                await asyncio.sleep(1)
-                watching.cancel()
-                print(
-                    f"{name} ({took:.0f} s): {before >> 20} MiB before, {told.memory >> 20} at most, "
-                    f"{server.process.resident() >> 20} after; answered {dict(told.answers)}; "
-                    f"honest: slowest {told.slowest:.1f} s, not answered {told.honest}",
-                    flush=True,
-                )
+        for name in names:
+            with served(upstream, "--auth", "token", **SETTINGS) as server:
+                made.rows.append(asyncio.run(besiege(Server(server), name)))
+    made.notes.append(
+        "Memory of the server, MiB. A body counts once to `RUNAPI_MCP_MEMORY_BYTES`, which is 256 MiB here, "
+        "and is there some five times while its call runs. It holds if no connection was closed without a "
+        "word and every honest request was answered."
+    )
+    return made
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+async def besiege(server: Server, name: str) -> Row:
+    """Attack a server in one way, and return what came of it."""
+    told = Told()
+    await server.ask(HONEST, *message(ADA, "list_models"))
+    before = server.resident()
+    watching = asyncio.create_task(watch(server, told))
+    await FIGURES[name](server, told)
+    await asyncio.sleep(1)
+    watching.cancel()
+    unanswered = {said: count for said, count in told.answers.items() if not said.isdigit()}
+    answers = ", ".join(f"{said} × {count:,}" for said, count in told.answers.most_common())
+    return Row(
+        f"{name}: at most",
+        f"{told.memory >> 20}",
+        [
+            ("before", f"{before >> 20}"),
+            ("after", f"{server.resident() >> 20}"),
+            ("answered", answers),
+            ("honest requests, the slowest, s", f"{told.slowest:.1f}"),
+            ("not answered", f"{len(told.honest)}"),
+        ],
+        "all answered",
+        not unanswered and not told.honest,
+    )

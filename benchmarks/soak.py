@@ -1,14 +1,12 @@
 """2,000 calls with scenarios at random, 32 at a time: nothing may be left of them, and memory must not grow.
 
-``python -m benchmarks.soak [CALLS]``. The server is real and in this process, so that its tasks can be
-counted; the simulator has a thread of its own. Ends with status 1 if a bound does not hold.
+The server is real and in this process, so that its tasks can be counted; the simulator has its own thread.
 """
 
 import asyncio
 import gc
 import os
 import random
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import Any, Final
 import anyio
 from mcp import Client
 
-from runapi_mcp.server.app import build_server, opened
+from benchmarks.table import Row, Section, at_most
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SCENARIOS, Simulator, simulate
 
@@ -103,21 +102,28 @@ async def quiet(tasks: int) -> int:
     return max(len(asyncio.all_tasks()) - tasks, 0)
 
 
-async def soak(calls: int) -> int:
+def section(*, quick: bool) -> Section:
+    return anyio.run(soak, CALLS // 4 if quick else CALLS)
+
+
+async def soak(calls: int) -> Section:
     files = descriptors()
     async with simulate(pace=0.001) as sim:
         sim.stall_seconds = 1.0
         settings = from_env(_ENV | {"RUNAPI_BASE_URL": sim.base_url})
-        async with opened(settings) as app, Client(build_server(app)) as client:
+        async with open_app(settings) as app, Client(build_server(app)) as client:
             tasks = len(asyncio.all_tasks())
             made = Soak(client, sim)
             level = await made.run(min(SETTLED, calls), tasks)
             grew = await made.run(calls - SETTLED, tasks) / level - 1
-            left = {"tasks": await quiet(tasks)}  # a generation that runs is one
-    left["descriptors"] = max(descriptors() - files, 0)
-    print(f"{made.done} calls in {made.seconds:.0f} s; left: {left}; memory {grew:+.1%} since call {SETTLED}")
-    return 0 if not any(left.values()) and grew <= 0.2 and made.done == calls else 1
-
-
-if __name__ == "__main__":
-    sys.exit(anyio.run(soak, int(sys.argv[1]) if len(sys.argv) > 1 else CALLS))
+            left = await quiet(tasks)  # a generation that runs is a task
+    seconds = [("seconds", f"{made.seconds:.0f}")]
+    return Section(
+        f"{calls:,} calls with scenarios at random, {AT_ONCE} at a time",
+        [
+            Row("calls that were made", f"{made.done:,}", seconds, f"{calls:,}", made.done == calls),
+            at_most("tasks left", left, 0),
+            at_most("descriptors left", max(descriptors() - files, 0), 0),
+            at_most(f"memory since call {SETTLED}, % more", grew * 100, 20, form="+.1f"),
+        ],
+    )

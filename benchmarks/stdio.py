@@ -29,7 +29,6 @@ class Host:
 
     Attributes:
         written: Bytes that the host has sent.
-        spawned: When the process was, by the wall clock.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class Host:
         clean["XDG_STATE_HOME"] = self._state.name
         self.written = 0
         self.began = time.perf_counter()
-        self.spawned = time.time()
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

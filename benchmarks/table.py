@@ -1,20 +1,25 @@
-"""Figures as rows, and the rows as the README's table."""
+"""Figures as rows, and rows as the README's tables, each between two comments that hold its name."""
 
+import json
 import os
 import platform
 import re
 import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 README: Final = Path(__file__).with_name("README.md")
-_BEGIN: Final = "<!-- figures:begin, written by make bench -->"
-_END: Final = "<!-- figures:end -->"
-_PACKAGES: Final = ("mcp", "fastmcp", "openai", "google-genai", "httpx", "httpx-sse", "pydantic", "anyio")
+TYPESCRIPT: Final = Path(__file__).with_name("servers") / "typescript"
+TYPESCRIPT_SDK: Final = "@modelcontextprotocol/sdk"
+_HEAD: Final = ("| what | ours | beside it | bound | holds |", "|---|---|---|---|---|")
+_HOLDS: Final[Mapping[bool | None, str]] = {None: "", True: "yes", False: "**no**"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Row:
         ours: Our figure.
         others: The others', the floor first.
         bound: What was to be reached, in words; empty if nothing was.
-        holds: Whether it was; `None` if there is no bound.
+        holds: Whether it was; `None` if there is no bound, or what it is measured by is not here.
     """
 
     what: str
@@ -38,9 +43,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
+    """Rows that were measured in one run.
+
+    Attributes:
+        peers: The packages that stand beside ours, or that ours stands on, by the name of their index.
+    """
+
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    peers: Sequence[str] = ()
 
 
 def median(values: Iterable[float]) -> float:
@@ -52,62 +64,100 @@ def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(mine, theirs, strict=True))
 
 
-def written(sections: Iterable[Section]) -> str:
-    return "\n".join([_machine(), "", *map(_block, sections)])
+def at_most(
+    what: str, figure: float, most: float, others: Sequence[tuple[str, str]] = (), *, form: str = ".0f"
+) -> Row:
+    """Return a row that holds if the figure is no more than a bound."""
+    return Row(what, f"{figure:{form}}", others, f"≤ {most:,g}", figure <= most)
 
 
-def _block(section: Section) -> str:
-    lines = [
-        f"### {section.title}",
-        "",
-        "| what | ours | beside it | bound | holds |",
-        "|---|---|---|---|---|",
-    ]
+def compare(
+    mine: Sequence[float], theirs: Sequence[float] | None, most: float, rival: str
+) -> tuple[str, bool | None]:
+    """Return a bound, so many times what a rival takes, and whether it holds; unknown without the rival."""
+    if not theirs:
+        return f"≤ {most:g} × {rival}: not measured", None
+    times = ratio(mine, theirs)
+    return f"≤ {most:g} × {rival}: {times:.2f}", times <= most
+
+
+def write_section(section: Section, newest: Mapping[str, str]) -> str:
+    """Return a section as Markdown: when and where it was measured, its rows and notes."""
+    lines = [f"### {section.title}", "", _setting(section.peers, newest), "", *_HEAD]
     for row in section.rows:
-        beside = " · ".join(f"{name} {figure}" for name, figure in row.others)
-        holds = {None: "", True: "yes", False: "**no**"}[row.holds]
-        lines.append(f"| {row.what} | **{row.ours}** | {beside} | {row.bound} | {holds} |")
-    return "\n".join([*lines, "", *section.notes, *([""] if section.notes else [])])
+        beside = " · ".join(f"{name}: {figure}" for name, figure in row.others)
+        lines.append(f"| {row.what} | **{row.ours}** | {beside} | {row.bound} | {_HOLDS[row.holds]} |")
+    for note in section.notes:
+        lines += ["", note]
+    return "\n".join(lines)
 
 
-def save(sections: Sequence[Section], *, all_of_them: bool = True) -> None:
-    """Put the figures into the README: in place of all that are there, or of these sections' own."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
-    old, _, after = rest.partition(_END)
-    new = f"\n\n{written(sections)}\n"
-    if not all_of_them:
-        head, *kept = re.split(r"(?m)^(?=### )", old)
-        blocks = {block.partition("\n")[0]: block for block in kept}
-        blocks |= {f"### {section.title}": f"{_block(section)}\n" for section in sections}
-        new = head + "".join(blocks.values())
-    README.write_text(f"{before}{_BEGIN}{new}{_END}{after}", encoding="utf-8")
+def read_rows(page: str) -> dict[str, Row]:
+    """Return the rows that stand in a page, by what was measured."""
+    found = {}
+    for line in page.splitlines():
+        if match := re.fullmatch(r"\| (.+?) \| \*\*(.+?)\*\* \| (.*?) ?\| (.*?) ?\| (.*?) ?\|", line):
+            what, ours, beside, bound, said = match.groups()
+            pairs = [each.partition(": ") for each in beside.split(" · ") if each]
+            holds = next(holds for holds, word in _HOLDS.items() if word == said)
+            found[what] = Row(what, ours, [(name, figure) for name, _, figure in pairs], bound, holds)
+    return found
 
 
-def _machine() -> str:
+def save(name: str, text: str, page: Path = README) -> None:
+    """Put a section into its place in a page; what else stands there is left as it is."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    assert found, f"the page has no place for {name}"
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
+def find_newest() -> dict[str, str]:
+    """Return what package indexes have that is newer than what is here; nothing where none can be asked."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries=0", "--timeout=10"]
+    found = {
+        each["name"]: each["latest_version"] for each in _ask(*pip, "list", "--outdated", "--format=json")
+    }
+    outdated = _ask("npm", "outdated", "--json", "--fetch-retries=0") or {}
+    return found | {name: each["latest"] for name, each in outdated.items() if "current" in each}
+
+
+def _ask(*command: str) -> Any:  # noqa: ANN401  # whatever JSON says
+    """Return what a package manager prints as JSON; complaints, which name its index, are dropped."""
+    with suppress(OSError, subprocess.TimeoutExpired, json.JSONDecodeError):
+        told = subprocess.run(
+            command, cwd=TYPESCRIPT, capture_output=True, text=True, check=False, timeout=120
+        )
+        return json.loads(told.stdout)
+    return []
+
+
+def _setting(peers: Iterable[str], newest: Mapping[str, str]) -> str:
+    now = datetime.now(UTC)
+    machine = f"{now.day} {now:%B %Y}, {os.cpu_count()} cores, {_processor()}, {platform.system()}"
+    named = [f"Python {platform.python_version()}"]
+    for peer in peers:
+        if here := _version(peer):
+            later = f" ({newest[peer]} is out)" if newest.get(peer, here) != here else ""
+            named.append(f"{peer} {here}{later}")
+        else:
+            named.append(f"{peer} is not here")
+    return f"{machine}. {', '.join(named)}."
+
+
+def _processor() -> str:
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.exists() else ""
-    cpu = next(
-        (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), ""
-    )
-    named = [
-        f"Python {platform.python_version()}",
-        *(each for each in map(_package, _PACKAGES) if each),
-        _node(),
-    ]
-    versions = ", ".join(filter(None, named))
-    return f"{os.cpu_count()} cores, {cpu or platform.machine()}, {platform.system()}. {versions}."
+    named = re.search(r"^model name\s*: (.*)", text, re.MULTILINE)
+    return named[1] if named else platform.machine()
 
 
-def _package(name: str) -> str:
+def _version(name: str) -> str:
+    """Return which version of a package is here, of either index; empty if none is."""
+    if name == TYPESCRIPT_SDK:
+        package = TYPESCRIPT / "node_modules" / name / "package.json"
+        return str(json.loads(package.read_text("utf-8"))["version"]) if package.exists() else ""
     try:
-        return f"{name} {version(name)}"
+        return version(name)
     except PackageNotFoundError:
-        return ""
-
-
-def _node() -> str:
-    try:
-        told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-        return f"Node {told.stdout.strip()}"
-    except (OSError, subprocess.CalledProcessError):
         return ""

@@ -1,4 +1,4 @@
-"""First text in the terminal: from the spawn of a command to the answer's first word, beside llm in turn."""
+"""From the command to the first text of an answer, beside `llm`, on the same upstream."""
 
 import os
 import pty
@@ -6,101 +6,73 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from benchmarks.stdio import KEY, OURS
-from benchmarks.table import Row, Section, median, ratio
+from benchmarks.table import Row, Section, compare, median
+from benchmarks.upstream import MODEL, Script
 
-_PROMPT: Final = "[[chunks=40 pace=0.02]]"
-_WORD: Final = b"word"
 _LLM: Final = Path(sys.executable).with_name("llm")
-
-
-@dataclass(frozen=True)
-class Command:
-    words: Sequence[str]
-    env: Mapping[str, str]
-
-    def start(self, stdout: int) -> subprocess.Popen[bytes]:
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("RUNAPI_", "GOOGLE_"))
-        }
-        return subprocess.Popen(
-            self.words,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stdout,
-            env={**clean, "TERM": "xterm-256color", **self.env},
-        )
-
-
-def in_a_pipe() -> tuple[int, int]:
-    return os.pipe()
-
-
-def in_a_terminal() -> tuple[int, int]:
-    return pty.openpty()
-
-
-def first_text(command: Command, open_ends: Callable[[], tuple[int, int]]) -> float:
-    """Return the seconds from the spawn to the first word of the answer."""
-    ours, its = open_ends()
-    began = time.perf_counter()
-    process = command.start(its)
-    os.close(its)
-    seen = b""
-    try:
-        while _WORD not in seen:
-            piece = os.read(ours, 65_536)
-            assert piece, seen
-            seen += piece
-        return time.perf_counter() - began
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
-@contextmanager
-def commands(base: str) -> Iterator[dict[str, Command]]:
-    with tempfile.TemporaryDirectory() as home:
-        found = {
-            "ours": Command((*OURS, "ask", _PROMPT), {**KEY, "RUNAPI_BASE_URL": base, "XDG_STATE_HOME": home})
-        }
-        if _LLM.exists():
-            models = f"- model_id: bench\n  model_name: bench\n  api_base: {base}/v1beta/openai\n"
-            (Path(home) / "extra-openai-models.yaml").write_text(models, encoding="utf-8")
-            found["llm"] = Command(
-                (str(_LLM), "-m", "bench", _PROMPT),
-                {"LLM_USER_PATH": home, "OPENAI_API_KEY": "simulated-key"},
-            )
-        yield found
+_SCRIPT: Final = Script(chunks=3, pace=0.05)
+_TEXT: Final = b"word"
+"""What the upstream writes."""
 
 
 def section(base: str, *, quick: bool) -> Section:
-    made = Section("First text in the terminal: spawn to the answer's first word")
-    with commands(base) as known:
-        for where, open_ends in (("a pipe", in_a_pipe), ("a terminal", in_a_terminal)):
-            taken: dict[str, list[float]] = {name: [] for name in known}
-            for command in known.values():  # bytecode and disk caches, not counted
-                first_text(command, open_ends)
-            for _ in range(5 if quick else 20):
-                for name, command in known.items():
-                    taken[name].append(first_text(command, open_ends))
-            made.rows.append(_row(where, taken))
+    made = Section("A question in the terminal", peers=["llm", "openai"])
+    with tempfile.TemporaryDirectory() as folder:
+        for where in ("pipe", "terminal"):
+            made.rows.append(_first_text(base, Path(folder), where, 4 if quick else 12))
     return made
 
 
-def _row(where: str, taken: dict[str, list[float]]) -> Row:
-    figures = {name: f"{median(times) * 1000:.0f}" for name, times in taken.items()}
-    beside = [(name, figure) for name, figure in figures.items() if name != "ours"]
-    if "llm" not in taken:
-        return Row(f"runapi-mcp ask in {where}, ms", figures["ours"])
-    times = ratio(taken["ours"], taken["llm"])
+def _first_text(base: str, folder: Path, where: str, rounds: int) -> Row:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RUNAPI_", "GOOGLE_", "LLM_"))
+    }
+    own = {**kept, **KEY, "RUNAPI_BASE_URL": base, "XDG_STATE_HOME": str(folder), "TERM": "xterm-256color"}
+    known = {"ours": ([*OURS, "ask"], own)}
+    if _LLM.exists():
+        model = f"- model_id: bench\n  model_name: {MODEL}\n  api_base: {base}/v1beta/openai\n"
+        (folder / "extra-openai-models.yaml").write_text(model)
+        theirs = {
+            **kept,
+            "LLM_USER_PATH": str(folder),
+            "OPENAI_API_KEY": "simulated-key",
+            "TERM": own["TERM"],
+        }
+        known["llm"] = ([str(_LLM), "-m", "bench"], theirs)
+    took: dict[str, list[float]] = {name: [] for name in known}
+    for number in range(rounds + 1):
+        for name, (command, env) in known.items():
+            wait = _wait(where, [*command, f"{number} {_SCRIPT}"], env)
+            if number:  # bytecode and disk caches, not counted
+                took[name].append(wait * 1000)
     return Row(
-        f"runapi-mcp ask in {where}, ms", figures["ours"], beside, f"≤ 1.0 × llm: {times:.2f}", times <= 1
+        f"first text in a {where}, ms",
+        f"{median(took['ours']):.0f}",
+        [(name, f"{median(each):.0f}") for name, each in took.items() if name != "ours"],
+        *compare(took["ours"], took.get("llm"), 1.0, "llm"),
     )
+
+
+def _wait(where: str, command: Sequence[str], env: Mapping[str, str]) -> float:
+    """Return the seconds until the first text is there."""
+    near, far = os.pipe() if where == "pipe" else pty.openpty()
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=far, stderr=far, env=env) as process:
+        os.close(far)
+        seen, wait = b"", 0.0
+        with suppress(OSError):  # so a terminal says that nobody writes to it any more
+            while piece := os.read(near, 65_536):
+                seen += piece
+                wait = wait or (time.perf_counter() - began if _TEXT in seen else 0.0)
+        assert process.wait() == 0, seen
+        assert wait, seen
+    os.close(near)
+    return wait

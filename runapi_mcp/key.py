@@ -208,6 +208,7 @@ def with_session_bus(env: Mapping[str, str], users: Path = _USERS) -> dict[str, 
     Hosts that hand on few variables leave it out; systemd has the socket at one place for every user, and
     other D-Bus libraries than the one `keyring` uses look there by themselves.
     """
+    # secretstorage, by which keyring asks, knows the variable alone (mitya57/secretstorage#22).
     if sys.platform == "linux" and "DBUS_SESSION_BUS_ADDRESS" not in env:
         bus = users / str(os.getuid()) / "bus"
         if bus.is_socket():

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 Message: TypeAlias = dict[str, Any]
 """What JSON holds."""
 
+# keyring installs without any backend that works, and then answers by one that fails (jaraco/keyring#258).
 _NO_KEYRING = ("keyring.backends.fail", "keyring.backends.null")
 """Backends that stand for there being none."""
 
@@ -82,11 +83,11 @@ def main() -> None:
         wire.write(json.dumps(answer))
         wire.flush()
 
-    def told(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
+    def tell(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
         # By name alone: the message of a stranger's exception may hold anything.
         say({"failed": "broken", "with": kind.__name__})
 
-    sys.excepthook = told
+    sys.excepthook = tell
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     say(answer(request))

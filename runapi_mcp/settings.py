@@ -177,6 +177,8 @@ def read_switch(text: str) -> bool:
     return text.lower() in ("1", "true", "yes", "on")
 
 
+# ${user_config.key} of Claude Desktop's bundles, ${input:key} of VS Code, $env:KEY of PowerShell, %KEY% of
+# cmd, {env:KEY} and {file:PATH} of opencode, {{key}} of templates, <your key> of documents.
 _WHOLE_REFERENCE = re.compile(
     r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|\$env:\w+|%\w+%|\{(?:env|file):.*\}|\{\{.*\}\}|<.*>",
     re.IGNORECASE | re.DOTALL,
@@ -346,7 +348,7 @@ class Settings:
         "What a call may cost at worst before a host that can asks its person first; 0 never asks.",
     )
     max_event_bytes: int = _option(
-        "RUNAPI_MCP_MAX_EVENT_BYTES", whole(1024, 1024 * MIB), 32 * MIB, "Bytes of one event of a stream."
+        "RUNAPI_MCP_MAX_EVENT_BYTES", whole(1024, 1024 * MIB), 4 * MIB, "Bytes of one event of a stream."
     )
     max_stream_bytes: int = _option(
         "RUNAPI_MCP_MAX_STREAM_BYTES", whole(1024, 4096 * MIB), 256 * MIB, "Bytes of one stream."
@@ -496,7 +498,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
     for option in options():
         if option.env in given:
             try:
-                values[option.name] = option.parsed(given[option.env])
+                values[option.name] = option.parse(given[option.env])
             except SettingsError as error:
                 wrong.append(error)
     if "RUNAPI_BASE_URL" not in given and not given.keys() & set(KEY_NAMES):
@@ -504,6 +506,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
             values |= {"base_url": pair} if (pair := _google_pair(given)) else {}
         except SettingsError as error:
             wrong.append(error)
+    # Claude Code's own limit; a result past it is put into a file, which its model then reads in parts.
     if host_tokens := given.get("MAX_MCP_OUTPUT_TOKENS"):
         values["max_result_chars"] = _within_host_budget(host_tokens, values.get("max_result_chars"))
     return values, wrong
@@ -550,7 +553,7 @@ class Option:
             return ("1", "0")
         return self.read.choices if isinstance(self.read, OneOf) else ()
 
-    def parsed(self, text: str) -> object:
+    def parse(self, text: str) -> object:
         """Return the value that `text` stands for.
 
         Raises:

@@ -19,7 +19,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import Implementation
 
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import simulate
 
@@ -100,7 +100,7 @@ async def client_here(server: StdioServerParameters, *, host: str = "scripted") 
     """
     settings = from_env(server.env or {})
     async with (
-        opened(settings, clock=anyio.current_time, today=lambda: _TODAY) as app,
+        open_app(settings, clock=anyio.current_time, today=lambda: _TODAY) as app,
         # In one process the SDK gives a call of the newer era no progress token.
         Client(
             build_server(app), mode="legacy", client_info=Implementation(name=host, version="1")

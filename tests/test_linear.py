@@ -22,10 +22,11 @@ from runapi_mcp.citations.markdown import read_layout
 from runapi_mcp.citations.report import check_report
 from runapi_mcp.citations.sources import plain_title, safe_url
 from runapi_mcp.errors import RunapiError
-from runapi_mcp.extraction.folding import Folded, fold_plain, turns
+from runapi_mcp.extraction.folding import Folded, contradicts, fold_plain
 from runapi_mcp.extraction.model_json import is_closed, scan_answer
 from runapi_mcp.extraction.notation import find_days, find_figures, find_moments
-from runapi_mcp.extraction.rounds import describe_progress, hopeless
+from runapi_mcp.extraction.rounds import describe_progress, why_hopeless
+from runapi_mcp.files.kinds import read_data_url
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
@@ -110,7 +111,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "fences, tables, lists": read_layout,
     "markers and supports": cite,
     "links of an answer": lambda text: annotate(Answer(text=text), 20),
-    "a report's markers": lambda text: check_report(text, {1: [text], 2: ["x"]}, turns),
+    "a report's markers": lambda text: check_report(text, {1: [text], 2: ["x"]}, contradicts),
     "titles": plain_title,
     "addresses": safe_url,
     "one line": lambda text: one_line(text, 300),
@@ -126,7 +127,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "JSON in an answer": scan_answer,
     "JSON that is closed": is_closed,
     "partial JSON": lambda text: describe_progress(text, (("a",),)),
-    "JSON without hope": lambda text: hopeless(text, frozenset({"object"})),
+    "JSON without hope": lambda text: why_hopeless(text, frozenset({"object"})),
     "loops": find_loop,
     "loops, shortened": shorten_loops,
     "JSON text": dump,
@@ -135,8 +136,8 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "days": lambda text: list(find_days(text)),
     "times": lambda text: list(find_moments(text)),
     "texts to compare": fold_plain,
-    "what two texts say of each other": lambda text: turns(text, f"not {text}"),
-    "a source to compare": lambda text: Folded(text).written,
+    "what two texts say of each other": lambda text: contradicts(text, f"not {text}"),
+    "a source to compare": lambda text: Folded(text).fold_written(),
     "a refusal's body": read_failure_body,
     "a refusal's headline": headline,
     "a refusal's wait": read_wait,
@@ -147,6 +148,9 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a call": read_call,
     "lines": split_lines,
     "a scalar": read_scalar,
+    "a file's base64": lambda text: read_data_url(f"data:;base64,{text}", len(text)),
+    "a file as text": lambda text: read_data_url(f"data:text/plain,{text}", len(text)),
+    "a file in Punycode": lambda text: read_data_url(f"data:;charset=punycode,-{text}", len(text)),
     "a list": list_of(read_text, ","),
     "an object": read_object,
 }

@@ -70,8 +70,10 @@ def _say(line: str) -> None:
 
 async def price(settings: Settings) -> str:
     """Return what all of it will cost, as far as that can be known before."""
-    kinds = ((len(QUESTIONS), _SEARCH, settings.search_model, SEARCHING),)
-    kinds += ((len(documents()), _DOCUMENT, settings.model, ANSWERING),)
+    kinds: Sequence[tuple[int, Usage, str, Sequence[str]]] = (
+        (len(QUESTIONS), _SEARCH, settings.search_model, SEARCHING),
+        (len(documents()), _DOCUMENT, settings.model, ANSWERING),
+    )
     upstream = Upstream(settings)
     try:
         if upstream.prices.file is None:

@@ -1,4 +1,4 @@
-"""Where extracted values stand: ours beside LangExtract's aligner, on the same values: `make bench-evidence`.
+"""Where extracted values stand: ours beside LangExtract's aligner, on the same values.
 
 Recall is of the values that do stand in the text: how many are placed where they are. A false null is one
 that is said to stand nowhere, a wrong place one that is put elsewhere, a false span a value that stands
@@ -6,19 +6,16 @@ nowhere and is placed. LangExtract is given each document's values in their orde
 """
 
 import json
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Final, TypeAlias
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from importlib.util import find_spec
+from typing import Any, TypeAlias
 
 from benchmarks.evidence.corpus import Document, documents
 from benchmarks.evidence.held_out import EACH, held_out
 from benchmarks.evidence.unseen import unseen
+from benchmarks.table import Row, Section
 from runapi_mcp.extraction.evidence import find_evidence
 from runapi_mcp.extraction.matching import Source, Span
 
@@ -60,11 +57,10 @@ def langextract(words: str) -> Place:
     return place
 
 
-def measure(place: Place, corpus: Sequence[Document]) -> tuple[Counter[str], float, list[str]]:
-    """Count how the values of a corpus were placed, the seconds that took, and name what was not right."""
+def measure(place: Place, corpus: Sequence[Document]) -> tuple[Counter[str], list[str]]:
+    """Count how the values of a corpus were placed, and name what was not right."""
     counts: Counter[str] = Counter()
     misses: list[str] = []
-    began = time.perf_counter()
     for document in corpus:
         placed = place(document)
         for pointer, truth in document.places.items():
@@ -72,7 +68,7 @@ def measure(place: Place, corpus: Sequence[Document]) -> tuple[Counter[str], flo
             counts[verdict] += 1
             if verdict not in ("right", "right null", "inferred"):
                 misses.append(f"{document.name} {pointer}: {verdict}")
-    return counts, time.perf_counter() - began, misses
+    return counts, misses
 
 
 def place_strangers(corpus: Sequence[Document]) -> tuple[int, list[str]]:
@@ -124,64 +120,51 @@ def _as_text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-README: Final = Path(__file__).parents[1] / "README.md"
-_BEGIN: Final = "<!-- evidence:begin, written by make bench-evidence -->"
-_END: Final = "<!-- evidence:end -->"
-
-
-def main() -> None:
-    aligners: dict[str, Place] = {"runapi-mcp": ours}
-    try:
-        aligners |= {"LangExtract": langextract(""), "LangExtract, Unicode words": langextract("Unicode")}
-    except ImportError:
-        print("langextract is not installed: ours alone, and the README is left as it is", file=sys.stderr)
-    lines: list[str] = []
+def section() -> Section:
+    aligners: dict[str, Place] = {"ours": ours}
+    if find_spec("langextract"):
+        aligners |= {"LangExtract": langextract(""), "with Unicode words": langextract("Unicode")}
+    made = Section("Where extracted values stand", peers=["langextract"])
     # A name of the corpus ends with its way of writing; one of those held out begins with it.
     for title, corpus, part in (
-        ("The corpus", documents(), 1),
-        ("Held out", held_out(), 0),
-        ("Unseen", unseen(), 0),
+        ("the corpus", documents(), 1),
+        ("held out", held_out(), 0),
+        ("unseen", unseen(), 0),
     ):
-        size = sum(len(one.text) for one in corpus)
-        lines += ["", f"**{title}**: {len(corpus)} documents, {size:,} characters.", ""]
-        lines += tell(corpus, aligners, [one.name.rsplit("-", 1)[part] for one in corpus])
+        made.rows.extend(_compare(title, corpus, aligners))
+        made.notes.append(_tell(title, corpus, [one.name.rsplit("-", 1)[part] for one in corpus]))
     looked, strangers = place_strangers(mixed())
-    lines += ["", f"Texts of other documents that were placed in one: {len(strangers)} of {looked:,}."]
-    print("\n".join(lines))
-    if len(aligners) > 1:
-        before, _, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
-        table = "\n".join(lines)
-        README.write_text(f"{before}{_BEGIN}\n{table}\n\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
+    made.rows.append(
+        Row("texts of other documents that were placed in one", f"{len(strangers)} of {looked:,}")
+    )
+    return made
 
 
-def tell(corpus: Sequence[Document], aligners: dict[str, Place], writings: Sequence[str]) -> list[str]:
-    """Return the aligners' figures on some documents, and ours on each way of writing, as lines."""
-    lines = [
-        "| aligner | values in the text | recall | false nulls | wrong place | false spans |",
-        "|---|---|---|---|---|---|",
+def _compare(title: str, corpus: Sequence[Document], aligners: Mapping[str, Place]) -> list[Row]:
+    found = {name: measure(place, corpus)[0] for name, place in aligners.items()}
+    mine = found.pop("ours")
+    standing, nowhere = _standing(mine), mine["right null"] + mine["false span"]
+    rows = [
+        Row(
+            f"{title}: recall of {standing:,} values in {len(corpus)} documents",
+            f"{mine['right'] / standing:.1%}",
+            [(name, f"{counts['right'] / standing:.1%}") for name, counts in found.items()],
+        )
     ]
-    for name, place in aligners.items():
-        counts, seconds, misses = measure(place, corpus)
-        nowhere = counts["right null"] + counts["false span"]
-        lines.append(
-            f"| {name} | {_standing(counts):,} | {counts['right'] / _standing(counts):.1%} "
-            f"| {counts['false null']:,} | {counts['wrong place']:,} | {counts['false span']} of {nowhere} |"
-        )
-        print(f"{name}: {seconds:.1f} s", file=sys.stderr)
-        if "-v" in sys.argv and name == "runapi-mcp":
-            print(*misses, sep="\n", file=sys.stderr)
-    found = []
+    for what, of in (("false null", standing), ("wrong place", standing), ("false span", nowhere)):
+        others = [(name, f"{counts[what]:,}") for name, counts in found.items()]
+        rows.append(Row(f"{title}: {what}s of {of:,}", f"{mine[what]:,}", others))
+    return rows
+
+
+def _tell(title: str, corpus: Sequence[Document], writings: Sequence[str]) -> str:
+    """Return our recall on each way of writing, as a sentence."""
+    told = []
     for writing in dict.fromkeys(writings):
-        counts, _, _ = measure(
-            ours, [one for one, its in zip(corpus, writings, strict=True) if its == writing]
-        )
-        found.append(f"{writing} {counts['right'] / _standing(counts):.0%}")
-    return [*lines, "", f"Recall of ours by writing: {', '.join(found)}."]
+        counts, _ = measure(ours, [one for one, its in zip(corpus, writings, strict=True) if its == writing])
+        told.append(f"{writing} {counts['right'] / _standing(counts):.0%}")
+    return f"Recall of ours, {title}: {', '.join(told)}."
 
 
 def _standing(counts: Counter[str]) -> int:
     return counts["right"] + counts["false null"] + counts["wrong place"]
-
-
-if __name__ == "__main__":
-    main()

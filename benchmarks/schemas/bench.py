@@ -1,4 +1,4 @@
-"""How much of JSON Schema extract_json takes: `make bench-schemas`.
+"""How much of JSON Schema extract_json takes.
 
 Three sets go through rewrite → an answer of the simulator → judgement by the original schema:
 
@@ -10,21 +10,19 @@ Three sets go through rewrite → an answer of the simulator → judgement by th
   conform and values that nearly do: is it taken, does the judge agree, is what conforms allowed by what
   is sent; and the same for `real_generators.json`, which pydantic, zod and twenty others wrote of models
   of ours, what means nothing as it stands among them;
-* the JSON Schema Test Suite, from the source archive of PyPI's jsonschema, if its path is given.
+* the JSON Schema Test Suite, from the source of PyPI's jsonschema, which `make bench-schemas` fetches.
 
 A real schema is usable if the tool ends with a value that conforms to it: at once, or after one
 repair. The simulator answers the schema it was sent first, and the original when asked again.
 """
 
-import argparse
 import json
 import shlex
-import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ import anyio
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no py.typed
 from pydantic import SecretStr
 
+from benchmarks.table import Row, Section
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.extraction.check import Judge, check_schema
 from runapi_mcp.extraction.model_json import NotJson, read_json
@@ -48,6 +47,7 @@ from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 REAL = Path(__file__).parent / "real"
 GENERATED = Path(__file__).parent / "generated.json"
 GENERATORS = Path(__file__).parent / "real_generators.json"
+SUITES = Path(__file__).parents[2] / "build" / "suite"
 DRAFTS = {
     "draft7": "http://json-schema.org/draft-07/schema#",
     "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
@@ -249,56 +249,96 @@ def _keywords(schema: object) -> set[str]:
     return found
 
 
-def tell_real(kind: str, found: Real) -> None:
-    ways = f"{found.at_once} at once, {found.repaired} after a repair"
-    print(f"{kind}: {found.total}, usable {found.usable} ({found.usable / found.total:.1%}): {ways};")
-    print(f"  {found.judged} of {found.usable} conform to the original.")
+def section() -> Section:
+    made = Section("How much of JSON Schema extract_json takes")
+    for kind, schemas in (
+        ("real-world schemas", real_schemas()),
+        ("metaschemas of the drafts", metaschemas()),
+    ):
+        made.rows.extend(_tell_real(kind, anyio.run(measure_real, schemas)))
+    made.rows.extend(_tell_generated("as generators write them", measure_generated(), whole=True))
+    made.rows.extend(_tell_generated("written by real generators", measure_generators(), whole=False))
+    for archive in SUITES.glob("jsonschema-*.tar.gz"):
+        made.rows.extend(_tell_suite(measure_suite(archive)))
+    made.notes.append(
+        "Of the Test Suite, a schema is refused if a reference leads out of it, or nowhere. The simulator's "
+        "writer of examples is not made for the metaschemas."
+    )
+    return made
+
+
+def _tell_real(kind: str, found: Real) -> list[Row]:
     for name, why in found.unusable.items():
         print(f"  not usable: {name}: {why}")
-    print("  checked here only: " + ", ".join(f"{key} {n}" for key, n in found.checked.most_common()))
+    bound = "≥ 95%, all conform" if kind.startswith("real") else ""
+    holds = found.usable >= 0.95 * found.total and found.judged == found.usable
+    return [
+        Row(
+            f"{kind}: usable",
+            f"{found.usable} of {found.total}",
+            [
+                ("at once", f"{found.at_once}"),
+                ("after a repair", f"{found.repaired}"),
+                ("values that conform to the original", f"{found.judged} of {found.usable}"),
+            ],
+            bound,
+            holds if bound else None,
+        )
+    ]
 
 
-def tell_generated(what: str, found: Generated) -> None:
-    print(f"{what}: {found.total}, taken {found.taken}, {found.noted} of them with a note;")
-    print(f"  {found.judged} of {found.values} values judged right;")
-    print(f"  {found.sent} of {found.conforming} that conform are allowed by what is sent.")
+def _tell_generated(kind: str, found: Generated, *, whole: bool) -> list[Row]:
     for name, why in found.refused.items():
         print(f"  refused: {name}: {why}")
+    judged, sent = found.judged == found.values, found.sent == found.conforming
+    return [
+        Row(
+            f"{kind}: taken",
+            f"{found.taken} of {found.total}",
+            [("with a note", f"{found.noted}")],
+            "all" if whole else "",
+            found.taken == found.total if whole else None,
+        ),
+        Row(
+            f"{kind}: values judged right",
+            f"{found.judged} of {found.values}",
+            [],
+            "all" if whole else "",
+            judged if whole else None,
+        ),
+        Row(
+            f"{kind}: values that conform, and are allowed by what is sent",
+            f"{found.sent} of {found.conforming}",
+            [],
+            "all" if whole else "",
+            sent if whole else None,
+        ),
+    ]
 
 
-def tell_suite(found: dict[str, Keyword]) -> None:
-    total = Keyword()
-    for row in found.values():
-        for counted, number in vars(row).items():
-            setattr(total, counted, getattr(total, counted) + number)
-    heads = ("accepted", "checked", "refused", "judged", "answers")
-    print(f"\n{'JSON Schema Test Suite':28}" + "".join(f"{head:>12}" for head in heads))
-    for name, row in [*found.items(), ("all", total)]:
-        judged, answers = f"{row.agreed}/{row.cases}", f"{row.conforming}/{row.accepted + row.checked}"
-        print(f"{name:28}{row.accepted:12}{row.checked:12}{row.refused:12}{judged:>12}{answers:>12}")
-    print(
-        "accepted: every rule is sent; checked: some rules are checked here only; refused: a reference leads "
-        "out of the schema, or nowhere;\njudged: cases on which the judge and the suite agree; answers: the "
-        "simulator's answers to the rewritten schema that conform to the original at once."
+def _tell_suite(found: dict[str, Keyword]) -> list[Row]:
+    for name, row in found.items():
+        if row.agreed < row.cases:
+            print(f"  {name}: {row.agreed} of {row.cases} judged as the suite does")
+    total = Keyword(
+        **{
+            counted.name: sum(getattr(row, counted.name) for row in found.values())
+            for counted in fields(Keyword)
+        }
     )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("suite", nargs="?", type=Path, help="source archive of PyPI's jsonschema")
-    suite: Path | None = parser.parse_args().suite
-    real = anyio.run(measure_real, real_schemas())
-    tell_real("Real-world schemas", real)
-    tell_real("Metaschemas, beyond the count", anyio.run(measure_real, metaschemas()))
-    generated = measure_generated()
-    tell_generated("As generators write them", generated)
-    tell_generated("Written by real generators", measure_generators())
-    if suite is not None:
-        tell_suite(measure_suite(suite))
-    whole = generated.taken == generated.total and generated.judged == generated.values
-    whole = whole and generated.sent == generated.conforming
-    return 0 if whole and real.usable >= 0.95 * real.total and real.judged == real.usable else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    taken = total.accepted + total.checked
+    return [
+        Row(
+            "JSON Schema Test Suite: schemas taken",
+            f"{taken:,} of {taken + total.refused:,}",
+            [
+                ("every rule is sent", f"{total.accepted:,}"),
+                ("some are checked here only", f"{total.checked:,}"),
+            ],
+        ),
+        Row("JSON Schema Test Suite: cases judged as it does", f"{total.agreed:,} of {total.cases:,}"),
+        Row(
+            "JSON Schema Test Suite: answers to what is sent that conform to the original at once",
+            f"{total.conforming:,} of {taken:,}",
+        ),
+    ]

@@ -14,7 +14,7 @@ import anyio
 from runapi_mcp import __version__
 from runapi_mcp.boot.answers import MODERN, Manifest, Message
 from runapi_mcp.boot.prologue import MANIFEST
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.stdio.serve import serve_chunks
 
@@ -53,7 +53,7 @@ async def _ask(requests: dict[str, Message], settings: Settings) -> dict[str, ob
 async def served(written: bytes, settings: Settings, answered: Collection[str | int] = ()) -> list[Message]:
     """Return what the real server answers a host that has written this and then closed its end."""
     with TemporaryFile() as file:
-        async with opened(settings) as app:
+        async with open_app(settings) as app:
             await serve_chunks(
                 build_server(app), [written], file.fileno(), answered=answered, owns_process=False
             )

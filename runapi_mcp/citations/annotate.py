@@ -143,7 +143,7 @@ class Cited:
     spans: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
 
 
-def _all(_host: str) -> bool:
+def _allow_all(_host: str) -> bool:
     """Allow every host."""
     return True
 
@@ -160,7 +160,7 @@ def find_card(text: str) -> int:
 def annotate(
     answer: Answer,
     most: int,
-    allows: Allows = _all,
+    allows: Allows = _allow_all,
     links: Mapping[str, str] | None = None,
     shown: Numbered | None = None,
 ) -> Cited:
@@ -172,7 +172,7 @@ def annotate(
     cut = find_card(answer.text)
     text, rest = answer.text[cut : cut + _MOST_READ], answer.text[cut + _MOST_READ :]
     layout = read_layout(text)
-    found = answer.grounding.sources or _links_in(text)
+    found = answer.grounding.sources or _find_links(text)
     certain = find_spans(answer.text, answer.grounding.supports)
     spans = [
         Span(max(p.start - cut, 0), p.end - cut, p.sources) for p in certain if cut < p.end <= cut + len(text)
@@ -182,11 +182,11 @@ def annotate(
     known = [p for p in spans if any(index in numbers for index in p.sources)]
     # What rests on a source that there was no room for does rest on one.
     resting = [p for p in spans if any(index in numbers or shown.has_no_room(index) for index in p.sources)]
-    claims = _claims(text, known, numbers, shown.sources)
+    claims = _list_claims(text, known, numbers, shown.sources)
     without, count = find_uncited(text, [(p.start, p.end) for p in resting], layout)
     sources = shown.sources
     return Cited(
-        text=_with_marks(text, known, numbers, layout) + rest,
+        text=_write_marks(text, known, numbers, layout) + rest,
         sources=sources,
         claims=claims,
         grounded=_judge_grounding(sources, known, whole=not without and not rest),
@@ -213,14 +213,14 @@ def _number(found: Sequence[Source], spans: Iterable[Span], shown: Numbered, mos
     return {index: number for index, number in numbers.items() if number}
 
 
-def _links_in(text: str) -> tuple[Source, ...]:
+def _find_links(text: str) -> tuple[Source, ...]:
     found: dict[str, str] = {}
     for title, url in _LINK.findall(text):
         found.setdefault(url.rstrip(".,;:!?"), title)
     return tuple(Source(url, title, "link") for url, title in found.items())
 
 
-def _with_marks(text: str, spans: list[Span], numbers: Mapping[int, int], layout: Layout) -> str:
+def _write_marks(text: str, spans: list[Span], numbers: Mapping[int, int], layout: Layout) -> str:
     marks = {
         place: {numbers[index] for index in behind if index in numbers}
         for place, behind in find_places(text, spans, layout).items()
@@ -235,7 +235,7 @@ def _has_own_marks(text: str, layout: Layout) -> bool:
     return next(found, None) is not None
 
 
-def _claims(
+def _list_claims(
     text: str, spans: list[Span], numbers: Mapping[int, int], sources: Sequence[CitedSource]
 ) -> tuple[Claim, ...]:
     claims: dict[str, Claim] = {}

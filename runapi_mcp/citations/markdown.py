@@ -111,7 +111,7 @@ def read_layout(text: str) -> Layout:
     listed, blank = False, True
     while position < len(lines):
         line = lines[position]
-        began, block = position, _opening(line.bare)
+        began, block = position, _find_closing(line.bare)
         if not line.bare.strip():
             position += 1
         elif block:
@@ -120,7 +120,7 @@ def read_layout(text: str) -> Layout:
             position = _read_table(text, lines, position, layout)
         elif blank and not listed and line.bare.startswith(_CODE_INDENTS):
             position = _read_indented(lines, position, layout)
-        elif zone := _no_text(line, layout):
+        elif zone := _find_textless(line, layout):
             layout.zones.append(zone)
             position += 1
         else:
@@ -151,7 +151,7 @@ def _lines(text: str) -> Iterator[_Line]:
         start = end + 1
 
 
-def _opening(bare: str) -> str:
+def _find_closing(bare: str) -> str:
     """Return what closes the block that a line opens: a fence, or a formula set apart; empty if none."""
     fence = _FENCE.match(bare)
     if fence:
@@ -214,7 +214,7 @@ def _read_indented(lines: list[_Line], first: int, layout: Layout) -> int:
     return last + 1
 
 
-def _no_text(line: _Line, layout: Layout) -> Zone | None:
+def _find_textless(line: _Line, layout: Layout) -> Zone | None:
     """Return the zone of a line that holds no text of its own: a rule, an underline, a link definition."""
     said = line.bare.strip()
     kinds = set(said.replace(" ", ""))

@@ -173,7 +173,7 @@ class _Placer:
                 end = zone.exit
                 if zone.spaced:
                     break
-            elif end < len(self._text) and (_inside_word(self._text, end) or _belongs(self._text, end)):
+            elif end < len(self._text) and (_is_inside_word(self._text, end) or _belongs(self._text, end)):
                 end += 1
             else:
                 break
@@ -231,7 +231,7 @@ def _fit(text: str, end: int | None) -> int:
         return -1
     if text[end - 1] in ENDERS or end == len(text) or text[end] in ENDERS or text[end] == "\n":
         return 2
-    return 0 if _inside_word(text, end) or text[end - 1].isspace() else 1
+    return 0 if _is_inside_word(text, end) or text[end - 1].isspace() else 1
 
 
 def _find_counted(support: Support, text: str, encoded: _Encoded, unit: str) -> tuple[int, int] | None:
@@ -264,7 +264,7 @@ def _find_once(wanted: str, text: str) -> tuple[int, int] | None:
     return (first, first + len(wanted)) if once else None
 
 
-def _inside_word(text: str, at: int) -> bool:
+def _is_inside_word(text: str, at: int) -> bool:
     """Whether `at` parts what belongs together: a word, a number, a character and its marks."""
     before, after = text[at - 1], text[at]
     if is_joined(text, at):
@@ -288,14 +288,14 @@ def is_joined(text: str, at: int) -> bool:
         return True
     if before == "\r" and after == "\n":
         return True
-    return _is_flag(before) and _is_flag(after) and _flags_before(text, at) % 2 == 1
+    return _is_flag(before) and _is_flag(after) and _count_flags(text, at) % 2 == 1
 
 
 def _is_flag(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
-def _flags_before(text: str, at: int) -> int:
+def _count_flags(text: str, at: int) -> int:
     # A row longer than any flags stand in is a model that repeats itself; it is not counted to its start.
     count = 0
     while count < min(at, _LONGEST_FLAG_ROW) and _is_flag(text[at - 1 - count]):

@@ -85,22 +85,22 @@ class Checked:
 
 
 def check_report(
-    report: str, said_by: Mapping[int, Sequence[str]], turns: Callable[[str, str], bool]
+    report: str, said_by: Mapping[int, Sequence[str]], contradicts: Callable[[str, str], bool]
 ) -> Checked:
     """Check the markers of a report.
 
     Args:
         report: Its text.
         said_by: The stretches that rest on each source, by its number.
-        turns: Whether one of two like sentences denies what the other says.
+        contradicts: Whether one of two like sentences denies what the other says.
     """
     claims: list[tuple[str, tuple[int, ...]]] = []
     unsupported: list[str] = []
     uncited: list[str] = []
-    known = {number: _Said(stretches, turns) for number, stretches in said_by.items()}
+    known = {number: _Said(stretches, contradicts) for number, stretches in said_by.items()}
     unknown = {number for mark in _MARK.findall(report) for number in _numbers(mark)} - {*known}
     count = 0
-    for start, stop in find_sentences(_marks_before_stops(report)):
+    for start, stop in find_sentences(_move_marks(report)):
         sentence = report[start:stop]
         bare = _MARK.sub("", sentence)
         if not (_words(bare) or _FIGURE.search(bare)) or _is_listed(sentence):
@@ -129,7 +129,7 @@ def _numbers(mark: str) -> Iterator[int]:
         yield from range(low, high + 1) if low <= high <= low + _MOST_IN_RANGE else (low, high)
 
 
-def _marks_before_stops(report: str) -> str:
+def _move_marks(report: str) -> str:
     """Return a text of the same length in which a marker behind a full stop belongs to its sentence."""
     return _BEHIND_STOP.sub(lambda m: "," + m[2][:-1] + m[1], report)
 
@@ -137,25 +137,25 @@ def _marks_before_stops(report: str) -> str:
 class _Said:
     """The words and figures of what a source was found to say."""
 
-    def __init__(self, stretches: Iterable[str], turns: Callable[[str, str], bool]) -> None:
+    def __init__(self, stretches: Iterable[str], contradicts: Callable[[str, str], bool]) -> None:
         kept = [stretch[:_MOST_CHARS] for stretch in stretches]
         text = " ".join(kept)
-        self._turns = turns
+        self._contradicts = contradicts
         self._words = _words(text)
-        self._figures = {*map(_plain_figure, _FIGURE.findall(text))}
+        self._figures = {*map(_strip_figure, _FIGURE.findall(text))}
         self._sentences = [(one, _words(one)) for stretch in kept for one in _STOP.split(stretch) if one]
 
     def says(self, sentence: str) -> bool:
         """Whether a sentence may say the same."""
         bare = _MARK.sub("", sentence[:_MOST_CHARS])
         words = _words(bare)
-        figures = {*map(_plain_figure, _FIGURE.findall(bare))}
+        figures = {*map(_strip_figure, _FIGURE.findall(bare))}
         shared = len(words & self._words)
         if not figures <= self._figures or shared < _LEAST_SHARED * len(words) or (words and not shared):
             return False
         nearest, its = max(self._sentences, key=lambda one: len(words & one[1]), default=("", frozenset()))
         alike = len(words & its) >= _LEAST_ALIKE * len(words)
-        return not (words and alike and self._turns(bare, nearest))
+        return not (words and alike and self._contradicts(bare, nearest))
 
 
 def _words(text: str) -> frozenset[str]:
@@ -166,5 +166,5 @@ def _words(text: str) -> frozenset[str]:
     return frozenset({word[:5] for word in _WORD.findall(plain) if not UNSPACED.match(word)} | pairs)
 
 
-def _plain_figure(figure: str) -> str:
+def _strip_figure(figure: str) -> str:
     return figure.replace(",", "").replace(".", "")

@@ -92,7 +92,7 @@ class Numbered:
         url = safe_url(self._links.get(source.url, source.url))
         if not url:
             return None
-        same = _same_as(url)
+        same = _fold_url(url)
         if same in self._kept:
             return self._kept[same]["number"]
         made = _cite(len(self._kept) + 1, url, source)
@@ -147,7 +147,7 @@ def plain_title(title: str) -> str:
     return one_line(bare.replace("](", "] ("), 160)
 
 
-def _same_as(url: str) -> str:
+def _fold_url(url: str) -> str:
     """Return what two spellings of one page's address share."""
     parts = urlsplit(url)
     host = _SMALL_SCREEN.sub("", host_of(url))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_arguments, add_command
-from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, data_url, decode, text_of, with_stdin
+from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, add_stdin, data_url, decode, text_of
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
 
@@ -172,11 +172,11 @@ def _ask(given: argparse.Namespace, around: Surroundings) -> "Question":
     if STDIN in files:
         if STDIN in given.prompt or files.count(STDIN) > 1:
             raise InputError("There is one stdin.", advice="Give - once.")
-        attached = data_url(stdin.wanted())
+        attached = data_url(stdin.read_all())
         given.files = [attached if file == STDIN else file for file in files]
         given.prompt = " ".join(given.prompt)
     else:
-        given.prompt = with_stdin(given.prompt, stdin)
+        given.prompt = add_stdin(given.prompt, stdin)
     for name in ("messages", "functions"):
         if (written := getattr(given, name)) is not None:
             setattr(given, name, _json(written))
@@ -186,7 +186,7 @@ def _ask(given: argparse.Namespace, around: Surroundings) -> "Question":
 
 
 def _search(given: argparse.Namespace, around: Surroundings) -> "Question":
-    given.query = with_stdin(given.query, Stdin(around.stdin, around.note, closed=given.no_stdin))
+    given.query = add_stdin(given.query, Stdin(around.stdin, around.note, closed=given.no_stdin))
     if not given.query:
         given.parser.error("what is the question? Type it, or pipe it in.")
     return _question(given)
@@ -199,7 +199,7 @@ def _extract(given: argparse.Namespace, around: Surroundings) -> "Question":
             raise InputError(
                 "There is one stdin, and the schema is to come from it.", advice="Name the material's files."
             )
-        given.schema = _parse(stdin.wanted(), "What came on stdin")
+        given.schema = _parse(stdin.read_all(), "What came on stdin")
         return _question(given, given.files)
     named: list[str] = given.files or [STDIN]
     if not given.files and not stdin.offers:
@@ -208,7 +208,7 @@ def _extract(given: argparse.Namespace, around: Surroundings) -> "Question":
     if named.count(STDIN) > 1:
         raise InputError("There is one stdin.", advice="Give - once.")
     if STDIN in named:
-        _take_stdin(given, named, stdin.wanted())
+        _take_stdin(given, named, stdin.read_all())
     return _question(given, named)
 
 

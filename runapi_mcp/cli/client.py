@@ -81,7 +81,7 @@ class _Watched:
 
     generation: Followable | None = None
 
-    def begun(self, generation: Followable) -> None:
+    def follow(self, generation: Followable) -> None:
         self.generation = generation
 
     @property
@@ -112,13 +112,14 @@ async def perform(
         upstream,
         settings,
         store=shared,
-        on_begin=watched.begun,
+        on_begin=watched.follow,
     )
-    run = Run(_roomy(settings, question.files), upstream, generations, Caller(), _untold, own_key=own_key)
+    roomy = _make_room(settings, question.files)
+    run = Run(roomy, upstream, generations, Caller(), _tell_nobody, own_key=own_key)
     interrupts = _Interrupts()
     reply = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.minded(watched), _keep_shown(watched, show):
+        async with generations.open(), interrupts.heed(watched), _keep_shown(watched, show):
             try:
                 reply = await _reply(question, run)
                 for _ in range(_MOST_MODELS):
@@ -132,7 +133,7 @@ async def perform(
                 reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
-    ending, view = "interrupted" if interrupts.count else _ending(reply), watched.view
+    ending, view = "interrupted" if interrupts.count else _judge_ending(reply), watched.view
     kept = shared is not None and shared.up and view is not None and view.answer.text
     rest = view.handle if kept and view is not None and ending in ("partial", "interrupted") else ""
     return Outcome(question, reply, ending, view, rest)
@@ -165,11 +166,11 @@ async def _allow_earlier_files(question: Question, run: Run) -> None:
             run.settings = replace(run.settings, allow_dirs=(*run.settings.allow_dirs, *named))
 
 
-async def _untold(_seconds: float, _line: str) -> None:
+async def _tell_nobody(_seconds: float, _line: str) -> None:
     """Tell nobody: the screen looks for itself."""
 
 
-def _roomy(settings: Settings, files: Sequence[str]) -> Settings:
+def _make_room(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
     return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_find_named(files)))
 
@@ -187,7 +188,7 @@ def _find_named(files: Sequence[str]) -> Iterator[str]:
             yield from resolve_folders([start])
 
 
-def _ending(reply: Reply) -> Ending:
+def _judge_ending(reply: Reply) -> Ending:
     if reply.is_error:
         return "refused" if isinstance(reply.error, InputError | SettingsError) else "failed"
     return "complete" if reply.receipt is None or reply.receipt.complete else "partial"
@@ -200,14 +201,14 @@ class _Interrupts:
         self.count = 0
 
     @asynccontextmanager
-    async def minded(self, watched: _Watched) -> AsyncIterator[None]:
-        """Mind them for as long as the block lasts."""
+    async def heed(self, watched: _Watched) -> AsyncIterator[None]:
+        """Heed them for as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(self._mind, watched, tasks.cancel_scope)
+            await tasks.start(self._heed_each, watched, tasks.cancel_scope)
             yield
             tasks.cancel_scope.cancel()
 
-    async def _mind(
+    async def _heed_each(
         self,
         watched: _Watched,
         everything: anyio.CancelScope,

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command, taking
+from runapi_mcp.cli.parser import Subparsers, Surroundings, add_command, make_type
 from runapi_mcp.errors import InputError
 from runapi_mcp.settings import CHAT_PATHS, LOOPBACK, Settings, number, whole
 
@@ -80,7 +80,7 @@ async def run_demo(env: Mapping[str, str], settings: Settings, say: Say) -> int:
 
     if settings.key is not None or settings.key_problem:
         settings.need_key()
-        say(f"A key is set: this asks {settings.base_url}{_price(settings.base_url)}.")
+        say(f"A key is set: this asks {settings.base_url}{_describe_price(settings.base_url)}.")
         return await _call_each(dict(env), say)
     say("RUNAPI_TOKEN is not set: this uses a simulated RunAPI on this machine. Nothing leaves it.")
     async with simulate(scenario="default", pace=0.1) as sim:
@@ -89,7 +89,7 @@ async def run_demo(env: Mapping[str, str], settings: Settings, say: Say) -> int:
         )
 
 
-def _price(base_url: str) -> str:
+def _describe_price(base_url: str) -> str:
     here = urlsplit(base_url).hostname in LOOPBACK
     return ", on this machine" if here else ", and costs a few tokens"
 
@@ -112,7 +112,7 @@ async def _call(client: "Client", tool: str, arguments: dict[str, Any], say: Say
     from mcp_types import TextContent
 
     say(f"\n── {tool} {json.dumps(arguments, ensure_ascii=False)}")
-    result = await client.call_tool(tool, arguments, progress_callback=_progress(say))
+    result = await client.call_tool(tool, arguments, progress_callback=_report_progress(say))
     for block in result.content:
         if isinstance(block, TextContent):
             say(block.text)
@@ -135,7 +135,7 @@ async def _fetch_rest(client: "Client", running: "CallToolResult", say: Say) -> 
     return await _call(client, "get_result", {"handle": receipt.get("handle", "")}, say)
 
 
-def _progress(say: Say) -> "ProgressFnT":
+def _report_progress(say: Say) -> "ProgressFnT":
     async def report(progress: float, total: float | None, message: str | None) -> None:
         del total  # the server never invents one
         with suppress(BrokenPipeError):  # the SDK would print it; the next line that is said meets it again
@@ -164,7 +164,7 @@ def add_sim(commands: Subparsers) -> None:
     sim.set_defaults(person=_sim)
     sim.add_argument(
         "--port",
-        type=taking(whole(0, 65_535)),
+        type=make_type(whole(0, 65_535)),
         default=_PORT,
         metavar="N",
         help=f"0 takes a free one. Default: {_PORT}",
@@ -177,20 +177,27 @@ def add_sim(commands: Subparsers) -> None:
     )
     sim.add_argument(
         "--pace",
-        type=taking(number(0, 60)),
+        type=make_type(number(0, 60)),
         default=_PACE,
         metavar="SECONDS",
         help=f"between chunks. Default: {_PACE}",
     )
     gone = "a model that is gone: refused with 410, or with the status; for several, again"
-    sim.add_argument("--gone", action="append", type=taking(_gone), default=[], metavar="ID[=404]", help=gone)
+    sim.add_argument(
+        "--gone", action="append", type=make_type(_read_gone), default=[], metavar="ID[=404]", help=gone
+    )
     swapped = "a model in whose name another answers"
     sim.add_argument(
-        "--swapped", action="append", type=taking(_swapped), default=[], metavar="ID=ID", help=swapped
+        "--swapped", action="append", type=make_type(_read_swap), default=[], metavar="ID=ID", help=swapped
     )
-    searchless = "a model that is refused a search"
+    refused = "a model that is refused a search"
     sim.add_argument(
-        "--searchless", action="append", type=taking(_model), default=[], metavar="ID", help=searchless
+        "--searchless",
+        action="append",
+        type=make_type(_read_model),
+        default=[],
+        metavar="ID",
+        help=refused,
     )
     sim.add_argument(
         "--only-at", choices=CHAT_PATHS, metavar="PATH", help=f"serve chat at {' or '.join(CHAT_PATHS)} alone"
@@ -198,7 +205,7 @@ def add_sim(commands: Subparsers) -> None:
     sim.add_argument("--list", action="store_true", help="list the scenarios")
 
 
-def _model(text: str) -> str:
+def _read_model(text: str) -> str:
     from runapi_mcp.sim import GEMINI
 
     if text not in GEMINI:
@@ -206,18 +213,18 @@ def _model(text: str) -> str:
     return text
 
 
-def _gone(text: str) -> tuple[str, int]:
+def _read_gone(text: str) -> tuple[str, int]:
     model, _, status = text.partition("=")
     if status not in ("", "404", "410"):
         raise ValueError("a model, alone or with =404 or =410 behind it")
-    return _model(model), int(status or 410)
+    return _read_model(model), int(status or 410)
 
 
-def _swapped(text: str) -> tuple[str, str]:
+def _read_swap(text: str) -> tuple[str, str]:
     model, _, other = text.partition("=")
     if not other:
         raise ValueError("a model, =, and what answers in its name")
-    return _model(model), other
+    return _read_model(model), other
 
 
 def _sim(given: argparse.Namespace, around: Surroundings) -> int:

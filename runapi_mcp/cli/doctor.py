@@ -128,7 +128,7 @@ def _patient(given: argparse.Namespace, around: Surroundings) -> "Patient":
         _find_version,
         which=lambda name, path: shutil.which(name, path=path),
         now=lambda: datetime.now(UTC),
-        consent=lambda question: _consent(question, given, around),
+        consent=lambda question: _ask_consent(question, given, around),
     )
 
 
@@ -149,7 +149,7 @@ def _find_version(name: str) -> str | None:
         return None
 
 
-def _consent(question: str, given: argparse.Namespace, around: Surroundings) -> bool:
+def _ask_consent(question: str, given: argparse.Namespace, around: Surroundings) -> bool:
     """Return whether something may be done that costs; a person is asked, a program must have said so."""
     if given.yes or given.json or not (around.stdin.isatty() and around.err.isatty()):
         return bool(given.yes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runapi_mcp.settings import Settings
     from runapi_mcp.transports.http.auth import Auth
     from runapi_mcp.transports.http.options import HttpOptions
+    from runapi_mcp.transports.http.worker import Worker
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
@@ -53,9 +54,9 @@ def _code(run: Callable[[], int]) -> int:
     except SystemExit as leaving:  # argparse: its help was asked for, or the words say nothing
         return int(leaving.code or 0)
     except RunapiError as error:
-        from runapi_mcp.cli.outlet import told
+        from runapi_mcp.cli.outlet import explain
 
-        print(f"runapi-mcp: {told(error)}", file=sys.stderr)
+        print(f"runapi-mcp: {explain(error)}", file=sys.stderr)
         return _USAGE
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -78,7 +79,7 @@ def _run(words: Sequence[str]) -> int:
     if [*words] == ["--version"]:  # asked by scripts, before all else: it takes no parser
         print(f"runapi-mcp {__version__}")
         return 0
-    given = _parser(words).understood(words)
+    given = _parser(words).understand(words)
     command: Callable[[argparse.Namespace], int] = given.command
     return command(given) if given.person is None else int(given.person(given, _surroundings(given)))
 
@@ -285,20 +286,24 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
 
     from runapi_mcp import logs
     from runapi_mcp.key import own_key
-    from runapi_mcp.transports.http.serve import serve_http
+    from runapi_mcp.transports.http.serve import serve_http, serve_workers
 
     gc.freeze()  # looking through what was imported for garbage holds everybody up, 80 ms at a time
     settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
 
-    async def run() -> None:
-        await serve_http(
-            settings, options, auth, announce=_announce_http, own_key=own_key(settings, os.environ)
-        )
+    async def run(settings: "Settings", worker: "Worker | None" = None) -> None:
+        found = own_key(settings, os.environ)
+        await serve_http(settings, options, auth, announce=_announce_http, own_key=found, worker=worker)
 
-    anyio.run(run)
-    return 0
+    def serve(settings: "Settings", worker: "Worker | None" = None) -> int:
+        anyio.run(run, settings, worker)
+        return 0
+
+    if options.workers == 1:
+        return serve(settings)
+    return serve_workers(settings, options, auth, lambda same, worker: _code(lambda: serve(same, worker)))
 
 
 def _announce_http(line: str) -> None:

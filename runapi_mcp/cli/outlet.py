@@ -120,6 +120,7 @@ class Outlet:
 
 def has_reader_left(error: OSError, platform: str = os.name) -> bool:
     """Whether a write failed since nobody reads any more; Windows calls that an invalid argument."""
+    # See python/cpython#79935: the write fails with EINVAL, or with EPIPE, by chance.
     return isinstance(error, BrokenPipeError) or (platform == "nt" and error.errno == errno.EINVAL)
 
 
@@ -177,7 +178,7 @@ _ADVICE: Final[Mapping[str, str]] = {
 """By the error's code, in place of what is said to models and to whoever set a host up."""
 
 
-def told(error: RunapiError) -> str:
+def explain(error: RunapiError) -> str:
     """Return an error as a person is told of it."""
     usual = error.advice == error.default_advice
     advice = _ADVICE.get(error.code, error.advice) if usual else error.advice

@@ -127,7 +127,7 @@ class Parser(argparse.ArgumentParser):
         """Every flag it takes, shown or not, by each of its names."""
         return [name for action in self._actions for name in action.option_strings]
 
-    def understood(self, words: Sequence[str]) -> argparse.Namespace:
+    def understand(self, words: Sequence[str]) -> argparse.Namespace:
         """Return what the words say; leave with how to write them if they say nothing that is known."""
         given, left = self.parse_known_args(words)
         parser: Parser = given.parser
@@ -199,7 +199,7 @@ def add_command(
     )
 
 
-def taking(read: Callable[[str], T]) -> Callable[[str], T]:
+def make_type(read: Callable[[str], T]) -> Callable[[str], T]:
     """Return a reader of settings as argparse calls one, which then tells what it takes.
 
     Args:

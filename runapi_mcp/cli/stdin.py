@@ -20,7 +20,10 @@ MOST_BYTES: Final = 16_000_000
 """Of all that is piped in; about four times what a model takes."""
 SOON: Final = 1.0
 PATIENCE: Final = 5.0
-"""Seconds; agents leave the pipe open that they start commands with, and never write to it."""
+"""Seconds; agents leave the pipe open that they start commands with, and never write to it.
+
+Many a command has hung for ever by that (DeusData/codebase-memory-mcp#1359, metabase/metabase-cli#13).
+"""
 _MOST_LOOKED_AT: Final = 4_096
 _STEP: Final = 0.25
 """Seconds; the longest that Ctrl-C may go unseen."""
@@ -65,7 +68,7 @@ class Stdin:
             return False
         return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
-    def offered(self) -> bytes:
+    def read_offered(self) -> bytes:
         """Return what is piped in beside something else; nothing if nobody writes in time.
 
         A command that stands before this one in a pipeline has all the time it takes.
@@ -81,7 +84,7 @@ class Stdin:
             return None
         return patience
 
-    def wanted(self) -> bytes:
+    def read_all(self) -> bytes:
         """Return all of it, however long that takes.
 
         Raises:
@@ -92,7 +95,7 @@ class Stdin:
     def _read(self, patience: float | None) -> bytes:
         if self._stream.isatty():
             self._note("Reading from the terminal; Ctrl-D ends it.")
-        pieces = _arriving(self._stream.fileno())
+        pieces = _start_reading(self._stream.fileno())
         read, told = bytearray(), self._stream.isatty()
         while True:
             try:
@@ -157,6 +160,8 @@ def decode(content: bytes) -> str:
     Raises:
         ValueError: It is neither.
     """
+    # Windows PowerShell pipes what a program wrote as UTF-16 with its mark (microsoft/botbuilder-tools#1046),
+    # and puts UTF-8's before text that it pipes itself (browser-use/browser-harness#433).
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
     if content[1:2] == b"\0" and content[:1] not in (b"", b"\0"):
@@ -184,28 +189,28 @@ def data_url(content: bytes) -> str:
     return f"data:;base64,{base64.b64encode(content).decode()}"
 
 
-def with_stdin(words: Sequence[str], stdin: Stdin) -> str:
+def add_stdin(words: Sequence[str], stdin: Stdin) -> str:
     """Return a prompt of words and stdin: where `-` stands, else at the end of what was typed.
 
     Raises:
         InputError: There is more than one `-`, or what came is too much or not text.
     """
     if not words:
-        return joined(text_of(stdin.wanted() if stdin.offers else b""))
+        return join(text_of(stdin.read_all() if stdin.offers else b""))
     if STDIN not in words:
-        return joined(" ".join(words), text_of(stdin.offered()))
+        return join(" ".join(words), text_of(stdin.read_offered()))
     if words.count(STDIN) > 1:
         raise InputError("There is one stdin.", advice="Give - once.")
     at = words.index(STDIN)
-    return joined(" ".join(words[:at]), text_of(stdin.wanted()), " ".join(words[at + 1 :]))
+    return join(" ".join(words[:at]), text_of(stdin.read_all()), " ".join(words[at + 1 :]))
 
 
-def joined(*parts: str) -> str:
+def join(*parts: str) -> str:
     """Return texts with a blank line between; those without anything in them are left out."""
     return "\n\n".join(part.strip("\r\n") for part in parts if part.strip())
 
 
-def _arriving(descriptor: int) -> "SimpleQueue[bytes]":
+def _start_reading(descriptor: int) -> "SimpleQueue[bytes]":
     """Return where the pieces of a file arrive, an empty one at its end.
 
     A thread reads them, for no select() takes every kind of stdin on every system; it is left behind

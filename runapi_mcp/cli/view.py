@@ -17,13 +17,13 @@ import anyio
 
 from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.cli.client import Ending, Outcome, Watch
-from runapi_mcp.cli.outlet import printable, told
+from runapi_mcp.cli.outlet import explain, printable
 from runapi_mcp.cli.parser import Surroundings
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.generations.values import View
 from runapi_mcp.printable import remove_unseen
 from runapi_mcp.progress import progress_line
-from runapi_mcp.tools import asked_for
+from runapi_mcp.tools import list_calls
 from runapi_mcp.tools.models import describe, passed_through, which_for_what
 from runapi_mcp.tools.reply import Phrasebook, why_partial
 from runapi_mcp.wire.types import JsonObject
@@ -186,8 +186,9 @@ class Terminal:
     def _draw(self, generation: Followable | None, live: "Live") -> None:
         growing = _sheet_so_far(generation)
         if growing is not None:
-            self._think(growing.thoughts if growing.text else growing.thoughts[: settled(growing.thoughts)])
-            self._write(growing.text[: settled(growing.text, len(self._written))])
+            thoughts = growing.thoughts
+            self._think(thoughts if growing.text else thoughts[: find_settled(thoughts)])
+            self._write(growing.text[: find_settled(growing.text, len(self._written))])
         live.update(self._render_unsettled(generation, growing), refresh=True)
 
     def _think(self, thoughts: str) -> None:
@@ -260,7 +261,7 @@ def evidence_line(generation: Followable | None, *, with_tail: bool = True) -> "
     return Text(f"▸ {printable(said)}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def settled(text: str, start: int = 0) -> int:
+def find_settled(text: str, start: int = 0) -> int:
     """Return how far a Markdown text is whole blocks that what follows cannot change.
 
     A block ends at a blank line outside a fence, once a line has begun that does not belong to it: neither
@@ -319,7 +320,7 @@ _COLUMNS: Final = 79
 
 
 def _explain(view: View) -> str:
-    return told(view.error) if view.error is not None else ""
+    return explain(view.error) if view.error is not None else ""
 
 
 FOR_PEOPLE: Final = Phrasebook(_explain, "it was interrupted.", "--max-output-tokens")
@@ -332,7 +333,7 @@ def sheet_of(outcome: Outcome) -> Sheet:
         case "ask_gemini" if outcome.view is not None:
             answer, asked = outcome.view.answer, outcome.view.job.call
             thoughts = answer.thoughts.strip() if asked.include_thoughts else ""
-            calls = asked_for(answer.function_calls) if asked.functions else []
+            calls = list_calls(answer.function_calls) if asked.functions else []
             return Sheet(answer.text, thoughts=thoughts, calls=tuple(calls))
         case "search_web":
             return Sheet(outcome.reply.answer, sources=_sources(structured))
@@ -427,7 +428,7 @@ def structure(outcome: Outcome) -> JsonObject:
 
 def _failure(outcome: Outcome) -> str:
     """Return why there is no answer."""
-    return told(outcome.reply.error) if outcome.reply.error is not None else outcome.reply.text
+    return explain(outcome.reply.error) if outcome.reply.error is not None else outcome.reply.text
 
 
 def _notes(outcome: Outcome) -> Iterator[str]:
@@ -436,7 +437,7 @@ def _notes(outcome: Outcome) -> Iterator[str]:
         return
     yield from outcome.reply.notes
     if outcome.reply.error is not None:
-        yield f"This is the built-in table, not RunAPI's live list: {told(outcome.reply.error)}"
+        yield f"This is the built-in table, not RunAPI's live list: {explain(outcome.reply.error)}"
     if outcome.view is not None and (why := why_partial(outcome.view, FOR_PEOPLE)):
         yield f"Partial: {why}"
 

@@ -155,6 +155,8 @@ class _Talk:
         await self.say({"id": number, "method": method, "params": params})
         for _ in range(_MOST_LINES):
             message = self._read(await self._lines.receive_until(b"\n", _LINE))
+            # A server may ask and notify before it answers; hosts read past that, and past lines that are no
+            # messages.
             if message.get("id") != number or "method" in message:
                 continue
             if not isinstance(result := message.get("result"), dict):
@@ -202,7 +204,11 @@ class _Talk:
 
 _LIMIT: Final = 30.0
 _SHORT: Final = 7
+# Node starts no batch file without a shell (CVE-2024-27980, nodejs/node#52681), and most hosts run on Node;
+# cmd /c is what works everywhere (github/copilot-cli#3576).
 _BATCH: Final = (".cmd", ".bat")
+# What the TypeScript SDK's getDefaultEnvironment and Codex hand on (yvgude/lean-ctx#449 lists Codex's); on
+# Windows a server lacks its own folders without APPDATA and the like (openai/codex#4180).
 _HANDED_ON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 _HANDED_ON_BY_WINDOWS: Final = (
     *("APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),
@@ -244,7 +250,7 @@ class Entry:
             return "Install it where PATH finds it: uv tool install --force . in a clone of it."
         return f"runapi-mcp install {self.host.id} writes the path of the one that runs now."
 
-    def found(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
+    def report(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
         """Return a finding about it that is its owner's to mend."""
         return Finding(check, status, what, "yours" if mend else "", mend, self.host.id)
 
@@ -258,7 +264,7 @@ async def check_hosts(
         try:
             entries, remotes = find_entries(host, path), find_remotes(host, path)
         except ConfigError as error:
-            finding = _unreadable(host, path, error)
+            finding = _report_unreadable(host, path, error)
             none = none and finding.status != "fail"
             yield finding
             continue
@@ -291,13 +297,13 @@ def settings_with_key(machine: Machine) -> tuple[Host, Settings] | None:
     for host, path, _ in find_configs(machine, None):
         with suppress(ConfigError):
             for wiring in find_entries(host, path).values():
-                settings = for_host(environment(host, wiring, machine) | flagged(wiring.launch.args))
+                settings = for_host(build_env(host, wiring, machine) | read_flags(wiring.launch.args))
                 if settings.key is not None and not settings.problem and not wiring.off:
                     return host, settings
     return None
 
 
-def _unreadable(host: Host, path: Path, error: ConfigError) -> Finding:
+def _report_unreadable(host: Host, path: Path, error: ConfigError) -> Finding:
     if mentions_us(path):
         mend = f"{error.advice} Until then {host.title} may not find this server in it."
         return Finding("host", "fail", error.what, "yours", mend, host.id)
@@ -310,26 +316,26 @@ async def _check_entry(
 ) -> AsyncIterator[Finding]:
     host, wiring = entry.host, entry.wiring
     if wiring.off:
-        yield entry.found("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
+        yield entry.report("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
         return
     for flaw in wiring.flaws:
-        yield entry.found("fail" if flaw.fatal else "warn", flaw.what, flaw.mend)
+        yield entry.report("fail" if flaw.fatal else "warn", flaw.what, flaw.mend)
     if any(flaw.fatal for flaw in wiring.flaws):
         return
-    env = environment(host, wiring, machine)
-    if (finding := _command(entry, env.get("PATH", ""), machine, which)) is not None:
+    env = build_env(host, wiring, machine)
+    if (finding := _check_command(entry, env.get("PATH", ""), machine, which)) is not None:
         yield finding
         if finding.status == "fail":
             return
-    yield await _key(entry, env)
-    if (finding := _from_menu(entry, machine)) is not None:
+    yield await _check_key(entry, env)
+    if (finding := _check_menu(entry, machine)) is not None:
         yield finding
     command = which(wiring.launch.command, env.get("PATH", "")) or wiring.launch.command
     folder = str(entry.project or machine.home)
     spawn = Spawn((command, *wiring.launch.args), env, folder, host.modern)
     seen = await shake(spawn, limit=max(_LIMIT, host.patience), clock=clock)
     by_uvx = any("uvx" in machine.path(word).name for word in (command, *wiring.launch.args))
-    for finding in _handshake(entry, seen, env, by_uvx=by_uvx):
+    for finding in _judge_greeting(entry, seen, env, by_uvx=by_uvx):
         yield finding
 
 
@@ -339,7 +345,7 @@ async def _check_remote(
     """Greet a server on the network as the host would, with the token that its config comes to."""
     host, reference = entry.host, entry.host.token or entry.host.reference
     if remote.off:
-        yield entry.found("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
+        yield entry.report("skipped", f"{entry.title} is switched off.", f"Switch it on in {host.title}.")
         return
     names = [remote.variable] if remote.variable else reference.names(remote.token) if reference else []
     unset = [name for name in names if not machine.env.get(name, "").strip()]
@@ -350,41 +356,41 @@ async def _check_remote(
             else (f"{entry.config} has {PLACEHOLDER} in the place of the server's token.")
         )
         where = f"in the environment that {host.title} is started from" if unset else "there"
-        yield entry.found("fail", what, f"Set it {where}.", check="host-key")
+        yield entry.report("fail", what, f"Set it {where}.", check="host-key")
         return
     token = machine.env.get(remote.variable, "") or (
-        reference.filled(remote.token, machine.env) if reference else remote.token
+        reference.fill(remote.token, machine.env) if reference else remote.token
     )
     if token and sends_in_the_open(remote.url):
         what = f"{entry.title} sends its token to {remote.url}, over http: it can be read on the way."
-        yield entry.found("warn", what, "Use https outside your own network.", check="host-key")
-    if (finding := _lacking(entry, names, machine)) is not None:
+        yield entry.report("warn", what, "Use https outside your own network.", check="host-key")
+    if (finding := _check_lacking(entry, names, machine)) is not None:
         yield finding
     began = clock()
     met = await meet(remote.url, token.strip(), events=remote.events)
     if met.problem:
-        yield entry.found("fail", _without(met.problem, token.strip()), met.mend)
+        yield entry.report("fail", _redact(met.problem, token.strip()), met.mend)
         return
     seen = "opens its stream of events" if remote.events else f"lists {len(met.tools)} tools"
     yield ok("host", f"{entry.title} at {remote.url} {seen} after {clock() - began:.2f} s", host=host.id)
 
 
-def environment(host: Host, wiring: Wiring, machine: Machine) -> dict[str, str]:
+def build_env(host: Host, wiring: Wiring, machine: Machine) -> dict[str, str]:
     """Return the environment that a host would give the server, were it started from this one."""
     if host.inherits:
         env = dict(machine.env)
     else:
         names = _HANDED_ON_BY_WINDOWS if machine.platform == "windows" else _HANDED_ON
-        env = {name: value for name, value in machine.env.items() if name.upper() in names}
+        env = {name: value for name, value in machine.env.items() if name in names}
     env |= {name: machine.env[name] for name in wiring.forward if name in machine.env}
     filled = {
-        name: host.reference.filled(value, machine.env) if host.reference else value
+        name: host.reference.fill(value, machine.env) if host.reference else value
         for name, value in wiring.env.items()
     }
     return env | filled
 
 
-def flagged(args: Sequence[str]) -> dict[str, str]:
+def read_flags(args: Sequence[str]) -> dict[str, str]:
     """Return what flags among a command's arguments set, by the variables they stand in for."""
     flags = {option.flag: option.env for option in options()}
     followed = pairwise([*args, ""])
@@ -392,45 +398,45 @@ def flagged(args: Sequence[str]) -> dict[str, str]:
     return {flags[flag]: value for flag, value in pairs if flag in flags}
 
 
-def _command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding | None:
+def _check_command(entry: Entry, path: str, machine: Machine, which: Which) -> Finding | None:
     command = entry.wiring.launch.command
     found = which(command, path)
     if found is None:
         absolute = machine.path(command).is_absolute()
         why = "is not there any more" if absolute else "is not on the host's PATH"
-        return entry.found("fail", f"{entry.config} starts {command}, which {why}.", entry.again)
+        return entry.report("fail", f"{entry.config} starts {command}, which {why}.", entry.again)
     if machine.platform == "windows" and PureWindowsPath(found).suffix.lower() in _BATCH:
         what = f"{entry.config} starts {found}, a batch file; not every host can start one."
         mend = f'Start it by cmd, with "/c" and {command} as its first arguments. {entry.again}'
-        return entry.found("warn", what, mend)
+        return entry.report("warn", what, mend)
     by_name = PurePath(command).name == command
     if entry.host.menu and by_name and which(command, machine.bare_path()) is None:
         what = f"{entry.config} starts {command}; started from a menu, the host has a bare PATH without it."
-        return entry.found(
+        return entry.report(
             "warn", what, f"Start {entry.host.title} from a shell." if entry.project else entry.again
         )
     return None
 
 
-async def _key(entry: Entry, env: dict[str, str]) -> Finding:
+async def _check_key(entry: Entry, env: dict[str, str]) -> Finding:
     host = entry.host
-    settings = for_host(env | flagged(entry.wiring.launch.args))
+    settings = for_host(env | read_flags(entry.wiring.launch.args))
     if settings.problem:
         mend = "Correct it in the config's env, or in the environment: until then every call is refused."
-        return entry.found("fail", settings.problem, mend, check="host-key")
+        return entry.report("fail", settings.problem, mend, check="host-key")
     if settings.key is not None:
         return ok("host-key", "the server would have a key", host=host.id)
     if settings.key_is_in_keyring:
-        return await _key_in_keyring(entry, settings, env)
+        return await _check_keyring(entry, settings, env)
     what = settings.key_problem or "The server would start without a key: its tools are listed, calls fail."
     if host.key == "store":
         mend = f"runapi-mcp install {host.id} --store-key puts {KEY_NAMES[0]} into its config."
     else:
         mend = f"Set {KEY_NAMES[0]} in the environment that {host.title} is started from."
-    return entry.found("fail", what, mend, check="host-key")
+    return entry.report("fail", what, mend, check="host-key")
 
 
-def _from_menu(entry: Entry, machine: Machine) -> Finding | None:
+def _check_menu(entry: Entry, machine: Machine) -> Finding | None:
     """Return that a host started from a menu lacks a variable that its config goes by, if it does.
 
     Such a host has what the session has, not what a shell's start-up files set.
@@ -440,10 +446,10 @@ def _from_menu(entry: Entry, machine: Machine) -> Finding | None:
     if not named and host.inherits and not {*KEY_NAMES, KEYRING_VARIABLE} & wiring.env.keys():
         named = [name for name in KEY_NAMES if name in machine.env][:1]
     instead = f", or run runapi-mcp install {host.id} --keyring or --store-key"
-    return _lacking(entry, (*named, *wiring.forward), machine, instead)
+    return _check_lacking(entry, (*named, *wiring.forward), machine, instead)
 
 
-def _lacking(entry: Entry, names: Sequence[str], machine: Machine, instead: str = "") -> Finding | None:
+def _check_lacking(entry: Entry, names: Sequence[str], machine: Machine, instead: str = "") -> Finding | None:
     if not entry.host.menu or machine.platform == "windows":  # which has one environment for both
         return None
     lacking = [name for name in names if name in machine.env and not machine.session_sets(name)]
@@ -452,38 +458,38 @@ def _lacking(entry: Entry, names: Sequence[str], machine: Machine, instead: str 
     title = entry.host.title
     what = f"{', '.join(lacking)} is set in this shell, and {title} lacks it when started from a menu."
     set_it = f"set it for the whole session{instead}." if instead else "or set it for the whole session."
-    return entry.found("warn", what, f"Start {title} from a shell, {set_it}", check="host-env")
+    return entry.report("warn", what, f"Start {title} from a shell, {set_it}", check="host-env")
 
 
-async def _key_in_keyring(entry: Entry, settings: Settings, env: dict[str, str]) -> Finding:
+async def _check_keyring(entry: Entry, settings: Settings, env: dict[str, str]) -> Finding:
     launch = entry.wiring.launch
     if "uvx" in PurePath(launch.command).name and not any("keyring" in word for word in launch.args):
         what = "Its config has uvx make an environment without the keyring package."
         mend = f"runapi-mcp install {entry.host.id} --keyring writes one with it."
-        return entry.found("fail", what, mend, check="host-key")
+        return entry.report("fail", what, mend, check="host-key")
     found = await key_from_keyring(settings, env)
     if isinstance(found, KeyMissing):
-        return entry.found("fail", found.what, found.advice, check="host-key")
+        return entry.report("fail", found.what, found.advice, check="host-key")
     return ok("host-key", "the server would find a key in the keyring", host=entry.host.id)
 
 
-def _handshake(entry: Entry, seen: Seen, env: dict[str, str], *, by_uvx: bool) -> Iterator[Finding]:
+def _judge_greeting(entry: Entry, seen: Seen, env: dict[str, str], *, by_uvx: bool) -> Iterator[Finding]:
     if seen.problem:
-        words = f" It said {quote_text(_without_key(seen.last_words[-300:], env))}" if seen.last_words else ""
-        yield entry.found("fail", seen.problem + words, entry.again)
+        words = f" It said {quote_text(_redact_key(seen.last_words[-300:], env))}" if seen.last_words else ""
+        yield entry.report("fail", seen.problem + words, entry.again)
         return
-    yield _speed(entry, seen, by_uvx=by_uvx)
+    yield _judge_speed(entry, seen, by_uvx=by_uvx)
     if seen.version != __version__:
         theirs = seen.version or "of no version"
         what = f"{entry.config} starts runapi-mcp {theirs}, a stale one: this is {__version__}."
-        yield entry.found("warn", what, entry.again)
+        yield entry.report("warn", what, entry.again)
     if seen.stray:
-        what = f"Something writes on stdout that is no message: {quote_text(_without_key(seen.stray, env))}"
+        what = f"Something writes on stdout that is no message: {quote_text(_redact_key(seen.stray, env))}"
         mend = "Take the wrapper out that prints; some hosts give up at such a line."
-        yield entry.found("warn", what, mend)
+        yield entry.report("warn", what, mend)
 
 
-def _speed(entry: Entry, seen: Seen, *, by_uvx: bool) -> Finding:
+def _judge_speed(entry: Entry, seen: Seen, *, by_uvx: bool) -> Finding:
     host = entry.host
     said = f"{entry.title} lists {len(seen.tools)} tools after {seen.seconds:.2f} s"
     if seen.seconds > host.patience:
@@ -493,15 +499,15 @@ def _speed(entry: Entry, seen: Seen, *, by_uvx: bool) -> Finding:
             mend = (
                 f"Run uv tool install runapi-mcp, then that runapi-mcp install {host.id}: it starts faster."
             )
-        return entry.found("warn", what, mend)
+        return entry.report("warn", what, mend)
     return ok("host", f"{said} ({host.title} waits {host.patience:g} s)", host=host.id)
 
 
-def _without_key(text: str, env: dict[str, str]) -> str:
+def _redact_key(text: str, env: dict[str, str]) -> str:
     for name in (*KEY_NAMES, "GOOGLE_API_KEY"):
-        text = _without(text, env.get(name, "").strip())
+        text = _redact(text, env.get(name, "").strip())
     return text
 
 
-def _without(text: str, secret: str) -> str:
+def _redact(text: str, secret: str) -> str:
     return text.replace(secret, "[key]") if len(secret) > _SHORT else text

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from runapi_mcp.errors import KeyMissing
 from runapi_mcp.generations.store import store_folder
 from runapi_mcp.generations.store.place import Unusable, check_folder
+from runapi_mcp.generations.store.sqlite import check_module
 from runapi_mcp.hosts import Launch, Machine
 from runapi_mcp.key import SERVER_SECONDS, Keychain
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
@@ -78,9 +79,8 @@ def merge_hosts(findings: Iterable[Finding], titles: Mapping[str, str]) -> list[
     """
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        alike.setdefault((finding.check, finding.status, _of_any(finding.what, finding, titles)), []).append(
-            finding
-        )
+        what = _generalise(finding.what, finding, titles)
+        alike.setdefault((finding.check, finding.status, what), []).append(finding)
     return [_merge(group, what, titles) for (_, _, what), group in alike.items()]
 
 
@@ -88,11 +88,11 @@ def _merge(group: list[Finding], what: str, titles: Mapping[str, str]) -> Findin
     first = group[0]
     if len(group) == 1:
         return first
-    mends = dict.fromkeys(_of_any(finding.mend, finding, titles) for finding in group)
+    mends = dict.fromkeys(_generalise(finding.mend, finding, titles) for finding in group)
     return replace(first, what=what, mend=" ".join(mends), host=", ".join(finding.host for finding in group))
 
 
-def _of_any(text: str, finding: Finding, titles: Mapping[str, str]) -> str:
+def _generalise(text: str, finding: Finding, titles: Mapping[str, str]) -> str:
     """Return a sentence about a host as one about any."""
     text = text.replace(f"install {finding.host}", "install HOST")
     return text.replace(titles.get(finding.host) or finding.host or "\0", "the host")
@@ -164,6 +164,8 @@ def check_launcher(launch: Launch, machine: Machine, which: Which) -> Finding:
             "yours",
             f"Add {Path(launch.command).parent} to PATH; runapi-mcp install HOST writes the whole path.",
         )
+    # Only a launcher that pip or uv made says "runapi_mcp" in its first megabyte, on Windows too, where it is
+    # an .exe with the script behind it.
     if (first := which(_PROGRAM, machine.env.get("PATH", ""))) and _is_another(first, launch):
         what = f"{first}, the first runapi-mcp on PATH, is another program; RunAPI's npm package brings one."
         folder = Path(launch.command).parent
@@ -203,7 +205,7 @@ def check_key(settings: Settings, in_keyring: SecretStr | KeyMissing | None = No
     if isinstance(in_keyring, KeyMissing):
         return Finding("key", "fail", in_keyring.what, "yours", in_keyring.advice)
     if in_keyring is not None:
-        return _whole(in_keyring, "in the keyring")
+        return _judge_key(in_keyring, "in the keyring")
     if settings.key_problem:
         return Finding(
             "key",
@@ -221,10 +223,10 @@ def check_key(settings: Settings, in_keyring: SecretStr | KeyMissing | None = No
             f"Get a key at https://runapi.ai and set {KEY_NAMES[0]} in the environment, or keep the key in "
             "this machine's keyring: runapi-mcp key set, then RUNAPI_MCP_KEYRING=1.",
         )
-    return _whole(settings.key, "set; the keyring is not asked" if settings.keyring else "set")
+    return _judge_key(settings.key, "set; the keyring is not asked" if settings.keyring else "set")
 
 
-def _whole(key: SecretStr, where: str) -> Finding:
+def _judge_key(key: SecretStr, where: str) -> Finding:
     length = len(key.get_secret_value())
     if length < _SHORT_KEY:
         return Finding(
@@ -265,12 +267,14 @@ def check_store(settings: Settings, env: Mapping[str, str]) -> Finding:
             "in memory alone, as RUNAPI_MCP_STORE says" if named == "memory" else "in the Redis of a fleet"
         )
         return ok("store", f"answers are kept {where}")
+    mend = "Run it by a Python that has SQLite, as those of python.org and uv do."
     try:
+        check_module()
+        mend = "Name another folder in RUNAPI_MCP_STORE, or set it to memory."
         if isinstance(folder, Unusable):
             raise folder
         check_folder(folder)
     except Unusable as why:
-        mend = "Name another folder in RUNAPI_MCP_STORE, or set it to memory."
         return Finding("store", "warn", f"Handles end with the server: {why}.", "yours", mend)
     return ok("store", f"questions and answers of a day are kept in {folder}; history --clear removes them")
 

@@ -65,9 +65,9 @@ async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncI
         if seen.status == 404:
             others = others or [root for root in CHAT_PATHS if root != first]
             there = [root for root in others if _is_there(await probe(settings, root))]
-            yield _elsewhere(seen, settings, there)
+            yield _judge_elsewhere(seen, settings, there)
         else:
-            yield _reach(seen, settings)
+            yield _judge_reach(seen, settings)
     except SettingsError as error:
         yield Finding("reach", "fail", error.what, "yours", error.advice)
         return
@@ -78,15 +78,15 @@ async def check_reach(settings: Settings, now: Callable[[], datetime]) -> AsyncI
         )
         return
     if seen.tls:
-        yield _tls(seen, now())
-    yield _clock(seen, now())
+        yield _judge_certificate(seen, now())
+    yield _judge_clock(seen, now())
 
 
 def _is_there(seen: Probe) -> bool:
     return seen.status < 500 and seen.status != 404 and not seen.html
 
 
-def _elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
+def _judge_elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
     """Return what it means that the path in use does not exist, and these others do."""
     if not there:
         what = f"{seen.url} does not exist (404), nor any other path that RunAPI's chat has."
@@ -99,7 +99,7 @@ def _elsewhere(seen: Probe, settings: Settings, there: list[str]) -> Finding:
     return Finding("reach", "fail", what, "yours", mend)
 
 
-def _reach(seen: Probe, settings: Settings) -> Finding:
+def _judge_reach(seen: Probe, settings: Settings) -> Finding:
     if seen.html:
         what = f"{seen.url} answered {seen.status} with a web page: a proxy, a login page, or no RunAPI."
         mend = (
@@ -115,7 +115,7 @@ def _reach(seen: Probe, settings: Settings) -> Finding:
     return ok("reach", f"{seen.url} answered in {seen.seconds:.2f} s")
 
 
-def _tls(seen: Probe, now: datetime) -> Finding:
+def _judge_certificate(seen: Probe, now: datetime) -> Finding:
     left = (seen.certificate_until - now).total_seconds() if seen.certificate_until else None
     if left is not None and left < _SOON:
         what = f"{seen.tls}; the certificate ends in {left / 86_400:.0f} days."
@@ -123,7 +123,7 @@ def _tls(seen: Probe, now: datetime) -> Finding:
     return ok("tls", seen.tls)
 
 
-def _clock(seen: Probe, now: datetime) -> Finding:
+def _judge_clock(seen: Probe, now: datetime) -> Finding:
     if seen.date is None:
         return Finding("clock", "skipped", "RunAPI did not say what time it is.")
     skew = (now - seen.date).total_seconds()
@@ -145,9 +145,9 @@ async def check_models(
         return
     others = f", and {len(listing.others)} of other vendors" if listing.others else ""
     yield ok("models", f"RunAPI accepts the key; {len(listing.models)} Gemini models{others}")
-    for use in _uses(settings):
-        yield use.in_list(listing)
-        if listing.has(use.models[0]) and (ends := use.ending(now().date())) is not None:
+    for use in _list_uses(settings):
+        yield use.check_list(listing)
+        if listing.has(use.models[0]) and (ends := use.check_ending(now().date())) is not None:
             yield ends
 
 
@@ -165,7 +165,7 @@ class _Use:
         """Whether the server may leave a model for another."""
         return self.setting in (AUTO, *WISHES)
 
-    def in_list(self, listing: Listing) -> Finding:
+    def check_list(self, listing: Listing) -> Finding:
         """Say whether the list has what is used."""
         first, ids = self.models[0], list(listing.ids)
         listed = [model for model in self.models if listing.has(model)]
@@ -185,7 +185,7 @@ class _Use:
         mend += "." if self.chosen_here else "; or unset it: the server then takes one that is."
         return Finding("defaults", "fail", what, "yours", mend)
 
-    def ending(self, today: date) -> Finding | None:
+    def check_ending(self, today: date) -> Finding | None:
         """Say when what is used ends, if that is known."""
         first, row = self.models[0], find(self.models[0])
         if row is None or row.ends is None:
@@ -206,7 +206,7 @@ async def check_searches(settings: Settings, env: Mapping[str, str]) -> Finding:
         settings: The settings as the server has them: whose key and base URL the searches are of.
         env: The environment, which says where they are kept.
     """
-    *_, use = _uses(settings)
+    *_, use = _list_uses(settings)
     last = await _last_search(settings, env)
     if last is None:
         what = "Not tried: a search is billed, and none of the last day is kept here."
@@ -259,7 +259,7 @@ def _is_telling(view: View, setting: str) -> bool:
     return ended and (job.wish == setting if setting in (AUTO, *WISHES) else job.call.model == setting)
 
 
-def _uses(settings: Settings) -> Iterator[_Use]:
+def _list_uses(settings: Settings) -> Iterator[_Use]:
     model, search = settings.model, settings.search_model
     yield _Use("answers", "RUNAPI_MCP_MODEL", model, candidates(model, ANSWERING, (), None))
     yield _Use("searches", "RUNAPI_MCP_SEARCH_MODEL", search, candidates(search, SEARCHING, ["search"], None))
@@ -270,7 +270,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
     trace, began = Trace(), clock()
     try:
         with anyio.fail_after(_CALL_SECONDS):
-            answer, choice = await _tiny(settings, upstream, trace)
+            answer, choice = await _make_call(settings, upstream, trace)
     except TimeoutError:
         return Finding(
             "call",
@@ -294,7 +294,7 @@ async def check_call(settings: Settings, upstream: Upstream, clock: Callable[[],
     return ok("call", f"{choice.model} at {upstream.chat_path}: {took}")
 
 
-async def _tiny(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[Answer, Choice]:
+async def _make_call(settings: Settings, upstream: Upstream, trace: Trace) -> tuple[Answer, Choice]:
     """Make the tiny call, to the model that a tool's call would come to."""
     chosen = choose_model(None, settings.model, ANSWERING, ())
     call = Call(model=chosen.model, turns=(Turn("user", (Text("Answer with the one word: yes"),)),))
@@ -374,7 +374,7 @@ async def _open(url: str, token: str) -> Met:
     reply = await ask_server(url, token, None)
     if reply.kind == "text/event-stream" and "endpoint" in reply.body:
         return Met()
-    refused = _refused(reply)
+    refused = _explain_refusal(reply)
     if refused is not None and reply.status in _WHO:
         return refused
     return Met(
@@ -384,13 +384,13 @@ async def _open(url: str, token: str) -> Met:
 
 
 async def _greet(url: str, token: str) -> Met:
-    reply = await ask_server(url, token, _message("initialize", HELLO, 1))
-    if (refused := _refused(reply)) is not None:
+    reply = await ask_server(url, token, _write_message("initialize", HELLO, 1))
+    if (refused := _explain_refusal(reply)) is not None:
         return refused
-    if "result" not in answer_of(reply):
+    if "result" not in _read_answer(reply):
         return Met(f"{url} does not answer as an MCP server does.", "Name its MCP endpoint, such as …/mcp.")
-    await ask_server(url, token, _message("notifications/initialized"), reply.session)
-    listed = answer_of(await ask_server(url, token, _message("tools/list", {}, 2), reply.session))
+    await ask_server(url, token, _write_message("notifications/initialized"), reply.session)
+    listed = _read_answer(await ask_server(url, token, _write_message("tools/list", {}, 2), reply.session))
     await ask_server(url, token, None, reply.session, method="DELETE")
     tools = (listed.get("result") or {}).get("tools")
     if not isinstance(tools, list):
@@ -398,13 +398,13 @@ async def _greet(url: str, token: str) -> Met:
     return Met(tools=tuple(str(tool.get("name")) for tool in tools if isinstance(tool, dict)))
 
 
-def _message(method: str, params: Mapping[str, Any] | None = None, number: int | None = None) -> bytes:
+def _write_message(method: str, params: Mapping[str, Any] | None = None, number: int | None = None) -> bytes:
     message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
     message |= {} if params is None else {"params": params}
     return json.dumps(message if number is None else {**message, "id": number}).encode()
 
 
-def _refused(reply: Reply) -> Met | None:
+def _explain_refusal(reply: Reply) -> Met | None:
     """Return why a server did not let a host in, and what mends it; `None` if it did."""
     said = f"{reply.url} answered {reply.status}"
     match reply.status:
@@ -425,11 +425,11 @@ def _refused(reply: Reply) -> Met | None:
             return Met(f"{said} with a web page: a login page, or another server.", "Correct the address.")
         case _:
             return None
-    words = _words(reply)
+    words = _read_words(reply)
     return Met(f"{said}{f': {quote_text(words)}' if words else '.'}", mend)
 
 
-def _words(reply: Reply) -> str:
+def _read_words(reply: Reply) -> str:
     """Return what a refusal says in words, if it says so in JSON or as text."""
     if "html" in reply.kind:
         return ""
@@ -441,19 +441,19 @@ def _words(reply: Reply) -> str:
         return reply.body.strip()[:_MOST_WORDS]
 
 
-def answer_of(reply: Reply) -> dict[str, Any]:
+def _read_answer(reply: Reply) -> dict[str, Any]:
     """Return the answer in a body of JSON or of events; empty if none is in it yet."""
     if reply.kind != "text/event-stream":
-        return _parsed(reply.body)
+        return _parse(reply.body)
     for event in re.split(r"\r?\n\r?\n", reply.body)[:-1]:
         pieces = [line[5:].removeprefix(" ") for line in event.splitlines() if line.startswith("data:")]
-        answer = _parsed("\n".join(pieces))
+        answer = _parse("\n".join(pieces))
         if "result" in answer or "error" in answer:
             return answer
     return {}
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
     except ValueError:

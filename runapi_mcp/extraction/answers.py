@@ -13,13 +13,13 @@ from runapi_mcp.extraction.check import (
     Path,
     Violation,
     find_repeated,
-    identity,
+    identify,
     is_of_name,
     name_further,
 )
 from runapi_mcp.extraction.model_json import Found, NotJson, Scan, is_prefaced, read_json, scan_answer
 from runapi_mcp.extraction.verdict import Verdict, conclude
-from runapi_mcp.wire.schema.subschemas import Place, References, referring
+from runapi_mcp.wire.schema.subschemas import Place, References, list_references
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
 _MOST_CANDIDATES: Final = 200
@@ -75,7 +75,8 @@ def _candidates(scan: Scan) -> list[Found]:
 
 def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
     """Return the value that counts, and whether no other may be meant."""
-    different = [*{identity(found.value): found for found in good}.values()]
+    # Models write the same value in two fences (ConardLi/easy-dataset#507).
+    different = [*{identify(found.value): found for found in good}.values()]
     for lesser in (lambda one: one.thought, lambda one: one.value in ({}, [])):
         different = [one for one in different if not lesser(one)] or different
     if len(different) < 2:
@@ -87,7 +88,7 @@ def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
 def _open_one(judge: Judge, values: Sequence[JsonValue]) -> tuple[JsonValue, str] | None:
     """Return what some values are wrapped around, and how, if exactly one reading of them conforms."""
     opened = {
-        identity(inner): (inner, how)
+        identify(inner): (inner, how)
         for value in values
         for inner, how in _unwrap(value)
         if judge.conforms(inner)
@@ -102,11 +103,13 @@ def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]
     inner: list[tuple[JsonValue, str]] = []
     match value:
         case [one]:
+            # google-gemini-php/client#86.
             inner.append((one, "in a list of one"))
         case dict() if len(value) == 1 and "error" not in value:
             [(name, one)] = value.items()
             inner.append((one, f'under the name "{name[:60]}"'))
         case dict() if isinstance(value.get("properties"), dict) and value.keys() <= _ECHOED:
+            # langchain-ai/langchain#12417.
             inner.append((value["properties"], "into a copy of the schema"))
         case dict():
             lists = [
@@ -203,13 +206,14 @@ def _read_list(judge: Judge, text: str, begin: str) -> tuple[list[JsonValue], bo
         return [*_whole_items(known), *_whole_items(more)], False, ""
     bare = _bare_items(judge, candidates)
     wrapped = {
-        identity(value): (value, how) for found in candidates for value, how in _lists_in(judge, found)
+        identify(value): (value, how) for found in candidates for value, how in _lists_in(judge, found)
     }
     if len(wrapped) == 1 and not any(keep_asked(one, judge.schema) for one in bare):
         [(value, how)] = wrapped.values()
         return value, True, how
     if isinstance(scan.rest, list):
         return _whole_items(scan), False, ""
+    # One object a line, as JSON Lines has them (dottxt-ai/outlines#1223).
     if bare:
         return bare, True, "The model wrote no list around its items."
     if lists:
@@ -238,7 +242,7 @@ def _bare_items(judge: Judge, candidates: list[Found]) -> list[JsonValue]:
     if not all(judge.conforms(found.value) for found in said):
         return []
     # One value said again is one; different ones are as many as they are.
-    alike = len({identity(found.value) for found in said}) == 1
+    alike = len({identify(found.value) for found in said}) == 1
     return [found.value for found in (said[:1] if alike else said)]
 
 
@@ -274,7 +278,7 @@ def keep_part(judge: Judge, value: JsonValue) -> JsonValue:
     Raises:
         InputError: The schema refers to itself without end.
     """
-    asked = _Asked(judge.schema)
+    asked = Asked(judge.schema)
     part = asked.keep(deepcopy(value))
     for _ in range(_MOST_ROUNDS):
         wrong = {place for violation in judge.find(part) for place in _places(violation, part)}
@@ -296,7 +300,7 @@ def keep_asked(value: JsonValue, schema: JsonObject) -> JsonValue:
     Raises:
         Dangling: A reference leads out of the schema or nowhere.
     """
-    return _Asked(schema).keep(value)
+    return Asked(schema).keep(value)
 
 
 def _places(violation: Violation, value: JsonValue) -> list[Path]:
@@ -329,7 +333,7 @@ def _from_the_end(place: Path) -> list[tuple[int, str]]:
     return [(-part, "") if isinstance(part, int) else (0, part) for part in place] + [(1, "")]
 
 
-def _remove(value: JsonValue, place: Path, asked: "_Asked") -> None:
+def _remove(value: JsonValue, place: Path, asked: "Asked") -> None:
     parent: Any = value
     try:
         for part in place[:-1]:
@@ -344,7 +348,7 @@ def _remove(value: JsonValue, place: Path, asked: "_Asked") -> None:
         return
 
 
-class _Asked:
+class Asked:
     """What a schema asks for: a member that it names nowhere is nobody's."""
 
     def __init__(self, schema: JsonObject) -> None:
@@ -356,12 +360,16 @@ class _Asked:
 
     def fixed_items(self, path: Path) -> int:
         """Return how many items of the list at a path mean what their place says."""
+        lists = (rule.get(key) for rule in self.rules_at(path) for key in ("prefixItems", "items"))
+        return max((len(listed) for listed in lists if isinstance(listed, list)), default=0)
+
+    def rules_at(self, path: Path) -> list[JsonObject]:
+        """Return the subschemas that may describe the value at a path."""
         places: list[Place] = [self._references.root]
         for part in path:
             rules = [*self._open(places)]
             places = [*(self._items(rules, part) if isinstance(part, int) else self._member(rules, part))]
-        lists = (rule.get(key) for _, rule in self._open(places) for key in ("prefixItems", "items"))
-        return max((len(listed) for listed in lists if isinstance(listed, list)), default=0)
+        return [rule for _, rule in self._open(places)]
 
     def _keep(self, value: JsonValue, places: Iterable[Place]) -> JsonValue:
         """Return what is asked for of a value that each of `places` may describe."""
@@ -388,13 +396,15 @@ class _Asked:
             if isinstance(place.schema, dict) and place.key not in seen:
                 seen.add(place.key)
                 yield place, place.schema
-                todo += [self._references.target(place, reference) for reference in referring(place.schema)]
+                todo += [
+                    self._references.target(place, reference) for reference in list_references(place.schema)
+                ]
                 todo += [self._references.inside(place, branch) for branch in _branches(place.schema)]
 
     def _member(self, rules: Iterable[tuple[Place, JsonObject]], name: str) -> Iterator[Place]:
         for place, rule in rules:
-            if name in _members(rule):
-                yield self._references.inside(place, _members(rule)[name])
+            schema = _members(rule).get(name, rule.get("additionalProperties"))
+            yield self._references.inside(place, schema)
 
     def _items(self, rules: Iterable[tuple[Place, JsonObject]], at: int) -> Iterator[Place]:
         """Yield what describes the item at a position; draft-07 has the first ones in `items` itself."""

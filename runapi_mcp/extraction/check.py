@@ -23,8 +23,8 @@ from jsonschema.validators import extend, validates, validator_for
 from referencing.exceptions import Unresolvable
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.extraction.formats import FORMS, NoPattern, format_checker, read_pattern
-from runapi_mcp.extraction.model_json import Exact, schema_of
+from runapi_mcp.extraction.formats import FORMS, NoPattern, make_format_checker, read_pattern
+from runapi_mcp.extraction.model_json import Exact, parse_schema
 from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.schema.subschemas import Dangling, References, metaschemas
@@ -79,10 +79,10 @@ class Violation:
     error: ValidationError
 
     def __str__(self) -> str:
-        return f"{pointer(self.path)}: {self.message}"
+        return f"{write_pointer(self.path)}: {self.message}"
 
 
-def pointer(path: Iterable[str | int]) -> str:
+def write_pointer(path: Iterable[str | int]) -> str:
     """Return a path as a JSON Pointer (RFC 6901); the root is "(root)"."""
     return "".join(f"/{escape_key(str(part))}" for part in path) or "(root)"
 
@@ -104,7 +104,7 @@ def _count(value: Any, what: str) -> str:  # noqa: ANN401  # text, list or objec
 
 
 _MESSAGES: Final[dict[str, Callable[[Any, Any], str]]] = {
-    "type": lambda value, kinds: f"{show(value)} is not of type {_either(kinds)}",
+    "type": lambda value, kinds: f"{show(value)} is not of type {_write_kinds(kinds)}",
     "const": lambda value, wanted: f"it must be {show(wanted)}, not {show(value)}",
     "enum": lambda value, wanted: f"{show(value)} is not one of {', '.join(map(show, islice(wanted, 40)))}",
     "format": lambda value, name: f"{show(value)} is not {FORMS.get(name, f'of the format {name}')}",
@@ -127,7 +127,7 @@ _MESSAGES: Final[dict[str, Callable[[Any, Any], str]]] = {
 }
 
 
-def _either(kinds: str | list[str]) -> str:
+def _write_kinds(kinds: str | list[str]) -> str:
     return kinds if isinstance(kinds, str) else " or ".join(kinds)
 
 
@@ -153,9 +153,11 @@ class Errors:
             yield Violation(path, _NOTHING, str(error.validator), error)
             return
         if shared := _same_choice(branches.values()):
-            # Where every alternative wants another constant or type, none is more meant than the others.
+            # Where every alternative wants another constant or type, none is more meant than the others
+            # (openclaw/openclaw#40841).
             yield shared
             return
+        # The actions of an agent, told apart by their one member: browser-use/browser-use#3491.
         meant = self._find_meant(error, branches)
         if len(meant) == 1:
             for below in branches[meant[0]]:
@@ -309,7 +311,7 @@ def read_schema(given: JsonObject | str) -> JsonObject:
     Raises:
         InputError: It is not JSON, not an object, or no schema that can be used; see :func:`check_schema`.
     """
-    schema = schema_of(given)
+    schema = parse_schema(given)
     check_schema(schema)
     return schema
 
@@ -353,14 +355,14 @@ def _kind(schema: JsonObject) -> type[Validator]:
 
 def _find_flaws(kind: type[Validator], schema: JsonObject) -> list[Violation]:
     known = kind.META_SCHEMA
-    return Errors(_judging(kind)(known, format_checker=_patterns()), known).of(schema)
+    return Errors(_extend(kind)(known, format_checker=_make_pattern_checker()), known).of(schema)
 
 
 @cache
-def _patterns() -> FormatChecker:
+def _make_pattern_checker() -> FormatChecker:
     """Return what knows only which texts are regular expressions; references are followed anyhow."""
     checker = FormatChecker(formats=())
-    checker.checks("regex")(format_checker().checkers["regex"][0])
+    checker.checks("regex")(make_format_checker().checkers["regex"][0])
     return checker
 
 
@@ -394,8 +396,8 @@ class Judge:
 
     @cached_property
     def _errors(self) -> Errors:
-        kind = _judging(_kind(self.schema))
-        made = kind(self.schema, registry=metaschemas(), format_checker=format_checker())
+        kind = _extend(_kind(self.schema))
+        made = kind(self.schema, registry=metaschemas(), format_checker=make_format_checker())
         return Errors(made, self.schema)
 
     def _judge(self, judge: Callable[[], _T]) -> _T:
@@ -412,14 +414,14 @@ class Judge:
 def judge_inner_drafts() -> None:
     """Judge subschemas that name their draft by the rules of this module, too, in all of this process."""
     for version, kind in _KINDS.items():
-        validates(version)(cast("Any", _judging(kind)))
+        validates(version)(cast("Any", _extend(kind)))
 
 
 # ---------------------------------------------------------------- rules of our own
 
 
 @cache
-def _judging(kind: type[Validator]) -> type[Validator]:
+def _extend(kind: type[Validator]) -> type[Validator]:
     """Return a draft's validator with these rules where it has them."""
     rules = {name: rule for name, rule in _RULES.items() if name in kind.VALIDATORS}
     made: type[Validator] = extend(kind, rules)  # type: ignore[no-untyped-call]  # no stubs
@@ -454,23 +456,23 @@ def find_repeated(items: list[JsonValue]) -> Iterator[int]:
     """Yield the places of items that equal an earlier one."""
     seen: set[str] = set()
     for place, item in enumerate(items):
-        known = identity(item)
+        known = identify(item)
         if known in seen:
             yield place
         seen.add(known)
 
 
-def identity(value: JsonValue) -> str:
+def identify(value: JsonValue) -> str:
     """Return a text that two values share if and only if JSON Schema takes them for equal.
 
     Numbers are equal by value (1 and 1.0), never to a boolean; members in any order.
     """
     match value:
         case dict():
-            members = sorted(f"{json.dumps(key)}:{identity(member)}" for key, member in value.items())
+            members = sorted(f"{json.dumps(key)}:{identify(member)}" for key, member in value.items())
             return f"{{{','.join(members)}}}"
         case list():
-            return f"[{','.join(map(identity, value))}]"
+            return f"[{','.join(map(identify, value))}]"
         case float():
             return hex(int(value)) if value.is_integer() else value.hex()
         case int() if not isinstance(value, bool):

@@ -8,12 +8,13 @@ inferred. What does neither has no evidence, and that is said.
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
+from runapi_mcp.extraction.answers import Asked
 from runapi_mcp.extraction.folding import UNSPACED, fold_bare, fold_plain
 from runapi_mcp.extraction.matching import LOOSE, MOST_GUESSED, Leaf, Path, Searcher, Source, Span
 from runapi_mcp.wire.types import JsonObject, JsonValue
@@ -21,6 +22,7 @@ from runapi_mcp.wire.types import JsonObject, JsonValue
 MOST_VALUES: Final = 10_000
 """Values that are looked for; the rest is said not to have been."""
 _MOST_LISTED: Final = 200
+_LONGEST_TUPLE: Final = 20
 
 Inferred: TypeAlias = Literal["inferred"]
 Found: TypeAlias = Span | Inferred | None
@@ -38,9 +40,9 @@ class Evidence:
     places: Mapping[str, Found]
     beyond: int = 0
 
-    def kept(self, value: JsonValue, sources: Sequence[Source]) -> JsonObject:
+    def to_json(self, value: JsonValue, sources: Sequence[Source]) -> JsonObject:
         """Return it as JSON, with the quotes that differ from the values."""
-        leaves = {leaf.pointer: leaf.value for leaf in _leaves(value)}
+        leaves = {leaf.pointer: leaf.value for leaf in _list_leaves(value)}
         places: JsonObject = {}
         for pointer, found in self.places.items():
             if not isinstance(found, Span):
@@ -65,21 +67,21 @@ class Evidence:
 
 
 def locate_document(document: str, sources: Sequence[Sequence[str]], schema: JsonObject) -> JsonObject:
-    """Return where the values of a JSON text stand, as :meth:`Evidence.kept` has it."""
+    """Return where the values of a JSON text stand, as :meth:`Evidence.to_json` has it."""
     value = json.loads(document, parse_float=Decimal, parse_int=Decimal)
     named = [Source(name, text) for name, text in sources]
-    return find_evidence(value, named, schema).kept(value, named)
+    return find_evidence(value, named, schema).to_json(value, named)
 
 
 def find_evidence(value: Any, sources: Sequence[Source], schema: JsonObject | None = None) -> Evidence:  # noqa: ANN401  # JSON, numbers as Decimal
     """Return where each value stands in the sources; `schema` tells enum words from other text."""
-    leaves = [*_leaves(value)]
+    leaves = [*_list_leaves(value)]
     looked_for = leaves[:MOST_VALUES]
     searcher = Searcher(sources)
     enums = _Enums(schema or {})
     for leaf in looked_for:
-        leaf.enum = enums.is_word(leaf.path)
-        leaf.candidates = {} if isinstance(leaf.value, bool) else searcher.candidates(leaf)
+        leaf.enum = enums.is_word(leaf)
+        leaf.candidates = {} if isinstance(leaf.value, bool) else searcher.find_candidates(leaf)
     Chooser(searcher, looked_for).choose()
     _infer(value, looked_for, searcher)
     places: dict[str, Found] = {}
@@ -88,7 +90,7 @@ def find_evidence(value: Any, sources: Sequence[Source], schema: JsonObject | No
     return Evidence(places, len(leaves) - len(looked_for))
 
 
-def _leaves(value: Any) -> Iterator[Leaf]:  # noqa: ANN401  # any JSON
+def _list_leaves(value: Any) -> Iterator[Leaf]:  # noqa: ANN401  # any JSON
     waiting: list[tuple[Path, Any]] = [((), value)]
     while waiting:
         path, one = waiting.pop()
@@ -107,54 +109,17 @@ class _Enums:
     """Knows where a schema has words to choose from."""
 
     def __init__(self, schema: JsonObject) -> None:
-        self._schema = schema
+        self._asked = Asked(schema)
         self._known: dict[Path, bool] = {}
 
-    def is_word(self, path: Path) -> bool:
-        """Whether the value at a path is one of an enum's."""
-        kind = tuple("*" if isinstance(part, int) else part for part in path)
+    def is_word(self, leaf: Leaf) -> bool:
+        """Whether a value is one of an enum's."""
+        # A tuple says something else of each of its items; no list does beyond its twentieth.
+        kind = tuple(min(part, _LONGEST_TUPLE) if isinstance(part, int) else part for part in leaf.path)
         if kind not in self._known:
-            self._known[kind] = any("enum" in node or "const" in node for node in self._nodes(path))
+            rules = self._asked.rules_at(kind)
+            self._known[kind] = any("enum" in rule or "const" in rule for rule in rules)
         return self._known[kind]
-
-    def _nodes(self, path: Path) -> list[JsonObject]:
-        nodes = self._open([self._schema])
-        for part in path:
-            below: list[JsonValue] = []
-            for node in nodes:
-                if isinstance(part, str):
-                    properties = node.get("properties")
-                    named = properties.get(part) if isinstance(properties, dict) else None
-                    below.append(node.get("additionalProperties") if named is None else named)
-                else:
-                    first = node.get("prefixItems")
-                    at = isinstance(first, list) and part < len(first)
-                    below.append(first[part] if at and isinstance(first, list) else node.get("items"))
-            nodes = self._open(below)
-        return nodes
-
-    def _open(self, nodes: Iterable[JsonValue]) -> list[JsonObject]:
-        """Return schemas with those that they refer to or are made of, as far as that is of use."""
-        opened: list[JsonObject] = []
-        waiting = [*nodes]
-        while waiting and len(opened) < 40:
-            node = waiting.pop(0)
-            if not isinstance(node, dict) or node in opened:
-                continue
-            opened.append(node)
-            if isinstance(ref := node.get("$ref"), str):
-                waiting.append(self._target(ref))
-            for name in ("allOf", "anyOf", "oneOf"):
-                parts = node.get(name)
-                waiting += parts if isinstance(parts, list) else []
-        return opened
-
-    def _target(self, ref: str) -> JsonValue:
-        node: JsonValue = self._schema
-        for step in ref.removeprefix("#").strip("/").split("/"):
-            name = step.replace("~1", "/").replace("~0", "~")
-            node = node.get(name) if isinstance(node, dict) and step else node
-        return node
 
 
 # ---------------------------------------------------------------- what follows from the material
@@ -200,7 +165,7 @@ def _infer(value: Any, leaves: Sequence[Leaf], searcher: Searcher) -> None:  # n
         if leaf.chosen and isinstance(leaf.value, Decimal | int) and not isinstance(leaf.value, bool):
             records.setdefault(leaf.path[:-1], []).append(Decimal(leaf.value))
             columns.setdefault(leaf.kind, []).append(Decimal(leaf.value))
-    lengths = {Decimal(length) for length in _lengths(value)}
+    lengths = {Decimal(length) for length in _list_lengths(value)}
     sums = {sum(column, Decimal(0)) for column in columns.values() if len(column) > 1}
     known: frozenset[str] | None = None
     for leaf in leaves:
@@ -214,7 +179,7 @@ def _infer(value: Any, leaves: Sequence[Leaf], searcher: Searcher) -> None:  # n
             leaf.inferred = (
                 number in lengths or number in sums or _follows(number, records.get(leaf.path[:-1], []))
             )
-        elif label_words(leaf.key) & _CLASSES and len(str(leaf.value)) <= 60:
+        elif read_label(leaf.key) & _CLASSES and len(str(leaf.value)) <= 60:
             leaf.inferred = True
         else:
             words = _long_words(str(leaf.value))
@@ -231,7 +196,7 @@ def _long_words(text: str) -> frozenset[str]:
     return frozenset({word for word in spaced.split() if len(word) > 3 and not UNSPACED.match(word)} | pairs)
 
 
-def _lengths(value: Any) -> Iterator[int]:  # noqa: ANN401  # any JSON
+def _list_lengths(value: Any) -> Iterator[int]:  # noqa: ANN401  # any JSON
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -250,14 +215,14 @@ def _follows(number: Decimal, others: Sequence[Decimal]) -> bool:
     try:
         made = {
             sum(others, Decimal(0)),
-            *(op for a in near for b in near if a is not b for op in _of_two(a, b)),
+            *(op for a in near for b in near if a is not b for op in _combine(a, b)),
         }
         return any(abs(number - one) <= abs(number) * Decimal("0.0001") for one in made)
     except (InvalidOperation, OverflowError):
         return False
 
 
-def _of_two(a: Decimal, b: Decimal) -> Iterator[Decimal]:
+def _combine(a: Decimal, b: Decimal) -> Iterator[Decimal]:
     yield from (a + b, a - b, a * b, a * b / 100)
     if b:
         yield from (a / b, a / b * 100)
@@ -287,7 +252,7 @@ class Chooser:
     def choose(self) -> None:
         """Choose, record after record."""
         records = [*self._by_record.items()]
-        starts = [self._certain(leaves) for _, leaves in records]
+        starts = [self._find_certain(leaves) for _, leaves in records]
         following: list[Span | None] = [None] * len(records)
         for at in range(len(records) - 2, -1, -1):
             # Where the next item certainly begins, this one has ended.
@@ -297,7 +262,7 @@ class Chooser:
         for (path, leaves), limit in zip(records, following, strict=True):
             self._choose_in(path, leaves, limit)
 
-    def _certain(self, leaves: Sequence[Leaf]) -> Span | None:
+    def _find_certain(self, leaves: Sequence[Leaf]) -> Span | None:
         return min(
             (next(iter(leaf.candidates)) for leaf in leaves if len(leaf.candidates) == 1), default=None
         )
@@ -308,7 +273,9 @@ class Chooser:
         before = self._ends.get(list_path) if list_path is not None else None
         above = self._chosen_in.get(path[:-1]) or self._chosen_in.get(path[:-2], [])
         if all(isinstance(leaf.path[-1], int) for leaf in leaves if leaf.path) and leaves[0].path:
-            anchors = [(place, span) for place, span in enumerate(self._in_order(leaves, above[-8:], before))]
+            anchors = [
+                (place, span) for place, span in enumerate(self._choose_in_order(leaves, above[-8:], before))
+            ]
             self._chosen_in[path] = [span for _, span in anchors]
             if list_path is not None:
                 self._ends[list_path] = max(self._chosen_in[path])
@@ -316,19 +283,21 @@ class Chooser:
         order = sorted(enumerate(leaves), key=lambda one: min(len(one[1].candidates), 4))
         if len(order) > 1 and list_path is not None and len(order[0][1].candidates) > 1:
             place, leaf = order.pop(0)
-            leaf.chosen = self._best_pivot(leaf, [other for _, other in order], before)
+            leaf.chosen = self._choose_pivot(leaf, [other for _, other in order], before)
             self._used.setdefault(leaf.chosen, set()).add(leaf.kind)
             anchors.append((place, leaf.chosen))
         for place, leaf in order:
             near = anchors or [(-1, span) for span in above[-8:]]
-            leaf.chosen = self._best(leaf, place, near, before, limit)
+            leaf.chosen = self._choose_best(leaf, place, near, before, limit)
             anchors.append((place, leaf.chosen))
             self._used.setdefault(leaf.chosen, set()).add(leaf.kind)
         self._chosen_in[path] = [span for _, span in anchors]
         if list_path is not None:
             self._ends[list_path] = max(self._chosen_in[path])
 
-    def _in_order(self, items: Sequence[Leaf], near: Sequence[Span], before: Span | None) -> list[Span]:
+    def _choose_in_order(
+        self, items: Sequence[Leaf], near: Sequence[Span], before: Span | None
+    ) -> list[Span]:
         """Choose for the items of a list of plain values, which mostly stand one after the other.
 
         Each is sought between the one before it and the next of which there is one place only: said three
@@ -350,16 +319,16 @@ class Chooser:
                 behind, candidates = before, leaf.candidates
                 leaf.chosen = min(
                     (fit or later)[:_MOST_WEIGHED],
-                    key=lambda span: _RANK * candidates[span] + self._distance(span, behind),
+                    key=lambda span: _RANK * candidates[span] + self._measure(span, behind),
                 )
             else:
-                leaf.chosen = self._best(leaf, at, [(-1, span) for span in near], before, None)
+                leaf.chosen = self._choose_best(leaf, at, [(-1, span) for span in near], before, None)
             before = leaf.chosen
             chosen.append(before)
             self._used.setdefault(before, set()).add(leaf.kind)
         return chosen
 
-    def _best(
+    def _choose_best(
         self,
         leaf: Leaf,
         place: int,
@@ -373,59 +342,61 @@ class Chooser:
         siblings = siblings if len(siblings) <= _MOST_WEIGHED else siblings[-_MOST_WEIGHED:]
         anchors = [span for _, span in siblings]
         if len(candidates) > 2 * _MOST_WEIGHED:
-            candidates = self._few(candidates, anchors, before)
-        words = label_words(leaf.key)
+            candidates = self._shorten(candidates, anchors, before)
+        words = read_label(leaf.key)
         first = min(anchors) if anchors else before
 
         def cost(candidate: tuple[int, Span]) -> float:
             order, span = candidate
             total = min(order, 50) * 0.002 + _RANK * leaf.candidates[span]
-            total += 0.7 * _alike(self._used.get(span), leaf.kind)
+            total += 0.7 * _weigh_use(self._used.get(span), leaf.kind)
             total -= 0.7 * self._weigh_label(span, words)
             if anchors:
                 # Values mostly stand in the order in which the schema has them.
                 turned = sum((span > other) != (place > at) for at, other in siblings)
                 total += 0.05 * turned / len(siblings)
-                total += min(self._distance(span, anchor) for anchor in anchors)
+                total += min(self._measure(span, anchor) for anchor in anchors)
                 total += 0.3 * any(_overlap(span, anchor) for anchor in anchors)
             if before is not None and span < before:
                 total += 0.6
             elif before is not None and not anchors:
-                total += self._distance(span, before)
-            if limit is not None and first is not None and not self._line(first) <= span < limit:
+                total += self._measure(span, before)
+            if limit is not None and first is not None and not self._find_line(first) <= span < limit:
                 total += 0.4
             return total
 
         return min(enumerate(candidates), key=cost)[1]
 
-    def _best_pivot(self, leaf: Leaf, others: Sequence[Leaf], before: Span | None) -> Span:
+    def _choose_pivot(self, leaf: Leaf, others: Sequence[Leaf], before: Span | None) -> Span:
         """Return the place of a value around which the other values of its record stand nearest."""
         near = [(other, [*other.candidates]) for other in others[:_MOST_WEIGHED]]
 
         def alone(one: Leaf, span: Span) -> float:
-            total = 0.7 * _alike(self._used.get(span), one.kind) + _RANK * one.candidates[span]
+            total = 0.7 * _weigh_use(self._used.get(span), one.kind) + _RANK * one.candidates[span]
             return total + (0.6 if before is not None and span < before else 0.0)
 
         def cost(span: Span) -> float:
             total = alone(leaf, span)
             if before is not None and span > before:
-                total += 0.2 * self._distance(span, before)
+                total += 0.2 * self._measure(span, before)
             for other, places in near:
                 at = bisect_left(places, span)
                 close = places[max(at - 2, 0) : at + 3]
-                total += min(self._distance(span, one) + alone(other, one) for one in close)
+                total += min(self._measure(span, one) + alone(other, one) for one in close)
             return total
 
-        return min(self._few([*leaf.candidates], [], before), key=cost)
+        return min(self._shorten([*leaf.candidates], [], before), key=cost)
 
-    def _few(self, candidates: Sequence[Span], anchors: Sequence[Span], before: Span | None) -> list[Span]:
+    def _shorten(
+        self, candidates: Sequence[Span], anchors: Sequence[Span], before: Span | None
+    ) -> list[Span]:
         near = {*candidates[:_MOST_WEIGHED]}
         for anchor in [*anchors[-3:], *([before] if before else [])]:
             at = bisect_left(candidates, anchor)
             near.update(candidates[max(at - _MOST_WEIGHED // 2, 0) : at + _MOST_WEIGHED])
         return sorted(near)
 
-    def _distance(self, one: Span, other: Span) -> float:
+    def _measure(self, one: Span, other: Span) -> float:
         """Return how far two places are from each other, from 0 to 1; on one line they are near."""
         if one.source != other.source:
             return 1.0
@@ -434,7 +405,7 @@ class Chooser:
         line = "\n" not in self._texts[one.source][first.end : min(second.start, first.end + 400)]
         return min(gap, 400) / 8_000 if line else 0.1 + min(gap, 2_000) / 2_500
 
-    def _line(self, span: Span) -> Span:
+    def _find_line(self, span: Span) -> Span:
         """Return where the line of a place begins."""
         text = self._texts[span.source]
         return Span(span.source, text.rfind("\n", max(span.start - 400, 0), span.start) + 1, 0)
@@ -447,11 +418,11 @@ class Chooser:
         before = text[max(span.start - _LABEL_CHARS, 0) : span.start]
         lines = before.rsplit("\n", 1)
         here = lines[-1] if lines[-1].strip() or len(lines) == 1 else before
-        said = label_words(here)
+        said = read_label(here)
         if not said & words:
             return 0.0
         # Another name between makes it that one's.
-        last = label_words(here[-24:])
+        last = read_label(here[-24:])
         return len(said & words) / len(words) * (1.0 if last & words else 0.6) - 0.02 * len(said - words)
 
 
@@ -465,7 +436,7 @@ def _overlap(one: Span, other: Span) -> bool:
     return one.source == other.source and one.start < other.end and other.start < one.end
 
 
-def _alike(users: set[Path] | None, kind: Path) -> float:
+def _weigh_use(users: set[Path] | None, kind: Path) -> float:
     if not users:
         return 0.0
     return 1.0 if kind in users else 0.5
@@ -474,7 +445,7 @@ def _alike(users: set[Path] | None, kind: Path) -> float:
 _MOST_WORDS_CHARS: Final = 200
 
 
-def label_words(text: str) -> frozenset[str]:
+def read_label(text: str) -> frozenset[str]:
     """Return the words of a name or of a label: `invoiceNumber` and `Invoice number:` have the same."""
     parted = []
     for before, after in pairwise(" " + text[:_MOST_WORDS_CHARS]):

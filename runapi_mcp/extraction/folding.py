@@ -157,7 +157,7 @@ class Folded:
             places = kept
         return Folded(self.text.translate(table), places)
 
-    def unescaped(self, *, tags: bool) -> "Folded":
+    def unescape(self, *, tags: bool) -> "Folded":
         """Return it with what entities of HTML and escapes of JSON stand for, and no names of tags.
 
         With `tags`, what is within a tag is left out, too.
@@ -165,22 +165,22 @@ class Folded:
         own = self if self.places is not None else Folded(self.text, array("I", range(len(self.text))))
         return _join(own, _ESCAPES if tags else _ESCAPES.replace(_TAG, _TAG_NAME), _unescape)
 
-    def plain(self) -> "Folded":
+    def fold_plain(self) -> "Folded":
         """Return it without case, forms of Unicode, kinds of dashes, quotes and blanks, unseen characters."""
         return _join(self._map(_PLAIN), r" {2,}", lambda row: " ")
 
-    def written(self) -> "Folded":
+    def fold_written(self) -> "Folded":
         """Return it with one form of each character and no unseen ones: what numbers and dates are read from.
 
         A row of blanks stays one of two at least, for it parts columns.
         """
         return _join(self._map(_WRITTEN), r"[ \n]*\n[ \n]*|  +", lambda row: "\n" if "\n" in row else "  ")
 
-    def bare(self) -> "Folded":
+    def fold_bare(self) -> "Folded":
         """Return what is plain with letters and digits alone, and without the marks that people leave out."""
         return self._map(_BARE)
 
-    def guessed(self) -> "Folded":
+    def fold_guessed(self) -> "Folded":
         """Return what is bare with one letter for all that OCR takes for one another."""
         text, places = self.text.translate(_GUESSES), self.places
         for pair, one in _PAIRS:
@@ -235,7 +235,7 @@ def has_escapes(text: str) -> bool:
     return _ESCAPE.search(text) is not None
 
 
-def escape_end(text: str, at: int) -> int:
+def find_escape_end(text: str, at: int) -> int:
     """Return where what stands for one character ends that begins at a place; the next place if none does."""
     found = _ESCAPE.match(text, at)
     return found.end() if found else at + 1
@@ -256,7 +256,7 @@ _WORDS: Final = re.compile(r"[^\W\d_]+")
 _SHORT_NOT: Final = re.compile(r"n['’]t\b")
 
 
-def turns(value: str, quote: str) -> bool:
+def contradicts(value: str, quote: str) -> bool:
     """Whether one of two like texts denies what the other says.
 
     A few letters are all that parts "is permitted" from "is not permitted", and "approved" from
@@ -291,18 +291,18 @@ def _denials(text: str, words: list[str]) -> int:
 
 
 def fold_plain(value: str) -> str:
-    """Return a value as :meth:`Folded.plain` has a text."""
-    return Folded(value).plain().text.strip()
+    """Return a value as :meth:`Folded.fold_plain` has a text."""
+    return Folded(value).fold_plain().text.strip()
 
 
 def fold_bare(value: str) -> str:
-    """Return a value as :meth:`Folded.bare` has a text."""
-    return Folded(value).plain().bare().text
+    """Return a value as :meth:`Folded.fold_bare` has a text."""
+    return Folded(value).fold_plain().fold_bare().text
 
 
 def fold_guessed(value: str) -> str:
-    """Return a value as :meth:`Folded.guessed` has a text."""
-    return Folded(fold_bare(value)).guessed().text
+    """Return a value as :meth:`Folded.fold_guessed` has a text."""
+    return Folded(fold_bare(value)).fold_guessed().text
 
 
 def find_all(text: str, wanted: str, most: int) -> Iterator[int]:
@@ -337,7 +337,7 @@ def is_parted(text: str, at: int, *, strictly: bool = False) -> bool:
     return True
 
 
-def nearest(wanted: str, text: str, most: int) -> tuple[int, int, int] | None:
+def find_nearest(wanted: str, text: str, most: int) -> tuple[int, int, int] | None:
     """Return where in `text` what is nearest to `wanted` stands, and its distance, if that is `most` or less.
 
     Myers's bit vectors: one step for each character of the text, whatever is allowed.

@@ -110,24 +110,27 @@ def read_pattern(pattern: str) -> Callable[[str], bool]:
     """
     wanted = without_surrogates(pattern)
     try:
-        return _searching(Regex(wanted, "u"))
+        # Python's re knows neither \p{…} nor a lookbehind of any width (router-for-me/CLIProxyAPI#5644,
+        # pleaseai/shunt#488).
+        return _make_search(Regex(wanted, "u"))
     except RegressError as error:
         why = str(error)
     if _PYTHONS.search(pattern):
         try:
+            # \z is the end, which Python writes \Z until 3.14 (python-openapi/openapi-schema-validator#32).
             python = re.compile(pattern.replace(r"\z", r"\Z"))
         except (re.error, OverflowError, RecursionError):
             raise NoPattern(why) from None
         return lambda text: python.search(text) is not None
     for flags in ("v", ""):
         try:
-            return _searching(Regex(wanted, flags))
+            return _make_search(Regex(wanted, flags))
         except RegressError:
             continue
     raise NoPattern(why)
 
 
-def _searching(regex: Regex) -> Callable[[str], bool]:
+def _make_search(regex: Regex) -> Callable[[str], bool]:
     return lambda text: regex.find(without_surrogates(text)) is not None
 
 
@@ -178,7 +181,7 @@ FORMS: Final = {
 """What each format wants, as it is said to a model: the name alone tells it nothing."""
 
 
-def format_checker() -> FormatChecker:
+def make_format_checker() -> FormatChecker:
     """Return a checker that knows these formats, and no others."""
     checker = FormatChecker(formats=())
     for name, check in _CHECKS.items():

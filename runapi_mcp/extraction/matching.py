@@ -12,16 +12,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from runapi_mcp.extraction.folding import (
     UNSPACED,
     Folded,
-    escape_end,
+    contradicts,
     find_all,
+    find_escape_end,
+    find_nearest,
     fold_bare,
     fold_guessed,
     fold_plain,
     has_escapes,
     is_denied,
     is_parted,
-    nearest,
-    turns,
 )
 from runapi_mcp.extraction.notation import (
     Day,
@@ -32,6 +32,7 @@ from runapi_mcp.extraction.notation import (
     read_day,
     read_figure,
 )
+from runapi_mcp.wire.json_text import escape_key
 
 _MOST_PLACES: Final = 2_000
 _MOST_WEIGHED: Final = 24
@@ -77,7 +78,7 @@ class Leaf:
     @property
     def pointer(self) -> str:
         """Its path as a JSON Pointer."""
-        return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in self.path)
+        return "".join(f"/{escape_key(str(part))}" for part in self.path)
 
     @property
     def key(self) -> str:
@@ -140,7 +141,7 @@ class Searcher:
         self.denied: set[str] = set()
         self.size = sum(len(source.text) for source in sources)
 
-    def candidates(self, leaf: Leaf) -> dict[Span, int]:
+    def find_candidates(self, leaf: Leaf) -> dict[Span, int]:
         """Return the places at which a value may stand, each with how far it is from the value as it is.
 
         What is the same in other writing counts beside what is the same; what is only like it where there
@@ -172,21 +173,21 @@ class Searcher:
             found = dict.fromkeys(other(text), 0)
         return dict(sorted(found.items()))
 
-    def views(self, kind: str) -> list[Folded]:
+    def view(self, kind: str) -> list[Folded]:
         """Return the sources as they are compared in one way."""
         if kind not in self._made:
             match kind:
                 case "plain":
-                    made = [view.plain() for view in self._same]
+                    made = [view.fold_plain() for view in self._same]
                 case "written":
-                    made = [view.written() for view in self._same]
+                    made = [view.fold_written() for view in self._same]
                 case "bare":
-                    made = [view.bare() for view in self.views("plain")]
+                    made = [view.fold_bare() for view in self.view("plain")]
                 case "escaped" | "attributes":
                     tags = kind == "escaped"
-                    made = [view.unescaped(tags=tags).plain().bare() for view in self._same]
+                    made = [view.unescape(tags=tags).fold_plain().fold_bare() for view in self._same]
                 case _:
-                    made = [view.guessed() for view in self.views("bare")]
+                    made = [view.fold_guessed() for view in self.view("bare")]
             self._made[kind] = made
         return self._made[kind]
 
@@ -196,17 +197,17 @@ class Searcher:
         if not wanted or self._left <= 0:
             return []
         if key not in self._remembered:
-            self._remembered[key] = [*self._found(kind, wanted, parted=parted)][:_MOST_PLACES]
+            self._remembered[key] = [*self._search(kind, wanted, parted=parted)][:_MOST_PLACES]
         return self._remembered[key]
 
-    def _found(self, kind: str, wanted: str, *, parted: bool) -> Iterator[Span]:
-        for number, view in enumerate(self.views(kind)):
+    def _search(self, kind: str, wanted: str, *, parted: bool) -> Iterator[Span]:
+        for number, view in enumerate(self.view(kind)):
             self._left -= len(view.text)
             text = self.sources[number].text
             for at in find_all(view.text, wanted, _MOST_PLACES):
                 start, end = view.span(at, at + len(wanted))
                 if kind in ("escaped", "attributes"):
-                    end = escape_end(text, end - 1)
+                    end = find_escape_end(text, end - 1)
                 end = _with_marks(text, end) if kind != "same" else end
                 if not parted or _stands(text, start, end):
                     yield Span(number, start, end)
@@ -224,7 +225,7 @@ class Searcher:
     def _as_number(self, value: Decimal) -> dict[Span, int]:
         if self._figures is None:
             self._figures = {}
-            for number, view in enumerate(self.views("written")):
+            for number, view in enumerate(self.view("written")):
                 dated = bytearray(len(view.text))
                 taken = [(day.start, day.end) for day in self._read_days(number)]
                 taken += [(one.start, one.end) for one in find_moments(view.text)]
@@ -247,7 +248,7 @@ class Searcher:
     def _read_days(self, number: int) -> list[Day]:
         """Return the dates of a source, in its writing that is read for them."""
         if number not in self._dated:
-            self._dated[number] = [*islice(find_days(self.views("written")[number].text), _MOST_READ)]
+            self._dated[number] = [*islice(find_days(self.view("written")[number].text), _MOST_READ)]
         return self._dated[number]
 
     def _as_figure(self, text: str) -> list[Span]:
@@ -259,7 +260,7 @@ class Searcher:
             return self._as_moment(text)
         if self._days is None:
             self._days = {}
-            for number, view in enumerate(self.views("written")):
+            for number, view in enumerate(self.view("written")):
                 for day in self._read_days(number):
                     known = self._days.setdefault(day[:3], [])
                     if len(known) < _MOST_PLACES:
@@ -297,13 +298,13 @@ class Searcher:
         """Return where a time of day stands; its seconds too, if both have them."""
         return [
             span
-            for second, span in self._times().get(wanted[:2], ())
+            for second, span in self._read_times().get(wanted[:2], ())
             if wanted.second in (second, -1) or second == -1
         ]
 
-    def _times(self) -> dict[tuple[int, int], list[tuple[int, Span]]]:
+    def _read_times(self) -> dict[tuple[int, int], list[tuple[int, Span]]]:
         if not self._moments:
-            for number, view in enumerate(self.views("written")):
+            for number, view in enumerate(self.view("written")):
                 for moment in find_moments(view.text):
                     known = self._moments.setdefault(moment[:2], [])
                     if len(known) < _MOST_PLACES:
@@ -415,7 +416,7 @@ class Searcher:
             return found
         pattern = re.compile(r"[\s.,;:]{1,3}".join(map(_word_or_less, named or words)))
         found = []
-        for number, view in enumerate(self.views("plain")):
+        for number, view in enumerate(self.view("plain")):
             self._left -= len(view.text)
             if self._left <= 0:
                 break
@@ -425,7 +426,7 @@ class Searcher:
                 quote = source[span.start : span.end + (source[span.end : span.end + 1] == ".")]
                 if (
                     _is_cut_openly(quote, named)
-                    and not turns(text, quote)
+                    and not contradicts(text, quote)
                     and _stands(source, span.start, span.end)
                 ):
                     found.append(span)
@@ -448,9 +449,9 @@ class Searcher:
             return self._as_long(wanted)
         numbers = [fold_guessed(word) for word in text.split() if any(letter.isdigit() for letter in word)]
         found = []
-        for span in self._like(wanted):
+        for span in self._find_like(wanted):
             quote = self.sources[span.source].text[span.start : span.end]
-            if turns(text, quote):
+            if contradicts(text, quote):
                 self.denied.add(text)
             elif all(number in fold_guessed(quote) for number in numbers):
                 found.append(span)
@@ -459,19 +460,19 @@ class Searcher:
     def _as_long(self, wanted: str) -> list[Span]:
         """Return where a long value stands by its beginning and its end."""
         half = _LONGEST_LIKE // 2
-        ends = self._like(wanted[-half:])
-        for first in self._like(wanted[:half]):
+        ends = self._find_like(wanted[-half:])
+        for first in self._find_like(wanted[:half]):
             for last in ends:
                 length = last.end - first.start
                 if first.source == last.source and len(wanted) * 4 // 5 <= length <= len(wanted) * 2:
                     return [Span(first.source, first.start, last.end)]
         return []
 
-    def _like(self, wanted: str) -> list[Span]:
+    def _find_like(self, wanted: str) -> list[Span]:
         most = max(len(wanted) // 6, 1)
         size = max(len(wanted) // (most + 1), 3)
         found: dict[Span, int] = {}
-        for number, view in enumerate(self.views("guessed")):
+        for number, view in enumerate(self.view("guessed")):
             for start in range(0, len(wanted) - size + 1, size):
                 # With so few errors one of the pieces is whole.
                 self._left -= len(view.text)
@@ -479,7 +480,7 @@ class Searcher:
                     return []
                 for at in find_all(view.text, wanted[start : start + size], _MOST_WEIGHED):
                     low = max(at - start - most, 0)
-                    near = nearest(wanted, view.text[low : low + len(wanted) + 2 * most], most)
+                    near = find_nearest(wanted, view.text[low : low + len(wanted) + 2 * most], most)
                     if near is not None and near[1] > near[0]:
                         span = view.span(low + near[0], low + near[1])
                         text = self.sources[number].text

@@ -72,12 +72,12 @@ def read_json(text: str) -> JsonValue:
         raise (
             error if isinstance(error, NotJson) else NotJson("it holds a number of too many digits")
         ) from None
-    if _depth(value) > MOST_DEPTH:
+    if _measure_depth(value) > MOST_DEPTH:
         raise NotJson("nested too deeply")
     return value
 
 
-def schema_of(given: JsonObject | str) -> JsonObject:
+def parse_schema(given: JsonObject | str) -> JsonObject:
     """Return what an argument gives, as an object or as JSON text.
 
     Raises:
@@ -96,7 +96,7 @@ def schema_of(given: JsonObject | str) -> JsonObject:
 
 def write_json(value: JsonValue, *, indent: int = 2) -> str:
     """Return `value` as JSON text, with the digits its numbers came in."""
-    return "".join(_pieces(value, "\n", " " * indent))
+    return "".join(_write_pieces(value, "\n", " " * indent))
 
 
 def list_inexact(value: JsonValue) -> JsonObject:
@@ -118,25 +118,25 @@ def list_inexact(value: JsonValue) -> JsonObject:
     return dict(sorted(found.items()))
 
 
-def _pieces(value: JsonValue, line: str, step: str) -> Iterator[str]:
+def _write_pieces(value: JsonValue, line: str, step: str) -> Iterator[str]:
     match value:
         case Exact():
             yield value.digits
         case dict() if value:
             for count, (key, member) in enumerate(value.items()):
                 yield f"{',' if count else '{'}{line}{step}{json.dumps(key, ensure_ascii=False)}: "
-                yield from _pieces(member, line + step, step)
+                yield from _write_pieces(member, line + step, step)
             yield f"{line}}}"
         case list() if value:
             for count, member in enumerate(value):
                 yield f"{',' if count else '['}{line}{step}"
-                yield from _pieces(member, line + step, step)
+                yield from _write_pieces(member, line + step, step)
             yield f"{line}]"
         case _:
             yield json.dumps(value, ensure_ascii=False)
 
 
-def _depth(value: JsonValue) -> int:
+def _measure_depth(value: JsonValue) -> int:
     deepest, todo = 0, [(value, 1)]
     while todo:
         item, depth = todo.pop()
@@ -147,7 +147,7 @@ def _depth(value: JsonValue) -> int:
     return deepest
 
 
-def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+def _refuse_doubles(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     found = dict(pairs)
     if len(found) != len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -155,12 +155,12 @@ def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     return found
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise NotJson(f"{name} is not JSON")
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=Exact, strict=True
+    object_pairs_hook=_refuse_doubles, parse_constant=_refuse_constant, parse_float=Exact, strict=True
 )
 
 
@@ -186,6 +186,7 @@ _ENDS: Final = (*" \t\r\n", ",", "]", "}")
 _MOST_SCANNED: Final = 50_000
 """Characters of an answer that are gone through while others wait; it takes some ten milliseconds."""
 _LONGEST_TAG: Final = 24
+# Strings come with line breaks as they are (misospace/pr-reviewer-action#449, discourse/discourse#41716).
 _LENIENT: Final = json.JSONDecoder(strict=False)
 _WORDS: Final[dict[str, JsonValue]] = {"true": True, "false": False, "null": None}
 
@@ -251,7 +252,7 @@ def scan_answer(text: str) -> Scan:
             case "}" | "]":
                 depth = max(depth - 1, 0)
             case "```":
-                # Whatever was open, a fence begins anew.
+                # Whatever was open, a brace of the prose say, a fence begins anew (garrytan/gbrain#3378).
                 depth = 0
             case _:
                 depth, thoughts = 0, at
@@ -329,6 +330,7 @@ class _Frame:
 
     def leave_out(self) -> None:
         """Pass over a member or an item that is no JSON."""
+        # What follows would move up a place in its list (promplate/partial-json-parser-js#12).
         self.wants = "after"
         self.stopped = isinstance(self.value, list)
 
@@ -366,7 +368,7 @@ class _Attempt:
             kind = token.lastgroup or ""
             end = token.end()
             if kind in ("number", "word") and self._text[end : end + 1] not in _ENDS:
-                return False  # more digits may have been to come
+                return False  # more digits may have been to come (ibireme/yyjson#103)
             if not self._take(kind, token[kind]):
                 return False
             # What begins in a string that reading stumbled over is looked at again.

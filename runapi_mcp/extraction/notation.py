@@ -104,14 +104,14 @@ _MINUS: Final = "-−–‐"
 
 
 def find_figures(text: str) -> Iterator[Figure]:
-    """Yield every number that `text` may mean; see :meth:`Folded.written` for how it should be."""
+    """Yield every number that `text` may mean; see :meth:`Folded.fold_written` for how it should be."""
     for found in _NUMBER.finditer(text):
         start, end = found.span()
         if end - start > 2 * _MOST_DIGITS:
             continue
         written = found[0]
         rank = 0 if _stands_alone(text, start, end) else 2
-        readings = _readings(written)
+        readings = _list_readings(written)
         for value in readings:
             yield from _read_signs(text, value, start, end, rank)
             yield from _read_scales(text, value, start, end, rank)
@@ -119,27 +119,27 @@ def find_figures(text: str) -> Iterator[Figure]:
             # It is a list, a version, a date; or two columns beside each other.
             for part in _PARTS.finditer(written):
                 yield Figure(Decimal(part[0]), start + part.start(), start + part.end(), 2)
-    yield from _in_fractions(text)
-    yield from _in_parts(text)
-    yield from _in_words(text)
-    yield from _in_han(text)
+    yield from _find_fractions(text)
+    yield from _find_parts(text)
+    yield from _find_words(text)
+    yield from _find_han(text)
 
 
-def _in_fractions(text: str) -> Iterator[Figure]:
+def _find_fractions(text: str) -> Iterator[Figure]:
     for found in _FRACTION.finditer(text):
         part = Decimal(str(unicodedata.numeric(found[2])))
         yield Figure(Decimal(found[1] or 0) + part, *found.span())
 
 
-def _in_parts(text: str) -> Iterator[Figure]:
+def _find_parts(text: str) -> Iterator[Figure]:
     """Yield sums of money whose whole units and hundredths stand apart: `5 руб. 20 коп.`."""
     for found in _APART.finditer(text):
-        for whole in _readings(found[1]):
+        for whole in _list_readings(found[1]):
             if whole == whole.to_integral_value():
                 yield Figure(whole + Decimal(found[2]).scaleb(-2), *found.span())
 
 
-def _in_words(text: str) -> Iterator[Figure]:
+def _find_words(text: str) -> Iterator[Figure]:
     """Yield numbers that are written as words; in English also those of several."""
     for found in _ENGLISH.finditer(text):
         number = _read_english(found[0])
@@ -169,7 +169,7 @@ def _read_english(words: str) -> int | None:
     return total + group or None
 
 
-def _in_han(text: str) -> Iterator[Figure]:
+def _find_han(text: str) -> Iterator[Figure]:
     """Yield numbers in Chinese characters, in those of cheques too."""
     for found in _HAN.finditer(text):
         number = _read_han(found[0])
@@ -206,7 +206,7 @@ def read_figure(text: str) -> set[Decimal]:
     return {figure.value for figure in find_figures(bare) if figure.rank == 0}
 
 
-def _readings(written: str) -> set[Decimal]:
+def _list_readings(written: str) -> set[Decimal]:
     """Return the numbers that digits with marks between them may be."""
     plain = written.translate(_UNIFY)
     marks = [character for character in plain if not character.isdecimal()]
@@ -385,31 +385,31 @@ _TIME: Final = re.compile(
 def find_days(text: str) -> Iterator[Day]:
     """Yield every date that `text` may mean."""
     for found in _YMD.finditer(text):
-        yield from _day(int(found[1]), int(found[2]), int(found[3] or 0), found)
+        yield from _make_day(int(found[1]), int(found[2]), int(found[3] or 0), found)
     for found in _DMY.finditer(text):
-        year = _full_year(found[3])
-        yield from _day(year, int(found[2]), int(found[1]), found)
+        year = _read_year(found[3])
+        yield from _make_day(year, int(found[2]), int(found[1]), found)
         if found[1] != found[2]:
-            yield from _day(year, int(found[1]), int(found[2]), found)
+            yield from _make_day(year, int(found[1]), int(found[2]), found)
         if len(found[3]) == 2:
-            yield from _day(_full_year(f"{int(found[1]):02}"), int(found[2]), int(found[3]), found)
+            yield from _make_day(_read_year(f"{int(found[1]):02}"), int(found[2]), int(found[3]), found)
     for found in _COMPACT.finditer(text):
-        yield from _day(int(found[1]), int(found[2]), int(found[3]), found)
+        yield from _make_day(int(found[1]), int(found[2]), int(found[3]), found)
     for found in _ERA.finditer(text):
         year = 1 if found[2] == "元" else int(found[2])
-        yield from _day(_ERAS[found[1]] + year, int(found[3]), int(found[4]), found)
+        yield from _make_day(_ERAS[found[1]] + year, int(found[3]), int(found[4]), found)
     for found in _MY.finditer(text):
-        yield from _day(int(found[2]), int(found[1]), 0, found)
+        yield from _make_day(int(found[2]), int(found[1]), 0, found)
     for found in _HAN_DAY.finditer(text):
         year = int("".join(str(_HAN_DIGITS[sign]) for sign in found[1]))
-        yield from _day(year, _read_han(found[2]) or 0, _read_han(found[3]) or 0, found)
+        yield from _make_day(year, _read_han(found[2]) or 0, _read_han(found[3]) or 0, found)
     for found in _VIETNAMESE.finditer(text):
-        yield from _day(int(found[3] or 0), int(found[2]), int(found[1]), found)
+        yield from _make_day(int(found[3] or 0), int(found[2]), int(found[1]), found)
     for found in _D_MARKED.finditer(text):
         year = int(found[3]) - (_BUDDHIST if int(found[3]) > 2400 else 0)
-        yield from _day(year, _MARKED_MONTHS[found[2]], int(found[1]), found)
+        yield from _make_day(year, _MARKED_MONTHS[found[2]], int(found[1]), found)
     for found in _MD.finditer(text):
-        yield from _day(0, int(found[1]), int(found[2]), found)
+        yield from _make_day(0, int(found[1]), int(found[2]), found)
     for found in _D_NAME.finditer(text):
         yield from _read_named(found[2], found[1], found[3], found)
     for found in _NAME_D.finditer(text):
@@ -452,15 +452,15 @@ def _is_rest_time(text: str, day: Day) -> bool:
 def _read_named(name: str, day: str, year: str | None, found: re.Match[str]) -> Iterator[Day]:
     month = _MONTHS.get(_fold(name))
     if month is not None:
-        yield from _day(_full_year(year) if year else 0, month, int(day or 0), found)
+        yield from _make_day(_read_year(year) if year else 0, month, int(day or 0), found)
 
 
-def _day(year: int, month: int, day: int, found: re.Match[str]) -> Iterator[Day]:
+def _make_day(year: int, month: int, day: int, found: re.Match[str]) -> Iterator[Day]:
     if 1 <= month <= 12 and 0 <= day <= 31:
         yield Day(year, month, day, found.start(), found.start() + len(found[0].rstrip(" ,")))
 
 
-def _full_year(written: str) -> int:
+def _read_year(written: str) -> int:
     year = int(written)
     if len(written) > 2:
         return year

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.model_json import is_closed
-from runapi_mcp.extraction.verdict import Verdict, verdict_of
+from runapi_mcp.extraction.verdict import Verdict, read_verdict
 from runapi_mcp.extraction.worker import Checked, check_elsewhere
 from runapi_mcp.generations.policy import Plain, Policy, find_loop, shorten_loops
 from runapi_mcp.generations.values import Job
@@ -64,7 +64,7 @@ class Extraction:
             )
         made = checked.answers[-1]
         wire, left_out = cast("JsonObject", made["schema"]), cast("list[str]", made["checked_here"])
-        call = replace(job.call, schema=_of_many(wire) if self.many else wire)
+        call = replace(job.call, schema=_wrap_in_list(wire) if self.many else wire)
         return replace(job, call=call, checked_here=tuple(left_out[:_MOST_CHECKED]))
 
     async def judge(self, texts: Sequence[str], begin: str, owner: str) -> Verdict:
@@ -76,7 +76,7 @@ class Extraction:
         checked = await check_elsewhere({"schema": self._written, **about}, owner)
         if refused := _find_refusal(checked):
             return Verdict("", unchecked=refused.what)
-        verdict = verdict_of(checked.answers[-1]) if checked.answers else Verdict("")
+        verdict = read_verdict(checked.answers[-1]) if checked.answers else Verdict("")
         return replace(verdict, unchecked=checked.why)
 
     async def locate(self, verdict: Verdict, asked: Call, owner: str) -> Verdict:
@@ -110,7 +110,7 @@ class Extraction:
     def policy_of(self, call: Call, owner: str) -> Policy:
         """Return the policy of a call with a schema as it is sent."""
         wire = call.schema or {}
-        return _Policy(self, owner, call, () if self.many else fields_of(wire), kinds_of(wire))
+        return _Policy(self, owner, call, () if self.many else list_fields(wire), list_kinds(wire))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class _Policy(Plain):
     async def judge(self, texts: Sequence[str], begin: str) -> JsonObject:
         """Return the verdict on the texts."""
         verdict = await self.extraction.judge(texts, begin, self.owner)
-        return (await self.extraction.locate(verdict, self.call, self.owner)).kept()
+        return (await self.extraction.locate(verdict, self.call, self.owner)).to_json()
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
@@ -135,7 +135,7 @@ class _Policy(Plain):
         cut = answer.finish is not None and answer.finish.reason not in ("stop", "unknown")
         if len(earlier) >= self.extraction.max_repairs or cut or not answer.text or not verdict:
             return None
-        wrong = self._wrong(verdict_of(verdict))
+        wrong = self._wrong(read_verdict(verdict))
         if not wrong:
             return None
         # A run of blanks sent to a model is answered with another.
@@ -149,7 +149,7 @@ class _Policy(Plain):
 
     def hopeless(self, text: str) -> str:
         """Return why no JSON of the right kind can come of the text."""
-        return hopeless(text, self.kinds) or find_loop(text)
+        return why_hopeless(text, self.kinds) or find_loop(text)
 
     def is_whole(self, text: str) -> bool:
         """Whether the text holds JSON that is closed."""
@@ -166,7 +166,7 @@ class _Policy(Plain):
         return _tell(lines[:_MOST_TOLD], how)
 
 
-def _of_many(schema: JsonObject) -> JsonObject:
+def _wrap_in_list(schema: JsonObject) -> JsonObject:
     """Return the schema of a list of what a schema describes."""
     item = {key: value for key, value in schema.items() if key != "$defs"}
     whole: JsonObject = {"type": "array", "items": item}
@@ -227,17 +227,17 @@ def read_material(call: Call) -> Material:
         return Material((("", last.text.removeprefix(_MATERIAL)),), others=False)
     for part in files:
         if isinstance(part, Text):
-            sources += _texts(part.text)
+            sources += _read_texts(part.text)
         else:
             others = True
     return Material(tuple(sources), others)
 
 
-def _texts(written: str) -> Iterator[tuple[str, str]]:
+def _read_texts(written: str) -> Iterator[tuple[str, str]]:
     """Yield the texts of a file, a folder or a diff, without what was written around them."""
     if folder := _FOLDER.match(written):
         for one in _NEXT_FILE.split(written[folder.end() :]):
-            yield from _texts(one)
+            yield from _read_texts(one)
     elif head := _FILE.match(written):
         yield head[1], written[head.end() :].removesuffix("\n")
     elif head := _DIFF.match(written):
@@ -271,7 +271,7 @@ def describe_progress(text: str, fields: tuple[Path, ...]) -> str:
     value = read_partial(text)
     if value is None:
         return ""
-    at = last_place(value)
+    at = find_last_place(value)
     if isinstance(value, list):
         return f"{len(value)} items: … {spell_path(at)}"
     open_field = next((field for field in fields if at[: len(field)] == field and len(at) > len(field)), None)
@@ -280,7 +280,7 @@ def describe_progress(text: str, fields: tuple[Path, ...]) -> str:
     return f"{done} of {len(fields)} fields{where}" if fields else spell_path(at)
 
 
-def fields_of(schema: JsonObject) -> tuple[Path, ...]:
+def list_fields(schema: JsonObject) -> tuple[Path, ...]:
     """Return the fields of a rewritten schema, nested objects opened, at most 200; an array is one."""
     definitions = schema.get("$defs")
     found: list[Path] = []
@@ -296,7 +296,7 @@ def fields_of(schema: JsonObject) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def kinds_of(schema: JsonObject, depth: int = 0) -> frozenset[str]:
+def list_kinds(schema: JsonObject, depth: int = 0) -> frozenset[str]:
     """Return the JSON types that a rewritten schema allows at its top; all of them if it does not say."""
     kind, options = schema.get("type"), schema.get("anyOf")
     if isinstance(kind, str):
@@ -304,12 +304,12 @@ def kinds_of(schema: JsonObject, depth: int = 0) -> frozenset[str]:
     if isinstance(kind, list):
         return frozenset(map(str, kind))
     if isinstance(options, list) and options and depth < _DEEPEST:
-        parts = [kinds_of(o, depth + 1) if isinstance(o, dict) else _ALL_KINDS for o in options]
+        parts = [list_kinds(o, depth + 1) if isinstance(o, dict) else _ALL_KINDS for o in options]
         return frozenset().union(*parts)
     return _ALL_KINDS
 
 
-def hopeless(text: str, kinds: frozenset[str]) -> str | None:
+def why_hopeless(text: str, kinds: frozenset[str]) -> str | None:
     """Return why an answer that begins with `text` cannot become JSON of one of `kinds`, or `None`."""
     bare = text.lstrip("\ufeff \t\r\n")
     if kinds - {"object", "array"} or _THOUGHTS.match(bare):
@@ -323,7 +323,7 @@ def hopeless(text: str, kinds: frozenset[str]) -> str | None:
     return "it is prose where JSON was asked for" if len(bare) > _PROSE else None
 
 
-def last_place(value: JsonValue) -> Path:
+def find_last_place(value: JsonValue) -> Path:
     """Return the path of what was written last."""
     path: list[str | int] = []
     while value and len(path) < 50:

@@ -25,7 +25,7 @@ class Verdict:
         exact: The numbers of the document that a double does not hold, as written, by JSON Pointer.
         unchecked: Why it was not checked in full; empty if it was.
         unwrapped: How the value was wrapped, if it did not conform as it came; a sentence.
-        evidence: Where its values stand, as :meth:`Evidence.kept` has it, or `why` that is not known;
+        evidence: Where its values stand, as :meth:`Evidence.to_json` has it, or `why` that is not known;
             empty if nobody asked.
     """
 
@@ -39,7 +39,7 @@ class Verdict:
     unwrapped: str = ""
     evidence: JsonObject = field(default_factory=dict)
 
-    def kept(self) -> JsonObject:
+    def to_json(self) -> JsonObject:
         """Return it as JSON."""
         return {
             "document": self.document,
@@ -54,8 +54,8 @@ class Verdict:
         }
 
 
-def verdict_of(kept: JsonObject) -> Verdict:
-    """Return the verdict that :meth:`Verdict.kept` wrote, maybe that of an older version."""
+def read_verdict(kept: JsonObject) -> Verdict:
+    """Return the verdict that :meth:`Verdict.to_json` wrote, maybe that of an older version."""
     rejected = cast("dict[str, list[str]]", kept["rejected"])
     return Verdict(
         str(kept["document"]),

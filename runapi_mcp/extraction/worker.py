@@ -264,7 +264,7 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
     from runapi_mcp.extraction.answers import judge_answers
     from runapi_mcp.extraction.check import Judge, read_schema
     from runapi_mcp.extraction.evidence import locate_document
-    from runapi_mcp.extraction.model_json import schema_of
+    from runapi_mcp.extraction.model_json import parse_schema
     from runapi_mcp.extraction.verdict import read_unjudged
     from runapi_mcp.wire.schema.write import rewrite_schema
 
@@ -275,12 +275,12 @@ def perform(request: dict[str, Any]) -> Iterator[JsonObject]:
             yield {"schema": made.schema, "checked_here": list(made.checked_here)}
             return
         if "document" in request:
-            yield locate_document(request["document"], request["sources"], schema_of(request["schema"]))
+            yield locate_document(request["document"], request["sources"], parse_schema(request["schema"]))
             return
         texts, many = request["texts"], request["many"]
-        yield read_unjudged(texts, many=many).kept()
-        judge = Judge(schema_of(request["schema"]))
-        yield judge_answers(judge, texts, request["begin"], many=many).kept()
+        yield read_unjudged(texts, many=many).to_json()
+        judge = Judge(parse_schema(request["schema"]))
+        yield judge_answers(judge, texts, request["begin"], many=many).to_json()
     except InputError as error:
         yield {"refused": error.what, "advice": error.advice}
     except RecursionError:

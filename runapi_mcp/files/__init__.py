@@ -81,11 +81,11 @@ async def attach(files: Sequence[str | ResourceLink], settings: Settings) -> Att
         InputError: One line for each file that cannot be used, saying why and what would be right.
     """
     return await anyio.to_thread.run_sync(
-        _attach, files, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+        _attach, files, settings, abandon_on_cancel=True, limiter=_limit_readers()
     )
 
 
-def _reading_limiter() -> anyio.CapacityLimiter:
+def _limit_readers() -> anyio.CapacityLimiter:
     """Return what lets few calls read their files at once: those bytes are counted once they are read."""
     try:
         return _READERS.get()
@@ -153,7 +153,7 @@ async def reattach(
     if not any(lacks_content(part) for turn in turns for part in turn.parts):
         return tuple(turns), tuple(given), ()
     return await anyio.to_thread.run_sync(
-        _reattach, turns, given, settings, abandon_on_cancel=True, limiter=_reading_limiter()
+        _reattach, turns, given, settings, abandon_on_cancel=True, limiter=_limit_readers()
     )
 
 
@@ -214,7 +214,15 @@ def _link(file: str) -> ResourceLink:
 
 def _part(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[Part, str]:
     """Return the part for a file, and what must be said of it."""
-    match _scheme(link.uri):
+    scheme = _scheme(link.uri)
+    if scheme != "data" and len(link.uri) > _MOST_URL_CHARS:
+        # Of a path so long each part is looked up, which takes minutes.
+        what = "URL" if scheme else "path"
+        raise InputError(
+            f"this {what} has more than {_MOST_URL_CHARS:,} characters.",
+            advice="Save it, and give the path." if scheme else "Give each file as an item of its own.",
+        )
+    match scheme:
         case "data":
             return _from_data_url(link.uri, link.name or "data", settings.max_file_bytes), ""
         case "https":
@@ -260,10 +268,6 @@ def _parts_of(url: str) -> SplitResult:
     Raises:
         InputError: It is none that can be passed on.
     """
-    if len(url) > _MOST_URL_CHARS:
-        raise InputError(
-            f"this URL has more than {_MOST_URL_CHARS:,} characters.", advice="Save it, and give the path."
-        )
     parts = _split(url)
     if parts is None or not parts.hostname or not url.isprintable():
         raise InputError("this is not a URL that can be passed on.", advice="It takes https://HOST/PATH.")

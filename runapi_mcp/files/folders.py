@@ -59,7 +59,7 @@ class _Plan:
     def leave(self, why: str, name: PurePath) -> None:
         self.left.setdefault(why, []).append(name.as_posix())
 
-    def said(self) -> str:
+    def describe_left(self) -> str:
         """Say what is left out and why; empty if nothing is."""
         kinds = "; ".join(f"{len(names)} {why} ({_few(names)})" for why, names in self.left.items())
         return f" Left out: {kinds}." if kinds else ""
@@ -96,7 +96,7 @@ def gather(folder: Path, pattern: str, shown: str, reach: Reach) -> Gathered:
         advice = f"It was looked for in {folder}."
         if _NO_TEXT in plan.left:
             advice += " Images, PDF, audio and video are given each by its own path."
-        raise InputError(f"{shown} {nothing}.{plan.said()}", advice=advice)
+        raise InputError(f"{shown} {nothing}.{plan.describe_left()}", advice=advice)
     _check_size(shown, plan)
     if not by_git:
         note = " Without git, what .gitignore names is not left out."
@@ -104,9 +104,8 @@ def gather(folder: Path, pattern: str, shown: str, reach: Reach) -> Gathered:
     count = len(plan.taken)
     tokens = f"{len(text) // _CHARS_A_TOKEN:,}"
     files = "1 file" if count == 1 else f"{count:,} files"
-    return Gathered(
-        f"Files of {shown}:\n\n{text}", f"{shown}: {files}, about {tokens} tokens.{plan.said()}{note}"
-    )
+    said = f"{shown}: {files}, about {tokens} tokens.{plan.describe_left()}{note}"
+    return Gathered(f"Files of {shown}:\n\n{text}", said)
 
 
 def _list(folder: Path, reach: Reach) -> tuple[list[PurePath], bool]:

@@ -28,6 +28,8 @@ _AFTER: Final = 1.0
 """Seconds that a git has to end once it has closed its stdout."""
 _PIECE: Final = 1 << 16
 _MOST_LISTED: Final = 16 * MIB
+# Most of these name a program in a config that the folder's owner wrote: by core.fsmonitor alone a
+# `git status` in a stranger's folder runs what they like (CVE-2022-24765).
 _SAFE: Final = (
     *("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.pager=cat"),
     *(
@@ -273,6 +275,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.kill()
     else:
-        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of one that has ended
+        # Of a group in which only a zombie is left, macOS says that it may not be signalled
+        # (airspeed-velocity/asv#304).
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()

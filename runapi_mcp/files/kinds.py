@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import codecs
 import mimetypes
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -148,6 +150,12 @@ def is_taken(kind: str) -> bool:
 
 _HEAD: Final = re.compile(r"\s*data:([^,]{0,500}),", re.IGNORECASE)
 _SHAPE: Final = "Write data:TYPE;base64,DATA, or data:text/plain,TEXT."
+_PIECE: Final = 65_536
+_MOST_REST: Final = 8
+"""Characters of base64 that wait for more; of whatever padding follows, a few stand for all."""
+_CHARSET: Final = re.compile(
+    "ascii|utf-(8|16|32).*|latin.*|iso(8859|2022).*|cp.*|koi8.*|gb.*|big5.*|euc_.*|shift_jis.*|mac.*|tis-620|johab|hz"
+)
 _BASE64_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _IGNORED: Final = b" \t\r\n\f\v"
 
@@ -168,25 +176,45 @@ def read_data_url(url: str, limit: int) -> bytes | None:
     if len(url) - found.end() > 4 * limit + 1024:
         return None
     parameters = [part.strip() for part in found[1].split(";")[1:]]
-    content = unquote_to_bytes(url[found.end() :])
+    pieces = _unescape(url, found.end())
     if any(parameter.lower() == "base64" for parameter in parameters):
-        content = _from_base64(content)
+        content = _from_base64(pieces)
     else:
-        content = _in_utf8(content, parameters)
+        content = _in_utf8(b"".join(pieces), parameters)
     return content if len(content) <= limit else None
 
 
-def _from_base64(text: bytes) -> bytes:
-    plain = text.translate(_BASE64_STANDARD, delete=_IGNORED).rstrip(b"=")
+def _unescape(url: str, at: int) -> Iterator[bytes]:
+    """Yield what a URL holds from a place on, in pieces, so that other threads run between two."""
+    while at < len(url):
+        piece = url[at : at + _PIECE]
+        # An escape is not cut, if it is one.
+        cut = piece.rfind("%", len(piece) - 2) if at + _PIECE < len(url) else -1
+        piece = piece if cut < 1 else piece[:cut]
+        at += len(piece)
+        yield unquote_to_bytes(piece)
+
+
+def _from_base64(pieces: Iterable[bytes]) -> bytes:
+    content, rest = bytearray(), b""
     try:
-        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+        for piece in pieces:
+            plain = rest + piece.translate(_BASE64_STANDARD, delete=_IGNORED)
+            whole = len(plain.rstrip(b"=")) // 4 * 4
+            content += base64.b64decode(plain[:whole], validate=True)
+            rest = plain[whole : whole + _MOST_REST]
+        rest = rest.rstrip(b"=")
+        content += base64.b64decode(rest + b"=" * (-len(rest) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise InputError("the data: URL's base64 is broken.", advice="Encode the file anew.") from None
+    return bytes(content)
 
 
 def _in_utf8(text: bytes, parameters: list[str]) -> bytes:
     named = next((p.partition("=")[2] for p in parameters if p.lower().startswith("charset=")), "utf-8")
     try:
-        return text.decode(named.strip("\"'") or "utf-8").encode()
+        encoding = codecs.lookup(named.strip("\"'") or "utf-8")
+        # Python knows more than character sets, and some of it takes time that grows as the square: punycode.
+        return text.decode(encoding.name).encode() if _CHARSET.fullmatch(encoding.name) else text
     except (LookupError, UnicodeError, ValueError):
         return text  # told as what it is: not UTF-8

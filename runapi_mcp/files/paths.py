@@ -205,6 +205,8 @@ class Reach:
             return path
         if path == path.parent or (above := self._alike(path.parent)) is None:
             return None
+        # A screenshot's name has U+202F before AM or PM, in Czech U+00A0 before the time (cline/cline#10691,
+        # anthropics/claude-code#59381); hosts and models hand it on with a plain space.
         same = [name for name in self._siblings(above / path.name) if _plain(name) == _plain(path.name)]
         return above / same[0] if len(same) == 1 else None
 
@@ -216,7 +218,7 @@ class Reach:
             return [entry.name for entry in islice(entries, _MOST_SIBLINGS)]
         return []
 
-    def meant(self, path: Path) -> str:
+    def suggest(self, path: Path) -> str:
         """Return a sentence that names the file that may have been meant; empty if none is like it."""
         close = difflib.get_close_matches(path.name, self._siblings(path), n=1, cutoff=0.75)
         return f"Did you mean {one_line(close[0], 100)}?" if close else ""
@@ -243,6 +245,7 @@ def readings(name: str, *, local: bool, windows: bool, wsl: bool) -> Iterator[st
     yield name
     if bare.startswith("@"):  # as hosts mark a file in a prompt
         yield bare[1:]
+    # Gemini CLI writes blanks so in a file that is named by @ (google-gemini/gemini-cli#241).
     if not windows and "\\" in plain:  # as shells and terminals escape blanks
         yield re.sub(r"\\(.)", r"\1", plain)
     if windows and (mounted := _MOUNTED.fullmatch(plain)):
@@ -351,7 +354,7 @@ def _open(path: Path, resolved: Path, reach: Reach) -> BinaryIO:
         return open(resolved, "rb", opener=_open_without_links)
     except FileNotFoundError:
         start = "" if path.is_absolute() else f"A relative path starts at {_here()}; give the whole one."
-        raise InputError(f"{_show(path)} does not exist.", advice=reach.meant(path) or start) from None
+        raise InputError(f"{_show(path)} does not exist.", advice=reach.suggest(path) or start) from None
     except OSError as error:
         raise InputError(f"{_show(path)} cannot be read ({error.strerror}).") from None
 

@@ -147,6 +147,7 @@ def mentions_us(path: Path) -> bool:
 def has_mark(host: Host, path: Path) -> bool:
     """Whether a config begins with a byte order mark that its host takes for broken JSON."""
     try:
+        # Windows PowerShell 5.1 writes one with -Encoding UTF8 (tradesdontlie/tradingview-mcp#406).
         return host.format is JSON and (read_config(path).content or b"").startswith(b"\xef\xbb\xbf")
     except ConfigError:
         return False
@@ -299,12 +300,16 @@ def read_config(path: Path) -> ConfigFile:
             status = real.stat()
         except FileNotFoundError:
             return ConfigFile(real, None)
+        # A pipe that nobody writes to would be waited for, and a device read for ever.
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
             raise ConfigError(f"{path} is no regular file of less than 64 MiB.")
         return ConfigFile(real, real.read_bytes())
 
 
 def _replace(path: Path, content: bytes, *, like: Path, secret: bool = False) -> None:
+    # Beside the file, for a rename is at one stroke within one file system only: a host that reads meanwhile
+    # finds the old text or the new one. Claude Code empties a config that it cannot parse
+    # (anthropics/claude-code#1983).
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     fresh = Path(name)
     try:

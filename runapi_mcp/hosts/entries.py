@@ -37,6 +37,8 @@ _QUOTE_IT: Final = "Put it in quotes, or take it out: some hosts refuse the entr
 _NO_URL: Final = "--url: it must be an address such as https://mcp.example.com/mcp."
 
 
+# uvx makes a new environment whenever something newer is to be had, and the old ones are pruned
+# (acryldata/mcp-server-datahub#125): a config that named a program in one would lead nowhere one day.
 _FLEETING: Final = re.compile(r"[/\\]uv[/\\](cache[/\\])?(archive|environments|builds)-v\d+[/\\]")
 """Where uvx keeps the environments that it makes for one run; `uv cache clean` empties it."""
 _AS_MODULE: Final = ("-P", "-m", "runapi_mcp")
@@ -148,7 +150,8 @@ def update_entry(old: JsonValue, new: JsonObject) -> JsonObject:
     kept = {key: value for key, value in old.items() if key not in OWNED}
     merged = new | kept
     if is_remote(old) != is_remote(new):
-        return merged  # Codex does not start with variables for a URL, nor with headers for a program
+        # Codex starts neither with variables for a URL nor headers for a program (kurrent-io/kcap-cli#366).
+        return merged
     ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE, HEADER)
     for name in (*ENVS, "headers"):
         inherited = old.get(name)

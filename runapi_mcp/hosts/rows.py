@@ -80,7 +80,7 @@ class Machine:
         """Return a path under the XDG config folder."""
         return self.path(self.env.get("XDG_CONFIG_HOME") or str(self.at_home(".config")), *parts)
 
-    def named(self, variable: str, default: PurePath, *parts: str) -> PurePath:
+    def under(self, variable: str, default: PurePath, *parts: str) -> PurePath:
         """Return a path under the folder a variable names, else under `default`."""
         return self.path(self.env.get(variable) or str(default), *parts)
 
@@ -121,7 +121,7 @@ class Reference:
         """Return the variables that a text refers to."""
         return [name for found in self.pattern.finditer(text) for name in found.groups() if name]
 
-    def filled(self, text: str, env: Mapping[str, str]) -> str:
+    def fill(self, text: str, env: Mapping[str, str]) -> str:
         """Return a text with its references filled in, as the host does it."""
 
         def value(found: re.Match[str]) -> str:
@@ -202,16 +202,12 @@ def _address(name: str = "url", **first: JsonValue) -> RemoteShape:
     return lambda remote: {**first, name: remote.url, **remote.headers}
 
 
-def _dot_config(machine: Machine, *parts: str) -> PurePath:
-    """Return a path under ~/.config, which programs that do without macOS' own folders have there too."""
-    return machine.at_home(".config", *parts) if machine.platform == "macos" else machine.xdg(*parts)
-
-
 def _claude_desktop_places(machine: Machine) -> tuple[PurePath, ...]:
     name = ("Claude", "claude_desktop_config.json")
     if machine.platform != "windows":
         return (machine.app(*name),)
-    # The Windows package, the default since February 2026, has a folder of its own and reads no other.
+    # The Windows package, the default since February 2026, reads the file of a folder of its own, while what
+    # its "Edit Config" opens may be the other (anthropics/claude-code#26073, #25579).
     local = machine.env.get("LOCALAPPDATA") or str(machine.at_home("AppData", "Local"))
     packages = machine.path(local, "Packages")
     ours = [each for each in machine.names_in(str(packages)) if each.lower().startswith("claude_")]
@@ -219,22 +215,26 @@ def _claude_desktop_places(machine: Machine) -> tuple[PurePath, ...]:
 
 
 def _zed_places(machine: Machine) -> tuple[PurePath, ...]:
+    # Zed has one file for all it can be set, with comments in it: hence a format that keeps them.
     if machine.platform == "windows":
         return (machine.app("Zed", "settings.json"),)
-    return (_dot_config(machine, "zed", "settings.json"),)
+    if machine.platform == "macos":  # where it asks for no variable, by its crates/paths
+        return (machine.at_home(".config", "zed", "settings.json"),)
+    return (machine.xdg("zed", "settings.json"),)
 
 
 def _cline_places(machine: Machine) -> tuple[PurePath, ...]:
     name = ("settings", "cline_mcp_settings.json")
     # The command line and newer builds share one; older builds of the VS Code extension have their own.
     extension = machine.app("Code", "User", "globalStorage", "saoudrizwan.claude-dev", *name)
-    return (machine.named("CLINE_DIR", machine.at_home(".cline"), "data", *name), extension)
+    return (machine.under("CLINE_DIR", machine.at_home(".cline"), "data", *name), extension)
 
 
 def _goose_places(machine: Machine) -> tuple[PurePath, ...]:
     if machine.platform == "windows":
         return (machine.app("Block", "goose", "config", "config.yaml"),)
-    return (_dot_config(machine, "goose", "config.yaml"),)
+    # By the Rust crate etcetera, which goes by XDG on macOS too.
+    return (machine.xdg("goose", "config.yaml"),)
 
 
 def _codex_entry(wiring: Wiring) -> JsonObject:
@@ -271,8 +271,11 @@ def _goose_extension(kind: str, what: JsonObject, variables: Sequence[str]) -> J
     return entry | ({"env_keys": list[JsonValue](variables)} if variables else {})
 
 
+# Each host fills references in with a spelling of its own, and hands on as text what is another's
+# (anthropics/claude-code#40372, google-gemini/gemini-cli#28248): what is written is what it understands.
 _COLON: Final = Reference("${env:NAME}", re.compile(r"\$\{env:(\w+)\}"))
 _BRACES: Final = Reference("${NAME}", re.compile(r"\$\{(\w+)(?::-[^}]*)?\}"), unset_stays=True)
+# A variable that is not set is an empty text to Gemini CLI (google-gemini/gemini-cli#28248).
 _DOLLAR: Final = Reference("$NAME", re.compile(r"\$\{(\w+)\}|\$(\w+)"))
 _CURLY: Final = Reference("{env:NAME}", re.compile(r"\{env:(\w+)\}"))
 _SERVERS: Final = ("mcpServers",)
@@ -283,6 +286,9 @@ _SERVERS: Final = ("mcpServers",)
 
 _ROWS: Final = (
     Host(
+        # Servers get some sixteen variables and what stands in the config (anthropics/claude-code#90074),
+        # which refers to none: the key has to stand there too. Its JSON is strict, and a byte order mark
+        # costs its owner all servers (tradesdontlie/tradingview-mcp#406).
         "claude-desktop",
         "Claude Desktop",
         JSON,
@@ -295,11 +301,14 @@ _ROWS: Final = (
         then="Quit Claude Desktop and start it again.",
     ),
     Host(
+        # Without alwaysLoad the first request has no schema of ours, only names: the model looks a tool up
+        # before it uses one, and often does not (seen with 2.1.332; colbymchenry/codegraph#1696). Neither
+        # comments nor a byte order mark are taken (anthropics/claude-code#9906).
         "claude-code",
         "Claude Code",
         JSON,
         _SERVERS,
-        lambda machine: (machine.named("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),),
+        lambda machine: (machine.under("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),),
         lambda wiring: _program(type="stdio")(wiring) | {ALWAYS_LOAD: True},
         project=".mcp.json",
         key="inherit",
@@ -309,6 +318,7 @@ _ROWS: Final = (
         remote=_address(type="http"),
     ),
     Host(
+        # Started from the Dock it has the PATH of launchd, without what shells add (mcpmux/mcp-mux#113).
         "cursor",
         "Cursor",
         JSONC,
@@ -337,6 +347,7 @@ _ROWS: Final = (
         remote=_address(type="http"),
     ),
     Host(
+        # Its documents name a server on the network by serverUrl (docs.windsurf.com, cascade/mcp).
         "windsurf",
         "Windsurf",
         JSONC,
@@ -350,6 +361,8 @@ _ROWS: Final = (
         remote=_address("serverUrl"),
     ),
     Host(
+        # Builds of 2025 did not take an entry without `source` (PostHog/posthog.com#12529); newer ones need
+        # none.
         "zed",
         "Zed",
         JSONC,
@@ -363,6 +376,9 @@ _ROWS: Final = (
         remote=_address(source="custom"),
     ),
     Host(
+        # Of the environment servers get PATH alone (cline/cline#3533), so the key stands in the config. Its
+        # command line gives `initialize` 1.5 s, and no more. A URL without a type is SSE to it
+        # (cline/cline#6767).
         "cline",
         "Cline",
         JSON,
@@ -377,11 +393,15 @@ _ROWS: Final = (
         remote=_address(type="streamableHttp"),
     ),
     Host(
+        # Its environment is cleared but for a list of its own and what env_vars names (openai/codex#5246). In
+        # `codex exec` the model has only the tools that were listed about a second after the start (seen with
+        # 0.171). It refuses a config whose entry says `type` (farion1231/cc-switch#5820), or has `url` beside
+        # a program's fields (kurrent-io/kcap-cli#366).
         "codex",
         "Codex CLI",
         TOML,
         ("mcp_servers",),
-        lambda machine: (machine.named("CODEX_HOME", machine.at_home(".codex"), "config.toml"),),
+        lambda machine: (machine.under("CODEX_HOME", machine.at_home(".codex"), "config.toml"),),
         _codex_entry,
         project=".codex/config.toml",
         key="forward",
@@ -392,6 +412,9 @@ _ROWS: Final = (
         token=_BRACES,
     ),
     Host(
+        # Servers get its environment without what looks like a secret, unless `env` names it: so the key is
+        # referred to (google-gemini/gemini-cli#17311, #18302). To it `url` is the older SSE, `httpUrl` is
+        # Streamable HTTP (its docs/tools/mcp-server.md).
         "gemini-cli",
         "Gemini CLI",
         JSONC,
@@ -405,6 +428,8 @@ _ROWS: Final = (
         remote=_address("httpUrl"),
     ),
     Host(
+        # Headers of a server on the network are filled in from what env_keys names alone
+        # (aaif-goose/goose#5439).
         "goose",
         "Goose",
         YAML,
@@ -417,6 +442,8 @@ _ROWS: Final = (
         token=_BRACES,
     ),
     Host(
+        # Tools are to be listed within 5 s; its timeout field is for that, not for calls
+        # (anomalyco/opencode#23096). Command and arguments are one list.
         "opencode",
         "opencode",
         JSONC,

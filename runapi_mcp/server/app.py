@@ -33,6 +33,7 @@ from runapi_mcp.host_limits import Sessions
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import (
+    WHOLE_REQUEST,
     CallRecord,
     Context,
     bounded,
@@ -94,7 +95,7 @@ class App:
 
 
 @asynccontextmanager
-async def opened(
+async def open_app(
     settings: Settings,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -161,6 +162,7 @@ class Handlers:
         """
         tool = self._tools.get(params.name) or self._prefixed(params.name)
         if tool is None:
+            # An error of the protocol's own; the SDK's high-level server makes a result of it.
             message = f"Unknown tool: {params.name[:60]!r}. Tools: {', '.join(self._tools)}."
             raise MCPError(code=types.INVALID_PARAMS, message=message)
         arguments = params.arguments or {}
@@ -198,12 +200,12 @@ class Handlers:
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
         if run.remark not in reply.notes:
-            reply = reply.saying(run.remark)
+            reply = reply.say(run.remark)
         await run.note_delivery(to_the_end=not reply.more)
         entry.replied(reply)
         if reply.running and reply.handle and declares_tasks(ctx):
             with suppress(HandleError):  # where no task can be had, the handle will do
-                return (await self._tasks.state(reply.handle, ctx)).created_result()
+                return (await self._tasks.state(reply.handle, ctx)).write_created()
         return render_reply(reply)
 
     async def list_resources(
@@ -253,7 +255,7 @@ def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
     return args
 
 
-async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Have a call's arguments be an object where a client wrote [] or "", or JSON text (middleware).
 
     The SDK refuses these before any tool of ours could tell what is wrong.
@@ -265,13 +267,25 @@ async def with_object(ctx: ServerRequestContext[Any, Any], call_next: CallNext) 
     return await call_next(ctx)
 
 
-def icon() -> types.Icon:
+async def restore_long_texts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Give a request that came over the network its long texts (middleware).
+
+    They do not go through the SDK's transports, which parse each message on the event loop, in one go.
+    """
+    scope = getattr(ctx.request, "scope", {})
+    # The SDK lists the tools in the name of a call first, to compare its headers.
+    if WHOLE_REQUEST in scope and scope[WHOLE_REQUEST].method == ctx.method:
+        return await call_next(replace(ctx, params=scope.pop(WHOLE_REQUEST).params))
+    return await call_next(ctx)
+
+
+def make_icon() -> types.Icon:
     """Return our logo as a data URI: hosts show it without fetching anything."""
     encoded = base64.b64encode(LOGO.read_bytes()).decode("ascii")
     return types.Icon(src=f"data:image/svg+xml;base64,{encoded}", mime_type="image/svg+xml", sizes=["any"])
 
 
-async def without_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+async def drop_icons(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Keep the icon out of every result but the introduction (middleware).
 
     From 2026-07-28 on the SDK stamps each result with who made it; the icon there would weigh more
@@ -324,7 +338,7 @@ def build_server(
         title="Gemini through RunAPI",
         instructions=write_instructions(tools.values()),
         website_url="https://runapi.ai",
-        icons=[icon()],
+        icons=[make_icon()],
         cache_hints=_HINTS,
         on_list_tools=guard(handlers.list_tools),
         on_list_resources=guard(handlers.list_resources),
@@ -334,7 +348,7 @@ def build_server(
         on_get_prompt=guard(handlers.get_prompt),
         on_completion=guard(handlers.complete),
     )
-    server.middleware += [without_icons, with_object]
+    server.middleware += [drop_icons, restore_long_texts, read_object_arguments]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guard(handlers.call_tool))
     serve_tasks(server, tasks)
@@ -345,6 +359,7 @@ def build_server(
 
 _MOST_SHOWN: Final = 2 * PAGE_CHARS
 """Characters of a page in both halves of a result, escapes included."""
+# pydantic titles every field: a fifth of a schema's bytes at least, which each conversation pays for.
 _NOISE = frozenset({"title", "default"})
 
 
@@ -430,6 +445,7 @@ async def host_roots(ctx: Context) -> tuple[str, ...]:
     of a tool cannot mend it.
     """
     capabilities = ctx.session.client_capabilities
+    # Since 2026-07-28 a server has no requests of its own; roots went with them.
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or not capabilities or capabilities.roots is None:
         return ()
     try:

@@ -36,6 +36,8 @@ KEY_CLAIM: Final = "runapi_mcp.key"
 """Under this name a verified credential carries its holder's own RunAPI key, if it is one."""
 SEES_ALL: Final = "usage:team"
 """The scope of a credential whose holder may see what everybody used."""
+WHOLE_REQUEST: Final = "runapi_mcp.request"
+"""Under this name a scope has the JSON-RPC request that the SDK was given without its long texts."""
 LOCAL: Final = "local"
 """The principal of a server that lets everyone in who can reach it: whoever uses this machine."""
 

@@ -51,7 +51,7 @@ class TaskState:
     error: types.ErrorData | None = None
     input_requests: Mapping[str, Wire] = field(default_factory=dict)
 
-    def flat(self) -> Wire:
+    def write_flat(self) -> Wire:
         """Return what every shape of a task holds."""
         return {
             "taskId": self.id,
@@ -63,13 +63,13 @@ class TaskState:
             "pollIntervalMs": self.poll,
         }
 
-    def created_result(self) -> Wire:
+    def write_created(self) -> Wire:
         """Return it as the result of the call that became a task."""
-        return {"resultType": "task"} | self.flat()
+        return {"resultType": "task"} | self.write_flat()
 
-    def detailed(self) -> Wire:
+    def write_detailed(self) -> Wire:
         """Return it as the result of ``tasks/get``, with what its status adds."""
-        wire: Wire = {"resultType": "complete"} | self.flat()
+        wire: Wire = {"resultType": "complete"} | self.write_flat()
         if self.status == "completed" and self.result is not None:
             wire["result"] = self.result.model_dump(by_alias=True, mode="json", exclude_none=True)
         if self.status == "failed" and self.error is not None:
@@ -89,7 +89,7 @@ class TaskSource(Protocol):
             HandleError: There is none.
         """
 
-    async def delivered(self, task_id: str, ctx: Context) -> None:
+    async def note_delivery(self, task_id: str, ctx: Context) -> None:
         """Note that the result of a completed task was made ready for its caller.
 
         Raises:
@@ -131,9 +131,9 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
 
     async def get(ctx: Context, params: TaskParams) -> Wire:
         state = await source.state(params.task_id, ctx)
-        detailed = state.detailed()
+        detailed = state.write_detailed()
         if state.status == "completed" and state.whole:
-            await source.delivered(params.task_id, ctx)
+            await source.note_delivery(params.task_id, ctx)
         return detailed
 
     async def update(ctx: Context, params: UpdateParams) -> Wire:
@@ -217,8 +217,8 @@ class GenerationTasks:
             return TaskState(task_id, "failed", *common, error=error_data(error))
         return TaskState(task_id, "completed", *common, result=result, whole=not reply.more)
 
-    async def delivered(self, task_id: str, ctx: Context) -> None:
-        """Note that the result was given to its caller; see :meth:`TaskSource.delivered`."""
+    async def note_delivery(self, task_id: str, ctx: Context) -> None:
+        """Note that the result was given to its caller; see :meth:`TaskSource.note_delivery`."""
         await (await self._run(ctx).find(task_id)).deliver()
 
     async def cancel(self, task_id: str, ctx: Context) -> None:

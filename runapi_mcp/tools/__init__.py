@@ -7,7 +7,7 @@
 from typing import Any, Final
 
 from runapi_mcp.tools.arguments import teach
-from runapi_mcp.tools.ask import ASK, asked_for
+from runapi_mcp.tools.ask import ASK, list_calls
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.tools.extract import EXTRACT
 from runapi_mcp.tools.models import MODELS_TOOL
@@ -15,7 +15,7 @@ from runapi_mcp.tools.result import result_tool
 from runapi_mcp.tools.search import SEARCH
 from runapi_mcp.tools.tool import Page, Reply, Tool, make_reply
 
-__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "asked_for", "make_reply", "teach"]
+__all__ = ["TOOLS", "Args", "Page", "Reply", "Tool", "list_calls", "make_reply", "teach"]
 
 _STARTERS: Final[tuple[Tool[Any], ...]] = (ASK, SEARCH, EXTRACT)
 

@@ -24,7 +24,15 @@ from runapi_mcp.files import ResourceLink
 from runapi_mcp.models import WISHES
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import read_model_id
-from runapi_mcp.tools.coercion import Meant, list_of, read_choice, read_object_or_text, read_word, unless
+from runapi_mcp.tools.coercion import (
+    PROMPT_CHARS,
+    Meant,
+    list_of,
+    read_choice,
+    read_object_or_text,
+    read_word,
+    unless,
+)
 from runapi_mcp.wire.types import Effort, JsonObject
 
 _MOST_LINES: Final = 20
@@ -162,8 +170,6 @@ def _place(location: Sequence[int | str]) -> str:
     return one_line(place, 80) or ('""' if location else "")
 
 
-PROMPT_CHARS = 4_000_000
-"""Characters of one text argument: about Gemini's input limit of a million tokens."""
 _MOST_FILES = 16
 
 S = TypeVar("S", bound=Sized)
@@ -312,11 +318,11 @@ async def open_schema(given: JsonObject | str) -> tuple[JsonObject, tuple[str, .
         InputError: It is none, or asks for nothing.
     """
     # What knows JSON Schema is loaded with the first call that has one.
-    from runapi_mcp.extraction.model_json import schema_of
+    from runapi_mcp.extraction.model_json import parse_schema
     from runapi_mcp.wire.schema.read import read_schema
     from runapi_mcp.wire.schema.subschemas import count_values
 
-    schema = schema_of(given)
+    schema = parse_schema(given)
     large = count_values(schema) > _MOST_VALUES_HERE
     reading = await anyio.to_thread.run_sync(read_schema, schema) if large else read_schema(schema)
     return reading.schema, reading.notes

@@ -37,8 +37,8 @@ from runapi_mcp.tools.arguments import (
 )
 from runapi_mcp.tools.coercion import Args, Given, Meant, list_of, read_text, unless
 from runapi_mcp.tools.reply import Paged, nothing_to_give, tell_failure
-from runapi_mcp.tools.search import SEARCHING
 from runapi_mcp.tools.tool import (
+    SEARCHING,
     Earlier,
     Page,
     Reply,
@@ -159,7 +159,7 @@ Messages: TypeAlias = Annotated[
 ]
 
 
-def conversation(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[Turn, ...]:
+def write_turns(messages: Sequence[Message], last: tuple[Part, ...]) -> tuple[Turn, ...]:
     """Return the turns of `messages`, and `last` as the user's newest words if there are any.
 
     Raises:
@@ -210,7 +210,7 @@ def _pair(before: _Placed, after: _Placed) -> _Placed:
     return where, replace(turn, parts=(*paired, *(part for part in turn.parts if part not in results)))
 
 
-def asked_for(calls: Iterable[FunctionCall]) -> list[JsonObject]:
+def list_calls(calls: Iterable[FunctionCall]) -> list[JsonObject]:
     """Return the functions that an answer asks for, in the form in which `messages` takes them back."""
     return [{key: value for key, value in _fields(call).items() if value} for call in calls]
 
@@ -356,8 +356,6 @@ async def write_parameters(
     Raises:
         InputError: The parameters of one are no JSON Schema of an object, or too large.
     """
-    if not any(function.parameters for function in functions):
-        return tuple(functions), ()
     # Not at the top: what knows JSON Schema takes a twentieth of the whole import, and most calls need none.
     from runapi_mcp.wire.schema.subschemas import count_values
 
@@ -485,10 +483,7 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
     if args.temperature is not None and _ignores_temperature(chosen.model):
         notices += (f"{chosen.model} ignores temperature.",)
     job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
-    functions, notes = await write_parameters(functions, job.dialect)
-    job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
-    view, joined = await run.generate(job, wait=args.wait_seconds, fresh=args.fresh)
-    return await make_reply(_render, view, Page(run.page_chars, joined=joined))
+    return await _answer(job, functions, args, run)
 
 
 async def _ask_on(
@@ -518,10 +513,15 @@ async def _ask_on(
     job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
     if chosen.model == earlier.call.model:
         job = replace(job, dialect=earlier.job.dialect)
+    return await _answer(job, functions, args, run)
+
+
+async def _answer(job: Job, functions: Sequence[Function], args: AskArgs, run: Run) -> Reply:
+    """Ask with the functions that were given now, if there are any."""
     if functions:
-        functions, notes = await write_parameters(functions, job.dialect)
-        job = replace(job, call=replace(call, functions=functions), notices=job.notices + notes)
-    view, joined = await run.generate(job, policy=_course(job), wait=args.wait_seconds, fresh=args.fresh)
+        written, notes = await write_parameters(functions, job.dialect)
+        job = replace(job, call=replace(job.call, functions=written), notices=job.notices + notes)
+    view, joined = await run.generate(job, policy=_policy(job), wait=args.wait_seconds, fresh=args.fresh)
     return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
 
@@ -544,7 +544,7 @@ def _next_turn(args: AskArgs, earlier: Earlier) -> Turn:
     return turn
 
 
-def _course(job: Job) -> Policy:
+def _policy(job: Job) -> Policy:
     """Return the policy of a job: one that goes on from a search looks up its links, as that did."""
     return SEARCHING if job.call.search else PLAIN
 
@@ -553,7 +553,7 @@ def _call(args: AskArgs, model: str, attached: tuple[Part, ...]) -> Call:
     last: tuple[Part, ...] = (*attached, Text(args.prompt)) if args.prompt else ()
     return Call(
         model=model,
-        turns=conversation(args.messages, last),
+        turns=write_turns(args.messages, last),
         system="\n\n".join(part for part in (args.system, _instruction(args.messages)) if part) or None,
         effort=args.reasoning_effort,
         include_thoughts=args.include_thoughts,
@@ -577,7 +577,7 @@ def _ignores_temperature(model: str) -> bool:
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return tell_failure(view)
-    calls = asked_for(view.answer.function_calls)
+    calls = list_calls(view.answer.function_calls)
     text, listed = view.answer.text, ""
     if view.job.call.search:
         from runapi_mcp.citations.annotate import annotate
@@ -586,7 +586,7 @@ def _render(view: View, page: Page) -> Reply:
             "annotated", lambda: annotate(view.answer, _MOST_SOURCES, lambda _: True, view.links)
         )
         text, listed = cited.text, f"Sources:\n{source_lines(cited.sources)}" if cited.sources else ""
-    shown = _thoughts(view) + text
+    shown = _tell_thoughts(view) + text
     paged = Paged(view, "\n\n".join(part for part in (shown, _tell_calls(calls)) if part), page)
     if not calls:
         return paged.reply(paged.shown, listed=listed)
@@ -614,7 +614,7 @@ _GO_ON: Final = (
 )
 
 
-def _thoughts(view: View) -> str:
+def _tell_thoughts(view: View) -> str:
     wanted = view.job.call.include_thoughts and view.answer.thoughts
     return f"Thinking:\n{view.answer.thoughts.strip()}\n\nAnswer:\n" if wanted else ""
 
@@ -639,7 +639,7 @@ ASK = Tool(
     args=AskArgs,
     perform=_ask,
     render=_render,
-    policy=_course,
+    policy=_policy,
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",
     example={"prompt": "Why is the sky blue?"},

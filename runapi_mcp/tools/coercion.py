@@ -17,7 +17,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, Un
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from runapi_mcp.printable import one_line
+from runapi_mcp.wire.json_text import has_more_signs
 
+PROMPT_CHARS: Final = 4_000_000
+"""Characters of one text argument: about Gemini's input limit of a million tokens."""
 NOT_GIVEN: Final = object()
 """What stands for an argument that says nothing."""
 Reader: TypeAlias = Callable[[object], object]
@@ -50,15 +53,16 @@ class Given(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_meant(cls, given: object) -> object:
+    def _read_meant(cls, given: object) -> object:
         given = _from_json(given, dict)
         if not isinstance(given, Mapping):
             return given
         readers = _readers(cls)
         meant: dict[object, object] = {}
-        for name, value in _in_our_spelling(cls.respell(given), readers.keys()).items():
+        for name, value in _respell(cls.respell(given), readers.keys()).items():
             read = readers.get(name)
             try:
+                _refuse_long(value)
                 value = read(value) if read else value
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
@@ -70,6 +74,18 @@ class Given(BaseModel):
     def respell(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what was given by the names that are ours."""
         return {cls.spellings.get(name, name): value for name, value in given.items()}
+
+
+def _refuse_long(value: object) -> None:
+    """Refuse a text that is longer than any may be, before it is read: 60 MB of blanks take long to look at.
+
+    Raises:
+        ValueError: It is, and is neither JSON nor a file's content.
+    """
+    if isinstance(value, str) and len(value) > PROMPT_CHARS:
+        begin = value[:_LONGEST_NAME].lstrip().lower()
+        if not begin.startswith(("data:", "[", "{", '"', "```")):
+            raise ValueError(f"must have at most {PROMPT_CHARS:,} characters")
 
 
 class Args(Given):
@@ -89,8 +105,8 @@ class Args(Given):
             given = {name: value for name, value in given.items() if name in shown}
         added = [name for name in given if name not in known and _is_hosts(name)]
         own = _unwrap({name: value for name, value in given.items() if name not in added}, known)
-        own = _in_our_spelling(own, known)
-        own, spilled = _taken_apart(own, known)
+        own = _respell(own, known)
+        own, spilled = _take_apart(own, known)
         said = []
         if added and known:
             said.append(f"Ignored, as added by the host: {one_line(', '.join(added), 200)}.")
@@ -120,7 +136,8 @@ _WRAPPERS: Final = frozenset({"arguments", "args", "kwargs", "input", "params", 
 
 
 def _is_hosts(name: str) -> bool:
-    return name.startswith("_") or re.sub("[_-]", "", name).lower() in _HOST_NAMES
+    # _auth_auth_type of a proxy (smart-mcp-proxy/mcpproxy-go#322), _sessionID (siyuan-note/siyuan#17927).
+    return name.startswith("_") or re.sub("[_-]", "", name[:_LONGEST_NAME]).lower() in _HOST_NAMES
 
 
 def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
@@ -133,7 +150,7 @@ def _unwrap(given: Mapping[str, Any], known: set[str]) -> Mapping[str, Any]:
     return given
 
 
-def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
+def _respell(given: Mapping[str, Any], known: Iterable[object]) -> Mapping[str, Any]:
     """Return arguments under their own names where they came in another case or with other marks.
 
     A bridge that writes all names in camel case does so at each call, whatever a model is told
@@ -141,13 +158,13 @@ def _in_our_spelling(given: Mapping[str, Any], known: Iterable[object]) -> Mappi
     """
     if given.keys() <= (known := set(known)):
         return given
-    ours = {_folded(str(name)): str(name) for name in known}
-    renamed = {name: ours.get(_folded(str(name)), name) for name in given if name not in known}
+    ours = {_fold(str(name)): str(name) for name in known}
+    renamed = {name: ours.get(_fold(str(name)), name) for name in given if name not in known}
     taken = [*(name for name in given if name in known), *renamed.values()]
     return {new if taken.count(new := renamed.get(name, name)) == 1 else name: given[name] for name in given}
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name[:_LONGEST_NAME].lower())
 
 
@@ -162,7 +179,7 @@ _CALL: Final = frozenset({"parameter", "invoke", "function_calls"})
 """Tags that end an argument, or a call, where a model writes its calls in tags."""
 
 
-def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
+def _take_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str, Any], list[str]]:
     """Return arguments that stand in the text of another one, each by its own name; and in which they stood.
 
     A model closes an argument by a wrong tag, and the host takes all that follows for its text
@@ -173,14 +190,14 @@ def _taken_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str
     stood: list[str] = []
     for name, value in given.items():
         apart[name], spilled = (
-            _poured(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
+            _cut_spill(name, value, known - given.keys()) if isinstance(value, str) else (value, {})
         )
         apart |= {other: text for other, text in spilled.items() if other not in apart}
         stood += [name] if apart[name] != value else []
     return apart, stood
 
 
-def _poured(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
+def _cut_spill(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
     """Return the text of an argument without what follows its end, and the arguments that do."""
     if "</" not in text:
         return text, {}
@@ -242,6 +259,7 @@ def _reader(annotation: Any) -> Reader:  # noqa: ANN401  # any type at all
 
 def read_blank(value: object) -> object:
     """Take nothing, "" and blanks for nothing (cursor/cursor#3614, langflow-ai/langflow#10258)."""
+    # A host may give each optional argument as a null (danny-avila/LibreChat#11905).
     blank = value is None or (isinstance(value, str) and not value.strip())
     return NOT_GIVEN if blank else value
 
@@ -260,7 +278,7 @@ def read_scalar(value: object) -> object:
     value = _only(value)
     if isinstance(value, str):
         bare = bare_word(value)
-        return NOT_GIVEN if not bare or bare.lower() in _NEUTRAL else bare
+        return NOT_GIVEN if not bare or _in_small(bare) in _NEUTRAL else bare
     return read_blank(value)
 
 
@@ -268,6 +286,7 @@ def unless(*neutral: float) -> Reader:
     """Return the reader of a number that is not given where it is one of these."""
 
     def read(value: object) -> object:
+        # A gateway fills in zeros for what was left out (metatool-ai/metamcp#365).
         value = read_scalar(value)
         with suppress(TypeError, ValueError):
             return NOT_GIVEN if float(value) in neutral else value  # type: ignore[arg-type]
@@ -283,7 +302,7 @@ def one_of(*words: object) -> Reader:
         value = _only(value)
         if not isinstance(value, str):
             return read_blank(value)
-        bare = bare_word(value).lower()
+        bare = _in_small(bare_word(value))
         if bare in words:
             return bare
         # OpenAI has an effort "none", which Gemini has not: that is for the model to know. "None" is a null.
@@ -323,13 +342,13 @@ def _items(value: object, separators: str) -> Sequence[object]:
     match value:
         case None:
             return ()
-        case str() if not value.strip(" ") or value.strip().lower() in _NULLS:
+        case str() if not value.strip(" ") or _in_small(value) in _NULLS:
             return ()
         case str():
             return (
                 re.split(f"[{re.escape(separators)}]", value, maxsplit=_MOST_ITEMS) if separators else [value]
             )
-        case [str(word)] if word.strip().lower() in _NULLS:
+        case [str(word)] if _in_small(word) in _NULLS:
             return ()
         case list() | tuple():
             # Each item as {"item": …}: NousResearch/hermes-agent#99270.
@@ -348,13 +367,13 @@ def read_word(value: object) -> object:
     if not isinstance(value, str):
         return value
     bare = bare_word(value)
-    return bare if bare and bare.lower() not in _NULLS else NOT_GIVEN
+    return bare if bare and _in_small(bare) not in _NULLS else NOT_GIVEN
 
 
 def read_choice(value: object) -> object:
     """Read a word in whose place a neutral one may stand."""
     bare = read_word(value)
-    return NOT_GIVEN if isinstance(bare, str) and bare.lower() in _NEUTRAL else bare
+    return NOT_GIVEN if isinstance(bare, str) and _in_small(bare) in _NEUTRAL else bare
 
 
 def read_object(value: object) -> object:
@@ -366,7 +385,7 @@ def read_object(value: object) -> object:
 def read_object_or_text(value: object) -> object:
     """Read an object, or a text that holds one and is read later, to the digit."""
     if isinstance(value, str):
-        if value.strip().lower() in _NULLS:
+        if _in_small(value) in _NULLS:
             return NOT_GIVEN
         bare = _bare_json(value)
         value = bare if bare.startswith("{") else value
@@ -382,6 +401,11 @@ def bare_word(text: str) -> str:
     return bare
 
 
+def _in_small(text: str) -> str:
+    """Return a word without blanks around it in small letters; of a long text, a file's, its beginning."""
+    return text.strip()[:_LONGEST_NAME].lower()
+
+
 def _only(value: object) -> object:
     """Return the item of a list of one, and nothing for an empty one."""
     if isinstance(value, list | tuple) and len(value) < 2:
@@ -393,16 +417,22 @@ def _from_json(value: object, kind: type) -> object:
     """Return what JSON text holds, where that is a `kind`; it may be fenced, or text within JSON text."""
     if not isinstance(value, str):
         return value
+    # netclaw-dev/netclaw#1093, anomalyco/opencode#45211 (an object within a list).
     text = _bare_json(value)
     inner: object = None
-    if text.startswith("[" if kind is list else "{"):
+    if text.startswith("[" if kind is list else "{") and not has_more_signs(text, _MOST_VALUES):
         with suppress(ValueError, RecursionError):
             inner = json.loads(text, parse_constant=_refuse)
     return inner if isinstance(inner, kind) else value
 
 
+_MOST_VALUES: Final = 100_000
+"""About how many values JSON text may hold that is read here, as of the message that it came in."""
+
+
 def _bare_json(text: str, quoted: int = 2) -> str:
     """Return JSON text without a fence around it, and out of JSON text that is a string of it."""
+    # pocketpaw/pocketpaw#1636.
     text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         text = text[:-3].partition("\n")[2].strip()

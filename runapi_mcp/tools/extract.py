@@ -91,10 +91,10 @@ class ExtractArgs(Args):
     @property
     def extraction(self) -> "Extraction":
         """What is wanted, by a schema that was read before."""
-        from runapi_mcp.extraction.model_json import schema_of
+        from runapi_mcp.extraction.model_json import parse_schema
         from runapi_mcp.extraction.rounds import Extraction
 
-        return Extraction(schema_of(self.json_schema), self.many, self.max_repairs, self.evidence)
+        return Extraction(parse_schema(self.json_schema), self.many, self.max_repairs, self.evidence)
 
 
 async def _extract(args: ExtractArgs, run: Run) -> Reply:
@@ -133,11 +133,11 @@ def _render(view: View, page: Page) -> Reply:
     if extraction.many:
         return _render_list(view, found, page)
     if view.status == "complete" and not found.violations:
-        return _conforming(view, found, [*_tell_unwrapped(found)], {}, page)
+        return _render_conforming(view, found, [*_tell_unwrapped(found)], {}, page)
     return _render_refused(view, found, page)
 
 
-def _conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject, page: Page) -> Reply:
+def _render_conforming(view: View, found: "Verdict", said: list[str], facts: JsonObject, page: Page) -> Reply:
     # The JSON stands alone in the text; what need not be said there is in the receipt.
     paged = Paged(view, escape_unseen(found.document), page, metered=False)
     # A document that does not fit one page is given in pages, in both halves alike.
@@ -247,15 +247,17 @@ def _render_list(view: View, found: "Verdict", page: Page) -> Reply:
     if view.status == "complete" and not found.closed:
         said.append("The list stops in the middle of an item; the items before it are kept.")
     # A list that has only just begun has no items yet.
-    return _conforming(view, found if found.document else replace(found, document="[]"), said, facts, page)
+    return _render_conforming(
+        view, found if found.document else replace(found, document="[]"), said, facts, page
+    )
 
 
 def _verdict(view: View) -> "Verdict":
     """Return what came of it so far; while a list is being written, its items unjudged."""
-    from runapi_mcp.extraction.verdict import Verdict, verdict_of
+    from runapi_mcp.extraction.verdict import Verdict, read_verdict
 
     if view.verdict is not None:
-        return verdict_of(view.verdict)
+        return read_verdict(view.verdict)
     if view.status == "running" and len(view.answer.text) <= _MOST_READ:
         from runapi_mcp.extraction.verdict import read_unjudged
 

@@ -79,6 +79,7 @@ class Paged:
         if self._dearer and not is_error:
             # Before all else; and once more among what is marked as this server's words.
             body, said = f"[{self._dearer}]\n\n{body}", (self._dearer, *said)
+        # Codex and Claude Code show a model the structured half alone, Gemini CLI and opencode the text.
         return Reply(
             body,
             None if content is None else self._state(said) | content,
@@ -128,7 +129,7 @@ class Paged:
         if self.page.joined:
             yield "Joined the same question that was already being answered; it was asked once."
         if view.status == "complete":
-            yield from _doubts(view.answer)
+            yield from _tell_doubts(view.answer)
         if view.status == "complete" and view.answer.usage is None and self.metered:
             yield "RunAPI sent no token counts."
 
@@ -137,7 +138,7 @@ class Paged:
         view, more = self.view, self.next_offset
         if view.status == "running":
             yield (
-                f"Still running after {_at_least(view.receipt.seconds)} s. Call get_result with "
+                f"Still running after {_round_down(view.receipt.seconds)} s. Call get_result with "
                 f'handle "{view.handle}" to wait for the rest; do not ask again.'
             )
         elif why := why_partial(view, FOR_MODELS):
@@ -254,7 +255,7 @@ def why_partial(view: View, phrases: Phrasebook) -> str:
         case "partial" if finish is not None and finish.reason == "filtered":
             return f"a safety rule stopped the answer{_quote_finish(finish)}."
         case "partial" if view.answer.failure is not None:
-            return _late(view.answer.failure)
+            return _tell_late(view.answer.failure)
         case "partial" if finish is not None and finish.reason != "error":
             return (
                 f"the answer breaks off, and RunAPI gave another reason than its end{_quote_finish(finish)}."
@@ -272,18 +273,18 @@ def _quote_finish(finish: Finish | None) -> str:
     return f" ({': '.join(said)})" if said else ""
 
 
-def _doubts(answer: Answer) -> Iterator[str]:
+def _tell_doubts(answer: Answer) -> Iterator[str]:
     """Yield what was said of a whole answer's end that may mean that it is none, a sentence each."""
     finish = answer.finish
     if answer.failure:
-        yield f"The answer came to its end; after that {_late(answer.failure)}"
+        yield f"The answer came to its end; after that {_tell_late(answer.failure)}"
     if finish and finish.reason == "unknown":
         yield f"RunAPI ended the answer with a word that is not known here{_quote_finish(finish)}."
     if finish and finish.reason == "tool" and not answer.function_calls:
         yield f"RunAPI says that the model asked for a function{_quote_finish(finish)}, but no call came."
 
 
-def _late(failure: Failure) -> str:
+def _tell_late(failure: Failure) -> str:
     """Return that an error came after the finish, in upstream's words, to the end of the sentence."""
     status = f" ({failure.status})" if failure.status else ""
     said = quote_text(failure.message or "no reason was given")
@@ -297,6 +298,6 @@ def _way_on(view: View) -> str:
     return f'Call get_result with handle "{view.handle}" and resume true to continue.'
 
 
-def _at_least(seconds: float) -> str:
+def _round_down(seconds: float) -> str:
     """Return a time in few digits, never longer than it was."""
     return f"{floor(seconds)}" if seconds >= 10 else f"{floor(seconds * 10) / 10:g}"

@@ -16,12 +16,11 @@ from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.report import Checked, check_report, read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, CitedSource, Numbered, source_lines
 from runapi_mcp.errors import EmptyAnswer, RunapiError
-from runapi_mcp.generations.policy import Lot, Plain
+from runapi_mcp.generations.policy import Lot
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.printable import one_line, quote_text
 from runapi_mcp.tools.reply import Paged, light_source, tell_failure
-from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.wire.grounding import is_redirect
+from runapi_mcp.tools.tool import Page, Reply, Searching
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
 
 MOST_SEARCHES: Final = 8
@@ -207,7 +206,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class ResearchPolicy(Plain):
+class ResearchPolicy(Searching):
     """The rounds of a research; `call` is one of its searches, without its question."""
 
     research: Research
@@ -227,7 +226,7 @@ class ResearchPolicy(Plain):
         kept = [text for text in (before if report or not last else texts) if text]
         if not _parse(kept[0] if kept else "").get("questions"):
             kept = []
-        return replace(job, earlier=tuple(map(_without_failures, kept)), begin=report if kept else "")
+        return replace(job, earlier=tuple(map(_drop_failures, kept)), begin=report if kept else "")
 
     def follow_up(
         self, answer: Answer, earlier: Sequence[str], verdict: JsonObject | None = None
@@ -270,10 +269,6 @@ class ResearchPolicy(Plain):
             return "planning"
         state = _read_state(self.research, earlier)
         return "asking" if state.open() else "reporting" if state.looked else "comparing"
-
-    def links(self, answer: Answer) -> tuple[str, ...]:
-        """Return the links of sources that say nothing of where they lead."""
-        return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
     @property
     def _day(self) -> str:
@@ -332,7 +327,7 @@ class ResearchPolicy(Plain):
         return "\n\n".join(told)
 
 
-def _without_failures(text: str) -> str:
+def _drop_failures(text: str) -> str:
     if not text.startswith(_LINES):
         return text
     lines = [line for line in text.splitlines() if "found" in (one := _parse(line)) or one.get("looked")]
@@ -389,7 +384,7 @@ class Merged:
 
 def render(view: View, page: Page, research: Research) -> Reply:
     """Return what a research has come to: its report, or what was found before it."""
-    from runapi_mcp.extraction.folding import turns
+    from runapi_mcp.extraction.folding import contradicts
 
     state = _read_state(research, (*view.earlier, view.answer.text))
     if not view.earlier and view.status == "running":
@@ -398,9 +393,9 @@ def render(view: View, page: Page, research: Research) -> Reply:
     if ended and not state.found:
         return tell_failure(view)
     merged = Merged(research, state)
-    body = state.report or _so_far(state, merged)
+    body = state.report or _tell_so_far(state, merged)
     paged = Paged(view, body, page)
-    checked = check_report(state.report, merged.said_by, turns)
+    checked = check_report(state.report, merged.said_by, contradicts)
     sources = merged.sources
     for place, (_, numbers) in enumerate(checked.claims):
         for source in sources:
@@ -425,7 +420,7 @@ def render(view: View, page: Page, research: Research) -> Reply:
     return paged.reply(paged.shown, listed=listed, also=[*_sentences(state, checked)], content=content)
 
 
-def _so_far(state: _State, merged: Merged) -> str:
+def _tell_so_far(state: _State, merged: Merged) -> str:
     """Return what there is before the report is written."""
     lines = "\n".join(f"- {question}" for question in state.open())
     plan = f"Still to be asked:\n{lines}" if lines else ""

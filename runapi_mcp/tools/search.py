@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.citations.sources import Bounds, CitedSource, host_of, is_host, mark_dates, source_lines
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations.policy import Plain, Policy
+from runapi_mcp.generations.policy import Policy
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import SEARCHING as SEARCH_MODELS
 from runapi_mcp.models import Ability
@@ -53,9 +53,18 @@ from runapi_mcp.tools.reply import (
     output_schema,
     tell_failure,
 )
-from runapi_mcp.tools.tool import Page, Reply, Tool, choose_model, go_on, job_for, look_back, make_reply
-from runapi_mcp.wire.grounding import is_redirect
-from runapi_mcp.wire.types import Answer, Call, Effort, JsonObject, JsonValue, Text, Turn
+from runapi_mcp.tools.tool import (
+    SEARCHING,
+    Page,
+    Reply,
+    Tool,
+    choose_model,
+    go_on,
+    job_for,
+    look_back,
+    make_reply,
+)
+from runapi_mcp.wire.types import Call, Effort, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
     # What a search needs, or an extraction, is loaded with the first one.
@@ -151,10 +160,10 @@ class Filters:
 
     def allows(self, host: str) -> bool:
         """Whether a source of this host may be shown; with `include`, an unknown host may not."""
-        plain = _one_spelling(host)
-        if any(_under(plain, domain) for domain in self.exclude):
+        plain = _fold_host(host)
+        if any(_is_under(plain, domain) for domain in self.exclude):
             return False
-        return not self.include or any(_under(plain, domain) for domain in self.include)
+        return not self.include or any(_is_under(plain, domain) for domain in self.include)
 
     def bounds(self, today: str) -> Bounds:
         """Return the days between which pages are wanted, by the day on which that was asked."""
@@ -189,7 +198,7 @@ class Filters:
         """Whether pages are wanted by their date."""
         return bool(self.recency or self.since or self.until)
 
-    def enforced(self, removed: int, sources: Sequence[CitedSource]) -> Iterator[tuple[str, str]]:
+    def tell_enforced(self, removed: int, sources: Sequence[CitedSource]) -> Iterator[tuple[str, str]]:
         """Yield each filter in use and how it was enforced."""
         checked = f"asked of the model and checked on the sources ({removed} removed)"
         for name, value in (("recency", self.recency), ("since", self.since), ("until", self.until)):
@@ -244,13 +253,13 @@ def _write_day(now: datetime, filters: Filters) -> str:
     return said
 
 
-def _under(host: str, domain: str) -> bool:
-    plain = _one_spelling(domain)
+def _is_under(host: str, domain: str) -> bool:
+    plain = _fold_host(domain)
     return host == plain or host.endswith("." + plain)
 
 
 @lru_cache(1_024)
-def _one_spelling(host: str) -> str:
+def _fold_host(host: str) -> str:
     """Return a host name in one spelling, whichever of DNS's two it has, in time that its length bounds.
 
     Python's own codec for this takes a millisecond for some characters, and there may be 200 sources and
@@ -339,11 +348,11 @@ class SearchArgs(Args):
     @property
     def extraction(self) -> "Extraction":
         """What is wanted of the answer, by a schema that was read before."""
-        from runapi_mcp.extraction.model_json import schema_of
+        from runapi_mcp.extraction.model_json import parse_schema
         from runapi_mcp.extraction.rounds import Extraction
 
         assert self.json_schema is not None, "it was given"
-        return Extraction(schema_of(self.json_schema), many=False, max_repairs=1, evidence=True)
+        return Extraction(parse_schema(self.json_schema), many=False, max_repairs=1, evidence=True)
 
     @property
     def research(self) -> "Research":
@@ -396,7 +405,7 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         from runapi_mcp.tools import search_schema
 
         schema, notes = await open_schema(args.json_schema)
-        search_schema.see_that_it_can_be_filled(schema)
+        search_schema.check_fillable(schema)
         args = args.model_copy(update={"json_schema": schema})
         job = job_for(SEARCH.name, args, call, run, chosen, needs=needs, notices=notices + notes)
         job = await args.extraction.prepare(job)
@@ -442,17 +451,6 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         job = replace(job, dialect=earlier.job.dialect)
     view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return await make_reply(_render, view, Page(run.page_chars, joined=joined))
-
-
-class Searching(Plain):
-    """The policy of a search: one call, and then where Google's links lead."""
-
-    def links(self, answer: Answer) -> tuple[str, ...]:
-        """Return the links of sources that say nothing of where they lead."""
-        return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
-
-
-SEARCHING: Final = Searching()
 
 
 def _policy(job: Job) -> Policy:
@@ -504,7 +502,7 @@ def _render(view: View, page: Page) -> Reply:
     listed = f"Sources:\n{source_lines(sources)}" if sources else ""
     if view.status == "running":
         return paged.reply(paged.shown, listed=listed, content=drop_empty(content))
-    enforced = dict(filters.enforced(answer.removed, sources))
+    enforced = dict(filters.tell_enforced(answer.removed, sources))
     content |= {
         "answer_grounded": answer.grounded,
         # If there is no source at all, they would be the whole answer once more.

@@ -13,12 +13,12 @@ from runapi_mcp.citations.annotate import Cited, annotate, find_card, find_sente
 from runapi_mcp.citations.report import read_finding, write_finding
 from runapi_mcp.citations.sources import Allows, source_lines
 from runapi_mcp.errors import InputError
-from runapi_mcp.generations.policy import Lot, Plain
+from runapi_mcp.generations.policy import Lot
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.printable import escape_unseen, one_line
 from runapi_mcp.tools.reply import Paged, drop_empty, light_source
-from runapi_mcp.tools.tool import Page, Reply
-from runapi_mcp.wire.grounding import is_redirect
+from runapi_mcp.tools.tool import Page, Reply, Searching
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.types import Answer, Call, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _FOUND: Final = 2
 
 
 @dataclass(frozen=True)
-class SchemaPolicy(Plain):
+class SchemaPolicy(Searching):
     """The rounds of one search with a schema; `call` is the search, and has the schema as it is sent."""
 
     extraction: "Extraction"
@@ -77,7 +77,7 @@ class SchemaPolicy(Plain):
         if len(texts) <= _FOUND:
             return None
         verdict = await self.extraction.judge(texts[_FOUND:], "", self.owner)
-        return (await self.extraction.locate(verdict, self._into_schema(texts[0]), self.owner)).kept()
+        return (await self.extraction.locate(verdict, self._into_schema(texts[0]), self.owner)).to_json()
 
     def stands(self, earlier: Sequence[str]) -> bool:
         """Whether there is an answer."""
@@ -86,10 +86,6 @@ class SchemaPolicy(Plain):
     def stage(self, earlier: Sequence[str]) -> str:
         """Name the round."""
         return "into the schema" if earlier else ""
-
-    def links(self, answer: Answer) -> tuple[str, ...]:
-        """Return the links of sources that say nothing of where they lead."""
-        return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
 
     def _into_schema(self, answer: str) -> Call:
         from runapi_mcp.extraction.rounds import write_material
@@ -102,7 +98,7 @@ class SchemaPolicy(Plain):
 _BYTES: Final = frozenset({"binary", "byte", "base64"})
 
 
-def see_that_it_can_be_filled(schema: JsonObject) -> None:
+def check_fillable(schema: JsonObject) -> None:
     """See that an answer in words can fill a schema, before one is paid for.
 
     Raises:
@@ -155,7 +151,7 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
     listed = f"Sources:\n{source_lines(cited.sources)}" if cited.sources else ""
     verdict = _verdict(view)
     if view.status == "running" or verdict is None or not verdict.document or verdict.violations:
-        return _without(view, page, cited, content, listed, verdict)
+        return _render_without(view, page, cited, content, listed, verdict)
     paged = Paged(view, escape_unseen(verdict.document), page)
     value = json.loads(verdict.document)
     shown: JsonObject = {"data": value} if paged.whole else {"raw": paged.shown}
@@ -181,7 +177,7 @@ def render(view: View, page: Page, most: int, allows: Allows) -> Reply | None:
     )
 
 
-def _without(
+def _render_without(
     view: View, page: Page, cited: Cited, content: JsonObject, listed: str, verdict: "Verdict | None"
 ) -> Reply:
     """Return the grounded answer, where there is no JSON of it (yet) that conforms."""
@@ -197,9 +193,9 @@ def _without(
 
 
 def _verdict(view: View) -> "Verdict | None":
-    from runapi_mcp.extraction.verdict import verdict_of
+    from runapi_mcp.extraction.verdict import read_verdict
 
-    return verdict_of(view.verdict) if view.verdict else None
+    return read_verdict(view.verdict) if view.verdict else None
 
 
 def sources_of(
@@ -233,8 +229,7 @@ def _pointers(value: Any) -> list[str]:  # noqa: ANN401  # any JSON
     while waiting:
         pointer, one = waiting.pop()
         if isinstance(one, dict):
-            names = [(name.replace("~", "~0").replace("/", "~1"), member) for name, member in one.items()]
-            waiting += [(f"{pointer}/{name}", member) for name, member in reversed(names)]
+            waiting += [(f"{pointer}/{escape_key(name)}", one[name]) for name in reversed(one)]
         elif isinstance(one, list):
             waiting += [(f"{pointer}/{place}", item) for place, item in reversed([*enumerate(one)])]
         else:

@@ -9,7 +9,7 @@ from anyio.lowlevel import RunVar
 
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.files import is_binary, reattach
-from runapi_mcp.generations.policy import PLAIN, Policy
+from runapi_mcp.generations.policy import PLAIN, Plain, Policy
 from runapi_mcp.generations.values import Job, Receipt, View
 from runapi_mcp.logs import shorten
 from runapi_mcp.models import (
@@ -25,7 +25,8 @@ from runapi_mcp.models import (
 )
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
-from runapi_mcp.wire.types import Call, FunctionCall, JsonObject, Part, Text, Turn
+from runapi_mcp.wire.grounding import is_redirect
+from runapi_mcp.wire.types import Answer, Call, FunctionCall, JsonObject, Part, Text, Turn
 
 A = TypeVar("A", bound=Args)
 
@@ -96,7 +97,7 @@ class Reply:
         """All of its text, but for how to ask on."""
         return "\n\n".join(block for block in (self.body, self.own) if block)
 
-    def saying(self, sentence: str) -> "Reply":
+    def say(self, sentence: str) -> "Reply":
         """Return it with one more sentence that must be said, in each half that it has; an error says all."""
         if not sentence or self.is_error:
             return self
@@ -110,6 +111,17 @@ class Reply:
     def running(self) -> bool:
         """Whether it stands for a generation that goes on, behind `handle`."""
         return self.receipt is not None and self.receipt.status == "running"
+
+
+class Searching(Plain):
+    """The policy of a search: one call, and then where Google's links lead."""
+
+    def links(self, answer: Answer) -> tuple[str, ...]:
+        """Return the links of sources that say nothing of where they lead."""
+        return tuple(source.url for source in answer.grounding.sources if is_redirect(source.url))
+
+
+SEARCHING: Final = Searching()
 
 
 def _plain(_job: Job) -> Policy:

@@ -6,8 +6,9 @@ Any bytes in, a message or a refusal out, in linear time and bounded memory.
 import codecs
 import json
 import re
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -28,7 +29,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from runapi_mcp.signalling import Signal
-from runapi_mcp.wire.json_text import is_crowded
+from runapi_mcp.wire.json_text import PIECE, cut_long_texts, is_crowded, put_back
 
 MAX_LINE_BYTES: Final = 64 << 20
 
@@ -80,7 +81,7 @@ _SURROGATES: Final = re.compile(
 
 # The text of a message is nothing but these: a bracket that opens, one that closes, or all between two.
 _TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
-_MOST_TOKENS: Final = 100_000  # looked at to find an id from the front
+_FRONT_CHARS: Final = 262_144  # looked at to find an id: one token may be as long as the message
 _LAST_ID: Final = re.compile(r'"id"\s*+:\s*+(-?\d{1,18}|"[^"\\]{1,1000}")\s*+\}\s*+\Z')
 
 MAX_VALUES: Final = 100_000
@@ -113,21 +114,30 @@ def decode(line: bytes | None) -> JSONRPCMessage | Refused:
     return read(line)[0]
 
 
-def read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
-    """Read one message; return it, and bytes in which anyone can read it.
+def read(octets: bytes | bytearray) -> tuple[JSONRPCMessage | Refused, bytes, bool]:
+    """Read one message; return it, bytes in which others can read it, and whether those lack something.
 
-    Those are ``octets`` themselves, as a rule. A byte order mark is dropped, and
-    invalid UTF-8 and halves of surrogate pairs (what ``JSON.stringify`` makes of a
-    cut emoji) are replaced by U+FFFD rather than refused.
+    Those are ``octets`` themselves, as a rule. They lack texts of more than 64 KiB,
+    for which they have names. A byte order mark is dropped, and invalid UTF-8 and
+    halves of surrogate pairs (what ``JSON.stringify`` makes of a cut emoji) are
+    replaced by U+FFFD rather than refused.
     """
+    texts: Mapping[str, str] = {}
+    if len(octets) > PIECE:
+        try:
+            octets, texts = cut_long_texts(octets, secrets.token_hex(8))
+        except ValueError:
+            return refusal(PARSE_ERROR, "The message is not valid JSON."), b"", False
+    octets = bytes(octets)
     if is_crowded(octets, MAX_VALUES):
         reason = f"A message may have about {MAX_VALUES:,} values; give what has more of them as one text."
-        return refusal(INVALID_REQUEST, reason, _find_id(octets.decode("utf-8", "replace"))), octets
+        return refusal(INVALID_REQUEST, reason, _find_id(octets.decode("utf-8", "replace"))), octets, False
     try:
-        return _read(octets), octets
+        # Parsed once, and then validated: pydantic would make each kind of message of the text in turn.
+        return _message(put_back(from_json(octets), texts)), octets, bool(texts)
     except ValueError:
         text = _repair(octets)
-        return _read_again(text), text.encode()
+        return _read_again(text, texts), text.encode(), bool(texts)
 
 
 def encode(message: JSONRPCMessage) -> bytes:
@@ -167,16 +177,6 @@ def refusal(code: int, reason: str, request_id: RequestId | None = None) -> Refu
     return Refused(JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=reason)))
 
 
-def _read(text: bytes | str) -> JSONRPCMessage | Refused:
-    """Read JSON that is a message.
-
-    Raises:
-        ValueError: It is not JSON, or no message.
-    """
-    # Parsed once, and then validated: pydantic would make each kind of message of the text in turn.
-    return _message(from_json(text))
-
-
 def _message(content: Any) -> JSONRPCMessage | Refused:  # noqa: ANN401  # any JSON
     message = jsonrpc_message_adapter.validate_python(content, by_name=False)
     # A request whose id is null or a fraction passes for a notification, and would never be answered.
@@ -199,9 +199,9 @@ def _refuse_long(message: JSONRPCMessage) -> Refused | None:
     return None
 
 
-def _read_again(text: str) -> JSONRPCMessage | Refused:
+def _read_again(text: str, texts: Mapping[str, str]) -> JSONRPCMessage | Refused:
     try:
-        content: object = from_json(text)
+        content = put_back(from_json(text), texts)
     except ValueError as error:
         if "recursion limit" in str(error):
             return _too_deep(text)
@@ -234,9 +234,9 @@ def _find_id(text: str) -> RequestId | None:
 
 
 def _surface(text: str) -> str:
-    """Return `text` with everything left out that is more than one level deep."""
+    """Return the front of `text` with everything left out that is more than one level deep."""
     kept, level = [], 0
-    for token in islice(_TOKEN.finditer(text), _MOST_TOKENS):
+    for token in _TOKEN.finditer(text, 0, _FRONT_CHARS):
         closes = token[0] in ("]", "}")
         level -= closes
         if level <= 1:

@@ -38,7 +38,7 @@ def _spellings(sign: str) -> str:
     number = ord(sign)
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{number:02x}")
     return (
-        rf"(?:{re.escape(sign)}|\\{{1,16}}(?:u00{digits}|x{digits}|{re.escape(sign)})|%(?:25)?{digits}"
+        rf"(?:{re.escape(sign)}|\\\\{{0,15}}(?:u00{digits}|x{digits}|{re.escape(sign)})|%(?:25)?{digits}"
         rf"|&#(?:0{{0,4}}{number}|[xX]0{{0,4}}{digits});)"
     )
 

@@ -3,9 +3,10 @@
 Apart from what validates it, in `lax`: the processes that check schemas start without pydantic.
 """
 
+import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from runapi_mcp.wire.types import JsonValue
@@ -49,7 +50,7 @@ def is_crowded(document: str | bytes, most: int) -> bool:
 
     Each value becomes an object of Python's, and they are all made in one go, while nobody else is answered.
     """
-    if not _has_more_signs(document, most):
+    if not has_more_signs(document, most):
         return False
     steps: Iterator[object] = (
         _STEPS[0].finditer(document) if isinstance(document, str) else _STEPS[1].finditer(document)
@@ -58,7 +59,7 @@ def is_crowded(document: str | bytes, most: int) -> bool:
     return any(count > _STEPS_OF_ONE * most for count, _ in enumerate(steps))
 
 
-def _has_more_signs(document: str | bytes, most: int) -> bool:
+def has_more_signs(document: str | bytes, most: int) -> bool:
     """Whether there are more signs that part values, wherever they stand; each value has one at least."""
     left = most
     for at in range(0, len(document), _STRETCH):
@@ -73,7 +74,82 @@ def _has_more_signs(document: str | bytes, most: int) -> bool:
 
 
 PIECE: Final = 65_536
-"""Characters of a text that are encoded in one go: no other thread runs meanwhile."""
+"""Characters of a text that are encoded or decoded in one go: no other thread runs meanwhile."""
+
+
+# ---------------------------------------------------------------- long texts apart
+
+# As many whole texts, and what stands between them, as there are; the inside of a text up to its end.
+_TEXTS: Final = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
+_INSIDE: Final = re.compile(rb'[^"\\]*+(?:\\(?:u[^"\\]{4}|[^u])[^"\\]*+)*+', re.DOTALL)
+_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def cut_long_texts(document: bytes | bytearray, mark: str) -> tuple[bytes, dict[str, str]]:
+    """Return JSON with a name instead of each text of more than 64 KiB, and the texts by their names.
+
+    The names begin with `mark`, which nobody may know, so that no other text passes for one. It is done in
+    pieces: a parser holds Python's lock to its end, for a text of 60 MB longer than others should wait.
+
+    Raises:
+        ValueError: What stands in a long text is not JSON.
+    """
+    kept, texts, at = bytearray(), dict[str, str](), 0
+    while at < len(document):
+        end = _end(_TEXTS, document, at)
+        kept += document[at:end]
+        if end == at:  # a text begins that does not end in this piece
+            text, end = _read_text(document, at + 1)
+            name = f"{mark}-{len(texts)}"
+            texts[name] = text
+            kept += b'"%s"' % name.encode()
+        at = end
+    return bytes(kept), texts
+
+
+def put_back(value: Any, texts: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
+    """Return a JSON value with the texts in it for which there are names."""
+    match value:
+        case str():
+            return texts.get(value, value)
+        case list():
+            return [put_back(item, texts) for item in value]
+        case dict():
+            return {texts.get(name, name): put_back(item, texts) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _read_text(document: bytes | bytearray, at: int) -> tuple[str, int]:
+    """Return the text that begins at a place, and where what follows it does."""
+    pieces: list[str] = []
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while (end := _end(_INSIDE, document, at)) > at:
+        pieces.append(json.loads(f'"{decoder.decode(document[at:end])}"'))
+        at = end
+    if document[at : at + 1] != b'"':
+        raise ValueError("A text does not end.")
+    pieces.append(decoder.decode(b"", final=True))
+    return _join(pieces), at + 1
+
+
+def _join(pieces: list[str]) -> str:
+    """Return texts as one, without halves of surrogate pairs: a pair that was parted is one character."""
+    for place in range(len(pieces) - 1):
+        both = pieces[place][-1:] + pieces[place + 1][:1]
+        if _PAIR.fullmatch(both):
+            pieces[place] = pieces[place][:-1] + both.encode("utf-16", "surrogatepass").decode("utf-16")
+            pieces[place + 1] = pieces[place + 1][1:]
+    return "".join(map(without_surrogates, pieces))
+
+
+def _end(pattern: re.Pattern[bytes], document: bytes | bytearray, at: int) -> int:
+    """Return where what a pattern finds in a piece of a document ends."""
+    found = pattern.match(document, at, at + PIECE)
+    return found.end() if found else at
+
+
+# ---------------------------------------------------------------- written
 
 
 def is_larger(value: JsonValue, most: int) -> bool:

@@ -11,7 +11,13 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.extraction.answers import keep_asked, keep_part
 from runapi_mcp.extraction.check import Judge, read_schema
 from runapi_mcp.extraction.model_json import NotJson, list_inexact, read_json, write_json
-from runapi_mcp.extraction.rounds import describe_progress, fields_of, hopeless, kinds_of, read_partial
+from runapi_mcp.extraction.rounds import (
+    describe_progress,
+    list_fields,
+    list_kinds,
+    read_partial,
+    why_hopeless,
+)
 from runapi_mcp.wire.types import JsonValue
 
 
@@ -170,6 +176,12 @@ def test_the_part_that_conforms_is_as_large_as_can_be() -> None:
     assert keep_part(Judge(INVOICE), [1]) is None
 
 
+def test_of_what_a_map_holds_only_what_was_asked_for_is_kept() -> None:
+    line: Any = {"properties": {"n": {"type": "integer"}}}
+    judge = Judge({"properties": {"bad": {"type": "null"}}, "additionalProperties": line})
+    assert keep_part(judge, {"bad": 1, "x": {"n": 1, "more": 2}}) == {"x": {"n": 1}}
+
+
 @pytest.mark.parametrize("given", [["a", 1, "b", 2], ["a", 1, 2, "b"], [1, 2, "a", "b"]])
 def test_taking_out_a_bad_item_moves_no_good_one_out_of_its_place(given: Any) -> None:
     assert keep_part(Judge({"items": {"type": "string"}}), given) == ["a", "b"]
@@ -292,7 +304,7 @@ WIRE: dict[str, Any] = {
     ],
 )
 def test_progress_names_the_fields_that_are_done(text: str, said: str) -> None:
-    assert describe_progress(text, fields_of(WIRE)).removeprefix("0 of 4 fields") == said
+    assert describe_progress(text, list_fields(WIRE)).removeprefix("0 of 4 fields") == said
 
 
 def test_progress_of_a_list_counts_its_items() -> None:
@@ -323,7 +335,7 @@ OBJECT, BOTH = frozenset({"object"}), frozenset({"object", "array"})
     ],
 )
 def test_an_answer_that_can_no_longer_be_right_is_told(text: str, kinds: frozenset[str], hopes: bool) -> None:
-    assert (hopeless(text, kinds) is None) == hopes
+    assert (why_hopeless(text, kinds) is None) == hopes
 
 
 @pytest.mark.parametrize(
@@ -335,16 +347,16 @@ def test_an_answer_that_can_no_longer_be_right_is_told(text: str, kinds: frozens
     ],
 )
 def test_the_kinds_of_a_schema_are_those_of_its_top(schema: dict[str, Any], kinds: set[str]) -> None:
-    assert kinds_of(schema) == kinds
-    assert len(kinds_of({})) == 7
+    assert list_kinds(schema) == kinds
+    assert len(list_kinds({})) == 7
 
 
 @given(JSON, st.integers(0, 300))
 def test_a_partial_answer_never_breaks_the_progress(value: Any, cut: int) -> None:
     text = json.dumps(value)[:cut]
-    assert isinstance(describe_progress(text, fields_of(WIRE)), str)
+    assert isinstance(describe_progress(text, list_fields(WIRE)), str)
     read_partial(text)
-    hopeless(text, OBJECT)
+    why_hopeless(text, OBJECT)
 
 
 def test_a_number_that_json_does_not_have_is_part_of_no_answer() -> None:

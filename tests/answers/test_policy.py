@@ -29,7 +29,7 @@ def follow_up(
 ) -> Call | Lot | None:
     """What follows an answer, judged as it is in the course of a generation."""
     texts = [*earlier, last.text] if last.text else [*earlier]
-    verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).kept() if texts else None
+    verdict = judge_answers(Judge(SCHEMA), texts, "", many=many).to_json() if texts else None
     return asked.follow_up(last, earlier, verdict)
 
 

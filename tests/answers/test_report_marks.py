@@ -4,7 +4,7 @@ import pytest
 
 from runapi_mcp.citations.report import Checked, check_report
 from runapi_mcp.citations.sources import Numbered
-from runapi_mcp.extraction.folding import turns
+from runapi_mcp.extraction.folding import contradicts
 from runapi_mcp.wire.types import Source
 
 SAID = {
@@ -14,7 +14,7 @@ SAID = {
 
 
 def check(report: str) -> Checked:
-    return check_report(report, SAID, turns)
+    return check_report(report, SAID, contradicts)
 
 
 @pytest.mark.parametrize(

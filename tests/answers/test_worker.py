@@ -14,9 +14,9 @@ import pytest
 from runapi_mcp.errors import InputError
 from runapi_mcp.extraction import worker
 from runapi_mcp.extraction.answers import judge_answers
-from runapi_mcp.extraction.check import Judge, identity
+from runapi_mcp.extraction.check import Judge, identify
 from runapi_mcp.extraction.rounds import Extraction
-from runapi_mcp.extraction.verdict import Verdict, verdict_of
+from runapi_mcp.extraction.verdict import Verdict, read_verdict
 from runapi_mcp.extraction.worker import check_elsewhere
 from runapi_mcp.generations.values import Job
 from runapi_mcp.wire.schema.write import rewrite_schema
@@ -81,7 +81,7 @@ async def test_a_verdict_is_the_same_wherever_it_is_reached(many: bool) -> None:
         here = judge_answers(Judge(INVOICE), texts, "", many=many)
         there = await judge(INVOICE, *texts, many=many)
         assert there == here
-        assert verdict_of(json.loads(json.dumps(there.kept()))) == there
+        assert read_verdict(json.loads(json.dumps(there.to_json()))) == there
 
 
 async def test_a_schema_is_checked_and_rewritten() -> None:
@@ -128,7 +128,7 @@ async def test_many_equal_looking_items_are_told_apart_in_time() -> None:
     ],
 )
 def test_items_are_equal_as_json_schema_says(one: Any, other: Any, same: bool) -> None:
-    assert (identity(one) == identity(other)) is same
+    assert (identify(one) == identify(other)) is same
 
 
 # ---------------------------------------------------------------- how it ends

@@ -235,7 +235,7 @@ def task_after_asking(jobs: Jobs) -> Call:
         if said is None:
             return needs(ASK_NAME)
         handle = jobs.begin(Job(0.2, texts(f"Hello, {json.dumps(said)}!")))
-        return (await jobs.state(handle, ctx)).created_result()
+        return (await jobs.state(handle, ctx)).write_created()
 
     return call
 

@@ -15,7 +15,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.request import Run
-from runapi_mcp.server.app import App, build_server, opened
+from runapi_mcp.server.app import App, build_server, open_app
 from runapi_mcp.server.boundary import TASKS, Context, declares_tasks
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import Args, Reply
@@ -148,7 +148,7 @@ def _content(name: str, arguments: dict[str, str]) -> list[types.ContentBlock]:
 async def main() -> None:
     with signals_received() as signals:
         async with (
-            opened(Settings()) as app,
+            open_app(Settings()) as app,
             listening(app, HttpOptions(port=0), server=fixture_server(app)) as running,
         ):
             print(f"{running.base_url}/mcp", flush=True)

@@ -117,7 +117,7 @@ class Jobs:
             return replace(state, error=job.outcome, input_requests=job.asks)
         return replace(state, result=job.outcome, input_requests=job.asks)
 
-    async def delivered(self, task_id: str, ctx: Context) -> None:
+    async def note_delivery(self, task_id: str, ctx: Context) -> None:
         del ctx
         self._find(task_id)
 

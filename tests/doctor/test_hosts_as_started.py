@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hosts.samples import SAMPLES
@@ -12,8 +14,8 @@ from pydantic import SecretStr
 
 from doctor.ward import KEY, Ward, only
 from runapi_mcp.doctor import verdict
-from runapi_mcp.doctor.hosts import Entry, _command, environment
-from runapi_mcp.hosts import HOSTS, Launch, Machine, Wiring, Wish, uninstall
+from runapi_mcp.doctor.hosts import Entry, _check_command, _check_lacking, build_env
+from runapi_mcp.hosts import HOSTS, Host, Launch, Machine, Wiring, Wish, uninstall
 from runapi_mcp.sim import Simulator
 
 LAUNCH = Launch(sys.executable, ("-m", "runapi_mcp"))
@@ -47,6 +49,24 @@ async def test_a_line_on_stdout_that_is_no_message_is_told(ward: Ward) -> None:
     ward.starts("cursor", *ward.fake_server(first="print('Installed 12 packages')"))
     *_, found = await ward.of("host", "cursor")
     assert (found.status, "“Installed 12 packages”" in found.what) == ("warn", True)
+
+
+async def test_a_server_that_is_slower_than_its_host_bears_is_waited_for_and_told(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast("dict[str, Host]", HOSTS), "cursor", replace(HOSTS["cursor"], patience=0.0001))
+    ward.starts("cursor", *ward.fake_server())
+    found = only(await ward.of("host", "cursor"))
+    assert (found.status, "lists 1 tools after" in found.what) == ("warn", True)
+    assert "Cursor waits 0.0001 s" in found.what
+
+
+def test_a_variable_of_a_shell_is_missed_from_a_menu_but_on_windows_which_has_one_environment() -> None:
+    env, entry = {"RUNAPI_TOKEN": KEY}, Entry(HOSTS["cursor"], "runapi")
+    found = _check_lacking(entry, ["RUNAPI_TOKEN"], Machine("macos", env, "/Users/ada"))
+    assert found is not None
+    assert (found.status, found.what[:12]) == ("warn", "RUNAPI_TOKEN")
+    assert _check_lacking(entry, ["RUNAPI_TOKEN"], Machine("windows", env, r"C:\Users\ada")) is None
 
 
 async def test_a_server_that_dies_is_told_with_its_last_words_and_without_the_key(ward: Ward) -> None:
@@ -181,7 +201,7 @@ def test_a_command_of_windows_is_judged_as_windows_starts_it(
 ) -> None:
     machine = Machine("windows", {"PATH": r"C:\Windows\System32;C:\npm"}, r"C:\Users\Ann Lee")
     entry = Entry(HOSTS["claude-desktop"], "runapi", Wiring(Launch(command, tuple(args))))
-    finding = _command(entry, machine.env["PATH"], machine, lambda *_: found)
+    finding = _check_command(entry, machine.env["PATH"], machine, lambda *_: found)
     assert (finding is not None, said in (finding.what if finding else "")) == (bool(said), True)
 
 
@@ -206,7 +226,7 @@ def test_a_server_gets_the_key_as_its_host_hands_it_on(
     ward: Ward, host: str, wiring: Wiring, key: str | None
 ) -> None:
     ward.env |= {"RUNAPI_TOKEN": "theirs", "MY_KEY": "mine"}
-    env = environment(HOSTS[host], wiring, ward.machine)
+    env = build_env(HOSTS[host], wiring, ward.machine)
     assert env.get("RUNAPI_TOKEN") == key
     assert env["PATH"] == ward.env["PATH"]
 

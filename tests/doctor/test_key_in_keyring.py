@@ -7,7 +7,7 @@ import pytest
 from keychain.rings import Ring, without_package
 
 from doctor.ward import KEY, Ward, only
-from runapi_mcp.doctor.hosts import flagged
+from runapi_mcp.doctor.hosts import read_flags
 from runapi_mcp.hosts import Launch, Wish
 from runapi_mcp.sim import Simulator
 
@@ -112,7 +112,7 @@ async def test_a_server_that_uvx_makes_without_the_package_is_found(admit: Admit
 
 def test_what_flags_set_counts_as_if_it_were_set_in_the_environment() -> None:
     words = ("-m", "runapi_mcp", "--keyring", "1", "--base-url=https://relay.example", "--hold")
-    assert flagged(words) == {
+    assert read_flags(words) == {
         "RUNAPI_MCP_KEYRING": "1",
         "RUNAPI_BASE_URL": "https://relay.example",
         "RUNAPI_MCP_HOLD": "",

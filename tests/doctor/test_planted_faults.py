@@ -14,7 +14,7 @@ from sockets import Peer, raw_server, refused_url
 from doctor.ward import Ward, only
 from runapi_mcp import __version__
 from runapi_mcp.doctor import verdict
-from runapi_mcp.doctor.local import check_launcher, check_proxy
+from runapi_mcp.doctor.local import check_launcher, check_proxy, check_store
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import shared_store
 from runapi_mcp.hosts import Launch, Machine, Wish
@@ -178,6 +178,20 @@ def test_a_proxy_of_the_systems_own_settings_is_seen_without_its_password() -> N
         check_proxy({"HTTPS_PROXY": "http://b"}, "https://runapi.ai", system).what == "HTTPS_PROXY=http://b"
     )
     assert check_proxy({}, "https://runapi.ai", {}).what == "none is set"
+
+
+def test_why_answers_end_with_the_server_is_said_with_what_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    assert check_store(from_env({"RUNAPI_MCP_STORE": str(tmp_path / "state")}), {}).status == "ok"
+    found = check_store(from_env({"RUNAPI_MCP_STORE": str(taken / "state")}), {})
+    assert (found.status, "RUNAPI_MCP_STORE" in found.mend) == ("warn", True)
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    found = check_store(from_env({"RUNAPI_MCP_STORE": str(tmp_path / "state")}), {})
+    assert found.what == "Handles end with the server: this Python has no sqlite3."
+    assert (found.status, "a Python that has SQLite" in found.mend) == ("warn", True)
 
 
 async def test_a_proxy_that_answers_html_is_found(admit: Admit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hosts.desk import WISH
 from network.web_host import served
+from sockets import Peer, raw_server
 
 from doctor.ward import Ward, only
 from runapi_mcp.hosts import HOSTS, install
@@ -111,6 +112,20 @@ async def test_an_entry_is_opened_as_its_host_takes_it(
     found = only(await ward.of("host", host))
     assert (found.status, said in found.what) == (status, True), found
     assert TOKEN not in repr(found)
+
+
+async def test_a_stream_of_events_that_names_no_endpoint_is_not_the_older_sse(ward: Ward) -> None:
+    async def notify(peer: Peer, _asked: bytes) -> None:
+        body = b'data: {"jsonrpc": "2.0", "method": "notifications/message"}\n\n'
+        await peer.say(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+        await peer.say(b"content-length: %d\r\n\r\n" % len(body) + body)
+
+    async with raw_server(notify) as server:
+        ward.config("cline").parent.mkdir(parents=True, exist_ok=True)
+        entry = {"url": f"{server.base_url}/mcp"}
+        ward.config("cline").write_text(json.dumps({"mcpServers": {"runapi": entry}}))
+        found = only(await ward.of("host", "cline"))
+    assert (found.status, "the host opens the older SSE, and" in found.what) == ("fail", True)
 
 
 async def test_a_token_in_the_open_is_told(ward: Ward) -> None:

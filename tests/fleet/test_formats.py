@@ -85,7 +85,7 @@ async def test_nothing_is_due_once_all_of_it_is_told_until_it_is_told_anew() -> 
     assert not log.due
     log.begin_anew()
     assert log.due
-    assert log.batch()[0] == (Entry(1, "Some text.", ""),)
+    assert log.batch()[0] == [Entry(1, "Some text.", "")]
 
 
 async def test_a_later_round_is_told_from_its_own_beginning() -> None:
@@ -95,11 +95,11 @@ async def test_a_later_round_is_told_from_its_own_beginning() -> None:
     generation._earlier = ["abcd"]
     generation._round.fold.feed(ThoughtDelta("o"))
     entries, _, _ = log.batch()
-    assert list(entries) == [Entry(1, "d", ""), Entry(2, "abc", "o")]
+    assert entries == [Entry(1, "d", ""), Entry(2, "abc", "o")]
     generation._earlier = ["abcd", "abc"]
     generation._round.fold = Fold()
     entries, _, _ = log.batch()
-    assert list(entries) == [Entry(3, "", "")], "which says that it has begun"
+    assert entries == [Entry(3, "", "")], "which says that it has begun"
 
 
 async def test_a_text_that_is_written_anew_is_read_anew() -> None:

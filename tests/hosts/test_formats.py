@@ -111,6 +111,19 @@ def test_a_broken_config_is_refused(form: Format, text: str) -> None:
         form.merge(text, JSON_PATH, ENTRY)
 
 
+def test_of_a_name_that_is_there_twice_the_last_counts_as_it_does_to_hosts() -> None:
+    text = '{"mcpServers": {"runapi": {"command": "a"}}, "mcpServers": {"runapi": {"command": "b"}, "c": {}}}'
+    merged = JSONC.merge(text, JSON_PATH, ENTRY)
+    assert merged.startswith('{"mcpServers": {"runapi": {"command": "a"}}, ')
+    assert JSONC.read(merged) == {"mcpServers": {"runapi": ENTRY, "c": {}}}
+
+
+@pytest.mark.parametrize(("form", "path"), [(JSON, JSON_PATH), (TOML, TOML_PATH)], ids=["JSON", "TOML"])
+def test_characters_that_a_format_has_escaped_come_back_as_they_were(form: Format, path: Keys) -> None:
+    odd: JsonObject = {"args": ["\x7f\x1b\t\u2028\U0001f511", 'a"b\\'], "env": {"ODD.KEY \x7f": "x"}}
+    assert lookup(form.read(form.merge("", path, odd)), path) == odd
+
+
 def test_a_refusal_says_where_the_config_is_broken() -> None:
     with pytest.raises(ConfigError, match="line 3, column 3"):
         JSONC.read('{\n  "a": 1\n  "b": 2\n}')

@@ -391,11 +391,19 @@ def test_a_broken_config_is_told_in_words_that_can_be_looked_for(
     assert path.read_text(encoding="utf-8") == text
 
 
-def test_a_byte_order_mark_goes_where_a_host_does_not_read_it_and_comes_back(desk: Desk) -> None:
+def test_a_byte_order_mark_goes_where_a_host_does_not_read_it(desk: Desk) -> None:
     path = desk.has("claude-desktop", "\ufeff" + SAMPLES["claude-desktop"])
     desk.install("claude-desktop")
     assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
     json.loads(path.read_bytes())
+
+
+def test_a_byte_order_mark_stays_where_a_host_reads_it(desk: Desk) -> None:
+    path = desk.has("cursor", "\ufeff" + SAMPLES["cursor"])
+    desk.install("cursor")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    desk.uninstall("cursor")
+    assert path.read_bytes() == ("\ufeff" + SAMPLES["cursor"]).encode()
 
 
 def test_two_claudes_are_told_apart() -> None:

@@ -46,7 +46,7 @@ def test_a_variable_under_another_name_is_referred_to_where_the_host_can(
     wiring = find_entries(HOSTS[host], desk.config(host))["runapi"]
     reference = HOSTS[host].reference
     assert reference
-    assert reference.filled(wiring.env["RUNAPI_TOKEN"], {"MY_KEY": KEY}) == KEY
+    assert reference.fill(wiring.env["RUNAPI_TOKEN"], {"MY_KEY": KEY}) == KEY
 
 
 @pytest.mark.parametrize("host", ["codex", "goose", "zed", "claude-desktop", "cline"])

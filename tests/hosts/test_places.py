@@ -109,13 +109,15 @@ def test_a_config_is_looked_for_where_its_host_keeps_it(
 )
 def test_a_variable_of_the_host_moves_its_config(host: str, variable: str, place: str) -> None:
     assert str(HOSTS[host].places(Machine("linux", {variable: "/x"}, "/home/ada"))[0]) == place
+    on_macos = str(HOSTS[host].places(Machine("macos", {variable: "/x"}, "/Users/ada"))[0])
+    assert on_macos == ("/Users/ada/.config/zed/settings.json" if host == "zed" else place)
 
 
 def test_the_launcher_is_the_script_beside_the_interpreter() -> None:
     there = {"/venv/bin/runapi-mcp"}
-    assert launcher("/venv/bin/python", exists=there.__contains__, which=lambda _: None) == Launch(
-        "/venv/bin/runapi-mcp"
-    )
+    for uvx in (None, "/bin/uvx"):
+        found = launcher("/venv/bin/python", exists=there.__contains__, which={"uvx": uvx}.get)
+        assert found == Launch("/venv/bin/runapi-mcp")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from waiting import PATIENCE
 from network.raw_web import ACCEPT, modern_headers, web
 from network.web_host import served, web_server
 from runapi_mcp.errors import SettingsError
-from runapi_mcp.server.app import opened
+from runapi_mcp.server.app import open_app
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http.options import HttpOptions
@@ -261,7 +261,7 @@ def test_this_machines_own_address_needs_no_auth(host: str) -> None:
 async def test_an_address_that_is_taken_is_named(url: str) -> None:
     port = int(url.rpartition(":")[2])
     settings = from_env({"RUNAPI_TOKEN": "sk-canary"})
-    async with opened(settings) as app:
+    async with open_app(settings) as app:
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port} is in use"):
             async with listening(app, HttpOptions(port=port)):
                 pass

@@ -71,6 +71,15 @@ async def test_an_answer_is_text_with_its_receipt(host: Host, kind: str, sim: Si
     assert len(sim.calls) == 1
 
 
+async def test_a_long_text_gets_there_whole(host: Host, kind: str, sim: Simulator) -> None:
+    prompt = f"{kind} " + 'word é 🌱 \\ud83d "\n' * 20_000
+    called = await host.call("ask_gemini", prompt=prompt)
+    assert "simulated" in called.text
+    body = sim.calls[0].body
+    assert isinstance(body, dict)
+    assert body["messages"] == [{"role": "user", "content": prompt}]
+
+
 async def test_structured_results_come_in_both_halves(host: Host, kind: str) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     called = await host.call("extract_json", schema=schema, text=f"name: Ada, by {kind}")

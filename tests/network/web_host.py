@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from server.hosting import CANARY, NOTHING, PATIENCE, Heard, Host, server_env
 
-from runapi_mcp.server.app import opened
+from runapi_mcp.server.app import open_app
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.transports.http.auth import Auth
@@ -93,7 +93,7 @@ async def served(
 ) -> AsyncIterator[str]:
     """The URL of a server in this process."""
     settings = shared_settings(from_env(server_env(sim.base_url, env)), auth)
-    async with opened(settings) as app, listening(app, HttpOptions(port=0, **options), auth) as server:
+    async with open_app(settings) as app, listening(app, HttpOptions(port=0, **options), auth) as server:
         yield server.base_url
 
 

@@ -21,7 +21,7 @@ from mcp.client import IncomingMessage
 from mcp.client.stdio import stdio_client
 from messages import ENVELOPE, INITIALIZE, INITIALIZED, Message, lines, request, tool_call
 
-from runapi_mcp.server.app import App, build_server, opened
+from runapi_mcp.server.app import App, build_server, open_app
 from runapi_mcp.settings import from_env
 
 CANARY = "sk-canary-0123456789"
@@ -174,7 +174,7 @@ async def in_process(
 ) -> AsyncIterator[Host]:
     """The whole server in this process, on the SDK's client in memory; RunAPI is still on its socket."""
     settings = from_env(server_env(base_url, {**env, **more}))
-    async with opened(settings, clock=clock) as app, Client(build_server(app), mode=mode) as client:
+    async with open_app(settings, clock=clock) as app, Client(build_server(app), mode=mode) as client:
         host = Host(client, app)
         yield host
     assert not [line for line in host.said if CANARY in line]

@@ -14,7 +14,7 @@ from runapi_mcp.errors import RunapiError, StoreDown, Unavailable
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.request import Run
 from runapi_mcp.server import app
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS, Args, Reply
@@ -123,7 +123,7 @@ async def _performed(sim: Simulator, perform: Callable[[Any, Run], Awaitable[Rep
     tools = {"ask_gemini": replace(TOOLS["ask_gemini"], perform=perform)}
     settings = from_env(server_env(sim.base_url, {}))
     async with (
-        opened(settings) as app,
+        open_app(settings) as app,
         Client(build_server(app, tools=tools), mode="legacy") as client,
     ):
         return await client.call_tool("ask_gemini", {"prompt": "Hello?"})

@@ -14,7 +14,7 @@ from mcp.client.session import ElicitationFnT
 from pydantic import SecretStr
 
 from runapi_mcp import request
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 
@@ -39,7 +39,7 @@ async def host(
         **settings,
     }
     async with (
-        opened(Settings(base_url=sim.base_url, **values)) as app,
+        open_app(Settings(base_url=sim.base_url, **values)) as app,
         Client(build_server(app), mode=mode, elicitation_callback=person) as client,
     ):
         yield client

@@ -12,7 +12,7 @@ from mcp.client.session import ListRootsFnT
 from pydantic import SecretStr
 
 from runapi_mcp.server import app as roots
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 
@@ -46,7 +46,7 @@ async def silent(context: ClientRequestContext) -> types.ErrorData:
 
 async def ask(sim: Simulator, file: Path, host: ListRootsFnT, *, local: bool = True) -> str:
     settings = Settings(key=SecretStr("sk-canary-roots"), base_url=sim.base_url, working_dir_files=local)
-    async with opened(settings) as app:
+    async with open_app(settings) as app:
         server = build_server(app)
         async with Client(server, mode="legacy", list_roots_callback=host) as client:
             result = await client.call_tool("ask_gemini", {"prompt": "What is in it?", "files": [str(file)]})

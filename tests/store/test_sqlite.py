@@ -136,6 +136,21 @@ async def test_where_nothing_can_be_written_it_is_said_once_and_left(tmp_path: P
         await engine.aclose()
 
 
+async def test_a_python_without_sqlite_keeps_all_in_memory_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    engine = SqliteEngine(folder)
+    with pytest.raises(Down) as gone:
+        await engine.run(begin("a"))
+    assert (gone.value.for_good, gone.value.note) == (
+        True,
+        "Nothing can be kept on this machine (this Python has no sqlite3): handles end with this server.",
+    )
+    assert not folder.exists()
+    await engine.aclose()
+
+
 async def test_nothing_of_what_was_cleared_is_left_in_any_file(engine: SqliteEngine, folder: Path) -> None:
     await engine.run(begin("a", facts='{"secret": "canary-question"}'), append("a", "canary-answer" * 1000))
     assert await engine.clear() == 1

@@ -15,7 +15,7 @@ from mcp_types import jsonrpc_message_adapter
 from messages import ENVELOPE, META, Message, line, request
 from server.hosting import server_env
 
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.server.tasks import TaskSource
 from runapi_mcp.settings import from_env
 from runapi_mcp.tools import TOOLS, Tool
@@ -121,7 +121,7 @@ async def beside(
         return received.message.model_dump(by_alias=True, mode="json", exclude_unset=True)
 
     async with (
-        opened(from_env(server_env(base_url, env))) as app,
+        open_app(from_env(server_env(base_url, env))) as app,
         from_server,
         anyio.create_task_group() as running,
     ):

@@ -103,7 +103,7 @@ class Gone:
     async def state(self, task_id: str, ctx: Context) -> TaskState:
         raise self._error
 
-    async def delivered(self, task_id: str, ctx: Context) -> None:
+    async def note_delivery(self, task_id: str, ctx: Context) -> None:
         raise self._error
 
     async def cancel(self, task_id: str, ctx: Context) -> None:

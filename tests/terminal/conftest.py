@@ -9,7 +9,7 @@ from anyio.from_thread import start_blocking_portal
 from logged import logging_put_back
 
 from runapi_mcp.cli.main import add_commands
-from runapi_mcp.cli.outlet import told
+from runapi_mcp.cli.outlet import explain
 from runapi_mcp.cli.parser import Parser, Surroundings
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.settings import from_env
@@ -53,10 +53,10 @@ def run(sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         with stdin_path.open() as piped, redirect_stderr(err), logging_put_back():
             around = Surroundings(everything, lambda: from_env(everything), (), piped, out, err)
             try:
-                given = parser.understood(words)
+                given = parser.understand(words)
                 code = given.person(given, around)
             except RunapiError as error:
-                around.note(f"runapi-mcp: {told(error)}")
+                around.note(f"runapi-mcp: {explain(error)}")
                 code = 2
             except SystemExit as usage:
                 code = usage.code

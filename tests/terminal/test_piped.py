@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from forked import FRESH, forked
 
-from runapi_mcp.cli.stdin import MOST_BYTES, Stdin, with_stdin
+from runapi_mcp.cli.stdin import MOST_BYTES, Stdin, add_stdin
 from runapi_mcp.cli.stdin import PATIENCE as PATIENCE_FOR_PARENTS
 from runapi_mcp.sim import Simulator
 from terminal.typed import PATIENCE, Screen, typed
@@ -124,10 +124,10 @@ def test_ctrl_c_is_seen_though_it_comes_between_two_steps(monkeypatch: pytest.Mo
                 raise KeyboardInterrupt
             raise queue.Empty
 
-    monkeypatch.setattr(stdin, "_arriving", lambda _descriptor: Caught())
+    monkeypatch.setattr(stdin, "_start_reading", lambda _descriptor: Caught())
     reading, writing = os.pipe()
     with os.fdopen(reading) as stream, os.fdopen(writing, "w"), pytest.raises(KeyboardInterrupt):
-        Stdin(stream, lambda _note: None, soon=0).wanted()
+        Stdin(stream, lambda _note: None, soon=0).read_all()
 
 
 def test_a_slow_command_in_a_pipeline_is_waited_for(sim: Simulator, env: dict[str, str]) -> None:
@@ -192,7 +192,7 @@ def pipe() -> Iterator[tuple[Stdin, int, list[str]]]:
 
 def test_a_pipe_that_nobody_writes_to_does_not_hold_a_question_for_ever() -> None:
     with pipe() as (stdin, _, told):
-        assert with_stdin(["Hello?"], stdin) == "Hello?"
+        assert add_stdin(["Hello?"], stdin) == "Hello?"
     assert re.match(r"Reading stdin.*\n.*going on without it", "\n".join(told))
 
 
@@ -206,7 +206,7 @@ def test_a_pipe_that_has_begun_is_read_to_its_end() -> None:
 
         timer = threading.Timer(0.3, end)
         timer.start()
-        assert with_stdin(["Hello?"], stdin) == "Hello?\n\nslowly"
+        assert add_stdin(["Hello?"], stdin) == "Hello?\n\nslowly"
         timer.join()
     assert told == ["Reading stdin until it ends …"]
 

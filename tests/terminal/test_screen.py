@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.cli.outlet import printable
-from runapi_mcp.cli.view import settled, tail
+from runapi_mcp.cli.view import find_settled, tail
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run, Screen
 
@@ -59,7 +59,7 @@ def test_what_is_whole_stays_whole_whatever_follows(blocks: list[str], data: st.
     text = "\n\n".join(blocks)
     end = 0
     for cut in sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10))):
-        before, end = end, settled(text[:cut], end)
+        before, end = end, find_settled(text[:cut], end)
         assert before <= end <= cut
     # Blocks alone: what was printed is some of them, whole.
     assert end == 0 or text[:end] in {"\n\n".join(blocks[:count]) + "\n\n" for count in range(len(blocks))}
@@ -80,7 +80,7 @@ def test_what_is_whole_stays_whole_whatever_follows(blocks: list[str], data: st.
     ],
 )
 def test_a_block_is_whole_once_something_else_has_begun(text: str, whole: str) -> None:
-    assert text[: settled(text)] == whole
+    assert text[: find_settled(text)] == whole
 
 
 LONG = "\n\n".join(f"paragraph {number}" for number in range(80))

@@ -8,7 +8,7 @@ import sys
 import anyio
 import pytest
 
-from runapi_mcp.cli.demo import _price, _progress
+from runapi_mcp.cli.demo import _describe_price, _report_progress
 from runapi_mcp.sim import Simulator
 from terminal.typed import shell, typed
 
@@ -80,7 +80,7 @@ def test_the_demo_says_where_it_goes_and_what_it_costs(env: dict[str, str], sim:
     first, *rest = done.stdout.splitlines()
     assert first == f"A key is set: this asks {sim.base_url}, on this machine."
     assert rest[-1] == "6 calls, 0 failed."
-    assert _price("https://runapi.ai") == ", and costs a few tokens"
+    assert _describe_price("https://runapi.ai") == ", and costs a few tokens"
     assert typed(["demo"], env | {"RUNAPI_TOKEN": "two words"}, code=2).stdout == ""
 
 
@@ -88,7 +88,7 @@ async def test_a_reader_that_leaves_during_progress_is_met_at_the_next_line() ->
     def broken(_line: str) -> None:
         raise BrokenPipeError
 
-    await _progress(broken)(1.0, None, "writing")
+    await _report_progress(broken)(1.0, None, "writing")
 
 
 def test_the_demo_leaves_when_its_reader_has_seen_enough(env: dict[str, str]) -> None:

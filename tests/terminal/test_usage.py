@@ -121,7 +121,7 @@ def test_an_example_is_a_call_that_is_understood() -> None:
     for name, parser in commands().items():
         for line in re.findall(rf"runapi-mcp ({name}.*)", parser.epilog or ""):
             words = re.sub(r"[|>)].*", "", line).replace('"', "").split()
-            assert _parser(words).understood(words).command_name == name
+            assert _parser(words).understand(words).command_name == name
 
 
 def test_help_lists_values_and_no_default_that_is_none() -> None:
@@ -213,4 +213,4 @@ def test_a_default_is_shown_as_it_is_typed() -> None:
     assert (shown["store"], shown["allow_dirs"]) == ("", "")
     for option in options():
         if option.default_text:
-            assert option.parsed(option.default_text) == option.default
+            assert option.parse(option.default_text) == option.default

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from runapi_mcp.cli.outlet import told
+from runapi_mcp.cli.outlet import explain
 from runapi_mcp.errors import NotFound, RunapiError
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run, Screen
@@ -28,14 +28,14 @@ SERVERS = {"bug", "busy", "too_many_calls", "server_left", "store_down", "unknow
 
 @pytest.mark.parametrize("kind", [k for k in kinds() if k.code not in SERVERS], ids=lambda kind: kind.code)
 def test_no_advice_is_meant_for_a_model(kind: type[RunapiError]) -> None:
-    said = told(kind("It went wrong."))
+    said = explain(kind("It went wrong."))
     assert "It went wrong." in said
     assert not FOR_MODELS.search(said), said
 
 
 def test_what_an_error_says_itself_is_kept() -> None:
-    assert told(RunapiError("No.", advice="Do this.")) == "No. Do this."
-    assert told(NotFound("No.", advice="list_models shows them.", request_id="r1")).endswith(
+    assert explain(RunapiError("No.", advice="Do this.")) == "No. Do this."
+    assert explain(NotFound("No.", advice="list_models shows them.", request_id="r1")).endswith(
         "(request id r1)"
     )
 

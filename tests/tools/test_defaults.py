@@ -1,15 +1,20 @@
 """Defaults that RunAPI no longer serves: another answers, it is said, and nothing is paid for twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
 import pytest
 
-from runapi_mcp.models import ANSWERING, SEARCHING, find, is_dear
+from runapi_mcp import models as table
+from runapi_mcp.models import ANSWERING, SEARCHING, Ability, DialectName, find, is_dear
 from runapi_mcp.sim import SeenCall, Simulator
 from runapi_mcp.tools import Reply
+from runapi_mcp.tools.coercion import Args
+from runapi_mcp.tools.tool import Chosen, job_for
+from runapi_mcp.wire.types import Call
 from tools.calling import Desk, desk, facts
 
 QUESTION = "Who won the Lake Vättern regatta?"
@@ -577,3 +582,25 @@ async def test_the_list_is_had_from_the_other_path_where_the_usual_has_none(sim:
         reply = await at.call("list_models")
     assert facts(reply)["source"] == "live"
     assert [call.path for call in sim.lists] == ["/v1beta/openai/models", "/v1/models"]
+
+
+@pytest.mark.parametrize(
+    ("ability", "others"),
+    [
+        ("structured", ("gemini-3.6-flash",)),
+        ("functions", ("gemini-3.6-flash",)),
+        ("files", ("gemini-3.6-flash", "chat-alone")),
+    ],
+)
+async def test_what_is_written_for_one_dialect_goes_to_no_model_of_another(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, ability: Ability, others: tuple[str, ...]
+) -> None:
+    flash, chat = find("gemini-3-flash-preview"), frozenset[DialectName]({"chat"})
+    assert flash is not None
+    alone = replace(flash, dialects=chat, structured=chat, functions=chat, files=chat)
+    monkeypatch.setitem(table._ROWS, "chat-alone", alone)
+    async with desk(sim, dialect="native") as at:
+        chosen = Chosen("gemini-3-flash-preview", "auto", ("gemini-3.6-flash", "chat-alone"))
+        call = Call(model=chosen.model, turns=())
+        job = job_for("ask_gemini", Args(), call, at.run(), chosen, needs=(ability,))
+    assert (job.dialect, job.others) == ("native", others)

@@ -115,9 +115,33 @@ def test_what_is_read_as_it_came_is_passed_on_as_it_came() -> None:
 )
 def test_what_is_repaired_can_be_read_by_anyone(sent: bytes, text: str) -> None:
     line = b'\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"ping","params":{"text":"%b"}}' % sent
-    message, octets = read(line)
+    message, octets, _ = read(line)
     assert isinstance(message, JSONRPCRequest)
     assert message.params == json.loads(octets)["params"] == {"text": text}
+
+
+def test_a_long_text_is_in_the_message_and_not_in_what_others_read() -> None:
+    text = "é" * 100_000
+    sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"arguments": {"prompt": text}}}
+    message, octets, lacks = read(json.dumps(sent).encode())
+    assert isinstance(message, JSONRPCRequest)
+    assert message.params == sent["params"]
+    assert lacks
+    assert len(octets) < 200
+    assert json.loads(octets)["params"]["arguments"].keys() == {"prompt"}
+
+
+def test_no_text_passes_for_what_stands_for_another() -> None:
+    sent = {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "x" * 100_000}}
+    names = {json.loads(read(json.dumps(sent).encode())[1])["params"]["a"] for _ in range(9)}
+    assert len(names) == 9, "who has seen one knows no other"
+
+
+def test_a_long_name_is_refused_as_such_and_not_by_what_stands_for_it() -> None:
+    sent = {"jsonrpc": "2.0", "id": "x" * 100_000, "method": "ping"}
+    arrival = decode(json.dumps(sent).encode())
+    assert isinstance(arrival, Refused)
+    assert "id of a request may have" in arrival.reply.error.message
 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:

@@ -183,7 +183,7 @@ def test_a_default_that_a_registry_shows_is_one_that_the_server_takes() -> None:
     for variable in document("server.json")["packages"][0]["environmentVariables"]:
         shown = [variable[name] for name in ("default", "placeholder") if name in variable]
         for text in (*shown, *variable.get("choices", [])):
-            known[variable["name"]].parsed(text)
+            known[variable["name"]].parse(text)
         if "default" in variable:
             assert variable["default"] == known[variable["name"]].default
             assert variable["default"] in variable.get("choices", [variable["default"]])

@@ -80,11 +80,11 @@ class Begin(Op):
 
 @dataclass(frozen=True, slots=True)
 class Append(Op):
-    """Add entries, and replace how it stands; `False` if what is held is not what its server thinks.
+    """Add entries to a generation; `False` if what is held of it is not what its server thinks.
 
     Attributes:
         at: Entries that are held before these.
-        live: How it stands, as JSON.
+        live: How it stands, as JSON; empty if that is as before.
         final: What it came to, as JSON; empty while it runs.
     """
 

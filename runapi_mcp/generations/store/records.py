@@ -91,9 +91,9 @@ class Live:
     leaving: bool = False
 
     @classmethod
-    def of(cls, view: View, generation: Generation) -> "Live":
+    def of(cls, view: View, generation: Generation, evidence: Evidence) -> "Live":
         """Return how a generation stands; the tail of its text is left out, for the text says it."""
-        evidence = replace(generation.evidence(), tail="")
+        evidence = replace(evidence, tail="")
         return cls(evidence, view.receipt, view.answer.model, view.job.notices, generation.leaving)
 
 
@@ -140,20 +140,22 @@ class Order:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # types are values here
-    """Return what reads a kind; made when the first one is, for a host waits for the start."""
+    """Return what reads a kind; made when one is needed, for a host waits for the start."""
     return TypeAdapter(kind)
 
 
-def write(record: object) -> str:
-    """Return a record as JSON text.
+def prepare() -> None:
+    """Make what reads records: that takes as long as to read a long answer."""
+    for kind in (Facts, Live, Ending):
+        _adapter(kind)
 
-    Not with an adapter: a first call, which writes three kinds of records, would wait for three.
-    """
+
+def write(record: object) -> str:
+    """Return a record as JSON text."""
     with suppress(PydanticSerializationError):
         return to_json(record).decode()
     # JSON can hold half a surrogate pair, and UTF-8 cannot.
-    plain = to_jsonable_python(record)
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(to_jsonable_python(record), ensure_ascii=False, separators=(",", ":"))
 
 
 def read(kind: Callable[..., T], text: str) -> T:

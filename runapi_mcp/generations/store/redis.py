@@ -26,7 +26,7 @@ _APPEND: Final = """
 local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] then return 0 end
 if redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 0 end
-redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6])
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6]) end
 for i = 7, #ARGV, 3 do
   redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
 end

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from itertools import chain
+from typing import Any, Final, Literal
 
 import anyio
 
@@ -60,12 +61,18 @@ class Replica:
         self._seen_at = self._looked_at = anyio.current_time()
         self._looking = anyio.Lock()
         self._changed = Signal()
+        self._made: dict[str, Any] = {}
         self._begin(record)
         self.take(record)
+        self._silent = self.live.evidence.silent
 
     @classmethod
-    async def load(cls, engine: Engine, handle: str, owner: str) -> "Replica | None":
+    async def load(
+        cls, engine: Engine, handle: str, owner: str, known: "Replica | None" = None
+    ) -> "Replica | None":
         """Return a principal's generation as it stands; `None` if there is none.
+
+        One that is `known`, and has ended, is not read a second time: a long text is read page by page.
 
         Raises:
             Down: The engine cannot be reached.
@@ -73,6 +80,10 @@ class Replica:
         name = engine.name(owner, handle)
         record: Record | None
         try:
+            if known is not None and known.ending is not None:
+                [record] = await engine.run(Read(name, known.cursor))
+                if record is not None and record.live is not None and known.take(record):
+                    return known
             [record] = await engine.run(Read(name, facts=True))
             if record is None or record.live is None:
                 return None
@@ -102,6 +113,8 @@ class Replica:
         ending = read(Ending, record.final) if record.final else None
         self.live, self.ending = read(Live, record.live or ""), ending
         self.delivered = record.delivered
+        if record.entries or ending is None:
+            self._made = {}
         if record.epoch != self._epoch:
             at_start = self.cursor == START
             self._begin(record)
@@ -138,6 +151,11 @@ class Replica:
         """The last round that there is text of, from 1."""
         return max(self._texts, default=1)
 
+    @property
+    def size(self) -> int:
+        """Characters of its text."""
+        return sum(map(len, chain(*self._texts.values(), *self._thoughts.values())))
+
     def text(self, number: int) -> str:
         """Return the text of a round."""
         return _join(self._texts.get(number, []))
@@ -162,6 +180,7 @@ class Replica:
             hopeless=ending.hopeless if ending else "",
             verdict=ending.verdict if ending else None,
             note=self._note(len(text)),
+            made=self._made,
         )
 
     def _receipt(self) -> Receipt:
@@ -179,14 +198,16 @@ class Replica:
     def evidence(self) -> Evidence:
         """See :meth:`Followable.evidence`."""
         since, said = anyio.current_time() - self._seen_at, self.live.evidence
-        left = max(said.wait_left - since, 0.0)
-        return replace(said, silent=said.silent + since, wait_left=left, tail=self._tail())
-
-    def _tail(self) -> str:
-        """Return the end of what was written last, of the answer or, before it, of thoughts."""
-        of_round = (pieces.get(self.round, []) for pieces in (self._texts, self._thoughts))
-        tails = ("".join(pieces[-_TAIL_PIECES:])[-_TAIL:] for pieces in of_round)
-        return next(filter(None, tails), "")
+        # Of the answer or, before it, of thoughts.
+        pieces = self._texts.get(self.round, [""])
+        pieces = pieces if any(pieces) else self._thoughts.get(self.round, [""])
+        return replace(
+            said,
+            characters=sum(map(len, pieces)),
+            silent=self._silent + since,
+            wait_left=max(said.wait_left - since, 0.0),
+            tail="".join(pieces[-_TAIL_PIECES:])[-_TAIL:],
+        )
 
     # ------------------------------------------------------------ followed
 
@@ -242,8 +263,9 @@ class Replica:
                     break
                 said = self.live.evidence
                 whole = self.take(record)
-                if self.live.evidence != said:
+                if record.entries or self.live.evidence != said:
                     self._seen_at = anyio.current_time()
+                    self._silent = 0.0 if record.entries else self.live.evidence.silent
             if (self.live.evidence.phase, self.status) != before:
                 self._changed.send()
 

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
+import anyio.to_thread
 
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold
 from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
-from runapi_mcp.generations.store.records import Order, read
+from runapi_mcp.generations.store.records import Order, prepare, read
 from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
@@ -26,6 +27,8 @@ from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 _LEAVE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 0.5
+_READ_CHARS: Final = 8_388_608
+"""Characters of others' generations that are kept for their next pages."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class SharedStore(MemoryStore):
         self._writer = Writer(engine, self._server, settings.deadline, lambda g: g.handle in self._kept)
         self._places = Places(engine, self._server, settings.max_calls_per_user)
         self._begun = Signal()
+        self._read: dict[tuple[str, str], Replica] = {}
         self.pacing = SharedPacing(engine, clock)
         self.counts: SharedDayCounts = SharedDayCounts(engine, self._server, clock=clock)
         self.days: SharedDayBook = SharedDayBook(engine, self._server)
@@ -61,6 +65,7 @@ class SharedStore(MemoryStore):
                 for work in (self._writer, self._places, self.counts, self.days):
                     tasks.start_soon(work.forever)
                 tasks.start_soon(self._listen)
+                tasks.start_soon(self._prepare)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
@@ -101,13 +106,16 @@ class SharedStore(MemoryStore):
         except HandleError as error:
             missing = error
         try:
-            found = await Replica.load(self._engine, handle, owner)
+            found = await Replica.load(self._engine, handle, owner, self._read.pop((owner, handle), None))
         except Down as down:
             if down.for_good:
                 raise missing from None
             raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
         if found is None:
             raise unknown(handle, self._engine.keep_seconds, "for whoever asked the question")
+        self._read[owner, handle] = found
+        while len(self._read) > 1 and sum(replica.size for replica in self._read.values()) > _READ_CHARS:
+            del self._read[next(iter(self._read))]
         return found
 
     async def same(self, job: Job) -> Followable | None:
@@ -122,10 +130,10 @@ class SharedStore(MemoryStore):
 
     async def share(self, generation: Followable) -> None:
         """Write what others need to find a generation of this process; see :meth:`MemoryStore.share`."""
-        if isinstance(generation, Generation) and self._writer.lacks(generation):
+        if isinstance(generation, Generation):
             # A handle that is given out is worth more of a wait than a question that is to be sent.
-            with suppress(Down), anyio.move_on_after(_LEAVE_SECONDS) as waited:
-                await self._writer.flush()
+            with anyio.move_on_after(_LEAVE_SECONDS) as waited:
+                await self._writer.share(generation)
             if waited.cancelled_caught:
                 generation.note = self._engine.note
 
@@ -182,6 +190,12 @@ class SharedStore(MemoryStore):
         return found
 
     # ------------------------------------------------------------ what others know and want
+
+    async def _prepare(self) -> None:
+        """Get ready to read what others wrote, once the first call is on its way and waits for its answer."""
+        await self._begun.wait()
+        await anyio.sleep(_AWAY_SECONDS)
+        await anyio.to_thread.run_sync(prepare)
 
     def _hear(self, generation: Generation) -> None:
         """A generation has ended, or its answer was delivered: let the others know."""

@@ -4,6 +4,7 @@ All of it happens in a thread of its own: the event loop never waits for the dis
 bytes, for it may hold half a surrogate pair, which UTF-8 cannot.
 """
 
+import asyncio
 import logging
 import queue
 import threading
@@ -15,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
-from anyio import from_thread
-from anyio.lowlevel import EventLoopToken, current_token
 
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, Down, Engine, Entry, Op
@@ -97,7 +96,7 @@ class _Step:
     """What the thread is to do next, and what came of it."""
 
     work: Callable[[], Any]
-    token: EventLoopToken
+    loop: asyncio.AbstractEventLoop
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: Any = None
     error: Exception | None = None
@@ -202,7 +201,7 @@ class SqliteEngine(Engine):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="store", daemon=True)
             self._thread.start()
-        step = _Step(work, current_token())
+        step = _Step(work, asyncio.get_running_loop())
         self._steps.put(step)
         await step.done.wait()
         if step.error is not None:
@@ -218,7 +217,7 @@ class SqliteEngine(Engine):
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
                 step.error = error
             with suppress(RuntimeError):  # the loop is gone, and nobody waits
-                from_thread.run_sync(step.done.set, token=step.token)
+                step.loop.call_soon_threadsafe(step.done.set)
 
     def _try(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
         """Do it, once more where what was in the way could be cleared away."""
@@ -266,6 +265,7 @@ class SqliteEngine(Engine):
         """
         if self._file is not None:
             return self._file
+        check_module()
         import sqlite3
 
         make_folder(self._place)
@@ -437,6 +437,18 @@ class SqliteEngine(Engine):
         return count
 
 
+def check_module() -> None:
+    """Check that this Python has SQLite: one that was built where its headers were missing has none.
+
+    Raises:
+        Unusable: It has not.
+    """
+    try:
+        import sqlite3  # noqa: F401
+    except ImportError:
+        raise Unusable("this Python has no sqlite3") from None
+
+
 def _share(file: "sqlite3.Connection") -> None:
     """Have readers and writers not wait for each other.
 
@@ -471,10 +483,11 @@ def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
         for place, entry in enumerate(op.entries)
     ]
     file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
-    live, final = _encode(op.live), _encode(op.final) if op.final else None
+    live, final = (_encode(json) if json else None for json in (op.live, op.final))
     size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
     file.execute(
-        "UPDATE generations SET live = ?, final = ?, entries = ?, size = size + ?, expires = ? WHERE id = ?",
+        "UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ? "
+        "WHERE id = ?",
         (live, final, op.at + len(rows), size, expires, id_),
     )
     return True

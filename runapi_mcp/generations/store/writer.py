@@ -5,7 +5,9 @@ should be: after an outage, a restart without a disk, an eviction.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -25,7 +27,6 @@ from runapi_mcp.generations.store.engine import (
     Sign,
 )
 from runapi_mcp.generations.store.records import Ending, Facts, Live, write
-from runapi_mcp.generations.values import View
 from runapi_mcp.signalling import Signal
 
 PACE: Final = 0.75
@@ -85,6 +86,7 @@ class Log:
         self.size = self.entries = 0
         self._round, self._text, self._thoughts = 1, 0, 0
         self._seen: tuple[object, ...] = ()
+        self._stood: tuple[object, ...] = ()
 
     @property
     def due(self) -> bool:
@@ -98,42 +100,53 @@ class Log:
         return facts or write(Facts.of(self.generation))
 
     def batch(self) -> tuple[Sequence[Entry], str, str]:
-        """Return what is told next: pieces of text, how it stands, and what it came to if that was all."""
-        # Before the text is read: what comes meanwhile is news.
-        self._seen, view = self._look(), self.generation.known()
-        entries = tuple(self._pieces(view))
+        """Return what is told next: text, how it stands if that is new, and at the end what it came to."""
+        generation, evidence = self.generation, self.generation.evidence()
+        stands = (*self._look()[3:], replace(evidence, characters=0, silent=0.0, wait_left=0.0, tail=""))
+        if stands == self._stood and not self.more and not generation.done.is_set():
+            # All that most batches bring; to tell the rest each time costs more than all the text.
+            answer = generation.fold.partial()
+            entries, live, final = self._cut([answer.text], answer.thoughts), "", ""
+        else:
+            view = generation.known()
+            texts = [*view.earlier, view.answer.text][self._round - 1 :]
+            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation, evidence))
+            self.final = view.status != "running" and not self.more
+            final = write(Ending.of(view, generation.updated)) if self.final else ""
+        self._seen, self._stood = self._look(), stands
         self.entries += len(entries)
-        self.final = view.status != "running" and not self.more
-        final = write(Ending.of(view, self.generation.updated)) if self.final else ""
-        return entries, write(Live.of(view, self.generation)), final
+        return entries, live, final
 
-    def _pieces(self, view: View) -> Iterator[Entry]:
-        """Cut what was not told yet into pieces; a round that begins has at least one, which says so."""
-        room = min(_BATCH_CHARS, MOST_CHARS - self.size)
-        texts, begun = (*view.earlier, view.answer.text), True
-        for number in range(self._round, len(texts) + 1):
+    def _cut(self, texts: Sequence[str], thoughts: str) -> Sequence[Entry]:
+        """Return what was not told yet of the rounds from the present one on, and of the last one's thoughts.
+
+        A round that begins has at least one entry, which says so.
+        """
+        room, cut = min(_BATCH_CHARS, MOST_CHARS - self.size), list[Entry]()
+        for later, text in enumerate(texts):
             if room <= 0:
                 break
-            if number != self._round:
-                self._round, self._text, self._thoughts, begun = number, 0, 0, False
+            begun = not later
+            if later:
+                self._round, self._text, self._thoughts = self._round + 1, 0, 0
             # Thoughts of a round that is over are not worth having.
-            thoughts = view.answer.thoughts if number == len(texts) else ""
-            text = texts[number - 1]
-            while room > 0 and (self._text < len(text) or self._thoughts < len(thoughts) or not begun):
+            thought = thoughts if later == len(texts) - 1 else ""
+            while room > 0 and (self._text < len(text) or self._thoughts < len(thought) or not begun):
                 at, thought_at, most = self._text, self._thoughts, min(room, _ENTRY_CHARS)
-                entry = Entry(number, text[at : at + most], thoughts[thought_at : thought_at + most])
+                entry = Entry(self._round, text[at : at + most], thought[thought_at : thought_at + most])
                 self._text, self._thoughts = at + len(entry.text), thought_at + len(entry.thoughts)
                 self.size += len(entry.text) + len(entry.thoughts)
                 room -= len(entry.text) + len(entry.thoughts) + 1
                 begun = True
-                yield entry
+                cut.append(entry)
         self.more = room <= 0 and self.size < MOST_CHARS
+        return cut
 
     def _look(self) -> tuple[object, ...]:
-        """Return what tells whether there is news."""
+        """Return what tells whether there is news; of its text first."""
         generation, fold, trace = self.generation, self.generation.fold, self.generation.trace
-        come = (id(fold), fold.characters, fold.thought_characters)
-        return *come, trace.phase, trace.requests, generation.ahead, generation.leaving
+        text = (fold.characters, fold.thought_characters)
+        return *text, fold.size, id(fold), trace.phase, trace.requests, generation.ahead, generation.leaving
 
 
 class Writer:
@@ -158,7 +171,7 @@ class Writer:
         self._wanted: dict[str, Log] = {}
         self._delivered: set[str] = set()
         self._asked = Signal()
-        self._turn = anyio.Lock()
+        self._written = anyio.Event()
         self._sign_due = 0.0
 
     @property
@@ -171,18 +184,11 @@ class Writer:
         log = self._logs.get(name)
         return log.generation if log else None
 
-    def lacks(self, generation: Generation) -> bool:
-        """Whether the engine lacks more of a generation than who is killed may lose."""
-        log = self._logs.get(self._name(generation))
-        return log is not None and (not log.written or generation.done.is_set())
-
     async def begin(self, generation: Generation, replaces: str) -> str:
         """Write a generation that is about to start, and return the handle that has its question now.
 
-        `replaces` is the handle that may lose it; "" is nobody's, "*" anybody's.
-
-        Raises:
-            Down: The engine cannot be reached; it will be written when it can.
+        `replaces` is the handle that may lose it; "" is nobody's, "*" anybody's. While the engine is away
+        it is its own, and is written when that can be.
         """
         facts = write(Facts.of(generation))
         if len(facts) > MOST_FACTS:
@@ -190,9 +196,14 @@ class Writer:
             return generation.handle
         name = self._name(generation)
         log = self._logs[name] = Log(generation, name, facts, replaces)
-        self._asked.send()
-        await self._write(log)
+        await self._have_written(log)
         return log.holder or generation.handle
+
+    async def share(self, generation: Generation) -> None:
+        """Write a generation, unless the engine lacks no more of it than who is killed may lose."""
+        log = self._logs.get(self._name(generation))
+        if log is not None and (not log.written or generation.done.is_set()):
+            await self._have_written(log)
 
     async def claim(self, generation: Generation, replaces: str) -> None:
         """Claim a question that another generation had, which is over.
@@ -234,22 +245,11 @@ class Writer:
             await self._asked.until(lambda: self.busy)
             with anyio.move_on_after(next_at - anyio.current_time()):
                 await self._asked.until(lambda: bool(self._wanted))
-            try:
-                if anyio.current_time() < next_at:
-                    await self._write()
-                else:
-                    next_at = anyio.current_time() + PACE
-                    await self.flush()
-            except Down:
-                await anyio.sleep(PACE)
-
-    async def flush(self) -> None:
-        """Write all there is to write now, and give a sign of life if it is time.
-
-        Raises:
-            Down: The engine cannot be reached.
-        """
-        await self._write(*(log for log in self._logs.values() if log.due))
+            if anyio.current_time() >= next_at:
+                next_at = anyio.current_time() + PACE
+                self._want_all()
+            with suppress(Down):
+                await self._write()
 
     async def leave(self) -> None:
         """Write the last of it, and take back the sign of life.
@@ -258,27 +258,38 @@ class Writer:
             Down: The engine cannot be reached.
         """
         if self.busy or self._sign_due:
-            await self.flush()
+            self._want_all()
+            await self._write()
             await self._engine.run(Part(self._server))
 
     # ------------------------------------------------------------ one write
 
-    async def _write(self, *logs: Log) -> None:
-        """Write what is due of some generations; whoever comes during a write shares the next one.
+    def _want_all(self) -> None:
+        self._wanted |= {log.name: log for log in self._logs.values() if log.due}
+
+    async def _have_written(self, log: Log) -> None:
+        """Wait until a generation is written, or cannot be; whoever comes during a write shares the next."""
+        self._wanted[log.name] = log
+        self._asked.send()
+        await self._written.wait()
+
+    async def _write(self) -> None:
+        """Write what is wanted, and give a sign of life if it is time.
 
         Raises:
             Down: The engine cannot be reached.
         """
-        self._wanted |= {log.name: log for log in logs}
-        async with self._turn:
-            waiting = deque(self._wanted.values())
-            self._wanted = {}
-            about = self._signs()
+        waiting, self._wanted = deque(self._wanted.values()), {}
+        written, self._written = self._written, anyio.Event()
+        about = self._signs()
+        try:
             # Within bounds: what is left then has its turn at the next pace.
             for _ in range(_MOST_WRITES):
                 if waiting or about:
                     waiting.extend(await self._write_once(about, waiting))
                     about = []
+        finally:
+            written.set()
 
     async def _write_once(self, about: Sequence[Op], waiting: deque[Log]) -> list[Log]:
         """Write as many of those that wait as go in one write, and return of which there is more."""
@@ -291,11 +302,8 @@ class Writer:
             size += _STEP + log.size - before
         try:
             done = await self._engine.run(*about, *(op for _, ops in told for op in ops))
-        except BaseException as error:
-            for log, _ in told:  # it may have got through, and may not
-                log.begin_anew()
-            if isinstance(error, Down):
-                self._lose(error)
+        except Down as down:
+            self._lose(down)  # perhaps it got through, and perhaps not
             raise
         if about:
             self._sign_due = anyio.current_time() + SIGN

@@ -89,7 +89,7 @@ class Bodies:
         with self._budget.reserve(principal_of(scope), 0) as reservation:
             yield _Response(reservation, scope, send).send
 
-    async def read(self, body: Body, scope: Scope, receive: Receive) -> bytes:
+    async def read(self, body: Body, scope: Scope, receive: Receive) -> bytearray:
         """Read a request's body whole.
 
         Raises:
@@ -118,7 +118,7 @@ class Bodies:
                     self._make_room(body, len(read))
                     if not message.get("more_body", False):
                         self._coming.pop(body, None)
-                        return bytes(read)
+                        return read
         except TimeoutError:
             text = "The request's body did not arrive in time."
             raise Unreadable(refuse(408, "too_slow", text, _CLOSE)) from None

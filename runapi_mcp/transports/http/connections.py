@@ -59,6 +59,11 @@ class Connections:
         self._unused: dict[str, dict[Connection, None]] = {}
         self._lingering: dict[Connection, None] = {}
         self._probes = 0
+        self.fresh = 0
+        """How many have not sent a request yet."""
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def protocol(self, make: Callable[P, asyncio.Protocol]) -> Callable[P, "Connection"]:
         """Return what makes a connection's protocol, in front of what `make` makes."""
@@ -92,6 +97,7 @@ class Connections:
                 return False
             next(iter(unused)).turn_away()
         self._open[connection.peer] = connection
+        self.fresh += 1
         self._held[place] += 1
         self.set_unused(connection)
         return True
@@ -123,6 +129,7 @@ class Connections:
         """Count a connection out."""
         if self._open.get(connection.peer) is connection:
             self.set_used(connection)
+            self.fresh -= connection.fresh
             del self._open[connection.peer]
             self._held[connection.place] -= 1
             if not self._held[connection.place]:
@@ -168,6 +175,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._requests = 0
         self._answered = False
+        self.fresh = True
         self._state: _State = "waiting"
         self.peer: tuple[str, int] = _NOWHERE
 
@@ -237,6 +245,8 @@ class Connection(asyncio.Protocol):
     def begin(self) -> None:
         """Note that a request is being answered."""
         self._requests += 1
+        self._all.fresh -= self.fresh
+        self.fresh = False
         self._all.set_used(self)
         self._stop_waiting()
 

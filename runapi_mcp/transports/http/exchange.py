@@ -13,6 +13,8 @@ from typing import Final
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
+from anyio.lowlevel import RunVar
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
@@ -20,6 +22,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.server.boundary import WHOLE_REQUEST
 from runapi_mcp.transports.http.auth import token_of
 from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of
 from runapi_mcp.transports.http.connections import RETRY_SECONDS
@@ -28,6 +31,7 @@ from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.sessions import Session, Sessions
 from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.messages import Refused, encode, read, refusal
+from runapi_mcp.wire.json_text import PIECE
 
 CANCELLED: Final = "notifications/cancelled"
 _BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/listen"})
@@ -40,6 +44,9 @@ _VALUE_BYTES: Final = 64
 _PIECE_BYTES: Final = 4 << 20
 _MOST_HERE: Final = 262_144
 """Bytes of a message that is read on the event loop; it takes some milliseconds."""
+_READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
+_READERS_AT_ONCE: Final = 2
+"""Large messages that are read at a time: each is there some three times meanwhile."""
 _STREAM: Final = b"text/event-stream"
 _STREAM_HEADERS: Final = [
     (b"content-type", _STREAM),
@@ -87,7 +94,10 @@ async def read_post(
     with bodies.hold(scope) as body:
         post: Post | Response | None
         try:
-            post = _post(*await _read(await bodies.read(body, scope, receive)))
+            message, octets, lacks = await _read(await bodies.read(body, scope, receive))
+            post = _post(message, octets, lacks=lacks)
+            if lacks:
+                scope[WHOLE_REQUEST] = message
         except Unreadable as unreadable:
             post = unreadable.response
         if isinstance(post, Post) and post.begins and shutdown.begun:
@@ -250,14 +260,18 @@ class McpEndpoint:
         await self._app(scope, _say_gone, _nowhere)
 
 
-async def _read(octets: bytes) -> tuple[JSONRPCMessage | Refused, bytes]:
+async def _read(octets: bytearray) -> tuple[JSONRPCMessage | Refused, bytes, bool]:
     """Read a message, a large one beside the event loop; see :func:`read`."""
     if len(octets) <= _MOST_HERE:
         return read(octets)
-    return await anyio.to_thread.run_sync(read, octets)
+    limiter = _READERS.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(_READERS_AT_ONCE)
+        _READERS.set(limiter)
+    return await anyio.to_thread.run_sync(read, octets, limiter=limiter)
 
 
-def _post(message: JSONRPCMessage | Refused, body: bytes) -> Post | Response:
+def _post(message: JSONRPCMessage | Refused, body: bytes, *, lacks: bool) -> Post | Response:
     match message:
         case Refused():
             return _refuse(message)
@@ -266,6 +280,9 @@ def _post(message: JSONRPCMessage | Refused, body: bytes) -> Post | Response:
             return _refuse(refusal(INVALID_REQUEST, reason, message.id))
         case JSONRPCRequest():
             return Post(body, message.method, message.id)
+        case _ if lacks:
+            reason = f"Only in a request may a text have more than {PIECE >> 10} KiB."
+            return _refuse(refusal(INVALID_REQUEST, reason))
         case JSONRPCNotification():
             return Post(body, message.method, cancels=(message.params or {}).get("requestId"))
         case _:

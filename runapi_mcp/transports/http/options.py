@@ -135,6 +135,7 @@ def read_prefix(text: str) -> str:
 # ---------------------------------------------------------------- how it is reached
 
 
+MOST_WORKERS: Final = 64
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
 
@@ -162,6 +163,7 @@ class HttpOptions:
             sessions of whoever has most of them go.
         max_connections: Connections open at once; beyond it, unused ones are closed for new ones.
         ready_grace: How long the store or the key may be missing before ``/readyz`` says so.
+        workers: Processes that serve; each is one for itself in all the limits here.
         first_byte: When the response to a call begins at the latest.
     """
 
@@ -181,6 +183,7 @@ class HttpOptions:
     max_sessions: int = 2_000
     max_connections: int = 4_000
     ready_grace: float = 30.0
+    workers: int = 1
     first_byte: float = 0.25
 
     @property
@@ -285,7 +288,7 @@ TOKENS: Final = "RUNAPI_MCP_TOKENS"
 """The variable that may hold what the file of ``--tokens`` does."""
 _OPTIONS: Final = (
     "host", "port", "drain", "allowed_hosts", "allowed_origins", "path_prefix", "trusted_proxies",
-    "stateless", "ready_grace",
+    "stateless", "ready_grace", "workers",
 )  # fmt: skip
 _AUTH: Final = ("auth", "tokens", "issuer", "audience", "jwks_url", "public_url")
 
@@ -296,6 +299,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("with --http", argument_default=argparse.SUPPRESS).add_argument
     add("--host", help="address to listen on; one that others reach needs --auth. Default: 127.0.0.1")
     add("--port", type=_port, help="port to listen on; 0 for any free one. Default: 8080")
+    add("--workers", type=_workers, metavar="N", help="processes that serve, one a core. Default: 1")
     add("--drain", type=_seconds, metavar="S", help="seconds live calls get at the end. Default: 0")
     add(
         "--allowed-host",
@@ -417,6 +421,10 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 
 
 _seconds = _number(0, 3600)
+
+
+def _workers(text: str) -> int:
+    return int(_number(1, MOST_WORKERS)(text))
 
 
 def _port(text: str) -> int:

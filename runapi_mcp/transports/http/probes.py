@@ -1,7 +1,8 @@
 """What is asked by machines: numbers for Prometheus, and whether the process lives, and takes calls."""
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,10 +23,12 @@ from runapi_mcp.telemetry import OTHERS, Names
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.transports.http.auth import Auth, CallersKeys, FailedLogins
 from runapi_mcp.transports.http.shutdown import Shutdown
+from runapi_mcp.transports.http.worker import Worker, ask_siblings, is_passed_on
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import CounterMetricFamily
+    from prometheus_client.metrics_core import Metric
 
 _SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _OTHER: Final = "other"
@@ -229,25 +232,73 @@ class Readiness:
         return f"Missing: {'; '.join(missing)}." if missing else ""
 
 
-def probe_routes(shutdown: Shutdown, readiness: Readiness, metrics: Metrics | None) -> list[BaseRoute]:
+def probe_routes(
+    shutdown: Shutdown, readiness: Readiness, metrics: Metrics | None, worker: Worker | None
+) -> list[BaseRoute]:
     """Return the probes.
 
     ``/healthz`` says that the process lives, ``/readyz`` is 503 once it is on its way out or lacks for long
-    what it is to have, and ``/metrics`` is Prometheus text, or 404 where that is not installed.
+    what it is to have, and ``/metrics`` is Prometheus text, or 404 where that is not installed. The worker
+    that is asked answers for all.
     """
+
+    async def ask_others(request: Request) -> dict[int, bytes]:
+        alone = worker is None or is_passed_on(request.scope)
+        return {} if alone or worker is None else await ask_siblings(worker, request.url.path)
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__})
 
-    async def ready(_request: Request) -> Response:
-        facts: dict[str, object] = {"status": "leaving" if shutdown.begun else "ready"}
+    async def ready(request: Request) -> Response:
+        facts: dict[str, Any] = {"status": "leaving" if shutdown.begun else "ready"}
         if not shutdown.begun and (reason := await readiness.reason()):
             facts = {"status": "not ready", "reason": reason}
-        return JSONResponse({**facts, "calls": shutdown.calls}, 200 if facts["status"] == "ready" else 503)
+        calls = shutdown.calls
+        for answer in (await ask_others(request)).values():
+            theirs = json.loads(answer)
+            calls += theirs.pop("calls")
+            facts = theirs if facts["status"] == "ready" else facts
+        return JSONResponse({**facts, "calls": calls}, 200 if facts["status"] == "ready" else 503)
 
-    async def numbers(_request: Request) -> Response:
+    async def numbers(request: Request) -> Response:
         if metrics is None:
             return PlainTextResponse("Metrics need the extra runapi-mcp[metrics].\n", 404)
-        return Response(metrics.text(), media_type=metrics.media_type)
+        text, others = metrics.text(), await ask_others(request)
+        if worker is not None and not is_passed_on(request.scope):
+            text = merge_texts({worker.number: text, **others})
+        return Response(text, media_type=metrics.media_type)
 
     return [Route("/healthz", health), Route("/readyz", ready), Route("/metrics", numbers)]
+
+
+def merge_texts(texts: Mapping[int, bytes]) -> bytes:
+    """Return the numbers of several workers as one text, each with its worker's.
+
+    Not their sum: a worker that dies begins at nothing again, and of a sum that falls Prometheus takes
+    all that is left for new.
+    """
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families: dict[str, Metric] = {}
+    for number, text in sorted(texts.items()):
+        for family in text_string_to_metric_families(text.decode()):
+            merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            merged.samples += [
+                sample._replace(labels={**sample.labels, "worker": str(number)}) for sample in family.samples
+            ]
+    registry = CollectorRegistry()
+    registry.register(_Merged(families.values()))
+    return generate_latest(registry)
+
+
+class _Merged:
+    """Families of numbers, as Prometheus collects them."""
+
+    def __init__(self, families: "Iterable[Metric]") -> None:
+        self._families = families
+
+    def collect(self) -> "Iterable[Metric]":
+        """Return them."""
+        return self._families

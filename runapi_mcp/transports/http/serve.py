@@ -6,9 +6,10 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ import uvicorn
 from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -25,7 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runapi_mcp import __version__
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import App, build_server, opened
+from runapi_mcp.server.app import App, build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.auth import (
     Auth,
@@ -46,8 +48,9 @@ from runapi_mcp.transports.http.sessions import IDLE_SECONDS
 from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.http.sse import sse_routes
 from runapi_mcp.transports.http.tokens import TokenFile, TokenList
+from runapi_mcp.transports.http.worker import HURRY, Siblings, Worker
 from runapi_mcp.transports.process_exit import ignore_signals, signals_received
-from runapi_mcp.upstream.prices import check_price_file
+from runapi_mcp.upstream.prices import FROM_RUNAPI, check_price_file
 from runapi_mcp.watched import Watched
 
 KEEP_ALIVE_SECONDS: Final = 30
@@ -79,6 +82,7 @@ async def serve_http(
     *,
     announce: Callable[[str], None],
     own_key: OwnKey | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; a second one ends the time that live calls are given.
 
@@ -88,6 +92,7 @@ async def serve_http(
         auth: Who may call; everyone who can reach it, without.
         announce: Told a line once the socket listens: where, what is on, and what is missing.
         own_key: Finds the key, if a keyring has it.
+        worker: Which of several processes this is; it alone, without.
 
     Raises:
         SettingsError: The address cannot be had, or the file of prices not be used.
@@ -95,17 +100,76 @@ async def serve_http(
     shared = shared_settings(settings, auth)
     check_price_file(settings)
     options = replace(options, max_connections=room_for(options.max_connections))
-    # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
-    with closing(_listener(options.host, options.port)) as listener, signals_received() as signals:
-        async with opened(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
+    with ExitStack() as stack:
+        # Bound before anything runs in a task group, which would wrap a refusal in an ExceptionGroup.
+        listener = worker.listener if worker else stack.enter_context(closing(_listener(options)))
+        signals = stack.enter_context(signals_received())
+        hurries = stack.enter_context(signals_received(HURRY)) if worker else signals
+        async with open_app(shared, own_key=own_key) as app, anyio.create_task_group() as tasks:
             await tasks.start(_read_again_on_hangup, _files(app, auth))
-            async with listening(app, options, auth, listener=listener) as server:
-                missing = await Readiness(app, auth, 0.0).missing()
-                announce(write_start_line(server.base_url, shared, auth, missing))
+            async with listening(app, options, auth, listener=listener, worker=worker) as server:
+                if worker is None or worker.announces:
+                    missing = await Readiness(app, auth, 0.0).missing()
+                    announce(write_start_line(server.base_url, shared, options, auth, missing))
                 await anext(signals)
-                tasks.start_soon(_hurry_at_the_next, signals, server.shutdown)
+                tasks.start_soon(_hurry_at_the_next, hurries, server.shutdown)
             tasks.cancel_scope.cancel()
     ignore_signals()
+
+
+def serve_workers(
+    settings: Settings, options: HttpOptions, auth: Auth | None, serve: Callable[[Settings, Worker], int]
+) -> int:
+    """Have several processes serve until SIGINT or SIGTERM, and return the exit code.
+
+    What they share is in the store that is set; where none is, in a folder that is there for as long as
+    they are: whoever asks for workers expects a handle to be found by each.
+
+    Args:
+        settings: What can be set.
+        options: Where to listen, whom to answer, and how many processes.
+        auth: Who may call.
+        serve: Serves as one of them, by the settings that all share, and returns its exit code.
+
+    Raises:
+        SettingsError: The address cannot be had, or there is nowhere to share anything.
+    """
+    store = settings.store.get_secret_value() if settings.store else ""
+    if store == "memory":
+        raise SettingsError(
+            f"{options.workers} workers need a store, and RUNAPI_MCP_STORE is memory, which none can share.",
+            advice="Leave it out, and they share a folder while they run; or name a folder or a Redis.",
+        )
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(_listener(options)))
+        parent, folder = os.getpid(), None
+        if not store:
+            folder = _temporary_folder(options)
+            settings = replace(settings, store=SecretStr(stack.enter_context(folder)))
+
+        def serve_and_tidy(worker: Worker) -> int:
+            try:
+                return serve(settings, worker)
+            finally:
+                if folder and os.getppid() != parent:  # which would have done it
+                    folder.cleanup()
+
+        rereads = isinstance(auth, TokenFile) or settings.prices not in {"", FROM_RUNAPI}
+        if sys.platform != "win32":
+            from runapi_mcp.transports.http.supervisor import supervise
+
+            return supervise(listener, options.workers, serve_and_tidy, rereads=rereads)
+    raise SettingsError("--workers is not for Windows.", advice="Leave it out: one process serves.")
+
+
+def _temporary_folder(options: HttpOptions) -> "TemporaryDirectory[str]":
+    try:
+        return TemporaryDirectory(prefix="runapi-mcp-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{options.workers} workers need a store, and no folder can be made for it ({error.strerror}).",
+            advice="Name a folder or a Redis with --store.",
+        ) from None
 
 
 def room_for(connections: int) -> int:
@@ -151,6 +215,7 @@ async def listening(
     *,
     server: Server[Any] | None = None,
     listener: socket.socket | None = None,
+    worker: Worker | None = None,
 ) -> AsyncIterator[Listening]:
     """Serve `app` for as long as the block lasts, and then for as long as its live calls may.
 
@@ -160,13 +225,14 @@ async def listening(
         auth: Who may call; everyone who can reach it, without.
         server: An MCP server over `app`, instead of the product's.
         listener: A socket that listens already; closed at the end.
+        worker: Which of several processes this is.
 
     Raises:
         SettingsError: The address cannot be had.
     """
     shutdown = Shutdown()
     connections = Connections(options.max_connections, options.head_seconds, options.trusts)
-    listener = listener or _listener(options.host, options.port)
+    listener = listener or _listener(options)
     async with (
         web_app(
             app,
@@ -175,11 +241,15 @@ async def listening(
             auth,
             connections=connections,
             shutdown=shutdown,
+            worker=worker,
         ) as asgi,
         anyio.create_task_group() as tasks,
     ):
         uvicorn_server = _Uvicorn(_config(asgi, connections))
         tasks.start_soon(uvicorn_server.until_told, listener)
+        if worker:
+            load = lambda: (shutdown.load + connections.fresh, len(connections))  # noqa: E731
+            tasks.start_soon(worker.note_load, load)
         try:
             yield Listening(_url(listener, options.host), shutdown)
         finally:
@@ -187,6 +257,7 @@ async def listening(
                 await shutdown.leave(options.drain, app.generations)
             connections.close_lingering()
             uvicorn_server.should_exit = True
+            tasks.cancel_scope.cancel()
 
 
 def _files(app: App, auth: Auth | None) -> list[Watched[Any]]:
@@ -247,12 +318,13 @@ def _config(asgi: ASGIApp, connections: Connections) -> uvicorn.Config:
     )
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def _listener(options: HttpOptions) -> socket.socket:
     """Return a listening socket.
 
     Raises:
         SettingsError: The address cannot be had.
     """
+    host, port = options.host, options.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -276,7 +348,9 @@ def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
-def write_start_line(base_url: str, settings: Settings, auth: Auth | None, missing: Sequence[str]) -> str:
+def write_start_line(
+    base_url: str, settings: Settings, options: HttpOptions, auth: Auth | None, missing: Sequence[str]
+) -> str:
     """Return the line that says where a server is, who may call, what is on, and what is missing."""
     said = [
         f"runapi-mcp {__version__} listens at {base_url}/mcp (older clients: {base_url}/sse)",
@@ -285,6 +359,8 @@ def write_start_line(base_url: str, settings: Settings, auth: Auth | None, missi
         f"metrics: {'/metrics' if find_spec('prometheus_client') else 'off (extra runapi-mcp[metrics])'}",
         f"log: {settings.log}",
     ]
+    if options.workers > 1:
+        said.insert(1, f"workers: {options.workers}")
     if missing:
         said.append(f"MISSING: {'; '.join(missing)}")
     return " · ".join(said)
@@ -325,12 +401,13 @@ async def web_app(
     *,
     connections: Connections,
     shutdown: Shutdown,
+    worker: Worker | None = None,
 ) -> AsyncIterator[ASGIApp]:
     """Give the ASGI app over `server`, which serves `app`: /mcp, /sse for older clients, probes, a page.
 
     A request passes :class:`Front` (path, Host, page), on the MCP routes the bearer of a token
-    (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`. Its sessions
-    last as long as the block.
+    (:mod:`auth`), and is answered by :class:`McpEndpoint` or the routes of :mod:`sse`; where there are
+    several workers, by that of its session (:class:`Siblings`). Its sessions last as long as the block.
     """
     server.middleware.append(shutdown.count)
     readiness, failed = Readiness(app, auth, options.ready_grace), FailedLogins()
@@ -349,12 +426,16 @@ async def web_app(
     endpoint = McpEndpoint(sessions.asgi_app, options, bodies, shutdown)
     if isinstance(auth, TokenFile):
         auth.on_revoked.append(endpoint.end_sessions)
-    async with sessions.run(), open_auth(auth, failed) as way:
+    async with sessions.run(), open_auth(auth, failed) as way, AsyncExitStack() as stack:
         routes = [
             Route(MCP_PATH, endpoint, methods=["GET", "POST", "DELETE"], middleware=way.middleware),
-            *sse_routes(server, options, bodies, shutdown, way.middleware),
-            *probe_routes(shutdown, readiness, metrics),
+            *sse_routes(server, options, bodies, shutdown, way.middleware, worker),
+            *probe_routes(shutdown, readiness, metrics, worker),
             *page_routes(auth),
             *way.routes,
         ]
-        yield Front(Starlette(routes=routes), options, connections, shutdown, credentials_advice(auth))
+        routed: ASGIApp = Starlette(routes=routes)
+        if worker:
+            siblings = Siblings(routed, worker, shutdown)
+            routed = await stack.enter_async_context(siblings.open())
+        yield Front(routed, options, connections, shutdown, credentials_advice(auth))

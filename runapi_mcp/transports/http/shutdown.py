@@ -1,6 +1,8 @@
 """How the server goes: no new calls, time for the live ones, partial answers for the rest, then the end."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import anyio
@@ -25,6 +27,7 @@ class Shutdown:
         self.begun = False
         self.calls = 0
         self._posts = 0
+        self._passed_on = 0
         self._until = 0.0
         self._changed = Signal()
         self._patience = anyio.CancelScope()
@@ -36,6 +39,11 @@ class Shutdown:
         """Seconds after which a refused caller should try again."""
         return max(1, math.ceil(self._until - anyio.current_time()))
 
+    @property
+    def load(self) -> int:
+        """How many calls run here or are being read."""
+        return max(self.calls, self._posts - self._passed_on)
+
     async def leave(self, drain: float, generations: Generations) -> None:
         """Refuse new calls, wait up to `drain` seconds for what is under way, and then end everything.
 
@@ -45,10 +53,10 @@ class Shutdown:
         self.begun = True
         self._until = self._patience.deadline = anyio.current_time() + drain
         with self._patience:
-            await self._changed.until(lambda: not self.calls and not generations.promised)
+            await self._changed.until(lambda: not self._busy and not generations.promised)
         generations.interrupt()
         with anyio.move_on_after(_ANSWER_SECONDS):
-            await self._changed.until(lambda: not self.calls)
+            await self._changed.until(lambda: not self._busy)
         with anyio.move_on_after(_FLUSH_SECONDS):
             await self._changed.until(lambda: not self._posts)
         if self._open:
@@ -68,6 +76,20 @@ class Shutdown:
             return await call_next(ctx)
         finally:
             self.calls -= 1
+            self._changed.send()
+
+    @property
+    def _busy(self) -> int:
+        return self.calls + self._passed_on
+
+    @contextmanager
+    def passing_on(self, scope: Scope) -> Iterator[None]:
+        """Note that another worker answers a request, which is a call or may be one, until the block ends."""
+        self._passed_on += scope["method"] == "POST"
+        try:
+            yield
+        finally:
+            self._passed_on -= scope["method"] == "POST"
             self._changed.send()
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

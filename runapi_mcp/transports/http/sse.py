@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
@@ -21,9 +21,8 @@ from runapi_mcp.transports.http.exchange import CANCELLED, read_post, refuse_beg
 from runapi_mcp.transports.http.front import MESSAGES_PATH, SSE_PATH, prefix_of, refuse
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.shutdown import Shutdown
+from runapi_mcp.transports.http.worker import Worker
 from runapi_mcp.transports.messages import OpenCalls
-
-_ENDPOINT: Final = f"{MESSAGES_PATH}/"
 
 
 def sse_routes(
@@ -32,10 +31,12 @@ def sse_routes(
     bodies: Bodies,
     shutdown: Shutdown,
     middleware: Sequence[Middleware],
+    worker: Worker | None,
 ) -> list[BaseRoute]:
     """Return the routes of the transport, ``/sse`` and ``/messages``, each behind `middleware`."""
+    endpoint = f"{MESSAGES_PATH}/{worker.number}/" if worker else f"{MESSAGES_PATH}/"
     # Host and Origin are judged in front of every route.
-    transport = SseServerTransport(_ENDPOINT, max_request_body_size=options.max_body)
+    transport = SseServerTransport(endpoint, max_request_body_size=options.max_body)
     stream = _Stream(server, transport, bodies, shutdown, options.max_sessions)
     messages = _Messages(transport, bodies, shutdown)
     return [

@@ -21,7 +21,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 
 from runapi_mcp import logs
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import build_server, opened
+from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
 from runapi_mcp.transports.process_exit import ignore_signals, leave_at_the_latest, signals_received
@@ -228,7 +228,7 @@ async def serve_local(
         own_key: Finds the key, if a keyring has it.
         env: The environment, which says where this user's state is kept.
     """
-    async with opened(settings, own_key=own_key, env=env) as app:
+    async with open_app(settings, own_key=own_key, env=env) as app:
         logs.debug("opened")
         server = build_server(app)
         logs.debug("serving")

@@ -13,6 +13,7 @@ from typing import Final
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
+from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.schema.subschemas import (
     ASKING,
     BOUNDS,
@@ -89,9 +90,9 @@ def read_schema(given: JsonObject) -> Reading:
     Raises:
         Faulty: It is none, too large, or asks for nothing.
     """
-    _see_that_it_is_bounded(given)
+    _check_size(given)
     schema, notes = _unwrap(given)
-    _see_that_it_asks(schema)
+    _check_that_it_asks(schema)
     draft = _draft_of(schema)
     reader = _Reader(draft)
     read = reader.read(schema, "", {})
@@ -105,7 +106,7 @@ def read_schema(given: JsonObject) -> Reading:
     return Reading(read, (*notes, *reader.notes))
 
 
-def _see_that_it_is_bounded(given: JsonObject) -> None:
+def _check_size(given: JsonObject) -> None:
     values, depth = 0, 0
     level: list[JsonObject | list[JsonValue]] = [given]
     while level:
@@ -140,7 +141,7 @@ def _unwrap(given: JsonObject) -> tuple[JsonObject, list[str]]:
     """Return the schema that `given` holds, or is, and what to say of that."""
     schema, opened = given, []
     for _ in range(_MOST_WRAPPERS):
-        key = _wrapper(schema)
+        key = _find_wrapper(schema)
         if key is None:
             break
         opened.append(key)
@@ -154,7 +155,7 @@ def _unwrap(given: JsonObject) -> tuple[JsonObject, list[str]]:
     return schema, [f"The schema was taken from {'.'.join(opened)}."] if opened else []
 
 
-def _wrapper(schema: JsonObject) -> str | None:
+def _find_wrapper(schema: JsonObject) -> str | None:
     """Return the member that holds the schema, where `schema` is none itself."""
     asked = schema.keys() & ASKING
     if asked - {"type", "format"} or schema.get("type") in (*TYPES, *map(str.upper, TYPES)):
@@ -163,7 +164,7 @@ def _wrapper(schema: JsonObject) -> str | None:
     return held[0] if len(held) == 1 else None
 
 
-def _see_that_it_asks(schema: JsonObject) -> None:
+def _check_that_it_asks(schema: JsonObject) -> None:
     """See that a schema is not an example of the result, which as a schema allows everything."""
     asked = {key for key in schema.keys() & (ASKING | _SNAKES.keys()) if _asks(key, schema[key])}
     if asked <= {"type", "additionalProperties"} and schema.get("additionalProperties") is False:
@@ -210,7 +211,7 @@ def _draft_of(schema: JsonObject) -> str:
     """
     declared = schema.get("$schema")
     if declared in (None, ""):
-        mixed = {key for part in _walk(schema) for key in _tuples(part)}
+        mixed = {key for part in _walk(schema) for key in _list_tuples(part)}
         # TypeBox, pydantic 1 and zod-to-json-schema write tuples of the old form and name no draft.
         return "2019-09" if mixed == {"items"} else ""
     if not isinstance(declared, str):
@@ -236,7 +237,7 @@ def _walk(schema: JsonValue) -> Iterator[JsonObject]:
             todo += [below for _, below in subschemas(part)]
 
 
-def _tuples(schema: JsonObject) -> list[str]:
+def _list_tuples(schema: JsonObject) -> list[str]:
     return [key for key in ("items", "prefixItems") if isinstance(schema.get(key), list)]
 
 
@@ -312,7 +313,7 @@ class _Reader:
         for key in ("examples", "example"):
             if key == "examples" and key in schema and not isinstance(schema[key], list):
                 schema[key] = [schema[key]]
-        schema = self._with_null(schema)
+        schema = self._add_null(schema)
         self._check(schema, at)
         self._below(schema, at)
         return self._order(schema)
@@ -348,7 +349,7 @@ class _Reader:
                 self.note("JSON Schema writes types in lower case; those in upper case were read so.")
                 kind = kind.lower()
             if kind not in TYPES:
-                self.fault(f"{at}/type", _no_type(kind))
+                self.fault(f"{at}/type", _tell_no_type(kind))
             if kind not in read:
                 read.append(kind)
         if kinds and read != kinds:
@@ -409,7 +410,7 @@ class _Reader:
 
     # ------------------------------------------------------------ null
 
-    def _with_null(self, schema: JsonObject) -> JsonObject:
+    def _add_null(self, schema: JsonObject) -> JsonObject:
         """Write OpenAPI's `nullable` so that it counts: a right answer was refused for it."""
         if schema.get("nullable") is not True:
             return schema
@@ -465,7 +466,7 @@ class _Reader:
     def _read_named(self, parts: JsonObject, at: str, outer: JsonObject, *, lists: bool) -> JsonObject:
         read: JsonObject = {}
         for name, part in parts.items():
-            where = f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
+            where = f"{at}/{escape_key(name)}"
             if isinstance(part, dict | bool) or (lists and isinstance(part, list)):
                 read[name] = self._one(part, where, outer)
             else:
@@ -507,7 +508,7 @@ class _Reader:
         return schema
 
 
-def _no_type(kind: JsonValue) -> str:
+def _tell_no_type(kind: JsonValue) -> str:
     said = one_line(json.dumps(kind), 60)
     means = _SYNONYMS.get(kind.lower()) if isinstance(kind, str) else None
     if means:

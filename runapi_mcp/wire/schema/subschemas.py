@@ -188,7 +188,7 @@ class References:
             if not isinstance(place.schema, dict) or place.key in seen:
                 continue
             seen.add(place.key)
-            for reference in referring(place.schema):
+            for reference in list_references(place.schema):
                 try:
                     todo.append((self.target(place, reference), urldefrag(reference)[1]))
                 except Dangling:
@@ -266,7 +266,7 @@ def _base(schema: JsonValue, base: str) -> str:
         raise Dangling(identifier) from None
 
 
-def referring(schema: JsonValue) -> list[str]:
+def list_references(schema: JsonValue) -> list[str]:
     """Return the references that a subschema itself makes."""
     if not isinstance(schema, dict):
         return []
@@ -298,7 +298,7 @@ def open_loops(schema: JsonObject, origins: Mapping[int, tuple[JsonObject, str]]
     return opened
 
 
-def needs(schema: JsonObject, names: Collection[str], guessed: Collection[int] = ()) -> Iterator[str]:
+def list_needed(schema: JsonObject, names: Collection[str], guessed: Collection[int] = ()) -> Iterator[str]:
     """Yield those of the definitions `names` that every value of `schema` has a value of."""
     definitions = as_object(schema.get("$defs"))
     todo, seen = [*_find_forced(schema, strict=True, guessed=guessed)], set[str]()
@@ -311,12 +311,12 @@ def needs(schema: JsonObject, names: Collection[str], guessed: Collection[int] =
             todo += _find_forced(definitions.get(name), strict=True, guessed=guessed)
 
 
-def endless(schema: JsonObject, guessed: Collection[int]) -> str | None:
+def find_endless(schema: JsonObject, guessed: Collection[int]) -> str | None:
     """Return a definition that every value of `schema` needs and that needs itself, if there is one."""
     definitions = as_object(schema.get("$defs"))
     edges = {n: [*_find_forced(part, strict=True, guessed=guessed)] for n, part in definitions.items()}
     looping = {name for loop in _loops(edges) for name in loop}
-    return next(needs(schema, looping, guessed), None)
+    return next(list_needed(schema, looping, guessed), None)
 
 
 def _find_forced(schema: JsonValue, *, strict: bool, guessed: Collection[int] = ()) -> Iterator[str]:

@@ -15,29 +15,33 @@ from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import escape_key
 from runapi_mcp.wire.schema.read import Faulty
 from runapi_mcp.wire.schema.rule import (
+    NUMBER_FORMATS,
+    WIRE_FORMATS,
     Rule,
     Unsatisfiable,
     Value,
     bounds_of,
-    common_kinds,
     counts_of,
-    forbidden_names,
+    describe,
+    find_common_kinds,
+    find_lone_reference,
     guess_kinds,
     identify,
     is_allowed,
     is_closed,
     kind_of,
-    listed_names,
-    literal_names,
-    lone_reference,
+    list_forbidden,
+    list_literal_names,
+    list_names,
     only_require,
     owner_of,
     pointer_of,
+    say_choices,
+    tell_values,
     tuple_of,
     values_of,
     values_of_alternatives,
 )
-from runapi_mcp.wire.schema.say import NUMBER_FORMATS, WIRE_FORMATS, describe, say_choices, tell_values
 from runapi_mcp.wire.schema.subschemas import (
     ASKING,
     DESCRIBING,
@@ -46,10 +50,10 @@ from runapi_mcp.wire.schema.subschemas import (
     as_list,
     as_object,
     count_values,
-    endless,
-    needs,
+    find_endless,
+    list_needed,
+    list_references,
     open_loops,
-    referring,
 )
 from runapi_mcp.wire.types import DialectName, JsonObject, JsonValue
 
@@ -115,9 +119,9 @@ class Writer:
                 impossible[name] = error
         if self.definitions:
             whole["$defs"] = self.definitions
-        for name in needs(whole, impossible, self._guessed):
+        for name in list_needed(whole, impossible, self._guessed):
             raise impossible[name]
-        if looping := endless(whole, self._guessed):
+        if looping := find_endless(whole, self._guessed):
             raise Unsatisfiable(
                 f"each {looping} needs another {looping} in it, without end; make that optional or nullable"
             )
@@ -164,14 +168,14 @@ class Writer:
 
     def _refer(self, rule: Rule) -> JsonObject | None:
         """Return a reference by name, if that is all there is to a rule, or may be."""
-        if (reference := lone_reference(rule)) is None:
+        if (reference := find_lone_reference(rule)) is None:
             return None
         target = self._follow(rule.place, reference)
         said = describe([rule])
         inside = self._depth < _MOST_DEPTH and self._steps < _FEWEST_STEPS and target.key not in self._opened
         if said and inside:
             return None
-        name = self._named(Rule(target, pointer_of(reference, rule.at)), reference)
+        name = self._refer_to(Rule(target, pointer_of(reference, rule.at)), reference)
         by_name: JsonObject = {"$ref": f"#/$defs/{name}"}
         # Beside a reference Google takes nothing; around it, a description.
         return {"anyOf": [by_name], "description": said} if said else by_name
@@ -182,12 +186,12 @@ class Writer:
         while reference is not None and place.key not in self._final and place.key not in passed:
             passed[place.key] = None
             place = self.references.target(place, reference)
-            reference = None if describe([Rule(place, "")]) else lone_reference(Rule(place, ""))
+            reference = None if describe([Rule(place, "")]) else find_lone_reference(Rule(place, ""))
         final = self._final.get(place.key, place)
         self._final |= dict.fromkeys(passed, final)
         return final
 
-    def _named(self, target: Rule, reference: str) -> str:
+    def _refer_to(self, target: Rule, reference: str) -> str:
         """Return the name of a definition, to be written if it is not yet."""
         key = frozenset({target.key})
         if key not in self._names:
@@ -225,7 +229,7 @@ class Writer:
             seen.add(rule.key)
             self._step(1)
             further: list[Rule] = []
-            for reference in () if "$ref" in rule.without else referring(schema):
+            for reference in () if "$ref" in rule.without else list_references(schema):
                 target = self.references.target(rule.place, reference)
                 further.append(
                     Rule(target, pointer_of(reference, rule.at), name=reference.rpartition("/")[2])
@@ -251,7 +255,7 @@ class Writer:
         for rule in rules:
             self._leave_out(rule, *(key for key in rule.held if key in _UNSENT))
             self._leave_out(rule, *(key for key in ("anyOf", "oneOf") if rule.asks(key)))
-        kinds = common_kinds(rules)
+        kinds = find_common_kinds(rules)
         if values is not None:
             return self._one_of(rules, values, kinds)
         loose: list[str] = []
@@ -288,6 +292,7 @@ class Writer:
                 f"{owner.at or '(root)'}/{key}: no alternative can be met; the last: {impossible}"
             )
         whole: JsonObject = {"anyOf": made} if len(made) > 1 else as_object(made[0])
+        # pydantic says it in each of them, and once more beside them (msu-denver/bili-core#313).
         known = self._tells_apart(owner, options)
         speaking = [rule.but((*ASKING, "discriminator") if known else ASKING) for rule in rules]
         if text := describe(speaking):
@@ -301,7 +306,7 @@ class Writer:
         kind = as_object(owner.get("discriminator")).get("propertyName")
         for option in options if isinstance(kind, str) else ():
             place = self.references.inside(owner.place, option)
-            place = self._follow(place, lone_reference(Rule(place, "")))
+            place = self._follow(place, find_lone_reference(Rule(place, "")))
             member = as_object(as_object(as_object(place.schema).get("properties")).get(str(kind)))
             if not member.keys() & {"const", "enum"}:
                 return False
@@ -430,7 +435,8 @@ class Writer:
         made: JsonObject = {"type": "object"}
         required = {name: rule for rule in rules for name in map(str, as_list(rule.get("required")))}
         members: JsonObject = {}
-        for name in dict.fromkeys([*listed_names(rules), *required]):
+        # Google refuses what is required and described nowhere (probelabs/probe#569).
+        for name in dict.fromkeys([*list_names(rules), *required]):
             try:
                 members[name] = self._member(rules, name)
             except Unsatisfiable as error:
@@ -441,7 +447,7 @@ class Writer:
                 self._leave_out(owner_of(rules, name), "properties")
         extra = self._extra(rules)
         for name, options in self._perhaps(rules).items():
-            if name not in members and extra is not False and name not in forbidden_names(rules):
+            if name not in members and extra is not False and name not in list_forbidden(rules):
                 members[name] = {"anyOf": [*options, {}]} if options else {}
         if members:
             made["properties"] = members
@@ -466,12 +472,12 @@ class Writer:
                 raise Unsatisfiable(f"{rule.at}/propertyNames does not allow it")
             if name in members:
                 sources.append(self._below(rule, members[name], f"properties/{escape_key(name)}", name))
-            matching = [pattern for pattern in patterns if name in literal_names(pattern)]
+            matching = [pattern for pattern in patterns if name in list_literal_names(pattern)]
             sources += [
                 self._below(rule, patterns[pattern], f"patternProperties/{escape_key(pattern)}", name)
                 for pattern in matching
             ]
-            if name in members or matching or not all(map(literal_names, patterns)):
+            if name in members or matching or not all(map(list_literal_names, patterns)):
                 continue
             extra = rule.get("additionalProperties")
             if extra is False:
@@ -497,7 +503,7 @@ class Writer:
             patterns = {
                 pattern: part
                 for pattern, part in as_object(rule.get("patternProperties")).items()
-                if part is not False and not literal_names(pattern)
+                if part is not False and not list_literal_names(pattern)
             }
             if patterns and not sources:
                 options = [
@@ -579,7 +585,7 @@ class Writer:
         if first[:most]:
             made["prefixItems"] = first[:most]
         if "items" not in made and "prefixItems" not in made:
-            # Google: "items: missing field".
+            # Google: "items: missing field" (NousResearch/hermes-agent#71804).
             made["items"] = {}
         if most is not None and least > most:
             raise Unsatisfiable(
