@@ -11,7 +11,8 @@ the same answer every time, so a prologue gives it::
 * ``manifest.json`` holds what the real server answers, for every protocol revision. It is made by
   the real server (``make manifest``), and a test compares the two, answer by answer.
 * ``answers`` is pure: it decides which lines it may answer. Whatever it is not sure of, and every
-  request after something it could not read, waits for the server; nothing is refused here.
+  request after something it could not read, waits for the server; nothing is refused here, unless there
+  will be no server.
 * ``prologue`` is the thread, and the hand-over. The requests that decided the protocol revision are
   served again, with the answers unwritten, so that the server comes to the state the host has seen.
 
