@@ -13,6 +13,7 @@ from typing import Final
 from benchmarks import (
     calls,
     chunks,
+    counted,
     held,
     hostile,
     kills,
@@ -29,13 +30,14 @@ from benchmarks import (
     starts,
     store,
     terminal,
+    tls,
 )
 from benchmarks.evidence import bench as evidence
 from benchmarks.schemas import bench as schemas
 from benchmarks.table import Section, find_newest, save, write_section
 from benchmarks.upstream import playing
 
-LONG: Final = ("evidence", "schemas", "siege", "held", "rolling", "soak", "hostile", "kills")
+LONG: Final = ("evidence", "schemas", "pings", "siege", "held", "rolling", "soak", "hostile", "kills")
 
 
 def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Section]]:
@@ -45,8 +47,10 @@ def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Sect
         "stages": lambda: starts.stages(base, quick=quick),
         "lists": lists.section,
         "calls": lambda: calls.section(base, quick=quick),
+        "tls": lambda: tls.section(quick=quick),
         "terminal": lambda: terminal.section(base, quick=quick),
         "silence": silence.section,
+        "counted": lambda: counted.section(base),
         "bursts": lambda: chunks.bursts(base, quick=quick),
         "paced": lambda: chunks.paced(base, quick=quick),
         "replica": lambda: replica.section(base, quick=quick),

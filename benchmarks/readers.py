@@ -129,8 +129,9 @@ def ours(dialect: str) -> Reader:
             async with upstream.stream(
                 call, name, key=key, trace=Trace(), patience=0, ending=fold.ending
             ) as events:
-                async for event in events:
-                    fold.feed(event)
+                async for several in events:
+                    for event in several:
+                        fold.feed(event)
             return len(fold.answer().text)
 
         return read

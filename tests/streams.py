@@ -52,9 +52,10 @@ async def read(
     events: list[Event] = []
     try:
         async with aclosing(body), aclosing(answering.events()) as source:
-            async for event in source:
-                ending.feed(event)
-                events.append(event)
+            async for several in source:
+                for event in several:
+                    ending.feed(event)
+                    events.append(event)
     except RunapiError as error:
         return events, error
     return events, None

@@ -29,6 +29,7 @@ from runapi_mcp.extraction.rounds import describe_progress, why_hopeless
 from runapi_mcp.files.kinds import read_data_url
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
+from runapi_mcp.tools import TOOLS
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
 from runapi_mcp.transports.messages import LineSplitter, read
 from runapi_mcp.upstream.redact import Redacting, redact
@@ -82,7 +83,7 @@ def read_reasoning(text: str) -> object:
 
 def take_key_out(text: str) -> object:
     redacting = Redacting(KEY)
-    return [redacting.feed(TextDelta(piece)) for piece in pieces(text)]
+    return [redacting.feed([TextDelta(piece)]) for piece in pieces(text)]
 
 
 def join_call(text: str) -> object:
@@ -99,6 +100,10 @@ def read_message(text: str) -> object:
 def read_call(text: str) -> object:
     params = {"name": "ask_gemini", "arguments": {"prompt": text}}
     return read(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode())
+
+
+def read_arguments(text: str) -> object:
+    return TOOLS["ask_gemini"].args.read({"prompt": text, "files": text, "stop": text, "messages": text})
 
 
 def split_lines(text: str) -> object:
@@ -147,6 +152,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a message": read_message,
     "a call": read_call,
     "lines": split_lines,
+    "arguments": read_arguments,
     "a scalar": read_scalar,
     "a file's base64": lambda text: read_data_url(f"data:;base64,{text}", len(text)),
     "a file as text": lambda text: read_data_url(f"data:text/plain,{text}", len(text)),

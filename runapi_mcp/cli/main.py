@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
 
 from runapi_mcp import __version__
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
 _DECIDE_THE_BOOT: Final = frozenset({"RUNAPI_MCP_FAST_BOOT", "RUNAPI_MCP_ALWAYS_LOAD"})
+_DETACHED: Final = "RUNAPI_MCP_FINISH_DETACHED"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -218,11 +220,20 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     from runapi_mcp.boot.prologue import begin, leave_on_signals, quick_imports
     from runapi_mcp.transports.stdio.pipes import claim_stdio
 
+    env = {**os.environ, **flags}
+    apart = None
+    if env.get(_DETACHED):
+        from runapi_mcp.settings import read_switch
+        from runapi_mcp.transports.stdio.detached import stand_apart
+
+        with suppress(ValueError):  # the settings say what is wrong with it
+            apart = stand_apart() if read_switch(env[_DETACHED]) else None
     if os.isatty(0):
         print("Waiting for a host on stdin. runapi-mcp --help lists the commands.", file=sys.stderr)
     wire = claim_stdio()
     leave_on_signals()
-    env = {**os.environ, **flags}
+    if apart is not None:
+        apart.watch()
     prologue = begin(wire) if _boots_fast(env) else None
     end("prologue")
     try:
@@ -258,7 +269,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     logs.configure(settings, sys.stderr)
     logs.debug("imported", **{f"seconds_{stage}": seconds for stage, seconds in stages.items()})
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ, apart)
     return 0
 
 

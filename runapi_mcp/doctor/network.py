@@ -321,8 +321,9 @@ async def _get_answer(
         patience=0.0,
         ending=fold.ending,
     ) as events:
-        async for event in events:
-            fold.feed(event)
+        async for several in events:
+            for event in several:
+                fold.feed(event)
     return fold.answer()
 
 

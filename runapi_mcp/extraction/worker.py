@@ -124,6 +124,8 @@ async def _ask(request: bytes, threads: anyio.CapacityLimiter) -> Checked:
 
 
 async def _start(threads: anyio.CapacityLimiter) -> "_Worker | None":
+    for gone in [worker for worker in _ALL if worker.process.poll() is not None]:
+        gone.end()  # its caller left before anybody spoke to it, or it was to go: its pipes are still open
     while _IDLE:
         worker = _IDLE.pop()
         if worker.process.poll() is None:

@@ -7,7 +7,7 @@ folded, the answer is judged, and what the tool's policy asks for next is asked.
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,7 +42,18 @@ from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.json_text import dump
 from runapi_mcp.wire.prices import MILLION, Price
-from runapi_mcp.wire.types import Answer, Call, DialectName, Event, Finish, TextDelta, ThoughtDelta, Usage
+from runapi_mcp.wire.types import (
+    Answer,
+    Call,
+    DialectName,
+    Done,
+    Event,
+    Finish,
+    Served,
+    TextDelta,
+    ThoughtDelta,
+    Usage,
+)
 from runapi_mcp.wire.usage import add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
@@ -51,6 +62,8 @@ _OVERHEAD: Final = 4096
 _CHARACTER: Final = 2
 """Bytes of a character: Python takes one to four, and what is made of a text is as long again."""
 _TEXTS: Final = (TextDelta, ThoughtDelta)
+_WEIGHTLESS: Final = (Usage, Finish, Served, Done)
+"""Events that add nothing to what is kept."""
 _HANDLE_BYTES: Final = 18
 _TAIL: Final = 400
 _ENDLESS: Final = 2**62
@@ -78,7 +91,7 @@ class _Asking:
 
     def stream(
         self, call: Call, dialect: DialectName, trace: Trace, now: float, ending: Ending
-    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
         """Open the stream of a call; see :meth:`Upstream.stream`."""
         return self.upstream.stream(
             call,
@@ -426,8 +439,8 @@ class Generation:
         """Ask one round, and return what the next asks, if there is one."""
         async with asking.stream(call, self._dialect, self.trace, self._clock(), self.fold.ending) as events:
             self._searches += call.search
-            async for event in events:
-                self._feed(event)
+            async for several in events:
+                self._feed(*several)
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
@@ -511,9 +524,10 @@ class Generation:
                 call = await self.allowance.next_round(replace(call, model=self._model))
             async with asking.stream(call, self._dialect, trace, self._clock(), fold.ending) as events:
                 self._searches += call.search
-                async for event in events:
-                    if too_long := self._make_room(event, fold):
-                        raise too_long
+                async for several in events:
+                    for event in several:
+                        if too_long := self._make_room(event, fold):
+                            raise too_long
                     if fold.size > _MOST_ASIDE:
                         raise AnswerTooLong("The answer was stopped: it is too long for one of several.")
             answer = fold.answer()
@@ -559,33 +573,31 @@ class Generation:
         # A refusal may have brought a model's name.
         self._round = Round(offering=bool(self.job.call.functions), begin=self.job.begin)
 
-    def _feed(self, event: Event) -> None:
-        """Add an event, as much of it as there is room for.
+    def _feed(self, *events: Event) -> None:
+        """Add events, as much of them as there is room for.
 
         Raises:
             AnswerTooLong: There is more of the answer than may be kept.
             LimitPassed: There is more than was asked for at most.
         """
-        too_long = None
-        if isinstance(event, _TEXTS):
-            size = _CHARACTER * len(event.text)
-            if size > self._left:
-                too_long = self._reserve(size)
-                event = (
-                    event if too_long is None else replace(event, text=event.text[: self._left // _CHARACTER])
-                )
-            self._left -= size
         now = self._clock()
-        self._round.feed(event, self._policy, now)
         if self._first_event_at is None:
             self._first_event_at = now
+        for event in events:
+            too_long = None
+            if isinstance(event, _TEXTS):
+                size = _CHARACTER * len(event.text)
+                if size > self._left and (too_long := self._reserve(size)):
+                    event = replace(event, text=event.text[: self._left // _CHARACTER])
+                self._left -= size
+            self._round.feed(event, self._policy, now)
+            if not isinstance(event, _TEXTS + _WEIGHTLESS):
+                too_long = self._reserve(0)
+            if too_long is not None:
+                raise too_long
         # Nothing comes after writing but another round, of whose beginning the trace tells.
         if self._told != "writing" and self._phase != self._told:
             self._wake()
-        if not isinstance(event, _TEXTS):
-            too_long = self._reserve(0)
-        if too_long is not None:
-            raise too_long
         # What stands in the text of a lot was not asked for in this round.
         if self.allowance.cap is not None and not self._narrated:
             self.allowance.check(self.fold)

@@ -299,9 +299,8 @@ class Round:
                 # Nothing more is due but a finish, and some models never come to it.
                 self.fold.feed(Finish("", "stop"))
                 self.closed = True
-                return
-        if self._looks.due(self.fold.characters):
-            self.hopeless = policy.hopeless(self.fold.partial().text)
+            elif self._looks.due(self.fold.characters):
+                self.hopeless = policy.hopeless(self.fold.partial().text)
 
     def describe(self, policy: Policy) -> str:
         """Return what the text amounts to, in the words of its tool; it may be a little behind."""

@@ -166,9 +166,9 @@ class Generations:
             generation.hand_over()
 
     @property
-    def promised(self) -> bool:
-        """Whether something runs here whose handle is out, and that is kept where others can fetch it."""
-        return self._shared and any(generation.handed_over for generation in self._live)
+    def promised(self) -> list[str]:
+        """The handles that are out of what runs here, if it is kept where others can fetch it."""
+        return [one.handle for one in tuple(self._live) if one.handed_over] if self._shared else []
 
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""

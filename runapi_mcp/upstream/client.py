@@ -101,11 +101,11 @@ class Upstream:
         patience: float,
         ending: Ending,
         within: float | None = None,
-    ) -> AsyncIterator[AsyncGenerator[Event, None]]:
-        """Ask for `call` and give an iterator over the events of the answer.
+    ) -> AsyncIterator[AsyncGenerator[Sequence[Event], None]]:
+        """Ask for `call` and give an iterator over the events of the answer, those of each chunk together.
 
         Leaving the block closes the connection, whatever state the stream is in. `ending` is that of the
-        fold to which each event is added before the next is asked for: by it the end is known, which not
+        fold to which all events are added before the next are asked for: by it the end is known, which not
         every upstream closes its stream to tell. `patience` is how
         many seconds may go into waits that RunAPI asks for (429 and 503, at most twice), `within` how
         many seconds all of it may take; by default, as long as the settings let one generation take.

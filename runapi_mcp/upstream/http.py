@@ -68,13 +68,6 @@ class Trace:
         self.phase = phase
         self.on_phase()
 
-    def heard(self, size: int, now: float) -> None:
-        """Note `size` bytes."""
-        self.received += size
-        self.heard_at = now
-        if self.first_byte_at is None:
-            self.first_byte_at = now
-
 
 _MOST_DETOURS: Final = 2
 REQUEST_ID: Final = "X-Client-Request-Id"
@@ -98,6 +91,9 @@ _KEEP_ALIVE: Final = {
 }  # fmt: skip
 """By these a peer that is gone is found within a minute, and a NAT on the way keeps its entry, whatever
 a model thinks: the idle time-out is fifteen."""
+_SESSIONS: Final[dict[str, ssl.SSLSession]] = {}
+_MOST_SESSIONS: Final = 8
+"""Hosts are RunAPI and, for redirects, Google; each has one."""
 _PIECE: Final = 65_536
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _ZLIB_HEADER: Final = 2
@@ -172,7 +168,37 @@ def tls_context() -> ssl.SSLContext:
 
 @cache
 def _build_tls_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    context = httpx.create_ssl_context()
+    context.sslobject_class = _Resuming
+    return context
+
+
+class _Resuming(ssl.SSLObject):
+    """A TLS connection that goes on from the session of the last one to the same host, if there was one.
+
+    Neither httpx nor httpcore has a word for it, and Python's `ssl` resumes nothing by itself. It saves the
+    server its signature and us its certificates, a round trip as well where it speaks TLS 1.2.
+    """
+
+    _begun = False
+
+    def do_handshake(self) -> None:
+        """Offer the session once: this is called until the handshake is over."""
+        known = _SESSIONS.get(self.server_hostname or "")
+        if known is not None and not self._begun:
+            self.session = known
+        self._begun = True
+        super().do_handshake()
+
+    def keep_session(self) -> None:
+        """Keep the session for the next connection; in TLS 1.3 it comes with the first bytes of an answer."""
+        session, host = self.session, self.server_hostname or ""
+        if (
+            session is not None
+            and session.has_ticket
+            and (host in _SESSIONS or len(_SESSIONS) < _MOST_SESSIONS)
+        ):
+            _SESSIONS[host] = session
 
 
 def _trust_nobody() -> ssl.SSLContext:
@@ -205,13 +231,18 @@ class Connection:
 
     def __init__(self) -> None:
         self.is_new = False
+        self._tls: object = None
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note that a connection is opened, directly or to a proxy, and have it kept alive."""
+        """Note that a connection is opened, directly or to a proxy; have it kept alive, its session kept."""
         if ".connect_tcp." in event:
             self.is_new = True
             if event.endswith(".complete"):
                 keep_alive(info["return_value"].get_extra_info("socket"))
+        elif event.endswith(".start_tls.complete"):
+            self._tls = info["return_value"].get_extra_info("ssl_object")
+        elif event.endswith(".receive_response_headers.complete") and isinstance(self._tls, _Resuming):
+            self._tls.keep_session()
 
 
 def keep_alive(raw: socket.socket) -> None:

@@ -6,10 +6,9 @@ stream at all. What a 429 or 503 asks for is waited out in `pacing`.
 """
 
 import codecs
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -27,20 +26,21 @@ from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header,
 from runapi_mcp.upstream.pacing import Pacing, Waits, name_pace
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
-from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, json_frames, stray_failure
+from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, has_stray, json_frames, stray_failure
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dump, dump_pieces, is_larger
 from runapi_mcp.wire.refusals import refusal
-from runapi_mcp.wire.types import Done, Event, Failure, Finish, Frame, JsonObject, Request
+from runapi_mcp.wire.types import Done, Event, Failure, Frame, JsonObject, Request
 
 _STALE_SECONDS: Final = 2.0
 """Seconds within which a kept connection shows that it was closed: the time of a round trip and more."""
 _PIECE_BYTES: Final = 262_144
 _MOST_HERE: Final = 262_144
 """Characters of a body that is written on the event loop; it takes a few milliseconds."""
-_TAIL_BYTES: Final = 65_536
+_TAIL_CHARS: Final = 65_536
+_SOME_CHARS: Final = 512
 _LONGEST_BLANK: Final = 4_096
 """Bytes of white space before the first of the body that are read to tell what it is."""
 _DRAIN_SECONDS: Final = 0.25
@@ -219,66 +219,42 @@ class Silence:
 
     Attributes:
         usual: Seconds after which a stream has stalled.
+        left: Seconds that are still allowed.
         means_end: Whether silence now means the end rather than a stall.
         since: When the last event came, by the clock.
     """
 
     def __init__(self, usual: float, now: float) -> None:
         self.usual = usual
+        self.left = usual
         self.means_end = False
         self.since = now
         self._allowed = usual
-        self._waited = 0.0
-
-    @property
-    def left(self) -> float:
-        """Seconds of it that are still allowed."""
-        return max(self._allowed - self._waited, 0.0)
-
-    def count(self, seconds: float) -> None:
-        """Count seconds of waiting."""
-        self._waited += seconds
 
     def restart(self, now: float) -> None:
         """Begin anew: an event has come."""
-        self._waited = 0.0
+        self.left = self._allowed
         self.since = now
 
     def end_within(self, seconds: float) -> None:
         """From now on that much silence means the end."""
         self.means_end = True
-        self._allowed = min(self.usual, seconds)
+        self._allow(min(self.usual, seconds))
 
     def go_on(self) -> None:
         """Take that back: more is to come after all."""
         self.means_end = False
-        self._allowed = self.usual
+        self._allow(self.usual)
+
+    def _allow(self, seconds: float) -> None:
+        self.left += seconds - self._allowed
+        self._allowed = seconds
 
     def stall(self, heard_at: float | None) -> Stalled:
         """Return the error for one that took too long; `heard_at` is when the last byte came."""
         if heard_at is not None and heard_at - self.since > self._allowed / 2:
             return Stalled(f"RunAPI sent keep-alives but no content for {self._allowed:g} s.")
         return Stalled(f"RunAPI sent nothing for {self._allowed:g} s.")
-
-
-class Tail:
-    """Keeps about the last `most` bytes, in the pieces in which they came."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._pieces: deque[bytes] = deque()
-        self._size = 0
-
-    def add(self, piece: bytes) -> None:
-        """Add the next bytes; what is older than the last `most` goes."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        while self._size - len(self._pieces[0]) > self._most:
-            self._size -= len(self._pieces.popleft())
-
-    def text(self) -> str:
-        """Return the last `most` bytes as text."""
-        return b"".join(self._pieces)[-self._most :].decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +274,7 @@ class Body:
 
     Attributes:
         silence: How long it may be silent now; whoever knows what has come may change it.
-        ended: Whether the last byte has come.
+        tail: The last text of it: some, or 64 KiB from the first line on that is of no event.
     """
 
     def __init__(
@@ -310,14 +286,15 @@ class Body:
         self._source = read_pieces(response)
         self._content_type = response.headers.get("content-type", "")
         self._first = b""
-        self._tail = Tail(_TAIL_BYTES)
         self._texts: AsyncGenerator[str, None] | None = None
+        self._strayed = False
+        self._ended = False
         self._received = 0
         self._event_bytes = 0
         self._now = clock()
         self.headers = {"content-type": "text/event-stream"}
         self.silence = Silence(limits.silence, self._now)
-        self.ended = False
+        self.tail = ""
 
     async def kind(self) -> Kind:
         """Return what the body is; waits for as many bytes as it takes to tell."""
@@ -341,10 +318,11 @@ class Body:
             async for sse in frames:
                 # A keep-alive can be an event too, one without data: no sign of the answer's life.
                 if sse.data or sse.event == "error":
-                    self._event_bytes = 0
-                    self.silence.restart(self._now)
                     if len(sse.data) > self._limits.event_bytes:
                         raise _too_large("one event", self._limits.event_bytes)
+                    if self._event_bytes:
+                        self._event_bytes = 0
+                        self.silence.restart(self._now)
                     yield Frame(sse.data, sse.event)
 
     def aiter_text(self) -> AsyncGenerator[str, None]:
@@ -353,16 +331,29 @@ class Body:
         return self._texts
 
     async def _decode(self) -> AsyncGenerator[str, None]:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-        piece = self._first
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        piece = self._first.removeprefix(codecs.BOM_UTF8)
         while piece:
-            yield decoder.decode(piece[:_READ_IN_A_ROW])
-            for at in range(_READ_IN_A_ROW, len(piece), _READ_IN_A_ROW):
-                # One read may hold ten thousand empty events.
-                await anyio.lowlevel.checkpoint()
-                yield decoder.decode(piece[at : at + _READ_IN_A_ROW])
+            for at in range(0, len(piece), _READ_IN_A_ROW):
+                if at:
+                    # One read may hold ten thousand empty events.
+                    await anyio.lowlevel.checkpoint()
+                # What came before without an event: this part may hold many that are small.
+                if self._event_bytes > self._limits.event_bytes:
+                    raise _too_large("one event", self._limits.event_bytes)
+                part = piece[at : at + _READ_IN_A_ROW]
+                self._event_bytes += len(part)
+                text = decoder.decode(part)
+                self._strayed = self._strayed or has_stray(text)
+                self.tail = (self.tail[-_TAIL_CHARS:] if self._strayed else self.tail[-_SOME_CHARS:]) + text
+                yield text
             piece = await self._read()
         yield decoder.decode(b"", final=True) + "\n\n"
+
+    @property
+    def ended_unclosed(self) -> bool:
+        """Whether the body is over and its last event had no blank line after it."""
+        return self._ended and bool(self.tail) and not self.tail.endswith(("\n\n", "\n\r\n", "\r\r"))
 
     async def text(self, limit: int) -> str:
         """Return up to `limit` bytes of the body as text; the rest is not read.
@@ -371,11 +362,12 @@ class Body:
         """
         pieces, size = [self._first], len(self._first)
         while size < limit and (piece := await self._read()):
-            self._event_bytes = 0
             self.silence.restart(self._now)
             pieces.append(piece)
             size += len(piece)
-        return b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
+        text = b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
+        self.tail = text[-_TAIL_CHARS:]
+        return text
 
     async def aclose(self) -> None:
         """Let go of the source of bytes; the response is its owner's to close."""
@@ -388,60 +380,40 @@ class Body:
         while await self._read():
             pass
 
-    @property
-    def ended_unclosed(self) -> bool:
-        """Whether the body is over and its last event had no blank line after it."""
-        tail = self.tail() if self.ended else ""
-        return bool(tail) and not tail.endswith(("\n\n", "\n\r\n", "\r\r"))
-
-    def tail(self) -> str:
-        """Return the last 64 KiB as text."""
-        return self._tail.text()
-
     async def _read(self) -> bytes:
-        """Return the next bytes; none at the end, or in a silence that means the end."""
-        piece = None if self.ended else await self._read_in_time()
-        if piece is None:
-            self.ended = True
-            return b""
-        self._count(piece)
-        return piece
-
-    async def _read_in_time(self) -> bytes | None:
-        """Return the next bytes; `None` at the end, or in a silence that means the end.
+        """Return the next bytes; none at the end, or in a silence that means the end.
 
         Raises:
             Stalled: Nothing came for as long as is allowed now.
+            ProtocolError: The stream is larger than its limit.
         """
-        silence, began = self.silence, self._clock()
+        if self._ended:
+            return b""
+        silence, trace, began = self.silence, self._trace, self._clock()
         try:
-            return await self._read_within(silence.left)
+            if silence.left >= self._limits.silence:
+                # The client's own time-out says the same; a second scope would be half the cost of a read.
+                piece = await anext(self._source, b"")
+            else:
+                with anyio.fail_after(max(silence.left, 0.0)):
+                    piece = await anext(self._source, b"")
         except (TimeoutError, httpx.ReadTimeout):
-            if silence.means_end:
-                return None
-            raise silence.stall(self._trace.heard_at) from None
-        finally:
-            self._now = self._clock()
-            silence.count(self._now - began)
-
-    async def _read_within(self, seconds: float) -> bytes | None:
-        if seconds >= self._limits.silence:
-            # The client's own read time-out says the same; a second scope would be half the cost of a read.
-            return await anext(self._source, None)
-        with anyio.fail_after(seconds):
-            return await anext(self._source, None)
-
-    def _count(self, piece: bytes) -> None:
-        size = len(piece)
-        self._trace.heard(size, self._now)
-        # What was read before without an event: this piece may hold many that are small.
-        if self._event_bytes > self._limits.event_bytes:
-            raise _too_large("one event", self._limits.event_bytes)
-        self._event_bytes += size
-        self._received += size
+            if not silence.means_end:
+                raise silence.stall(trace.heard_at) from None
+            piece = b""
+        self._now = self._clock()
+        silence.left -= self._now - began
+        if not piece:
+            self._ended = True
+            return b""
+        trace.received += len(piece)
+        trace.heard_at = self._now
+        if trace.first_byte_at is None:
+            trace.first_byte_at = self._now
+        self._received += len(piece)
         if self._received > self._limits.stream_bytes:
             raise _too_large("its stream", self._limits.stream_bytes)
-        self._tail.add(piece)
+        return piece
 
 
 def _too_large(what: str, limit: int) -> ProtocolError:
@@ -475,8 +447,8 @@ class Answering:
         self._redacting = Redacting(key)
         self._ending = ending
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Yield the answer's events, to its end or to ``[DONE]``.
+    async def events(self) -> AsyncGenerator[Sequence[Event], None]:
+        """Yield the answer's events, those of each chunk together, to its end or to ``[DONE]``.
 
         Raises:
             Refused: The answer is an error at status 200, with nothing before it.
@@ -486,21 +458,27 @@ class Answering:
         """
         async with aclosing(await self._frames()) as frames:
             async for frame in frames:
-                for event in self._decode(frame):
-                    for shown in self._redacting.feed(event):
-                        yield self._judge(shown)
-                    if isinstance(event, Done):
+                text = redact(frame.text, self._key)
+                try:
+                    # Nothing to redact, and the frame is used as it is.
+                    found = self._decoder.decode(frame if text is frame.text else Frame(text, frame.event))
+                except ProtocolError:
+                    if self._body.ended_unclosed:
+                        break  # half an event, completed by the blank line that Body adds: the stream was cut
+                    raise
+                if events := self._redacting.feed(found):
+                    yield events if self._ending.begun else self._judge(events)
+                    if isinstance(events[-1], Done):
                         return
                 if self._ending.said or self._ending.failed:
                     self._expect_end()
-        for event in self._release():
-            yield self._judge(event)
-        for event in self._read_leftover():
-            yield self._judge(event)
-
-    def _release(self) -> Sequence[Event]:
-        held = [shown for event in self._decoder.end() for shown in self._redacting.feed(event)]
-        return [*held, *self._redacting.end()]
+        if events := [*self._redacting.feed(self._decoder.end()), *self._redacting.end()]:
+            yield events
+        # After a finish too.
+        if failure := stray_failure(self._tail()):
+            yield self._judge(self._redacting.feed((failure,)))
+        if not self._ending.begun:
+            raise self._nothing()
 
     async def drain(self) -> None:
         """After ``[DONE]``: read what little is left, so that the connection can be used again."""
@@ -521,11 +499,13 @@ class Answering:
             case "json":
                 return self._documents()
             case "page":
-                raise ProtocolError(
-                    f"A web page came instead of a stream: {quote_text(await self._headline())}."
-                )
+                page = headline(await self._text(_PAGE_BYTES))
+                raise ProtocolError(f"A web page came instead of a stream: {quote_text(page)}.")
             case "unknown":
-                raise await self._no_stream()
+                text = (await self._text(_PAGE_BYTES)).strip()
+                if not text:
+                    raise self._nothing()
+                raise ProtocolError(f"What came is not a stream: {quote_text(text)}.")
 
     async def _documents(self) -> AsyncGenerator[Frame, None]:
         for count, frame in enumerate(json_frames(await self._text(_JSON_BYTES))):
@@ -533,26 +513,24 @@ class Answering:
                 await anyio.lowlevel.checkpoint()
             yield frame
 
-    def _decode(self, frame: Frame) -> Sequence[Event]:
-        text = redact(frame.text, self._key)
-        try:
-            # Nothing to redact, and the frame is used as it is.
-            return self._decoder.decode(frame if text is frame.text else Frame(text, frame.event))
-        except ProtocolError:
-            if self._body.ended_unclosed:
-                # Half an event, completed by the blank line that Body adds: the stream was cut.
-                return ()
-            raise
+    async def _text(self, limit: int) -> str:
+        return redact(await self._body.text(limit), self._key)
 
-    def _judge(self, event: Event) -> Event:
-        """Return an event with nothing of the key in it; raise it if it is a refusal in disguise."""
-        if isinstance(event, Failure):
-            event = replace(event, message=redact(event.message, self._key))
-            if not self._ending.begun:
-                raise self._refusal(event)
-        if isinstance(event, Finish):
-            event = replace(event, raw=redact(event.raw, self._key), message=redact(event.message, self._key))
-        return event
+    def _tail(self) -> str:
+        return redact(self._body.tail, self._key)
+
+    def _judge(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return events before which nothing has come of an answer.
+
+        Raises:
+            Refused: One of them is a refusal in disguise.
+        """
+        ending = Ending()
+        for event in events:
+            if isinstance(event, Failure) and not (ending.begun or self._ending.begun):
+                raise refusal(event, 200, path=self._request.path)
+            ending.feed(event)
+        return events
 
     def _expect_end(self) -> None:
         """Once the finish or a failure has come, silence is the end, sooner if nothing more is due."""
@@ -564,21 +542,8 @@ class Answering:
         elif silence.means_end:
             silence.go_on()
 
-    def _read_leftover(self) -> list[Event]:
-        """Return the failure that stood in the stream without being an event of it, after a finish too.
-
-        Raises:
-            StreamCut: The body was empty.
-        """
-        failure = stray_failure(self._body.tail())
-        if failure:
-            return [failure]
-        if not self._ending.begun:
-            raise self._nothing()
-        return []
-
     def _nothing(self) -> UpstreamError:
-        tail = redact(self._body.tail(), self._key).strip()
+        tail = self._tail().strip()
         if not tail:
             return StreamCut(
                 "RunAPI's answer was empty.", advice="Ask again; it is not caused by the arguments."
@@ -587,18 +552,3 @@ class Answering:
             f"RunAPI's stream held no answer; what came was {quote_text(tail)}.",
             advice="It is not caused by the arguments; ask again.",
         )
-
-    def _refusal(self, failure: Failure) -> UpstreamError:
-        return refusal(failure, 200, path=self._request.path)
-
-    async def _headline(self) -> str:
-        return headline(await self._text(_PAGE_BYTES))
-
-    async def _no_stream(self) -> UpstreamError:
-        text = (await self._text(_PAGE_BYTES)).strip()
-        if not text:
-            return self._nothing()
-        return ProtocolError(f"What came is not a stream: {quote_text(text)}.")
-
-    async def _text(self, limit: int) -> str:
-        return redact(await self._body.text(limit), self._key)

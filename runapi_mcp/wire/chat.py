@@ -10,11 +10,10 @@ from typing import Final, TypeAlias
 from pydantic import AliasChoices, ConfigDict, Field, OnErrorOmit
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
+from runapi_mcp.wire.chunks import ChunkDecoder, PromptFeedback
 from runapi_mcp.wire.faults import Report, read_failure
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
-from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.lax import Lax, Maybe, Name, lenient
 from runapi_mcp.wire.types import (
@@ -23,7 +22,6 @@ from runapi_mcp.wire.types import (
     Event,
     Failure,
     Finish,
-    Frame,
     Function,
     FunctionCall,
     FunctionCallDelta,
@@ -284,45 +282,39 @@ class _Chunk(Report):
 
 
 _THINKING: Final = frozenset({"thinking", "reasoning", "thought"})
+_TEXT_ALONE: Final = frozenset({"role", "content"})
 
 
-class ChatDecoder:
+class ChatDecoder(ChunkDecoder[_Chunk]):
     """Decodes one chat stream."""
 
     def __init__(self) -> None:
-        self._written = Written()
-        self._citations = Citations()
-        self._followed = Followed()
-        self._served: str | None = None
-        self._called = False
+        super().__init__(_Chunk)
         self._pieces = False
         self._last: _Choice | None = None
 
-    def decode(self, frame: Frame) -> Sequence[Event]:
-        """Return the events of one frame; see :class:`~runapi_mcp.wire.dialects.Decoder`."""
-        return decode_frame(frame, _Chunk, self._chunk, self.end)
-
-    def end(self) -> Sequence[Event]:
-        """Return what was held back."""
-        return [*self._written.end(followed=self._called), *self._citations.end()]
-
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
-    def _chunk(self, chunk: _Chunk) -> list[Event]:
-        found: list[Event] = []
+    def _read(self, chunk: _Chunk, found: list[Event]) -> None:
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             found.append(Served(chunk.model))
         if chunk.feedback:
             found += chunk.feedback.read()
-        choice = self._followed.choose(chunk.choices) if chunk.choices else None
+        choice = self._choose(chunk.choices) if chunk.choices else None
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
-        if usage := chunk.usage or (choice and choice.usage):
-            found += usage.read()
+        counted = chunk.usage or (choice and choice.usage)
+        if counted and (usage := counted.read()):
+            found.append(usage)
         finish = choice.finish() if choice and (choice.finish_reason or choice.finish_reason_too) else None
         again = choice is not None and (finish or self._last) and self._is_again(choice, finish)
         if choice and not again:
-            found += self._choice(choice, last=finish is not None, whole=chunk.kind == "chat.completion")
+            if choice.message is not None:
+                self._read_message(choice, choice.message, found, last=finish is not None, kind=chunk.kind)
+            elif choice.delta is not None:
+                self._read_delta(choice.delta, found, last=finish is not None, piece=True)
+            if extra := choice.model_extra:
+                found += self._citations.search(extra)
         if extra := chunk.model_extra:
             found += self._citations.search(extra)
         # Before the finish: an error beside one says that it is none.
@@ -332,7 +324,6 @@ class ChatDecoder:
             found += self._written.flush()
             found += self._citations.flush()
             found.append(finish)
-        return found
 
     def _is_again(self, choice: _Choice, finish: Finish | None) -> bool:
         """Whether a choice is the last one once more, as some relays send it."""
@@ -343,26 +334,29 @@ class ChatDecoder:
         called = choice.delta is not None and bool(choice.delta.tool_calls)
         return (called and not text) or self._written.could_repeat(text)
 
-    def _choice(self, choice: _Choice, *, last: bool, whole: bool) -> list[Event]:
-        delta, message = choice.delta, choice.message
-        found: list[Event] = []
-        if delta and (message is None or delta.text() or delta.thought() or delta.tool_calls):
-            found += self._delta(delta, last=last, piece=True)
-        elif message and (whole or self._pieces or (last and self._written.begins(message.text()))):
-            found += self._message(message)
-        elif message:
+    def _read_message(
+        self, choice: _Choice, message: _Delta, found: list[Event], *, last: bool, kind: str | None
+    ) -> None:
+        """Read a choice with a message: the whole answer, of which pieces may have come, or a piece of it."""
+        delta = choice.delta
+        if delta and (delta.text() or delta.thought() or delta.tool_calls):
+            self._read_delta(delta, found, last=last, piece=True)
+        elif kind == "chat.completion" or self._pieces or (last and self._written.begins(message.text())):
+            found += self._written.add_message(message.text(), message.thought())
+            for place, call in enumerate(message.tool_calls or ()):
+                self._called = True
+                piece = call.read()
+                found.append(piece if piece.index is not None else replace(piece, index=place))
+        else:
             # Some relays call every piece a message.
-            found += self._delta(message, last=last)
-        if extra := choice.model_extra:
-            found += self._citations.search(extra)
-        if delta and message:
-            found += self._sources(message)
-        return found
+            self._read_delta(message, found, last=last)
+        found += self._sources(message)
 
-    def _delta(self, delta: _Delta, *, last: bool, piece: bool = False) -> list[Event]:
-        found: list[Event] = []
+    def _read_delta(self, delta: _Delta, found: list[Event], *, last: bool, piece: bool = False) -> None:
         flagged = delta.extra_content is not None and google_extra(delta.extra_content).get("thought") is True
-        if thought := delta.thought():
+        # Of some thousand deltas nearly each has a text alone.
+        alone = isinstance(delta.content, str) and delta.model_fields_set <= _TEXT_ALONE
+        if not alone and (thought := delta.thought()):
             found += self._reasoning(thought)
         if text := delta.content if isinstance(delta.content, str) else delta.text():
             self._pieces = self._pieces or piece
@@ -377,16 +371,6 @@ class ChatDecoder:
                 found.append(FunctionCallDelta(None, "", "", "", signature))
         if delta.model_extra or delta.extra_content is not None:
             found += self._sources(delta)
-        return found
-
-    def _message(self, message: _Delta) -> Iterator[Event]:
-        """Read a message that holds the whole answer, of which some or all may have come in pieces."""
-        yield from self._written.add_message(message.text(), message.thought())
-        for place, call in enumerate(message.tool_calls or ()):
-            self._called = True
-            piece = call.read()
-            yield piece if piece.index is not None else replace(piece, index=place)
-        yield from self._sources(message)
 
     def _sources(self, delta: _Delta) -> Iterator[Event]:
         if extra := delta.model_extra:

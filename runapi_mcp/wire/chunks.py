@@ -7,9 +7,10 @@ again (wire notes §11 row 9); only what was not given out before is given out t
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, Field
 
@@ -17,6 +18,7 @@ from runapi_mcp.errors import ProtocolError
 from runapi_mcp.printable import quote_text
 from runapi_mcp.wire.faults import read_failure, read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
+from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.json_text import is_crowded
 from runapi_mcp.wire.lax import Lax, Maybe, Model, read_documents
 from runapi_mcp.wire.thoughts import Phase, ThoughtTags, split_thoughts
@@ -24,35 +26,6 @@ from runapi_mcp.wire.types import Done, Event, Failure, Frame, PromptBlocked, Te
 
 _TELLING: Final = 20
 """Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
-
-
-class _Numbered(Protocol):
-    @property
-    def index(self) -> int | None: ...
-
-
-Choice = TypeVar("Choice", bound=_Numbered)
-
-
-class Followed:
-    """Which of a stream's choices is read: one, however many come and in which order.
-
-    Attributes:
-        index: Its number: the lowest in the first chunk that has a choice; none before that.
-    """
-
-    def __init__(self) -> None:
-        self.index: int | None = None
-
-    def choose(self, choices: Sequence[Choice | None] | None) -> Choice | None:
-        """Return the choice that is read, if it is among these; one without a number is taken for it."""
-        if self.index is None:
-            present = [choice.index or 0 for choice in choices or () if choice is not None]
-            self.index = min(present, default=None)
-        for choice in choices or ():
-            if choice is not None and choice.index in (None, self.index):
-                return choice
-        return None
 
 
 class PromptFeedback(Lax):
@@ -68,36 +41,6 @@ class PromptFeedback(Lax):
         """Yield that the prompt was refused, if it was."""
         if reason := read_block(self.block_reason):
             yield PromptBlocked(reason, explain_block(self.message, self.ratings))
-
-
-def decode_frame(
-    frame: Frame,
-    model: type[Model],
-    events: Callable[[Model], Iterable[Event]],
-    end: Callable[[], Iterable[Event]],
-) -> Sequence[Event]:
-    """Return the events of one frame.
-
-    Args:
-        frame: It; may be no chunk at all.
-        model: What any chunk of the dialect is.
-        events: Gives the events of such a chunk.
-        end: Gives what was held back, at the word that nothing more comes.
-
-    Raises:
-        ProtocolError: It is not of the dialect.
-    """
-    text = frame.text.strip()
-    if text == "[DONE]":
-        return (*end(), Done())
-    if frame.event == "error":
-        return (read_failure_body(text),)
-    if not text:
-        return ()
-    found: list[Event] = []
-    for chunk in read_documents(model, text):
-        found += events(chunk)
-    return found
 
 
 class _Given:
@@ -206,7 +149,70 @@ class Written:
             yield event
 
 
-# ---------------------------------------------------------------- bodies that are no event stream
+class _Numbered(Protocol):
+    @property
+    def index(self) -> int | None: ...
+
+
+Choice = TypeVar("Choice", bound=_Numbered)
+
+
+class ChunkDecoder(ABC, Generic[Model]):
+    """What the decoders of both dialects share; :class:`~runapi_mcp.wire.dialects.Decoder` says what they do.
+
+    Args:
+        model: What any chunk of the dialect is.
+    """
+
+    def __init__(self, model: type[Model]) -> None:
+        self._model = model
+        self._written = Written()
+        self._citations = Citations()
+        self._served: str | None = None
+        self._called = False
+        self._index: int | None = None
+
+    def decode(self, frame: Frame) -> Sequence[Event]:
+        """Return the events of one frame, which may be no chunk at all.
+
+        Raises:
+            ProtocolError: It is not of the dialect.
+        """
+        text = frame.text.strip()
+        if text == "[DONE]":
+            return (*self.end(), Done())
+        if frame.event == "error":
+            return (read_failure_body(text),)
+        if not text:
+            return ()
+        found: list[Event] = []
+        for chunk in read_documents(self._model, text):
+            self._read(chunk, found)
+        return found
+
+    def end(self) -> Sequence[Event]:
+        """Return what was held back, at the word that nothing more comes."""
+        return [*self._written.end(followed=self._called), *self._citations.end()]
+
+    @abstractmethod
+    def _read(self, chunk: Model, found: list[Event]) -> None:
+        """Add the events of a chunk to what was found."""
+
+    def _choose(self, choices: Sequence[Choice | None]) -> Choice | None:
+        """Return the choice that is read, if it is among these: one, however many a stream has.
+
+        It is the one of the lowest number in the first chunk that has any; one without a number is
+        taken for it.
+        """
+        if self._index is None:
+            self._index = min((choice.index or 0 for choice in choices if choice is not None), default=None)
+        for choice in choices:
+            if choice is not None and choice.index in (None, self._index):
+                return choice
+        return None
+
+
+# ---------------------------------------------------------------- bodies
 
 Kind: TypeAlias = Literal["events", "json", "page", "unknown"]
 
@@ -218,6 +224,8 @@ _MOST_CANDIDATES = 8
 _MOST_VALUES: Final = 200_000
 """About how many values a whole body may hold: more than any answer's chunks have together."""
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+_STRAY = re.compile(r"\n[\[{]")
+_STRAY_CR = re.compile(r"\r[\[{]")
 _FIELD_LINE = re.compile(r"(?:data|event|id|retry)?:|\s*$")
 
 
@@ -264,6 +272,14 @@ def json_frames(text: str) -> Iterator[Frame]:
         yield Frame(text[position:end])
         found = True
         position = _skip(text, end)
+
+
+def has_stray(text: str) -> bool:
+    """Whether a line of an event stream begins as JSON does, which none of an event's does."""
+    # One pattern for both line ends takes ten times as long.
+    return bool(
+        text.startswith(("{", "[")) or _STRAY.search(text) or ("\r" in text and _STRAY_CR.search(text))
+    )
 
 
 def stray_failure(tail: str) -> Failure | None:

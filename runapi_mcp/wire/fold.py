@@ -137,6 +137,7 @@ class Ending:
     Attributes:
         begun: Whether anything of an answer has come; a refusal may bring a model's name and usage too.
         failed: Whether upstream reported an error, before the finish or after it.
+        wrote: Whether anything of it was written: text, or a call of a function.
         said: Whether a finish has come, though more text may have followed it.
         done: Whether it said that nothing more comes at all.
     """
@@ -148,7 +149,7 @@ class Ending:
         self.done = False
         self._gone_on = False
         self._metered = False
-        self._wrote = False
+        self.wrote = False
         self._broken = False
 
     @property
@@ -159,15 +160,15 @@ class Ending:
     @property
     def settled(self) -> bool:
         """Whether nothing more is due: finished, metered, and with something written."""
-        return self.finished and self._metered and self._wrote
+        return self.finished and self._metered and self.wrote
 
     def feed(self, event: Event) -> None:
         """Take one event into account."""
         match event:
             case TextDelta():
-                self.begun, self._wrote, self._gone_on = True, True, self.said
+                self.begun, self.wrote, self._gone_on = True, True, self.said
             case FunctionCallDelta() | TagUnclosed():
-                self.begun, self._wrote = True, True
+                self.begun, self.wrote = True, True
             case Finish() | PromptBlocked():
                 self.begun, self.said, self._gone_on = True, True, False
             case Usage():
@@ -182,31 +183,24 @@ class Ending:
                 self.begun = True
 
 
-class _Pieces:
+class _Pieces(list[str]):
     """Text that grows at its end."""
 
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self.length = 0
-
-    def add(self, piece: str) -> None:
-        self._pieces.append(piece)
-        self.length += len(piece)
-
-    def joined(self) -> str:
-        self._pieces = ["".join(self._pieces)]
-        return self._pieces[0]
+    def join(self) -> str:
+        """Return all of it, in one piece from now on."""
+        self[:] = ["".join(self)]
+        return self[0]
 
     def cut(self, length: int) -> str:
         """Take away what is beyond a length, and return it."""
-        whole = self.joined()
-        self._pieces, self.length = [whole[:length]], min(length, self.length)
+        whole = self.join()
+        self[:] = [whole[:length]]
         return whole[length:]
 
     def tail(self, characters: int) -> str:
         found: list[str] = []
         missing = characters
-        for piece in reversed(self._pieces):
+        for piece in reversed(self):
             found.append(piece[-missing:])
             missing -= len(piece)
             if missing <= 0:
@@ -222,13 +216,13 @@ class Fold:
 
     Attributes:
         ending: What the events say about the end.
+        characters: How long the answer text is so far.
+        thought_characters: How long the summary of the thinking is so far.
     """
 
     def __init__(self, begin: str = "") -> None:
-        self._text = _Pieces()
-        if begin:
-            self._text.add(begin)
-        self._thoughts = _Pieces()
+        self._text, self.characters = _Pieces([begin]), len(begin)
+        self._thoughts, self.thought_characters = _Pieces(), 0
         self._grounding = Grounding()
         self._grounding_size = 0
         self._calls: GrowingCalls | None = None
@@ -242,25 +236,15 @@ class Fold:
         self._signature = ""
 
     @property
-    def characters(self) -> int:
-        """How long the answer text is so far."""
-        return self._text.length
-
-    @property
-    def thought_characters(self) -> int:
-        """How long the summary of the thinking is so far."""
-        return self._thoughts.length
-
-    @property
     def size(self) -> int:
         """Characters of all it holds: text and its signature, thoughts, function calls and grounding."""
         calls = self._calls.size if self._calls is not None else 0
-        return self._text.length + self._thoughts.length + self._grounding_size + calls + len(self._signature)
+        return self.characters + self.thought_characters + self._grounding_size + calls + len(self._signature)
 
     @property
     def empty(self) -> bool:
         """Whether neither text nor a function call has come."""
-        return not self._text.length and not self._calls
+        return not self.characters and not self._calls
 
     @property
     def usage(self) -> Usage | None:
@@ -274,20 +258,24 @@ class Fold:
 
     def tail(self, characters: int) -> str:
         """Return the end of the text, or of the thoughts while there is no text."""
-        return self._text.tail(characters) if self._text.length else self._thoughts.tail(characters)
+        return self._text.tail(characters) if self.characters else self._thoughts.tail(characters)
 
     def feed(self, event: Event) -> None:
         """Add one event."""
-        self.ending.feed(event)
+        if self.ending.said or not (self.ending.wrote and isinstance(event, TextDelta)):
+            # More text says nothing of the end, before a finish.
+            self.ending.feed(event)
         match event:
             case TextDelta(text):
-                self._text.add(text)
+                self._text.append(text)
+                self.characters += len(text)
             case TextSignature(signature):
                 self._signature = signature
             case ThoughtDelta(text):
-                self._thoughts.add(text)
+                self._thoughts.append(text)
+                self.thought_characters += len(text)
             case TagOpened(tag):
-                self._tag = tag, self._thoughts.length
+                self._tag = tag, self.thought_characters
             case TagUnclosed(closing):
                 self._take_back(closing)
             case Grounding():
@@ -322,8 +310,8 @@ class Fold:
             # Both dialects may say "stop" of a stream that ends in a call (wire notes §10 no. 22).
             finish = replace(finish, reason="tool")
         return Answer(
-            text=self._text.joined(),
-            thoughts=self._thoughts.joined(),
+            text=self._text.join(),
+            thoughts=self._thoughts.join(),
             grounding=self._grounding,
             function_calls=calls,
             usage=self._usage,
@@ -353,13 +341,13 @@ class Fold:
     def error(self) -> UpstreamError | None:
         """Return what :meth:`answer` would raise, now that no more events come."""
         if self._failure and (self.empty or not self.finished):
-            return midway(self._failure, partial=self._text.joined())
-        if self._blocked is not None and not self._text.length:
+            return midway(self._failure, partial=self._text.join())
+        if self._blocked is not None and not self.characters:
             return Blocked(
                 f"RunAPI blocked the prompt ({_reason(self._blocked.reason, self._blocked.message)})."
             )
         if not self.finished:
-            return _cut(self._text.joined())
+            return _cut(self._text.join())
         if not self.empty or self._finish is None:
             return None
         return _nothing(self._finish)
@@ -368,8 +356,10 @@ class Fold:
         """Make text of the thoughts since a tag that was none of thinking."""
         if self._tag:
             tag, place = self._tag
-            for piece in (tag, self._thoughts.cut(place), closing):
-                self._text.add(piece)
+            text = tag + self._thoughts.cut(place) + closing
+            self._text.append(text)
+            self.characters += len(text)
+            self.thought_characters = place
             self._tag = None
 
 

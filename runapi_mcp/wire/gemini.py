@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from runapi_mcp.wire.chunks import Followed, PromptFeedback, Written, decode_frame
+from runapi_mcp.wire.chunks import ChunkDecoder, PromptFeedback
 from runapi_mcp.wire.faults import Report
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
-from runapi_mcp.wire.grounding import Citations, Parts
+from runapi_mcp.wire.grounding import Parts
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.lax import Lax, Maybe, Name, lenient
 from runapi_mcp.wire.types import (
@@ -22,7 +22,6 @@ from runapi_mcp.wire.types import (
     DialectName,
     Event,
     Finish,
-    Frame,
     FunctionCall,
     FunctionCallDelta,
     Inline,
@@ -183,6 +182,10 @@ class _Chunk(Report):
     )
     usage: Maybe[NativeUsage] = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
     model: Maybe[Name] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
+    # Known to hold no source, and there in each chunk: what is not known is searched for them.
+    response_id: object = Field(None, validation_alias=AliasChoices("responseId", "response_id"))
+    created: object = Field(None, validation_alias=AliasChoices("createTime", "create_time"))
+    trace_id: object = Field(None, alias="traceId")
 
 
 def _unwrap(chunk: _Chunk) -> _Chunk | None:
@@ -194,31 +197,18 @@ def _unwrap(chunk: _Chunk) -> _Chunk | None:
     return inner if inner and inner.candidates is not None else None
 
 
-class NativeDecoder:
+class NativeDecoder(ChunkDecoder[_Chunk]):
     """Decodes one native stream."""
 
     def __init__(self) -> None:
-        self._written = Written()
-        self._citations = Citations()
-        self._followed = Followed()
-        self._served: str | None = None
-        self._called = False
+        super().__init__(_Chunk)
         self._starts: list[int] = []
         self._kind = ""
         self._last: _Candidate | None = None
 
-    def decode(self, frame: Frame) -> Sequence[Event]:
-        """Return the events of one frame; see :class:`~runapi_mcp.wire.dialects.Decoder`."""
-        return decode_frame(frame, _Chunk, self._chunk, self.end)
-
-    def end(self) -> Sequence[Event]:
-        """Return what was held back."""
-        return [*self._written.end(followed=self._called), *self._citations.end()]
-
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
-    def _chunk(self, chunk: _Chunk) -> list[Event]:
-        found: list[Event] = []
+    def _read(self, chunk: _Chunk, found: list[Event]) -> None:
         if chunk.candidates is None and (inner := _unwrap(chunk)):
             chunk = inner
         if chunk.model and chunk.model != self._served:
@@ -227,13 +217,14 @@ class NativeDecoder:
         if chunk.feedback:
             found += chunk.feedback.read()
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
-        if chunk.usage:
-            found += chunk.usage.read()
-        candidate = self._followed.choose(chunk.candidates) if chunk.candidates else None
-        finish = candidate.finish() if candidate else None
+        if chunk.usage and (usage := chunk.usage.read()):
+            found.append(usage)
+        candidate = self._choose(chunk.candidates) if chunk.candidates else None
+        finish = candidate.finish() if candidate and candidate.finish_reason else None
+        last, self._last = self._last, candidate or self._last
         parts: Sequence[int] = ()
-        if candidate and not self._is_again(candidate, finish):
-            parts = self._parts(candidate, found, last=finish is not None)
+        if candidate and not (finish and last and self._is_again(candidate, last)):
+            parts = self._read_parts(candidate, found, last=finish is not None)
         extra = [*filter(None, (candidate and candidate.model_extra, chunk.model_extra))]
         if extra:
             # Supports count from a part of their own chunk, or of all that came in several.
@@ -245,15 +236,13 @@ class NativeDecoder:
         if finish:
             found += self._written.flush()
             found.append(finish)
-        return found
 
-    def _is_again(self, candidate: _Candidate, finish: Finish | None) -> bool:
-        """Whether a candidate is the last one once more, as some relays send it.
+    def _is_again(self, candidate: _Candidate, last: _Candidate) -> bool:
+        """Whether a candidate that ends the stream is the last one once more, as some relays send it.
 
-        One that calls what the one before it called, and ends the stream, calls nothing twice.
+        One that calls what the one before it called calls nothing twice.
         """
-        last, self._last = self._last, candidate
-        if last is None or not finish or candidate.content is None or candidate.content != last.content:
+        if candidate.content is None or candidate.content != last.content:
             return False
         parts = [part for part in candidate.content.parts or () if part]
         text = "".join(part.text or "" for part in parts)
@@ -261,14 +250,18 @@ class NativeDecoder:
             return True
         return candidate == last and self._written.could_repeat(text)
 
-    def _parts(self, candidate: _Candidate, found: list[Event], *, last: bool) -> list[int]:
+    def _read_parts(self, candidate: _Candidate, found: list[Event], *, last: bool) -> list[int]:
         """Add what the parts hold to what was found; return where in the answer each of them begins."""
         starts = []
         for part in (candidate.content.parts if candidate.content else None) or ():
             starts.append(self._written.octets)
             if part is None:
                 continue
-            self._note_start(part)
+            kind = "thought" if part.thought else "text" if part.text is not None else "other"
+            if kind != self._kind or kind == "other":
+                # Others did not begin it: a stream cuts parts into pieces.
+                self._starts.append(self._written.octets)
+            self._kind = kind
             if part.function_call:
                 self._called = True
                 found.append(_read_call(part.function_call, part.signature or ""))
@@ -280,13 +273,6 @@ class NativeDecoder:
             elif part.text:
                 found += self._written.add_text(part.text, last=last)
         return starts
-
-    def _note_start(self, part: _Part) -> None:
-        """Note where a part begins that others did not begin, since a stream cuts parts into pieces."""
-        kind = "thought" if part.thought else "text" if part.text is not None else "other"
-        if kind != self._kind or kind == "other":
-            self._starts.append(self._written.octets)
-        self._kind = kind
 
 
 def _read_call(call: _FunctionCall, signature: str) -> FunctionCallDelta:

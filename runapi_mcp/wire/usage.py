@@ -1,6 +1,5 @@
 """What each dialect says of tokens → :class:`Usage`."""
 
-from collections.abc import Iterator
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import AliasChoices, Field
@@ -33,11 +32,11 @@ class ChatUsage(Lax):
         None, validation_alias=AliasChoices("completion_tokens_details", "output_tokens_details")
     )
 
-    def read(self) -> Iterator[Usage]:
-        """Yield it in our words, if it says anything."""
+    def read(self) -> Usage | None:
+        """Return it in our words, if it says anything."""
         thinking = self.written_details.thinking if self.written_details else None
         cached = self.read_details.cached if self.read_details else None
-        yield from _count(self.prompt, self.completion, thinking, self.total, cached)
+        return _count(self.prompt, self.completion, thinking, self.total, cached)
 
 
 class NativeUsage(Lax):
@@ -60,23 +59,23 @@ class NativeUsage(Lax):
     )
     total: Maybe[_Count] = Field(None, validation_alias=AliasChoices("totalTokenCount", "total_token_count"))
 
-    def read(self) -> Iterator[Usage]:
-        """Yield it in our words, if it says anything: what tools were given counts as input."""
+    def read(self) -> Usage | None:
+        """Return it in our words, if it says anything: what tools were given counts as input."""
         asked = None if self.prompt is None else self.prompt + (self.tool_use or 0)
-        yield from _count(asked, self.candidates, self.thoughts, self.total, self.cached)
+        return _count(asked, self.candidates, self.thoughts, self.total, self.cached)
 
 
 def _count(
     prompt: int | None, output: int | None, thinking: int | None, total: int | None, cached: int | None
-) -> Iterator[Usage]:
-    """Yield the counts of one chunk: output without thinking, what was left out from the total.
+) -> Usage | None:
+    """Return the counts of one chunk: output without thinking, what was left out from the total.
 
     Google leaves a count of zero out. On chat it leaves thinking out of the output and counts it in the
     total; OpenAI's own shape, and some bridges to Google's, count it in both and name it in the details
     (wire notes §5.3, §6.3). Counts that are all zero are of a relay that knows none (§11 row 10).
     """
     if not any((prompt, output, thinking, total)):
-        return
+        return None
     if total is not None and total < (prompt or 0) + (output or 0):
         # A total that is less than its parts, or zero, is one that somebody left out.
         thinking = thinking or 0
@@ -92,7 +91,7 @@ def _count(
         else:
             # What tools were given, where it is counted and not named.
             prompt += unexplained - thinking
-    yield Usage(prompt, output, thinking, cached)
+    return Usage(prompt, output, thinking, cached)
 
 
 def update(known: Usage | None, new: Usage) -> Usage:

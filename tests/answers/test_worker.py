@@ -183,6 +183,18 @@ async def test_a_process_that_is_gone_is_replaced() -> None:
     assert not (await judge(INVOICE, invoice(1))).unchecked
 
 
+@pytest.mark.usefixtures("anew")
+async def test_nothing_stays_of_a_process_whose_caller_left_before_it_was_spoken_to() -> None:
+    await judge(INVOICE, invoice(1))
+    gone = worker._IDLE.pop()
+    gone.process.kill()
+    gone.process.wait()
+    await judge(INVOICE, invoice(1))
+    assert gone not in worker._ALL
+    assert gone.process.stdout is not None
+    assert gone.process.stdout.closed
+
+
 class Leaving:
     """A worker that leaves in the moment when it is asked, because it had nothing to do for long."""
 

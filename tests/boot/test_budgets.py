@@ -138,13 +138,15 @@ USUAL: Final[dict[DialectName, object]] = {"chat": CHAT, "native": NATIVE}
 async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
     roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60)
+    key = SecretStr("simulated-key")
     body = Body(response, roomy, Trace(), lambda: 0.0)
     decoder = dialects("/v1")[dialect].decoder()
     fold = Fold()
-    answering = Answering(body, decoder, Request("/x", "bearer", {}), SecretStr("simulated-key"), fold.ending)
+    answering = Answering(body, decoder, Request("/x", "bearer", {}), key, fold.ending)
     async with aclosing(body), aclosing(answering.events()) as events:
-        async for event in events:
-            fold.feed(event)
+        async for several in events:
+            for event in several:
+                fold.feed(event)
     return fold
 
 

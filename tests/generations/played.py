@@ -110,7 +110,7 @@ class Played:
         patience: float,
         ending: Ending,
         within: float | None = None,
-    ) -> AsyncIterator[AsyncGenerator[Event, None]]:
+    ) -> AsyncIterator[AsyncGenerator[Sequence[Event], None]]:
         assert (dialect, key) == ("chat", KEY)
         self.asked.append(Asked(call, patience, within))
         trace.requests += 1
@@ -141,7 +141,7 @@ class Played:
         self.resolved.append(tuple(links))
         return {link: f"{link}/resolved" for link in links}
 
-    async def _events(self, trace: Trace) -> AsyncGenerator[Event, None]:
+    async def _events(self, trace: Trace) -> AsyncGenerator[Sequence[Event], None]:
         for step in self._streams[min(len(self.asked), len(self._streams)) - 1]:
             match step:
                 case Exception():
@@ -151,8 +151,9 @@ class Played:
                 case Passing(seconds):
                     self._clock.now += seconds
                 case _:
-                    trace.heard(10, self._clock())
-                    yield step
+                    trace.received, trace.heard_at = trace.received + 10, self._clock()
+                    trace.first_byte_at = trace.first_byte_at or trace.heard_at
+                    yield (step,)
 
 
 @dataclass

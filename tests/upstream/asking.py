@@ -55,8 +55,9 @@ async def ask(
             call, dialect, key=KEY, trace=outcome.trace, patience=patience, ending=outcome.fold.ending
         )
         async with asked as events:
-            async for event in events:
-                outcome.fold.feed(event)
+            async for several in events:
+                for event in several:
+                    outcome.fold.feed(event)
             outcome.answer = outcome.fold.answer()
     except RunapiError as error:
         outcome.error = error

@@ -20,7 +20,7 @@ PIECES = st.lists(
 
 def shown(events: list[Event], secret: str = SECRET) -> list[Event]:
     redacting = Redacting(SecretStr(secret))
-    return [*(out for event in events for out in redacting.feed(event)), *redacting.end()]
+    return [*(out for event in events for out in redacting.feed([event])), *redacting.end()]
 
 
 def text_of(events: list[Event], kind: type[TextDelta] | type[ThoughtDelta]) -> str:

@@ -187,7 +187,7 @@ async def test_events_come_as_they_are_written_not_at_the_end(sim: Simulator) ->
             async with upstream.stream(
                 ASK, "chat", key=KEY, trace=trace, patience=0, ending=Ending()
             ) as events:
-                while not isinstance(await anext(events), TextDelta):
+                while not isinstance((await anext(events))[-1], TextDelta):
                     pass
                 assert sim.calls[-1].closed_at is None
                 assert trace.phase == "open"
@@ -275,9 +275,10 @@ async def test_a_caller_that_takes_its_time_does_not_make_the_stream_stall() -> 
         async with upstream.stream(
             ASK, "chat", key=KEY, trace=Trace(), patience=0, ending=fold.ending
         ) as events:
-            async for event in events:
-                fold.feed(event)
-                if isinstance(event, TextDelta):
+            async for several in events:
+                for event in several:
+                    fold.feed(event)
+                if isinstance(several[-1], TextDelta):
                     await anyio.sleep(0.25)
     assert fold.answer().text == "One two."
 
