@@ -37,7 +37,7 @@ from benchmarks.schemas import bench as schemas
 from benchmarks.table import Section, find_newest, save, write_section
 from benchmarks.upstream import playing
 
-LONG: Final = ("evidence", "schemas", "siege", "held", "rolling", "soak", "hostile", "kills")
+LONG: Final = ("evidence", "schemas", "pings", "siege", "held", "rolling", "soak", "hostile", "kills")
 
 
 def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Section]]:

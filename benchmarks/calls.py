@@ -16,15 +16,15 @@ from benchmarks.upstream import Script
 
 def section(base: str, *, quick: bool) -> Section:
     made = Section("One call", peers=["httpx", "httpx-sse"])
-    rounds = 1 if quick else 4
+    rounds = 1 if quick else 3
     with Host(OURS, {**KEY, "RUNAPI_BASE_URL": base}) as host:
         host.open().result(host.call("ask_gemini", prompt="[[chunks=1]]"))
         made.rows.append(_wall(base, host, rounds))
-        made.rows.append(_first_progress(base, host, 3 if quick else 12))
-        made.rows.append(_cancel(base, host, 6 if quick else 20))
-        made.rows.append(_return(host, 2 if quick else 6))
+        made.rows.append(_first_progress(base, host, 3 if quick else 9))
+        made.rows.append(_cancel(base, host, 4 if quick else 12))
+        made.rows.append(_return(host, 1 if quick else 4))
     for how in ("stdin ends", "SIGTERM comes"):
-        made.rows.append(_leave(base, how, 3 if quick else 10))
+        made.rows.append(_leave(base, how, 2 if quick else 6))
     return made
 
 

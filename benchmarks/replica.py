@@ -24,7 +24,7 @@ SECONDS: Final = SCRIPT.chunks * SCRIPT.pace
 _SPREAD: Final = 1.0
 """Seconds over which calls are begun: what is measured is many calls, not many greetings at once."""
 _BARE: Final = "httpx + httpx-sse"
-CALLS: Final = ((1, 1), (50, 1), (100, 1), (200, 1), (500, 1))
+CALLS: Final = ((1, 1), (100, 1), (200, 1), (200, 2), (500, 2))
 """How many calls, and in how many processes."""
 
 
@@ -53,14 +53,14 @@ def section(base: str, *, quick: bool) -> Section:
 async def measure(server: Served, calls: int, processes: int, bare: float) -> list[Row]:
     await call(server, -1, 0.0, Heard())
     await probe(server, 0.5)
-    empty, spent, began = server.resident(whole=True), server.cpu(), time.monotonic()
+    empty, spent, began = server.memory(), server.cpu(), time.monotonic()
     heard = [Heard() for _ in range(calls)]
     async with anyio.create_task_group() as tasks:
         for number, one in enumerate(heard):
             tasks.start_soon(call, server, number, _SPREAD * number / calls, one)
         await anyio.sleep(_SPREAD)
         probes = await probe(server, SECONDS - _SPREAD)
-        memory = server.resident(whole=True)
+        memory = server.memory()
     processor = (server.cpu() - spent) / (time.monotonic() - began)
     lines = median(one.lines / one.seconds for one in heard)
     share = _in_time([one.seconds for one in heard])

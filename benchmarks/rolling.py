@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,14 +107,14 @@ class Proxy:
         conf.write_text(text)
         command = ["nginx", "-p", str(self._folder), "-c", str(conf)]
         if self._process is None:
-            self._process = subprocess.Popen([*command, "-g", "daemon off;"])
+            self._process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
             while True:
                 try:
                     httpx.get(f"http://127.0.0.1:{self.port}/healthz")
                     return
                 except httpx.TransportError:
                     time.sleep(0.05)
-        subprocess.run([*command, "-s", "reload"], check=True)
+        subprocess.run([*command, "-s", "reload"], stderr=subprocess.DEVNULL, check=True)
 
     def close(self) -> None:
         if self._process is not None:
@@ -207,14 +208,13 @@ async def replace(proxy: Proxy, fleet: Fleet, callers: int, *, told: bool) -> tu
 def section(*, quick: bool) -> Section:
     callers = CALLERS // 4 if quick else CALLERS
     made = Section(
-        f"{REPLICAS} replicas behind nginx are replaced while {callers} callers ask without a pause"
+        f"{REPLICAS} replicas are replaced behind nginx while {callers} callers ask", peers=["redis"]
     )
-    if shutil.which("nginx") and (
-        redis_server := shutil.which("redis-server") or shutil.which("valkey-server")
-    ):
+    redis_server = shutil.which("redis-server") or shutil.which("valkey-server")
+    if redis_server and shutil.which("nginx") and find_spec("redis"):
         made.rows.extend(anyio.run(measure, redis_server, callers))
     else:
-        made.notes.append("Not measured: nginx and redis-server are needed.")
+        made.notes.append("Not measured: nginx, redis-server and the redis package are needed.")
     return made
 
 
@@ -229,7 +229,8 @@ async def measure(redis_server: str, callers: int) -> list[Row]:
         stack.callback(fleet.close)
         for told in (True, False):
             tally, took = await replace(proxy, fleet, callers, told=told)
-            print(*tally.lost[:10], sep="\n")
+            for line in tally.lost[:10]:
+                print(f"  {line}")
             ended = ", ".join(f"{how} × {count}" for how, count in tally.ended.most_common())
             row = Row(
                 f"calls lost, the proxy {'told first' if told else 'not told'}",

@@ -32,23 +32,27 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
         self._root = Path(f"/proc/{process.pid}")
 
-    def _read(self, name: str, *, whole: bool) -> list[str]:
-        """Return what the system tells of the process, and of those that it started if it is `whole`."""
+    def _read(self, name: str) -> list[str]:
+        """Return what the system tells of the process and of those that it started."""
         children = (self._root / f"task/{self.process.pid}/children").read_text("ascii").split()
         told = []
-        for root in [self._root, *(Path(f"/proc/{child}") for child in children if whole)]:
+        for root in [self._root, *(Path(f"/proc/{child}") for child in children)]:
             with suppress(FileNotFoundError, ProcessLookupError):  # helpers come and go
                 told.append((root / name).read_text("ascii"))
         return told
 
-    def resident(self, *, whole: bool = False) -> int:
-        """Bytes in memory."""
-        pages = sum(int(told.split()[1]) for told in self._read("statm", whole=whole))
-        return pages * os.sysconf("SC_PAGE_SIZE")
+    def resident(self) -> int:
+        """Bytes that the process has in memory."""
+        return int((self._root / "statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def memory(self) -> int:
+        """Bytes in memory of it and all that it started; what they share counts once."""
+        told = [re.search(r"(?m)^Pss: +(\d+) kB", each) for each in self._read("smaps_rollup")]
+        return sum(int(found[1]) << 10 for found in told if found)
 
     def cpu(self) -> float:
-        """Seconds of processor time so far, of all processes."""
-        told = [each.rpartition(")")[2].split() for each in self._read("stat", whole=True)]
+        """Seconds of processor time so far, of it and all that it started."""
+        told = [each.rpartition(")")[2].split() for each in self._read("stat")]
         return sum(int(fields[11]) + int(fields[12]) for fields in told) / os.sysconf("SC_CLK_TCK")
 
     def left(self) -> dict[str, int]:
@@ -56,7 +60,7 @@ class Served:
         return {
             "descriptors": len(list((self._root / "fd").iterdir())),
             "threads": len(list((self._root / "task").iterdir())),
-            "helpers": len(self._read("stat", whole=True)) - 1,
+            "helpers": len(self._read("stat")) - 1,
         }
 
 

@@ -213,7 +213,7 @@ def section(*, quick: bool, like: str) -> Section:
                 made.rows.append(asyncio.run(besiege(Server(server), name)))
     made.notes.append(
         "Memory of the server, MiB. A body counts once to `RUNAPI_MCP_MEMORY_BYTES`, which is 256 MiB here, "
-        "and is there some five times while its call runs. It holds if no connection was closed without a "
+        "and with its call three times, as much as is there. It holds if no connection was closed without a "
         "word and every honest request was answered."
     )
     return made

@@ -99,7 +99,7 @@ def measured(base: str, rounds: int) -> dict[str, Starts]:
 
 
 def section(base: str, *, quick: bool) -> Section:
-    found = measured(base, 4 if quick else 8)
+    found = measured(base, 2 if quick else 6)
     ours, usual, sdk = found["ours"], found.pop("ours, only a key set"), found["SDK hello"]
     made = Section("Start: spawn to answer", peers=["mcp", "openai", "fastmcp", TYPESCRIPT_SDK])
     made.rows.append(_greeting(usual, found))

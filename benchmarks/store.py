@@ -43,9 +43,9 @@ def section(base: str, *, quick: bool) -> Section:
     made = Section("Handles that outlive the server, and conversations: SQLite beside memory")
     made.rows.extend(_conversation())
     for count in (20, 200):
-        made.rows.append(_cpu(base, count, 2 if quick else 6))
-    made.rows.extend(_first_signs(base, 4 if quick else 12))
-    made.rows.append(_leaves(base, 20 if quick else 100))
+        made.rows.append(_cpu(base, count, 1 if quick else 4))
+    made.rows.extend(_first_signs(base, 2 if quick else 8))
+    made.rows.append(_leaves(base, 15 if quick else 60))
     made.rows.append(_pages(base))
     return made
 
@@ -165,6 +165,7 @@ async def _stream(place: str, base: str, count: int) -> tuple[float, float]:
             assert begun.status == "complete", begun.view()
 
         await one("warm", Script(chunks=3))
+        await anyio.sleep(1.0)  # what a process does once is no stream's
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
             before = time.process_time()

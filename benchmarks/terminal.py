@@ -25,7 +25,7 @@ def section(base: str, *, quick: bool) -> Section:
     made = Section("A question in the terminal", peers=["llm", "openai"])
     with tempfile.TemporaryDirectory() as folder:
         for where in ("pipe", "terminal"):
-            made.rows.append(_first_text(base, Path(folder), where, 4 if quick else 12))
+            made.rows.append(_first_text(base, Path(folder), where, 3 if quick else 10))
     return made
 
 

@@ -300,6 +300,7 @@ async def beside(script: Path, env: Mapping[str, str] | None = None) -> AsyncIte
         [sys.executable, "-P", str(script)],
         env=env,
         stderr=subprocess.DEVNULL,
+        # Windows opens a console for a program whose parent, a host without a window, has none.
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
     try:

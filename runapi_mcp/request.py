@@ -283,7 +283,10 @@ class Run:
             return min(due, _GLANCE)
         self._told = news
         await self._say(progress_line(evidence))
-        return 0.0
+        if generation.evidence().phase != evidence.phase:
+            return 0.0
+        # When the pace allows the next line: where many calls are followed, each look that is in vain tells.
+        return self._cadence.due(self._clock() - self._began, news=True, pressing=True) or _GLANCE
 
     async def _say(self, line: str) -> None:
         if self._caller.wants_progress:

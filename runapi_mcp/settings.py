@@ -414,6 +414,13 @@ class Settings:
     log_content: bool = _option(
         "RUNAPI_MCP_LOG_CONTENT", read_switch, default=False, about="Let debug logs hold prompts and answers."
     )
+    finish_detached: bool = _option(
+        "RUNAPI_MCP_FINISH_DETACHED",
+        read_switch,
+        default=False,
+        about="Over stdio, finish what a handle promises although the host has gone, for 15 minutes at most; "
+        "not on Windows.",
+    )
     fast_boot: bool = _option(
         "RUNAPI_MCP_FAST_BOOT",
         read_switch,

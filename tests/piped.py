@@ -25,6 +25,7 @@ class PipedHost:
         *,
         env: Mapping[str, str] | None = None,
         pass_fds: Collection[int] = (),
+        start_new_session: bool = False,
     ) -> None:
         self.process = subprocess.Popen(
             command,
@@ -34,6 +35,7 @@ class PipedHost:
             bufsize=0,
             env=env,
             pass_fds=pass_fds,
+            start_new_session=start_new_session,
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
     monkeypatch.setattr(program, "plan", plan)
     monkeypatch.setattr(program, "find_newest", dict)
+    monkeypatch.setattr(program, "playing", lambda: nullcontext(""))
     monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
     return program.main()
 

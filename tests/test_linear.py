@@ -29,6 +29,7 @@ from runapi_mcp.extraction.rounds import describe_progress, why_hopeless
 from runapi_mcp.files.kinds import read_data_url
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
+from runapi_mcp.tools import TOOLS
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
 from runapi_mcp.transports.messages import LineSplitter, read
 from runapi_mcp.upstream.redact import Redacting, redact
@@ -100,6 +101,10 @@ def read_call(text: str) -> object:
     return read(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode())
 
 
+def read_arguments(text: str) -> object:
+    return TOOLS["ask_gemini"].args.read({"prompt": text, "files": text, "stop": text, "messages": text})
+
+
 def split_lines(text: str) -> object:
     splitter = LineSplitter()
     return [splitter.feed(piece.encode("utf-8", "replace")) for piece in pieces(text)]
@@ -146,6 +151,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a message": read_message,
     "a call": read_call,
     "lines": split_lines,
+    "arguments": read_arguments,
     "a scalar": read_scalar,
     "a file's base64": lambda text: read_data_url(f"data:;base64,{text}", len(text)),
     "a file as text": lambda text: read_data_url(f"data:text/plain,{text}", len(text)),

@@ -151,7 +151,7 @@ def _allow_all(_host: str) -> bool:
 def find_card(text: str) -> int:
     """Return where an answer begins behind the link of a card.
 
-    A relay may put one before it (wire notes §5.4); offsets count it.
+    A relay may put one before it; offsets count it.
     """
     card = _CARD.match(text)
     return card.end() if card else 0

@@ -1,9 +1,9 @@
 """Where citation markers go: after whole words and sentences, in every script, where Markdown lets them.
 
-Upstream counts UTF-8 bytes, may leave the start out, and may be a byte off (wire notes §6.4);
-annotations may count characters instead (§5.4). A place is believed only if the support's own text
-stands there, or stands exactly once elsewhere. Markers are put between the answer's characters and
-never in place of one. All of it is linear in the answer, however many supports come.
+Google's segments count UTF-8 bytes, leave out a start of 0, and are a byte off now and then; annotations on
+chat may count characters instead. A place is believed only if the support's own text stands there, or stands
+exactly once elsewhere. Markers are put between the answer's characters and never in place of one. All of it
+is linear in the answer, however many supports come.
 """
 
 import re

@@ -69,6 +69,7 @@ def read_key(around: Surroundings) -> "SecretStr":
 
 def _prompt() -> str:
     with warnings.catch_warnings():
+        # Where the echo cannot be turned off, getpass warns, and then reads the key in plain sight.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             return getpass.getpass("RunAPI key (it is not shown): ")

@@ -8,6 +8,7 @@ command needs is imported when the command runs.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
 
 from runapi_mcp import __version__
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
-_KEYRING: Final = "RUNAPI_MCP_KEYRING"
+_DETACHED: Final = "RUNAPI_MCP_FINISH_DETACHED"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -205,11 +206,20 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     from runapi_mcp.boot.prologue import begin, leave_on_signals, quick_imports
     from runapi_mcp.transports.stdio.pipes import claim_stdio
 
+    env = {**os.environ, **flags}
+    apart = None
+    if env.get(_DETACHED):
+        from runapi_mcp.settings import read_switch
+        from runapi_mcp.transports.stdio.detached import stand_apart
+
+        with suppress(ValueError):  # the settings say what is wrong with it
+            apart = stand_apart() if read_switch(env[_DETACHED]) else None
     if os.isatty(0):
         print("Waiting for a host on stdin. runapi-mcp --help lists the commands.", file=sys.stderr)
     wire = claim_stdio()
     leave_on_signals()
-    env = {**os.environ, **flags}
+    if apart is not None:
+        apart.watch()
     prologue = begin(wire) if _boots_fast(env) else None
     with quick_imports():
         import warnings
@@ -232,15 +242,13 @@ def _serve_host(flags: Mapping[str, str]) -> int:
 
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")
-    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ)
+    anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ, apart)
     return 0
 
 
 def _boots_fast(env: Mapping[str, str]) -> bool:
     """Whether to answer before the server is there."""
-    known = {"RUNAPI_TOKEN"}
-    if env.get(_KEYRING) == "1":  # as install writes it
-        known.add(_KEYRING)
+    known = ("RUNAPI_TOKEN", "RUNAPI_MCP_KEYRING")  # as install writes them; neither says anything of this
     if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
         return True
     from runapi_mcp.settings import for_host

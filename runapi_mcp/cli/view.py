@@ -38,6 +38,7 @@ _MOST_TAIL: Final = 20_000
 _WIDEST: Final = 1_000
 _USUAL_WIDTH: Final = 80
 _USUAL_HEIGHT: Final = 24
+# As rich tells a terminal that cannot move its cursor (Console.is_dumb_terminal): Emacs' shell is one.
 _DUMB: Final = ("dumb", "unknown")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM: Final = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])\s")

@@ -15,6 +15,7 @@ from runapi_mcp.generations.store.sqlite import check_module
 from runapi_mcp.hosts import Launch, Machine
 from runapi_mcp.key import SERVER_SECONDS, Keychain
 from runapi_mcp.settings import KEY_NAMES, LOOPBACK, Settings
+from runapi_mcp.transports.stdio.detached import list_detached
 from runapi_mcp.wire.types import JsonObject
 
 Status: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
@@ -276,7 +277,9 @@ def check_store(settings: Settings, env: Mapping[str, str]) -> Finding:
         check_folder(folder)
     except Unusable as why:
         return Finding("store", "warn", f"Handles end with the server: {why}.", "yours", mend)
-    return ok("store", f"questions and answers of a day are kept in {folder}; history --clear removes them")
+    kept = f"questions and answers of a day are kept in {folder}; history --clear removes them"
+    alone = [f"{one.handles} for {one.seconds:.0f} s, by process {one.pid}" for one in list_detached(folder)]
+    return ok("store", f"{kept}; finished without a host: {'; '.join(alone)}" if alone else kept)
 
 
 def _without_password(url: str) -> str:

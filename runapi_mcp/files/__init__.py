@@ -23,6 +23,7 @@ from runapi_mcp.files.kinds import (
     KINDS,
     as_text,
     binary_kind,
+    find_base64,
     is_meant_as_text,
     is_taken,
     kind_of_url,
@@ -322,6 +323,8 @@ def _from_diff(name: str, allowed: Reach, settings: Settings) -> tuple[Part, str
 
 
 def _from_data_url(url: str, name: str, limit: int) -> Part:
+    if found := find_base64(url, limit):
+        return Inline(*found)
     content = read_data_url(url, limit)
     if content is None:
         raise _too_large(name, limit)

@@ -244,6 +244,7 @@ def _run(words: Sequence[str], folder: Path, most: int, *, lone: bool = False) -
             stderr=subprocess.DEVNULL,
             bufsize=0,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            # A group of its own, by which all that it started can be ended with it.
             start_new_session=True,
         )
     except OSError:

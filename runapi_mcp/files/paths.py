@@ -262,6 +262,7 @@ def _check_name(name: str) -> None:
     Raises:
         InputError: It cannot.
     """
+    # To open one, Windows logs in at whatever machine it names, which then has a hash of the password.
     if name.startswith(("\\\\", "//")) and not _DISTRIBUTION.fullmatch(name):
         raise InputError("a network path is not taken.", advice="Copy the file into an allowed folder.")
     if not name.strip():

@@ -356,7 +356,7 @@ class Generation:
     # ------------------------------------------------------------ run, by Generations
 
     async def run(
-        self, upstream: Upstream, queue: Queue, *, key: SecretStr, patient_until: float, deadline: float
+        self, upstream: Upstream, queue: Queue, key: SecretStr, patient_until: float, deadline: float
     ) -> None:
         """Wait for a turn and generate to the end, whatever the end is.
 

@@ -126,7 +126,9 @@ class Generations:
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
                 self._live.add(generation)
-                self._tasks.start_soon(self._run, generation, key, patient_until)
+                self._tasks.start_soon(
+                    generation.run, self._upstream, self._queue, key, patient_until, self._settings.deadline
+                )
         if self._on_begin is not None:
             self._on_begin(kept)
         return kept, kept is not generation
@@ -166,20 +168,14 @@ class Generations:
             generation.hand_over()
 
     @property
-    def promised(self) -> bool:
-        """Whether something runs here whose handle is out, and that is kept where others can fetch it."""
-        return self._shared and any(generation.handed_over for generation in self._live)
+    def promised(self) -> list[str]:
+        """The handles that are out of what runs here, if it is kept where others can fetch it."""
+        return [one.handle for one in tuple(self._live) if one.handed_over] if self._shared else []
 
     def interrupt(self) -> None:
         """End what this process runs, because the process is about to end: what there is stays readable."""
         for generation in tuple(self._live):
             generation.interrupt(ServerLeft(_STOPPED))
-
-    async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
-        deadline = self._settings.deadline
-        await generation.run(
-            self._upstream, self._queue, key=key, patient_until=patient_until, deadline=deadline
-        )
 
     def _settle(self, generation: Generation) -> None:
         """Write down what an ended generation cost, for everybody who counts."""

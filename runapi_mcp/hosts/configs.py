@@ -235,6 +235,7 @@ class ConfigFile:
                 raise ConfigError(f"{self.path} changed while it was being edited.", advice="Run it again.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _replace(self.path, text.encode(), like=self.path, secret=secret)
+            # mkstemp makes files of their owner's alone, which a repository's other users could not read.
             if shared and self.content is None:
                 self.path.chmod(0o644)
 

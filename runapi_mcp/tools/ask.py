@@ -312,7 +312,7 @@ class GivenFunction(Given):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        # Google's rule for names (wire notes §6.1).
+        # Google's rule for the name of a FunctionDeclaration.
         if not _NAME.fullmatch(name):
             raise ValueError("must begin with a letter or _ and hold at most 128 letters, digits, _ . : -")
         return name

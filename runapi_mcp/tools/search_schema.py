@@ -47,6 +47,7 @@ class SchemaPolicy(Searching):
         """Search first, without the schema; where that was done, go on from the answer."""
         if job.earlier:
             return self._into_schema(job.earlier[0])
+        # Gemini 2.5 refuses both in one: 400, "Tool use with a response mime type …".
         return replace(job.call, schema=None)
 
     def resume(self, job: Job, texts: Sequence[str]) -> Job:

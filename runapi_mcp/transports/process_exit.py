@@ -83,16 +83,21 @@ def leave_at_the_latest(seconds: float = LEAVE_SECONDS) -> threading.Timer:
 
 
 @contextmanager
-def leaving_even_if_stuck(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int) -> Iterator[None]:
+def leaving_even_if_stuck(
+    token: EventLoopToken,
+    stdin_fd: int | None,
+    stdout_fd: int,
+    outlives: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
     """Leave in time although the event loop may be stuck in a computation.
 
     Signals set an alarm before the loop hears of them; it rings in the middle of a
     regular expression, too. Where the platform tells that the host has closed a
     pipe, the process ends when the loop then stands still for 0.9 s. A loop that
-    turns is left alone. Main thread only, inside `signals_received`, whose
-    receiver goes on to hear the signals.
+    turns is left alone, and so is a process that `outlives` its host. Main thread
+    only, inside `signals_received`, whose receiver goes on to hear the signals.
     """
-    arguments = (token, stdin_fd, stdout_fd)
+    arguments = (token, stdin_fd, stdout_fd, outlives)
     threading.Thread(target=_watch, args=arguments, name="stdio host watch", daemon=True).start()
     if sys.platform == "win32":
         yield
@@ -107,9 +112,9 @@ def leaving_even_if_stuck(token: EventLoopToken, stdin_fd: int | None, stdout_fd
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
-def _watch(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int) -> None:
+def _watch(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int, outlives: Callable[[], bool]) -> None:
     running = wait_until_gone(stdout_fd, stdin_fd)
-    while running:
+    while running and not outlives():
         last_resort = leave_at_the_latest()
         running = run_on_loop(token, _turn)
         last_resort.cancel()

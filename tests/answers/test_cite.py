@@ -151,6 +151,15 @@ def test_sources_beyond_the_limit_are_counted_and_their_markers_left_out() -> No
     assert found.text.endswith("indeed.[1]")
 
 
+def test_what_rests_on_a_source_that_there_was_no_room_for_rests_on_one() -> None:
+    claims: dict[str, tuple[int, ...]] = {
+        "The tower was built in 1889.": (0,),
+        "It is very tall indeed.": (1,),
+    }
+    found = annotate(answer(TWO, "https://a.org/", "https://b.org/", claims=claims), 1)
+    assert (found.beyond, found.uncited, found.grounded) == (1, (), True)
+
+
 def test_the_models_own_numbers_in_brackets_are_told_from_ours() -> None:
     grounded = answer("It is tall [1].", "https://a.org/")
     assert annotate(grounded, 10).own_marks

@@ -321,3 +321,26 @@ def test_any_values_in_any_text_get_spans_within_it_or_none(value: Any, text: st
             assert (
                 place.get("quote", text[place["start"] : place["end"]]) == text[place["start"] : place["end"]]
             )
+
+
+def place(value: Any, text: str, pointer: str) -> int:
+    """Where the value at a pointer was found to begin."""
+    at = find_evidence(json.loads(json.dumps(value), parse_float=Decimal), [Source("", text)]).places[pointer]
+    assert isinstance(at, Span)
+    return at.start
+
+
+def test_a_number_is_no_part_of_a_word_where_it_also_stands_alone() -> None:
+    text = "Count: A-57. In the second row of the table there are 57 more."
+    assert place({"count": 57}, text, "/count") == text.index("57 more")
+
+
+def test_two_values_of_a_record_do_not_stand_in_one_place_if_there_are_two() -> None:
+    text = "Ann Lee (call her Ann) came."
+    assert place({"short": "Ann", "name": "Ann Lee"}, text, "/short") == text.index("Ann)")
+
+
+def test_a_value_is_not_taken_from_the_next_record() -> None:
+    text = "Ada 5\nBob price 5 n 7\n"
+    value = [{"name": "Ada", "unit price": 5}, {"name": "Bob", "n": 7}]
+    assert place(value, text, "/0/unit price") == text.index("5\nBob")

@@ -350,3 +350,21 @@ def test_a_repair_of_items_counts_those_that_had_to_be_mended() -> None:
     first = json.dumps([{"Person": ADA}, {"name": 5}, BOB])
     found = judge_answers(Judge(PERSON), [first, json.dumps([{"name": "Eve"}])], "", many=True)
     assert json.loads(found.document) == [ADA, {"name": "Eve"}, BOB]
+
+
+@pytest.mark.parametrize("end", ["", "</answer>", "\n```\n</answer>", "</result>\n</answer>"])
+def test_of_a_draft_and_what_ends_the_answer_the_end_counts_whatever_closes_it(end: str) -> None:
+    assert value(f'At first {{"name": "Eve"}} comes to mind, but it is {A}{end}') == ADA
+
+
+def test_a_list_mended_as_a_whole_says_how_the_new_one_was_wrapped() -> None:
+    texts = [json.dumps([{"name": 1}, {"name": 2}]), json.dumps({"items": [ADA, BOB]})]
+    found = judge_answers(Judge(PERSON), texts, "", many=True)
+    assert json.loads(found.document) == [ADA, BOB]
+    assert 'under the name "items"' in found.unwrapped
+
+
+def test_of_the_items_left_out_all_is_told_of_the_first_fifty_and_one_thing_of_the_rest() -> None:
+    wrong = [{"name": 1, "note": 2}] * 60
+    found = verdict(json.dumps(wrong), many=True)
+    assert [len(lines) for lines in found.rejected.values()] == [2] * 50 + [1] * 10

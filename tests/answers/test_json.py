@@ -182,6 +182,19 @@ def test_of_what_a_map_holds_only_what_was_asked_for_is_kept() -> None:
     assert keep_part(judge, {"bad": 1, "x": {"n": 1, "more": 2}}) == {"x": {"n": 1}}
 
 
+def test_a_boolean_is_no_number_that_could_be_a_multiple() -> None:
+    assert Judge({"multipleOf": 2}).conforms(True)
+
+
+def test_of_alternatives_that_nothing_tells_apart_the_one_with_the_fewest_errors_is_meant() -> None:
+    number: JsonValue = {"type": "integer"}
+    text: JsonValue = {"type": "string"}
+    judge = Judge(
+        {"anyOf": [{"properties": {"a": number, "b": number}}, {"properties": {"a": text, "b": number}}]}
+    )
+    assert judge.violations({"a": "x", "b": "y"}) == ['/b: "y" is not of type integer']
+
+
 @pytest.mark.parametrize("given", [["a", 1, "b", 2], ["a", 1, 2, "b"], [1, 2, "a", "b"]])
 def test_taking_out_a_bad_item_moves_no_good_one_out_of_its_place(given: Any) -> None:
     assert keep_part(Judge({"items": {"type": "string"}}), given) == ["a", "b"]

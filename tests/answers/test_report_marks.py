@@ -96,3 +96,8 @@ def test_a_page_has_one_number_however_it_is_written(one: str, other: str) -> No
 def test_different_pages_keep_numbers_of_their_own(one: str, other: str) -> None:
     numbered = Numbered(9, lambda _host: True, {})
     assert [numbered.number(at, Source(url, "Title")) for at, url in enumerate((one, other))] == [1, 2]
+
+
+def test_a_figure_that_no_source_has_rests_on_none() -> None:
+    wrong = "Tern-4 circles the Earth in 96 minutes [1]."
+    assert check(wrong).unsupported == ("Tern-4 circles the Earth in 96 minutes .",)

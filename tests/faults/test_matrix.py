@@ -4,6 +4,7 @@ import io
 import json
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 
 import anyio
 import jsonschema
@@ -24,14 +25,12 @@ from runapi_mcp.wire.types import DialectName
 CASES = [(row, dialect) for row in ROWS for dialect in row.dialects]
 SMALL = {
     "RUNAPI_MCP_HOLD": "30",
-    "RUNAPI_MCP_IDLE_TIMEOUT": "0.5",
-    "RUNAPI_MCP_DEADLINE": "1.2",
     "RUNAPI_MCP_MAX_EVENT_BYTES": "1048576",
     "RUNAPI_MCP_MAX_STREAM_BYTES": "4194304",
     "RUNAPI_MCP_MAX_RESULT_CHARS": "2000000",
 }
 
-TIMES = {"RUNAPI_MCP_IDLE_TIMEOUT", "RUNAPI_MCP_DEADLINE"}
+HASTY = {"RUNAPI_MCP_IDLE_TIMEOUT": "1", "RUNAPI_MCP_DEADLINE": "2.5"}
 
 
 def settings_for(dialect: DialectName) -> dict[str, str]:
@@ -42,12 +41,16 @@ def settings_for(dialect: DialectName) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-async def hosts(shared_sim: Simulator) -> AsyncIterator[dict[DialectName, Host]]:
-    async with (
-        in_process(shared_sim.base_url, settings_for("chat")) as chat,
-        in_process(shared_sim.base_url, settings_for("native")) as native,
-    ):
-        yield {"chat": chat, "native": native}
+async def hosts(shared_sim: Simulator) -> AsyncIterator[dict[tuple[DialectName, bool], Host]]:
+    dialects: tuple[DialectName, ...] = ("chat", "native")
+    async with AsyncExitStack() as stack:
+        yield {
+            (dialect, hasty): await stack.enter_async_context(
+                in_process(shared_sim.base_url, settings_for(dialect) | (HASTY if hasty else {}))
+            )
+            for dialect in dialects
+            for hasty in (False, True)
+        }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,19 +76,16 @@ async def _call(row: Row, host: Host) -> tuple[Called, RunapiError | None]:
 
 @pytest.mark.parametrize(("row", "dialect"), CASES, ids=[f"{dialect}-{row.name}" for row, dialect in CASES])
 async def test_a_fault_has_a_clear_end_in_time_and_loses_nothing(
-    row: Row, dialect: DialectName, hosts: dict[DialectName, Host], sim: Simulator
+    row: Row, dialect: DialectName, hosts: dict[tuple[DialectName, bool], Host], sim: Simulator
 ) -> None:
     if row.again:
         sim.play(row.cue, row.cue)
     with anyio.fail_after(row.bound):
         if row.alone:
-            limits = settings_for(dialect)
-            if row.patient:
-                limits = {name: value for name, value in limits.items() if name not in TIMES}
-            async with in_process(sim.base_url, limits) as host:
+            async with in_process(sim.base_url, settings_for(dialect)) as host:
                 called, error = await _call(row, host)
         else:
-            called, error = await _call(row, hosts[dialect])
+            called, error = await _call(row, hosts[dialect, row.hasty])
     sees = row.native if dialect == "native" and row.native else row.sees
     assert sees in called.text
     assert called.receipt["status"] == row.status

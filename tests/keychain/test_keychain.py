@@ -216,6 +216,13 @@ async def test_a_key_that_became_known_later_is_kept_out_of_the_log(ring: Ring, 
     assert KEY not in log.getvalue()
 
 
+def test_what_is_too_short_for_a_key_is_not_taken_out_of_every_line(log: io.StringIO) -> None:
+    for key, shown in (("sim", "a simulated key"), ("simulate", "a [key]d key")):
+        logs.hide(key)
+        logs.info("quoted", text="a simulated key")
+        assert shown in log.getvalue().splitlines()[-1]
+
+
 def test_the_session_bus_is_found_where_systemd_has_it() -> None:
     if sys.platform != "linux":
         pytest.skip("the session bus is Linux's")

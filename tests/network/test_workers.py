@@ -10,8 +10,14 @@ from pathlib import Path
 
 import anyio
 import httpx
+import mcp_types as types
 import pytest
-from server.hosting import Host
+from forked import forked
+from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from server.hosting import PATIENCE, Host, server_env
 from waiting import became
 
 from network.raw_web import ACCEPT, Web, events, web
@@ -228,7 +234,113 @@ async def test_a_session_of_a_number_that_no_worker_has_is_unknown(sim: Simulato
             assert answer.status_code == 404, made_up
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_one_connection_carries_requests_of_sessions_of_several_workers(
+    sim: Simulator, order: tuple[int, int]
+) -> None:
+    # A proxy sends what comes from all of its clients over the few connections that it keeps open.
+    async with two(sim) as server, web(server.base_url) as proxy:
+        sessions = []
+        for worker in order:
+            await session_on(server, worker, proxy)
+            sessions.append(proxy.session)
+        for number in range(6):
+            proxy.session = sessions[number % 2]
+            answer = await proxy.call(number, "ask_gemini", prompt=f"Over one connection, {number}.")
+            assert events(answer)[-1]["id"] == number
+
+
+@pytest.mark.parametrize("kind", ["http-2025", "sse"])
+async def test_what_a_server_asks_its_host_is_answered_though_the_answer_comes_to_another_worker(
+    sim: Simulator, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "prices"
+    file.write_text("gemini-2.5-flash 1 10\n")
+    env = {"RUNAPI_MCP_PRICES": str(file), "RUNAPI_MCP_ASK_ABOVE_COST": "0.01"}
+    asked: list[str] = []
+
+    async def person(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        del context
+        asked.append(params.message)
+        return types.ElicitResult(action="accept", content={})
+
+    async with two(sim, **env) as server:
+        for number in range(1, 5):
+            url = server.base_url
+            wire = sse_client(f"{url}/sse") if kind == "sse" else streamable_http_client(f"{url}/mcp")
+            async with Client(wire, mode="legacy", elicitation_callback=person) as client:
+                arguments = {"prompt": f"{number}?", "model": "gemini-2.5-flash", "max_output_tokens": 2_000}
+                assert not (await client.call_tool("ask_gemini", arguments)).is_error
+            assert len(asked) == number
+
+
+# What whoever runs it sees
+
+
+async def test_numbers_are_told_of_each_worker_whichever_is_asked(sim: Simulator) -> None:
+    async with two(sim) as server, web(server.base_url) as one, web(server.base_url) as other:
+        for http in (one, other):
+            await http.call(1, "list_models")
+        for http in (one, other):
+            text = (await http.http.get("/metrics")).text
+            counted = re.findall(r'^runapi_mcp_calls_total\{.*worker="(\d)"\} (\S+)', text, re.MULTILINE)
+            assert sorted(counted) == [("0", "1.0"), ("1", "1.0")]
+            assert len(re.findall("^# TYPE runapi_mcp_calls_total ", text, re.MULTILINE)) == 1
+            assert (await http.http.get("/readyz")).json() == {"status": "ready", "calls": 0}
+
+
+async def test_a_token_that_is_revoked_holds_on_no_worker(sim: Simulator, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(TOKENS)
+    async with (
+        two(sim, "--auth", "token", "--tokens", str(file)) as server,
+        web(server.base_url, Authorization=ANN) as one,
+        web(server.base_url, Authorization=ANN) as other,
+    ):
+        for http in (one, other):
+            assert (await http.call(1, "list_models")).status_code == 200
+        file.write_text(TOKENS.replace("ann:", "# ann:"))
+        server.process.send_signal(signal.SIGHUP)
+        for http in (one, other):
+
+            async def refused(http: Web = http) -> bool:
+                return (await http.call(2, "list_models")).status_code == 401
+
+            await became(refused)
+
+
+async def test_what_no_worker_can_start_with_is_said_once(sim: Simulator, tmp_path: Path) -> None:
+    # Not as with uvicorn, where a child process that dies at its start is started for ever.
+    code, said = await ended_at_once(sim, RUNAPI_MCP_PRICES=str(tmp_path / "none"))
+    assert code == 2
+    assert said.count("runapi-mcp: ") == 1
+
+
+async def test_workers_without_anything_to_share_are_refused(sim: Simulator) -> None:
+    code, said = await ended_at_once(sim, RUNAPI_MCP_STORE="memory")
+    assert code == 2
+    assert "2 workers need a store, and RUNAPI_MCP_STORE is memory, which none can share." in said
+
+
+async def ended_at_once(sim: Simulator, **env: str) -> tuple[int, str]:
+    """How a server of two workers ends that cannot start, and what it says."""
+    command = [*forked(), "serve", "--http", "--port", "0", "--workers", "2"]
+    ours = os.environ | server_env(sim.base_url, {"RUNAPI_MCP_STORE": "", **env})
+    with anyio.fail_after(PATIENCE):
+        ended = await anyio.run_process(command, env=ours, check=False)
+    return ended.returncode, ended.stderr.decode()
+
+
 # A worker dies, and all leave
+
+
+async def test_workers_whose_parent_is_killed_leave_and_leave_nothing(sim: Simulator, tmp_path: Path) -> None:
+    async with two(sim, TMPDIR=str(tmp_path)) as server:
+        before = workers(server)
+        assert [path async for path in anyio.Path(tmp_path).iterdir()]
+        server.process.kill()
+        await became(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before))
+        assert not [path async for path in anyio.Path(tmp_path).iterdir()]
 
 
 async def test_a_worker_that_is_killed_is_started_again_and_the_other_serves_on(sim: Simulator) -> None:

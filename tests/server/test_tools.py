@@ -341,3 +341,5 @@ async def test_the_remark_about_what_was_ignored_is_in_each_half(host: Host) -> 
     found = await host.call("search_web", query="Why?", sessionId="s", _meta={})
     assert found.facts["notes"][-1] == "Ignored, as added by the host: sessionId, _meta."
     assert "sessionId, _meta" in found.text
+    again = await host.call("get_result", handle=found.handle, userId="u")
+    assert again.facts["notes"] == [*found.facts["notes"], "Ignored, as added by the host: userId."]

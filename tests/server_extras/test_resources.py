@@ -8,6 +8,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 from server.hosting import Host
+from waiting import became
 
 from runapi_mcp.models import MODELS
 from runapi_mcp.sim import Simulator
@@ -69,6 +70,20 @@ async def test_a_running_generation_says_that_it_is_not_whole(any_host: Host) ->
     assert read.meta is not None
     assert read.meta["ai.runapi/status"] == "running"
     await any_host.call("get_result", handle=called.handle, cancel=True)
+
+
+async def test_who_read_a_generation_whole_is_not_given_it_for_the_same_question(
+    host: Host, sim: Simulator
+) -> None:
+    begun = await host.call("ask_gemini", prompt="Read.", wait_seconds=0)
+
+    async def is_read() -> bool:
+        meta = (await contents(host, f"generation://{begun.handle}")).meta or {}
+        return bool(meta["ai.runapi/status"] == "complete")
+
+    await became(is_read)
+    await host.call("ask_gemini", prompt="Read.")
+    assert len(sim.calls) == 2
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from runapi_mcp.generations.store.place import (
     Unusable,
     check_folder,
     clear_marks,
-    is_alive,
+    is_shown,
     state_folder,
 )
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
@@ -200,12 +200,12 @@ def test_a_mark_that_windows_does_not_remove_while_it_is_looked_at_is_taken_back
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "The process cannot access the file")
 
-    mark = Mark(tmp_path, "one")
+    mark = Mark(tmp_path / "alive-one")
     mark.show()
     with monkeypatch.context() as held:
         held.setattr(Path, "unlink", refuse)
         mark.take_back()
-    assert not is_alive(tmp_path, "one")
+    assert not is_shown(tmp_path / "alive-one")
     clear_marks(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -226,7 +226,9 @@ def test_the_folder_is_the_platforms_own() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are read from /proc")
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "afs", "lustre", "9p"])
+@pytest.mark.parametrize(
+    "kind", ["nfs4", "cifs", "fuse.sshfs", "afs", "9p", "drvfs", "fuse.portal", "vboxsf"]
+)
 def test_a_network_drive_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n", encoding="utf-8")

@@ -60,6 +60,13 @@ async def test_a_result_that_was_fetched_is_not_given_out_again_for_the_same_que
     assert len(sim.calls) == 2
 
 
+async def test_a_result_of_which_only_a_page_was_fetched_is_kept_for_who_asks_again(sim: Simulator) -> None:
+    async with beside(sim.base_url, RUNAPI_MCP_MAX_RESULT_CHARS="1000") as host:
+        await host.ended(await begun(host, "Page [[sim:default words=600]]"))
+        await host.call("ask_gemini", prompt="Page [[sim:default words=600]]")
+    assert len(sim.calls) == 1
+
+
 def _unsayable(_view: View, _page: Page) -> Reply:
     raise ZeroDivisionError("a bug")
 

@@ -114,6 +114,12 @@ def test_a_question_that_failed_is_no_turn_of_the_chat(run: Run, sim: Simulator)
     assert third[-1]["content"] == "Third?"
 
 
+def test_a_chat_that_cannot_ask_says_so_once_and_ends(run: Run, sim: Simulator) -> None:
+    done = run("chat", stdin="First?\nSecond?\n", RUNAPI_TOKEN="")
+    assert (done.returncode, done.stderr.count("No RunAPI key")) == (2, 1)
+    assert not sim.calls
+
+
 def test_a_cut_answer_is_a_turn_of_the_chat(run: Run, sim: Simulator) -> None:
     sim.play("cut-clean", "default")
     assert run("chat", stdin="First?\nSecond?\n").returncode == 0

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
 from forked import forked
 
+from runapi_mcp.cli.client import _Interrupts, _Watched
+from runapi_mcp.generations.store import Followable
 from runapi_mcp.models import SEARCHING
 from runapi_mcp.sim import Simulator
 from terminal.typed import KEY, PATIENCE, Run, Screen, environment, typed
@@ -43,6 +46,30 @@ def test_an_answer_goes_to_stdout_and_nothing_else_does(sim: Simulator, tmp_path
 def test_the_question_can_come_from_stdin(run: Run, sim: Simulator) -> None:
     assert run("ask", "-", stdin="from a pipe\n").returncode == 0
     assert "from a pipe" in json.dumps(sim.calls[0].body)
+
+
+def test_stdin_goes_where_its_sign_stands_behind_a_flag_too(run: Run, sim: Simulator) -> None:
+    assert run("ask", "Compare", "--effort", "low", "-", "to it.", stdin="this\n").returncode == 0
+    assert "Compare\\n\\nthis\\n\\nto it." in json.dumps(sim.calls[0].body)
+
+
+async def test_a_second_ctrl_c_ends_what_the_first_could_not() -> None:
+    class Stubborn:
+        stops = 0
+
+        async def stop(self) -> None:
+            self.stops += 1
+
+    stubborn, interrupts = Stubborn(), _Interrupts()
+    watched = _Watched(cast("Followable", stubborn))
+    with anyio.fail_after(PATIENCE):
+        async with interrupts.heed(watched):
+            signal.raise_signal(signal.SIGINT)
+            while not stubborn.stops:
+                await anyio.lowlevel.checkpoint()
+            signal.raise_signal(signal.SIGINT)
+            await anyio.sleep_forever()
+    assert (interrupts.count, stubborn.stops) == (2, 1)
 
 
 def test_json_holds_text_and_receipt(run: Run) -> None:

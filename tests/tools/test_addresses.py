@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import ResourceLink, attach
-from runapi_mcp.files.kinds import kind_of_url, read_data_url
+from runapi_mcp.files.kinds import find_base64, kind_of_url, read_data_url
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.types import Inline, Linked, Text
 
@@ -137,3 +137,21 @@ async def test_a_link_to_what_gemini_does_not_take_is_refused_with_what_it_takes
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 def test_any_address_is_of_a_kind_or_of_none(host: str, path: str, query: str) -> None:
     assert isinstance(kind_of_url(host, path, query), str)
+
+
+@pytest.mark.parametrize("size", [9, 10, 11, 49_152, 49_153, 200_000])
+def test_the_base64_of_an_image_is_sent_as_it_came(size: int) -> None:
+    content = b"\x89PNG\r\n\x1a\n" + bytes(size - 8)
+    text = base64.b64encode(content).decode()
+    assert find_base64(f"data:image/jpeg;base64,{text}", size) == ("image/png", text)
+    assert find_base64(f"data:image/jpeg;base64,{text}", size - 1) is None
+    for broken in (
+        f"{text[:-4]}=A==",
+        f"{text[:8]}%2B{text[8:]}",
+        f"{text[:8]}\n{text[8:]}",
+        text[:-1],
+        f"{text}=",
+    ):
+        assert find_base64(f"data:;base64,{broken}", 2 * size) is None
+    if size > 49_152:
+        assert find_base64(f"data:;base64,{text[:65_532]}QQ=={text[65_536:]}", size) is None, "it ends before"

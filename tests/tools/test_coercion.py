@@ -301,6 +301,36 @@ def test_a_list_beyond_all_bounds_is_refused_before_its_items_are_looked_at(
         TOOLS["search_web"].args.read({"query": "Why?", "include_domains": domains})
 
 
+@pytest.mark.parametrize("unit", ["x", " ", "\u3000", "</a>"])
+def test_a_text_longer_than_any_is_refused_before_it_is_read(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_at(_: str) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr("runapi_mcp.tools.coercion.bare_word", look_at)
+    for tool, name in (("ask_gemini", "prompt"), ("ask_gemini", "model"), ("search_web", "query")):
+        with pytest.raises(ValidationError, match=f"{name}: must have at most 4,000,000 characters"):
+            TOOLS[tool].args.read({name: unit * (4_000_004 // len(unit))})
+
+
+def test_a_file_longer_than_that_is_read() -> None:
+    url = "data:image/png;base64," + "A" * 5_000_000
+    for sent in (url, [url], json.dumps([url])):
+        assert meant("ask_gemini", ASK | {"files": sent})["files"] == [url]
+
+
+def test_json_text_of_more_values_than_a_message_may_have_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look_at(*_: object, **__: object) -> object:
+        raise AssertionError
+
+    monkeypatch.setattr("json.loads", look_at)
+    with pytest.raises(ValidationError):
+        TOOLS["ask_gemini"].args.read(ASK | {"messages": "[" + "1," * 200_000 + "1]"})
+
+
 def test_of_any_number_of_unknown_arguments_a_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     args = TOOLS["ask_gemini"].args

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from server.hosting import Host, in_process
 
@@ -40,12 +41,37 @@ async def test_each_turn_sends_the_earlier_request_and_what_is_new(host: Host, s
     assert rest == [rest[0]] * 4
 
 
+async def test_a_turn_is_gone_on_from_more_than_once_and_no_branch_hears_of_another(
+    host: Host, sim: Simulator
+) -> None:
+    """Elsewhere one had the other's turns (danny-avila/LibreChat#14467, microsoft/agent-framework#8618)."""
+    first = await host.call("ask_gemini", prompt="First?")
+    branches: dict[str, str] = {}
+
+    async def go_on(word: str) -> None:
+        branches[word] = (await host.call("ask_gemini", prompt=word, continue_from=first.handle)).handle
+
+    async with anyio.create_task_group() as tasks:
+        for word in ("left", "right", "right"):
+            tasks.start_soon(go_on, word)
+    assert len(sim.calls) == 3, "the same turn asked twice at once is asked once"
+    for word, other in (("left", "right"), ("right", "left")):
+        await host.call("ask_gemini", prompt="And then?", continue_from=branches[word])
+        said = said_to(sim)[-1]
+        assert "First?" in said
+        assert word in said
+        assert other not in said
+
+
 async def test_an_answer_says_how_to_ask_on_in_the_last_line_of_its_last_block(host: Host) -> None:
     short = await host.call("ask_gemini", prompt="Why?")
     assert "continue_from" not in short.text, "a short question is as soon told again"
     asked = await host.call("ask_gemini", prompt=f"Why? {'Because. ' * 300}")
     last = asked.result.content[-1].text  # type: ignore[union-attr]  # it is text
     assert last.splitlines()[-1] == f'[To ask on: ask_gemini with continue_from "{asked.handle}".]'
+    messages = [{"role": "user", "content": "A?"}, {"role": "assistant", "content": "A."}]
+    talk = await host.call("ask_gemini", prompt="B?", messages=messages)
+    assert "continue_from" in talk.text, "so are not all of its turns"
     found = await host.call("search_web", query="What?")
     assert found.facts["continue_from"] == found.handle
 

@@ -151,6 +151,8 @@ async def test_pages_of_the_future_are_refused_with_the_day(sim: Simulator) -> N
     async with desk(sim) as at:
         with pytest.raises(InputError, match=r"since: 2027-01-01 is yet to come\. Today is 2026-11-28\."):
             await at.call("search_web", query=FERRY, since="2027-01-01")
+        # Where the caller is, it may be tomorrow already.
+        assert not (await at.call("search_web", query=FERRY, since="2026-11-29")).is_error
 
 
 def source(url: str = "https://a.example", title: str = "", snippet: str = "") -> CitedSource:

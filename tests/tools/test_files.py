@@ -20,7 +20,7 @@ import pytest
 from waiting import became
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import Attached, ResourceLink, attach
+from runapi_mcp.files import Attached, ResourceLink, attach, paths
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
@@ -556,3 +556,16 @@ async def test_few_calls_read_their_files_at_once_however_many_ask(monkeypatch: 
         await anyio.wait_all_tasks_blocked()
         open_now.set()
     assert most[0] == 8
+
+
+def test_where_no_folder_can_be_walked_a_file_that_was_swapped_meanwhile_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, other = tmp_path / "asked.txt", tmp_path / "other.txt"
+    asked.write_text("this")
+    other.write_text("that")
+    monkeypatch.setattr(paths, "_WALKS", False)
+    assert Reach((tmp_path.resolve(),)).read(asked, 10) == b"this"
+    monkeypatch.setattr(paths, "_open_without_links", lambda _path, flags: os.open(other, flags))
+    with pytest.raises(InputError, match="changed while it was being opened"):
+        Reach((tmp_path.resolve(),)).read(asked, 10)

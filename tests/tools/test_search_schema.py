@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
+from runapi_mcp.tools.search_schema import sources_of
+from runapi_mcp.wire.types import Answer, Grounding, Source, Support
 from tools.calling import Desk, desk, facts
 
 SCHEMA: dict[str, Any] = {
@@ -156,3 +159,13 @@ async def test_filters_that_an_earlier_search_rules_out_are_refused_too(at: Desk
         with pytest.raises(InputError, match=r"leaves none of|pages would have to be of"):
             await at.call("search_web", query="And then?", continue_from=handle, **arguments)
     assert len(sim.calls) == 1
+
+
+def test_a_value_has_the_sources_of_its_sentence_and_not_of_the_one_that_ends_before_it() -> None:
+    text = "Ada won in Rome. Bob won in Oslo."
+    sources = tuple(Source(f"https://{name}.example/") for name in "ab")
+    supports = (Support(0, 16, "", (0,)), Support(17, len(text), "", (1,)))
+    cited = annotate(Answer(text=text, grounding=Grounding(sources, supports)), 9)
+    places = {"/one": {"start": 0, "end": 3}, "/other": {"start": 17, "end": 20}}
+    value = {"one": "Ada", "other": "Bob", "neither": "Eve"}
+    assert sources_of(places, cited, text, value) == {"/one": [1], "/other": [2], "/neither": None}

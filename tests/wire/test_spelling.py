@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from runapi_mcp.wire.dialects import dialects
-from runapi_mcp.wire.schema.narrow import find_narrower, spell
+from runapi_mcp.wire.schema.narrow import find_narrower, narrow_answer, spell
 from runapi_mcp.wire.schema.write import rewrite_schema
-from runapi_mcp.wire.types import Call, DialectName, Function, Text, Turn
+from runapi_mcp.wire.types import Call, DialectName, Function, JsonObject, Text, Turn
 
 NICK: dict[str, Any] = {
     "type": "object",
@@ -146,3 +146,10 @@ def test_a_wide_call_is_left_as_it_is() -> None:
     call = call_for(NICK)
     assert spell(call, "native", "wide") is call
     assert spell(replace(call, schema=None), "native", "words").system == "Be exact."
+
+
+def test_each_alternative_may_be_null_where_one_of_them_is() -> None:
+    either: JsonObject = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}
+    narrowed = narrow_answer({"type": "object", "properties": {"a": either}})
+    kinds = [{"type": "string", "nullable": True}, {"type": "integer", "nullable": True}]
+    assert narrowed["properties"] == {"a": {"anyOf": kinds}}

@@ -237,6 +237,10 @@ class Tell(Op):
     order: str
 
 
+READS: Final = (Read, Held, Get, Alive)
+"""What changes nothing."""
+
+
 # ---------------------------------------------------------------- who does it
 
 
@@ -266,6 +270,7 @@ class Engine(ABC):
         self._clock = clock
         self._down_until = 0.0
         self._lost_at: float | None = None
+        self._lost_writing = False
         self._off = False
 
     @property
@@ -285,13 +290,19 @@ class Engine(ABC):
         if self._clock() < self._down_until:
             raise Down(self.note)
 
-    def _note_answer(self) -> None:
-        """Note that a call got through."""
+    def _note_answer(self, *, wrote: bool) -> None:
+        """Note that a call got through.
+
+        A store that is full, a replica, or one whose user may not write still reads: only writing tells
+        that it can be written again.
+        """
+        if self._lost_writing and not wrote:
+            return
         if self._lost_at is not None:
             logger.warning("%s can be used again.", self.title)
-        self._lost_at, self._down_until = None, 0.0
+        self._lost_at, self._lost_writing, self._down_until = None, False, 0.0
 
-    def _note_failure(self, pause: float, why: str) -> Down:
+    def _note_failure(self, pause: float, why: str, *, wrote: bool) -> Down:
         """Note that a call failed, and let none pass for a while; without a reason it is not yet an outage.
 
         What is returned is to be raised.
@@ -299,6 +310,7 @@ class Engine(ABC):
         if self._lost_at is None and why:
             self._lost_at = self._clock()
             logger.warning("%s cannot be used now: %s.", self.title, why)
+        self._lost_writing = self._lost_at is not None and (self._lost_writing or wrote)
         self._down_until = self._clock() + pause
         return Down(self.note)
 

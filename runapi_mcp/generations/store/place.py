@@ -12,13 +12,23 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
-_MARK: Final = "alive-"
+ALIVE: Final = "alive-"
+"""How the file begins by which a process shows that it lives."""
+DETACHED: Final = "detached-"
+"""The same of one that goes on without its host; in the file stand the handles that it finishes."""
 _MOUNTS: Final = Path("/proc/self/mounts")
-_NETWORK: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
-    | {"9p", "davfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.glusterfs", "fuse.davfs2", "virtiofs"}
+_NETWORK: Final = (
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "davfs"),
+    *("glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.davfs2", "fuse.portal"),
+    *("9p", "virtiofs", "drvfs", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse", "fuse.grpcfuse", "fuse.osxfs"),
+    "fakeowner",
 )
-"""File systems on which SQLite's log or a lock does not hold between two machines, or at all."""
+"""File systems on which SQLite's log or a lock does not hold between two machines, or at all.
+
+Those that a virtual machine or a sandbox shares with what it runs on are among them: WSL's /mnt/c
+(gastownhall/beads#920), Docker Desktop's mounts (stephengpope/thepopebot#135), virtiofs and 9p
+(cachix/devenv#2985), Flatpak's documents (flatpak/xdg-desktop-portal#1117).
+"""
 _REMOTE_DRIVE: Final = 4
 
 
@@ -125,8 +135,8 @@ def _why(error: Exception) -> str:
 class Mark:
     """The sign that a process lives: a locked file beside what it shares."""
 
-    def __init__(self, folder: Path, server: str) -> None:
-        self._path = folder / (_MARK + server)
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._file: int | None = None
 
     def show(self) -> None:
@@ -164,10 +174,10 @@ class Mark:
                 self._path.unlink()
 
 
-def is_alive(folder: Path, server: str) -> bool:
+def is_shown(mark: Path) -> bool:
     """Whether a process shows its sign."""
     try:
-        file = os.open(folder / (_MARK + server), os.O_RDWR)
+        file = os.open(mark, os.O_RDWR)
     except FileNotFoundError:
         return False
     except OSError:
@@ -181,8 +191,8 @@ def is_alive(folder: Path, server: str) -> bool:
 def clear_marks(folder: Path) -> None:
     """Remove the signs of processes that are gone."""
     with suppress(OSError):
-        for path in folder.glob(_MARK + "*"):
-            if not is_alive(folder, path.name.removeprefix(_MARK)):
+        for path in (*folder.glob(ALIVE + "*"), *folder.glob(DETACHED + "*")):
+            if not is_shown(path):
                 with suppress(OSError):
                     path.unlink()
 

@@ -14,10 +14,10 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from runapi_mcp.generations.store import engine as do
-from runapi_mcp.generations.store.engine import LENIENT, Engine, Op
+from runapi_mcp.generations.store.engine import LENIENT, READS, Engine, Op
 from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
@@ -139,7 +139,7 @@ class RedisEngine(Engine):
                 said = said[count:]
             return answers
 
-        return await self._in_time(piped)
+        return await self._in_time(piped, wrote=not all(isinstance(op, READS) for op in ops))
 
     async def orders(self, server: str) -> list[str]:
         """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
@@ -151,7 +151,7 @@ class RedisEngine(Engine):
             answer = await self._redis.execute_command("BLPOP", key, wait)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             return cast("list[Any] | None", answer)
 
-        item = await self._in_time(taken)
+        item = await self._in_time(taken, wrote=False)
         return [] if item is None else [str(item[1])]
 
     async def aclose(self) -> None:
@@ -159,14 +159,17 @@ class RedisEngine(Engine):
         await self._redis.aclose()
         await self._pool.disconnect()
 
-    async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _in_time(self, call: Callable[[], Awaitable[T]], *, wrote: bool) -> T:
         try:
             with anyio.fail_after(CALL_SECONDS):
                 answer = await call()
         except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # the latter from a script
+                # A primary that became a replica keeps its connections: only a new one leads to the other.
+                await self._pool.disconnect(inuse_connections=False)
             # The class alone: a message may hold the address, and with it a password.
-            raise self._note_failure(_PAUSE, type(error).__name__) from None
-        self._note_answer()
+            raise self._note_failure(_PAUSE, type(error).__name__, wrote=wrote) from None
+        self._note_answer(wrote=wrote)
         return answer
 
 

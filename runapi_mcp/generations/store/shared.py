@@ -153,7 +153,7 @@ class SharedStore(MemoryStore):
     async def away(self) -> float:
         """Return for how many seconds the engine has not answered; asks it now."""
         with suppress(Down):
-            await self._engine.run(Held("anything"))
+            await self._engine.run(Hold("up", self._server, 1, "*"))  # reading may be all it can do
         return self._engine.away
 
     # ------------------------------------------------------------ the same question

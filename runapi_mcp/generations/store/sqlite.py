@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 
 from runapi_mcp.generations.store import engine as do
-from runapi_mcp.generations.store.engine import LENIENT, Down, Engine, Entry, Op
-from runapi_mcp.generations.store.place import Mark, Unusable, clear_marks, is_alive, make_folder
+from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Entry, Op
+from runapi_mcp.generations.store.place import ALIVE, Mark, Unusable, clear_marks, is_shown, make_folder
 from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ But for what is counted for a month, of which as much as that is kept.
 """
 _ENTRIES: Final = 512
 _PAGE: Final = 4096
+_LOG_PART: Final = 4
+"""Which part of its bound the file's log may be, which is beside it."""
 _BUSY_PAUSE: Final = 0.25
 _PAUSE: Final = 5.0
 
@@ -75,7 +77,6 @@ _ADD: Final = """
 INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
 DO UPDATE SET value = value + excluded.value, expires = excluded.expires
 """
-_READS: Final = (do.Read, do.Held, do.Get, do.Alive)
 _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
 _UNREADABLE: Final = TypeError | AttributeError | ValueError
@@ -154,7 +155,8 @@ class SqliteEngine(Engine):
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
         self._check()
-        return await self._in_thread(lambda: self._transact(ops))
+        reads = all(isinstance(op, READS) for op in ops)
+        return await self._in_thread(lambda: self._transact(ops, reads=reads), wrote=not reads)
 
     async def orders(self, server: str) -> list[str]:
         """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
@@ -192,7 +194,7 @@ class SqliteEngine(Engine):
 
     # ------------------------------------------------------------ the thread
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, wrote: bool = False) -> T:
         """Have something done in the thread; it is, even if nobody waits for it any more.
 
         Raises:
@@ -205,8 +207,8 @@ class SqliteEngine(Engine):
         self._steps.put(step)
         await step.done.wait()
         if step.error is not None:
-            raise self._note_loss(step.error) from None
-        self._note_answer()
+            raise self._note_loss(step.error, wrote=wrote) from None
+        self._note_answer(wrote=wrote)
         answer: T = step.answer
         return answer
 
@@ -237,7 +239,7 @@ class SqliteEngine(Engine):
                 raise
         return work()
 
-    def _note_loss(self, error: Exception) -> Exception:
+    def _note_loss(self, error: Exception, *, wrote: bool) -> Exception:
         """Note that it failed, and return what is to be raised."""
         if isinstance(error, Unusable) or _code_of(error) in _FOR_GOOD:
             self._off = True
@@ -247,7 +249,8 @@ class SqliteEngine(Engine):
         if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY
-        return self._note_failure(_BUSY_PAUSE, "") if busy else self._note_failure(_PAUSE, str(error))
+        pause, why = (_BUSY_PAUSE, "") if busy else (_PAUSE, str(error))
+        return self._note_failure(pause, why, wrote=wrote)
 
     # ------------------------------------------------------------ the file
 
@@ -270,7 +273,10 @@ class SqliteEngine(Engine):
 
         make_folder(self._place)
         path = self._place / FILE
-        path.touch(mode=0o600)
+        try:
+            path.touch(mode=0o600)
+        except PermissionError:
+            raise Unusable(f"{path} belongs to another user") from None
         file = sqlite3.connect(path, timeout=self.patience, isolation_level=None)
         try:
             # An empty one need not reach the disk, which takes longer than a call should wait.
@@ -311,13 +317,12 @@ class SqliteEngine(Engine):
             for rest in ("-wal", "-shm"):
                 path.with_name(FILE + rest).unlink(missing_ok=True)
 
-    def _transact(self, ops: Iterable[Op]) -> list[Any]:
+    def _transact(self, ops: Iterable[Op], *, reads: bool) -> list[Any]:
         file = self._open()
-        ops = tuple(ops)
-        reads = all(isinstance(op, _READS) for op in ops)
         if not reads:
             self._clear_now_and_then()
             file = self._open()
+            self._bound_log(file)
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
         with _finish(file):
             return [self._do(file, op) for op in ops]
@@ -359,7 +364,7 @@ class SqliteEngine(Engine):
             case do.Sign():
                 self._show(op.server)
             case do.Alive():
-                return is_alive(self._place, op.server)
+                return is_shown(self._place / (ALIVE + op.server))
             case do.Part():
                 if self._mark is not None:
                     self._mark.take_back()
@@ -371,7 +376,7 @@ class SqliteEngine(Engine):
     def _show(self, server: str) -> None:
         """Show that this process lives, and see that its file is still the one that others find."""
         if self._mark is None:
-            self._mark = Mark(self._place, server)
+            self._mark = Mark(self._place / (ALIVE + server))
         self._mark.show()
 
     def _take_orders(self, server: str) -> list[str]:
@@ -382,6 +387,21 @@ class SqliteEngine(Engine):
         return [_decode(text) for _, text in found]
 
     # ------------------------------------------------------------ within bounds
+
+    def _bound_log(self, file: "sqlite3.Connection") -> None:
+        """See that the log does not grow without end, as it does while anybody has a transaction open.
+
+        A shell that was left open is enough (DeusData/codebase-memory-mcp#1137, of 115 GB).
+
+        Raises:
+            OSError: It is too long, and cannot be cut now.
+        """
+        with suppress(FileNotFoundError):
+            if (self._place / f"{FILE}-wal").stat().st_size <= self._most_bytes // _LOG_PART:
+                return
+            [busy, *_] = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise OSError("another program reads it without an end, so its log cannot be cut")
 
     def _clear_now_and_then(self) -> None:
         """Once a minute let go of what is over, and see that the file is still where it was."""
@@ -412,7 +432,7 @@ class SqliteEngine(Engine):
         # What runs is let go only where nobody runs it: a clock may have jumped.
         over = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
         found = file.execute(over, gone)
-        ids = [id_ for id_, server, ended in found if ended or not is_alive(self._place, server)]
+        ids = [id_ for id_, server, ended in found if ended or not is_shown(self._place / (ALIVE + server))]
         size = file.execute("SELECT sum(size) FROM generations").fetchone()[0] or 0
         spare = "SELECT id, size FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
         for id_, held in file.execute(spare).fetchall() if size > most_bytes else ():

@@ -15,7 +15,7 @@ from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
-_DISCARD_SECONDS: Final = 10.0
+_DISCARD_SECONDS: Final = 30.0
 _DISCARD_SILENCE: Final = 1.0
 _STEP_BYTES: Final = 64 * 1024
 _LARGE: Final = 256 * 1024

@@ -80,16 +80,32 @@ def wait_until_gone(stdout_fd: int, stdin_fd: int | None = None) -> bool:
 
     Returns:
         True when that end is closed, whatever of stdin is still to be read; False where
-        the platform cannot tell, which leaves the next write or read to find out.
+        the platform cannot tell, which leaves the next write or read to find out, and
+        once :func:`release_stdio` was called.
     """
     if sys.platform == "win32":
         return False
     poll = select.poll()
     poll.register(stdout_fd, 0)  # errors and hang-ups are reported without being asked for
     half_closed: int = getattr(select, "POLLRDHUP", 0)  # of a socket, as some hosts make them; Linux only
+    poll.register(_bell()[0], select.POLLIN)
     if stdin_fd is not None:
         poll.register(stdin_fd, half_closed)
     return any(event & (select.POLLERR | select.POLLHUP | half_closed) for _, event in poll.poll())
+
+
+def release_stdio() -> None:
+    """Let the host's pipes go while the process lives: some hosts read them to their end."""
+    null = open_null()
+    for fd in (0, 1, 2, *claim_stdio()):
+        os.dup2(null, fd, inheritable=False)
+    os.close(null)
+    os.write(_bell()[1], b"x")  # who waits for a pipe to be closed holds it open
+
+
+@cache
+def _bell() -> tuple[int, int]:
+    return os.pipe()
 
 
 def open_null() -> int:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from itertools import chain
+from pathlib import Path
 from signal import Signals
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
@@ -14,6 +15,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from runapi_mcp.generations.store import store_folder
 from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
@@ -24,6 +26,7 @@ from runapi_mcp.transports.process_exit import (
     leaving_even_if_stuck,
     signals_received,
 )
+from runapi_mcp.transports.stdio.detached import Apart, finish
 from runapi_mcp.transports.stdio.pipes import claim_stdio, read_chunks
 from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox
 
@@ -74,6 +77,7 @@ async def serve_chunks(
     stdin_fd: int | None = None,
     answered: Collection[RequestId] = (),
     owns_process: bool = True,
+    outlives: Callable[[], bool] = lambda: False,
 ) -> None:
     """The same for input that something else is reading already.
 
@@ -84,6 +88,7 @@ async def serve_chunks(
         stdin_fd: where the host writes; only watched for its end.
         answered: see `serve_stdio`.
         owns_process: see `serve_stdio`.
+        outlives: whether the process is to go on without the host, when that has gone.
 
     Raises:
         ExceptionGroup: around whatever the server's lifespan raised.
@@ -91,15 +96,15 @@ async def serve_chunks(
     with ExitStack() as stack:
         signals = stack.enter_context(signals_received()) if owns_process else None
         if owns_process:
-            stack.enter_context(leaving_even_if_stuck(current_token(), stdin_fd, stdout_fd))
+            stack.enter_context(leaving_even_if_stuck(current_token(), stdin_fd, stdout_fd, outlives))
         inbox, outbox = stack.enter_context(Inbox(chunks)), Outbox(stdout_fd)
-        session = _Session(inbox, outbox, answered, owns_process=owns_process)
+        session = _Session(inbox, outbox, answered, owns_process=owns_process, outlives=outlives)
         try:
             await session.run(server, signals)
         finally:
             with anyio.move_on_after(_FLUSH_SECONDS, shield=True):
                 await outbox.finish()
-    if owns_process and session.leaving:
+    if owns_process and session.leaving and not outlives():
         ignore_signals()
 
 
@@ -107,13 +112,20 @@ class _Session:
     """One host and one run of the server."""
 
     def __init__(
-        self, inbox: Inbox, outbox: Outbox, answered: Collection[RequestId], *, owns_process: bool
+        self,
+        inbox: Inbox,
+        outbox: Outbox,
+        answered: Collection[RequestId],
+        *,
+        owns_process: bool,
+        outlives: Callable[[], bool],
     ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._calls = OpenCalls()
         self._replies = _Replies(outbox, self._calls, answered)
         self._owns_process = owns_process
+        self._outlives = outlives
         self.leaving = False
 
     async def run(self, server: Server[LifespanT], signals: AsyncIterator[Signals] | None) -> None:
@@ -162,7 +174,7 @@ class _Session:
         scope.cancel()
 
     def _leave(self) -> None:
-        if not self.leaving and self._owns_process:
+        if not self.leaving and self._owns_process and not self._outlives():
             leave_at_the_latest()
         self.leaving = True
         self._outbox.lift_bound()
@@ -218,6 +230,7 @@ async def serve_local(
     opening: Opening | None = None,
     own_key: OwnKey | None = None,
     env: Mapping[str, str] | None = None,
+    apart: Apart | None = None,
 ) -> None:
     """Serve the host that started this process until it goes.
 
@@ -226,12 +239,24 @@ async def serve_local(
         opening: Where to go on.
         own_key: Finds the key, if a keyring has it.
         env: The environment, which says where this user's state is kept.
+        apart: What lets this process go on without its host, where it may.
     """
+    folder = store_folder(settings, env) if apart else None
     async with open_app(settings, own_key=own_key, env=env) as app:
-        server = build_server(app)
-        if opening is None:
-            await serve_stdio(server)
-        else:
-            chunks, answered = opening.take_over()
-            wire = claim_stdio()
-            await serve_chunks(server, chunks, wire.stdout_fd, stdin_fd=wire.stdin_fd, answered=answered)
+
+        def outlives() -> bool:
+            return isinstance(folder, Path) and bool(app.generations.promised)
+
+        wire = claim_stdio()
+        chunks, answered = opening.take_over() if opening else (read_chunks(wire.stdin_fd), ())
+        await serve_chunks(
+            build_server(app),
+            chunks,
+            wire.stdout_fd,
+            stdin_fd=wire.stdin_fd,
+            answered=answered,
+            outlives=outlives,
+        )
+        if apart is not None and isinstance(folder, Path):
+            await finish(apart, app.generations, folder)
+            leave_at_the_latest()

@@ -26,6 +26,7 @@ _PLACE: Final = re.compile(r"response_?(?:json_?)?schema|response_format|\bjson_
 _WORD: Final = re.compile(r"\$?[A-Za-z][A-Za-z_]*[A-Za-z]")
 _PLAIN: Final = frozenset({"type", "format", "description", "enum", "items", "required", "properties"})
 """Keywords that are words of English too, or are meant by whoever names a field of the request."""
+# receptron/mulmocast-app#934.
 _UNKNOWN: Final = re.compile(r"unknown name|cannot find field|unknown field|not supported|unsupported", re.I)
 _LIST_OF_TYPES: Final = re.compile(r"not repeating|cannot start list", re.I)
 _OWN: Final = re.compile(

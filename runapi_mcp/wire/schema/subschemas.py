@@ -258,7 +258,7 @@ class References:
 
 def _base(schema: JsonValue, base: str) -> str:
     identifier = schema.get("$id") if isinstance(schema, dict) else None
-    if not isinstance(identifier, str) or identifier.startswith("#"):
+    if not isinstance(identifier, str):
         return base
     try:
         return urldefrag(urljoin(base, identifier))[0]

@@ -1,4 +1,4 @@
-"""One JSON Schema written in the words that Google takes for an answer's (wire notes §5.5).
+"""One JSON Schema written in the words that Google takes for an answer's: those of its responseJsonSchema.
 
 What is written at once is everything that describes the same value: a subschema, what it refers to, what
 stands in its `allOf`, and what any of these say of the same member. Google has no word for "all of these"

@@ -1,0 +1,240 @@
+# ruff: noqa: ASYNC240  # the disk is what is looked at
+"""What others' stores fell over, played on this one; each has its public report."""
+
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from fleet.redis_server import RedisServer
+from fleet.replicas import job, replica
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from waiting import became, ended
+
+from runapi_mcp.generations.store.engine import Append, Begin, Down, Entry, Held, Hold, Op, Read
+from runapi_mcp.generations.store.redis import AWAY, RedisEngine
+from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
+from runapi_mcp.sim import Simulator
+
+LONG = 1_000_000
+NOBODY = 65534
+
+
+def written(name: str, text: str = "text", *, epoch: int = 1) -> list[Op]:
+    return [
+        Begin(name, "server", epoch, "{}", f"g_{name}", "owner", LONG),
+        Append(name, "server", epoch, 0, (Entry(1, text, ""),), "{}", "{}", LONG),
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@asynccontextmanager
+async def opened(folder: Path, most_bytes: int = 200 << 20) -> AsyncIterator[SqliteEngine]:
+    engine = SqliteEngine(folder, most_bytes=most_bytes)
+    yield engine
+    await engine.aclose()
+
+
+async def texts(engine: SqliteEngine, name: str) -> list[str]:
+    [record] = await engine.run(Read(name))
+    return [entry.text for _, entry in record.entries] if record else []
+
+
+# ------------------------------------------------------------ one machine
+
+
+async def test_a_reader_that_never_ends_does_not_let_the_log_grow_without_bound(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session left open in sqlite3 (DeusData/codebase-memory-mcp#1137: 115 GB; ohdearquant/khive#1876)."""
+    monkeypatch.setattr(SqliteEngine, "patience", 0.05)
+    async with opened(folder, most_bytes=1_000_000) as engine:
+        await engine.run(*written("first"))
+        reader = sqlite3.connect(folder / FILE, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM generations").fetchall()
+
+        async def write_on() -> None:
+            for number in range(60):
+                await engine.run(*written("again", "x" * 100_000, epoch=number + 1))
+
+        with pytest.raises(Down):
+            await write_on()
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
+        reader.close()
+        engine._down_until = 0.0
+        assert await engine.run(*written("after")) == [True, True]
+        assert await texts(engine, "after") == ["text"]
+
+
+@contextmanager
+def as_somebody(folder: Path) -> Iterator[None]:
+    """Do it as a user who is not root, whose the folder is."""
+    if sys.platform == "win32":
+        pytest.skip("owners are a thing of POSIX")
+    if os.geteuid() != 0:
+        yield
+        return
+    os.chown(folder, NOBODY, -1)
+    for above in folder.parents[:-1]:
+        if above.stat().st_uid == 0 and str(above).count("/") > 1:
+            above.chmod(above.stat().st_mode | 0o011)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+async def test_a_file_that_root_made_is_left_alone_and_said_once(folder: Path) -> None:
+    """After sudo, or in an image (dgobbi/vtk-dicom#178, NVIDIA/NemoClaw#9015)."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        pytest.skip("only root can make a file of root's")
+    folder.mkdir(mode=0o700)
+    (folder / FILE).touch(mode=0o600)
+    with as_somebody(folder):
+        async with opened(folder) as engine:
+            with pytest.raises(Down) as first:
+                await engine.run(*written("one"))
+            with pytest.raises(Down) as second:
+                await engine.run(*written("one"))
+    assert "Nothing can be kept on this machine" in first.value.note
+    assert (second.value.for_good, second.value.note) == (True, "")
+    assert (folder / FILE).stat().st_size == 0
+
+
+async def test_a_folder_that_became_read_only_ends_nothing(folder: Path) -> None:
+    """A sandbox, or a mount with :ro; the log and its index cannot be made (getagentseal/codeburn#1017)."""
+    folder.mkdir(mode=0o700)
+    with as_somebody(folder):
+        async with opened(folder) as engine:
+            await engine.run(*written("one"))
+        folder.chmod(0o500)
+        async with opened(folder) as engine:
+            with pytest.raises(Down) as said:
+                await engine.run(Read("one"))
+        folder.chmod(0o700)
+    assert said.value.for_good
+    assert "Nothing can be kept on this machine" in said.value.note
+
+
+@pytest.mark.parametrize("damage", ["tail", "middle", "log"])
+async def test_a_file_that_lost_its_power_in_mid_writing_is_begun_anew(folder: Path, damage: str) -> None:
+    """Pages of zeros, or half a log (piskvorky/sqlitedict#149, dirge-code/dirge#769)."""
+    async with opened(folder) as engine:
+        for number in range(40):
+            await engine.run(*written(f"n{number}", "x" * 5_000))
+        log = (folder / f"{FILE}-wal").read_bytes()
+    whole = (folder / FILE).read_bytes()
+    half = len(whole) // 8192 * 4096
+    if damage == "tail":
+        (folder / FILE).write_bytes(whole[:half] + bytes(len(whole) - half))
+    elif damage == "middle":
+        (folder / FILE).write_bytes(whole[:8192] + bytes(half) + whole[8192 + half :])
+    else:
+        (folder / f"{FILE}-wal").write_bytes(log[: len(log) // 2] + bytes(10_000))
+    async with opened(folder) as engine:
+        for number in range(40):
+            await texts(engine, f"n{number}")
+        assert await engine.run(*written("after")) == [True, True]
+        assert await texts(engine, "after") == ["text"]
+
+
+async def test_the_file_of_another_program_under_its_name_is_not_written_over(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    with sqlite3.connect(folder / FILE) as other:
+        other.execute("CREATE TABLE generations (id INTEGER PRIMARY KEY, theirs TEXT)")
+        other.execute("INSERT INTO generations (theirs) VALUES ('precious')")
+    other.close()
+    async with opened(folder) as engine:
+        with pytest.raises(Down):
+            await engine.run(*written("one"))
+    with sqlite3.connect(folder / FILE) as other:
+        assert other.execute("SELECT theirs FROM generations").fetchall() == [("precious",)]
+    other.close()
+
+
+# ------------------------------------------------------------ Redis
+
+
+@pytest.fixture
+def redis(shared_redis: RedisServer) -> RedisServer:
+    shared_redis.stop()
+    shared_redis.start()
+    return shared_redis
+
+
+@asynccontextmanager
+async def administered(redis: RedisServer) -> AsyncIterator[Any]:
+    client: Any = Redis.from_url(redis.url, decode_responses=True)
+    async with client:
+        yield client
+
+
+async def test_a_primary_that_became_a_replica_is_left_for_whoever_its_name_leads_to(
+    redis: RedisServer,
+) -> None:
+    """After a failover old connections still lead to it (StackExchange.Redis#2264, redis/redis-py#460)."""
+    engine = RedisEngine(SecretStr(redis.url), anyio.current_time)
+    async with administered(redis) as admin:
+        await engine.run(Hold("one", "me", LONG))
+        mine = await admin.client_list()
+        await admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(Down):
+            await engine.run(Hold("two", "me", LONG))
+        engine._down_until = 0.0
+        assert await engine.run(Held("one")), "what it has can be read"
+        left = {one["id"] for one in mine} & {one["id"] for one in await admin.client_list()}
+        assert left == {str(await admin.client_id())}, "its own connections were made anew"
+        await admin.execute_command("REPLICAOF", "NO", "ONE")
+        engine._down_until = 0.0
+        assert await engine.run(Hold("two", "me", LONG)) == ["me"]
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("why", ["full", "forbidden"])
+async def test_a_redis_that_only_reads_is_away_until_it_writes_and_is_logged_once(
+    sim: Simulator, redis: RedisServer, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Full with noeviction (redis/redis#9926), or an ACL without EVAL (taskforcesh/bullmq#3351)."""
+    caplog.set_level(logging.WARNING, "runapi_mcp")
+    async with administered(redis) as admin, replica(sim.base_url, redis.url) as one:
+        if why == "full":
+            await admin.config_set("maxmemory", "1")
+        else:
+            await admin.execute_command("ACL", "SETUSER", "default", "-eval")
+        for number in range(3):
+            begun = await one.start(job(f"Asked {number}?"))
+            await one.generations.hand_over(begun)
+            await ended(begun)
+            assert (begun.status, begun.view().note) == ("complete", AWAY)
+        said = [record.getMessage() for record in caplog.records if record.name.startswith("runapi_mcp")]
+        assert len([line for line in said if "Redis" in line]) == 1, said
+        await admin.config_set("maxmemory", "0")
+        await admin.execute_command("ACL", "SETUSER", "default", "+eval")
+
+        async def there() -> bool:
+            return (await one.find(begun.handle)).view().note == ""
+
+        await became(there)
+
+
+async def test_a_connection_that_was_closed_while_idle_costs_no_handle(redis: RedisServer) -> None:
+    """By Redis's own timeout, or by what stands between (redis/redis-py#1186, #1140)."""
+    engine = RedisEngine(SecretStr(redis.url), anyio.current_time)
+    async with administered(redis) as admin:
+        await engine.run(Hold("one", "me", LONG))
+        assert await admin.execute_command("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
+        assert await engine.run(Hold("two", "me", LONG)) == ["me"]
+    await engine.aclose()
