@@ -314,7 +314,8 @@ async def hostile(seconds: float) -> Section:
     for kind, promised in IN_TIME.items():
         took = seen.took.get(kind, [])
         wrong = [each for each in seen.wrong if each.startswith(kind)]
-        print(*wrong, sep="\n")
+        for each in wrong:
+            print(f"  {each}")
         row = Row(
             f"{kind}: the longest of all honest requests, s",
             f"{max(took, default=0.0):.2f}",

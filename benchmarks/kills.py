@@ -234,7 +234,8 @@ def section(*, quick: bool) -> Section:
     with tempfile.TemporaryDirectory() as folder:
         seed = random.randrange(10**6)
         count = anyio.run(partial(kill_often, kills, Path(folder), seed=seed, lines=False))
-    print(*count.lost, *count.asked_again, sep="\n")
+    for problem in (*count.lost, *count.asked_again):
+        print(f"  {problem}")
     oldest = max(count.late, default=0.0)
     asked = [("calls", f"{count.calls:,}"), ("finished", f"{count.finished:,}")]
     return Section(

@@ -229,7 +229,8 @@ async def measure(redis_server: str, callers: int) -> list[Row]:
         stack.callback(fleet.close)
         for told in (True, False):
             tally, took = await replace(proxy, fleet, callers, told=told)
-            print(*tally.lost[:10], sep="\n")
+            for line in tally.lost[:10]:
+                print(f"  {line}")
             ended = ", ".join(f"{how} × {count}" for how, count in tally.ended.most_common())
             row = Row(
                 f"calls lost, the proxy {'told first' if told else 'not told'}",

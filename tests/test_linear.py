@@ -33,12 +33,11 @@ from runapi_mcp.tools import TOOLS
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
 from runapi_mcp.transports.messages import LineSplitter, read
 from runapi_mcp.upstream.redact import Redacting, redact
-from runapi_mcp.wire.chunks import json_frames, stray_failure
+from runapi_mcp.wire.chunks import ThoughtTags, json_frames, split_thoughts, stray_failure
 from runapi_mcp.wire.faults import allows_nothing, headline, read_failure_body, read_wait
 from runapi_mcp.wire.function_calls import GrowingCalls
 from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.json_text import dump, dump_pieces
-from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
 from runapi_mcp.wire.types import Answer, FunctionCallDelta, Grounding, Source, Support, TextDelta
 
 BY_CHANCE: Final = os.environ.get("LAWS") == "by-chance"

@@ -41,7 +41,6 @@ from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.wire.fold import Ending, Fold
 from runapi_mcp.wire.json_text import dump
-from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import (
     Answer,
     Call,
@@ -54,7 +53,7 @@ from runapi_mcp.wire.types import (
     ThoughtDelta,
     Usage,
 )
-from runapi_mcp.wire.usage import add_usage
+from runapi_mcp.wire.usage import MILLION, Price, add_usage
 
 ANSWER_ROOM: Final = 256 * 1024
 """Bytes reserved for an answer before it comes, and again whenever those are used up."""
@@ -357,7 +356,7 @@ class Generation:
     # ------------------------------------------------------------ run, by Generations
 
     async def run(
-        self, upstream: Upstream, queue: Queue, *, key: SecretStr, patient_until: float, deadline: float
+        self, upstream: Upstream, queue: Queue, key: SecretStr, patient_until: float, deadline: float
     ) -> None:
         """Wait for a turn and generate to the end, whatever the end is.
 

@@ -96,13 +96,14 @@ def _find_repetition(text: str) -> tuple[int, int]:
     if at < 0:
         return 0, 0
     period = len(tail) - _PROBE - at
-    while len(tail) < len(text) and tail[period:] == tail[:-period]:  # it began before what was looked at
-        tail = text[-2 * len(tail) :]
-    low, high = period + _PROBE, len(tail)
-    while low < high:  # the longest end that equals itself, moved by the period
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if tail[-middle:-period] == tail[period - middle :] else (low, middle - 1)
-    return len(text) - low, period
+    start, step = len(text) - _PROBE - period, _TAIL
+    while step and start:  # as far back as it equals itself, moved by the period
+        step = min(step, start)
+        if text[start - step : start] == text[start - step + period : start + period]:
+            start -= step
+        else:
+            step //= 2
+    return start, period
 
 
 def _is_in_string(text: str) -> bool:

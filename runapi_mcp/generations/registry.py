@@ -126,7 +126,9 @@ class Generations:
             if kept is generation:
                 assert self._tasks is not None, "Generations.open() is not entered"
                 self._live.add(generation)
-                self._tasks.start_soon(self._run, generation, key, patient_until)
+                self._tasks.start_soon(
+                    generation.run, self._upstream, self._queue, key, patient_until, self._settings.deadline
+                )
         if self._on_begin is not None:
             self._on_begin(kept)
         return kept, kept is not generation
@@ -175,12 +177,6 @@ class Generations:
         for generation in tuple(self._live):
             generation.interrupt(ServerLeft(_STOPPED))
 
-    async def _run(self, generation: Generation, key: SecretStr, patient_until: float) -> None:
-        deadline = self._settings.deadline
-        await generation.run(
-            self._upstream, self._queue, key=key, patient_until=patient_until, deadline=deadline
-        )
-
     def _settle(self, generation: Generation) -> None:
         """Write down what an ended generation cost, for everybody who counts."""
         self._live.discard(generation)
@@ -192,7 +188,7 @@ class Generations:
             tell(generation.job, receipt)
         if receipt.requests:  # else it was never begun, and cost nothing
             self._store.days.add(generation.job, receipt)
-            if receipt.tokens is not None and receipt.cost is None:
+            if self._settings.prices and receipt.tokens is not None and receipt.cost is None:
                 self._upstream.prices.note_missing(receipt.model)
             if self.limits.any:
                 assert self._tasks is not None, "only an open one runs any"

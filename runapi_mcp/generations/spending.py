@@ -20,7 +20,6 @@ from runapi_mcp.logs import principal
 from runapi_mcp.models import find
 from runapi_mcp.settings import Settings
 from runapi_mcp.wire.fold import Fold
-from runapi_mcp.wire.prices import MILLION, Price
 from runapi_mcp.wire.types import (
     Call,
     FunctionCall,
@@ -32,7 +31,7 @@ from runapi_mcp.wire.types import (
     Returned,
     Text,
 )
-from runapi_mcp.wire.usage import all_tokens
+from runapi_mcp.wire.usage import MILLION, Price, all_tokens
 
 MOST_OWNERS: Final = 10_000
 """Callers kept; whoever spent nothing for longest is forgotten first."""

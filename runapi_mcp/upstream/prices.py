@@ -12,7 +12,7 @@ from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import Trace, auth_header, new_request_id, read_start
 from runapi_mcp.upstream.translate import Today, read_refusal, translate_errors
 from runapi_mcp.watched import Watched
-from runapi_mcp.wire.prices import Price, Prices, read_price_file, read_price_list
+from runapi_mcp.wire.usage import Price, Prices, read_price_file, read_price_list
 
 PRICE_PATH: Final = "/api/v1/price_schedules"
 FROM_RUNAPI: Final = "runapi"

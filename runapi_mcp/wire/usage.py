@@ -1,10 +1,19 @@
-"""What each dialect says of tokens → :class:`Usage`."""
+"""Tokens and money: what each dialect says of tokens → :class:`Usage`, and by which prices they cost what.
 
-from typing import Annotated, Final, TypeAlias
+Money is counted in millionths of the currency's unit, in whole numbers: a price for a million tokens is
+what one token costs of those. A list knows the price of tokens alone; what a search costs beside them is
+in none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AliasChoices, Field
 
-from runapi_mcp.wire.lax import Lax, Maybe
+from runapi_mcp.errors import ProtocolError, SettingsError
+from runapi_mcp.wire.lax import Lax, Maybe, read_documents
 from runapi_mcp.wire.types import Usage
 
 _MOST: Final = 1_000_000_000
@@ -129,3 +138,172 @@ def all_tokens(usage: Usage | None) -> int:
 
 def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None and other is None else (one or 0) + (other or 0)
+
+
+# ---------------------------------------------------------------- money
+
+MILLION: Final = 1_000_000
+"""Millionths in a unit of a currency."""
+_MOST_PRICE: Final = Decimal(10_000)
+"""The highest price for a million tokens that is believed; a price for one token would be far below it."""
+_MOST_MODELS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The price of a million tokens, in units of a currency; thinking costs what writing does.
+
+    Attributes:
+        input: Of tokens that are read.
+        output: Of tokens that are written or thought.
+        cached: Of tokens that are read again; where a list does not say, what reading costs.
+        currency: Of all of it.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal
+    currency: str = "USD"
+
+    def cost(self, usage: Usage | None) -> int | None:
+        """Return what tokens cost, in millionths; `None` where not all of them were counted."""
+        if usage is None or usage.input is None or usage.output is None:
+            return None
+        again = min(usage.cached or 0, usage.input)
+        written = usage.output + (usage.thinking or 0)
+        return _whole((usage.input - again) * self.input + again * self.cached + written * self.output)
+
+    def most(self, read: int, written: int) -> int:
+        """Return what so many tokens cost at most, in millionths."""
+        return _whole(read * max(self.input, self.cached) + written * self.output)
+
+    def writable(self, read: int, money: int) -> int:
+        """Return how many tokens can be written for so much money when so many are read; below 0 if none."""
+        left = Decimal(money) - read * max(self.input, self.cached)
+        if not self.output:
+            return 2**31 if left >= 0 else -1
+        return int(left / self.output) if left >= 0 else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The prices of models, by their ids."""
+
+    by_model: Mapping[str, Price] = field(default_factory=dict)
+
+    def of(self, model: str) -> Price | None:
+        """Return a model's price, if it is known."""
+        return self.by_model.get(model.removeprefix("models/").lower())
+
+
+class _Row(Lax):
+    model: Maybe[str | dict[str, Any]] = None
+    model_id: Maybe[str] = None
+    input: Maybe[Decimal] = Field(None, alias="input_price_per_1m_cents")
+    output: Maybe[Decimal] = Field(None, alias="output_price_per_1m_cents")
+    cached: Maybe[Decimal] = Field(None, alias="cache_read_price_per_1m_cents")
+    cached_input: Maybe[Decimal] = Field(None, alias="cached_input_price_per_1m_cents")
+    currency: Maybe[str] = None
+
+    @property
+    def name(self) -> str:
+        """The model's id, wherever the row has it."""
+        if isinstance(self.model, dict):
+            found = next((self.model.get(key) for key in ("id", "name", "slug") if self.model.get(key)), "")
+            return str(found)
+        return self.model or self.model_id or ""
+
+
+class _List(Lax):
+    data: Maybe[list[Maybe[_Row]]] = None
+    price_schedules: Maybe[list[Maybe[_Row]]] = None
+
+
+def read_price_list(text: str) -> Prices:
+    """Read RunAPI's list: prices of a million tokens in cents (§11 row 16).
+
+    A row without both prices, or with one that nobody would ask, is none. Where a model has several rows
+    the dearest counts: which of them a call falls under is not ours to know.
+
+    Raises:
+        ProtocolError: It is no list of prices.
+    """
+    wrapped = text if text.lstrip().startswith("{") else f'{{"data": {text}}}'
+    try:
+        page = read_documents(_List, wrapped)[0]
+    except (ProtocolError, IndexError):
+        raise ProtocolError("RunAPI's list of prices could not be read.") from None
+    if page.data is None and page.price_schedules is None:
+        raise ProtocolError("RunAPI's list of prices has no prices in it.")
+    found: dict[str, Price] = {}
+    for row in [*(page.data or []), *(page.price_schedules or [])][:_MOST_MODELS]:
+        price = _price(row) if row else None
+        if row and row.name and price:
+            name = row.name.removeprefix("models/").lower()
+            before = found.get(name)
+            if before is None or price.output + price.input > before.output + before.input:
+                found[name] = price
+    return Prices(found)
+
+
+def _price(row: _Row) -> Price | None:
+    if row.input is None or row.output is None or not (_sane(row.input / 100) and _sane(row.output / 100)):
+        return None
+    cached = row.cached if row.cached is not None else row.cached_input
+    cached = row.input if cached is None or not _sane(cached / 100) else cached
+    return Price(row.input / 100, row.output / 100, cached / 100, (row.currency or "USD").upper()[:8])
+
+
+def read_price_file(text: str) -> Prices:
+    """Read a file of prices: `MODEL INPUT OUTPUT [CACHED]`, for a million tokens, one model a line.
+
+    A line `currency EUR` says what they are in; without it they are US dollars. ``#`` begins a comment.
+
+    Raises:
+        SettingsError: A line is none of these, or there is no price. It is named by its number.
+    """
+    found: dict[str, Price] = {}
+    currency = "USD"
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if words[0].lower() == "currency" and len(words) == 2 and words[1].isalpha() and not found:
+            currency = words[1].upper()[:8]
+            continue
+        prices = [_number(word) for word in words[1:]]
+        if len(prices) not in (2, 3) or any(price is None for price in prices):
+            raise SettingsError(
+                f"Line {number} of the prices is not MODEL INPUT OUTPUT [CACHED].", advice=_ADVICE
+            )
+        sums = [price for price in prices if price is not None]
+        if not all(map(_sane, sums)):
+            what = f"Line {number} of the prices has one that is no price for a million tokens."
+            raise SettingsError(what, advice=_ADVICE)
+        cached = sums[2] if len(sums) == 3 else sums[0]
+        found[words[0].removeprefix("models/").lower()] = Price(sums[0], sums[1], cached, currency)
+    if not found:
+        raise SettingsError("There is no price in the prices.", advice=_ADVICE)
+    return Prices(found)
+
+
+_ADVICE: Final = (
+    "Write a model's id and the prices of a million tokens read, written and, if it differs, read again: "
+    "gemini-2.5-flash 0.30 2.50 0.075"
+)
+
+
+def _sane(price: Decimal) -> bool:
+    return price.is_finite() and 0 <= price <= _MOST_PRICE
+
+
+def _number(word: str) -> Decimal | None:
+    try:
+        return Decimal(word) if word.isascii() and len(word) <= 20 else None
+    except InvalidOperation:
+        return None
+
+
+def _whole(millionths: Decimal) -> int:
+    """Return an amount in whole millionths, never less than it was."""
+    return int(millionths.to_integral_value(ROUND_CEILING))

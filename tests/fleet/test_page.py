@@ -157,7 +157,7 @@ async def test_what_a_container_is_told_to_run_is_a_server(
 
 
 def test_every_program_that_the_page_names_is_there() -> None:
-    modules = [module.replace(".", "/") + ".py" for module in re.findall(r"`python -m ([\w.]+)`", PAGE)]
+    modules = [f"benchmarks/{name}.py" for name in re.findall(r"`python -m benchmarks (\w+)`", PAGE)]
     files = re.findall(r"-f (packaging/[\w.]+)", PAGE)
     assert modules
     assert files

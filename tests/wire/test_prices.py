@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.errors import ProtocolError, SettingsError
-from runapi_mcp.wire.prices import Price, read_price_file, read_price_list
 from runapi_mcp.wire.types import Usage
+from runapi_mcp.wire.usage import Price, read_price_file, read_price_list
 
 ROW = {"model": "gemini-2.5-flash", "input_price_per_1m_cents": 30, "output_price_per_1m_cents": 250}
 PRICE = Price(Decimal("0.3"), Decimal("2.5"), Decimal("0.075"))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runapi_mcp.wire.chunks import ThoughtTags, split_thoughts
 from runapi_mcp.wire.fold import Fold
-from runapi_mcp.wire.thoughts import ThoughtTags, split_thoughts
 from runapi_mcp.wire.types import TextDelta, ThoughtDelta
 
 fragments = st.sampled_from(

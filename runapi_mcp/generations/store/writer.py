@@ -297,9 +297,9 @@ class Writer:
         size = 0
         while waiting and size < _MOST_AT_ONCE:
             log = waiting.popleft()
-            before = log.size
-            told.append((log, self._tell(log)))
-            size += _STEP + log.size - before
+            before, ops = log.size, self._tell(log)
+            told.append((log, ops))
+            size += _STEP + log.size - before + sum(len(op.facts) for op in ops if isinstance(op, Begin))
         try:
             done = await self._engine.run(*about, *(op for _, ops in told for op in ops))
         except Down as down:
