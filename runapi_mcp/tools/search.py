@@ -474,12 +474,15 @@ def _research(job: Job, args: SearchArgs) -> "Research":
 
 def _render(view: View, page: Page) -> Reply:
     from runapi_mcp.citations.annotate import annotate
-    from runapi_mcp.tools import research, search_schema
 
     args = SearchArgs.model_validate(view.job.arguments)
     if args.depth == "research":
+        from runapi_mcp.tools import research
+
         return research.render(view, page, _research(view.job, args))
     if args.json_schema is not None:
+        from runapi_mcp.tools import search_schema
+
         made = search_schema.render(view, page, args.max_sources, args.filters.allows)
         if made is not None:
             return made
