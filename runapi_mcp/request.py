@@ -204,11 +204,10 @@ class Run:
 
     async def _key(self, seconds: float) -> SecretStr:
         """Return the caller's key, or the server's, which may take up to `seconds` to be found."""
-        if self._caller.key is not None:
-            return self._caller.key
-        if self._own_key is None or not self.settings.key_is_in_keyring:
-            return self.settings.need_key()
-        return await self._own_key.find(seconds, self._say)
+        key = self.settings.key if self._caller.key is None else self._caller.key
+        if key is None and self._own_key is not None and self.settings.key_is_in_keyring:
+            key = await self._own_key.find(seconds, self._say)
+        return self.settings.need_key() if key is None else key
 
     async def _need_consent(self, job: Job) -> None:
         """Have the person at the host asked, where a call may cost more than the settings let pass.
