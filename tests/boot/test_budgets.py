@@ -29,7 +29,7 @@ MOST_LIST_BYTES: Final = 1_600 * len(TOOLS)
 """Of all tools in any revision, as compact JSON: 400 tokens a tool, which every conversation pays for."""
 MOST_MODULES: Final = {"version": 50, "help": 120, "prologue": 50, "prologue with settings": 82}
 """Beyond what Python itself has loaded; ours included."""
-MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 46, "native": 59}
+MOST_CALLS: Final[dict[DialectName, int]] = {"chat": 32, "native": 37}
 """Python functions entered for a chunk, from the bytes of the body to the fold, where many arrive at once."""
 
 RUNS: Final = {
