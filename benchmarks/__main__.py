@@ -44,6 +44,7 @@ def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Sect
     """Return what can be measured, by name, in the order of the README."""
     return {
         "starts": lambda: starts.section(base, quick=quick),
+        "stages": lambda: starts.stages(base, quick=quick),
         "lists": lists.section,
         "calls": lambda: calls.section(base, quick=quick),
         "tls": lambda: tls.section(quick=quick),

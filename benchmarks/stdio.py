@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 Message = dict[str, Any]
 
@@ -31,7 +31,9 @@ class Host:
         written: Bytes that the host has sent.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, log: IO[bytes] | None = None
+    ) -> None:
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("RUNAPI_", "GOOGLE_"))
         }
@@ -44,7 +46,7 @@ class Host:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log or subprocess.DEVNULL,
             env={**clean, **(env or {})},
         )
         assert self.process.stdin

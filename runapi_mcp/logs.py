@@ -109,8 +109,9 @@ class JsonLines(logging.Formatter):
         """Return the line; an exception is told by type and place, without its message."""
         bound = _CONTENT_CHARS if record.name == _CONTENT else _VALUE_CHARS
         facts: dict[str, Any] = getattr(record, "facts", {})
+        second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + "Z",
+            "time": f"{second}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": self._plain(record.getMessage(), _VALUE_CHARS),

@@ -19,6 +19,7 @@ _LONGEST: Final = 65_536
 """Bytes of a line that is looked at; what hosts say first is far shorter."""
 _MOST_BYTES: Final = 32_768
 """Bytes of answers in all: what a pipe takes even if the host does not read yet."""
+_INTERNAL_ERROR: Final = -32603
 _PREFIX: Final = "io.modelcontextprotocol/"
 _HANDSHAKE: Final = "handshake"
 _LISTS: Final = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
@@ -77,6 +78,16 @@ class Answers:
             return answer
         self.waiting += 1
         return self._hold(line) + self._sign_of_life(message)
+
+    def refuse(self, why: str) -> bytes:
+        """Return an error to each request that waits, for there will be no server."""
+        waiting = [message for line in self.held if (message := _read(line)) and "id" in message]
+        errors = [
+            {"jsonrpc": "2.0", "id": request["id"], "error": {"code": _INTERNAL_ERROR, "message": why}}
+            for request in waiting
+            if request["id"] not in self.answered
+        ]
+        return b"".join(map(_dump, errors))
 
     def _sign_of_life(self, request: Message | None) -> bytes:
         """Return the first progress of a call that waits for the import, if its host asked for any.
@@ -159,6 +170,7 @@ def _no_constant(name: str) -> object:
 
 
 def _sound_id(value: object) -> bool:
+    # No number beyond what JavaScript tells apart: it would come back as another one.
     return type(value) is str or (type(value) is int and abs(value) < 2**53)
 
 

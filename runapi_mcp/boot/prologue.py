@@ -23,6 +23,7 @@ def quick_imports() -> Iterator[None]:
     The collector runs again afterwards, and passes over what the imports left: a fifth of a
     million objects that live as long as the process.
     """
+    gc.disable()
     # httpx does without its command line, and 70 modules of rich and pygments, where click is not installed:
     # it comes with httpx[cli] alone. None is how the import system spells that.
     without_click = "click" not in sys.modules
@@ -30,14 +31,19 @@ def quick_imports() -> Iterator[None]:
         sys.modules["click"] = None  # type: ignore[assignment]
     for package in _DEFERRED:
         _defer(package)
-    gc.disable()
+    from pydantic import BaseModel
+
+    # The SDK has 500 models, for two eras of the protocol; a call takes 20. To build what validates one takes
+    # as long as to make its class, and pydantic leaves it to the first use where the base of all says so.
+    BaseModel.model_config["defer_build"] = True
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
+        del BaseModel.model_config["defer_build"]
         if without_click:
             sys.modules.pop("click", None)
+        gc.freeze()
+        gc.enable()
 
 
 _DEFERRED: Final = ("mcp", "mcp.server")
@@ -99,6 +105,15 @@ class Prologue:
         with self._lock:
             self._taken.set()
         return chain.from_iterable(self._parts()), self._answers.answered
+
+    def refuse(self, why: str) -> None:
+        """Stop answering, and tell whoever waits that there will be no server.
+
+        A host that only sees its server go says that the connection was closed, and no more.
+        """
+        with self._lock:
+            self._taken.set()
+            self._say(self._answers.refuse(why))
 
     def _parts(self) -> Iterator[Iterable[bytes]]:
         yield [b"".join([*self._answers.held, *self._piece])]

@@ -97,7 +97,7 @@ def _describe_price(base_url: str) -> str:
 async def _call_each(env: dict[str, str], say: Say) -> int:
     from mcp import Client, StdioServerParameters
 
-    server = StdioServerParameters(command=sys.executable, args=["-m", "runapi_mcp"], env=env)
+    server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "runapi_mcp"], env=env)
     async with Client(server) as client:
         listed = await client.list_tools()
         say(f"\nThe server offers {', '.join(tool.name for tool in listed.tools)}.")

@@ -7,6 +7,7 @@ command needs is imported when the command runs.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO, cast
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 130
+_DECIDE_THE_BOOT: Final = frozenset({"RUNAPI_MCP_FAST_BOOT", "RUNAPI_MCP_ALWAYS_LOAD"})
 _DETACHED: Final = "RUNAPI_MCP_FINISH_DETACHED"
 
 
@@ -202,7 +204,19 @@ def _serve(given: "argparse.Namespace") -> int:
 
 
 def _serve_host(flags: Mapping[str, str]) -> int:
-    """Serve the host that started this process; answer it while the rest of this is imported."""
+    """Serve the host that started this process; answer it while the rest of this is imported.
+
+    What the first call waits for is logged at `debug`: here the stages before there is a log, and with the
+    time of each line the rest.
+    """
+    # An interpreter that starts waits for nothing: what it took is the CPU time so far.
+    began = time.perf_counter() - time.process_time()
+    stages: dict[str, float] = {}
+
+    def end(stage: str) -> None:
+        stages[stage] = round(time.perf_counter() - began - sum(stages.values()), 4)
+
+    end("interpreter")
     from runapi_mcp.boot.prologue import begin, leave_on_signals, quick_imports
     from runapi_mcp.transports.stdio.pipes import claim_stdio
 
@@ -221,36 +235,53 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     if apart is not None:
         apart.watch()
     prologue = begin(wire) if _boots_fast(env) else None
-    with quick_imports():
-        import warnings
+    end("prologue")
+    try:
+        with quick_imports():
+            import warnings
 
-        from runapi_mcp.settings import for_host
+            from runapi_mcp.settings import for_host
 
-        settings = _with_folders(for_host(env))
-        if problem := settings.problem or settings.key_problem:
-            print(f"runapi-mcp: {problem}", file=sys.stderr)
+            settings = _with_folders(for_host(env))
+            if problem := settings.problem or settings.key_problem:
+                print(f"runapi-mcp: {problem}", file=sys.stderr)
+            end("settings")
+            # Ours would import it: it is most of the start, and told alone.
+            import mcp.server.lowlevel  # noqa: F401
 
-        from runapi_mcp.upstream.http import warm
+            end("sdk")
+            from runapi_mcp.upstream.http import warm
 
-        warm(settings)
+            warm(settings)
 
-        import anyio
+            import anyio
 
-        from runapi_mcp import logs
-        from runapi_mcp.key import own_key
-        from runapi_mcp.transports.stdio.serve import serve_local
-
+            from runapi_mcp import logs
+            from runapi_mcp.key import own_key
+            from runapi_mcp.transports.stdio.serve import serve_local
+    except ImportError as error:
+        why = _tell_broken(error)
+        if prologue:
+            prologue.refuse(f"runapi-mcp: {why}")
+        print(f"runapi-mcp: {why}", file=sys.stderr)
+        return 1
+    end("ours")
     logs.configure(settings, sys.stderr)
+    logs.debug("imported", **{f"seconds_{stage}": seconds for stage, seconds in stages.items()})
     warnings.simplefilter("ignore")
     anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ, apart)
     return 0
 
 
+def _tell_broken(error: ImportError) -> str:
+    path = "; or take PYTHONPATH out of its environment" if "PYTHONPATH" in os.environ else ""
+    return f"it cannot start: {error}. Install it anew{path}."
+
+
 def _boots_fast(env: Mapping[str, str]) -> bool:
     """Whether to answer before the server is there."""
-    known = ("RUNAPI_TOKEN", "RUNAPI_MCP_KEYRING")  # as install writes them; neither says anything of this
-    if not any(name.startswith(("RUNAPI_", "GOOGLE_GENAI_")) and name not in known for name in env):
-        return True
+    if not _DECIDE_THE_BOOT & env.keys():
+        return True  # whatever else is set: to read settings takes 20 ms, for which a host would wait
     from runapi_mcp.settings import for_host
 
     values = for_host(env)

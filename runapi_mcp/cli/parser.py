@@ -237,7 +237,7 @@ _GROUPS: Final = {
         "prices",
         *("max_event_bytes", "max_stream_bytes", "max_answer_bytes", "memory_bytes"),
     ),
-    "what is kept": ("keep_seconds", "keep_generations", "keep_bytes", "store"),
+    "what is kept": ("keep_seconds", "keep_generations", "keep_bytes", "store", "finish_detached"),
     "logs, start": ("log", "log_content", "fast_boot", "always_load"),
 }
 _OTHERS: Final = "others"

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
@@ -18,7 +18,6 @@ from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ConfigDict
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.files import folders, git
 from runapi_mcp.files.kinds import (
     KINDS,
     as_text,
@@ -34,6 +33,10 @@ from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
+
+if TYPE_CHECKING:
+    # What folders and commits need is loaded with the first file of this machine.
+    from runapi_mcp.files.folders import Gathered
 
 _TYPED: Final = re.compile(r"(.+);type=([A-Za-z]+/[A-Za-z0-9.+-]{1,100})\s*", re.DOTALL)
 """curl's way to say what a file is, for an address that does not."""
@@ -287,6 +290,8 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
     path = allowed.find(link.uri)
     shown = one_line(link.name or link.uri.strip(), 200)
     if allowed.local:
+        from runapi_mcp.files import folders
+
         if folders.is_pattern(link.uri) and not allowed.is_there(path):
             start, pattern = folders.split_pattern(str(path))
             folder = allowed.judge(allowed.find(start))
@@ -304,13 +309,15 @@ def _from_path(link: ResourceLink, settings: Settings, allowed: Reach) -> tuple[
     return _from_bytes(content, link.name or path.name, settings.max_file_bytes, said), ""
 
 
-def _gather(found: folders.Gathered) -> tuple[Part, str]:
+def _gather(found: "Gathered") -> tuple[Part, str]:
     return Text(found.text), found.plan
 
 
 def _from_diff(name: str, allowed: Reach, settings: Settings) -> tuple[Part, str]:
     if not allowed.local:
         raise InputError("a diff is taken over stdio alone.", advice="Attach it as a file, or in the prompt.")
+    from runapi_mcp.files import git
+
     refs = name.strip().removeprefix("git:")
     patch, secret = git.diff(refs, allowed.folders, settings.max_file_bytes)
     if not patch.strip():

@@ -248,17 +248,18 @@ PLAIN: Final = Plain()
 
 
 class Looks:
-    """Looks at a text at lengths that grow by a quarter, so that all of them together cost little."""
+    """Looks at a text at lengths that grow by a quarter, so that all of them together cost little.
+
+    Attributes:
+        next: The length at which it is to be looked at next.
+    """
 
     def __init__(self) -> None:
-        self._next = 1
+        self.next = 1
 
-    def due(self, length: int) -> bool:
-        """Whether a text of this length is to be looked at."""
-        if length < self._next:
-            return False
-        self._next = max(length + 16, length + length // 4)
-        return True
+    def note(self, length: int) -> None:
+        """Note that a text of this length is looked at."""
+        self.next = max(length + 16, length + length // 4)
 
 
 class Round:
@@ -295,17 +296,22 @@ class Round:
         """Add an event that came at `now`, and look at the text now and then for whether there is hope."""
         self.fold.feed(event)
         if isinstance(event, TextDelta):
-            enough = self._blanks.add(event.text, now) and self._closings.due(self.fold.characters)
-            if enough and policy.is_whole(self.fold.partial().text):
-                # Nothing more is due but a finish, and some models never come to it.
-                self.fold.feed(Finish("", "stop"))
-                self.closed = True
-            elif self._looks.due(self.fold.characters):
+            length = self.fold.characters
+            if self._blanks.add(event.text, now) and length >= self._closings.next:
+                self._closings.note(length)
+                if policy.is_whole(self.fold.partial().text):
+                    # Nothing more is due but a finish, and some models never come to it.
+                    self.fold.feed(Finish("", "stop"))
+                    self.closed = True
+                    return
+            if length >= self._looks.next:
+                self._looks.note(length)
                 self.hopeless = policy.hopeless(self.fold.partial().text)
 
     def describe(self, policy: Policy) -> str:
         """Return what the text amounts to, in the words of its tool; it may be a little behind."""
-        if self.writing and self._described.due(self.fold.characters):
+        if self.writing and self.fold.characters >= self._described.next:
+            self._described.note(self.fold.characters)
             self._description = policy.describe(self.fold.partial().text)
         return self._description
 

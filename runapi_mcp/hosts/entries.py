@@ -41,7 +41,8 @@ _NO_URL: Final = "--url: it must be an address such as https://mcp.example.com/m
 # (acryldata/mcp-server-datahub#125): a config that named a program in one would lead nowhere one day.
 _FLEETING: Final = re.compile(r"[/\\]uv[/\\](cache[/\\])?(archive|environments|builds)-v\d+[/\\]")
 """Where uvx keeps the environments that it makes for one run; `uv cache clean` empties it."""
-_AS_MODULE: Final = ("-m", "runapi_mcp")
+_AS_MODULE: Final = ("-P", "-m", "runapi_mcp")
+"""Hosts start servers in the folder of a project: without -P its json.py is imported, and sees the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Launch:
         name = re.split(r"[/\\]", self.command)[-1].removesuffix(".exe")
         if name == "uvx":
             return Launch(name, self.args)
-        return Launch("runapi-mcp", self.args[2:] if self.args[:2] == _AS_MODULE else self.args)
+        return Launch("runapi-mcp", self.args[3:] if self.args[:3] == _AS_MODULE else self.args)
 
 
 def launcher(

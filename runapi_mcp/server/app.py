@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -138,7 +138,11 @@ class Handlers:
         self._app = app
         self._tools = tools
         self._tasks = tasks
-        self._listed = list_tools(tools.values(), always_load=app.settings.always_load)
+
+    @cached_property
+    def _listed(self) -> list[types.Tool]:
+        # Made when a host asks: the first call does not wait for the schemas of all tools.
+        return list_tools(self._tools.values(), always_load=self._app.settings.always_load)
 
     async def list_tools(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None

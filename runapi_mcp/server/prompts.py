@@ -1,7 +1,7 @@
 """Prompts: ready ways to put the tools to use, which hosts show as slash commands, and their completion."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 
@@ -11,26 +11,13 @@ from mcp.shared.exceptions import MCPError
 from runapi_mcp.models import ALIASES, MODELS, find
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import read_model_id
-from runapi_mcp.tools.search import SearchArgs
+from runapi_mcp.tools.search import Depth, Recency
 from runapi_mcp.wire.json_text import without_surrogates
 
 Given: TypeAlias = Mapping[str, str]
 
 MOST_CHARS: Final = 200_000
 """Characters of one argument; longer text belongs in a file that the message names."""
-
-
-def _choices(field: str) -> tuple[str, ...]:
-    """Return the words that a field of search_web takes."""
-    return tuple(_words(SearchArgs.model_fields[field].annotation))
-
-
-def _words(annotation: object) -> Iterator[str]:
-    for member in get_args(annotation):
-        if isinstance(member, str):
-            yield member
-        else:
-            yield from _words(member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +135,8 @@ PROMPTS: Final[dict[str, Prompt]] = {
             "Search the web from several sides at once, and report with a source for each claim.",
             (
                 Argument("topic", "What to find out.", required=True),
-                Argument("depth", "How thoroughly each search goes.", choices=_choices("depth")),
-                Argument("recency", "How old pages may be.", choices=_choices("recency")),
+                Argument("depth", "How thoroughly each search goes.", choices=get_args(Depth)),
+                Argument("recency", "How old pages may be.", choices=get_args(Recency)),
                 Argument("model", "Gemini model that searches; the server's default if left out."),
             ),
             _research,

@@ -14,7 +14,6 @@ import anyio.to_thread
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from runapi_mcp.citations.annotate import annotate
 from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import Attached, attach
@@ -292,7 +291,7 @@ class GivenFunction(Given):
 
     name: str
     description: str = ""
-    parameters: dict[str, pydantic.JsonValue] = Field(default_factory=dict)
+    parameters: dict[str, pydantic.JsonValue] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -431,7 +430,7 @@ class AskArgs(Args):
     )
     model: ModelId | None = None
     system: Prompt | None = Field(None, description="System instruction.")
-    files: Files = Field(default_factory=list)
+    files: Files = Field([])
     messages: Messages = ()
     continue_from: ContinueFrom | None = Field(None, description="Handle to ask on from.")
     functions: Functions = ()
@@ -581,6 +580,8 @@ def _render(view: View, page: Page) -> Reply:
     calls = list_calls(view.answer.function_calls)
     text, listed = view.answer.text, ""
     if view.job.call.search:
+        from runapi_mcp.citations.annotate import annotate
+
         cited = view.once(
             "annotated", lambda: annotate(view.answer, _MOST_SOURCES, lambda _: True, view.links)
         )

@@ -47,7 +47,8 @@ class Given(BaseModel):
         spellings: Names that others have for a field and give it the same value by: theirs → ours.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built at a tool's first call, which does not wait for the arguments of the others.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     spellings: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")

@@ -71,7 +71,7 @@ class ExtractArgs(Args):
         ),
     ]
     text: Prompt | None = Field(None, description="The material. Give this or files.")
-    files: Files = Field(default_factory=list)
+    files: Files = Field([])
     instructions: Prompt | None = Field(None, description="What to look for, units, what to skip.")
     many: bool = Field(default=False, description="Return the list of all such items.")
     max_repairs: Whole = Field(

@@ -16,7 +16,6 @@ from unicodedata import normalize
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from runapi_mcp.citations.annotate import Cited, annotate
 from runapi_mcp.citations.sources import Bounds, CitedSource, host_of, is_host, mark_dates, source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.generations.policy import Policy
@@ -24,7 +23,6 @@ from runapi_mcp.generations.values import Job, View
 from runapi_mcp.models import SEARCHING as SEARCH_MODELS
 from runapi_mcp.models import Ability
 from runapi_mcp.request import Run
-from runapi_mcp.tools import research, search_schema
 from runapi_mcp.tools.arguments import (
     ContinueFrom,
     Fresh,
@@ -55,7 +53,6 @@ from runapi_mcp.tools.reply import (
     output_schema,
     tell_failure,
 )
-from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
 from runapi_mcp.tools.tool import (
     SEARCHING,
     Page,
@@ -70,8 +67,10 @@ from runapi_mcp.tools.tool import (
 from runapi_mcp.wire.types import Call, Effort, JsonObject, JsonValue, Text, Turn
 
 if TYPE_CHECKING:
-    # What an extraction needs is loaded with the first one.
+    # What a search needs, or an extraction, is loaded with the first one.
+    from runapi_mcp.citations.annotate import Cited
     from runapi_mcp.extraction.rounds import Extraction
+    from runapi_mcp.tools.research import Research
 
 Recency: TypeAlias = Literal["day", "week", "month", "year"]
 Depth: TypeAlias = Literal["quick", "thorough", "research"]
@@ -356,8 +355,10 @@ class SearchArgs(Args):
         return Extraction(parse_schema(self.json_schema), many=False, max_repairs=1, evidence=True)
 
     @property
-    def research(self) -> Research:
+    def research(self) -> "Research":
         """What is wanted, where the depth is research."""
+        from runapi_mcp.tools.research import MOST_SEARCHES, MOST_SOURCES, Research
+
         given = "max_sources" in self.model_fields_set
         sources = self.max_sources if given else MOST_SOURCES
         return Research(self.query, self.max_searches or MOST_SEARCHES, sources, self.filters.allows)
@@ -401,6 +402,8 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
     latest = filters.by_date or _LATEST.search(args.query[:_LOOKED_AT])
     notices = (f"As of {today}.",) if latest else ()
     if args.json_schema is not None:
+        from runapi_mcp.tools import search_schema
+
         schema, notes = await open_schema(args.json_schema)
         search_schema.check_fillable(schema)
         args = args.model_copy(update={"json_schema": schema})
@@ -453,17 +456,26 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
 def _policy(job: Job) -> Policy:
     args = SearchArgs.model_validate(job.arguments)
     if args.json_schema is not None:
-        return search_schema.SchemaPolicy(args.extraction, job.call, job.owner)
-    return research.ResearchPolicy(_research(job, args), job.call) if args.depth == "research" else SEARCHING
+        from runapi_mcp.tools.search_schema import SchemaPolicy
+
+        return SchemaPolicy(args.extraction, job.call, job.owner)
+    if args.depth == "research":
+        from runapi_mcp.tools.research import ResearchPolicy
+
+        return ResearchPolicy(_research(job, args), job.call)
+    return SEARCHING
 
 
-def _research(job: Job, args: SearchArgs) -> Research:
+def _research(job: Job, args: SearchArgs) -> "Research":
     """Return what a job of research wants; its question stands in its call."""
     asked = job.call.turns[0].parts[0] if job.call.turns else None
     return replace(args.research, query=asked.text if isinstance(asked, Text) else args.query)
 
 
 def _render(view: View, page: Page) -> Reply:
+    from runapi_mcp.citations.annotate import annotate
+    from runapi_mcp.tools import research, search_schema
+
     args = SearchArgs.model_validate(view.job.arguments)
     if args.depth == "research":
         return research.render(view, page, _research(view.job, args))
@@ -504,7 +516,7 @@ def _render(view: View, page: Page) -> Reply:
     return paged.reply(paged.shown, listed=listed, also=also, content=drop_empty(content))
 
 
-def _tell_found(answer: Cited, *, unread: bool) -> list[str]:
+def _tell_found(answer: "Cited", *, unread: bool) -> list[str]:
     """Return what must be said of the sources; `unread` is whether something like them was not understood."""
     if answer.removed and not answer.sources:
         gone = (

@@ -3,29 +3,23 @@
 import asyncio
 import os
 import signal
-import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 import anyio
-from anyio import from_thread
-from anyio.lowlevel import EventLoopToken
-
-from runapi_mcp.transports.stdio.pipes import wait_until_gone
 
 LEAVE_SECONDS: Final = 0.9
-"""From the first sign that the host is gone to the end of the process, at the latest."""
+"""From the first sign that the host is gone to the end of the process, at the latest: the SDKs' clients wait
+two before they send signals, and whoever runs a host in a terminal waits for all its servers."""
 
-_SIGNALS: Final = (
+SIGNALS: Final = (
     signal.SIGINT,
     signal.SIGTERM,
     *(number for number in signal.Signals if number.name == "SIGBREAK"),  # Windows: Ctrl-Break
 )
 _MOST_SIGNALS: Final = 16
-_BETWEEN_TURNS: Final = 0.1  # seconds
 
 
 @contextmanager
@@ -33,9 +27,9 @@ def signals_received(*numbers: signal.Signals) -> Iterator[AsyncIterator[signal.
     """Signals, or those that are to end a process, as an iterator. Main thread only."""
     with ExitStack() as stack:
         try:
-            received = stack.enter_context(anyio.open_signal_receiver(*(numbers or _SIGNALS)))
+            received = stack.enter_context(anyio.open_signal_receiver(*(numbers or SIGNALS)))
         except NotImplementedError:  # Windows
-            received = stack.enter_context(_handled(numbers or _SIGNALS))
+            received = stack.enter_context(_handled(numbers or SIGNALS))
         yield received
 
 
@@ -63,7 +57,7 @@ def _handled(numbers: Sequence[signal.Signals]) -> Iterator[AsyncIterator[signal
 
 def ignore_signals() -> None:
     """A second signal must not turn a clean exit into a death (hosts send SIGINT, then SIGTERM)."""
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -80,59 +74,3 @@ def leave_at_the_latest(seconds: float = LEAVE_SECONDS) -> threading.Timer:
     last_resort.daemon = True
     last_resort.start()
     return last_resort
-
-
-@contextmanager
-def leaving_even_if_stuck(
-    token: EventLoopToken,
-    stdin_fd: int | None,
-    stdout_fd: int,
-    outlives: Callable[[], bool] = lambda: False,
-) -> Iterator[None]:
-    """Leave in time although the event loop may be stuck in a computation.
-
-    Signals set an alarm before the loop hears of them; it rings in the middle of a
-    regular expression, too. Where the platform tells that the host has closed a
-    pipe, the process ends when the loop then stands still for 0.9 s. A loop that
-    turns is left alone, and so is a process that `outlives` its host. Main thread
-    only, inside `signals_received`, whose receiver goes on to hear the signals.
-    """
-    arguments = (token, stdin_fd, stdout_fd, outlives)
-    threading.Thread(target=_watch, args=arguments, name="stdio host watch", daemon=True).start()
-    if sys.platform == "win32":
-        yield
-        return
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS))
-    try:
-        yield
-    finally:
-        # The interpreter's end would give the alarm back its default, which is death with another status.
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
-
-
-def _watch(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int, outlives: Callable[[], bool]) -> None:
-    running = wait_until_gone(stdout_fd, stdin_fd)
-    while running and not outlives():
-        last_resort = leave_at_the_latest()
-        running = run_on_loop(token, _turn)
-        last_resort.cancel()
-        time.sleep(_BETWEEN_TURNS)
-
-
-def run_on_loop(token: EventLoopToken, step: Callable[..., None], *args: object) -> bool:
-    """Call ``step`` on the event loop from another thread, and wait for it.
-
-    Returns:
-        False when the loop is no longer running.
-    """
-    try:
-        from_thread.run_sync(step, *args, token=token)
-    except RuntimeError:  # anyio.RunFinishedError, or asyncio's own when the loop closes meanwhile
-        return False
-    return True
-
-
-def _turn() -> None:
-    """What a loop that is not stuck gets to at once."""

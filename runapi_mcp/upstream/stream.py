@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx
-from httpx_sse import EventSource
+from httpx_sse import EventSource, ServerSentEvent
 from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
@@ -219,7 +219,8 @@ class Silence:
 
     Attributes:
         usual: Seconds after which a stream has stalled.
-        left: Seconds that are still allowed.
+        allowed: Seconds after which it has now.
+        left: Seconds that are left of them.
         means_end: Whether silence now means the end rather than a stall.
         since: When the last event came, by the clock.
     """
@@ -229,12 +230,7 @@ class Silence:
         self.left = usual
         self.means_end = False
         self.since = now
-        self._allowed = usual
-
-    def restart(self, now: float) -> None:
-        """Begin anew: an event has come."""
-        self.left = self._allowed
-        self.since = now
+        self.allowed = usual
 
     def end_within(self, seconds: float) -> None:
         """From now on that much silence means the end."""
@@ -247,14 +243,14 @@ class Silence:
         self._allow(self.usual)
 
     def _allow(self, seconds: float) -> None:
-        self.left += seconds - self._allowed
-        self._allowed = seconds
+        self.left += seconds - self.allowed
+        self.allowed = seconds
 
     def stall(self, heard_at: float | None) -> Stalled:
         """Return the error for one that took too long; `heard_at` is when the last byte came."""
-        if heard_at is not None and heard_at - self.since > self._allowed / 2:
-            return Stalled(f"RunAPI sent keep-alives but no content for {self._allowed:g} s.")
-        return Stalled(f"RunAPI sent nothing for {self._allowed:g} s.")
+        if heard_at is not None and heard_at - self.since > self.allowed / 2:
+            return Stalled(f"RunAPI sent keep-alives but no content for {self.allowed:g} s.")
+        return Stalled(f"RunAPI sent nothing for {self.allowed:g} s.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +270,8 @@ class Body:
 
     Attributes:
         silence: How long it may be silent now; whoever knows what has come may change it.
+        unheard: Bytes that have come since the last event that was taken.
+        most: Characters of an event at most.
         tail: The last text of it: some, or 64 KiB from the first line on that is of no event.
     """
 
@@ -290,7 +288,8 @@ class Body:
         self._strayed = False
         self._ended = False
         self._received = 0
-        self._event_bytes = 0
+        self.unheard = 0
+        self.most = limits.event_bytes
         self._now = clock()
         self.headers = {"content-type": "text/event-stream"}
         self.silence = Silence(limits.silence, self._now)
@@ -305,25 +304,21 @@ class Body:
             self._first += piece
         return body_kind(self._content_type, self._first)
 
-    async def events(self) -> AsyncGenerator[Frame, None]:
-        """Yield the events of an event stream, those without data left out.
+    def events(self) -> AsyncGenerator[ServerSentEvent, None]:
+        """Return the events of an event stream; of each read the first that is not empty is to be taken."""
+        # httpx-sse touches two members of what it is given; this object has them, mended.
+        return EventSource(self).aiter_sse()  # type: ignore[arg-type]  # a duck, on purpose: see above
+
+    def take(self, size: int) -> None:
+        """Take an event of so many characters for a sign of the answer's life.
 
         Raises:
-            Stalled: Nothing came for too long.
-            ProtocolError: An event, or the stream, is larger than its limit.
+            ProtocolError: It is larger than its limit.
         """
-        # httpx-sse touches two members of what it is given; this object has them, mended.
-        source = EventSource(self)  # type: ignore[arg-type]  # a duck, on purpose: see above
-        async with aclosing(source.aiter_sse()) as frames:
-            async for sse in frames:
-                # A keep-alive can be an event too, one without data: no sign of the answer's life.
-                if sse.data or sse.event == "error":
-                    if len(sse.data) > self._limits.event_bytes:
-                        raise _too_large("one event", self._limits.event_bytes)
-                    if self._event_bytes:
-                        self._event_bytes = 0
-                        self.silence.restart(self._now)
-                    yield Frame(sse.data, sse.event)
+        if size > self.most:
+            raise _too_large("one event", self.most)
+        self.unheard = 0
+        self.silence.left, self.silence.since = self.silence.allowed, self._now
 
     def aiter_text(self) -> AsyncGenerator[str, None]:
         """Return the body as UTF-8 text without a byte-order mark, closed by a blank line."""
@@ -339,10 +334,10 @@ class Body:
                     # One read may hold ten thousand empty events.
                     await anyio.lowlevel.checkpoint()
                 # What came before without an event: this part may hold many that are small.
-                if self._event_bytes > self._limits.event_bytes:
-                    raise _too_large("one event", self._limits.event_bytes)
+                if self.unheard > self.most:
+                    raise _too_large("one event", self.most)
                 part = piece[at : at + _READ_IN_A_ROW]
-                self._event_bytes += len(part)
+                self.unheard += len(part)
                 text = decoder.decode(part)
                 self._strayed = self._strayed or has_stray(text)
                 self.tail = (self.tail[-_TAIL_CHARS:] if self._strayed else self.tail[-_SOME_CHARS:]) + text
@@ -360,9 +355,10 @@ class Body:
 
         Without events every byte is a sign of life.
         """
+        self.most = limit  # what is no stream may be one document
         pieces, size = [self._first], len(self._first)
         while size < limit and (piece := await self._read()):
-            self.silence.restart(self._now)
+            self.silence.left = self.silence.allowed
             pieces.append(piece)
             size += len(piece)
         text = b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
@@ -456,12 +452,15 @@ class Answering:
             ProtocolError: It is not a stream this dialect knows.
             Stalled, DeadlinePassed: It went silent for too long.
         """
-        async with aclosing(await self._frames()) as frames:
-            async for frame in frames:
-                text = redact(frame.text, self._key)
+        async with aclosing(await self._source()) as source:
+            async for sse in source:
+                # A keep-alive can be an event too, one without data: no sign of the answer's life.
+                if not sse.data and sse.event != "error":
+                    continue
+                if self._body.unheard or len(sse.data) > self._body.most:
+                    self._body.take(len(sse.data))
                 try:
-                    # Nothing to redact, and the frame is used as it is.
-                    found = self._decoder.decode(frame if text is frame.text else Frame(text, frame.event))
+                    found = self._decoder.decode(Frame(redact(sse.data, self._key), sse.event))
                 except ProtocolError:
                     if self._body.ended_unclosed:
                         break  # half an event, completed by the blank line that Body adds: the stream was cut
@@ -487,11 +486,11 @@ class Answering:
             with anyio.move_on_after(_DRAIN_SECONDS), suppress(httpx.HTTPError, UpstreamError):
                 await self._body.drain()
 
-    async def _frames(self) -> AsyncGenerator[Frame, None]:
-        """Return the frames of whatever kind of body this is.
+    async def _source(self) -> AsyncGenerator[ServerSentEvent, None]:
+        """Return the events of whatever kind of body this is.
 
         Raises:
-            StreamCut, ProtocolError: It is not one that has frames.
+            StreamCut, ProtocolError: It is not one that has events.
         """
         match await self._body.kind():
             case "events":
@@ -507,11 +506,11 @@ class Answering:
                     raise self._nothing()
                 raise ProtocolError(f"What came is not a stream: {quote_text(text)}.")
 
-    async def _documents(self) -> AsyncGenerator[Frame, None]:
+    async def _documents(self) -> AsyncGenerator[ServerSentEvent, None]:
         for count, frame in enumerate(json_frames(await self._text(_JSON_BYTES))):
             if count % _FRAMES_IN_A_ROW == _FRAMES_IN_A_ROW - 1:
                 await anyio.lowlevel.checkpoint()
-            yield frame
+            yield ServerSentEvent(data=frame.text)
 
     async def _text(self, limit: int) -> str:
         return redact(await self._body.text(limit), self._key)

@@ -18,7 +18,8 @@ MOST_VALUES: Final = 20_000
 class Lax(BaseModel):
     """A model of a stranger's JSON: what is not declared is ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Built when the first is read: a call speaks one dialect, and most chunks are of one kind.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class _Forgiving:

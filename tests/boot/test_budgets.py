@@ -37,7 +37,7 @@ RUNS: Final = {
     "help": "from runapi_mcp.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "prologue": "import runapi_mcp.cli.main, runapi_mcp.boot.prologue, runapi_mcp.boot.prologue",
     "prologue with settings": "import runapi_mcp.cli.main, runapi_mcp.boot.prologue\n"
-    "runapi_mcp.cli.main._boots_fast({'RUNAPI_BASE_URL': 'https://runapi.ai'})",
+    "runapi_mcp.cli.main._boots_fast({'RUNAPI_MCP_FAST_BOOT': '1'})",
 }
 
 
@@ -83,6 +83,35 @@ def test_the_server_is_imported_without_the_sdks_client_which_is_there_for_whoev
     unneeded = {"mcp.client.session", "mcp.server.mcpserver"}
     assert not modules(SERVER) & unneeded
     assert modules(SERVER + CLIENT) >= unneeded
+
+
+def test_a_first_question_waits_for_no_module_that_it_does_not_need() -> None:
+    unneeded = {
+        "citations.annotate",
+        "extraction.rounds",
+        "files.folders",
+        "files.git",
+        "tools.research",
+        "tools.search_schema",
+    }
+    assert not modules(SERVER) & {f"runapi_mcp.{name}" for name in unneeded}
+
+
+MODELS: Final = """
+from mcp_types import Tool
+from pydantic import BaseModel
+from runapi_mcp.tools.search import SearchArgs
+models = Tool, SearchArgs
+assert not any(model.__pydantic_complete__ for model in models)
+Tool(name="x", input_schema={"type": "object"})
+SearchArgs(query="x")
+assert all(model.__pydantic_complete__ for model in models)
+assert "defer_build" not in BaseModel.model_config
+"""
+
+
+def test_what_validates_a_model_is_built_when_that_is_first_used() -> None:
+    assert modules(SERVER + MODELS)
 
 
 def test_the_tools_take_no_more_than_their_share_of_a_conversation() -> None:

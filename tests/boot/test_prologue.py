@@ -1,10 +1,13 @@
 """The prologue on a real process and raw pipes, with the SDK's import held up for as long as a test likes."""
 
+import json
 import os
+import re
 import select
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from messages import INITIALIZED, line, request
@@ -182,6 +185,33 @@ def test_a_good_setting_does_not_keep_the_host_waiting() -> None:
     with BootHost("--hold", "5", env={"RUNAPI_MCP_DIALECT": "native"}) as host:
         host.send(initialize())
         assert host.ids(1) == [0]
+
+
+def test_an_installation_that_is_not_whole_tells_whoever_waits_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "httpx.py").write_text("raise ImportError('no such package')", encoding="utf-8")
+    with BootHost(env={"PYTHONPATH": str(tmp_path)}) as host:
+        host.send(initialize(), INITIALIZED, request(1, "tools/list"), call(2, "list_models"))
+        host.let_in()
+        assert host.ids(2) == [0, 1]
+        refused = host.receive()
+        mend = "Install it anew; or take PYTHONPATH out of its environment."
+        why = f"runapi-mcp: it cannot start: no such package. {mend}"
+        assert (refused["id"], refused["error"]) == (2, {"code": -32603, "message": why})
+        assert host.leaves() == (1, f"{why}\n")
+
+
+def test_a_log_tells_what_the_first_call_waited_for_stage_by_stage() -> None:
+    with BootHost(env={"RUNAPI_MCP_LOG": "debug"}) as host:
+        host.send(initialize(), call(1, "list_models"))
+        host.let_in()
+        assert host.ids(2) == [0, 1]
+        host.stdin.close()
+        _, log = host.leaves()
+    lines = [json.loads(each) for each in log.splitlines()]
+    assert [each["event"] for each in lines[:4]] == ["imported", "opened", "serving", "call begun"]
+    stages = ("interpreter", "prologue", "settings", "sdk", "ours")
+    assert all(lines[0][f"seconds_{stage}"] > 0 for stage in stages)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", each["time"]) for each in lines)
 
 
 @pytest.mark.parametrize("switch", ["1", "on"])

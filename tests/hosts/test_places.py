@@ -1,5 +1,9 @@
 """Where each host keeps its config: a pure function of platform, environment and home."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from runapi_mcp.hosts import HOSTS, Launch, Machine, Wiring, launcher
@@ -149,7 +153,16 @@ def test_a_command_of_windows_comes_back_from_every_config_as_it_went_in(host: s
 
 def test_without_a_script_the_interpreter_itself_is_started() -> None:
     found = launcher("/usr/bin/python3", exists=lambda _: False, which=lambda _: None)
-    assert found == Launch("/usr/bin/python3", ("-m", "runapi_mcp"))
+    assert found == Launch("/usr/bin/python3", ("-P", "-m", "runapi_mcp"))
+
+
+def test_an_interpreter_that_is_started_in_a_project_imports_nothing_of_it(tmp_path: Path) -> None:
+    for name in ("json", "mcp", "runapi_mcp", "signal"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('of the project')", encoding="utf-8")
+    found = launcher(sys.executable, exists=lambda _: False, which=lambda _: None)
+    command = [found.command, *found.args, "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,7 @@ def test_without_a_script_the_interpreter_itself_is_started() -> None:
             Launch("uvx", ("--from", "runapi-mcp[keyring]", "runapi-mcp")),
         ),
         (
-            Launch("/usr/bin/python3", ("-m", "runapi_mcp", "--hold", "9")),
+            Launch("/usr/bin/python3", ("-P", "-m", "runapi_mcp", "--hold", "9")),
             Launch("runapi-mcp", ("--hold", "9")),
         ),
     ],

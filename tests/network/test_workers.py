@@ -42,6 +42,18 @@ async def two(sim: Simulator, *flags: str, **env: str) -> AsyncIterator[WebServe
         yield server
 
 
+@pytest.fixture(scope="module")
+async def shared_two(shared_sim: Simulator) -> AsyncIterator[WebServer]:
+    async with two(shared_sim) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_two: WebServer, sim: Simulator) -> WebServer:
+    del sim
+    return shared_two
+
+
 async def is_ready(server: WebServer) -> bool:
     """Whether both of its workers answer."""
     async with httpx.AsyncClient() as http:
@@ -64,12 +76,14 @@ async def load(http: httpx.AsyncClient) -> dict[str, float]:
 
 async def session_on(server: WebServer, worker: int, http: Web) -> None:
     """Open a session on one of the workers."""
-    while not http.session.get("Mcp-Session-Id", "").endswith(f".{worker}"):
-        http.session = {}
+    for _ in range(100):
+        if http.session.get("Mcp-Session-Id", "").endswith(f".{worker}"):
+            return
         async with httpx.AsyncClient(base_url=server.base_url) as other:
             opened = Web(other)
             await opened.open_session()
             http.session = opened.session
+    pytest.fail("A hundred connections went to the same worker.")
 
 
 def receipt(response: httpx.Response) -> dict[str, object]:
@@ -80,37 +94,40 @@ def receipt(response: httpx.Response) -> dict[str, object]:
 # Handles, joining, limits
 
 
-async def test_a_handle_begun_on_one_worker_is_read_on_each(sim: Simulator) -> None:
-    async with two(sim) as server:
-        for _ in range(2):
-            async with web(server.base_url) as http:
-                begun = await http.call(
-                    1, "ask_gemini", prompt="A story. [[sim:slow seconds=2]]", wait_seconds=1
-                )
-                handle = receipt(begun)["handle"]
-            # Connections of their own, that stay open: by then each worker has had one.
-            async with web(server.base_url) as one, web(server.base_url) as other:
-                for http in (one, other):
-                    read = await http.call(1, "get_result", handle=handle, wait_seconds=10)
-                    assert receipt(read)["status"] == "complete"
-        assert {seen.closed_at is not None for seen in sim.calls} == {True}
+async def test_a_handle_begun_on_one_worker_is_read_on_each(server: WebServer, sim: Simulator) -> None:
+    for _ in range(2):
+        async with web(server.base_url) as http:
+            begun = await http.call(1, "ask_gemini", prompt="A story. [[sim:slow seconds=2]]", wait_seconds=1)
+            handle = receipt(begun)["handle"]
+        # Connections of their own, that stay open: by then each worker has had one.
+        async with web(server.base_url) as one, web(server.base_url) as other:
+            for http in (one, other):
+                read = await http.call(1, "get_result", handle=handle, wait_seconds=10)
+                assert receipt(read)["status"] == "complete"
+    assert {seen.closed_at is not None for seen in sim.calls} == {True}
 
 
-async def test_one_question_at_two_workers_is_asked_once(sim: Simulator) -> None:
-    async with two(sim) as server, web(server.base_url) as one, web(server.base_url) as other:
-        async with anyio.create_task_group() as tasks:
-            said: list[httpx.Response] = []
+async def test_one_question_at_two_workers_is_asked_once(server: WebServer, sim: Simulator) -> None:
+    # A worker that cannot look for the same question in 50 ms asks it: on a busy machine both may.
+    for attempt in range(10):
+        asked_before, said = len(sim.calls), list[httpx.Response]()
+        prompt = f"Same, {attempt}? [[sim:slow seconds=2]]"
+        async with (
+            web(server.base_url) as one,
+            web(server.base_url) as other,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(_note_answer, one, prompt, said)
+            await sim.wait_for_call(asked_before + 1)
+            tasks.start_soon(_note_answer, other, prompt, said)
+        if len(sim.calls) == asked_before + 1:
+            assert len({receipt(response)["handle"] for response in said}) == 1
+            return
+    pytest.fail("In ten attempts no worker joined what the other had begun.")
 
-            async def ask(http: Web) -> None:
-                said.append(
-                    await http.call(1, "ask_gemini", prompt="Same? [[sim:slow seconds=3]]", wait_seconds=10)
-                )
 
-            tasks.start_soon(ask, one)
-            await sim.wait_for_call()
-            tasks.start_soon(ask, other)
-        assert len(sim.calls) == 1
-        assert len({receipt(response)["handle"] for response in said}) == 1
+async def _note_answer(http: Web, prompt: str, said: list[httpx.Response]) -> None:
+    said.append(await http.call(1, "ask_gemini", prompt=prompt, wait_seconds=20))
 
 
 async def test_a_callers_calls_are_counted_over_all_workers(sim: Simulator) -> None:
@@ -136,8 +153,8 @@ async def _hold_open(server: WebServer, number: int) -> None:
         await response.aread()
 
 
-async def test_calls_are_spread_evenly(sim: Simulator) -> None:
-    async with two(sim) as server, web(server.base_url) as http, anyio.create_task_group() as tasks:
+async def test_calls_are_spread_evenly(server: WebServer, sim: Simulator) -> None:
+    async with web(server.base_url) as http, anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as opening:
             for number in range(12):
                 opening.start_soon(_begin, server, number, tasks)
@@ -165,14 +182,15 @@ async def _begin(server: WebServer, number: int, tasks: anyio.abc.TaskGroup) -> 
 
 
 @pytest.mark.parametrize("kind", NETWORK)
-async def test_a_client_is_answered_whichever_worker_its_requests_come_to(sim: Simulator, kind: str) -> None:
-    async with two(sim) as server:
-        for _ in range(3):
-            async with web_host(kind, server.base_url) as host:
-                for number in range(6):
-                    async with anyio.create_task_group() as tasks:
-                        for part in "ab":
-                            tasks.start_soon(_ask, host, f"{kind} {number} {part}")
+async def test_a_client_is_answered_whichever_worker_its_requests_come_to(
+    server: WebServer, sim: Simulator, kind: str
+) -> None:
+    for _ in range(3):
+        async with web_host(kind, server.base_url) as host:
+            for number in range(6):
+                async with anyio.create_task_group() as tasks:
+                    for part in "ab":
+                        tasks.start_soon(_ask, host, f"{kind} {number} {part}")
 
 
 async def _ask(host: Host, prompt: str) -> None:
@@ -182,8 +200,8 @@ async def _ask(host: Host, prompt: str) -> None:
 
 
 @pytest.mark.parametrize("worker", [0, 1])
-async def test_a_sessions_requests_find_its_worker(sim: Simulator, worker: int) -> None:
-    async with two(sim) as server, web(server.base_url) as http:
+async def test_a_sessions_requests_find_its_worker(server: WebServer, sim: Simulator, worker: int) -> None:
+    async with web(server.base_url) as http:
         await session_on(server, worker, http)
         for number in range(4):
             async with httpx.AsyncClient(base_url=server.base_url, timeout=10) as fresh:
@@ -201,9 +219,9 @@ async def test_a_sessions_requests_find_its_worker(sim: Simulator, worker: int) 
 
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_a_response_that_is_closed_cancels_its_call_on_the_worker_of_its_session(
-    sim: Simulator, worker: int
+    server: WebServer, sim: Simulator, worker: int
 ) -> None:
-    async with two(sim) as server, web(server.base_url) as http:
+    async with web(server.base_url) as http:
         await session_on(server, worker, http)
         async with http.calling(1, "ask_gemini", prompt=f"Closed. {SLOW}"):
             call = await sim.wait_for_call()
@@ -212,8 +230,10 @@ async def test_a_response_that_is_closed_cancels_its_call_on_the_worker_of_its_s
 
 
 @pytest.mark.parametrize("worker", [0, 1])
-async def test_a_cancellation_by_post_reaches_the_worker_of_its_session(sim: Simulator, worker: int) -> None:
-    async with two(sim) as server, web(server.base_url) as http:
+async def test_a_cancellation_by_post_reaches_the_worker_of_its_session(
+    server: WebServer, sim: Simulator, worker: int
+) -> None:
+    async with web(server.base_url) as http:
         await session_on(server, worker, http)
         async with http.calling(7, "ask_gemini", prompt=f"Cancelled. {SLOW}"):
             call = await sim.wait_for_call()
@@ -224,8 +244,8 @@ async def test_a_cancellation_by_post_reaches_the_worker_of_its_session(sim: Sim
             await call.wait_closed(5)
 
 
-async def test_a_session_of_a_number_that_no_worker_has_is_unknown(sim: Simulator) -> None:
-    async with two(sim) as server, web(server.base_url) as http:
+async def test_a_session_of_a_number_that_no_worker_has_is_unknown(server: WebServer, sim: Simulator) -> None:
+    async with web(server.base_url) as http:
         await http.open_session()
         for made_up in (".7", ".99", ".x", ".1.0", "." + "9" * 60):
             bare = http.session["Mcp-Session-Id"].partition(".")[0]
@@ -236,10 +256,10 @@ async def test_a_session_of_a_number_that_no_worker_has_is_unknown(sim: Simulato
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_one_connection_carries_requests_of_sessions_of_several_workers(
-    sim: Simulator, order: tuple[int, int]
+    server: WebServer, sim: Simulator, order: tuple[int, int]
 ) -> None:
     # A proxy sends what comes from all of its clients over the few connections that it keeps open.
-    async with two(sim) as server, web(server.base_url) as proxy:
+    async with web(server.base_url) as proxy:
         sessions = []
         for worker in order:
             await session_on(server, worker, proxy)

@@ -93,7 +93,7 @@ async def test_an_answer_is_annotated_once_however_often_it_is_read(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times: list[int] = []
-    monkeypatch.setattr("runapi_mcp.tools.search.annotate", _counting(annotate, times))
+    monkeypatch.setattr("runapi_mcp.citations.annotate.annotate", _counting(annotate, times))
     async with in_process(sim.base_url) as host:
         called = await host.call("search_web", query="When was the Example Observatory opened?")
         assert called.receipt["complete"]

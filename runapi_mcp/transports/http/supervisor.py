@@ -123,7 +123,14 @@ class _Parent:
     def _start(self, child: _Child) -> None:
         ours, theirs = socket.socketpair()
         self._notes.write(child.number, 0.0, 0, 0, 0)
-        child.pid = os.fork()
+        child.began = time.monotonic()
+        try:
+            child.pid = os.fork()
+        except OSError as error:  # the machine has no room for it now, and the others go on
+            logs.warning("worker cannot be started", worker=child.number, why=error.strerror)
+            ours.close()
+            theirs.close()
+            return
         if not child.pid:
             code = 1
             try:
@@ -138,7 +145,7 @@ class _Parent:
                 os._exit(code)
         theirs.close()
         ours.settimeout(0)
-        child.channel, child.began = ours, time.monotonic()
+        child.channel = ours
         child.handed, child.beat, child.silent = 0, 0.0, 0.0
 
     def _serve_as(self, child: _Child, channel: socket.socket) -> int:
@@ -210,11 +217,14 @@ class _Parent:
                     return
             select.select([], [child.channel for child in ready if child.channel], [], BEAT)
 
-    def _load(self, child: _Child) -> tuple[int, int]:
-        """Return what a worker has to do; a connection of which it has not said anything counts as a call."""
+    def _load(self, child: _Child) -> tuple[int, int, int]:
+        """Return what a worker has to do; a connection of which it has not said anything counts as a call.
+
+        Among equals it is the turn of whoever was handed the fewest.
+        """
         _, taken, load, open_ = self._notes.read(child.number)
         unknown = child.handed - taken
-        return load + unknown, open_ + unknown
+        return load + unknown, open_ + unknown, child.handed
 
     def _hear(self, child: _Child) -> None:
         try:

@@ -31,7 +31,9 @@ def claim_stdio() -> Wire:
 
     Afterwards descriptor 0 reads end-of-file and descriptor 1 is stderr, for this
     process and for its children, so that neither ``print`` nor a child process
-    can read from or write to the host. Later calls return the same wire.
+    can read from or write to the host. The SDK does that while it serves; what
+    prints while it is imported would be a line to the host by then. Later calls
+    return the same wire.
 
     Raises:
         OSError: the process has no descriptors left.

@@ -1,4 +1,9 @@
-"""Serve one host over stdin and stdout, and never be wedged by it."""
+"""Serve one host over stdin and stdout, and never be wedged by it.
+
+The SDK's own `stdio_server` is not used. It stays blocked in its read on Ctrl-C (python-sdk#3551) and when
+the host no longer reads; it drops what is no JSON, and a request with half a surrogate pair, and the host
+waits for an answer; and it hands each line it writes to a thread and back.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
@@ -15,20 +20,16 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from runapi_mcp import logs
 from runapi_mcp.generations.store import store_folder
 from runapi_mcp.key import OwnKey
 from runapi_mcp.server.app import build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
-from runapi_mcp.transports.process_exit import (
-    ignore_signals,
-    leave_at_the_latest,
-    leaving_even_if_stuck,
-    signals_received,
-)
+from runapi_mcp.transports.process_exit import ignore_signals, leave_at_the_latest, signals_received
 from runapi_mcp.transports.stdio.detached import Apart, finish
 from runapi_mcp.transports.stdio.pipes import claim_stdio, read_chunks
-from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox
+from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox, leaving_even_if_stuck
 
 LifespanT = TypeVar("LifespanT")
 
@@ -247,10 +248,13 @@ async def serve_local(
         def outlives() -> bool:
             return isinstance(folder, Path) and bool(app.generations.promised)
 
+        logs.debug("opened")
+        server = build_server(app)
+        logs.debug("serving")
         wire = claim_stdio()
         chunks, answered = opening.take_over() if opening else (read_chunks(wire.stdin_fd), ())
         await serve_chunks(
-            build_server(app),
+            server,
             chunks,
             wire.stdout_fd,
             stdin_fd=wire.stdin_fd,

@@ -1,22 +1,41 @@
-"""The two threads between a host's pipes and the event loop: one reads its lines, one writes ours.
+"""The threads between a host's pipes and the event loop: one reads, one writes, one looks whether it is gone.
 
 They are daemon threads, for each may be blocked in its pipe for good when the process leaves.
 """
 
+import os
+import signal
+import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, Self
 
 import anyio
-from anyio.lowlevel import checkpoint, current_token
+from anyio import from_thread
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 from mcp_types import JSONRPCMessage
 
 from runapi_mcp.transports.messages import LineSplitter, ProgressKey, Refused, decode
-from runapi_mcp.transports.process_exit import run_on_loop
+from runapi_mcp.transports.process_exit import LEAVE_SECONDS, SIGNALS, leave_at_the_latest
 from runapi_mcp.transports.stdio.pipes import wait_until_gone, write_all
 
 QUEUE_BYTES: Final = 1 << 20
+_BETWEEN_TURNS: Final = 0.1  # seconds
+
+
+def run_on_loop(token: EventLoopToken, step: Callable[..., None], *args: object) -> bool:
+    """Call ``step`` on the event loop from another thread, and wait for it.
+
+    Returns:
+        False when the loop is no longer running.
+    """
+    try:
+        from_thread.run_sync(step, *args, token=token)
+    except RuntimeError:  # anyio.RunFinishedError, or asyncio's own when the loop closes meanwhile
+        return False
+    return True
 
 
 class Outbox:
@@ -221,3 +240,49 @@ def _batches(chunks: Iterable[bytes]) -> Iterator[list[Inbound]]:
 
 def _decode_all(lines: list[bytes | None]) -> list[Inbound]:
     return [decode(line) for line in lines if line is None or line.strip()]
+
+
+# ---------------------------------------------------------------- watch
+
+
+@contextmanager
+def leaving_even_if_stuck(
+    token: EventLoopToken,
+    stdin_fd: int | None,
+    stdout_fd: int,
+    outlives: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """Leave in time although the event loop may be stuck in a computation.
+
+    Signals set an alarm before the loop hears of them; it rings in the middle of a
+    regular expression, too. Where the platform tells that the host has closed a
+    pipe, the process ends when the loop then stands still for 0.9 s. A loop that
+    turns is left alone, and so is a process that `outlives` its host. Main thread
+    only, inside `signals_received`, whose receiver goes on to hear the signals.
+    """
+    arguments = (token, stdin_fd, stdout_fd, outlives)
+    threading.Thread(target=_watch, args=arguments, name="stdio host watch", daemon=True).start()
+    if sys.platform == "win32":
+        yield
+        return
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS))
+    try:
+        yield
+    finally:
+        # The interpreter's end would give the alarm back its default, which is death with another status.
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+
+def _watch(token: EventLoopToken, stdin_fd: int | None, stdout_fd: int, outlives: Callable[[], bool]) -> None:
+    running = wait_until_gone(stdout_fd, stdin_fd)
+    while running and not outlives():
+        last_resort = leave_at_the_latest()
+        running = run_on_loop(token, _turn)
+        last_resort.cancel()
+        time.sleep(_BETWEEN_TURNS)
+
+
+def _turn() -> None:
+    """What a loop that is not stuck gets to at once."""
