@@ -199,7 +199,7 @@ def _take_apart(given: Mapping[str, Any], known: set[str]) -> tuple[Mapping[str,
 
 def _cut_spill(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, str]]:
     """Return the text of an argument without what follows its end, and the arguments that do."""
-    if "</" not in text:
+    if len(text) > PROMPT_CHARS or "</" not in text:
         return text, {}
     nexts = [*islice(_NEXT.finditer(text), _MOST_SPILLED)]
     first = nexts[0] if nexts else None
@@ -344,10 +344,10 @@ def _items(value: object, separators: str) -> Sequence[object]:
             return ()
         case str() if not value.strip(" ") or _in_small(value) in _NULLS:
             return ()
+        case str() if separators and len(value) <= PROMPT_CHARS:
+            return re.split(f"[{re.escape(separators)}]", value, maxsplit=_MOST_ITEMS)
         case str():
-            return (
-                re.split(f"[{re.escape(separators)}]", value, maxsplit=_MOST_ITEMS) if separators else [value]
-            )
+            return (value,)
         case [str(word)] if _in_small(word) in _NULLS:
             return ()
         case list() | tuple():

@@ -81,7 +81,7 @@ _SURROGATES: Final = re.compile(
 
 # The text of a message is nothing but these: a bracket that opens, one that closes, or all between two.
 _TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
-_FRONT_CHARS: Final = 262_144  # looked at to find an id: one token may be as long as the message
+_FRONT_CHARS: Final = 65_536  # looked at to find an id: one token may be as long as the message
 _LAST_ID: Final = re.compile(r'"id"\s*+:\s*+(-?\d{1,18}|"[^"\\]{1,1000}")\s*+\}\s*+\Z')
 
 MAX_VALUES: Final = 100_000
