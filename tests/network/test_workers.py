@@ -25,7 +25,8 @@ from network.test_operations import lines
 from network.web_host import NETWORK, WebServer, web_host, web_server
 from runapi_mcp.sim import Simulator
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no --workers there")
+if sys.platform == "win32":
+    pytest.skip("there is no --workers there", allow_module_level=True)
 
 SLOW = "[[sim:slow seconds=30]]"
 TOKENS = "ann:token-of-ann-0123456789\nbob:token-of-bob-0123456789"

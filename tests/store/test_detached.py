@@ -19,7 +19,8 @@ from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.stdio.detached import MOST, list_detached
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions are a thing of POSIX")
+if sys.platform == "win32":
+    pytest.skip("sessions are a thing of POSIX", allow_module_level=True)
 
 ON = {"RUNAPI_MCP_FINISH_DETACHED": "1"}
 

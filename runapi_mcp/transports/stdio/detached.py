@@ -73,7 +73,7 @@ def stand_apart() -> Apart | None:
 
 def _wait_for(child: int, waited: int) -> NoReturn:
     """Be there for the host until the child ends or lets go, and leave with its status."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, lambda *_: os._exit(0))
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
