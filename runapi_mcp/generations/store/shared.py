@@ -27,6 +27,8 @@ from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 _LEAVE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 0.5
+_SENT_SECONDS: Final = 0.05
+"""By then a request that was begun is on its way."""
 _READ_CHARS: Final = 8_388_608
 """Characters of others' generations that are kept for their next pages."""
 
@@ -194,7 +196,7 @@ class SharedStore(MemoryStore):
     async def _prepare(self) -> None:
         """Get ready to read what others wrote, once the first call is on its way and waits for its answer."""
         await self._begun.wait()
-        await anyio.sleep(_AWAY_SECONDS)
+        await anyio.sleep(_SENT_SECONDS)
         await anyio.to_thread.run_sync(prepare)
 
     def _hear(self, generation: Generation) -> None:
