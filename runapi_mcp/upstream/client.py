@@ -217,7 +217,7 @@ class Upstream:
     async def _leave_route(self, missing: NotFound, path: str, key: SecretStr, trace: Trace) -> bool:
         """Whether a call that found nothing at `path` is to be made elsewhere: chat is at another path now.
 
-        The seed has it at one path and RunAPI's later documents at another (wire notes §11 row 15). A 404
+        The seed has it at one path and RunAPI's later documents at another (docs/wire.md §1.1). A 404
         may mean the model as well. Where what it says leaves that open, the path's own free list is asked
         for: one that has a list is there. Whether the other path is, the call shows that is made there, since
         a refused one costs nothing; to ask for its list as well would be a request more.

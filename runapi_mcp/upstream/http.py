@@ -71,7 +71,7 @@ class Trace:
 
 _MOST_DETOURS: Final = 2
 REQUEST_ID: Final = "X-Client-Request-Id"
-"""The header by which RunAPI's support finds a request (wire notes §2)."""
+"""The header by which RunAPI's support finds a request (docs/wire.md §1.3)."""
 _PROXY: Final = (
     "A proxy that the environment names cannot be used; nothing was sent.",
     "Correct HTTPS_PROXY, ALL_PROXY or NO_PROXY and restart the server; SOCKS takes the package socksio.",

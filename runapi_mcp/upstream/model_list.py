@@ -1,7 +1,7 @@
 """The live list of models, and what this process knows of them: what was listed, and what was refused.
 
 The OpenAI-style list is asked for, and Google's where that one does not exist. Each has a shape of its
-own (wire notes §2.4). All of them are free.
+own (docs/wire.md §2.3). All of them are free.
 """
 
 from collections import OrderedDict

@@ -1,6 +1,6 @@
 """One call's stream, top to bottom: a request is sent, its body is read, its frames become events.
 
-httpx-sse parses; what it leaves open is mended here (wire notes §8): the content type's case, the
+httpx-sse parses; what it leaves open is mended here (docs/wire.md §7.1): the content type's case, the
 charset, a byte-order mark, sizes, a last event without its blank line, and bodies that are not an event
 stream at all. What a 429 or 503 asks for is waited out in `pacing`.
 """
@@ -45,7 +45,7 @@ _LONGEST_BLANK: Final = 4_096
 """Bytes of white space before the first of the body that are read to tell what it is."""
 _DRAIN_SECONDS: Final = 0.25
 _GRACE_SECONDS: Final = 2.0
-"""Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
+"""Silence after a finish, some text and its usage that means the end (docs/wire.md §4)."""
 _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
 _READ_IN_A_ROW: Final = 4_096

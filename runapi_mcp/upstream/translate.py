@@ -1,6 +1,6 @@
 """What went wrong on the way to RunAPI, as our errors: httpx's exceptions, and HTTP's refusals.
 
-The border is in one place. Which exceptions prove that nothing was sent is the wire notes' §8.1. The
+The border is in one place. Which exceptions prove that nothing was sent: docs/wire.md §7.2. The
 messages are ours: httpx puts header values, the key among them, into some of its own.
 """
 

@@ -1,6 +1,6 @@
 """The OpenAI-compatible dialect: ``POST {root}/chat/completions``, answered as SSE.
 
-Chunk shapes are the wire notes' §5.
+Requests and chunks are those of docs/wire.md §5.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def messages(turns: Sequence[Turn]) -> list[JsonValue]:
     for turn in turns:
         results = [part for part in turn.sent if isinstance(part, Returned)]
         for place, part in enumerate(results):
-            # Google's layer refuses a result without its function's name (wire notes §11 row 3).
+            # Google's layer refuses a result without its function's name (docs/wire.md §5.1).
             call_id = ids[place] if place < len(ids) else part.id
             written.append(
                 {"role": "tool", "tool_call_id": call_id, "name": part.name, "content": part.content}

@@ -1,7 +1,7 @@
 """What the two dialects share: bodies and chunks, the choice that is read, what in it is thought, and new.
 
 A stream may say a thing twice. Some relays close it with the whole message, some send the last chunk
-again (wire notes §11 row 9); only what was not given out before is given out then.
+again (docs/wire.md §5.2); only what was not given out before is given out then.
 """
 
 import codecs
@@ -56,9 +56,9 @@ class PromptFeedback(Lax):
 # ---------------------------------------------------------------- thinking and answer
 #
 # Google's chat layer sends thoughts as text between literal ``<thought>`` tags and flags each such chunk in
-# ``extra_content``; the closing tag arrives at the start of the first answer chunk (wire notes §5.3). Some
+# ``extra_content``; the closing tag arrives at the start of the first answer chunk (docs/wire.md §5.2). Some
 # relays drop the flags, some the tags; others, and the models themselves, write ``<think>`` or
-# ``<thinking>``, on both dialects (§11 row 7). A tag is believed only where a thought can be: at the start
+# ``<thinking>``, on both dialects. A tag is believed only where a thought can be: at the start
 # of the answer, or around flagged text. An answer about ``<thought>`` tags keeps its own, and one that opens
 # a tag and never closes it, or has nothing after it, is all there is: text.
 
@@ -471,7 +471,7 @@ def has_stray(text: str) -> bool:
 def stray_failure(tail: str) -> Failure | None:
     """Return the error report that stands among a stream's lines without being an event.
 
-    Google's stream may end in raw, pretty-printed JSON (wire notes §6.2), which the rules of SSE
+    Google's stream may end in raw, pretty-printed JSON (docs/wire.md §6.2), which the rules of SSE
     drop line by line.
     """
     stray = [line for line in _LINE_END.split(tail) if not _FIELD_LINE.match(line)]

@@ -1,9 +1,9 @@
 """Upstream's reports of errors, in every shape and wrapping they come in → :class:`Failure`.
 
-The shapes are those of the wire notes §3.2 (a–j): a string, an object with a string or an
+The shapes are those of docs/wire.md §3.2 (a–j): a string, an object with a string or an
 integer code, Google's with details, any of them in a one-element array, a bare ``message`` or
 ``msg``, an HTML page, nothing at all. Relays put one report into another, as an object or as JSON in
-a text, once or several times (§11 row 5); then the innermost says what was wrong.
+a text, once or several times; then the innermost says what was wrong.
 """
 
 import ast
@@ -25,13 +25,13 @@ _CANONICAL = {
     "INTERNAL": 500, "UNKNOWN": 500, "DATA_LOSS": 500, "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504,
 }  # fmt: skip
-"""Google's canonical statuses as HTTP statuses (wire notes §3.3)."""
+"""Google's canonical statuses as HTTP statuses (docs/wire.md §3.3)."""
 _CODED = {
     "invalid_resource_id": 400, "request_conflict": 409, "source_task_not_ready": 409,
     "source_task_unusable": 422, "continuation_not_supported": 422, "rate_limited": 429,
     "continuation_unavailable": 503, "model_retired": 410, "model_not_found": 404,
 }  # fmt: skip
-"""RunAPI's own codes as the HTTP statuses that they come with (wire notes §3.1, §11)."""
+"""RunAPI's own codes as the HTTP statuses that they come with (docs/wire.md §3.1)."""
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg", "error_description")
 _DEEPEST: Final = 5
 """How many reports may stand in one another: a relay's, the next one's, Google's, each as text or not."""

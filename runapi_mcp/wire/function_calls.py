@@ -1,6 +1,6 @@
 """Function calls as streams bring them, in pieces, and the results that go back to them in their order.
 
-Gemini pairs results with calls by place, not by id (wire notes §11 row 3).
+Gemini pairs results with calls by place, not by id (docs/wire.md §5.1).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Google's native dialect: ``POST /v1beta/models/{model}:streamGenerateContent?alt=sse``.
 
-Request fields and chunk shapes are those of the wire notes §6. The stream has no ``[DONE]``: it
-is read to its end, since a bridge may say ``STOP`` before the text (§6.3).
+Request fields and chunk shapes are those of docs/wire.md §6. The stream has no ``[DONE]``: it
+is read to its end, since a bridge may say ``STOP`` before the text (§4).
 """
 
 import json
@@ -266,7 +266,7 @@ class NativeDecoder(ChunkDecoder[_Chunk]):
                 self._called = True
                 found.append(_read_call(part.function_call, part.signature or ""))
             elif part.signature and not part.thought:
-                # It comes with the last piece of the text, or behind it, with an empty one (§6.3).
+                # With the text's last piece, or behind it with an empty one (docs/wire.md §6.2).
                 found.append(TextSignature(part.signature))
             if part.text and part.thought:
                 found += self._written.add_thought(part.text)
