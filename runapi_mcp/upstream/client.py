@@ -121,6 +121,7 @@ class Upstream:
                 try:
                     response = await self._opener.open(Asking(request, call.model, key, trace, patience))
                 except NotFound as missing:
+                    # Native is at one path in all documents (docs/wire.md §1.1).
                     if dialect != "chat" or not await self._leave_route(missing, request.path, key, trace):
                         raise
                     request = self._dialects[self._root][dialect].encode(call)
@@ -334,6 +335,7 @@ async def resolve_links(client: httpx.AsyncClient, links: Sequence[str], *, ask_
 
 
 async def _location(client: httpx.AsyncClient, url: str) -> str:
+    # Google's link says in Location where it leads (docs/wire.md §6.3).
     response = await client.head(url, headers={"Accept": "*/*"}, follow_redirects=False)
     return response.headers.get("location", "") if 300 <= response.status_code < 400 else ""
 

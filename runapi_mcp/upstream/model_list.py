@@ -170,6 +170,7 @@ def read_page(text: str) -> tuple[Listing, str | None]:
 
 
 def _live(model_id: str, title: str | None) -> LiveModel:
+    # Google lists ids with it; calls take them bare (docs/wire.md §2.3).
     bare = model_id.removeprefix("models/")
     return LiveModel(one_line(bare, _ID_CHARS), one_line(without_surrogates(title or ""), _ID_CHARS))
 

@@ -138,6 +138,7 @@ async def read_refusal(response: httpx.Response, *, path: str, key: SecretStr, t
     if status < 300:
         return ProtocolError(f"RunAPI answered {status}, without a stream.")
     failure = read_failure_body(redact(text, key))
+    # Google has the wait in the body; where both are, the header's counts (docs/wire.md §3.3).
     told = read_retry_after(response.headers, today())
     failure = replace(
         failure,

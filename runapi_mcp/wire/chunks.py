@@ -364,9 +364,10 @@ class ChunkDecoder(ABC, Generic[Model]):
         Raises:
             ProtocolError: It is not of the dialect.
         """
-        text = frame.text.strip()
+        text = frame.text.strip()  # blanks may stand around [DONE] (docs/wire.md §7.1)
         if text == "[DONE]":
             return (*self.end(), Done())
+        # Whatever its data looks like (docs/wire.md §3.2).
         if frame.event == "error":
             return (read_failure_body(text),)
         if not text:
@@ -410,6 +411,7 @@ _MOST_CANDIDATES = 8
 _MOST_VALUES: Final = 200_000
 """About how many values a whole body may hold: more than any answer's chunks have together."""
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+"""What stands between documents: native without alt=sse comes as one array of them (docs/wire.md §6.2)."""
 _STRAY = re.compile(r"\n[\[{]")
 _STRAY_CR = re.compile(r"\r[\[{]")
 _FIELD_LINE = re.compile(r"(?:data|event|id|retry)?:|\s*$")

@@ -100,6 +100,7 @@ def _read(value: object, *, levels: int) -> Failure | None:
     if levels > _DEEPEST:
         return None
     match value:
+        # Google's OpenAI layer puts a report into an array (docs/wire.md §3.2 f).
         case [single]:
             return _read(single, levels=levels + 1)
         case dict(report):
@@ -158,6 +159,7 @@ def _own(message: str, error: JsonObject) -> Failure:
     """Return what a report says itself, whatever others may stand in it."""
     details = _details(error)
     violations = [text for text in _field_violations(details) if text not in message]
+    # It tells a wrong key from a wrong request (docs/wire.md §3.3).
     reason = next((str(d["reason"]) for d in details if isinstance(d.get("reason"), str)), None)
     return Failure(
         message=" ".join([message, *violations]).strip(),
@@ -174,6 +176,7 @@ def _message(value: JsonObject) -> str | None:
 
 
 def _with_fields(message: str, value: JsonObject) -> str:
+    # What RunAPI's validation says of each field (docs/wire.md §3.2 b).
     match value.get("errors"):
         case dict(fields):
             told = [f"{name}: {', '.join(_strings(why))}" for name, why in list(fields.items())[:10]]
@@ -195,6 +198,7 @@ def _status(value: JsonObject) -> int | None:
         case str(code) if code.isascii() and code.isdigit() and 100 <= int(code[:4]) <= 599:
             return int(code)
         case _:
+            # Google's word may come without its number (docs/wire.md §3.3).
             named = value.get("status")
             canonical = _CANONICAL.get(named) if isinstance(named, str) else None
             return canonical or _CODED.get(_code(value) or "")

@@ -346,6 +346,7 @@ class Fold:
             return Blocked(
                 f"RunAPI blocked the prompt ({_reason(self._blocked.reason, self._blocked.message)})."
             )
+        # However cleanly HTTP ended (docs/wire.md §4).
         if not self.finished:
             return _cut(self._text.join())
         if not self.empty or self._finish is None:

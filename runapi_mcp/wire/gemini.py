@@ -50,6 +50,7 @@ class Native:
 
     def encode(self, call: Call) -> Request:
         """Return the request for `call`."""
+        # RunAPI's example leaves alt=sse out; Google then sends a JSON array (docs/wire.md §1.1).
         path = f"{self.root}/models/{call.model}:streamGenerateContent?alt=sse"
         return Request(path, "x-goog-api-key", _body(call))
 
@@ -121,6 +122,7 @@ def _generation_config(call: Call) -> JsonObject:
         "stopSequences": list(call.stop) or None,
         "seed": call.seed,
         "responseMimeType": "application/json" if call.schema is not None else None,
+        # They exclude each other (docs/wire.md §6.1).
         "responseSchema" if call.spelling == "narrow" else "responseJsonSchema": call.schema or None,
         "thinkingConfig": _thinking(call) or None,
     }
@@ -128,6 +130,7 @@ def _generation_config(call: Call) -> JsonObject:
 
 
 def _thinking(call: Call) -> JsonObject:
+    # No budget: beside a level it is refused (docs/wire.md §6.1).
     thinking: JsonObject = {"includeThoughts": True} if call.include_thoughts else {}
     return thinking | ({"thinkingLevel": call.effort} if call.effort else {})
 

@@ -266,6 +266,7 @@ class Citations:
         text = segment.text or ""
         if sources and (start is not None or text):
             at = start or 0
+            # Google leaves zeros out (docs/wire.md §6.3).
             self._support(at + (segment.start or 0), at + (segment.end or 0), text, sources)
 
     def _add_links(self, value: object) -> bool:
