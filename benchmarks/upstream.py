@@ -45,7 +45,7 @@ def read_script(body: bytes) -> Script:
 
 
 def chunk(dialect: str, text: str, number: int, *, last: bool) -> bytes:
-    """One event, in the shape the wire notes give for RunAPI."""
+    """One event, in the shape of docs/wire.md §5.2 and §6.2."""
     if dialect == "chat":
         made: dict[str, object] = {
             "id": "chatcmpl-benchmark",

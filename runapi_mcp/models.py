@@ -2,8 +2,8 @@
 
 The live list is the truth about which models exist; this table is the truth about abilities. Rows
 marked ``seed`` are RunAPI's own Gemini page; rows marked ``newer`` come from its later documents
-(wire notes §2.2), which nobody here could try. Dates and successors are those of §2.2 and §11. A model
-that is not in the table is passed through on the chat dialect with nothing assumed about it.
+(docs/wire.md §2.2), which nobody here could try; so do dates and successors. A model that is not in the
+table is passed through on the chat dialect with nothing assumed about it.
 """
 
 import re

@@ -91,7 +91,7 @@ def read_base_url(text: str) -> str:
 
 
 CHAT_PATHS: Final = ("/v1beta/openai", "/v1")
-"""Where RunAPI has its OpenAI-compatible API: by the seed, and by its later documents (wire notes §11)."""
+"""Where RunAPI has its OpenAI-compatible API: by the seed, and by its later documents (docs/wire.md §1.1)."""
 
 
 def read_chat_path(text: str) -> str:

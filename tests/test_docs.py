@@ -166,6 +166,13 @@ def test_no_page_holds_a_key_or_a_path_of_the_machine_that_wrote_it(name: str) -
     assert str(ROOT) not in PAGES[name]
 
 
+def test_every_section_of_the_wire_page_that_the_code_names_is_there() -> None:
+    sections = {*re.findall(r"^##+ ([\d.]*\d)", PAGES["wire.md"], re.MULTILINE)}
+    for path in [*(ROOT / "runapi_mcp").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        named = re.findall(r"(?<!RFC \d{4} )§([\d.]*\d)", path.read_text(encoding="utf-8"))
+        assert sections.issuperset(named), f"{path.name} names { ({*named} - sections) }"
+
+
 PROMISES = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGES["security.md"])
 
 

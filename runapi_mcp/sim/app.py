@@ -1,4 +1,4 @@
-"""The routes of the simulated RunAPI (wire notes §1.1, §9) and the control routes beside them."""
+"""The routes of the simulated RunAPI (docs/wire.md §1.1) and the control routes beside them."""
 
 import json
 import re
@@ -238,7 +238,7 @@ def _row(call: SeenCall) -> JsonObject:
 
 
 class _Marked:
-    """Says on every response that it is simulated, and identifies it (wire notes §1.4)."""
+    """Says on every response that it is simulated, and identifies it (docs/wire.md §1.3)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

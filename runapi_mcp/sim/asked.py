@@ -20,7 +20,7 @@ class Refused(Exception):
         self.message = message
         self.code = code
         self.wrapped = wrapped
-        """Whether the body is the one-element array of Google's OpenAI layer (wire notes §3.2 f)."""
+        """Whether the body is the one-element array of Google's OpenAI layer (docs/wire.md §3.2 f)."""
 
 
 @dataclass(frozen=True)

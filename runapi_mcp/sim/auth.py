@@ -1,4 +1,4 @@
-"""The three forms a key may come in; each is accepted on every route (wire notes §1.2)."""
+"""The three forms a key may come in; each is accepted on every route (docs/wire.md §1.2)."""
 
 from collections.abc import Mapping
 

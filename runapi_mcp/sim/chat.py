@@ -1,4 +1,4 @@
-"""The OpenAI-compatible dialect: the literal chunks of wire notes §5.3 and §5.4."""
+"""The OpenAI-compatible dialect: the literal chunks of docs/wire.md §5.2 and §5.3."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ FINISH: dict[Finish, str] = {
     "stop": "stop",
     "length": "length",
     "filtered": "content_filter",
-    # Google's layer says stop for a streamed call, though tool_calls when not streamed (§5.3).
+    # Google's layer says stop for a streamed call, though tool_calls when not streamed (docs/wire.md §5.2).
     "called": "stop",
 }
 
@@ -62,7 +62,7 @@ def text_chunk(text: str, model: str, finish: str | None = None) -> JsonObject:
 
 
 def error(status: int, message: str, word: str, details: list[JsonObject] | None = None) -> JsonObject:
-    """An error in OpenAI's shape (§3.2 d)."""
+    """An error in OpenAI's shape (docs/wire.md §3.2 d)."""
     del details
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": word.lower()}}

@@ -1,4 +1,4 @@
-"""Google's own dialect: the literal chunks of wire notes §6.3 and §6.4."""
+"""Google's own dialect: the literal chunks of docs/wire.md §6.2 and §6.3."""
 
 from collections.abc import Iterator
 
@@ -70,7 +70,7 @@ def blocked(asked: Asked, reason: str) -> JsonObject:
 
 
 def error(status: int, message: str, word: str, details: list[JsonObject] | None = None) -> JsonObject:
-    """An error in Google's shape (§3.2 e)."""
+    """An error in Google's shape (docs/wire.md §3.2 e)."""
     body: JsonObject = {"code": status, "message": message, "status": STATUS_WORDS.get(status, word.upper())}
     if details:
         body["details"] = details

@@ -1,4 +1,4 @@
-"""Reading a chat/completions request, strictly: what the wire notes §5.1 do not know is refused."""
+"""Reading a chat/completions request, strictly: what docs/wire.md §5.1 does not know is refused."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Reading a streamGenerateContent request: camelCase or snake_case, enums in any case (wire notes §6.1)."""
+"""Reading a streamGenerateContent request: camelCase or snake_case, enums in any case (docs/wire.md §6.1)."""
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel

@@ -1,4 +1,4 @@
-"""The models the simulator offers, its lists of them, and what it refuses each (wire notes §2, §11)."""
+"""The models the simulator offers, its lists of them, and what it refuses each (docs/wire.md §2, §3.1)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

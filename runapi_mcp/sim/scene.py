@@ -107,7 +107,7 @@ class Scene:
         return [self.frame(chunk, eol) for chunk in chunks]
 
     def done(self, eol: str | None = None) -> list[bytes]:
-        """The end marker: `[DONE]` on chat, nothing on the native path (§5.2, §6.2)."""
+        """The end marker: `[DONE]` on chat, nothing on the native path (docs/wire.md §5.2, §6.2)."""
         eol = eol or self.voice.EOL
         return [f"data: {chat.DONE}{eol}{eol}".encode()] if self.chat else []
 
@@ -151,7 +151,7 @@ def body(
 
 
 def array(chunks: Iterable[object]) -> Iterator[bytes]:
-    """Chunks as the pieces of one JSON array, as the native path streams without `alt=sse` (§6.2)."""
+    """Chunks as the pieces of one JSON array, as native streams without `alt=sse` (docs/wire.md §6.2)."""
     opening = "["
     for chunk in chunks:
         yield (opening + compact(chunk)).encode()

@@ -56,7 +56,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Style:
-    """How a dialect's free choices are made (wire notes §5.3, §5.4, §6.4)."""
+    """How a dialect's free choices are made (docs/wire.md §5.2, §5.3, §6.3)."""
 
     thoughts: Literal["tags", "bare tags", "reasoning_content", "reasoning", "silent"] = "tags"
     usage: Literal["every", "last", "separate", "early-partial", "none"] = "every"

@@ -121,6 +121,7 @@ class Upstream:
                 try:
                     response = await self._opener.open(Asking(request, call.model, key, trace, patience))
                 except NotFound as missing:
+                    # Native is at one path in all documents (docs/wire.md §1.1).
                     if dialect != "chat" or not await self._leave_route(missing, request.path, key, trace):
                         raise
                     request = self._dialects[self._root][dialect].encode(call)
@@ -217,7 +218,7 @@ class Upstream:
     async def _leave_route(self, missing: NotFound, path: str, key: SecretStr, trace: Trace) -> bool:
         """Whether a call that found nothing at `path` is to be made elsewhere: chat is at another path now.
 
-        The seed has it at one path and RunAPI's later documents at another (wire notes §11 row 15). A 404
+        The seed has it at one path and RunAPI's later documents at another (docs/wire.md §1.1). A 404
         may mean the model as well. Where what it says leaves that open, the path's own free list is asked
         for: one that has a list is there. Whether the other path is, the call shows that is made there, since
         a refused one costs nothing; to ask for its list as well would be a request more.
@@ -334,6 +335,7 @@ async def resolve_links(client: httpx.AsyncClient, links: Sequence[str], *, ask_
 
 
 async def _location(client: httpx.AsyncClient, url: str) -> str:
+    # Google's link says in Location where it leads (docs/wire.md §6.3).
     response = await client.head(url, headers={"Accept": "*/*"}, follow_redirects=False)
     return response.headers.get("location", "") if 300 <= response.status_code < 400 else ""
 

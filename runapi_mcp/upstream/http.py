@@ -71,7 +71,7 @@ class Trace:
 
 _MOST_DETOURS: Final = 2
 REQUEST_ID: Final = "X-Client-Request-Id"
-"""The header by which RunAPI's support finds a request (wire notes §2)."""
+"""The header by which RunAPI's support finds a request (docs/wire.md §1.3)."""
 _PROXY: Final = (
     "A proxy that the environment names cannot be used; nothing was sent.",
     "Correct HTTPS_PROXY, ALL_PROXY or NO_PROXY and restart the server; SOCKS takes the package socksio.",
@@ -129,9 +129,11 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> h
             max_keepalive_connections=20,
             keepalive_expiry=_IDLE_SECONDS,
         ),
+        # Compressed and not flushed, an answer comes all at once, at its end (docs/wire.md §1.3).
         headers={"User-Agent": f"runapi-mcp/{__version__}", "Accept-Encoding": "identity"},
         # One client serves many keys; a cookie would tie their calls together.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        # A key does not follow a redirect (docs/wire.md §1.2).
         follow_redirects=False,
         verify=_trust_nobody() if transport or _is_plain(settings) else tls_context(),
         trust_env=url.hostname not in LOOPBACK,
@@ -219,6 +221,7 @@ def auth_header(auth: Auth, key: SecretStr) -> dict[str, str]:
     """Return the header that carries the key."""
     if auth == "bearer":
         return {"Authorization": f"Bearer {key.get_secret_value()}"}
+    # What RunAPI shows for native (docs/wire.md §1.2).
     return {"x-goog-api-key": key.get_secret_value()}
 
 

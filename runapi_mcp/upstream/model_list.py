@@ -1,7 +1,7 @@
 """The live list of models, and what this process knows of them: what was listed, and what was refused.
 
 The OpenAI-style list is asked for, and Google's where that one does not exist. Each has a shape of its
-own (wire notes §2.4). All of them are free.
+own (docs/wire.md §2.3). All of them are free.
 """
 
 from collections import OrderedDict
@@ -170,6 +170,7 @@ def read_page(text: str) -> tuple[Listing, str | None]:
 
 
 def _live(model_id: str, title: str | None) -> LiveModel:
+    # Google lists ids with it; calls take them bare (docs/wire.md §2.3).
     bare = model_id.removeprefix("models/")
     return LiveModel(one_line(bare, _ID_CHARS), one_line(without_surrogates(title or ""), _ID_CHARS))
 

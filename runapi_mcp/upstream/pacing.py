@@ -112,5 +112,6 @@ class Waits:
 
 def read_wait(error: UpstreamError) -> float | None:
     """Return the wait that a refusal asks for, in seconds; `None` if waiting is not what it asks for."""
+    # After another 5xx the work may have been done (docs/wire.md §7.2).
     waits = isinstance(error, RateLimited) or (isinstance(error, Unavailable) and error.status == 503)
     return error.retry_after if waits and not error.hopeless else None

@@ -1,6 +1,6 @@
 """One call's stream, top to bottom: a request is sent, its body is read, its frames become events.
 
-httpx-sse parses; what it leaves open is mended here (wire notes §8): the content type's case, the
+httpx-sse parses; what it leaves open is mended here (docs/wire.md §7.1): the content type's case, the
 charset, a byte-order mark, sizes, a last event without its blank line, and bodies that are not an event
 stream at all. What a 429 or 503 asks for is waited out in `pacing`.
 """
@@ -44,8 +44,9 @@ _SOME_CHARS: Final = 512
 _LONGEST_BLANK: Final = 4_096
 """Bytes of white space before the first of the body that are read to tell what it is."""
 _DRAIN_SECONDS: Final = 0.25
+"""Seconds of reading on after the end: a stream that is left costs a new connection (docs/wire.md §4)."""
 _GRACE_SECONDS: Final = 2.0
-"""Silence after a finish, some text and its usage that means the end (wire notes §8, held sockets)."""
+"""Silence after a finish, some text and its usage that means the end (docs/wire.md §4)."""
 _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
 _READ_IN_A_ROW: Final = 4_096
@@ -326,6 +327,7 @@ class Body:
         return self._texts
 
     async def _decode(self) -> AsyncGenerator[str, None]:
+        # Whatever charset it names; to the mark httpx-sse would lose the first event (docs/wire.md §7.1).
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         piece = self._first.removeprefix(codecs.BOM_UTF8)
         while piece:
@@ -343,6 +345,7 @@ class Body:
                 self.tail = (self.tail[-_TAIL_CHARS:] if self._strayed else self.tail[-_SOME_CHARS:]) + text
                 yield text
             piece = await self._read()
+        # Parsers drop a last event without its blank line (docs/wire.md §7.1).
         yield decoder.decode(b"", final=True) + "\n\n"
 
     @property
@@ -467,6 +470,7 @@ class Answering:
                     raise
                 if events := self._redacting.feed(found):
                     yield events if self._ending.begun else self._judge(events)
+                    # Some hold the socket now, or send more (docs/wire.md §4).
                     if isinstance(events[-1], Done):
                         return
                 if self._ending.said or self._ending.failed:
@@ -495,6 +499,7 @@ class Answering:
         match await self._body.kind():
             case "events":
                 return self._body.events()
+            # An array where alt=sse was not heard, or a refusal at 200 (docs/wire.md §3.2, §6.2).
             case "json":
                 return self._documents()
             case "page":
@@ -527,6 +532,7 @@ class Answering:
         ending = Ending()
         for event in events:
             if isinstance(event, Failure) and not (ending.begun or self._ending.begun):
+                # Any report of an error may come at 200 (docs/wire.md §3.2).
                 raise refusal(event, 200, path=self._request.path)
             ending.feed(event)
         return events

@@ -1,6 +1,6 @@
 """What went wrong on the way to RunAPI, as our errors: httpx's exceptions, and HTTP's refusals.
 
-The border is in one place. Which exceptions prove that nothing was sent is the wire notes' §8.1. The
+The border is in one place. Which exceptions prove that nothing was sent: docs/wire.md §7.2. The
 messages are ours: httpx puts header values, the key among them, into some of its own.
 """
 
@@ -138,6 +138,7 @@ async def read_refusal(response: httpx.Response, *, path: str, key: SecretStr, t
     if status < 300:
         return ProtocolError(f"RunAPI answered {status}, without a stream.")
     failure = read_failure_body(redact(text, key))
+    # Google has the wait in the body; where both are, the header's counts (docs/wire.md §3.3).
     told = read_retry_after(response.headers, today())
     failure = replace(
         failure,

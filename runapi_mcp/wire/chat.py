@@ -1,6 +1,6 @@
 """The OpenAI-compatible dialect: ``POST {root}/chat/completions``, answered as SSE.
 
-Chunk shapes are the wire notes' §5.
+Requests and chunks are those of docs/wire.md §5.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def messages(turns: Sequence[Turn]) -> list[JsonValue]:
     for turn in turns:
         results = [part for part in turn.sent if isinstance(part, Returned)]
         for place, part in enumerate(results):
-            # Google's layer refuses a result without its function's name (wire notes §11 row 3).
+            # Google's layer refuses a result without its function's name (docs/wire.md §5.1).
             call_id = ids[place] if place < len(ids) else part.id
             written.append(
                 {"role": "tool", "tool_call_id": call_id, "name": part.name, "content": part.content}
@@ -110,6 +110,7 @@ def _tool_call(call: FunctionCall, call_id: str) -> JsonObject:
     function: JsonObject = inside if isinstance(inside, dict) else {}
     function |= {"name": call.name, "arguments": call.arguments}
     made: JsonObject = {**extra, "id": call_id, "type": "function", "function": function}
+    # Gemini 3 refuses a call that comes back without its signature (docs/wire.md §5.1).
     if call.signature and "extra_content" not in made:
         made["extra_content"] = {"google": {"thought_signature": call.signature}}
     return made
@@ -143,10 +144,12 @@ def _body(call: Call) -> JsonObject:
         "model": call.model,
         "messages": [*_system(call), *messages(call.turns)],
         "stream": True,
+        # Without it Google's layer counts nothing (docs/wire.md §5.1).
         "stream_options": {"include_usage": True},
     }
     optional: JsonObject = {
         "reasoning_effort": call.effort,
+        # RunAPI's spelling, not Google's (docs/wire.md §5.1).
         "include_thoughts": call.include_thoughts or None,
         "max_tokens": call.max_output_tokens,
         "temperature": call.temperature,
@@ -163,6 +166,7 @@ def _system(call: Call) -> list[JsonValue]:
 
 
 def _tools(call: Call) -> list[JsonValue]:
+    # RunAPI's word for Google Search: a function that has no parameters (docs/wire.md §5.1).
     search: list[JsonValue] = [{"type": "function", "function": {"name": "googleSearch"}}]
     functions: list[JsonValue] = [{"type": "function", "function": _declare(f)} for f in call.functions]
     return (search if call.search else []) + functions
@@ -216,6 +220,7 @@ class _Delta(_Open):
 
     def text(self) -> str:
         """Return its part of the answer."""
+        # Some relays send a list of parts (docs/wire.md §5.2).
         if not isinstance(self.content, list):
             return self.content or ""
         parts = [part for part in self.content if part and part.type not in _THINKING]
@@ -390,6 +395,7 @@ def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
     """Return the error that a chunk reports: in its own place, in the choice, or beside its finish."""
     if choice and choice.error and (failure := read_failure({"error": choice.error})):
         return failure
+    # A finish of that name may have its error beside the choices (docs/wire.md §5.2).
     alone = not chunk.choices or (choice is not None and (choice.finish_reason or "").lower() == "error")
     return chunk.failure() if chunk.error or alone else None
 

@@ -1,7 +1,7 @@
 """What the two dialects share: bodies and chunks, the choice that is read, what in it is thought, and new.
 
 A stream may say a thing twice. Some relays close it with the whole message, some send the last chunk
-again (wire notes §11 row 9); only what was not given out before is given out then.
+again (docs/wire.md §5.2); only what was not given out before is given out then.
 """
 
 import codecs
@@ -56,9 +56,9 @@ class PromptFeedback(Lax):
 # ---------------------------------------------------------------- thinking and answer
 #
 # Google's chat layer sends thoughts as text between literal ``<thought>`` tags and flags each such chunk in
-# ``extra_content``; the closing tag arrives at the start of the first answer chunk (wire notes §5.3). Some
+# ``extra_content``; the closing tag arrives at the start of the first answer chunk (docs/wire.md §5.2). Some
 # relays drop the flags, some the tags; others, and the models themselves, write ``<think>`` or
-# ``<thinking>``, on both dialects (§11 row 7). A tag is believed only where a thought can be: at the start
+# ``<thinking>``, on both dialects. A tag is believed only where a thought can be: at the start
 # of the answer, or around flagged text. An answer about ``<thought>`` tags keeps its own, and one that opens
 # a tag and never closes it, or has nothing after it, is all there is: text.
 
@@ -364,9 +364,10 @@ class ChunkDecoder(ABC, Generic[Model]):
         Raises:
             ProtocolError: It is not of the dialect.
         """
-        text = frame.text.strip()
+        text = frame.text.strip()  # blanks may stand around [DONE] (docs/wire.md §7.1)
         if text == "[DONE]":
             return (*self.end(), Done())
+        # Whatever its data looks like (docs/wire.md §3.2).
         if frame.event == "error":
             return (read_failure_body(text),)
         if not text:
@@ -410,6 +411,7 @@ _MOST_CANDIDATES = 8
 _MOST_VALUES: Final = 200_000
 """About how many values a whole body may hold: more than any answer's chunks have together."""
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+"""What stands between documents: native without alt=sse comes as one array of them (docs/wire.md §6.2)."""
 _STRAY = re.compile(r"\n[\[{]")
 _STRAY_CR = re.compile(r"\r[\[{]")
 _FIELD_LINE = re.compile(r"(?:data|event|id|retry)?:|\s*$")
@@ -471,7 +473,7 @@ def has_stray(text: str) -> bool:
 def stray_failure(tail: str) -> Failure | None:
     """Return the error report that stands among a stream's lines without being an event.
 
-    Google's stream may end in raw, pretty-printed JSON (wire notes §6.2), which the rules of SSE
+    Google's stream may end in raw, pretty-printed JSON (docs/wire.md §6.2), which the rules of SSE
     drop line by line.
     """
     stray = [line for line in _LINE_END.split(tail) if not _FIELD_LINE.match(line)]

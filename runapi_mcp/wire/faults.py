@@ -1,9 +1,9 @@
 """Upstream's reports of errors, in every shape and wrapping they come in → :class:`Failure`.
 
-The shapes are those of the wire notes §3.2 (a–j): a string, an object with a string or an
+The shapes are those of docs/wire.md §3.2 (a–j): a string, an object with a string or an
 integer code, Google's with details, any of them in a one-element array, a bare ``message`` or
 ``msg``, an HTML page, nothing at all. Relays put one report into another, as an object or as JSON in
-a text, once or several times (§11 row 5); then the innermost says what was wrong.
+a text, once or several times; then the innermost says what was wrong.
 """
 
 import ast
@@ -25,13 +25,13 @@ _CANONICAL = {
     "INTERNAL": 500, "UNKNOWN": 500, "DATA_LOSS": 500, "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504,
 }  # fmt: skip
-"""Google's canonical statuses as HTTP statuses (wire notes §3.3)."""
+"""Google's canonical statuses as HTTP statuses (docs/wire.md §3.3)."""
 _CODED = {
     "invalid_resource_id": 400, "request_conflict": 409, "source_task_not_ready": 409,
     "source_task_unusable": 422, "continuation_not_supported": 422, "rate_limited": 429,
     "continuation_unavailable": 503, "model_retired": 410, "model_not_found": 404,
 }  # fmt: skip
-"""RunAPI's own codes as the HTTP statuses that they come with (wire notes §3.1, §11)."""
+"""RunAPI's own codes as the HTTP statuses that they come with (docs/wire.md §3.1)."""
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg", "error_description")
 _DEEPEST: Final = 5
 """How many reports may stand in one another: a relay's, the next one's, Google's, each as text or not."""
@@ -100,6 +100,7 @@ def _read(value: object, *, levels: int) -> Failure | None:
     if levels > _DEEPEST:
         return None
     match value:
+        # Google's OpenAI layer puts a report into an array (docs/wire.md §3.2 f).
         case [single]:
             return _read(single, levels=levels + 1)
         case dict(report):
@@ -158,6 +159,7 @@ def _own(message: str, error: JsonObject) -> Failure:
     """Return what a report says itself, whatever others may stand in it."""
     details = _details(error)
     violations = [text for text in _field_violations(details) if text not in message]
+    # It tells a wrong key from a wrong request (docs/wire.md §3.3).
     reason = next((str(d["reason"]) for d in details if isinstance(d.get("reason"), str)), None)
     return Failure(
         message=" ".join([message, *violations]).strip(),
@@ -174,6 +176,7 @@ def _message(value: JsonObject) -> str | None:
 
 
 def _with_fields(message: str, value: JsonObject) -> str:
+    # What RunAPI's validation says of each field (docs/wire.md §3.2 b).
     match value.get("errors"):
         case dict(fields):
             told = [f"{name}: {', '.join(_strings(why))}" for name, why in list(fields.items())[:10]]
@@ -195,6 +198,7 @@ def _status(value: JsonObject) -> int | None:
         case str(code) if code.isascii() and code.isdigit() and 100 <= int(code[:4]) <= 599:
             return int(code)
         case _:
+            # Google's word may come without its number (docs/wire.md §3.3).
             named = value.get("status")
             canonical = _CANONICAL.get(named) if isinstance(named, str) else None
             return canonical or _CODED.get(_code(value) or "")

@@ -130,7 +130,7 @@ def _categories(ratings: object) -> Iterator[str]:
 class Ending:
     """What the events fed so far say about the end.
 
-    A bridge may say ``STOP`` before the text (wire notes §6.3), so text takes a finish back until
+    A bridge may say ``STOP`` before the text (docs/wire.md §4), so text takes a finish back until
     another finish, a usage with no text after it, or ``[DONE]`` confirms it. After a failure nothing
     does: bridges close a broken stream with a finish that looks like any other.
 
@@ -307,7 +307,7 @@ class Fold:
         if self._blocked and (finish is None or finish.reason in ("stop", "unknown")):
             finish = Finish(self._blocked.reason, "filtered", self._blocked.message)
         if calls and finish and finish.reason in ("stop", "unknown"):
-            # Both dialects may say "stop" of a stream that ends in a call (wire notes §10 no. 22).
+            # Both dialects may say "stop" of a stream that ends in a call (docs/wire.md §5.2, §6.2).
             finish = replace(finish, reason="tool")
         return Answer(
             text=self._text.join(),
@@ -346,6 +346,7 @@ class Fold:
             return Blocked(
                 f"RunAPI blocked the prompt ({_reason(self._blocked.reason, self._blocked.message)})."
             )
+        # However cleanly HTTP ended (docs/wire.md §4).
         if not self.finished:
             return _cut(self._text.join())
         if not self.empty or self._finish is None:

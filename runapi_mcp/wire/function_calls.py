@@ -1,6 +1,6 @@
 """Function calls as streams bring them, in pieces, and the results that go back to them in their order.
 
-Gemini pairs results with calls by place, not by id (wire notes §11 row 3).
+Gemini pairs results with calls by place, not by id (docs/wire.md §5.1).
 """
 
 import json
@@ -229,6 +229,7 @@ class GrowingCalls:
         if call is None:
             call = self._begin(delta.index, delta.name)
         elif call.whole and arguments.strip():
+            # Some relays send a call twice (docs/wire.md §5.2).
             if call.is_repeated_by(arguments):
                 arguments = ""
             elif call.arguments.strip() == "{}" and (delta.id or not delta.name):
@@ -250,6 +251,7 @@ class GrowingCalls:
         for call in calls:
             counts[call.name] = number = counts.get(call.name, 0) + 1
             call_id = call.id
+            # Two calls must not share an id, and some come without (docs/wire.md §5.1).
             while call_id in used:
                 call_id = f"call_{call.name or 'function'}_{number}"
                 number += 1
@@ -262,6 +264,7 @@ class GrowingCalls:
         """Return the call that a piece goes on with or says again; `None` if it begins one."""
         call = self._by_id.get(delta.id) if delta.id else None
         at = self._latest if delta.index is None else self._at.get(delta.index)
+        # Google's layer numbers each of several calls 0: another id is another call (docs/wire.md §5.2).
         if call is None and at is not None and not (delta.id and at.id):
             # Without an index only what has no name goes on with a call, or what would be none alone.
             if delta.index is not None or at.half or not (delta.name or delta.id):

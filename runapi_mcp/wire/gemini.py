@@ -1,7 +1,7 @@
 """Google's native dialect: ``POST /v1beta/models/{model}:streamGenerateContent?alt=sse``.
 
-Request fields and chunk shapes are those of the wire notes §6. The stream has no ``[DONE]``: it
-is read to its end, since a bridge may say ``STOP`` before the text (§6.3).
+Request fields and chunk shapes are those of docs/wire.md §6. The stream has no ``[DONE]``: it
+is read to its end, since a bridge may say ``STOP`` before the text (§4).
 """
 
 import json
@@ -50,6 +50,7 @@ class Native:
 
     def encode(self, call: Call) -> Request:
         """Return the request for `call`."""
+        # RunAPI's example leaves alt=sse out; Google then sends a JSON array (docs/wire.md §1.1).
         path = f"{self.root}/models/{call.model}:streamGenerateContent?alt=sse"
         return Request(path, "x-goog-api-key", _body(call))
 
@@ -121,6 +122,7 @@ def _generation_config(call: Call) -> JsonObject:
         "stopSequences": list(call.stop) or None,
         "seed": call.seed,
         "responseMimeType": "application/json" if call.schema is not None else None,
+        # They exclude each other (docs/wire.md §6.1).
         "responseSchema" if call.spelling == "narrow" else "responseJsonSchema": call.schema or None,
         "thinkingConfig": _thinking(call) or None,
     }
@@ -128,6 +130,7 @@ def _generation_config(call: Call) -> JsonObject:
 
 
 def _thinking(call: Call) -> JsonObject:
+    # No budget: beside a level it is refused (docs/wire.md §6.1).
     thinking: JsonObject = {"includeThoughts": True} if call.include_thoughts else {}
     return thinking | ({"thinkingLevel": call.effort} if call.effort else {})
 
@@ -266,7 +269,7 @@ class NativeDecoder(ChunkDecoder[_Chunk]):
                 self._called = True
                 found.append(_read_call(part.function_call, part.signature or ""))
             elif part.signature and not part.thought:
-                # It comes with the last piece of the text, or behind it, with an empty one (§6.3).
+                # With the text's last piece, or behind it with an empty one (docs/wire.md §6.2).
                 found.append(TextSignature(part.signature))
             if part.text and part.thought:
                 found += self._written.add_thought(part.text)

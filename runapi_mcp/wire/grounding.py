@@ -1,7 +1,7 @@
 """Where an answer comes from, gathered from the places in which the wire may say it.
 
 Nobody has documented where RunAPI puts citations on its chat path, so each known form is read wherever
-in a chunk it stands (wire notes §5.4, §6.4, §11 row 8): Google's grounding metadata in either casing,
+in a chunk it stands (docs/wire.md §5.3, §6.3): Google's grounding metadata in either casing,
 alone or in a list; OpenAI's annotations, nested or flat; lists of links; and a relay's sources as a JSON
 array inside ``reasoning_content``. They may come in lots, and what they support later than they: sources
 are merged by their links, and every event carries all that is known so far, so the last one is the whole.
@@ -22,7 +22,7 @@ from runapi_mcp.wire.lax import Lax, Maybe, lenient
 from runapi_mcp.wire.types import Grounding, Origin, Source, Support, ThoughtDelta
 
 REDIRECT_HOST: Final = "vertexaisearch.cloud.google.com"
-"""Google's grounding gives links of this host, which lead to the pages and expire (wire notes §6.4)."""
+"""Google's grounding gives links of this host, which lead to the pages and expire (docs/wire.md §6.3)."""
 _MOST_SOURCES: Final = 200
 _MOST_SUPPORTS: Final = 2_000
 _MOST_QUERIES: Final = 50
@@ -266,6 +266,7 @@ class Citations:
         text = segment.text or ""
         if sources and (start is not None or text):
             at = start or 0
+            # Google leaves zeros out (docs/wire.md §6.3).
             self._support(at + (segment.start or 0), at + (segment.end or 0), text, sources)
 
     def _add_links(self, value: object) -> bool:

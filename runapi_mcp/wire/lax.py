@@ -40,7 +40,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_documents(model: type[Model], text: str) -> Sequence[Model]:
     """Validate `text` as one JSON document of `model`, or as one a line where that fails.
 
-    Lone surrogate escapes are replaced (wire notes §8); two documents in one event, which a
+    Lone surrogate escapes are replaced (docs/wire.md §7.1); two documents in one event, which a
     missing blank line makes of two events, are read as two; an array is read item by item.
 
     Raises:

@@ -148,7 +148,7 @@ def _status(failure: Failure, status: int) -> int | None:
 
 
 def _kind(failure: Failure, status: int | None, path: str) -> type[Refused]:
-    # Google says 400 INVALID_ARGUMENT for a wrong key and names it only in the details.
+    # Google says 400 INVALID_ARGUMENT for a wrong key and names it in the details (docs/wire.md §3.3).
     if failure.code == "API_KEY_INVALID":
         return KeyRefused
     if about := _about_the_model(failure, status, path):

@@ -85,7 +85,7 @@ class FunctionCall:
     """A function that the model asks the caller to run, or asked for in an earlier turn.
 
     `arguments` is JSON text. `signature` is what upstream sent with it; Gemini 3 wants it back
-    (wire notes §5.3). `extra` is JSON text of what else stood in a chat call, signatures in a relay's own
+    (docs/wire.md §5.1). `extra` is JSON text of what else stood in a chat call, signatures in a relay's own
     place among them: it goes back unread.
     """
 
@@ -140,7 +140,7 @@ class Function:
 
     @property
     def takes_arguments(self) -> bool:
-        """Whether there is anything to send: Google refuses an object without properties (§11 row 11)."""
+        """Whether there is anything to send: Google refuses an object without members (docs/wire.md §5.4)."""
         plain = {"type", "title", "description", "$schema", "properties", "required", "additionalProperties"}
         free = self.parameters.get("additionalProperties") not in (None, False)
         return bool(self.parameters.get("properties")) or free or not plain.issuperset(self.parameters)

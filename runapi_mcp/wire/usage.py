@@ -27,7 +27,7 @@ class _Details(Lax):
 
 
 class ChatUsage(Lax):
-    """A chat chunk's ``usage`` (wire notes §5.3), or what a relay makes of it in the words of Responses."""
+    """A chat chunk's ``usage`` (docs/wire.md §5.2), or what a relay makes of it in the words of Responses."""
 
     prompt: Maybe[_Count] = Field(None, validation_alias=AliasChoices("prompt_tokens", "input_tokens"))
     completion: Maybe[_Count] = Field(
@@ -49,7 +49,7 @@ class ChatUsage(Lax):
 
 
 class NativeUsage(Lax):
-    """A native chunk's ``usageMetadata`` (wire notes §6.3), in either casing."""
+    """A native chunk's ``usageMetadata`` (docs/wire.md §6.2), in either casing."""
 
     prompt: Maybe[_Count] = Field(
         None, validation_alias=AliasChoices("promptTokenCount", "prompt_token_count")
@@ -81,7 +81,7 @@ def _count(
 
     Google leaves a count of zero out. On chat it leaves thinking out of the output and counts it in the
     total; OpenAI's own shape, and some bridges to Google's, count it in both and name it in the details
-    (wire notes §5.3, §6.3). Counts that are all zero are of a relay that knows none (§11 row 10).
+    (docs/wire.md §5.2, §6.2). Counts that are all zero are of a relay that knows none.
     """
     if not any((prompt, output, thinking, total)):
         return None
@@ -106,7 +106,7 @@ def _count(
 def update(known: Usage | None, new: Usage) -> Usage:
     """Return what is known after a later count: what it does not say stays.
 
-    One without any output says nothing of the output that was counted before (wire notes §11 row 10).
+    One without any output says nothing of the output that was counted before (docs/wire.md §5.2).
     """
     if known is None:
         return new
@@ -220,7 +220,7 @@ class _List(Lax):
 
 
 def read_price_list(text: str) -> Prices:
-    """Read RunAPI's list: prices of a million tokens in cents (§11 row 16).
+    """Read RunAPI's list: prices of a million tokens in cents (docs/wire.md §2.3).
 
     A row without both prices, or with one that nobody would ask, is none. Where a model has several rows
     the dearest counts: which of them a call falls under is not ours to know.

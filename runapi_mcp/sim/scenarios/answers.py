@@ -54,7 +54,7 @@ def _thinking_as(scene: Scene, style: Style) -> Play:
 
 @scenario("thought-tags", "Thoughts between literal <thought> tags, flagged per chunk.", only="chat")
 def thought_tags(scene: Scene) -> Play:
-    """As Google's OpenAI layer has them (§5.3)."""
+    """As Google's OpenAI layer has them (docs/wire.md §5.2)."""
     return _thinking_as(scene, Style(thoughts="tags"))
 
 

@@ -1,4 +1,4 @@
-"""Answers that are not a stream: every error body of wire notes §3.2, and successes that are none."""
+"""Answers that are not a stream: every error body of docs/wire.md §3.2, and successes that are none."""
 
 from runapi_mcp.sim import chat
 from runapi_mcp.sim.play import Play
@@ -61,7 +61,7 @@ def error_e(scene: Scene) -> Play:
 
 @scenario("error-raw", "Error 400 of a relay, with the cause as JSON text in its metadata.", "status")
 def error_raw(scene: Scene) -> Play:
-    """As OpenRouter wraps what a provider says (§11)."""
+    """As OpenRouter wraps what a provider says."""
     cause = _google(400, "Simulated: thinking cannot be switched off.", "INVALID_ARGUMENT")
     metadata = {"raw": compact(cause), "provider_name": "simulated"}
     error = {"message": "Provider returned error", "code": 400, "metadata": metadata}
@@ -70,7 +70,7 @@ def error_raw(scene: Scene) -> Play:
 
 @scenario("error-nested", "Error 400 with the cause as JSON text in the message, twice wrapped.", "status")
 def error_nested(scene: Scene) -> Play:
-    """As relays of relays do (§11)."""
+    """As relays of relays do."""
     cause = compact(_google(400, "Simulated: thinking cannot be switched off.", "INVALID_ARGUMENT"))
     wrapped = compact({"error": {"message": f"upstream error: {cause}", "code": 400}})
     return _json(scene, 400, {"error": {"message": wrapped, "type": "upstream_error"}})
@@ -97,7 +97,7 @@ def error_g(scene: Scene) -> Play:
     "any",
 )
 def older_schema(scene: Scene) -> Play:
-    """A relay that turns the answer's schema into a protocol buffer (§11 row 11)."""
+    """A relay that turns the answer's schema into a protocol buffer (docs/wire.md §5.4)."""
     sent = compact(scene.asked.schema or {})
     word = scene.cue.text("any", "") or next(
         (word for word in ("$ref", "prefixItems", "additionalProperties") if word in sent), ""
@@ -152,7 +152,7 @@ def html_504(scene: Scene) -> Play:
 
 @scenario("bad-key-400", "Error 400 that means a bad key: ErrorInfo.reason API_KEY_INVALID.")
 def bad_key_400(scene: Scene) -> Play:
-    """An authentication error in disguise (§3.3)."""
+    """An authentication error in disguise (docs/wire.md §3.3)."""
     detail = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": "API_KEY_INVALID",
@@ -178,7 +178,7 @@ def no_credit(scene: Scene) -> Play:
 
 @scenario("forbidden", "Error 403: the key may not use this model.")
 def forbidden(scene: Scene) -> Play:
-    """Key scoping (§1.5)."""
+    """Key scoping (docs/wire.md §1.2)."""
     return _json(
         scene, 403, scene.error(403, "Simulated: this key may not use this model.", "model_not_allowed")
     )
@@ -219,7 +219,7 @@ def ok_json_error(scene: Scene) -> Play:
 
 @scenario("ok-relay-error", '200 with {"code": 400, "msg": …} as the whole body.')
 def ok_relay_error(scene: Scene) -> Play:
-    """Relay style (§7)."""
+    """Relay style (docs/wire.md §3.2 i)."""
     return body(200, JSON, compact({"code": 400, "msg": "Simulated: the relay refused the request."}))
 
 

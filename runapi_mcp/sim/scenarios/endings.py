@@ -46,7 +46,7 @@ def cut_before_headers(scene: Scene) -> Play:
 
 @scenario("cut-gzip", "A gzip stream is cut half-way while HTTP ends properly.")
 def cut_gzip(scene: Scene) -> Play:
-    """The decoder notices nothing (§8)."""
+    """The decoder notices nothing (docs/wire.md §7.1)."""
     packer = zlib.compressobj(wbits=31)
     packed = [packer.compress(frame) + packer.flush(zlib.Z_SYNC_FLUSH) for frame in half(_frames(scene))]
     packed[-1] = packed[-1][: max(len(packed[-1]) - 3, 1)]
@@ -64,7 +64,7 @@ def gzip(scene: Scene) -> Play:
 
 @scenario("double-gzip", "A complete answer, compressed twice, as a bomb of 14 kB for 4 GB would be.")
 def double_gzip(scene: Scene) -> Play:
-    """`Content-Encoding: gzip, gzip` (§11)."""
+    """`Content-Encoding: gzip, gzip` (docs/wire.md §7.1)."""
     plain = b"".join([*_frames(scene), *scene.done()])
     twice = compress(compress(plain))
     return scene.event_stream([twice], headers={"content-encoding": "gzip, gzip"})

@@ -84,7 +84,7 @@ def two_objects(scene: Scene) -> Play:
 
 @scenario("id-and-comments", "Events with ids, then comments that parsers turn into empty events.")
 def id_and_comments(scene: Scene) -> Play:
-    """An id sticks (§8)."""
+    """An id sticks (docs/wire.md §7.1)."""
     first, *rest = _frames(scene)
     return scene.event_stream(
         [b"id: 1\nretry: 3000\n" + first, *(b": simulated\n\n" + frame for frame in rest)]

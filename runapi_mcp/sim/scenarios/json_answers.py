@@ -25,7 +25,7 @@ def _wrong(scene: Scene) -> str:
 
 @scenario("fenced-json", "The right JSON in a ```json fence with prose around it.")
 def fenced_json(scene: Scene) -> Play:
-    """As models answer without JSON mode (§5.5)."""
+    """As models answer without JSON mode (docs/wire.md §5.4)."""
     return _say(scene, f"Here is the simulated result:\n\n```json\n{_text(scene)}\n```\n\nAnything else?")
 
 
@@ -75,7 +75,7 @@ def nan_json(scene: Scene) -> Play:
 
 @scenario("blank-json", "The right JSON, then blank lines up to the output limit.")
 def blank_json(scene: Scene) -> Play:
-    """A model that cannot stop, after all was said (§11)."""
+    """A model that cannot stop, after all was said (docs/wire.md §5.4)."""
     script = written(_text(scene), scene.asked)
     blanks = (Text("\n" * 500),) * 40
     return scene.tell(replace(script, beats=(*script.beats, *blanks), finish="length"))
@@ -83,7 +83,7 @@ def blank_json(scene: Scene) -> Play:
 
 @scenario("looping-json", "JSON with a sentence in a string that is repeated up to the output limit.")
 def looping_json(scene: Scene) -> Play:
-    """A model that cannot stop, before all was said (§11)."""
+    """A model that cannot stop, before all was said."""
     begun = Text('{"name": "Simulated. ')
     sentence = Text("The simulated model says this once more. " * 10)
     script = written("{}", scene.asked)

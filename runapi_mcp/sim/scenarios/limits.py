@@ -48,20 +48,20 @@ def rate_limit_date(scene: Scene) -> Play:
 
 @scenario("rate-limit-retryinfo", "429 with the wait only in RetryInfo.retryDelay of the body.", "seconds")
 def rate_limit_retryinfo(scene: Scene) -> Play:
-    """As Google does (§3.3)."""
+    """As Google does (docs/wire.md §3.3)."""
     return _google(scene, _retry_info(scene))
 
 
 @scenario("rate-limit-words", "429 with the wait only in the words of the message.", "seconds")
 def rate_limit_words(scene: Scene) -> Play:
-    """As Google writes it, where a relay keeps the message alone (§11)."""
+    """As Google writes it, where a relay keeps the message alone (docs/wire.md §3.3)."""
     message = f"{_MESSAGE} Please retry in {_wait(scene)}s."
     return body(429, JSON, compact(scene.error(429, message, "rate_limited")))
 
 
 @scenario("rate-limit-ms", "429 with the wait only in retry-after-ms.", "seconds")
 def rate_limit_ms(scene: Scene) -> Play:
-    """Azure's and LiteLLM's header (§11)."""
+    """Azure's and LiteLLM's header (docs/wire.md §1.3)."""
     milliseconds = scene.cue.number("seconds", _WAIT) * 1000
     return _limited(scene, {"retry-after-ms": f"{milliseconds:g}"})
 
@@ -70,7 +70,7 @@ def rate_limit_ms(scene: Scene) -> Play:
     "rate-limit-wrapped", "Google's 429 with RetryInfo as text in the metadata of a relay's 502.", "seconds"
 )
 def rate_limit_wrapped(scene: Scene) -> Play:
-    """The relay's status says nothing of the wait (§11)."""
+    """The relay's status says nothing of the wait (docs/wire.md §3.2)."""
     cause = {
         "code": 429,
         "message": _MESSAGE,
@@ -84,7 +84,7 @@ def rate_limit_wrapped(scene: Scene) -> Play:
 
 @scenario("no-quota", "429 for a quota of nothing, with a retryDelay that misleads.", "seconds")
 def no_quota(scene: Scene) -> Play:
-    """`limit: 0`: the key may not use the model at all (§11)."""
+    """`limit: 0`: the key may not use the model at all (docs/wire.md §3.3)."""
     message = "Simulated: quota exceeded for metric: free_tier_requests, limit: 0, model: simulated"
     error = {
         "code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": [_retry_info(scene)],

@@ -1,4 +1,4 @@
-"""What relays, and Google's own layers, make of a good answer (wire notes §11)."""
+"""What relays, and Google's own layers, make of a good answer (docs/wire.md §5.2, §5.3, §6.2)."""
 
 import json
 from copy import deepcopy

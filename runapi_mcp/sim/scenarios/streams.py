@@ -109,7 +109,7 @@ def mid_error_event(scene: Scene) -> Play:
 
 @scenario("mid-raw-json", "Half an answer, then an error as pretty-printed JSON without `data:`.")
 def mid_raw_json(scene: Scene) -> Play:
-    """Google's own habit (§6.2)."""
+    """Google's own habit (docs/wire.md §6.2)."""
     raw = json.dumps(_error(scene), indent=2)
     return scene.event_stream([*_half(scene), (raw + "\n").encode()])
 
@@ -158,7 +158,7 @@ def double_finish(scene: Scene) -> Play:
 
 @scenario("early-stop", "A finish reason before the text, and the text all the same.")
 def early_stop(scene: Scene) -> Play:
-    """A bridge's mistake (§6.3)."""
+    """A bridge's mistake (docs/wire.md §4)."""
     finish = "stop" if scene.chat else "STOP"
     early = scene.voice.text_chunk("", scene.asked.model, finish)
     return scene.event_stream([*scene.frames([early, *scene.chunks()]), *scene.done()])
