@@ -16,7 +16,7 @@ URL = "https://mcp.example.com/runapi/mcp"
 TOKEN = "server-canary-0123456789"
 REMOTE = replace(WISH, url=URL, token_variable="GATEWAY_TOKEN", without_key=False)
 TAKES = [host.id for host in HOSTS.values() if host.remote]
-STORES = ("zed", "cline")
+STORES = [host.id for host in HOSTS.values() if host.remote and not (host.token or host.reference)]
 """Their configs cannot refer to a variable."""
 
 
