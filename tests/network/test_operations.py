@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -38,6 +39,12 @@ async def test_a_servers_first_line_says_who_may_call_and_what_is_on(sim: Simula
     assert "metrics: /metrics" in first
     assert "log: info" in first
     assert "MISSING" not in first
+
+
+async def test_a_servers_first_line_says_where_handles_are_kept(sim: Simulator, tmp_path: Path) -> None:
+    async with web_server(sim.base_url, RUNAPI_MCP_STORE=str(tmp_path / "kept")) as server:
+        await became(lambda: "\n" in server.log)
+        assert f"generations: in {tmp_path / 'kept'} · " in server.log.splitlines()[0]
 
 
 async def test_a_servers_first_line_says_what_is_missing_and_no_password(sim: Simulator) -> None:

@@ -27,6 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runapi_mcp import __version__
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.key import OwnKey
+from runapi_mcp.printable import one_line
 from runapi_mcp.server.app import App, build_server, open_app
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.http.auth import (
@@ -370,7 +371,7 @@ def place_of_store(settings: Settings) -> str:
     """Return where generations are kept, without the user and password that an address may hold."""
     where = settings.store.get_secret_value() if settings.store else "memory"
     if "://" not in where:
-        return "of this process" if where == "memory" else "kept on this machine"
+        return "of this process" if where == "memory" else f"in {one_line(where, 200)}"
     url = urlsplit(where)
     return f"shared at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
