@@ -18,6 +18,7 @@ from benchmarks import (
     hostile,
     kills,
     large_body,
+    links,
     lists,
     memory,
     picture,
@@ -37,7 +38,9 @@ from benchmarks.schemas import bench as schemas
 from benchmarks.table import Section, find_newest, save, write_section
 from benchmarks.upstream import playing
 
-LONG: Final = ("evidence", "schemas", "pings", "siege", "held", "rolling", "soak", "hostile", "kills")
+LONG: Final = (
+    *("evidence", "schemas", "pings", "siege", "links", "held", "rolling", "soak", "hostile", "kills"),
+)
 
 
 def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Section]]:
@@ -61,6 +64,7 @@ def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Sect
         "evidence": evidence.section,
         "schemas": schemas.section,
         "siege": lambda: siege.section(quick=quick, like=like),
+        "links": lambda: links.section(quick=quick),
         "held": lambda: held.section(base, quick=quick),
         "rolling": lambda: rolling.section(quick=quick),
         "soak": lambda: soak.section(quick=quick),
