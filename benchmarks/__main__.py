@@ -21,6 +21,7 @@ from benchmarks import (
     links,
     lists,
     memory,
+    others,
     picture,
     pings,
     replica,
@@ -39,7 +40,19 @@ from benchmarks.table import Section, find_newest, save, write_section
 from benchmarks.upstream import playing
 
 LONG: Final = (
-    *("evidence", "schemas", "pings", "siege", "links", "held", "rolling", "soak", "hostile", "kills"),
+    *(
+        "evidence",
+        "schemas",
+        "pings",
+        "siege",
+        "others",
+        "links",
+        "held",
+        "rolling",
+        "soak",
+        "hostile",
+        "kills",
+    ),
 )
 
 
@@ -64,6 +77,7 @@ def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Sect
         "evidence": evidence.section,
         "schemas": schemas.section,
         "siege": lambda: siege.section(quick=quick, like=like),
+        "others": lambda: others.section(base),
         "links": lambda: links.section(quick=quick),
         "held": lambda: held.section(base, quick=quick),
         "rolling": lambda: rolling.section(quick=quick),
