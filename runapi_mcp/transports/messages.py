@@ -110,7 +110,9 @@ ProgressKey = tuple[str, str | int]
 def decode(line: bytes | None) -> JSONRPCMessage | Refused:
     """Read one line; ``None`` is a line that was too long to keep. See `read`."""
     if line is None:
-        return refusal(PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped.")
+        return refusal(
+            PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped: send less."
+        )
     return read(line)[0]
 
 

@@ -145,6 +145,7 @@ async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_o
                 tasks.start_soon(hear, stream)
             await became(lambda: len(turned_away) == 8)
             assert all(answer.startswith(b"HTTP/1.1 503") for answer in turned_away)
+            assert all(b"(4 bodies, and" in answer for answer in turned_away)
             assert (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
             assert (await http.http.get("/healthz")).status_code == 200
             tasks.cancel_scope.cancel()
@@ -225,6 +226,7 @@ async def test_a_session_with_a_call_in_progress_does_not_go(sim: Simulator) -> 
             refused = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["error_description"].startswith("1 sessions are in use")
             await response.aread()
         assert "simulated" in events(response)[-1]["result"]["content"][0]["text"]
         assert (await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
@@ -252,6 +254,7 @@ async def test_one_caller_does_not_take_all_places_for_event_streams(sim: Simula
     async with two_callers(sim, max_sessions=4) as (ada, bob), AsyncExitStack() as stack:
         answers = [await stack.enter_async_context(ada.http.stream("GET", "/sse")) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 503, 503]
+        assert "4 clients are connected" in (await answers[-1].aread()).decode()
         mine = await stack.enter_async_context(bob.http.stream("GET", "/sse"))
         assert mine.status_code == 200
 
@@ -275,6 +278,7 @@ async def test_beyond_the_limit_a_connection_is_answered_503_and_health_has_its_
                 assert refused.status_code == 503
                 assert int(refused.headers["retry-after"]) > 0
                 assert refused.json()["error"] == "busy"
+                assert refused.json()["error_description"].startswith("2 connections are open")
             assert (await late.http.get("/healthz")).status_code == 200
             assert (await late.http.get("/metrics")).status_code == 200
 
