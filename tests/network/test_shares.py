@@ -186,17 +186,24 @@ async def test_the_idle_session_of_whoever_has_most_goes_first(sim: Simulator) -
 ADDRESS = {"type": "http", "client": ("192.0.2.1", 5)}
 
 
-async def open_sessions(*ids: bytes) -> tuple[Sessions, list[Session], list[bytes]]:
-    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list."""
+async def open_sessions(
+    *ids: bytes, of: dict[int, str] | None = None
+) -> tuple[Sessions, list[Session], list[bytes]]:
+    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list.
+
+    Those at some places are `of` other addresses, and not returned.
+    """
     gone: list[bytes] = []
 
     async def end(session: Session) -> None:
         gone.append(session.id)
 
     sessions = Sessions(len(ids), end, lambda: 0.0)
-    for session_id in ids:
-        sessions.add(session_id, ADDRESS)
-    found = [sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids]
+    for at, session_id in enumerate(ids):
+        sessions.add(session_id, {**ADDRESS, "client": ((of or {}).get(at, "192.0.2.1"), 5)})
+    found = [
+        sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids[: len(ids) - len(of or {})]
+    ]
     return sessions, [session for session in found if session is not None], gone
 
 
@@ -207,6 +214,18 @@ async def test_of_idle_sessions_one_that_nobody_listens_to_goes_first() -> None:
             pass
         assert await sessions.make_room(principal_of(ADDRESS))
     assert gone == [b"silent"]
+
+
+async def test_nobodys_session_goes_who_has_fewer() -> None:
+    sessions, [busy, also_busy], gone = await open_sessions(
+        b"busy", b"also busy", b"another's", of={2: "192.0.2.2"}
+    )
+    for session in (busy, also_busy):
+        session.requests["1"] = 1
+    assert not await sessions.make_room(principal_of(ADDRESS))
+    assert gone == []
+    assert await sessions.make_room("a newcomer")
+    assert gone == [b"another's"]
 
 
 async def test_a_session_was_used_when_its_last_use_ended_not_when_it_began() -> None:
