@@ -230,10 +230,13 @@ class Connection:
 
     Attributes:
         is_new: Whether it was opened for this request, and not kept from another.
+        at_proxy: Whether a proxy was asked for a tunnel and has not answered: nothing else was sent.
     """
 
     def __init__(self) -> None:
         self.is_new = False
+        self.at_proxy = False
+        self._silence: float | None = None
         self._tls: object = None
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
@@ -244,8 +247,21 @@ class Connection:
                 keep_alive(info["return_value"].get_extra_info("socket"))
         elif event.endswith(".start_tls.complete"):
             self._tls = info["return_value"].get_extra_info("ssl_object")
-        elif event.endswith(".receive_response_headers.complete") and isinstance(self._tls, _Resuming):
-            self._tls.keep_session()
+        elif event.endswith(".send_request_headers.started"):
+            self._note_request(info["request"])
+        elif event.endswith(".receive_response_headers.complete"):
+            self.at_proxy = False
+            if isinstance(self._tls, _Resuming):
+                self._tls.keep_session()
+
+    def _note_request(self, request: Any) -> None:  # noqa: ANN401  # httpcore's
+        """Let a proxy take as long to open a tunnel as a connection may: httpcore waits as for an answer."""
+        self.at_proxy = request.method == b"CONNECT"
+        allowed = request.extensions["timeout"]
+        if self.at_proxy:
+            self._silence, allowed["read"] = allowed["read"], allowed["connect"]
+        elif self._silence is not None:
+            self._silence, allowed["read"] = None, self._silence
 
 
 def keep_alive(raw: socket.socket) -> None:
