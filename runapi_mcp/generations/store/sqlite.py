@@ -9,9 +9,11 @@ import logging
 import queue
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,7 +27,7 @@ from runapi_mcp.generations.store.records import digest
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
 
-FILE: Final = "generations-1.sqlite"
+FILE: Final = "generations-2.sqlite"
 """Its schema's version is in its name: two versions of this program can run beside each other."""
 DAY: Final = 86_400.0
 MOST_BYTES: Final = 200 * 1024 * 1024
@@ -59,7 +61,7 @@ CREATE TABLE IF NOT EXISTS facts (
   generation INTEGER PRIMARY KEY REFERENCES generations ON DELETE CASCADE, json BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS entries (
   generation INTEGER NOT NULL REFERENCES generations ON DELETE CASCADE, position INTEGER NOT NULL,
-  round INTEGER NOT NULL, text BLOB NOT NULL, thoughts BLOB NOT NULL);
+  round INTEGER NOT NULL, characters INTEGER NOT NULL, text BLOB NOT NULL, thoughts BLOB NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS entries_in_order ON entries (generation, position);
 CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, holder TEXT NOT NULL, expires INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS fields (
@@ -499,10 +501,10 @@ def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
         return False
     [id_] = found
     rows = [
-        (id_, op.at + place, entry.round, _encode(entry.text), _encode(entry.thoughts))
+        (id_, op.at + place, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts))
         for place, entry in enumerate(op.entries)
     ]
-    file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
+    file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", rows)
     live, final = (_encode(json) if json else None for json in (op.live, op.final))
     size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
     file.execute(
@@ -523,8 +525,11 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
     if op.facts:
         [kept] = file.execute("SELECT json FROM facts WHERE generation = ?", (id_,)).fetchone()
         facts = _decode(kept)
+    first, count, beside = int(op.cursor or 0), _ENTRIES, (0, 0)
+    if op.part is not None and final is not None:
+        first, count, beside = _find_part(file, id_, op.part) or (first, count, beside)
     since = "SELECT position, round, text, thoughts FROM entries WHERE generation = ? AND position >= ?"
-    rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, int(op.cursor or 0), _ENTRIES))
+    rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, first, count))
     entries = [
         (str(position + 1), Entry(number, _decode(text), _decode(thoughts)))
         for position, number, text, thoughts in rows
@@ -538,7 +543,21 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         bool(delivered),
         entries,
         len(entries) == _ENTRIES,
+        beside,
     )
+
+
+def _find_part(file: "sqlite3.Connection", id_: int, part: range) -> tuple[int, int, tuple[int, int]] | None:
+    """Return the first entry of a part, of how many, and the characters beside them; `None` for all."""
+    sql = "SELECT round, characters FROM entries WHERE generation = ? ORDER BY position"
+    rows: list[tuple[int, int]] = file.execute(sql, (id_,)).fetchall()
+    ends = [*accumulate(characters for _, characters in rows)]
+    if not rows or rows[-1][0] > 1 or part.start >= ends[-1]:
+        return None
+    first, last = bisect_right(ends, part.start), min(bisect_left(ends, part.stop), len(ends) - 1)
+    if last - first >= _ENTRIES - 1:
+        return None
+    return first, last - first + 1, (ends[first] - rows[first][1], ends[-1] - ends[last])
 
 
 def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
