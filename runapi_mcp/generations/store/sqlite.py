@@ -6,16 +6,16 @@ bytes, for it may hold half a surrogate pair, which UTF-8 cannot.
 
 import asyncio
 import logging
+import os
 import queue
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import anyio
 
@@ -75,6 +75,11 @@ CREATE TABLE IF NOT EXISTS orders (
 _BEGIN: Final = """
 INSERT INTO generations (name, server, epoch, handle, owner, size, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+_APPEND: Final = """
+UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ?
+WHERE name = ? AND server = ? AND epoch = ? AND entries = ?
+"""
+_ENTRY: Final = "INSERT INTO entries SELECT id, ?, ?, ?, ?, ? FROM generations WHERE name = ?"
 _ADD: Final = """
 INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
 DO UPDATE SET value = value + excluded.value, expires = excluded.expires
@@ -94,15 +99,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Step:
-    """What the thread is to do next, and what came of it."""
-
-    work: Callable[[], Any]
-    loop: asyncio.AbstractEventLoop
-    done: anyio.Event = field(default_factory=anyio.Event)
-    answer: Any = None
-    error: Exception | None = None
+_Outcome: TypeAlias = tuple[Any, Exception | None]
 
 
 class SqliteEngine(Engine):
@@ -140,7 +137,9 @@ class SqliteEngine(Engine):
         self._scope = scope
         self._most_bytes = most_bytes
         self._now = now
-        self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
+        self._steps: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[_Outcome]] | None]
+        self._steps = queue.SimpleQueue()
+        self._looked_at: int | None = None
         self._thread: threading.Thread | None = None
         # The thread's alone:
         self._file: sqlite3.Connection | None = None
@@ -161,9 +160,18 @@ class SqliteEngine(Engine):
         return await self._in_thread(lambda: self._transact(ops, reads=reads), wrote=not reads)
 
     async def orders(self, server: str) -> list[str]:
-        """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
+        """Look for orders after a quarter of a second; see :meth:`Engine.orders`.
+
+        Whoever leaves one touches the server's sign of life: to read the file in vain would cost as much as
+        all that a stream has written there.
+        """
         await anyio.sleep(_LOOK)
         self._check()
+        with suppress(OSError, Unusable):
+            touched_at = (self._place / (ALIVE + server)).stat().st_mtime_ns
+            if touched_at == self._looked_at:
+                return []
+            self._looked_at = touched_at
         return await self._in_thread(lambda: self._take_orders(server))
 
     async def aclose(self) -> None:
@@ -205,23 +213,25 @@ class SqliteEngine(Engine):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="store", daemon=True)
             self._thread.start()
-        step = _Step(work, asyncio.get_running_loop())
-        self._steps.put(step)
-        await step.done.wait()
-        if step.error is not None:
-            raise self._note_loss(step.error, wrote=wrote) from None
+        done: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        self._steps.put((work, done))
+        made, error = await done
+        if error is not None:
+            raise self._note_loss(error, wrote=wrote) from None
         self._note_answer(wrote=wrote)
-        answer: T = step.answer
+        answer: T = made
         return answer
 
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:
+            work, done = step
+            outcome: _Outcome
             try:
-                step.answer = self._try(step.work)
+                outcome = (self._try(work), None)
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
-                step.error = error
+                outcome = (None, error)
             with suppress(RuntimeError):  # the loop is gone, and nobody waits
-                step.loop.call_soon_threadsafe(step.done.set)
+                done.get_loop().call_soon_threadsafe(_settle, done, outcome)
 
     def _try(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
         """Do it, once more where what was in the way could be cleared away."""
@@ -319,7 +329,7 @@ class SqliteEngine(Engine):
             for rest in ("-wal", "-shm"):
                 path.with_name(FILE + rest).unlink(missing_ok=True)
 
-    def _transact(self, ops: Iterable[Op], *, reads: bool) -> list[Any]:
+    def _transact(self, ops: Sequence[Op], *, reads: bool) -> list[Any]:
         file = self._open()
         if not reads:
             self._clear_now_and_then()
@@ -327,7 +337,13 @@ class SqliteEngine(Engine):
             self._bound_log(file)
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
         with _finish(file):
-            return [self._do(file, op) for op in ops]
+            answers = [self._do(file, op) for op in ops]
+        for op in ops:
+            if isinstance(op, do.Tell):
+                with suppress(OSError):  # its server is gone
+                    # By the clock itself: the system's own time stamps stand still for milliseconds.
+                    os.utime(self._place / (ALIVE + op.server), ns=(now := time.time_ns(), now))
+        return answers
 
     def _do(self, file: "sqlite3.Connection", op: Op) -> Any:  # noqa: ANN401  # one case an operation
         now = int(self._now() * 1000)
@@ -481,6 +497,12 @@ def _share(file: "sqlite3.Connection") -> None:
         raise Unusable("its file system cannot share memory between processes")
 
 
+def _settle(done: "asyncio.Future[_Outcome]", outcome: _Outcome) -> None:
+    """Hand over what came of a step, if anybody still waits for it."""
+    if not done.done():
+        done.set_result(outcome)
+
+
 @contextmanager
 def _finish(file: "sqlite3.Connection") -> Iterator[None]:
     """Commit the transaction that has begun, or take it back."""
@@ -495,23 +517,16 @@ def _finish(file: "sqlite3.Connection") -> Iterator[None]:
 
 def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
     """Add to a generation, if what is held of it is what its server thinks."""
-    held = "SELECT id FROM generations WHERE name = ? AND server = ? AND epoch = ? AND entries = ?"
-    found = file.execute(held, (op.name, op.server, op.epoch, op.at)).fetchone()
-    if found is None:
-        return False
-    [id_] = found
     rows = [
-        (id_, op.at + place, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts))
+        (op.at + place, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts), op.name)
         for place, entry in enumerate(op.entries)
     ]
-    file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", rows)
     live, final = (_encode(json) if json else None for json in (op.live, op.final))
-    size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
-    file.execute(
-        "UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ? "
-        "WHERE id = ?",
-        (live, final, op.at + len(rows), size, expires, id_),
-    )
+    size = sum(len(text) + len(thoughts) for *_, text, thoughts, _ in rows)
+    told = (live, final, op.at + len(rows), size, expires)
+    if not file.execute(_APPEND, (*told, op.name, op.server, op.epoch, op.at)).rowcount:
+        return False
+    file.executemany(_ENTRY, rows)
     return True
 
 
