@@ -87,7 +87,7 @@ class Replica:
         name = engine.name(owner, handle)
         record: Record | None
         try:
-            if known is not None and known.status != "running":
+            if known is not None and known.ending is not None:
                 [record] = await engine.run(Read(name, known.cursor))
                 if record is not None and record.live is not None and known.take(record):
                     return known

@@ -88,8 +88,9 @@ _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
 _UNREADABLE: Final = TypeError | AttributeError | ValueError
 """What comes of rows that hold something else than is written here: no server is to end of it."""
+_IO: Final = 10
 _FULL: Final = 13
-_FOR_GOOD: Final = frozenset({3, 8, 10, 14, 15})
+_FOR_GOOD: Final = frozenset({3, 8, _IO, 14, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
 
 The last is what a home on NFS gives (charmbracelet/crush#3461), the third one on AFS (openai/codex#44388).
@@ -143,7 +144,7 @@ class SqliteEngine(Engine):
         self._thread: threading.Thread | None = None
         # The thread's alone:
         self._file: sqlite3.Connection | None = None
-        self._inode = 0
+        self._known = [0]
         self._clear_due = 0.0
         self._mark: Mark | None = None
 
@@ -178,7 +179,7 @@ class SqliteEngine(Engine):
         """Close the file."""
         if self._thread is not None:
             with suppress(Down):
-                await self._in_thread(self._close)
+                await self._in_thread(self._leave)
             self._steps.put(None)
             self._thread = None
 
@@ -247,6 +248,9 @@ class SqliteEngine(Engine):
                 self._make_room(self._most_bytes // 2)
             elif code in _FOR_GOOD and self._file is not None:
                 self._close()  # it was moved, say; when it is opened again, that shows
+            elif code == _IO and self._inodes()[1] and not self._log_size():
+                # Its log was removed while another process has it open: the index is of what is gone.
+                (self._place / f"{FILE}-shm").unlink(missing_ok=True)
             else:
                 raise
         return work()
@@ -275,11 +279,15 @@ class SqliteEngine(Engine):
     def _open(self) -> "sqlite3.Connection":
         """Return the connection, opened at the first call.
 
+        It is opened anew where another program has removed one of its files (nfrastack/db-backup#423): what
+        is written there nobody else would find.
+
         Raises:
             Unusable: There is no place for it.
         """
-        if self._file is not None:
+        if self._file is not None and self._inodes() == self._known:
             return self._file
+        self._close()
         check_module()
         import sqlite3
 
@@ -300,7 +308,7 @@ class SqliteEngine(Engine):
             for pragma in ("synchronous = NORMAL", "secure_delete = ON", f"journal_size_limit = {1 << 22}"):
                 file.execute(f"PRAGMA {pragma}")
             file.execute(f"PRAGMA max_page_count = {self._most_bytes // _PAGE}")
-            self._inode = path.stat().st_ino
+            self._known = self._inodes()
         except BaseException:
             file.close()
             raise
@@ -308,19 +316,30 @@ class SqliteEngine(Engine):
         self._clear_due = 0.0
         return file
 
+    def _inodes(self) -> list[int]:
+        """Return what tells apart the file, its index and its log; 0 for what is not there."""
+        found = []
+        for end in ("", "-shm", "-wal"):
+            try:
+                found.append((self._place / f"{FILE}{end}").stat().st_ino)
+            except OSError:
+                found.append(0)
+        return found
+
     def _close(self) -> None:
-        if self._mark is not None:
-            self._mark.take_back()
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
 
+    def _leave(self) -> None:
+        if self._mark is not None:
+            self._mark.take_back()
+        self._close()
+
     def _set_aside(self) -> None:
         """Let a file go that cannot be read; the next one begins empty."""
-        path, inode = self._place / FILE, self._inode
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        path, inode = self._place / FILE, self._known[0]
+        self._close()
         with suppress(OSError):
             if inode and path.stat().st_ino != inode:
                 return  # another process has done it
@@ -333,7 +352,6 @@ class SqliteEngine(Engine):
         file = self._open()
         if not reads:
             self._clear_now_and_then()
-            file = self._open()
             self._bound_log(file)
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
         with _finish(file):
@@ -414,20 +432,21 @@ class SqliteEngine(Engine):
         Raises:
             OSError: It is too long, and cannot be cut now.
         """
+        if self._log_size() <= self._most_bytes // _LOG_PART:
+            return
+        [busy, *_] = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise OSError("another program reads it without an end, so its log cannot be cut")
+
+    def _log_size(self) -> int:
         with suppress(FileNotFoundError):
-            if (self._place / f"{FILE}-wal").stat().st_size <= self._most_bytes // _LOG_PART:
-                return
-            [busy, *_] = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise OSError("another program reads it without an end, so its log cannot be cut")
+            return (self._place / f"{FILE}-wal").stat().st_size
+        return 0
 
     def _clear_now_and_then(self) -> None:
-        """Once a minute let go of what is over, and see that the file is still where it was."""
+        """Once a minute let go of what is over."""
         if time.monotonic() < self._clear_due:
             return
-        if not (self._place / FILE).exists() or (self._place / FILE).stat().st_ino != self._inode:
-            self._close()
-            self._open()
         self._make_room(self._most_bytes * 9 // 10)
         self._clear_due = time.monotonic() + _CLEAR_SECONDS
 
