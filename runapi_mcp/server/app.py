@@ -245,7 +245,7 @@ class Handlers:
 
 
 def warm_up() -> None:
-    """Build and import, in whatever thread, what the first call of a tool would wait for: 20 ms of CPU, 2 MiB.
+    """Build and import, in whatever thread, what the first call of a tool waits for: 20 ms of CPU, 2 MiB.
 
     What validates a model is built when it is first used (see `boot`): the arguments of each tool, what
     RunAPI sends, and the protocol's own call and result, those of the older revisions and of the newest.
