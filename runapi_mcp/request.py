@@ -164,15 +164,15 @@ class Run:
             self._learned.give(view.handle, self._clock() - self._began)
         return view, joined
 
-    async def find(self, handle: str) -> Followable:
-        """Return the caller's generation behind a handle.
+    async def find(self, handle: str, part: range | None = None) -> Followable:
+        """Return the caller's generation behind a handle; see :meth:`MemoryStore.find`.
 
         Raises:
             HandleError: There is none that the caller may see.
         """
         if self._learned is not None:
             self._learned.take(handle)
-        return await self._generations.find(handle, self.owner)
+        return await self._generations.find(handle, self.owner, part)
 
     async def asked(self, generation: Followable) -> Job:
         """Return the job of a generation with as much of its question as is kept anywhere."""

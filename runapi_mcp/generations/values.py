@@ -208,6 +208,7 @@ class View:
         hopeless: Why the last round was ended early, if it was.
         verdict: What its tool made of the texts when they were written; see :meth:`Policy.judge`.
         note: What must be said wherever the handle is: who knows it, if not everybody does.
+        beside: Characters of the answer's text before and after what is here, where only a part was read.
         made: What was made of this state already; see :meth:`once`.
     """
 
@@ -222,6 +223,7 @@ class View:
     hopeless: str = ""
     verdict: JsonObject | None = None
     note: str = ""
+    beside: tuple[int, int] = (0, 0)
     made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:

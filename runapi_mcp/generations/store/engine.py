@@ -104,11 +104,15 @@ START: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Read(Op):
-    """Read how a generation stands and its entries after `cursor`: a :class:`Record`, or `None`."""
+    """Read how a generation stands and its entries after `cursor`: a :class:`Record`, or `None`.
+
+    Of one that has ended after one round, the entries that have the characters of `part` are enough.
+    """
 
     name: str
     cursor: str = START
     facts: bool = False
+    part: range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class Record:
         live: `None` while there is nothing but facts.
         entries: With the cursor after each of them.
         more: Whether there may be more of them.
+        beside: Characters of the text before and after the entries, where these are a part of all.
     """
 
     server: str
@@ -130,6 +135,7 @@ class Record:
     delivered: bool
     entries: Sequence[tuple[str, Entry]]
     more: bool
+    beside: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ class MemoryStore:
         self.make_room()
         return generation
 
-    async def find(self, handle: str, owner: str) -> Followable:
-        """Return the generation behind a handle.
+    async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
+        """Return the generation behind a handle; of another process's, `part` of the text is enough.
 
         Raises:
             HandleError: There is none, it has expired, or it is somebody else's.

@@ -7,7 +7,6 @@ should be: after an outage, a restart without a disk, an eviction.
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -45,6 +44,8 @@ _MOST_DELIVERED: Final = 10_000
 _MOST_WRITES: Final = 40
 _MOST_AT_ONCE: Final = 1_048_576
 """Characters after which one write takes in no more generations: it has a second to get through."""
+_STANDING: Final = ("searching", "round", "tokens", "described", "stage")
+"""What is told of a generation's evidence as soon as it is new, beside its phase and place."""
 _STEP: Final = 2048
 """What a batch counts for beside its characters: it costs the engine time, however small."""
 
@@ -102,7 +103,7 @@ class Log:
     def batch(self) -> tuple[Sequence[Entry], str, str]:
         """Return what is told next: text, how it stands if that is new, and at the end what it came to."""
         generation, evidence = self.generation, self.generation.evidence()
-        stands = (*self._look()[3:], replace(evidence, characters=0, silent=0.0, wait_left=0.0, tail=""))
+        stands = (*self._look()[3:], *(getattr(evidence, name) for name in _STANDING))
         if stands == self._stood and not self.more and not generation.done.is_set():
             # All that most batches bring; to tell the rest each time costs more than all the text.
             answer = generation.fold.partial()
