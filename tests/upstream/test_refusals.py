@@ -369,6 +369,36 @@ async def test_a_proxy_that_lets_nothing_through_is_named(
     assert CANARY.encode() not in b"".join(server.requests)
 
 
+@pytest.mark.parametrize("others", ["fd07:b51a:cc66:f0::/64", "::1,[::1]", "::1/128,*.local,10.0.0.0/8"])
+async def test_hosts_without_a_proxy_are_told_from_the_others_whatever_their_list_holds(
+    through_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    """OrbStack, OpenShift and VPNs write networks of IPv6 there (orbstack/orbstack#2456)."""
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        raise Closed
+
+    async with raw_server(answer) as server:
+        through_proxy(server.base_url)
+        for hosts, asked in ((others, 1), (f"{others},runapi.invalid", 1), (f"{others},invalid", 1)):
+            monkeypatch.setenv("NO_PROXY", hosts)
+            monkeypatch.setenv("no_proxy", hosts)
+            async with upstream_at("https://runapi.invalid") as upstream:
+                assert isinstance((await ask(upstream)).error, Unreachable)
+            assert len(server.requests) == asked
+
+
+async def test_a_socks_proxy_is_nothing_to_a_host_that_is_asked_without(
+    through_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through_proxy("socks5://127.0.0.1:9")  # which takes a package more
+    async with upstream_at("https://runapi.invalid") as upstream:
+        assert isinstance((await ask(upstream)).error, SettingsError)
+    monkeypatch.setenv("NO_PROXY", "runapi.invalid")
+    async with upstream_at("https://runapi.invalid") as upstream:
+        assert isinstance((await ask(upstream)).error, Unreachable)
+
+
 async def test_a_proxy_that_says_nothing_is_waited_for_as_a_connection_is(
     through_proxy: Callable[[str], None],
 ) -> None:
