@@ -263,7 +263,8 @@ def warm_up() -> None:
     (basicmachines-co/basic-memory#1579).
     """
     for name in _NEEDED_LATER:
-        import_module(name)
+        with suppress(ImportError):  # whoever needs it will say so
+            import_module(name)
     for tool in TOOLS.values():
         tool.args.model_rebuild()
     for dialect in dialects("").values():

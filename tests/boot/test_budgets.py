@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from streams import Pieces
 
 from runapi_mcp.boot.prologue import MANIFEST
+from runapi_mcp.server import app
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Answering, Body, Limits
@@ -131,6 +132,11 @@ assert all(model.__pydantic_complete__ for model in models)
 
 def test_a_call_that_comes_later_waits_for_no_model_and_no_module() -> None:
     assert modules(SERVER + WARM) >= LATER
+
+
+def test_a_python_without_sqlite_is_no_reason_to_complain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_NEEDED_LATER", ("no_such_module",))
+    app.warm_up()
 
 
 def test_the_tools_take_no_more_than_their_share_of_a_conversation() -> None:
