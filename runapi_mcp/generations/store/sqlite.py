@@ -22,7 +22,6 @@ import anyio
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.place import ALIVE, Mark, Unusable, clear_marks, is_shown, make_folder
-from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -133,9 +132,8 @@ class SqliteEngine(Engine):
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(clock, keep_seconds)
+        super().__init__(clock, keep_seconds, scope)
         self._folder = folder
-        self._scope = scope
         self._most_bytes = most_bytes
         self._now = now
         self._steps: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[_Outcome]] | None]
@@ -149,10 +147,6 @@ class SqliteEngine(Engine):
         self._mark: Mark | None = None
 
     # ------------------------------------------------------------ Engine
-
-    def name(self, *parts: str) -> str:
-        """Return a name that tells none of its parts; of another base URL or key it is another."""
-        return digest(self._scope, *parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
