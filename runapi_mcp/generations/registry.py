@@ -138,9 +138,9 @@ class Generations:
         """Milliseconds for which a generation can be found again."""
         return int((self._settings.deadline + self._settings.keep_seconds) * 1000)
 
-    async def find(self, handle: str, owner: str) -> Followable:
+    async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
         """Return the generation behind a handle; see :meth:`MemoryStore.find`."""
-        return await self._store.find(handle, owner)
+        return await self._store.find(handle, owner, part)
 
     async def asked(self, generation: Followable) -> Job:
         """Return the job of a generation with as much of its question as is kept anywhere."""

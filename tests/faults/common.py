@@ -52,8 +52,9 @@ COMMON = {
     ),
     "not found": Common(
         "RunAPI refused the call (404): “…”",
-        "RunAPI has no such model, or serves its OpenAI-compatible API at another path.",
-        "`list_models` shows the models. If every model fails, set `RUNAPI_CHAT_PATH=/v1`.",
+        "RunAPI has no such model. If the path was not there, the other one that RunAPI has was tried too, "
+        "unless `RUNAPI_CHAT_PATH` names one.",
+        "`list_models` shows the models.",
     ),
     "too many": Common(
         "RunAPI refused the call (429): “…” It asked for … s; call again after that.",
@@ -88,7 +89,8 @@ COMMON = {
     ),
     "handle": Common(
         "handle: no generation '…' is here.",
-        "It ended more than an hour ago, belongs to somebody else, or the server has been started anew.",
+        "It ended too long ago (a day over stdio, an hour over HTTP), belongs to somebody else, or nothing "
+        "of it outlived its server (`RUNAPI_MCP_STORE=memory`, or HTTP without `--store`).",
         "Ask the question again.",
     ),
     "argument": Common(

@@ -296,6 +296,13 @@ async def test_every_404_and_405_is_json_that_says_what_to_send(
         assert answer.headers["allow"]
 
 
+async def test_a_get_of_the_newest_protocol_says_that_the_path_has_no_such_method(url: str) -> None:
+    async with web(url) as http:
+        answer = await http.http.get("/mcp", headers={**ACCEPT, "MCP-Protocol-Version": "2026-07-28"})
+    assert answer.status_code == 405
+    assert answer.json()["error_description"].startswith("This path takes no such method.")
+
+
 async def test_a_session_of_the_older_transport_that_is_gone_is_json_too(url: str) -> None:
     async with web(url) as http:
         answer = await http.http.post(f"/messages/?session_id={'0' * 32}", json=INITIALIZE, headers=ACCEPT)

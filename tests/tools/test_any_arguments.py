@@ -69,8 +69,8 @@ class DryRun(Run):
         dialects("/v1beta/openai")[job.dialect].encode(job.call)
         raise BusyError("It would have been sent.")
 
-    async def find(self, handle: str) -> NoReturn:
-        raise BusyError(f"{len(handle)} characters would have been looked up.")
+    async def find(self, handle: str, part: range | None = None) -> NoReturn:
+        raise BusyError(f"{len(handle)} characters would have been looked up, and {part} read.")
 
     async def models(self) -> NoReturn:
         raise BusyError("They would have been asked for.")

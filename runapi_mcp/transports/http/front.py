@@ -30,8 +30,9 @@ _SHOWN_CHARS: Final = 100
 _SAID_BETTER: Final = {
     "Not Found": f"There is nothing at this path. MCP is at {MCP_PATH}, for older clients at {SSE_PATH}",
     "Method Not Allowed": "This path takes no such method",
+    "": "This path takes no such method",  # the SDK, to a GET that names MCP 2026-07-28
 }
-"""What Starlette says, in words that help."""
+"""What Starlette and the SDK say, in words that help."""
 _METHODS: Final = "GET, POST, DELETE, OPTIONS"
 _EXPOSED: Final = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After"
 _PREFLIGHT_SECONDS: Final = 600
