@@ -15,7 +15,8 @@ from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
-_DISCARD_SECONDS: Final = 30.0
+_DISCARD_SECONDS: Final = 120.0
+"""What a body may take that is read."""
 _DISCARD_SILENCE: Final = 3.0
 """A client that sends many bodies at once on a busy machine pauses for longer than a second."""
 _STEP_BYTES: Final = 64 * 1024
