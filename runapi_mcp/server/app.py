@@ -56,6 +56,7 @@ from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.translate import Today, utc_now
 from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.json_text import is_larger
 from runapi_mcp.wire.types import Frame, JsonObject, JsonValue
 
 
@@ -192,14 +193,14 @@ class Handlers:
     async def _call(
         self,
         tool: Tool[Any],
-        arguments: Mapping[str, Any],
+        arguments: JsonObject,
         ctx: Context,
         answered: types.InputResponses | None,
         entry: CallRecord,
     ) -> types.CallToolResult | Wire:
         # First of all: of a server set up wrongly nothing else need be told.
         run = self._app.run(ctx, answered)
-        args, run.remark = _read(tool, arguments)
+        args, run.remark = await _read(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
         if run.remark not in reply.notes:
@@ -275,17 +276,27 @@ def warm_up() -> None:
         serialize_server_result("tools/call", revision, result)
 
 
-def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
-    """Return a tool's arguments, and a sentence about what was ignored.
+_MOST_HERE: Final = 262_144
+"""Characters of arguments that are read on the event loop; it takes some milliseconds."""
+
+
+async def _read(tool: Tool[Any], arguments: JsonObject) -> tuple[Args, str]:
+    """Return a tool's arguments, and a sentence about what was ignored; large ones are read in a thread.
 
     Raises:
         InputError: They are not what it takes.
     """
-    try:
-        args: tuple[Args, str] = tool.args.read(arguments)
-    except ValidationError as error:
-        raise teach(error, tool.args) from None
-    return args
+
+    def read_or_teach() -> tuple[Args, str]:
+        try:
+            args: tuple[Args, str] = tool.args.read(arguments)
+        except ValidationError as error:
+            raise teach(error, tool.args) from None
+        return args
+
+    if is_larger(arguments, _MOST_HERE):
+        return await anyio.to_thread.run_sync(read_or_teach)
+    return read_or_teach()
 
 
 async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

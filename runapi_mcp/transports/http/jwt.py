@@ -235,7 +235,9 @@ class JwtVerifier:
         try:
             header = jwt.get_unverified_header(token)
             algorithm = header.get("alg")
-            if algorithm not in ALGORITHMS:
+            # What must be understood and is not known here (RFC 7515, section 4.1.11); PyJWT before 2.12 lets
+            # it pass (GHSA-752w-5fwx-jx9f).
+            if algorithm not in ALGORITHMS or "crit" in header:
                 return None
             found = await self._keys.key(header.get("kid"))
             if found is None:
