@@ -131,7 +131,7 @@ class Upstream:
             trace.enter("open")
             try:
                 with translate_errors(self._host, answering=True, trace=trace):
-                    body = Body(response, self._limits, trace, self._clock)
+                    body = Body(response, self._limits, trace, self._clock, key)
                     answering = Answering(body, spoken.decoder(), request, key, ending)
                     async with aclosing(body), aclosing(answering.events()) as events:
                         yield events

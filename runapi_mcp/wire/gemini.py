@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from runapi_mcp.wire.chunks import ChunkDecoder, PromptFeedback
-from runapi_mcp.wire.faults import Report
+from runapi_mcp.wire.chunks import NOTHING, ChunkDecoder, read_beside
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Parts
@@ -176,13 +175,10 @@ class _Candidate(Lax):
         return replace(finish, message=explain_block(self.finish_message, self.ratings))
 
 
-class _Chunk(Report):
+class _Chunk(Lax):
     model_config = ConfigDict(extra="allow")
 
     candidates: list[_Candidate | None] | None = None
-    feedback: Maybe[PromptFeedback] = Field(
-        None, validation_alias=AliasChoices("promptFeedback", "prompt_feedback")
-    )
     usage: Maybe[NativeUsage] = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
     model: Maybe[Name] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
     # Known to hold no source, and there in each chunk: what is not known is searched for them.
@@ -217,8 +213,9 @@ class NativeDecoder(ChunkDecoder[_Chunk]):
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             found.append(Served(chunk.model))
-        if chunk.feedback:
-            found += chunk.feedback.read()
+        beside = read_beside(chunk.model_extra) if chunk.model_extra else NOTHING
+        if beside.feedback:
+            found += beside.feedback.read()
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if chunk.usage and (usage := chunk.usage.read()):
             found.append(usage)
@@ -228,13 +225,13 @@ class NativeDecoder(ChunkDecoder[_Chunk]):
         parts: Sequence[int] = ()
         if candidate and not (finish and last and self._is_again(candidate, last)):
             parts = self._read_parts(candidate, found, last=finish is not None)
-        extra = [*filter(None, (candidate and candidate.model_extra, chunk.model_extra))]
+        extra = [*filter(None, (candidate and candidate.model_extra, beside.model_extra))]
         if extra:
             # Supports count from a part of their own chunk, or of all that came in several.
             starts = parts if len(parts) > 1 else self._starts
             found += self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
         # Before the finish: an error beside one says that it is none.
-        if (chunk.error or not chunk.candidates) and (failure := chunk.failure()):
+        if (beside.error or not chunk.candidates) and (failure := beside.failure()):
             found.append(failure)
         if finish:
             found += self._written.flush()

@@ -139,7 +139,7 @@ async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
     roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60)
     key = SecretStr("simulated-key")
-    body = Body(response, roomy, Trace(), lambda: 0.0)
+    body = Body(response, roomy, Trace(), lambda: 0.0, key)
     decoder = dialects("/v1")[dialect].decoder()
     fold = Fold()
     answering = Answering(body, decoder, Request("/x", "bearer", {}), key, fold.ending)
