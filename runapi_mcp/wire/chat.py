@@ -279,7 +279,9 @@ def _finish(choice: _Choice, rare: _Rare) -> Finish | None:
     return replace(finish, message=explain_block(said, rare.ratings, rare.filters))
 
 
-class _Chunk(Lax):
+class ChatChunk(Lax):
+    """One chunk of a chat stream; docs/wire.md §5.2 has its fields."""
+
     model_config = ConfigDict(extra="allow")
 
     choices: list[_Choice | None] | None = None
@@ -296,21 +298,22 @@ _THINKING: Final = frozenset({"thinking", "reasoning", "thought"})
 _TEXT_ALONE: Final = frozenset({"role", "content"})
 
 
-class ChatDecoder(ChunkDecoder[_Chunk]):
+class ChatDecoder(ChunkDecoder[ChatChunk]):
     """Decodes one chat stream."""
 
     def __init__(self) -> None:
-        super().__init__(_Chunk)
+        super().__init__(ChatChunk)
         self._pieces = False
         self._last: _Choice | None = None
 
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
-    def _read(self, chunk: _Chunk, found: list[Event]) -> None:
+    def _read(self, chunk: ChatChunk, found: list[Event]) -> None:
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             found.append(Served(chunk.model))
-        beside = read_beside(chunk.model_extra) if chunk.model_extra else NOTHING
+        more = chunk.model_extra
+        beside = read_beside(more) if more else NOTHING
         if beside.feedback:
             found += beside.feedback.read()
         choice = self._choose(chunk.choices) if chunk.choices else None
@@ -327,10 +330,10 @@ class ChatDecoder(ChunkDecoder[_Chunk]):
                 self._read_message(choice, choice.message, found, last=finish is not None, kind=chunk.kind)
             elif choice.delta is not None:
                 self._read_delta(choice.delta, found, last=finish is not None, piece=True)
-            if extra := rare.model_extra:
-                found += self._citations.search(extra)
-        if extra := beside.model_extra:
-            found += self._citations.search(extra)
+            if extra:
+                found += self._citations.search(rare.model_extra)
+        if more:
+            found += self._citations.search(beside.model_extra)
         # Before the finish: an error beside one says that it is none.
         if (beside.error or finish or not choice or rare.error) and (
             failure := _failure(beside, rare, alone=not chunk.choices or _is_error(choice))

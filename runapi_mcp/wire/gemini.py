@@ -175,7 +175,9 @@ class _Candidate(Lax):
         return replace(finish, message=explain_block(self.finish_message, self.ratings))
 
 
-class _Chunk(Lax):
+class NativeChunk(Lax):
+    """One chunk of a native stream; docs/wire.md §6.2 has its fields."""
+
     model_config = ConfigDict(extra="allow")
 
     candidates: list[_Candidate | None] | None = None
@@ -187,33 +189,34 @@ class _Chunk(Lax):
     trace_id: object = Field(None, alias="traceId")
 
 
-def _unwrap(chunk: _Chunk) -> _Chunk | None:
+def _unwrap(chunk: NativeChunk) -> NativeChunk | None:
     """Return the chunk that is under ``response``, as Google's Code Assist has it and relays of it pass on.
 
     See anthonyhaussman/opencode-agy-auth#9.
     """
-    inner = lenient(_Chunk, (chunk.model_extra or {}).get("response"))
+    inner = lenient(NativeChunk, (chunk.model_extra or {}).get("response"))
     return inner if inner and inner.candidates is not None else None
 
 
-class NativeDecoder(ChunkDecoder[_Chunk]):
+class NativeDecoder(ChunkDecoder[NativeChunk]):
     """Decodes one native stream."""
 
     def __init__(self) -> None:
-        super().__init__(_Chunk)
+        super().__init__(NativeChunk)
         self._starts: list[int] = []
         self._kind = ""
         self._last: _Candidate | None = None
 
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
-    def _read(self, chunk: _Chunk, found: list[Event]) -> None:
+    def _read(self, chunk: NativeChunk, found: list[Event]) -> None:
         if chunk.candidates is None and (inner := _unwrap(chunk)):
             chunk = inner
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             found.append(Served(chunk.model))
-        beside = read_beside(chunk.model_extra) if chunk.model_extra else NOTHING
+        more = chunk.model_extra
+        beside = read_beside(more) if more else NOTHING
         if beside.feedback:
             found += beside.feedback.read()
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
@@ -225,8 +228,9 @@ class NativeDecoder(ChunkDecoder[_Chunk]):
         parts: Sequence[int] = ()
         if candidate and not (finish and last and self._is_again(candidate, last)):
             parts = self._read_parts(candidate, found, last=finish is not None)
-        extra = [*filter(None, (candidate and candidate.model_extra, beside.model_extra))]
-        if extra:
+        told = candidate.model_extra if candidate else None
+        if more or told:
+            extra = [told, beside.model_extra]
             # Supports count from a part of their own chunk, or of all that came in several.
             starts = parts if len(parts) > 1 else self._starts
             found += self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
