@@ -56,8 +56,8 @@ _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
 _FEW: Final = 50
 """Streams of a process that are read as they come."""
-_PAUSE_EACH: Final = 0.0025
-_LONGEST_PAUSE: Final = 0.25
+_PAUSE_EACH: Final = 0.002
+_LONGEST_PAUSE: Final = 0.2
 """Seconds by which each of more streams has all of them read later, and by which they are at most.
 
 At twenty chunks a second a pause of less than a tenth costs more wake-ups than it saves.
