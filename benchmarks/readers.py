@@ -72,6 +72,42 @@ async def httpx_sse(base: str, script: str) -> Callable[[], Awaitable[int]]:
     return read
 
 
+async def plain_bytes(base: str, script: str) -> Callable[[], Awaitable[int]]:
+    """Bytes read from the socket, and nothing done with them."""
+    url = urlsplit(base)
+    content = json.dumps(body(script)).encode()
+    head = b"POST /v1beta/openai/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+
+    async def read() -> int:
+        loop = asyncio.get_running_loop()
+        with socket.create_connection((url.hostname or "", url.port or 80)) as connection:
+            connection.settimeout(0)
+            await loop.sock_sendall(connection, head % len(content) + content)
+            size = 0
+            while piece := await loop.sock_recv(connection, 65536):
+                size += len(piece)
+        return size
+
+    return read
+
+
+async def plain_httpx(base: str, script: str) -> Callable[[], Awaitable[int]]:
+    """The pieces that httpx gives, and nothing done with them."""
+    import httpx
+
+    client = httpx.AsyncClient(trust_env=False, verify=False, timeout=60)
+
+    async def read() -> int:
+        size = 0
+        url = f"{base}/v1beta/openai/chat/completions"
+        async with client.stream("POST", url, json=body(script)) as response:
+            async for piece in response.aiter_raw():
+                size += len(piece)
+        return size
+
+    return read
+
+
 async def openai(base: str, script: str) -> Callable[[], Awaitable[int]]:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
@@ -140,6 +176,8 @@ def ours(dialect: str) -> Reader:
 
 
 READERS: Final[dict[str, Reader]] = {
+    "bytes": plain_bytes,
+    "httpx": plain_httpx,
     "floor": floor,
     "httpx + httpx-sse": httpx_sse,
     "openai": openai,

@@ -15,10 +15,10 @@ from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.upstream.stream import Answering, Body, Limits
+from runapi_mcp.upstream.stream import Answering, Body, Limits, Readers
 from runapi_mcp.wire.dialects import dialects
-from runapi_mcp.wire.fold import Ending, Fold
-from runapi_mcp.wire.types import Event, Request, TextDelta, ThoughtDelta
+from runapi_mcp.wire.fold import Ending, Fold, join_texts
+from runapi_mcp.wire.types import Event, Request, ThoughtDelta
 
 KEY = SecretStr("sk-canary-0123456789")
 FRAMES = Path(__file__).parent / "wire" / "frames"
@@ -45,7 +45,7 @@ async def read(
 ) -> tuple[list[Event], RunapiError | None]:
     """Return the events that the pieces make, and the error that ended them if one did."""
     response = httpx.Response(200, headers={"content-type": content_type}, stream=Pieces(pieces))
-    body = Body(response, limits, Trace(), time.monotonic)
+    body = Body(response, limits, Trace(), time.monotonic, Readers(), KEY)
     decoder = dialects("/v1beta/openai")[dialect].decoder()
     ending = Ending()
     answering = Answering(body, decoder, Request("/x", "bearer", {}), KEY, ending)
@@ -64,10 +64,8 @@ async def read(
 def joined(events: Iterable[Event]) -> list[Event]:
     """Return events with neighbouring texts, and neighbouring thoughts, made one."""
     made: list[Event] = []
-    for event in events:
+    for event in join_texts([*events]):
         match made[-1] if made else None, event:
-            case TextDelta(before), TextDelta(more):
-                made[-1] = TextDelta(before + more)
             case ThoughtDelta(before), ThoughtDelta(more):
                 made[-1] = ThoughtDelta(before + more)
             case _:

@@ -74,6 +74,18 @@ _MOST_ASIDE: Final = 400_000
 _logger = logging.getLogger(__name__)
 
 
+def _cut(events: Sequence[Event], room: int) -> Sequence[Event]:
+    """Return events up to the text for which there is no more room, and as much of that as there is for."""
+    kept: list[Event] = []
+    for event in events:
+        if isinstance(event, _TEXTS):
+            if len(event.text) > room:
+                return [*kept, replace(event, text=event.text[:room])]
+            room -= len(event.text)
+        kept.append(event)
+    return kept
+
+
 def _tell_nobody(_generation: "Generation") -> None:
     """Tell no one."""
 
@@ -445,7 +457,7 @@ class Generation:
         async with asking.stream(call, self._dialect, self.trace, self._clock(), self.fold.ending) as events:
             self._searches += call.search
             async for several in events:
-                self._feed(*several)
+                self._feed(several)
                 if self._round.hopeless or self._round.closed:
                     break
             answer = self._round.answer()
@@ -485,7 +497,7 @@ class Generation:
                 ended += 1
                 self._narrated = f"{lot.what}: {ended} of {len(lot.calls)} · {title}"
                 try:
-                    self._feed(TextDelta(self._policy.line(call, end, links)))
+                    self._feed((TextDelta(self._policy.line(call, end, links)),))
                 except RunapiError as error:
                     stopped = error
                     scope.cancel()
@@ -506,8 +518,7 @@ class Generation:
             self._narrated = ""
         if stopped is not None:
             raise stopped
-        for event in (Usage(input=0, output=0), Finish("", "stop")):  # what its calls took is counted
-            self._round.feed(event, self._policy, self._clock())
+        self.fold.feed(Usage(input=0, output=0), Finish("", "stop"))  # what its calls took is counted
         answer = self.fold.partial()
         step = self._policy.follow_up(answer, tuple(self._earlier))
         step, refused = await self._allow(step, answer.text)
@@ -578,8 +589,8 @@ class Generation:
         # A refusal may have brought a model's name.
         self._round = Round(offering=bool(self.job.call.functions), begin=self.job.begin)
 
-    def _feed(self, *events: Event) -> None:
-        """Add events, as much of them as there is room for.
+    def _feed(self, events: Sequence[Event]) -> None:
+        """Add events that came together, as much of them as there is room for.
 
         Raises:
             AnswerTooLong: There is more of the answer than may be kept.
@@ -588,18 +599,21 @@ class Generation:
         now = self._clock()
         if self._first_event_at is None:
             self._first_event_at = now
+        size, weighty = 0, False
         for event in events:
-            too_long = None
             if isinstance(event, _TEXTS):
-                size = _CHARACTER * len(event.text)
-                if size > self._left and (too_long := self._reserve(size)):
-                    event = replace(event, text=event.text[: self._left // _CHARACTER])
-                self._left -= size
-            self._round.feed(event, self._policy, now)
-            if not isinstance(event, _TEXTS + _WEIGHTLESS):
-                too_long = self._reserve(0)
-            if too_long is not None:
-                raise too_long
+                size += _CHARACTER * len(event.text)
+            elif not isinstance(event, _WEIGHTLESS):
+                weighty = True
+        too_long = self._reserve(size) if size > self._left else None
+        if too_long is not None:
+            events = _cut(events, self._left // _CHARACTER)
+        self._left -= size
+        self._round.feed(events, self._policy, now)
+        if weighty and too_long is None:
+            too_long = self._reserve(0)
+        if too_long is not None:
+            raise too_long
         # Nothing comes after writing but another round, of whose beginning the trace tells.
         if self._told != "writing" and self._phase != self._told:
             self._wake()

@@ -27,26 +27,10 @@ _LONGEST_NUMBER: Final = 1_000
 _DIGITS: Final = "0123456789.+-eE"
 _ENOUGH_BLANKS: Final = 2_048
 _ENOUGH_SECONDS: Final = 3.0
+"""Characters of white space, and seconds of nothing else, after which a text is looked at for being whole."""
 _RUN = re.compile(r"(?:\\[nrt]|\s){3,}")
 _LONGEST_RUN: Final = 200
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
-
-
-class Blanks:
-    """The white space at the end of a text that grows: how much of it, and since when."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._since = 0.0
-
-    def add(self, piece: str, now: float) -> bool:
-        """Note what was added to the text, at `now`; whether there are 2 kB of it, or some for 3 seconds."""
-        written = len(piece.rstrip())
-        if written:
-            self._count, self._since = len(piece) - written, now
-        else:
-            self._count += len(piece)
-        return self._count >= _ENOUGH_BLANKS or (self._count > 0 and now - self._since >= _ENOUGH_SECONDS)
 
 
 def find_loop(text: str) -> str:
@@ -280,7 +264,7 @@ class Round:
         self._offering = offering
         self._given = len(begin)
         self._looks, self._described, self._description = Looks(), Looks(), ""
-        self._blanks, self._closings = Blanks(), Looks()
+        self._blanks, self._written_at, self._closings = 0, 0.0, Looks()
 
     @property
     def writing(self) -> bool:
@@ -292,12 +276,21 @@ class Round:
         """Whether there is nothing to give; a call of a function that was not offered is nothing."""
         return self.fold.empty or not (self.fold.characters or self._offering)
 
-    def feed(self, event: Event, policy: Policy, now: float) -> None:
-        """Add an event that came at `now`, and look at the text now and then for whether there is hope."""
-        self.fold.feed(event)
-        if isinstance(event, TextDelta):
+    def feed(self, events: Sequence[Event], policy: Policy, now: float) -> None:
+        """Add events that came together at `now`; look at the text now and then for whether it has hope."""
+        self.fold.feed(*events)
+        for event in events:
+            if not isinstance(event, TextDelta):
+                continue
             length = self.fold.characters
-            if self._blanks.add(event.text, now) and length >= self._closings.next:
+            if event.text.isspace():
+                self._blanks += len(event.text)
+            else:
+                self._blanks, self._written_at = 0, now
+            enough = self._blanks >= _ENOUGH_BLANKS or (
+                self._blanks and now - self._written_at >= _ENOUGH_SECONDS
+            )
+            if enough and length >= self._closings.next and not self.fold.finished:
                 self._closings.note(length)
                 if policy.is_whole(self.fold.partial().text):
                     # Nothing more is due but a finish, and some models never come to it.

@@ -23,7 +23,7 @@ from runapi_mcp.upstream.http import Phase, Trace, new_client
 from runapi_mcp.upstream.model_list import Listing, Lists, Standing, Standings
 from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.prices import PriceBook
-from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener
+from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener, Readers
 from runapi_mcp.upstream.translate import Today, translate_errors, utc_now
 from runapi_mcp.wire.dialects import Dialect, dialects
 from runapi_mcp.wire.fold import Ending
@@ -83,6 +83,7 @@ class Upstream:
         self._standings = Standings()
         self.prices = PriceBook(client, settings, today)
         self._limits = Limits(settings.max_event_bytes, settings.max_stream_bytes, settings.idle_timeout)
+        self._readers = Readers()
         self._spellings: dict[tuple[str, DialectName], Spelling] = {}
         self.listed: tuple[str, ...] = ()
         """Model ids of the last live list that the server's own key saw; empty before there was one."""
@@ -137,14 +138,16 @@ class Upstream:
                         response = await self._opener.open(Asking(request, call.model, key, trace, patience))
             request = replace(request, body={})  # it was sent, and its files are large
             trace.enter("open")
+            self._readers.add(1)
             try:
                 with translate_errors(self._host, answering=True, trace=trace):
-                    body = Body(response, self._limits, trace, self._clock)
+                    body = Body(response, self._limits, trace, self._clock, self._readers, key)
                     answering = Answering(body, spoken.decoder(), request, key, ending)
                     async with aclosing(body), aclosing(answering.events()) as events:
                         yield events
                         await answering.drain()
             finally:
+                self._readers.add(-1)
                 await response.aclose()
 
     def respell(self, call: Call, dialect: DialectName, refused: RequestRefused) -> Call | None:

@@ -9,6 +9,7 @@ import codecs
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final
 
 import anyio
@@ -26,10 +27,10 @@ from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header,
 from runapi_mcp.upstream.pacing import Pacing, Waits, name_pace
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
-from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, has_stray, json_frames, stray_failure
+from runapi_mcp.wire.chunks import TELLING, Kind, body_kind, json_frames, stray_failure
 from runapi_mcp.wire.dialects import Decoder
 from runapi_mcp.wire.faults import headline
-from runapi_mcp.wire.fold import Ending
+from runapi_mcp.wire.fold import Ending, join_texts
 from runapi_mcp.wire.json_text import dump, dump_pieces, is_larger
 from runapi_mcp.wire.refusals import refusal
 from runapi_mcp.wire.types import Done, Event, Failure, Frame, JsonObject, Request
@@ -39,8 +40,12 @@ _STALE_SECONDS: Final = 2.0
 _PIECE_BYTES: Final = 262_144
 _MOST_HERE: Final = 262_144
 """Characters of a body that is written on the event loop; it takes a few milliseconds."""
+_BLANK_LINES: Final = ("\n\n", "\n\r\n", "\r\r")
+_EVENT_STREAM: Final = {"content-type": "text/event-stream"}
+_SEAM: Final = 2
+"""Characters of a text that a blank line may have begun with, when the text after it ends that."""
 _TAIL_CHARS: Final = 65_536
-_SOME_CHARS: Final = 512
+_SOME_CHARS: Final = 256
 _LONGEST_BLANK: Final = 4_096
 """Bytes of white space before the first of the body that are read to tell what it is."""
 _DRAIN_SECONDS: Final = 0.25
@@ -49,7 +54,19 @@ _GRACE_SECONDS: Final = 2.0
 """Silence after a finish, some text and its usage that means the end (docs/wire.md §4)."""
 _LONG_GRACE_SECONDS: Final = 10.0
 """The same after a finish alone: its usage, or text after an early finish, may still come."""
-_READ_IN_A_ROW: Final = 4_096
+_FEW: Final = 50
+"""Streams of a process that are read as they come."""
+_PAUSE_EACH: Final = 0.002
+_LONGEST_PAUSE: Final = 0.2
+"""Seconds by which each of more streams has all of them read later, and by which they are at most.
+
+At twenty chunks a second a pause of less than a tenth costs more wake-ups than it saves.
+"""
+_AT_ONCE: Final = 0.01
+"""Seconds within which a piece comes that need not be waited for, however often the system breaks in."""
+_LITTLE: Final = 16_384
+"""Bytes between two waits that are no sign of a stream that comes as fast as it goes."""
+_READ_IN_A_ROW: Final = 8_192
 _FRAMES_IN_A_ROW: Final = 256
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
 _JSON_BYTES: Final = 64 * 1024 * 1024
@@ -279,33 +296,62 @@ class Limits:
     silence: float
 
 
+class Readers:
+    """How many streams a process reads at once, and how long each lets text pile up before it asks for more.
+
+    What a chunk that comes alone costs is nearly all the wake-up for it. Few streams are read as they come.
+    Of many, each waits a little first and then takes all that has come at one stroke: their text is later
+    by that, and a process has more of its time left.
+
+    Attributes:
+        pause: Seconds to wait before more is asked for, after a piece that had to be waited for.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.pause = 0.0
+
+    def add(self, more: int) -> None:
+        """Note that there are more, or fewer."""
+        self._count += more
+        self.pause = min(self._count * _PAUSE_EACH, _LONGEST_PAUSE) if self._count > _FEW else 0.0
+
+
 class Body:
-    """One response's body, read once.
+    """One response's body, read once; what it gives is without the key, which some upstreams echo.
 
     Attributes:
         silence: How long it may be silent now; whoever knows what has come may change it.
-        unheard: Bytes that have come since the last event that was taken.
-        most: Characters of an event at most.
-        tail: The last text of it: some, or 64 KiB from the first line on that is of no event.
+        tail: The last text of its events: some, or 64 KiB from the first line on that is of none.
+        ended_unclosed: Whether it is over and its last event, which is still to come, had no blank line
+            after it.
     """
 
     def __init__(
-        self, response: httpx.Response, limits: Limits, trace: Trace, clock: Callable[[], float]
+        self,
+        response: httpx.Response,
+        limits: Limits,
+        trace: Trace,
+        clock: Callable[[], float],
+        readers: Readers,
+        key: SecretStr,
     ) -> None:
+        self._key = key
+        self._readers = readers
         self._limits = limits
         self._trace = trace
         self._clock = clock
         self._source = read_pieces(response)
         self._content_type = response.headers.get("content-type", "")
         self._first = b""
-        self._texts: AsyncGenerator[str, None] | None = None
         self._strayed = False
         self._ended = False
+        self.ended_unclosed = False
         self._received = 0
-        self.unheard = 0
-        self.most = limits.event_bytes
+        self._unpaused = _LITTLE  # a first wait is for the model, and says nothing of its pace
+        self._waited = False
+        self._unheard = 0
         self._now = clock()
-        self.headers = {"content-type": "text/event-stream"}
         self.silence = Silence(limits.silence, self._now)
         self.tail = ""
 
@@ -318,73 +364,85 @@ class Body:
             self._first += piece
         return body_kind(self._content_type, self._first)
 
-    def events(self) -> AsyncGenerator[ServerSentEvent, None]:
-        """Return the events of an event stream; of each read the first that is not empty is to be taken."""
-        # httpx-sse touches two members of what it is given; this object has them, mended.
-        return EventSource(self).aiter_sse()  # type: ignore[arg-type]  # a duck, on purpose: see above
-
-    def take(self, size: int) -> None:
-        """Take an event of so many characters for a sign of the answer's life.
+    async def events(self) -> AsyncGenerator[Sequence[ServerSentEvent], None]:
+        """Yield the events of an event stream, those that came together at once.
 
         Raises:
-            ProtocolError: It is larger than its limit.
+            ProtocolError: One of them is larger than its limit.
         """
-        if size > self.most:
-            raise _too_large("one event", self.most)
-        self.unheard = 0
-        self.silence.left, self.silence.since = self.silence.allowed, self._now
-
-    def aiter_text(self) -> AsyncGenerator[str, None]:
-        """Return the body as UTF-8 text without a byte-order mark, closed by a blank line."""
-        self._texts = self._decode()
-        return self._texts
-
-    async def _decode(self) -> AsyncGenerator[str, None]:
         # Whatever charset it names; to the mark httpx-sse would lose the first event (docs/wire.md §7.1).
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         piece = self._first.removeprefix(codecs.BOM_UTF8)
+        rest: list[str] = []
+        closed = False
         while piece:
             for at in range(0, len(piece), _READ_IN_A_ROW):
                 if at:
                     # One read may hold ten thousand empty events.
                     await anyio.lowlevel.checkpoint()
                 # What came before without an event: this part may hold many that are small.
-                if self.unheard > self.most:
-                    raise _too_large("one event", self.most)
+                if self._unheard > self._limits.event_bytes:
+                    raise _too_large("one event", self._limits.event_bytes)
                 part = piece[at : at + _READ_IN_A_ROW]
-                self.unheard += len(part)
+                self._unheard += len(part)
                 text = decoder.decode(part)
-                self._strayed = self._strayed or has_stray(text)
-                self.tail = (self.tail[-_TAIL_CHARS:] if self._strayed else self.tail[-_SOME_CHARS:]) + text
-                yield text
+                # A blank line may come in two parts itself.
+                seam = "".join(rest[-_SEAM:])[-_SEAM:]
+                end = len(text) if text.endswith(_BLANK_LINES) else _find_end(seam + text) - len(seam)
+                if end <= 0:
+                    rest.append(text)
+                    continue
+                whole = "".join((*rest, text[:end]))
+                rest = [text[end:]] if end < len(text) else []
+                if events := self._parse(whole):
+                    yield events
             piece = await self._read()
-        # Parsers drop a last event without its blank line (docs/wire.md §7.1).
-        yield decoder.decode(b"", final=True) + "\n\n"
+            if not piece and not closed:
+                # Parsers drop a last event without its blank line (docs/wire.md §7.1).
+                self.ended_unclosed, closed, piece = bool("".join(rest).strip()), True, b"\n\n"
 
-    @property
-    def ended_unclosed(self) -> bool:
-        """Whether the body is over and its last event had no blank line after it."""
-        return self._ended and bool(self.tail) and not self.tail.endswith(("\n\n", "\n\r\n", "\r\r"))
+    def _parse(self, text: str) -> Sequence[ServerSentEvent]:
+        """Return the events in a text that ends with one of them."""
+        text = redact(text, self._key)
+        # A line that begins as JSON does is none of an event's.
+        self._strayed = self._strayed or (
+            text.startswith(("{", "["))
+            or "\n{" in text
+            or "\n[" in text
+            or ("\r" in text and ("\r{" in text or "\r[" in text))
+        )
+        self.tail = (self.tail + text)[-_TAIL_CHARS if self._strayed else -_SOME_CHARS :]
+        # httpx-sse touches two members of a response, which it reads to its end.
+        response = SimpleNamespace(headers=_EVENT_STREAM, iter_text=(text,).__iter__)
+        events = [*EventSource(response).iter_sse()]  # type: ignore[arg-type]  # a duck, on purpose
+        most = self._limits.event_bytes
+        if len(text) > most and any(len(event.data) > most for event in events):
+            raise _too_large("one event", most)
+        for event in events:
+            # A keep-alive can be an event too, one without data: no sign of the answer's life.
+            if event.data or event.event == "error":
+                self._unheard = 0
+                self.silence.left, self.silence.since = self.silence.allowed, self._now
+                break
+        return events
 
     async def text(self, limit: int) -> str:
         """Return up to `limit` bytes of the body as text; the rest is not read.
 
         Without events every byte is a sign of life.
         """
-        self.most = limit  # what is no stream may be one document
         pieces, size = [self._first], len(self._first)
         while size < limit and (piece := await self._read()):
             self.silence.left = self.silence.allowed
             pieces.append(piece)
             size += len(piece)
         text = b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
+        text = redact(text, self._key)
         self.tail = text[-_TAIL_CHARS:]
         return text
 
     async def aclose(self) -> None:
         """Let go of the source of bytes; the response is its owner's to close."""
-        if self._texts is not None:
-            await self._texts.aclose()
         await self._source.aclose()
 
     async def drain(self) -> None:
@@ -401,7 +459,11 @@ class Body:
         """
         if self._ended:
             return b""
-        silence, trace, began = self.silence, self._trace, self._clock()
+        silence, trace = self.silence, self._trace
+        paused = self._waited and not silence.means_end and self._readers.pause
+        if paused:
+            await anyio.sleep(paused)
+        began = self._clock()
         try:
             if silence.left >= self._limits.silence:
                 # The client's own time-out says the same; a second scope would be half the cost of a read.
@@ -415,6 +477,11 @@ class Body:
             piece = b""
         self._now = self._clock()
         silence.left -= self._now - began
+        # What has piled up in a pause comes at once but for its first piece, and is taken without another.
+        self._waited = not paused and self._now - began > _AT_ONCE
+        if self._waited:
+            self._waited, self._unpaused = self._unpaused < _LITTLE, 0
+        self._unpaused += len(piece)
         if not piece:
             self._ended = True
             return b""
@@ -426,6 +493,11 @@ class Body:
         if self._received > self._limits.stream_bytes:
             raise _too_large("its stream", self._limits.stream_bytes)
         return piece
+
+
+def _find_end(text: str) -> int:
+    """Return where the last blank line of a text ends; 0 if it has none."""
+    return max(text.rfind(blank) + len(blank) if blank in text else 0 for blank in _BLANK_LINES)
 
 
 def _too_large(what: str, limit: int) -> ProtocolError:
@@ -445,7 +517,7 @@ class Answering:
         body: It.
         decoder: Knows the dialect.
         request: What was asked.
-        key: The key, to take it out of what upstream writes.
+        key: The key, to take it out of the text where it comes in pieces.
         ending: What the events given out so far say about the end; whoever takes them feeds it.
     """
 
@@ -455,7 +527,6 @@ class Answering:
         self._body = body
         self._decoder = decoder
         self._request = request
-        self._key = key
         self._redacting = Redacting(key)
         self._ending = ending
 
@@ -469,29 +540,33 @@ class Answering:
             Stalled, DeadlinePassed: It went silent for too long.
         """
         async with aclosing(await self._source()) as source:
-            async for sse in source:
-                # A keep-alive can be an event too, one without data: no sign of the answer's life.
-                if not sse.data and sse.event != "error":
-                    continue
-                if self._body.unheard or len(sse.data) > self._body.most:
-                    self._body.take(len(sse.data))
+            async for lot in source:
+                found: list[Event] = []
+                wrong: ProtocolError | None = None
                 try:
-                    found = self._decoder.decode(Frame(redact(sse.data, self._key), sse.event))
-                except ProtocolError:
-                    if self._body.ended_unclosed:
-                        break  # half an event, completed by the blank line that Body adds: the stream was cut
-                    raise
-                if events := self._redacting.feed(found):
+                    for sse in lot:
+                        # A keep-alive can be an event too, one without data.
+                        if sse.data or sse.event == "error":
+                            found += self._decoder.decode(Frame(sse.data, sse.event))
+                            if found and isinstance(found[-1], Done):
+                                break
+                except ProtocolError as error:
+                    wrong = error
+                if events := self._redacting.feed(join_texts(found) if len(lot) > 1 else found):
                     yield events if self._ending.begun else self._judge(events)
                     # Some hold the socket now, or send more (docs/wire.md §4).
                     if isinstance(events[-1], Done):
                         return
+                if wrong is not None:
+                    if self._body.ended_unclosed:
+                        break  # half an event, completed by the blank line that Body adds: the stream was cut
+                    raise wrong
                 if self._ending.said or self._ending.failed:
                     self._expect_end()
         if events := [*self._redacting.feed(self._decoder.end()), *self._redacting.end()]:
             yield events
         # After a finish too.
-        if failure := stray_failure(self._tail()):
+        if failure := stray_failure(self._body.tail):
             yield self._judge(self._redacting.feed((failure,)))
         if not self._ending.begun:
             raise self._nothing()
@@ -503,7 +578,7 @@ class Answering:
             with anyio.move_on_after(_DRAIN_SECONDS), suppress(httpx.HTTPError, UpstreamError):
                 await self._body.drain()
 
-    async def _source(self) -> AsyncGenerator[ServerSentEvent, None]:
+    async def _source(self) -> AsyncGenerator[Sequence[ServerSentEvent], None]:
         """Return the events of whatever kind of body this is.
 
         Raises:
@@ -516,25 +591,19 @@ class Answering:
             case "json":
                 return self._documents()
             case "page":
-                page = headline(await self._text(_PAGE_BYTES))
+                page = headline(await self._body.text(_PAGE_BYTES))
                 raise ProtocolError(f"A web page came instead of a stream: {quote_text(page)}.")
             case "unknown":
-                text = (await self._text(_PAGE_BYTES)).strip()
+                text = (await self._body.text(_PAGE_BYTES)).strip()
                 if not text:
                     raise self._nothing()
                 raise ProtocolError(f"What came is not a stream: {quote_text(text)}.")
 
-    async def _documents(self) -> AsyncGenerator[ServerSentEvent, None]:
-        for count, frame in enumerate(json_frames(await self._text(_JSON_BYTES))):
+    async def _documents(self) -> AsyncGenerator[Sequence[ServerSentEvent], None]:
+        for count, frame in enumerate(json_frames(await self._body.text(_JSON_BYTES))):
             if count % _FRAMES_IN_A_ROW == _FRAMES_IN_A_ROW - 1:
                 await anyio.lowlevel.checkpoint()
-            yield ServerSentEvent(data=frame.text)
-
-    async def _text(self, limit: int) -> str:
-        return redact(await self._body.text(limit), self._key)
-
-    def _tail(self) -> str:
-        return redact(self._body.tail, self._key)
+            yield (ServerSentEvent(data=frame.text),)
 
     def _judge(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return events before which nothing has come of an answer.
@@ -561,7 +630,7 @@ class Answering:
             silence.go_on()
 
     def _nothing(self) -> UpstreamError:
-        tail = self._tail().strip()
+        tail = self._body.tail.strip()
         if not tail:
             return StreamCut(
                 "RunAPI's answer was empty.", advice="Ask again; it is not caused by the arguments."

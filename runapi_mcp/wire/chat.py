@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 from pydantic import AliasChoices, ConfigDict, Field, OnErrorOmit
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.chunks import ChunkDecoder, PromptFeedback
-from runapi_mcp.wire.faults import Report, read_failure
+from runapi_mcp.wire.chunks import NOTHING, Beside, ChunkDecoder, read_beside
+from runapi_mcp.wire.faults import read_failure
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import ToolCall, google_extra
 from runapi_mcp.wire.json_text import read_object
@@ -251,26 +251,37 @@ class _Choice(_Open):
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: Maybe[str] = None
-    finish_reason_too: Maybe[str] = Field(None, alias="finishReason")
     native_finish_reason: Maybe[str] = None
+    logprobs: object = None
+
+
+class _Rare(_Open):
+    """What few choices have; see :class:`Beside`."""
+
+    finish_reason: Maybe[str] = Field(None, alias="finishReason")
     finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finish_message", "finishMessage"))
     ratings: object = Field(None, validation_alias=AliasChoices("safety_ratings", "safetyRatings"))
     filters: object = Field(None, alias="content_filter_results")
     usage: Maybe[ChatUsage] = None
     error: object = None
-    logprobs: object = None
-
-    def finish(self) -> Finish | None:
-        """Return why the model stopped, if it did."""
-        # Google's layer has sent both at once, a null in OpenAI's place.
-        finish = read_finish(self.finish_reason or self.finish_reason_too, self.native_finish_reason)
-        said = self.finish_message or (self.delta.refusal if self.delta else None)
-        if finish is None or not (said or self.ratings or self.filters):
-            return finish
-        return replace(finish, message=explain_block(said, self.ratings, self.filters))
 
 
-class _Chunk(Report):
+_NOTHING_RARE: Final = _Rare.model_construct()
+
+
+def _finish(choice: _Choice, rare: _Rare) -> Finish | None:
+    """Return why the model stopped, if it did."""
+    # Google's layer has sent both at once, a null in OpenAI's place.
+    finish = read_finish(choice.finish_reason or rare.finish_reason, choice.native_finish_reason)
+    said = rare.finish_message or (choice.delta.refusal if choice.delta else None)
+    if finish is None or not (said or rare.ratings or rare.filters):
+        return finish
+    return replace(finish, message=explain_block(said, rare.ratings, rare.filters))
+
+
+class ChatChunk(Lax):
+    """One chunk of a chat stream; docs/wire.md §5.2 has its fields."""
+
     model_config = ConfigDict(extra="allow")
 
     choices: list[_Choice | None] | None = None
@@ -281,49 +292,52 @@ class _Chunk(Report):
     created: object = None
     system_fingerprint: object = None
     service_tier: object = None
-    feedback: Maybe[PromptFeedback] = Field(
-        None, validation_alias=AliasChoices("prompt_feedback", "promptFeedback")
-    )
 
 
 _THINKING: Final = frozenset({"thinking", "reasoning", "thought"})
 _TEXT_ALONE: Final = frozenset({"role", "content"})
 
 
-class ChatDecoder(ChunkDecoder[_Chunk]):
+class ChatDecoder(ChunkDecoder[ChatChunk]):
     """Decodes one chat stream."""
 
     def __init__(self) -> None:
-        super().__init__(_Chunk)
+        super().__init__(ChatChunk)
         self._pieces = False
         self._last: _Choice | None = None
 
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
-    def _read(self, chunk: _Chunk, found: list[Event]) -> None:
+    def _read(self, chunk: ChatChunk, found: list[Event]) -> None:
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             found.append(Served(chunk.model))
-        if chunk.feedback:
-            found += chunk.feedback.read()
+        more = chunk.model_extra
+        beside = read_beside(more) if more else NOTHING
+        if beside.feedback:
+            found += beside.feedback.read()
         choice = self._choose(chunk.choices) if chunk.choices else None
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
-        counted = chunk.usage or (choice and choice.usage)
+        extra = choice.model_extra if choice else None
+        rare = (lenient(_Rare, extra) if extra else None) or _NOTHING_RARE
+        counted = chunk.usage or rare.usage
         if counted and (usage := counted.read()):
             found.append(usage)
-        finish = choice.finish() if choice and (choice.finish_reason or choice.finish_reason_too) else None
+        finish = _finish(choice, rare) if choice and (choice.finish_reason or rare.finish_reason) else None
         again = choice is not None and (finish or self._last) and self._is_again(choice, finish)
         if choice and not again:
             if choice.message is not None:
                 self._read_message(choice, choice.message, found, last=finish is not None, kind=chunk.kind)
             elif choice.delta is not None:
                 self._read_delta(choice.delta, found, last=finish is not None, piece=True)
-            if extra := choice.model_extra:
-                found += self._citations.search(extra)
-        if extra := chunk.model_extra:
-            found += self._citations.search(extra)
+            if extra:
+                found += self._citations.search(rare.model_extra)
+        if more:
+            found += self._citations.search(beside.model_extra)
         # Before the finish: an error beside one says that it is none.
-        if (chunk.error or finish or not choice or choice.error) and (failure := _failure(chunk, choice)):
+        if (beside.error or finish or not choice or rare.error) and (
+            failure := _failure(beside, rare, alone=not chunk.choices or _is_error(choice))
+        ):
             found.append(failure)
         if finish:
             found += self._written.flush()
@@ -391,13 +405,16 @@ class ChatDecoder(ChunkDecoder[_Chunk]):
                 yield told
 
 
-def _failure(chunk: _Chunk, choice: _Choice | None) -> Failure | None:
-    """Return the error that a chunk reports: in its own place, in the choice, or beside its finish."""
-    if choice and choice.error and (failure := read_failure({"error": choice.error})):
+def _failure(beside: Beside, rare: _Rare, *, alone: bool) -> Failure | None:
+    """Return the error that a chunk reports: in the choice, in its own place, or, `alone`, in any."""
+    if rare.error and (failure := read_failure({"error": rare.error})):
         return failure
-    # A finish of that name may have its error beside the choices (docs/wire.md §5.2).
-    alone = not chunk.choices or (choice is not None and (choice.finish_reason or "").lower() == "error")
-    return chunk.failure() if chunk.error or alone else None
+    return beside.failure() if beside.error or alone else None
+
+
+def _is_error(choice: _Choice | None) -> bool:
+    """Whether a finish is called one; then it may stand beside the choices (docs/wire.md §5.2)."""
+    return choice is not None and (choice.finish_reason or "").lower() == "error"
 
 
 def _read_thought(field: object) -> str:

@@ -13,20 +13,21 @@ from enum import Enum, auto
 from hashlib import blake2b
 from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from runapi_mcp.errors import ProtocolError
 from runapi_mcp.printable import quote_text
-from runapi_mcp.wire.faults import read_failure, read_failure_body
+from runapi_mcp.wire.faults import Report, read_failure, read_failure_body
 from runapi_mcp.wire.fold import explain_block, read_block
 from runapi_mcp.wire.grounding import Citations
 from runapi_mcp.wire.json_text import is_crowded
-from runapi_mcp.wire.lax import Lax, Maybe, Model, read_documents
+from runapi_mcp.wire.lax import Lax, Maybe, Model, lenient, read_documents
 from runapi_mcp.wire.types import (
     Done,
     Event,
     Failure,
     Frame,
+    JsonObject,
     PromptBlocked,
     TagOpened,
     TagUnclosed,
@@ -36,6 +37,11 @@ from runapi_mcp.wire.types import (
 
 _TELLING: Final = 20
 """Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
+
+
+_PIECES_AT_ONCE: Final = 16
+_LARGE_PIECE: Final = 1_024
+"""Pieces of a text that enter its digest together, and the characters of one that makes it their last."""
 
 
 class PromptFeedback(Lax):
@@ -51,6 +57,27 @@ class PromptFeedback(Lax):
         """Yield that the prompt was refused, if it was."""
         if reason := read_block(self.block_reason):
             yield PromptBlocked(reason, explain_block(self.message, self.ratings))
+
+
+class Beside(Report):
+    """What few chunks have beside their choices: a report of an error, a word on the prompt, and the unknown.
+
+    Most have nothing of it, and each field that is looked for costs as much as one that is there.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    feedback: Maybe[PromptFeedback] = Field(
+        None, validation_alias=AliasChoices("promptFeedback", "prompt_feedback")
+    )
+
+
+NOTHING: Final = Beside.model_construct()
+
+
+def read_beside(extra: JsonObject | None) -> Beside:
+    """Read what a chunk has that its dialect does not name."""
+    return (lenient(Beside, extra) if extra else None) or NOTHING
 
 
 # ---------------------------------------------------------------- thinking and answer
@@ -236,22 +263,34 @@ class _Given:
         self.length = 0
         self.pieces = 0
         self._digest = blake2b(digest_size=16)
+        self._fresh: list[str] = []
 
     def add(self, piece: str) -> int:
         """Add a piece; return its bytes."""
-        encoded = piece.encode(errors="surrogatepass")
         self.length += len(piece)
         self.pieces += 1
-        self._digest.update(encoded)
-        return len(encoded)
+        self._fresh.append(piece)
+        if len(self._fresh) == _PIECES_AT_ONCE or len(piece) > _LARGE_PIECE:
+            self._add_fresh()
+        return len(piece) if piece.isascii() else len(_encode(piece))
 
     def rest_of(self, whole: str) -> str | None:
         """Return what `whole` has beyond what was given out; `None` if it does not begin with that."""
         begun = whole[: self.length]
-        same = len(begun) == self.length and (
-            blake2b(begun.encode(errors="surrogatepass"), digest_size=16).digest() == self._digest.digest()
-        )
+        if len(begun) < self.length:
+            return None
+        self._add_fresh()
+        same = blake2b(_encode(begun), digest_size=16).digest() == self._digest.digest()
         return whole[self.length :] if same else None
+
+    def _add_fresh(self) -> None:
+        """Add to the digest what is not in it yet: pieces are small, and there are many."""
+        self._digest.update(_encode("".join(self._fresh)))
+        self._fresh.clear()
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 class Written:
@@ -412,8 +451,6 @@ _MOST_VALUES: Final = 200_000
 """About how many values a whole body may hold: more than any answer's chunks have together."""
 _BETWEEN = re.compile(r"[\s,\[\]]*")
 """What stands between documents: native without alt=sse comes as one array of them (docs/wire.md §6.2)."""
-_STRAY = re.compile(r"\n[\[{]")
-_STRAY_CR = re.compile(r"\r[\[{]")
 _FIELD_LINE = re.compile(r"(?:data|event|id|retry)?:|\s*$")
 
 
@@ -460,14 +497,6 @@ def json_frames(text: str) -> Iterator[Frame]:
         yield Frame(text[position:end])
         found = True
         position = _skip(text, end)
-
-
-def has_stray(text: str) -> bool:
-    """Whether a line of an event stream begins as JSON does, which none of an event's does."""
-    # One pattern for both line ends takes ten times as long.
-    return bool(
-        text.startswith(("{", "[")) or _STRAY.search(text) or ("\r" in text and _STRAY_CR.search(text))
-    )
 
 
 def stray_failure(tail: str) -> Failure | None:

@@ -6,7 +6,7 @@ stream has said that it is over, and whether its text is whole.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -183,6 +183,40 @@ class Ending:
                 self.begun = True
 
 
+def join_texts(events: Sequence[Event]) -> Sequence[Event]:
+    """Return events that add up to the same, in fewer: texts that follow each other as one.
+
+    A count of tokens that stands between two texts is taken with the one that stands before them.
+    """
+    joined: list[Event] = []
+    texts: list[str] = []
+    count: Usage | None = None
+    for event in events:
+        if isinstance(event, TextDelta):
+            if count is not None:
+                before = joined[-1]
+                assert isinstance(before, Usage), "only then is one kept"
+                joined[-1], count = update(before, count), None
+            texts.append(event.text)
+        elif (
+            texts and count is None and isinstance(event, Usage) and joined and isinstance(joined[-1], Usage)
+        ):
+            count = event
+        else:
+            _close(joined, texts, count)
+            texts, count = [], None
+            joined.append(event)
+    _close(joined, texts, count)
+    return joined
+
+
+def _close(joined: list[Event], texts: list[str], count: Usage | None) -> None:
+    if texts:
+        joined.append(TextDelta("".join(texts)))
+    if count is not None:
+        joined.append(count)
+
+
 class _Pieces(list[str]):
     """Text that grows at its end."""
 
@@ -260,45 +294,49 @@ class Fold:
         """Return the end of the text, or of the thoughts while there is no text."""
         return self._text.tail(characters) if self.characters else self._thoughts.tail(characters)
 
-    def feed(self, event: Event) -> None:
-        """Add one event."""
-        if self.ending.said or not (self.ending.wrote and isinstance(event, TextDelta)):
-            # More text says nothing of the end, before a finish.
-            self.ending.feed(event)
-        match event:
-            case TextDelta(text):
-                self._text.append(text)
-                self.characters += len(text)
-            case TextSignature(signature):
-                self._signature = signature
-            case ThoughtDelta(text):
-                self._thoughts.append(text)
-                self.thought_characters += len(text)
-            case TagOpened(tag):
-                self._tag = tag, self.thought_characters
-            case TagUnclosed(closing):
-                self._take_back(closing)
-            case Grounding():
-                self._grounding = event
-                self._grounding_size = _characters(event)
-            case FunctionCallDelta():
-                if self._calls is None:
-                    self._calls = GrowingCalls()
-                self._calls.add(event)
-            case Usage():
-                self._usage = update(self._usage, event)
-            case Finish():
-                self._finish = event
-            case Done():
-                pass
-            case PromptBlocked():
-                self._blocked = event
-            case Served(model):
-                self._model = model
-            case Failure():
-                self._failure = self._failure or event
-            case _:
-                assert_never(event)
+    def feed(self, *events: Event) -> None:
+        """Add events, in their order."""
+        ending = self.ending
+        for event in events:
+            # Before a finish neither more text nor another count says anything of the end.
+            if ending.said or not (
+                (ending.wrote and isinstance(event, TextDelta)) or (self._usage and isinstance(event, Usage))
+            ):
+                ending.feed(event)
+            match event:
+                case TextDelta(text):
+                    self._text.append(text)
+                    self.characters += len(text)
+                case TextSignature(signature):
+                    self._signature = signature
+                case ThoughtDelta(text):
+                    self._thoughts.append(text)
+                    self.thought_characters += len(text)
+                case TagOpened(tag):
+                    self._tag = tag, self.thought_characters
+                case TagUnclosed(closing):
+                    self._take_back(closing)
+                case Grounding():
+                    self._grounding = event
+                    self._grounding_size = _characters(event)
+                case FunctionCallDelta():
+                    if self._calls is None:
+                        self._calls = GrowingCalls()
+                    self._calls.add(event)
+                case Usage():
+                    self._usage = update(self._usage, event)
+                case Finish():
+                    self._finish = event
+                case Done():
+                    pass
+                case PromptBlocked():
+                    self._blocked = event
+                case Served(model):
+                    self._model = model
+                case Failure():
+                    self._failure = self._failure or event
+                case _:
+                    assert_never(event)
 
     def partial(self) -> Answer:
         """Return what there is, finished or not."""

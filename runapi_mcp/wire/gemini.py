@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from runapi_mcp.wire.chunks import ChunkDecoder, PromptFeedback
-from runapi_mcp.wire.faults import Report
+from runapi_mcp.wire.chunks import NOTHING, ChunkDecoder, read_beside
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Parts
@@ -176,13 +175,12 @@ class _Candidate(Lax):
         return replace(finish, message=explain_block(self.finish_message, self.ratings))
 
 
-class _Chunk(Report):
+class NativeChunk(Lax):
+    """One chunk of a native stream; docs/wire.md §6.2 has its fields."""
+
     model_config = ConfigDict(extra="allow")
 
     candidates: list[_Candidate | None] | None = None
-    feedback: Maybe[PromptFeedback] = Field(
-        None, validation_alias=AliasChoices("promptFeedback", "prompt_feedback")
-    )
     usage: Maybe[NativeUsage] = Field(None, validation_alias=AliasChoices("usageMetadata", "usage_metadata"))
     model: Maybe[Name] = Field(None, validation_alias=AliasChoices("modelVersion", "model_version"))
     # Known to hold no source, and there in each chunk: what is not known is searched for them.
@@ -191,34 +189,36 @@ class _Chunk(Report):
     trace_id: object = Field(None, alias="traceId")
 
 
-def _unwrap(chunk: _Chunk) -> _Chunk | None:
+def _unwrap(chunk: NativeChunk) -> NativeChunk | None:
     """Return the chunk that is under ``response``, as Google's Code Assist has it and relays of it pass on.
 
     See anthonyhaussman/opencode-agy-auth#9.
     """
-    inner = lenient(_Chunk, (chunk.model_extra or {}).get("response"))
+    inner = lenient(NativeChunk, (chunk.model_extra or {}).get("response"))
     return inner if inner and inner.candidates is not None else None
 
 
-class NativeDecoder(ChunkDecoder[_Chunk]):
+class NativeDecoder(ChunkDecoder[NativeChunk]):
     """Decodes one native stream."""
 
     def __init__(self) -> None:
-        super().__init__(_Chunk)
+        super().__init__(NativeChunk)
         self._starts: list[int] = []
         self._kind = ""
         self._last: _Candidate | None = None
 
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
-    def _read(self, chunk: _Chunk, found: list[Event]) -> None:
+    def _read(self, chunk: NativeChunk, found: list[Event]) -> None:
         if chunk.candidates is None and (inner := _unwrap(chunk)):
             chunk = inner
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
             found.append(Served(chunk.model))
-        if chunk.feedback:
-            found += chunk.feedback.read()
+        more = chunk.model_extra
+        beside = read_beside(more) if more else NOTHING
+        if beside.feedback:
+            found += beside.feedback.read()
         # Before the text: only a usage with no text after it confirms a finish (see Ending).
         if chunk.usage and (usage := chunk.usage.read()):
             found.append(usage)
@@ -228,13 +228,14 @@ class NativeDecoder(ChunkDecoder[_Chunk]):
         parts: Sequence[int] = ()
         if candidate and not (finish and last and self._is_again(candidate, last)):
             parts = self._read_parts(candidate, found, last=finish is not None)
-        extra = [*filter(None, (candidate and candidate.model_extra, chunk.model_extra))]
-        if extra:
+        told = candidate.model_extra if candidate else None
+        if more or told:
+            extra = [told, beside.model_extra]
             # Supports count from a part of their own chunk, or of all that came in several.
             starts = parts if len(parts) > 1 else self._starts
             found += self._citations.search(extra, Parts(starts[1:], certain=not self._written.tagged))
         # Before the finish: an error beside one says that it is none.
-        if (chunk.error or not chunk.candidates) and (failure := chunk.failure()):
+        if (beside.error or not chunk.candidates) and (failure := beside.failure()):
             found.append(failure)
         if finish:
             found += self._written.flush()

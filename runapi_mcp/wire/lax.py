@@ -1,10 +1,11 @@
 """JSON from upstream → validated models, with the three mends that real streams need."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Final, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from runapi_mcp.errors import ProtocolError
@@ -50,13 +51,20 @@ def read_documents(model: type[Model], text: str) -> Sequence[Model]:
     if len(text) > 2 * MOST_VALUES and is_crowded(text, MOST_VALUES):
         raise ProtocolError(f"RunAPI sent a chunk of more than {MOST_VALUES:,} values.")
     try:
-        return (model.model_validate_json(text),)
+        return (_reader(model)(text),)
     except ValidationError as error:
         first = error
     try:
         return [model.model_validate(piece) for piece in _pieces(text, first)]
     except ValidationError as error:
         raise _unreadable(text, error) from None
+
+
+@cache
+def _reader(model: type[Model]) -> Callable[[str], Model]:
+    """Return what `model_validate_json` calls, which itself takes a sixth of the time of a chunk."""
+    model.model_rebuild()
+    return TypeAdapter(model).validator.validate_json
 
 
 def lenient(model: type[Model], value: object) -> Model | None:

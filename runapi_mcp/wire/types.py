@@ -7,7 +7,7 @@ anywhere in this folder, does I/O or looks at a clock.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from runapi_mcp.models import DialectName as DialectName
 from runapi_mcp.models import Effort as Effort
@@ -200,8 +200,7 @@ class Request:
 # ---------------------------------------------------------------- what comes back
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One SSE event, or one JSON document of a body that is not SSE."""
 
     text: str

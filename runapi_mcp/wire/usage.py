@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, AliasPath, Field
 
 from runapi_mcp.errors import ProtocolError, SettingsError
 from runapi_mcp.wire.lax import Lax, Maybe, read_documents
@@ -21,86 +21,91 @@ _Count: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
 """Tokens of one answer; no model takes or writes a thousandth of the most."""
 
 
-class _Details(Lax):
-    cached: Maybe[_Count] = Field(None, alias="cached_tokens")
-    thinking: Maybe[_Count] = Field(None, alias="reasoning_tokens")
+class _Counts(Lax):
+    """The counts of one chunk; each dialect has its own names for them.
+
+    Attributes:
+        tools: What tools were given; it counts as input.
+    """
+
+    prompt: Maybe[_Count] = None
+    output: Maybe[_Count] = None
+    thinking: Maybe[_Count] = None
+    total: Maybe[_Count] = None
+    cached: Maybe[_Count] = None
+    tools: Maybe[_Count] = None
+
+    def read(self) -> Usage | None:
+        """Return them in our words, if they say anything: output without thinking, what was left out counted.
+
+        Google leaves a count of zero out. On chat it leaves thinking out of the output and counts it in the
+        total; OpenAI's own shape, and some bridges to Google's, count it in both and name it in the details
+        (docs/wire.md §5.2, §6.2). Counts that are all zero are of a relay that knows none.
+        """
+        prompt, output, thinking, total = self.prompt, self.output, self.thinking, self.total
+        if prompt is not None and self.tools:
+            prompt += self.tools
+        if not any((prompt, output, thinking, total)):
+            return None
+        if total is not None and total < (prompt or 0) + (output or 0):
+            # A total that is less than its parts, or zero, is one that somebody left out.
+            thinking = thinking or 0
+        elif total is not None:
+            if prompt is None:
+                prompt = max(total - (output or 0) - (thinking or 0), 0)
+            output = output or 0
+            unexplained = max(total - prompt - output, 0)
+            if not thinking:
+                thinking = unexplained
+            elif unexplained < thinking:
+                output = max(total - prompt - thinking, 0)
+            else:
+                # What tools were given, where it is counted and not named.
+                prompt += unexplained - thinking
+        return Usage(prompt, output, thinking, self.cached)
 
 
-class ChatUsage(Lax):
+class ChatUsage(_Counts):
     """A chat chunk's ``usage`` (docs/wire.md §5.2), or what a relay makes of it in the words of Responses."""
 
     prompt: Maybe[_Count] = Field(None, validation_alias=AliasChoices("prompt_tokens", "input_tokens"))
-    completion: Maybe[_Count] = Field(
-        None, validation_alias=AliasChoices("completion_tokens", "output_tokens")
+    output: Maybe[_Count] = Field(None, validation_alias=AliasChoices("completion_tokens", "output_tokens"))
+    thinking: Maybe[_Count] = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("completion_tokens_details", "reasoning_tokens"),
+            AliasPath("output_tokens_details", "reasoning_tokens"),
+        ),
     )
     total: Maybe[_Count] = Field(None, alias="total_tokens")
-    read_details: Maybe[_Details] = Field(
-        None, validation_alias=AliasChoices("prompt_tokens_details", "input_tokens_details")
+    cached: Maybe[_Count] = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("prompt_tokens_details", "cached_tokens"),
+            AliasPath("input_tokens_details", "cached_tokens"),
+        ),
     )
-    written_details: Maybe[_Details] = Field(
-        None, validation_alias=AliasChoices("completion_tokens_details", "output_tokens_details")
-    )
-
-    def read(self) -> Usage | None:
-        """Return it in our words, if it says anything."""
-        thinking = self.written_details.thinking if self.written_details else None
-        cached = self.read_details.cached if self.read_details else None
-        return _count(self.prompt, self.completion, thinking, self.total, cached)
 
 
-class NativeUsage(Lax):
+class NativeUsage(_Counts):
     """A native chunk's ``usageMetadata`` (docs/wire.md §6.2), in either casing."""
 
     prompt: Maybe[_Count] = Field(
         None, validation_alias=AliasChoices("promptTokenCount", "prompt_token_count")
     )
-    candidates: Maybe[_Count] = Field(
+    output: Maybe[_Count] = Field(
         None, validation_alias=AliasChoices("candidatesTokenCount", "candidates_token_count")
     )
-    thoughts: Maybe[_Count] = Field(
+    thinking: Maybe[_Count] = Field(
         None, validation_alias=AliasChoices("thoughtsTokenCount", "thoughts_token_count")
     )
-    tool_use: Maybe[_Count] = Field(
-        None, validation_alias=AliasChoices("toolUsePromptTokenCount", "tool_use_prompt_token_count")
-    )
+    total: Maybe[_Count] = Field(None, validation_alias=AliasChoices("totalTokenCount", "total_token_count"))
     cached: Maybe[_Count] = Field(
         None, validation_alias=AliasChoices("cachedContentTokenCount", "cached_content_token_count")
     )
-    total: Maybe[_Count] = Field(None, validation_alias=AliasChoices("totalTokenCount", "total_token_count"))
-
-    def read(self) -> Usage | None:
-        """Return it in our words, if it says anything: what tools were given counts as input."""
-        asked = None if self.prompt is None else self.prompt + (self.tool_use or 0)
-        return _count(asked, self.candidates, self.thoughts, self.total, self.cached)
-
-
-def _count(
-    prompt: int | None, output: int | None, thinking: int | None, total: int | None, cached: int | None
-) -> Usage | None:
-    """Return the counts of one chunk: output without thinking, what was left out from the total.
-
-    Google leaves a count of zero out. On chat it leaves thinking out of the output and counts it in the
-    total; OpenAI's own shape, and some bridges to Google's, count it in both and name it in the details
-    (docs/wire.md §5.2, §6.2). Counts that are all zero are of a relay that knows none.
-    """
-    if not any((prompt, output, thinking, total)):
-        return None
-    if total is not None and total < (prompt or 0) + (output or 0):
-        # A total that is less than its parts, or zero, is one that somebody left out.
-        thinking = thinking or 0
-    elif total is not None:
-        if prompt is None:
-            prompt = max(total - (output or 0) - (thinking or 0), 0)
-        output = output or 0
-        unexplained = max(total - prompt - output, 0)
-        if not thinking:
-            thinking = unexplained
-        elif unexplained < thinking:
-            output = max(total - prompt - thinking, 0)
-        else:
-            # What tools were given, where it is counted and not named.
-            prompt += unexplained - thinking
-    return Usage(prompt, output, thinking, cached)
+    tools: Maybe[_Count] = Field(
+        None, validation_alias=AliasChoices("toolUsePromptTokenCount", "tool_use_prompt_token_count")
+    )
 
 
 def update(known: Usage | None, new: Usage) -> Usage:

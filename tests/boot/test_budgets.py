@@ -21,7 +21,7 @@ from runapi_mcp.boot.prologue import MANIFEST
 from runapi_mcp.server import app
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.upstream.http import Trace
-from runapi_mcp.upstream.stream import Answering, Body, Limits
+from runapi_mcp.upstream.stream import Answering, Body, Limits, Readers
 from runapi_mcp.wire.dialects import dialects
 from runapi_mcp.wire.fold import Fold
 from runapi_mcp.wire.types import DialectName, Request
@@ -164,7 +164,7 @@ async def folded(dialect: DialectName, pieces: list[bytes]) -> Fold:
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
     roomy = Limits(event_bytes=1 << 20, stream_bytes=1 << 30, silence=60)
     key = SecretStr("simulated-key")
-    body = Body(response, roomy, Trace(), lambda: 0.0)
+    body = Body(response, roomy, Trace(), lambda: 0.0, Readers(), key)
     decoder = dialects("/v1")[dialect].decoder()
     fold = Fold()
     answering = Answering(body, decoder, Request("/x", "bearer", {}), key, fold.ending)

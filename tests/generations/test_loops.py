@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runapi_mcp.generations.policy import Blanks, find_loop, shorten_loops
+from runapi_mcp.generations.policy import Plain, Round, find_loop, shorten_loops
+from runapi_mcp.wire.types import Finish, TextDelta
 
 SENTENCE = "The invoice is due in thirty days and nobody knows why. "
 
@@ -75,11 +76,33 @@ def test_looking_for_loops_costs_little_whatever_the_text(unit: str) -> None:
     assert time.process_time() - began < 2.0
 
 
-def test_blanks_are_enough_after_two_kilobytes_or_three_seconds_of_nothing_else() -> None:
-    blanks = Blanks()
-    assert not blanks.add("{}", 0.0)
-    assert not blanks.add("\n", 2.9)
-    assert blanks.add("\n", 3.0)
-    assert not blanks.add('"more"', 105.0)
-    assert not blanks.add(" " * 2_047, 105.1)
-    assert blanks.add(" ", 105.2)
+class WholeAtOnce(Plain):
+    def is_whole(self, text: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("pieces", "closed"),
+    [
+        ([("{}", 0.0), ("\n", 2.9)], False),
+        ([("{}", 0.0), ("\n", 2.9), ("\n", 3.0)], True),
+        ([("{}", 0.0), ("\n", 2.9), (',"more"', 5.0), ("\n", 7.9)], False),
+        ([("{}", 0.0), (" " * 2_047, 0.1)], False),
+        ([("{}", 0.0), (" " * 2_047, 0.1), (" ", 0.2)], True),
+    ],
+)
+def test_a_whole_text_is_closed_after_two_kilobytes_or_three_seconds_of_nothing_but_white_space(
+    pieces: list[tuple[str, float]], *, closed: bool
+) -> None:
+    called = Round(offering=False)
+    for text, now in pieces:
+        called.feed([TextDelta(text)], WholeAtOnce(), now)
+    assert called.closed is closed
+
+
+def test_a_text_that_ends_with_a_finish_of_its_own_is_not_closed() -> None:
+    called = Round(offering=False)
+    called.feed([TextDelta("{}")], WholeAtOnce(), 0.0)
+    called.feed([TextDelta(" " * 4_000), Finish("length", "length")], WholeAtOnce(), 1.0)
+    assert not called.closed
+    assert called.answer().finish == Finish("length", "length")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from streams import fold
 
 from runapi_mcp.errors import Blocked, EmptyAnswer, FailedMidway, StreamCut
-from runapi_mcp.wire.fold import Ending, Fold
+from runapi_mcp.wire.fold import Ending, Fold, join_texts
 from runapi_mcp.wire.types import (
     Done,
     Event,
@@ -266,3 +266,31 @@ def test_an_error_after_the_finish_is_kept_with_the_answer_if_there_is_one() -> 
 
 def test_a_block_after_some_text_is_no_stop() -> None:
     assert fold([*HALF, STOP, PromptBlocked("SAFETY")]).answer().finish == Finish("SAFETY", "filtered")
+
+
+counts = st.none() | st.integers(0, 2)
+mixed_events = st.lists(
+    st.one_of(
+        st.builds(TextDelta, st.sampled_from("ab")),
+        st.builds(Usage, counts, counts, counts, counts),
+        st.sampled_from(
+            [STOP, Done(), Failure("no"), ThoughtDelta("t"), Served("m"), PromptBlocked("SAFETY")]
+        ),
+    )
+)
+
+
+@given(mixed_events, st.integers(0, 9))
+def test_what_came_together_adds_up_to_what_came_apart(events: list[Event], parted: int) -> None:
+    apart, together = fold(events), fold([*join_texts(events[:parted]), *join_texts(events[parted:])])
+    assert together.partial() == apart.partial()
+    assert vars(together.ending) == vars(apart.ending)
+
+
+def test_texts_that_came_together_are_one_with_the_last_count_before_it() -> None:
+    assert join_texts([Usage(9, 1), TextDelta("a"), Usage(9, 2), TextDelta("b"), STOP]) == [
+        Usage(9, 2),
+        TextDelta("ab"),
+        STOP,
+    ]
+    assert join_texts([STOP, TextDelta("a"), Usage(9, 2)]) == [STOP, TextDelta("a"), Usage(9, 2)]
