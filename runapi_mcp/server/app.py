@@ -243,7 +243,7 @@ class Handlers:
         return types.CompleteResult(completion=complete_argument(params.ref, params.argument, live))
 
 
-_MOST_HERE: Final = 262_144
+_MOST_HERE: Final = 16_384
 """Characters of arguments that are read on the event loop; it takes some milliseconds."""
 
 
