@@ -237,7 +237,7 @@ def seconds(scan: Callable[[str], object], text: str) -> float:
 
 
 def double(scan: Callable[[str], object], make: Callable[[int], str], size: int) -> float:
-    """How many times as long twice a size takes, by the least of several tries; 2 where memory is all of it."""
+    """How many times as long twice a size takes, the least of several tries; 2 where memory is all of it."""
     once, twice = make(size), make(2 * size)
     ratio = 9.0
     for _ in range(8):
