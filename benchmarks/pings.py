@@ -183,6 +183,15 @@ WORK: Final[Mapping[str, Callable[[], tuple[dict[str, str], bytes]]]] = {
     "100,000 unknown arguments": lambda: call(
         "ask_gemini", prompt="x", **{f"name{n}": n for n in range(100_000)}
     ),
+    "a message of 20,000 names": lambda: call(
+        "ask_gemini", prompt="x", messages=[{f"name{n}": n for n in range(20_000)}]
+    ),
+    "a prompt that goes on for 4 MB": lambda: call(
+        "ask_gemini", prompt='</prompt><parameter name="system">' * 117_000
+    ),
+    "20 MB of ISO-2022-JP": lambda: call(
+        "ask_gemini", prompt="x", files=["data:;charset=iso2022_jp," + "a" * 20_000_000]
+    ),
     "a list of 2,000,000 items": lambda: call("ask_gemini", prompt="x", files=["a"] * 2_000_000),
     "a nested argument of 8 MB": lambda: call("ask_gemini", prompt=[[{"a": [1, 2, 3]}]] * 500_000),
     "a text of 60 MB": lambda: asked("x" * 60_000_000),

@@ -106,6 +106,11 @@ def read_arguments(text: str) -> object:
     return TOOLS["ask_gemini"].args.read({"prompt": text, "files": text, "stop": text, "messages": text})
 
 
+def read_names(text: str) -> object:
+    names = dict.fromkeys(map(str, range(len(text) // 10)), text[:4])
+    return TOOLS["ask_gemini"].args.read({"prompt": "?", "messages": [names]})
+
+
 def split_lines(text: str) -> object:
     splitter = LineSplitter()
     return [splitter.feed(piece.encode("utf-8", "replace")) for piece in pieces(text)]
@@ -153,6 +158,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a call": read_call,
     "lines": split_lines,
     "arguments": read_arguments,
+    "names of an argument": read_names,
     "a scalar": read_scalar,
     "a file's base64": lambda text: read_data_url(f"data:;base64,{text}", len(text)),
     "a file as text": lambda text: read_data_url(f"data:text/plain,{text}", len(text)),
@@ -235,6 +241,21 @@ def seconds(scan: Callable[[str], object], text: str) -> float:
     return time.thread_time() - began
 
 
+def double(scan: Callable[[str], object], make: Callable[[int], str], size: int) -> float:
+    """How many times as long twice a size takes, the least of several tries; 2 where memory is all of it."""
+    once, twice = make(size), make(2 * size)
+    ratio = 9.0
+    for tries in range(8):
+        # Mostly once tells; a second look is taken when a machine is busy.
+        one, two = (min(seconds(scan, text) for _ in range(1 + (tries > 0))) for text in (once, twice))
+        if two < len(twice) * MEMORY:
+            return 2.0
+        ratio = min(ratio, two / max(one, 1e-9))
+        if ratio <= MOST:
+            break
+    return ratio
+
+
 @pytest.mark.parametrize("name", SCANNERS)
 def test_twice_the_text_takes_twice_the_time(name: str) -> None:
     scan = SCANNERS[name]
@@ -246,13 +267,9 @@ def test_twice_the_text_takes_twice_the_time(name: str) -> None:
             one = seconds(scan, make(size))
         if one < TELLING:
             continue
-        once, twice = make(size), make(2 * size)
-        two = seconds(scan, twice)
-        ratio, tries = two / one, 1
-        while ratio > MOST and two >= len(twice) * MEMORY:
-            assert tries < 9, f"{ratio:.1f} times as long for twice {once[:40]!r}, {size:,} characters"
-            # Beyond a limit one may look twice; what is worse than linear is so for twice as much again, too.
-            one, two, four = (
-                min(seconds(scan, text) for _ in range(2)) for text in (once, twice, make(4 * size))
-            )
-            ratio, tries = min(ratio, max(two, 1e-9) / max(one, 1e-9), four / max(two, 1e-9)), tries + 1
+        grows = double(scan, make, size)
+        if grows > MOST:
+            # From some length on a text may be read in another way, which is a step: what grows, grows on.
+            goes_on = double(scan, make, 2 * size)
+            shown = f"{grows:.1f} and {goes_on:.1f} times as long for twice {make(size)[:40]!r}"
+            assert 1 <= goes_on <= MOST, f"{shown}, {size:,} characters"

@@ -276,7 +276,7 @@ def warm_up() -> None:
         serialize_server_result("tools/call", revision, result)
 
 
-_MOST_HERE: Final = 262_144
+_MOST_HERE: Final = 16_384
 """Characters of arguments that are read on the event loop; it takes some milliseconds."""
 
 

@@ -6,7 +6,7 @@ be right. The kinds come from public reports about MCP servers in real hosts; ea
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -60,7 +60,7 @@ class Given(BaseModel):
             return given
         readers = _readers(cls)
         meant: dict[object, object] = {}
-        for name, value in _respell(cls.respell(given), readers.keys()).items():
+        for name, value in _respell(_few(cls.respell(given), readers.keys()), readers.keys()).items():
             read = readers.get(name)
             try:
                 _refuse_long(value)
@@ -105,10 +105,7 @@ class Args(Given):
             ValidationError: They are not what the tool takes.
         """
         known = {field.alias or name for name, field in cls.model_fields.items()}
-        if len(given) > _MOST_NAMES:
-            # Of so many most are unknown, which is told of the first few.
-            shown = {*islice(given, _MOST_NAMES), *known}
-            given = {name: value for name, value in given.items() if name in shown}
+        given = _few(given, known)
         added = [name for name in given if name not in known and _is_hosts(name)]
         own = _unwrap({name: value for name, value in given.items() if name not in added}, known)
         own = _respell(own, known)
@@ -121,8 +118,21 @@ class Args(Given):
         return cls.model_validate(own), " ".join(said)
 
 
-_MOST_NAMES: Final = 200
-"""Arguments of one call that are looked at; no tool here has a fifth of them."""
+_MOST_NAMES: Final = 50
+"""Names of one object that are looked at; none here has as many."""
+
+
+def _few(given: Mapping[str, Any], known: Collection[object]) -> Mapping[str, Any]:
+    """Return what was given without most of the names, where there are so many that few are known.
+
+    That the others are unknown is told of the first few.
+    """
+    if len(given) <= _MOST_NAMES:
+        return given
+    shown = {*islice(given, _MOST_NAMES), *known}
+    return {name: value for name, value in given.items() if name in shown}
+
+
 _HOST_NAMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("sessionid", "action", "chatinput", "toolcallid", "tool"),
@@ -179,6 +189,7 @@ _TAG: Final = r"(?:antml:)?"
 _NEXT: Final = re.compile(
     rf'</{_TAG}(\w{{1,40}})>\s{{0,20}}<{_TAG}parameter name=\\?"(\w{{1,40}})\\?"[^<>]{{0,40}}>'
 )
+_PARAMETER: Final = "parameter name="
 _END: Final = re.compile(rf"(?:\s{{0,20}}</{_TAG}(\w{{1,40}})>){{1,4}}\s{{0,20}}\Z")
 _TAGS: Final = re.compile(rf"</{_TAG}(\w{{1,40}})>")
 _CALL: Final = frozenset({"parameter", "invoke", "function_calls"})
@@ -207,17 +218,34 @@ def _cut_spill(name: str, text: str, missing: set[str]) -> tuple[str, dict[str, 
     """Return the text of an argument without what follows its end, and the arguments that do."""
     if len(text) > PROMPT_CHARS or "</" not in text:
         return text, {}
-    nexts = [*islice(_NEXT.finditer(text), _MOST_SPILLED)]
+    nexts = [*islice(_find_nexts(text), _MOST_SPILLED)]
     first = nexts[0] if nexts else None
     if first and _closes(first[1], name, text[: first.start()]) and all(one[2] in missing for one in nexts):
         ends = [*(one.start() for one in nexts[1:]), len(text)]
-        values = {one[2]: _END.sub("", text[one.end() : end]) for one, end in zip(nexts, ends, strict=True)}
-        return text[: first.start()], values
-    end = _END.search(text, max(len(text) - _LONGEST_END, 0))
+        values = {one[2]: text[one.end() : end] for one, end in zip(nexts, ends, strict=True)}
+        return text[: first.start()], {name: _cut_end(value) for name, value in values.items()}
+    end = _find_end(text)
     closed = _TAGS.findall(end[0]) if end else []
     if end and closed[-1] in _CALL and all(_closes(tag, name, text[: end.start()]) for tag in closed):
         return text[: end.start()], {}
     return text, {}
+
+
+def _find_nexts(text: str) -> Iterator[re.Match[str]]:
+    """Yield where a text goes on with another argument; each place in a step, between which others run."""
+    at = -1
+    while (at := text.find(_PARAMETER, at + 1)) >= 0:
+        if found := _NEXT.match(text, max(text.rfind("</", max(at - _LONGEST_NAME, 0), at), 0)):
+            yield found
+
+
+def _find_end(text: str) -> re.Match[str] | None:
+    return _END.search(text, max(len(text) - _LONGEST_END, 0))
+
+
+def _cut_end(text: str) -> str:
+    end = _find_end(text)
+    return text[: end.start()] if end else text
 
 
 def _closes(tag: str, name: str, before: str) -> bool:
@@ -282,7 +310,7 @@ def read_text(value: object) -> object:
 def read_scalar(value: object) -> object:
     """Read a number or a truth, which may come as text, or alone in a list."""
     value = _only(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _LONGEST_NAME:
         bare = bare_word(value)
         return NOT_GIVEN if not bare or _in_small(bare) in _NEUTRAL else bare
     return read_blank(value)
@@ -294,6 +322,8 @@ def unless(*neutral: float) -> Reader:
     def read(value: object) -> object:
         # A gateway fills in zeros for what was left out (metatool-ai/metamcp#365).
         value = read_scalar(value)
+        if isinstance(value, str) and len(value) > _LONGEST_NAME:
+            return value
         with suppress(TypeError, ValueError, OverflowError):
             return NOT_GIVEN if float(value) in neutral else value  # type: ignore[arg-type]
         return value
@@ -318,7 +348,7 @@ def one_of(*words: object) -> Reader:
     return read
 
 
-_MOST_ITEMS: Final = 2_000
+_MOST_ITEMS: Final = 1_000
 """More than any list here may have."""
 
 

@@ -77,13 +77,15 @@ Depth: TypeAlias = Literal["quick", "thorough", "research"]
 
 _MOST_DOMAINS: Final = 50
 _LONGEST_HOST: Final = 253
+_MOST_LOOKED_AT: Final = 2_000
+"""Characters of an address in which its host stands."""
 _LONGEST_LABEL: Final = 63
 _DOTS: Final = re.compile("[.\u3002\uff0e\uff61]")
 _LANGUAGE: Final = re.compile(r"[A-Za-z][A-Za-z -]{1,39}")
 
 
 def _domain(text: str) -> str:
-    bare = text.strip().lower().removeprefix("site:")
+    bare = text[:_MOST_LOOKED_AT].strip().lower().removeprefix("site:")
     host = host_of(bare if "://" in bare else f"https://{bare}").removeprefix("*.")
     if not is_host(host):
         raise ValueError("must be a domain such as example.org")

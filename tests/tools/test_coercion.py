@@ -297,7 +297,7 @@ def test_a_list_beyond_all_bounds_is_refused_before_its_items_are_looked_at(
         raise AssertionError
 
     monkeypatch.setattr("runapi_mcp.tools.search.host_of", looked_at)
-    with pytest.raises(ValidationError, match="include_domains: must have fewer than 2,000 items"):
+    with pytest.raises(ValidationError, match="include_domains: must have fewer than 1,000 items"):
         TOOLS["search_web"].args.read({"query": "Why?", "include_domains": domains})
 
 
