@@ -22,7 +22,8 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError, NoBackChannelError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.methods import CLIENT_REQUESTS, serialize_server_result
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from runapi_mcp import __version__, logs
@@ -49,11 +50,12 @@ from runapi_mcp.server.prompts import complete_argument, list_prompts, write_pro
 from runapi_mcp.server.resources import list_resources, list_templates, read
 from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
 from runapi_mcp.settings import PAGE_CHARS, Settings
-from runapi_mcp.tools import TOOLS, Args, Tool, teach
+from runapi_mcp.tools import TOOLS, Args, Reply, Tool, teach
 from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.translate import Today, utc_now
-from runapi_mcp.wire.types import JsonObject, JsonValue
+from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.types import Frame, JsonObject, JsonValue
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,24 @@ class Handlers:
         """Return what an argument of a prompt may become; see :func:`complete_argument`."""
         live = self._app.upstream.listed
         return types.CompleteResult(completion=complete_argument(params.ref, params.argument, live))
+
+
+def warm_up() -> None:
+    """Build and import, in whatever thread, what the first call of a tool waits for: 20 ms of CPU, 2 MiB.
+
+    What validates a model is built when it is first used (see `boot`): the arguments of each tool, what
+    RunAPI sends, and the protocol's own call and result, those of the older revisions and of the newest.
+    """
+    import sqlite3  # noqa: F401  # the store's, which opens nothing before a call
+
+    for tool in TOOLS.values():
+        tool.args.model_rebuild()
+    for dialect in dialects("").values():
+        dialect.decoder().decode(Frame("{}"))
+    result = render_reply(Reply("")).model_dump(mode="json", by_alias=True, exclude_none=True)
+    for revision in (LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION):
+        CLIENT_REQUESTS["tools/call", revision].model_rebuild()
+        serialize_server_result("tools/call", revision, result)
 
 
 def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:

@@ -114,6 +114,26 @@ def test_what_validates_a_model_is_built_when_that_is_first_used() -> None:
     assert modules(SERVER + MODELS)
 
 
+WARM: Final = """
+from mcp_types.methods import CLIENT_REQUESTS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from runapi_mcp.server.app import warm_up
+from runapi_mcp.tools import TOOLS
+from runapi_mcp.wire import chat, gemini
+revisions = HANDSHAKE_PROTOCOL_VERSIONS + MODERN_PROTOCOL_VERSIONS
+requests = [CLIENT_REQUESTS["tools/call", revision] for revision in revisions]
+models = [chat._Chunk, gemini._Chunk, *(tool.args for tool in TOOLS.values()), *requests]
+assert not any(model.__pydantic_complete__ for model in models)
+warm_up()
+assert all(model.__pydantic_complete__ for model in models)
+"""
+
+
+def test_a_call_that_comes_later_waits_for_no_model_and_not_for_sqlite() -> None:
+    assert "sqlite3" not in modules(SERVER)
+    assert "sqlite3" in modules(SERVER + WARM)
+
+
 def test_the_tools_take_no_more_than_their_share_of_a_conversation() -> None:
     answers = json.loads(Path(MANIFEST).read_text(encoding="utf-8"))["answers"]
     for revision, methods in answers.items():

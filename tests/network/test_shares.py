@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import random
+import shlex
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -18,7 +20,7 @@ from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served
 from runapi_mcp.generations.admission import MemoryBudget
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.bodies import Bodies, principal_of
+from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of
 from runapi_mcp.transports.http.connections import Connection, Connections, place_of
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.sessions import Session, Sessions
@@ -105,6 +107,25 @@ async def test_a_body_that_does_not_fit_into_its_senders_share_is_told_to_come_a
         answer = await said(stream)
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"MiB" in answer
+
+
+async def test_a_small_body_is_read_however_full_its_senders_share_is() -> None:
+    budget = MemoryBudget(MIB)
+    bodies = Bodies(HttpOptions(), budget)
+    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
+    budget.reserve("another", budget.room("another"))
+    budget.reserve(principal_of(scope), budget.room(principal_of(scope)))
+
+    async def read(size: int) -> int:
+        async def receive() -> Sent:
+            return {"type": "http.request", "body": b"x" * size}
+
+        with bodies.hold(scope) as body:
+            return len(await bodies.read(body, scope, receive))
+
+    assert await read(8_000) == 8_000
+    with pytest.raises(Unreadable):
+        await read(9_000)
 
 
 async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_ones_are_read(
@@ -416,6 +437,58 @@ async def test_responses_that_nobody_reads_count_to_their_callers_share_and_othe
     assert b"".join(read) == b"x" * MIB
     assert max(map(len, read)) <= 65_536, "no more at once than is taken in"
     assert budget.used == 0
+
+
+async def test_of_large_responses_one_is_sent_to_a_caller_however_full_its_share_is() -> None:
+    budget, sent = MemoryBudget(8 * MIB), []
+    bodies, held = Bodies(HttpOptions(), budget), anyio.Event()
+    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
+    budget.reserve(principal_of(scope), 4 * MIB)  # answers that it has still to fetch
+
+    async def send(message: Sent) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+        elif len(message["body"]) > 10_000:
+            await held.wait()
+
+    async def respond() -> None:
+        with bodies.sending(scope, send) as counted:
+            await response(MIB, counted)()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(respond)
+        await became(lambda: sent == [200])
+        await respond()
+        assert sent == [200, 503]
+        assert budget.used == 5 * MIB
+        held.set()
+    await respond()
+    assert sent == [200, 503, 200]
+    assert budget.used == 4 * MIB
+
+
+async def test_whatever_fills_a_callers_share_it_can_be_fetched_and_stopped(sim: Simulator) -> None:
+    chance = random.Random(1)
+    text = " ".join("xxx" + chance.randbytes(5_000).hex() for _ in range(30))
+    sim.play(f"default text={shlex.quote(text)} pace=0")
+    async with two_callers(sim, env={"RUNAPI_MCP_MEMORY_BYTES": str(MIB)}) as (ada, _):
+        begun = events(await ada.call(1, "ask_gemini", prompt="Write."))[-1]["result"]
+        handle = begun["_meta"]["ai.runapi/receipt"]["handle"]
+
+        async def refused() -> bool:
+            # What is too large for the room that is left is told what fills it.
+            answer = await ada.call(2, "list_models", _more="x" * 100_000)
+            return answer.status_code == 503 and handle in answer.text
+
+        await became(refused)
+        small = await ada.call(3, "ask_gemini", prompt="One more?")
+        assert handle in small.text
+        assert "RUNAPI_MCP_MEMORY_BYTES" in small.text
+        fetched = events(await ada.call(4, "get_result", handle=handle))[-1]["result"]
+        assert fetched["_meta"]["ai.runapi/receipt"]["status"] in {"complete", "partial"}
+        assert "xxx" in fetched["content"][0]["text"]
+        stopped = await ada.call(5, "get_result", handle=handle, cancel=True)
+        assert stopped.status_code == 200
 
 
 async def test_a_stream_whose_events_nobody_reads_ends_where_its_callers_share_is_full() -> None:
