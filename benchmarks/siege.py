@@ -28,7 +28,7 @@ from benchmarks.served import Served, call, served
 from benchmarks.table import Row, Section
 
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 150.0
 
 
 @dataclass
@@ -141,7 +141,7 @@ async def half_send(server: Server, told: Told, tokens: Sequence[str]) -> None:
                 writer.write(b" " * (1 << 20))
                 await writer.drain()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 return (await reader.readline())[9:12].decode() or "closed without a word"
         except (OSError, TimeoutError) as error:
             return type(error).__name__
@@ -156,7 +156,7 @@ async def slow_bodies(server: Server, told: Told) -> None:
 
     async def one(headers: Mapping[str, str]) -> str:
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 reader, writer = await server.connect(ATTACKER)
                 writer.write(server.head(1_000, headers) + b" ")
                 said = (await reader.readline())[9:12].decode() or "closed without a word"

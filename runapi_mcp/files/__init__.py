@@ -116,7 +116,7 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
         if notice:
             notices.append(notice)
         if room < 0:
-            problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together.")
+            problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together; give fewer, or by URL.")
             break
     if problems:
         raise InputError("\n".join(problems), advice="")

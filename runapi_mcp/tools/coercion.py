@@ -294,7 +294,7 @@ def unless(*neutral: float) -> Reader:
     def read(value: object) -> object:
         # A gateway fills in zeros for what was left out (metatool-ai/metamcp#365).
         value = read_scalar(value)
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, OverflowError):
             return NOT_GIVEN if float(value) in neutral else value  # type: ignore[arg-type]
         return value
 

@@ -92,6 +92,7 @@ What is large, a file or a document, is one value.
 
 MAX_NAME_CHARS: Final = 1_000
 """Characters of an id and of a progress token."""
+_LONG_NUMBER: Final = 10**MAX_NAME_CHARS
 
 MAX_LEVELS: Final = 201
 """How deep a message may be nested, itself included: what pydantic reads."""
@@ -110,7 +111,9 @@ ProgressKey = tuple[str, str | int]
 def decode(line: bytes | None) -> JSONRPCMessage | Refused:
     """Read one line; ``None`` is a line that was too long to keep. See `read`."""
     if line is None:
-        return refusal(PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped.")
+        return refusal(
+            PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped: send less."
+        )
     return read(line)[0]
 
 
@@ -191,14 +194,21 @@ def _refuse_long(message: JSONRPCMessage) -> Refused | None:
     """Refuse a name of a request that nobody needs so long: it comes back with each report of progress."""
     if not isinstance(message, JSONRPCRequest):
         return None
-    if isinstance(message.id, str) and len(message.id) > MAX_NAME_CHARS:
+    if _is_long(message.id):
         return refusal(INVALID_REQUEST, f"The id of a request may have {MAX_NAME_CHARS:,} characters.")
     meta = (message.params or {}).get("_meta")
     token = meta.get("progressToken") if isinstance(meta, dict) else None
-    if isinstance(token, str) and len(token) > MAX_NAME_CHARS:
+    if _is_long(token):
         reason = f"A progressToken may have {MAX_NAME_CHARS:,} characters."
         return refusal(INVALID_REQUEST, reason, message.id)
     return None
+
+
+def _is_long(name: object) -> bool:
+    """Whether a name has more characters than any needs; an integer is one of as many digits."""
+    if isinstance(name, int):
+        return abs(name) >= _LONG_NUMBER
+    return isinstance(name, str) and len(name) > MAX_NAME_CHARS
 
 
 def _read_again(text: str, texts: Mapping[str, str]) -> JSONRPCMessage | Refused:

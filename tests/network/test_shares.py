@@ -145,6 +145,7 @@ async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_o
                 tasks.start_soon(hear, stream)
             await became(lambda: len(turned_away) == 8)
             assert all(answer.startswith(b"HTTP/1.1 503") for answer in turned_away)
+            assert all(b"(4 bodies, and" in answer for answer in turned_away)
             assert (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
             assert (await http.http.get("/healthz")).status_code == 200
             tasks.cancel_scope.cancel()
@@ -185,17 +186,24 @@ async def test_the_idle_session_of_whoever_has_most_goes_first(sim: Simulator) -
 ADDRESS = {"type": "http", "client": ("192.0.2.1", 5)}
 
 
-async def open_sessions(*ids: bytes) -> tuple[Sessions, list[Session], list[bytes]]:
-    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list."""
+async def open_sessions(
+    *ids: bytes, of: dict[int, str] | None = None
+) -> tuple[Sessions, list[Session], list[bytes]]:
+    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list.
+
+    Those at some places are `of` other addresses, and not returned.
+    """
     gone: list[bytes] = []
 
     async def end(session: Session) -> None:
         gone.append(session.id)
 
     sessions = Sessions(len(ids), end, lambda: 0.0)
-    for session_id in ids:
-        sessions.add(session_id, ADDRESS)
-    found = [sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids]
+    for at, session_id in enumerate(ids):
+        sessions.add(session_id, {**ADDRESS, "client": ((of or {}).get(at, "192.0.2.1"), 5)})
+    found = [
+        sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids[: len(ids) - len(of or {})]
+    ]
     return sessions, [session for session in found if session is not None], gone
 
 
@@ -206,6 +214,18 @@ async def test_of_idle_sessions_one_that_nobody_listens_to_goes_first() -> None:
             pass
         assert await sessions.make_room(principal_of(ADDRESS))
     assert gone == [b"silent"]
+
+
+async def test_nobodys_session_goes_who_has_fewer() -> None:
+    sessions, [busy, also_busy], gone = await open_sessions(
+        b"busy", b"also busy", b"another's", of={2: "192.0.2.2"}
+    )
+    for session in (busy, also_busy):
+        session.requests["1"] = 1
+    assert not await sessions.make_room(principal_of(ADDRESS))
+    assert gone == []
+    assert await sessions.make_room("a newcomer")
+    assert gone == [b"another's"]
 
 
 async def test_a_session_was_used_when_its_last_use_ended_not_when_it_began() -> None:
@@ -225,6 +245,7 @@ async def test_a_session_with_a_call_in_progress_does_not_go(sim: Simulator) -> 
             refused = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["error_description"].startswith("1 sessions are in use")
             await response.aread()
         assert "simulated" in events(response)[-1]["result"]["content"][0]["text"]
         assert (await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
@@ -252,6 +273,7 @@ async def test_one_caller_does_not_take_all_places_for_event_streams(sim: Simula
     async with two_callers(sim, max_sessions=4) as (ada, bob), AsyncExitStack() as stack:
         answers = [await stack.enter_async_context(ada.http.stream("GET", "/sse")) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 503, 503]
+        assert "4 clients are connected" in (await answers[-1].aread()).decode()
         mine = await stack.enter_async_context(bob.http.stream("GET", "/sse"))
         assert mine.status_code == 200
 
@@ -275,6 +297,7 @@ async def test_beyond_the_limit_a_connection_is_answered_503_and_health_has_its_
                 assert refused.status_code == 503
                 assert int(refused.headers["retry-after"]) > 0
                 assert refused.json()["error"] == "busy"
+                assert refused.json()["error_description"].startswith("2 connections are open")
             assert (await late.http.get("/healthz")).status_code == 200
             assert (await late.http.get("/metrics")).status_code == 200
 

@@ -190,17 +190,20 @@ def test_a_line_over_the_limit_is_refused() -> None:
 
 @pytest.mark.parametrize("where", ["id", "progressToken"])
 def test_a_name_that_would_come_back_at_great_length_is_refused(where: str) -> None:
-    def sent(name: str) -> bytes:
-        given = {"id": "1", "progressToken": "2"} | {where: name}
+    def sent(name: str | int) -> bytes:
+        given: dict[str, str | int] = {"id": "1", "progressToken": "2"}
+        given[where] = name
         meta = {"progressToken": given["progressToken"]}
         message = {"jsonrpc": "2.0", "id": given["id"], "method": "tools/call", "params": {"_meta": meta}}
         return json.dumps(message).encode()
 
-    assert not isinstance(decode(sent("x" * 1_000)), Refused)
-    arrival = decode(sent("x" * 1_001))
-    assert isinstance(arrival, Refused)
-    assert "1,000 characters" in arrival.reply.error.message
-    assert len(arrival.reply.model_dump_json()) < 300
+    for fair in ("x" * 1_000, 10**1_000 - 1):
+        assert not isinstance(decode(sent(fair)), Refused)
+    for long in ("x" * 1_001, 10**1_000, -(10**4_000)):
+        arrival = decode(sent(long))
+        assert isinstance(arrival, Refused)
+        assert "1,000 characters" in arrival.reply.error.message
+        assert len(arrival.reply.model_dump_json()) < 300
 
 
 @pytest.mark.parametrize("order", [("id", "params"), ("params", "id")])

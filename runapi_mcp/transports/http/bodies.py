@@ -15,7 +15,8 @@ from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
-_DISCARD_SECONDS: Final = 30.0
+_DISCARD_SECONDS: Final = 120.0
+"""What a body may take that is read."""
 _DISCARD_SILENCE: Final = 3.0
 """A client that sends many bodies at once on a busy machine pauses for longer than a second."""
 _STEP_BYTES: Final = 64 * 1024
@@ -131,7 +132,10 @@ class Bodies:
                         self._coming.pop(body, None)
                         return read
         except TimeoutError:
-            text = "The request's body did not arrive in time."
+            limits = (
+                f"{self._options.body_silence:g} s, or took more than {self._options.body_seconds:g} s in all"
+            )
+            text = f"The request's body paused for {limits}. Send it again without a pause."
             raise Unreadable(refuse(408, "too_slow", text, _CLOSE)) from None
         except MemoryFull as full:
             body.reservation.release()
@@ -142,12 +146,18 @@ class Bodies:
         # Only for others to have room is a body's scope cancelled.
         read.clear()
         await _discard(scope, receive)
-        text = "Too many requests are being sent at once, and this one paused the longest. Send it again."
+        text = (
+            f"More is being sent at once than this server reads ({self._options.max_bodies} bodies, and what "
+            "is left of RUNAPI_MCP_MEMORY_BYTES), and this request paused the longest. Send it again."
+        )
         raise Unreadable(refuse(503, "busy", text, _AGAIN))
 
     async def _refuse_size(self, scope: Scope, receive: Receive) -> None:
         await _discard(scope, receive)
-        text = f"The request is larger than {self._options.max_body} bytes."
+        text = (
+            f"The request is larger than {self._options.max_body:,} bytes, the most that is read of anybody. "
+            "Send less at once: a file by its path or URL, what was said before by its handle."
+        )
         raise Unreadable(refuse(413, "too_large", text, _CLOSE))
 
     def _make_room(self, body: Body, size: int) -> None:
