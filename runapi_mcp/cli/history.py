@@ -137,7 +137,7 @@ async def known(engine: "SqliteEngine", handle: str) -> "Replica":
 
     found = await Replica.load(engine, handle, OWNER)
     if found is None:
-        raise unknown(handle, engine.keep_seconds, "for this base URL and key")
+        raise unknown(handle, engine.keep_seconds, engine.whose)
     return found
 
 

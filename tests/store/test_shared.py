@@ -111,6 +111,16 @@ async def test_a_foreign_handle_answers_like_an_unknown_one(pair: Pair) -> None:
     assert str(foreign.value).replace(handle, "X") == str(unknown.value).replace("g_nobody", "X")
 
 
+async def test_a_handle_of_another_key_says_for_whom_it_is_kept(sim: Simulator, tmp_path: Path) -> None:
+    """What is there and not found after a restart with other settings (CaviraOSS/LongMemory#215)."""
+    async with replica(sim.base_url, str(tmp_path), key=SecretStr("sk-one")) as one:
+        handle = await one.handed(job("Mine?"))
+    async with replica(sim.base_url, str(tmp_path), key=SecretStr("sk-two")) as other:
+        with pytest.raises(HandleError) as unknown:
+            await other.find(handle)
+    assert "for the same base URL and key" in unknown.value.advice
+
+
 async def test_the_same_question_on_two_servers_is_asked_once(pair: Pair, sim: Simulator) -> None:
     one, other = pair
     begun: list[tuple[Followable, bool]] = []

@@ -227,11 +227,22 @@ def test_the_folder_is_the_platforms_own() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are read from /proc")
 @pytest.mark.parametrize(
-    "kind", ["nfs4", "cifs", "fuse.sshfs", "afs", "9p", "drvfs", "fuse.portal", "vboxsf"]
+    ("kind", "used"),
+    [
+        *((kind, False) for kind in ("nfs4", "cifs", "fuse.sshfs", "afs", "9p", "drvfs", "vboxsf")),
+        *((f"fuse.{kind}", False) for kind in ("portal", "shfs", "mergerfs", "juicefs", "gcsfuse", "new")),
+        *((kind, True) for kind in ("ext4", "overlay", "fuseblk", "fuse.fuse-overlayfs", "fuse.gocryptfs")),
+    ],
 )
-def test_a_network_drive_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_a_drive_that_is_no_kernels_own_here_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, used: bool
+) -> None:
+    """Neither of a network nor of a program, but for a few (Ozark-Connect/NetworkOptimizer#707)."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n", encoding="utf-8")
     monkeypatch.setattr("runapi_mcp.generations.store.place._MOUNTS", mounts)
-    with pytest.raises(Unusable, match="network drive"):
+    if used:
+        check_folder(tmp_path / "state")
+        return
+    with pytest.raises(Unusable, match=f"network drive|another program's .*{kind}"):
         check_folder(tmp_path / "state")

@@ -136,7 +136,7 @@ class Record:
     final: str
     delivered: bool
     entries: Sequence[tuple[str, Entry]]
-    more: bool
+    more: bool = False
     beside: tuple[int, int] = (0, 0)
 
 
@@ -282,6 +282,11 @@ class Engine(ABC):
         self._lost_at: float | None = None
         self._lost_writing = False
         self._off = False
+
+    @property
+    def whose(self) -> str:
+        """For whom a generation is kept, to the end of a sentence."""
+        return "for the same base URL and key" if any(self._scope) else "for whoever asked the question"
 
     @property
     def away(self) -> float:

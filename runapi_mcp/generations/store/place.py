@@ -19,15 +19,20 @@ DETACHED: Final = "detached-"
 _MOUNTS: Final = Path("/proc/self/mounts")
 _NETWORK: Final = (
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "davfs"),
-    *("glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.davfs2", "fuse.portal"),
-    *("9p", "virtiofs", "drvfs", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse", "fuse.grpcfuse", "fuse.osxfs"),
-    "fakeowner",
+    *("glusterfs", "9p", "virtiofs", "drvfs", "vboxsf", "prl_fs", "fakeowner"),
 )
 """File systems on which SQLite's log or a lock does not hold between two machines, or at all.
 
 Those that a virtual machine or a sandbox shares with what it runs on are among them: WSL's /mnt/c
 (gastownhall/beads#920), Docker Desktop's mounts (stephengpope/thepopebot#135), virtiofs and 9p
 (cachix/devenv#2985), Flatpak's documents (flatpak/xdg-desktop-portal#1117).
+"""
+_LOCAL: Final = ("fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.encfs")
+"""The file systems of other programs that share memory: a container without root, an encrypted home.
+
+Of the others some are a network's, some damage the file without a word (Ozark-Connect/NetworkOptimizer#707:
+Unraid's and mergerfs; juicedata/juicefs#2068, huggingface/hf-mount#103), and some end the process with a
+signal (gsd-build/gsd-2#3396).
 """
 _REMOTE_DRIVE: Final = 4
 
@@ -85,7 +90,8 @@ def check_folder(folder: Path) -> None:
     if not writable:
         raise Unusable(f"{nearest} cannot be written")
     if kind:
-        raise Unusable(f"{folder} is on a network drive ({kind})")
+        whose = "another program's file system" if kind.startswith("fuse.") else "a network drive"
+        raise Unusable(f"{folder} is on {whose} ({kind})")
 
 
 def _check_owner(folder: Path) -> None:
@@ -114,7 +120,8 @@ def _network(folder: Path) -> str:
         at = fields[1].replace("\\040", " ").rstrip("/")
         if (where == at or where.startswith(at + "/")) and len(at) >= len(best):
             best, kind = at, fields[2]
-    return kind if kind in _NETWORK else ""
+    remote = kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL)
+    return kind if remote else ""
 
 
 def _network_drive(folder: Path) -> str:

@@ -119,7 +119,7 @@ class SharedStore(MemoryStore):
                 raise missing from None
             raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
         if found is None:
-            raise unknown(handle, self._engine.keep_seconds, "for whoever asked the question")
+            raise unknown(handle, self._engine.keep_seconds, self._engine.whose)
         if any(found.beside):
             return found
         self._read[owner, handle] = found

@@ -39,7 +39,6 @@ _LONGEST_MS: Final = 3 * 86_400_000
 
 But for what is counted for a month, of which as much as that is kept.
 """
-_ENTRIES: Final = 512
 _PAGE: Final = 4096
 _LOG_PART: Final = 4
 """Which part of its bound the file's log may be, which is beside it."""
@@ -557,7 +556,7 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
     if op.facts:
         [kept] = file.execute("SELECT json FROM facts WHERE generation = ?", (id_,)).fetchone()
         facts = _decode(kept)
-    first, count, beside = int(op.cursor or 0), _ENTRIES, (0, 0)
+    first, count, beside = int(op.cursor or 0), -1, (0, 0)
     if op.part is not None and final is not None:
         first, count, beside = _find_part(file, id_, op.part) or (first, count, beside)
     since = "SELECT position, round, text, thoughts FROM entries WHERE generation = ? AND position >= ?"
@@ -574,8 +573,7 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         "" if final is None else _decode(final),
         bool(delivered),
         entries,
-        len(entries) == _ENTRIES,
-        beside,
+        beside=beside,
     )
 
 
@@ -587,8 +585,6 @@ def _find_part(file: "sqlite3.Connection", id_: int, part: range) -> tuple[int, 
     if not rows or rows[-1][0] > 1 or part.start >= ends[-1]:
         return None
     first, last = bisect_right(ends, part.start), min(bisect_left(ends, part.stop), len(ends) - 1)
-    if last - first >= _ENTRIES - 1:
-        return None
     return first, last - first + 1, (ends[first] - rows[first][1], ends[-1] - ends[last])
 
 
