@@ -91,7 +91,7 @@ What is large, a file or a document, is one value.
 """
 
 MAX_NAME_CHARS: Final = 1_000
-"""Characters of an id and of a progress token."""
+"""Characters of an id, a method's name and a progress token."""
 
 MAX_LEVELS: Final = 201
 """How deep a message may be nested, itself included: what pydantic reads."""
@@ -186,11 +186,14 @@ def _message(content: Any) -> JSONRPCMessage | Refused:  # noqa: ANN401  # any J
 
 
 def _refuse_long(message: JSONRPCMessage) -> Refused | None:
-    """Refuse a name of a request that nobody needs so long: it comes back with each report of progress."""
+    """Refuse a name of a request that nobody needs so long: it comes back, the token with each report."""
     if not isinstance(message, JSONRPCRequest):
         return None
     if isinstance(message.id, str) and len(message.id) > MAX_NAME_CHARS:
         return refusal(INVALID_REQUEST, f"The id of a request may have {MAX_NAME_CHARS:,} characters.")
+    if len(message.method) > MAX_NAME_CHARS:
+        reason = f"A method's name may have {MAX_NAME_CHARS:,} characters."
+        return refusal(INVALID_REQUEST, reason, message.id)
     meta = (message.params or {}).get("_meta")
     token = meta.get("progressToken") if isinstance(meta, dict) else None
     if isinstance(token, str) and len(token) > MAX_NAME_CHARS:

@@ -52,7 +52,8 @@ _LONG_GRACE_SECONDS: Final = 10.0
 _READ_IN_A_ROW: Final = 4_096
 _FRAMES_IN_A_ROW: Final = 256
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
-_JSON_BYTES: Final = 64 * 1024 * 1024
+_JSON_BYTES: Final = 16 * MIB
+"""Bytes of a body without events that are read: they are looked at in one go, for tens of milliseconds."""
 _PAGE_BYTES: Final = 65_536
 
 

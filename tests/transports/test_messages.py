@@ -187,12 +187,12 @@ def test_a_line_over_the_limit_is_refused() -> None:
     assert "64 MiB" in arrival.reply.error.message
 
 
-@pytest.mark.parametrize("where", ["id", "progressToken"])
+@pytest.mark.parametrize("where", ["id", "method", "progressToken"])
 def test_a_name_that_would_come_back_at_great_length_is_refused(where: str) -> None:
     def sent(name: str) -> bytes:
-        given = {"id": "1", "progressToken": "2"} | {where: name}
-        meta = {"progressToken": given["progressToken"]}
-        message = {"jsonrpc": "2.0", "id": given["id"], "method": "tools/call", "params": {"_meta": meta}}
+        given = {"id": "1", "method": "tools/call", "progressToken": "2"} | {where: name}
+        params = {"_meta": {"progressToken": given.pop("progressToken")}}
+        message = {"jsonrpc": "2.0", **given, "params": params}
         return json.dumps(message).encode()
 
     assert not isinstance(decode(sent("x" * 1_000)), Refused)
