@@ -190,7 +190,7 @@ async def make_reply(render: Callable[[View, Page], Reply], view: View, page: Pa
     return await make_beside(render, view, page)
 
 
-async def make_beside(make: Callable[[Unpack[Ts]], T], *given: Unpack[Ts]) -> T:
+async def make_beside(make: Callable[[Unpack[Ts]], T], *given: *Ts) -> T:
     """Return what is made of a long text in a thread, two such at a time.
 
     Each has Python's lock before the loop has it again: forty of them held up whoever else was there.
