@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import Ability, is_version_of
-from runapi_mcp.wire.json_text import weigh
+from runapi_mcp.wire.json_text import encode_pieces, weigh
 from runapi_mcp.wire.types import (
     Answer,
     Call,
@@ -152,9 +152,9 @@ def _digest(job: Job) -> str:
         for text in (turn.role, type(part).__name__, *_texts(part))
     )
     for text in (about, job.begin, job.call.system or "", *sent, *job.earlier):
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(encoded))
-        digest.update(encoded)
+        digest.update(b"%d:" % len(text))
+        for piece in encode_pieces(text):
+            digest.update(piece)
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,7 @@ from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.translate import Today, utc_now
 from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.json_text import is_larger
 from runapi_mcp.wire.types import Frame, JsonObject, JsonValue
 
 
@@ -191,14 +193,14 @@ class Handlers:
     async def _call(
         self,
         tool: Tool[Any],
-        arguments: Mapping[str, Any],
+        arguments: JsonObject,
         ctx: Context,
         answered: types.InputResponses | None,
         entry: CallRecord,
     ) -> types.CallToolResult | Wire:
         # First of all: of a server set up wrongly nothing else need be told.
         run = self._app.run(ctx, answered)
-        args, run.remark = _read(tool, arguments)
+        args, run.remark = await _read(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
         if run.remark not in reply.notes:
@@ -244,14 +246,26 @@ class Handlers:
         return types.CompleteResult(completion=complete_argument(params.ref, params.argument, live))
 
 
+_NEEDED_LATER: Final = (
+    *("sqlite3", "runapi_mcp.citations.annotate", "runapi_mcp.extraction.rounds"),
+    *("runapi_mcp.files.folders", "runapi_mcp.files.git", "runapi_mcp.tools.search_schema"),
+    *("runapi_mcp.tools.research", "runapi_mcp.extraction.verdict", "runapi_mcp.extraction.model_json"),
+    *("runapi_mcp.extraction.folding", "runapi_mcp.wire.schema.read", "runapi_mcp.wire.schema.subschemas"),
+)
+"""What some calls import, and none at the start."""
+
+
 def warm_up() -> None:
-    """Build and import, in whatever thread, what the first call of a tool waits for: 20 ms of CPU, 2 MiB.
+    """Import and build, in whatever thread, what a first call would wait for: 40 ms of CPU, 4 MiB.
 
     What validates a model is built when it is first used (see `boot`): the arguments of each tool, what
     RunAPI sends, and the protocol's own call and result, those of the older revisions and of the newest.
+    What is imported now is there when the files no longer are: uv cleans its cache under servers that run
+    (basicmachines-co/basic-memory#1579).
     """
-    import sqlite3  # noqa: F401  # the store's, which opens nothing before a call
-
+    for name in _NEEDED_LATER:
+        with suppress(ImportError):  # whoever needs it will say so
+            import_module(name)
     for tool in TOOLS.values():
         tool.args.model_rebuild()
     for dialect in dialects("").values():
@@ -262,17 +276,27 @@ def warm_up() -> None:
         serialize_server_result("tools/call", revision, result)
 
 
-def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
-    """Return a tool's arguments, and a sentence about what was ignored.
+_MOST_HERE: Final = 262_144
+"""Characters of arguments that are read on the event loop; it takes some milliseconds."""
+
+
+async def _read(tool: Tool[Any], arguments: JsonObject) -> tuple[Args, str]:
+    """Return a tool's arguments, and a sentence about what was ignored; large ones are read in a thread.
 
     Raises:
         InputError: They are not what it takes.
     """
-    try:
-        args: tuple[Args, str] = tool.args.read(arguments)
-    except ValidationError as error:
-        raise teach(error, tool.args) from None
-    return args
+
+    def read_or_teach() -> tuple[Args, str]:
+        try:
+            args: tuple[Args, str] = tool.args.read(arguments)
+        except ValidationError as error:
+            raise teach(error, tool.args) from None
+        return args
+
+    if is_larger(arguments, _MOST_HERE):
+        return await anyio.to_thread.run_sync(read_or_teach)
+    return read_or_teach()
 
 
 async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

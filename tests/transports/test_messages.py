@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCRequest, JSONRPCResponse
 
-from runapi_mcp.transports.messages import MAX_LEVELS, LineSplitter, Refused, decode, encode, read
+from runapi_mcp.transports.messages import MAX_LEVELS, MAX_VALUES, LineSplitter, Refused, decode, encode, read
+from runapi_mcp.wire.json_text import MAX_TEXT_CHARS, PIECE
 
 
 @given(line=st.one_of(st.binary(), st.text().map(str.encode)))
@@ -79,7 +80,7 @@ def nested(levels: int, **rest: object) -> bytes:
     return f'{{"jsonrpc":"2.0","method":"tools/call","params":{params},{json.dumps(rest)[1:]}'.encode()
 
 
-@pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 20_000, 90_000])
+@pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 20_000, 45_000])
 def test_a_request_nested_too_deep_is_refused_under_its_own_id(levels: int) -> None:
     arrival = decode(nested(levels, id=40))
     assert isinstance(arrival, Refused)
@@ -214,7 +215,33 @@ def test_a_message_of_more_values_than_anybody_has_to_say_is_refused_under_its_o
     arrival = decode(json.dumps(message).encode())
     assert isinstance(arrival, Refused)
     assert (arrival.reply.id, arrival.reply.error.code) == (40, INVALID_REQUEST)
-    assert "100,000 values" in arrival.reply.error.message
+    assert f"{MAX_VALUES:,} values" in arrival.reply.error.message
+
+
+@pytest.mark.parametrize("order", [("id", "params"), ("params", "id")])
+@pytest.mark.parametrize(
+    ("arguments", "limit"),
+    [({"prompt": "x" * (MAX_TEXT_CHARS + 1)}, f"{MAX_TEXT_CHARS:,}"), ({"x" * 2 * PIECE: 1}, f"{PIECE:,}")],
+)
+def test_a_text_or_a_name_longer_than_anybody_needs_is_refused_under_the_requests_id(
+    arguments: dict[str, object], limit: str, order: tuple[str, str]
+) -> None:
+    members = {"id": 40, "params": {"id": 41, "arguments": arguments}}
+    message = {"jsonrpc": "2.0", "method": "tools/call"} | {name: members[name] for name in order}
+    arrival = decode(json.dumps(message).encode())
+    assert isinstance(arrival, Refused)
+    assert (arrival.reply.id, arrival.reply.error.code) == (40, INVALID_REQUEST)
+    assert f"may have {limit} characters" in arrival.reply.error.message
+
+
+@pytest.mark.parametrize("files", ["{}", '["{}"]', ' [{{"uri": "{}"}}]'])
+def test_a_text_with_a_file_in_it_may_be_longer(files: str) -> None:
+    given = files.format(f"data:image/png;base64,{'A' * MAX_TEXT_CHARS}")
+    params = {"name": "ask_gemini", "arguments": {"prompt": "?", "files": given}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    arrival = decode(json.dumps(message).encode())
+    assert isinstance(arrival, JSONRPCRequest)
+    assert arrival.params == params
 
 
 def test_an_answer_of_too_many_values_is_refused_without_its_id_which_is_one_of_ours() -> None:

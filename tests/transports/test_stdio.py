@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
+from forked import forked_script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
@@ -399,7 +400,8 @@ async def test_requests_beyond_the_limit_are_refused_until_others_end(tmp_path: 
 
 
 async def test_the_sdk_client_lists_calls_and_closes() -> None:
-    parameters = StdioServerParameters(command=sys.executable, args=[str(SERVER)])
+    command, *args = forked_script(str(SERVER))
+    parameters = StdioServerParameters(command=command, args=args)
     reports: list[float] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from runapi_mcp.generations.store.records import digest
+
 logger = logging.getLogger(__name__)
 
 LENIENT: Final = "runapi-mcp-lenient"
@@ -256,6 +258,7 @@ class Engine(ABC):
     Args:
         clock: Seconds that only go forward; asked on the event loop alone.
         keep_seconds: How long what has ended is kept.
+        scope: What must be equal, too, for two processes to find what the other wrote.
 
     Attributes:
         title: Its name, for the log.
@@ -271,8 +274,9 @@ class Engine(ABC):
     patience: ClassVar[float]
     pushes: ClassVar[bool]
 
-    def __init__(self, clock: Callable[[], float], keep_seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], keep_seconds: float, *scope: str) -> None:
         self.keep_seconds = keep_seconds
+        self._scope = scope
         self._clock = clock
         self._down_until = 0.0
         self._lost_at: float | None = None
@@ -320,9 +324,9 @@ class Engine(ABC):
         self._down_until = self._clock() + pause
         return Down(self.note)
 
-    @abstractmethod
     def name(self, *parts: str) -> str:
         """Return a name that only who knows all parts can make, and that tells none of them."""
+        return digest(*self._scope, *parts)
 
     @abstractmethod
     async def run(self, *ops: Op) -> list[Any]:

@@ -18,7 +18,6 @@ from redis.exceptions import ReadOnlyError, RedisError
 
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Engine, Op
-from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
 
@@ -117,10 +116,6 @@ class RedisEngine(Engine):
             encoding_errors=LENIENT,
         )
         self._redis = Redis(connection_pool=self._pool)
-
-    def name(self, *parts: str) -> str:
-        """Return a name that tells none of its parts."""
-        return digest(*parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""

@@ -28,7 +28,7 @@ CUT: Final = "The text goes on; only the server that wrote it has the rest."
 
 
 class Replica:
-    """What was read of a generation: how it stands, and its text, round by round; see :class:`Followable`.
+    """What was read of a generation: how it stands, and its text, round by round; as a `Followable`.
 
     Args:
         engine: Where it is read.
@@ -205,7 +205,7 @@ class Replica:
         return STALE if self.stale and self.status == "running" else ""
 
     def evidence(self) -> Evidence:
-        """See :meth:`Followable.evidence`."""
+        """Return the signs of life."""
         since, said = anyio.current_time() - self._seen_at, self.live.evidence
         # Of the answer or, before it, of thoughts.
         pieces = self._texts.get(self.round, [""])
@@ -281,7 +281,7 @@ class Replica:
     # ------------------------------------------------------------ told
 
     async def deliver(self) -> None:
-        """See :meth:`Followable.deliver`."""
+        """Note that its ended answer was given to a caller, to the end."""
         try:
             # Its server keeps what is owed, and cannot see that this is not any more.
             ms = int(self._engine.keep_seconds * 1000)

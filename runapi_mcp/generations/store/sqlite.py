@@ -22,7 +22,6 @@ import anyio
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.place import ALIVE, Mark, Unusable, clear_marks, is_shown, make_folder
-from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -133,9 +132,8 @@ class SqliteEngine(Engine):
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(clock, keep_seconds)
+        super().__init__(clock, keep_seconds, scope)
         self._folder = folder
-        self._scope = scope
         self._most_bytes = most_bytes
         self._now = now
         self._steps: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[_Outcome]] | None]
@@ -149,10 +147,6 @@ class SqliteEngine(Engine):
         self._mark: Mark | None = None
 
     # ------------------------------------------------------------ Engine
-
-    def name(self, *parts: str) -> str:
-        """Return a name that tells none of its parts; of another base URL or key it is another."""
-        return digest(self._scope, *parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
@@ -224,15 +218,18 @@ class SqliteEngine(Engine):
         return answer
 
     def _work(self) -> None:
+        made: list[tuple[asyncio.Future[_Outcome], _Outcome]] = []
         while (step := self._steps.get()) is not None:
             work, done = step
-            outcome: _Outcome
             try:
-                outcome = (self._try(work), None)
+                made.append((done, (self._try(work), None)))
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
-                outcome = (None, error)
-            with suppress(RuntimeError):  # the loop is gone, and nobody waits
-                done.get_loop().call_soon_threadsafe(_settle, done, outcome)
+                made.append((done, (None, error)))
+            # One wake-up for all that was asked for together: what begins as one is read as one from then on.
+            if self._steps.empty():
+                with suppress(RuntimeError):  # the loop is gone, and nobody waits
+                    done.get_loop().call_soon_threadsafe(_settle, made)
+                made = []
 
     def _try(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
         """Do it, once more where what was in the way could be cleared away."""
@@ -516,10 +513,11 @@ def _share(file: "sqlite3.Connection") -> None:
         raise Unusable("its file system cannot share memory between processes")
 
 
-def _settle(done: "asyncio.Future[_Outcome]", outcome: _Outcome) -> None:
-    """Hand over what came of a step, if anybody still waits for it."""
-    if not done.done():
-        done.set_result(outcome)
+def _settle(made: "Sequence[tuple[asyncio.Future[_Outcome], _Outcome]]") -> None:
+    """Hand over what came of steps, where anybody still waits for it."""
+    for done, outcome in made:
+        if not done.done():
+            done.set_result(outcome)
 
 
 @contextmanager

@@ -44,8 +44,6 @@ _MOST_DELIVERED: Final = 10_000
 _MOST_WRITES: Final = 40
 _MOST_AT_ONCE: Final = 1_048_576
 """Characters after which one write takes in no more generations: it has a second to get through."""
-_STANDING: Final = ("searching", "round", "tokens", "described", "stage")
-"""What is told of a generation's evidence as soon as it is new, beside its phase and place."""
 _STEP: Final = 2048
 """What a batch counts for beside its characters: it costs the engine time, however small."""
 
@@ -102,8 +100,8 @@ class Log:
 
     def batch(self) -> tuple[Sequence[Entry], str, str]:
         """Return what is told next: text, how it stands if that is new, and at the end what it came to."""
-        generation, evidence = self.generation, self.generation.evidence()
-        stands = (*self._look()[3:], *(getattr(evidence, name) for name in _STANDING))
+        generation = self.generation
+        stands = (generation.trace.requests, generation.leaving, *generation.stands)
         if stands == self._stood and not self.more and not generation.done.is_set():
             # All that most batches bring; to tell the rest each time costs more than all the text.
             answer = generation.fold.partial()
@@ -111,7 +109,7 @@ class Log:
         else:
             view = generation.known()
             texts = [*view.earlier, view.answer.text][self._round - 1 :]
-            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation, evidence))
+            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation))
             self.final = view.status != "running" and not self.more
             final = write(Ending.of(view, generation.updated)) if self.final else ""
         self._seen, self._stood = self._look(), stands

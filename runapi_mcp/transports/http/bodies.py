@@ -16,7 +16,8 @@ from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
 _DISCARD_SECONDS: Final = 30.0
-_DISCARD_SILENCE: Final = 1.0
+_DISCARD_SILENCE: Final = 3.0
+"""A client that sends many bodies at once on a busy machine pauses for longer than a second."""
 _STEP_BYTES: Final = 64 * 1024
 _SMALL: Final = 8 * 1024
 """Bytes of a body that is read whatever room there is: who is to fetch or stop what fills its share has to
