@@ -47,6 +47,7 @@ def _hides(text: str) -> bool:
     return not (text.isascii() and text.isprintable()) and _HIDDEN.search(text) is not None
 
 
+_BACKSLASH: Final = r"(?:\\|%(?:25){0,7}5[cC])"
 _BETWEEN: Final = f"[{_UNSEEN}]{{0,{_MOST_UNSEEN}}}"
 
 
@@ -65,9 +66,11 @@ def _spellings(sign: str) -> str:
     number = ord(sign)
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{number:02x}")
     entities = "".join(f"|{name}" for name, stands_for in html5.items() if stands_for == sign)
+    escaped = rf"{_BACKSLASH}{{0,15}}(?:u00{digits}|x{digits}|{re.escape(sign)})"
+    # Each begins with a sign of its own: so a place where none of them stands costs next to nothing.
     return (
-        rf"(?:{re.escape(sign)}|(?:\\|%(?:25){{0,7}}5[cC]){{1,16}}(?:u00{digits}|x{digits}|{re.escape(sign)})"
-        rf"|%(?:25){{0,7}}{digits}|&(?:amp;){{0,7}}(?:#0{{0,7}}{number};?|#[xX]0{{0,7}}{digits};?{entities}))"
+        rf"(?:{re.escape(sign)}|\\{escaped}|%(?:25){{0,7}}(?:{digits}|5[cC]{escaped})"
+        rf"|&(?:amp;){{0,7}}(?:#0{{0,7}}{number};?|#[xX]0{{0,7}}{digits};?{entities}))"
     )
 
 

@@ -52,7 +52,7 @@ _LONG_GRACE_SECONDS: Final = 10.0
 _READ_IN_A_ROW: Final = 4_096
 _FRAMES_IN_A_ROW: Final = 256
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
-_JSON_BYTES: Final = 16 * MIB
+_JSON_BYTES: Final = 8 * MIB
 """Bytes of a body without events that are read: they are looked at in one go, for tens of milliseconds."""
 _PAGE_BYTES: Final = 65_536
 
