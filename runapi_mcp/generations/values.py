@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import Ability, is_version_of
-from runapi_mcp.wire.json_text import encode_pieces
+from runapi_mcp.wire.json_text import encode_pieces, weigh
 from runapi_mcp.wire.types import (
     Answer,
     Call,
@@ -30,6 +31,8 @@ KEPT_BYTES: Final = 2_097_152
 """Characters of files that came as bytes, as base64 or text, that are kept where generations are shared."""
 _KEPT_BYTES_HERE: Final = 65_536
 """The same for the memory of a process."""
+_TEXT_BYTES: Final = 200
+"""About what Python takes for a part of a turn beside its text."""
 Phase: TypeAlias = Literal["queued", "connecting", "waiting", "open", "thinking", "writing"]
 
 
@@ -90,7 +93,7 @@ class Job:
         What a result is made of stays, and so does the digest: the same question can still be joined.
         """
         job = self.without_files(_KEPT_BYTES_HERE)
-        if job.size > KEPT_CHARS:
+        if job.text_size > KEPT_CHARS:
             return job.without_question()
         return replace(job, call=replace(job.call, schema=None))
 
@@ -115,15 +118,21 @@ class Job:
             turns.append(replace(turn, parts=tuple(parts)))
         return replace(self, call=replace(self.call, turns=tuple(turns)))
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """About how many bytes the question takes, its files above all."""
+        """About how many bytes the question takes: its files above all, but also a schema of many members."""
+        given = weigh(self.arguments) + weigh(self.call.schema)
+        return self.text_size + given + sum(weigh(each.parameters) for each in self.call.functions)
+
+    @property
+    def text_size(self) -> int:
+        """The same of its texts and files alone."""
         texts = (
             self.call.system or "",
             *(t for turn in self.call.turns for p in turn.parts for t in _texts(p)),
         )
         # Python keeps a character of a text in one to four bytes; base64 takes one.
-        return sum(len(text) if text.isascii() else 3 * len(text) for text in texts)
+        return sum(_TEXT_BYTES + (len(text) if text.isascii() else 3 * len(text)) for text in texts)
 
     @property
     def same_as(self) -> str:

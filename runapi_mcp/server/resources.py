@@ -1,12 +1,11 @@
 """Resources: the table of models, the whole text of a generation, and what was spent."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Final
 
-import anyio.to_thread
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
@@ -17,6 +16,7 @@ from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.printable import escape_unseen, remove_unseen
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
+from runapi_mcp.tools.tool import make_beside
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -123,15 +123,18 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
     # JSON is shown with the value that it has; what is not seen in it is spelled out.
     shown = escape_unseen if view.job.tool == "extract_json" else remove_unseen
     answer = view.answer.text
-    if len(answer) > _MOST_HERE:
-        answer = await anyio.to_thread.run_sync(shown, answer, abandon_on_cancel=True)
-    else:
-        answer = shown(answer)
-    text = without_surrogates(answer)
+    large = len(answer) > _MOST_HERE
+    text, size = await make_beside(_make, answer, shown) if large else _make(answer, shown)
     if view.status != "running":
         await generation.deliver()
-    meta = {SIZE: len(text.encode()), STATUS: view.status}
+    meta = {SIZE: size, STATUS: view.status}
     return types.TextResourceContents(uri=uri, mime_type="text/plain", text=text, _meta=meta)
+
+
+def _make(answer: str, shown: Callable[[str], str]) -> tuple[str, int]:
+    """Return an answer as it is shown, and its bytes."""
+    text = without_surrogates(shown(answer))
+    return text, len(text.encode())
 
 
 def _none(uri: str, message: str) -> MCPError:

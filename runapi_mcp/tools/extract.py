@@ -302,10 +302,15 @@ def _render_refused(view: View, found: "Verdict", page: Page) -> Reply:
         content |= drop_empty({"violations": list(found.violations)})
     # A number alone may have been cut short.
     if found.document and (view.status == "complete" or isinstance(_value(found), dict | list)):
-        blocks.append(f"The part that conforms:\n{escape_unseen(found.document)}")
-        content["valid_part"] = _value(found)
-        if found.exact:
-            content["exact_numbers"] = found.exact
+        part = escape_unseen(found.document)
+        if len(part) <= page.limit:
+            blocks.append(f"The part that conforms:\n{part}")
+            content["valid_part"] = _value(found)
+            if found.exact:
+                content["exact_numbers"] = found.exact
+        else:
+            # No host takes a result of any length, and all of it stands in what was written.
+            listed += f"\nThe part that conforms has {len(part):,} characters and is left out."
     # What was cut ends with a mark, lest its last number be taken for a whole one.
     cut = "…" if view.status == "partial" else ""
     blocks.append(f"What it wrote:\n{paged.shown}{cut}" if blocks or wrong else paged.shown)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -29,6 +29,8 @@ from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, FunctionCall, JsonObject, Part, Text, Turn
 
 A = TypeVar("A", bound=Args)
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +187,20 @@ async def make_reply(render: Callable[[View, Page], Reply], view: View, page: Pa
     written = sum(map(len, (view.answer.text, view.answer.thoughts, *view.earlier)))
     if written <= _MOST_HERE:
         return render(view, page)
+    return await make_beside(render, view, page)
+
+
+async def make_beside(make: Callable[[Unpack[Ts]], T], *given: *Ts) -> T:
+    """Return what is made of a long text in a thread, two such at a time.
+
+    Each has Python's lock before the loop has it again: forty of them held up whoever else was there.
+    """
     limiter = _MAKERS.get(None)
     if limiter is None:
         limiter = anyio.CapacityLimiter(_MAKERS_AT_ONCE)
         _MAKERS.set(limiter)
     # Not abandoned: whoever asks and leaves again and again would have any number of threads at work.
-    return await anyio.to_thread.run_sync(render, view, page, limiter=limiter)
+    return await anyio.to_thread.run_sync(make, *given, limiter=limiter)
 
 
 _CONTROL = {"wait_seconds", "fresh", "max_cost"}

@@ -91,7 +91,7 @@ What is large, a file or a document, is one value.
 """
 
 MAX_NAME_CHARS: Final = 1_000
-"""Characters of an id and of a progress token."""
+"""Characters of an id, a method's name and a progress token."""
 _LONG_NUMBER: Final = 10**MAX_NAME_CHARS
 
 MAX_LEVELS: Final = 201
@@ -191,11 +191,14 @@ def _message(content: Any) -> JSONRPCMessage | Refused:  # noqa: ANN401  # any J
 
 
 def _refuse_long(message: JSONRPCMessage) -> Refused | None:
-    """Refuse a name of a request that nobody needs so long: it comes back with each report of progress."""
+    """Refuse a name of a request that nobody needs so long: it comes back, the token with each report."""
     if not isinstance(message, JSONRPCRequest):
         return None
     if _is_long(message.id):
         return refusal(INVALID_REQUEST, f"The id of a request may have {MAX_NAME_CHARS:,} characters.")
+    if len(message.method) > MAX_NAME_CHARS:
+        reason = f"A method's name may have {MAX_NAME_CHARS:,} characters."
+        return refusal(INVALID_REQUEST, reason, message.id)
     meta = (message.params or {}).get("_meta")
     token = meta.get("progressToken") if isinstance(meta, dict) else None
     if _is_long(token):

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import anyio.lowlevel
 import httpx
 from pydantic import SecretStr
 
@@ -97,6 +98,8 @@ _SESSIONS: Final[dict[str, ssl.SSLSession]] = {}
 _MOST_SESSIONS: Final = 8
 """Hosts are RunAPI and, for redirects, Google; each has one."""
 _PIECE: Final = 65_536
+_INFLATED_IN_A_ROW: Final = 2_048
+"""Bytes of a compressed body that are read before others have a turn; each member copies what is left."""
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _ZLIB_HEADER: Final = 2
 """Bytes of zlib's header: they name the method, 8, and are a multiple of 31 as a number (RFC 1950)."""
@@ -330,27 +333,31 @@ async def _inflate(raw: AsyncGenerator[bytes, None], window: int) -> AsyncGenera
     ended, compressed = False, b""
     async with aclosing(raw):
         async for piece in raw:
-            compressed += piece
-            if inflater is None:
-                if len(compressed) < _ZLIB_HEADER:
-                    continue
-                # Some servers take the word deflate for what it says, and leave out zlib's header.
-                headed = compressed[0] & 0x8F == 8 and int.from_bytes(compressed[:_ZLIB_HEADER]) % 31 == 0
-                bare = window == zlib.MAX_WBITS and not headed
-                inflater = zlib.decompressobj(-window if bare else window)
-            inflated = b""
-            while compressed or len(inflated) == _PIECE:
-                if inflater.eof:  # gzip may be written in several members, one after the other
-                    inflater, ended = zlib.decompressobj(window), True
-                try:
-                    inflated = inflater.decompress(compressed, _PIECE)
-                except zlib.error:
-                    if ended:
-                        return  # what stands after a whole one is padding
-                    raise ProtocolError("The answer is compressed in a way it does not say.") from None
-                compressed = inflater.unconsumed_tail or inflater.unused_data
-                if inflated:
-                    yield inflated
+            for at in range(0, len(piece), _INFLATED_IN_A_ROW):
+                if at:
+                    # Of members of a few bytes, one read holds thousands.
+                    await anyio.lowlevel.checkpoint()
+                compressed += piece[at : at + _INFLATED_IN_A_ROW]
+                if inflater is None:
+                    if len(compressed) < _ZLIB_HEADER:
+                        continue
+                    # Some servers take the word deflate for what it says, and leave out zlib's header.
+                    headed = compressed[0] & 0x8F == 8 and int.from_bytes(compressed[:_ZLIB_HEADER]) % 31 == 0
+                    bare = window == zlib.MAX_WBITS and not headed
+                    inflater = zlib.decompressobj(-window if bare else window)
+                inflated = b""
+                while compressed or len(inflated) == _PIECE:
+                    if inflater.eof:  # gzip may be written in several members, one after the other
+                        inflater, ended = zlib.decompressobj(window), True
+                    try:
+                        inflated = inflater.decompress(compressed, _PIECE)
+                    except zlib.error:
+                        if ended:
+                            return  # what stands after a whole one is padding
+                        raise ProtocolError("The answer is compressed in a way it does not say.") from None
+                    compressed = inflater.unconsumed_tail or inflater.unused_data
+                    if inflated:
+                        yield inflated
 
 
 async def read_start(response: httpx.Response, limit: int) -> tuple[str, bool]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from html.entities import html5
 from typing import Final
 
 from pydantic import SecretStr
@@ -12,38 +13,64 @@ from runapi_mcp.wire.types import Event, Failure, Finish, TextDelta, ThoughtDelt
 
 _SHORTEST_KEY: Final = 8
 _INSTEAD: Final = "[key]"
-_ESCAPE: Final = re.compile(r"\\[ux/]|%|&#")
+_ESCAPE: Final = re.compile(r"\\[ux/]|%|&")
+_UNSEEN: Final = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Characters that nobody sees: some are taken out later, and the key would stand there whole."""
+_HIDDEN: Final = re.compile(f"[{_UNSEEN}]")
+_MOST_UNSEEN: Final = 32
+"""How many of them in a row are looked past: what is held back of a stream is bounded by it."""
 _WRITTEN: Final = (TextDelta, ThoughtDelta)
 
 
 def redact(text: str, key: SecretStr) -> str:
     """Return `text` without the key, plain or with any of its characters in escapes; itself if it has none.
 
-    Of JSON, however often it was printed into a string, of a URL, of HTML. What is shorter than any key is
-    left alone: it would only spoil the text.
+    Of JSON, however often it was printed into a string, of a URL, of HTML, and of these in each other;
+    also with up to 32 characters that nobody sees between two of its own. What is shorter than any key
+    is left alone: it would only spoil the text.
     """
     secret = key.get_secret_value()
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
     # Most texts have none of the three; to look for one alone takes a tenth of the pattern's time.
-    if ("\\" in text or "%" in text or "&" in text) and _ESCAPE.search(text):
+    if (("\\" in text or "%" in text or "&" in text) and _ESCAPE.search(text)) or _hides(text):
         text = _pattern_of(secret).sub(_INSTEAD, text)
     return text
 
 
+def _hides(text: str) -> bool:
+    """Whether a text has characters that nobody sees."""
+    return not (text.isascii() and text.isprintable()) and _HIDDEN.search(text) is not None
+
+
+_BACKSLASH: Final = r"(?:\\|%(?:25){0,7}5[cC])"
+_BETWEEN: Final = f"[{_UNSEEN}]{{0,{_MOST_UNSEEN}}}"
+
+
 @lru_cache(maxsize=16)
 def _pattern_of(secret: str) -> re.Pattern[str]:
-    return re.compile("".join(map(_spellings, secret)))
+    return re.compile(_BETWEEN.join(map(_spellings, secret)))
+
+
+@lru_cache(maxsize=16)
+def _plain_pattern_of(secret: str) -> re.Pattern[str]:
+    return re.compile(_BETWEEN.join(map(re.escape, secret)))
 
 
 def _spellings(sign: str) -> str:
     """Return a pattern for one character of the key, as itself and in every escape."""
     number = ord(sign)
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{number:02x}")
+    entities = "".join(f"|{name}" for name, stands_for in html5.items() if stands_for == sign)
+    escaped = rf"{_BACKSLASH}{{0,15}}(?:u00{digits}|x{digits}|{re.escape(sign)})"
+    # Each begins with a sign of its own: so a place where none of them stands costs next to nothing.
     return (
-        rf"(?:{re.escape(sign)}|\\\\{{0,15}}(?:u00{digits}|x{digits}|{re.escape(sign)})|%(?:25)?{digits}"
-        rf"|&#(?:0{{0,4}}{number}|[xX]0{{0,4}}{digits});)"
+        rf"(?:{re.escape(sign)}|\\{escaped}|%(?:25){{0,7}}(?:{digits}|5[cC]{escaped})"
+        rf"|&(?:amp;){{0,7}}(?:#0{{0,7}}{number};?|#[xX]0{{0,7}}{digits};?{entities}))"
     )
 
 
@@ -92,6 +119,8 @@ class Redacting:
         else:
             shown += self.end()
         text = text.replace(self._secret, _INSTEAD)
+        if _hides(text):
+            text = _plain_pattern_of(self._secret).sub(_INSTEAD, text)
         kept = len(text) - _count_begun(text, self._secret)
         self._held = kind(text[kept:]) if kept < len(text) else None
         if kept:
@@ -99,8 +128,13 @@ class Redacting:
 
 
 def _count_begun(text: str, secret: str) -> int:
-    """Return how many characters at the end of `text` could be the beginning of `secret`."""
-    at = text.find(secret[0], max(len(text) - len(secret) + 1, 0))
-    while at != -1 and not secret.startswith(text[at:]):
-        at = text.find(secret[0], at + 1)
-    return 0 if at == -1 else len(text) - at
+    """Return how many characters at the end of `text` may begin the key, what is not seen included."""
+    tail = text[-len(secret) * (1 + _MOST_UNSEEN) :]
+    places = [place for place, sign in enumerate(tail) if not _HIDDEN.match(sign)] if _hides(tail) else None
+    seen = tail if places is None else "".join(tail[place] for place in places)
+    at = seen.find(secret[0], max(len(seen) - len(secret) + 1, 0))
+    while at != -1 and not secret.startswith(seen[at:]):
+        at = seen.find(secret[0], at + 1)
+    if at == -1:
+        return 0
+    return len(tail) - (at if places is None else places[at])

@@ -69,7 +69,8 @@ _LITTLE: Final = 16_384
 _READ_IN_A_ROW: Final = 8_192
 _FRAMES_IN_A_ROW: Final = 256
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
-_JSON_BYTES: Final = 64 * 1024 * 1024
+_JSON_BYTES: Final = 8 * MIB
+"""Bytes of a body without events that are read: they are looked at in one go, for tens of milliseconds."""
 _PAGE_BYTES: Final = 65_536
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 import redis as redis_client
+from anyio.abc import SocketStream
 
 from fleet.redis_server import RedisServer
 from fleet.replicas import Replica, job, replica
@@ -86,3 +88,36 @@ async def test_whatever_is_written_into_the_file_no_server_ends_of_it(
     chance = random.Random(seed)
     async with replica(sim.base_url, str(tmp_path)) as one, replica(sim.base_url, str(tmp_path)) as two:
         await outlast(one, two, lambda: spoil_sqlite(tmp_path, chance))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b":one\r\n" * 100,
+        b"$-7\r\n",
+        b"+\xff\xfe\r\n" * 100,
+        b"HTTP/1.1 400 \r\n\r\n",
+    ],
+)
+async def test_whatever_answers_in_the_place_of_redis_no_server_ends_of_it(
+    sim: Simulator, said: bytes
+) -> None:
+    async def answer(stream: SocketStream) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async with stream:
+                while await stream.receive():
+                    await stream.send(said)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, answer)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with replica(sim.base_url, f"redis://127.0.0.1:{port}/0") as one:
+            generation = await one.start(job("Who was it?"))
+            async with generation.follow():
+                while generation.status == "running":
+                    await generation.changed()
+            assert generation.view().status == "complete"
+        tasks.cancel_scope.cancel()

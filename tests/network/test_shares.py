@@ -4,12 +4,18 @@ import gzip
 import json
 import random
 import shlex
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import SocketStream
 from messages import INITIALIZE, Message
@@ -319,6 +325,23 @@ async def test_a_burst_beyond_the_limit_is_answered_to_the_last(sim: Simulator) 
     assert len(heard) == 24
     assert all(answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")) for answer in heard)
     assert sum(answer.startswith(b"HTTP/1.1 200") for answer in heard) >= 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open is counted by its file descriptors")
+async def test_of_many_new_connections_few_are_taken_before_others_have_a_turn(sim: Simulator) -> None:
+    def count_open() -> int:
+        return sum(1 for _ in Path("/dev/fd").iterdir())
+
+    async with served(sim) as url:
+        address = (urlsplit(url).hostname, urlsplit(url).port)
+        with ExitStack() as stack:
+            for _ in range(200):  # nobody takes them meanwhile: this is the server's own thread
+                stack.enter_context(socket.create_connection(address))
+            taken = [count_open()]
+            while taken[-1] < taken[0] + 200:
+                await anyio.lowlevel.checkpoint()
+                taken.append(count_open())
+    assert max(after - before for before, after in pairwise(taken)) <= 40
 
 
 async def test_a_place_is_free_again_when_its_connection_is_closed(sim: Simulator) -> None:

@@ -155,6 +155,21 @@ async def test_the_part_that_conforms_shows_no_key_that_nobody_asked_for(at: Des
     assert "The part that conforms" not in reply.text
 
 
+async def test_a_refused_answer_takes_no_more_than_two_pages_whatever_of_it_conforms(sim: Simulator) -> None:
+    wrong = {"name": 1, "currency": " ".join(map(str, range(3_000)))}
+    sim.play(saying(wrong))
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "currency": {"type": "string"}},
+        "required": ["name"],
+    }
+    async with desk(sim, max_result_chars=2_000) as at:
+        reply = await at.call("extract_json", schema=schema, text=TEXT, max_repairs=0)
+    assert reply.is_error
+    assert len(reply.text) + len(json.dumps(facts(reply))) < 2 * (2 * 2_000 + 1_000)
+    assert "The part that conforms has 1" in reply.text
+
+
 async def test_json_in_a_fence_is_read(at: Desk, sim: Simulator) -> None:
     sim.play("fenced-json")
     assert facts(await at.call("extract_json", schema=SCHEMA, text=TEXT))["data"] == GOOD

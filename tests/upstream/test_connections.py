@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from hypothesis import given
@@ -237,6 +238,24 @@ async def test_a_bomb_comes_out_in_small_pieces() -> None:
     pieces = await read(packed(b"\0" * 50_000_000, "gzip"), "gzip", 10**6)
     assert max(map(len, pieces)) <= 65_536
     assert sum(map(len, pieces)) == 50_000_000
+
+
+async def test_others_have_their_turns_between_the_members_of_a_compressed_body() -> None:
+    octets, turns, most = gzip.compress(b": x\n") * 5_000, 0, 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count_turns)
+        await anyio.lowlevel.checkpoint()
+        assert b"".join(await read(octets, "gzip", len(octets))) == b": x\n" * 5_000
+        most = turns
+        tasks.cancel_scope.cancel()
+    assert most >= len(octets) // 4_096
 
 
 @pytest.mark.parametrize("coding", ["gzip, gzip", "gzip,deflate", "br", "zstd", "GZIP , Gzip"])

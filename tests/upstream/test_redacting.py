@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,12 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "json in json in json": lambda sign: f"\\\\\\\\u{ord(sign):04x}",
     "a url": lambda sign: f"%{ord(sign):02X}",
     "a url in a url": lambda sign: f"%25{ord(sign):02x}",
+    "a url in a url in a url": lambda sign: f"%2525{ord(sign):02X}",
+    "json in a url": lambda sign: f"%5Cu{ord(sign):04x}",
     "html": lambda sign: f"&#{ord(sign)};",
+    "html, long": lambda sign: f"&#{ord(sign):07};",
+    "html in html": lambda sign: f"&amp;#{ord(sign)};",
+    "html by its name": lambda sign: {"/": "&sol;", "=": "&equals;"}.get(sign, sign),
     "html, hexadecimal": lambda sign: f"&#x{ord(sign):x};",
     "python": lambda sign: f"\\x{ord(sign):02x}",
 }
@@ -85,13 +91,49 @@ def test_the_key_is_found_whatever_escapes_its_characters_are_in(
     assert shown == f"{before}<[key]>{after}"
 
 
+UNSEEN = "\x00\x07\x1b\x7f\x9b\xad\u200b\u200d\u202e\u2060\u2066\ufe0f\ufeff\U000e0041"
+SEEN = str.maketrans("", "", UNSEEN)
+
+
+def spell(between: list[str]) -> str:
+    return "".join(f"{sign}{unseen}" for sign, unseen in zip(SECRET, between, strict=True))
+
+
+def gaps(most: int) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.text(alphabet=UNSEEN, max_size=most), min_size=len(SECRET), max_size=len(SECRET))
+
+
+@given(gaps(32))
+def test_the_key_is_found_whatever_stands_unseen_between_its_characters(between: list[str]) -> None:
+    assert redact(f"bad {spell(between)}.", SecretStr(SECRET)).translate(SEEN) == "bad [key]."
+
+
+@given(st.lists(st.text(alphabet="skab-x", max_size=4) | gaps(3).map(spell), max_size=6), st.data())
+def test_no_way_of_cutting_lets_it_through_with_something_unseen_in_it(
+    parts: list[str], data: st.DataObject
+) -> None:
+    text = "".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    pieces = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+    found = text_of(shown([TextDelta(piece) for piece in pieces]), TextDelta)
+    assert found.translate(SEEN) == text.translate(SEEN).replace(SECRET, "[key]")
+
+
 @given(st.text(max_size=300))
 def test_text_without_the_key_is_left_as_it_is(text: str) -> None:
     assert redact(text, SecretStr("sk-canary-0123456789")) is text
 
 
 @pytest.mark.parametrize(
-    "hostile", ["\\u0073" * 150_000, "\\" * 1_000_000 + "u0073", "%73" * 300_000, "&#" * 500_000]
+    "hostile",
+    [
+        "\\u0073" * 150_000,
+        "\\" * 1_000_000 + "u0073",
+        "%73" * 300_000,
+        "&#" * 500_000,
+        "&amp;" * 300_000,
+        "s\u202e" * 300_000,
+    ],
 )
 def test_looking_for_it_costs_little(hostile: str) -> None:
     began = time.process_time()

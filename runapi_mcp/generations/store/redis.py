@@ -159,7 +159,8 @@ class RedisEngine(Engine):
         try:
             with anyio.fail_after(CALL_SECONDS):
                 answer = await call()
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError, RecursionError, ValueError) as error:
+            # The last two are redis-py's word on what no Redis writes: a port may be another's by now.
             if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # the latter from a script
                 # A primary that became a replica keeps its connections: only a new one leads to the other.
                 await self._pool.disconnect(inuse_connections=False)

@@ -59,6 +59,8 @@ KEEP_ALIVE_SECONDS: Final = 30
 
 
 _BACKLOG: Final = 1024
+_ACCEPTED_AT_ONCE: Final = 16
+"""Connections that are taken before others have a turn; asyncio takes as many as may wait to be."""
 _OTHER_FILES: Final = 512
 """File descriptors that are no client's: upstream connections, attached files, the interpreter's own."""
 
@@ -296,6 +298,12 @@ class _Uvicorn(uvicorn.Server):
         """Leave signals alone."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and have more wait to be taken than are taken at once, which asyncio has one number for."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
+
     async def until_told(self, listener: socket.socket) -> None:
         """Serve until `should_exit`, whatever is cancelled around it: it closes its sockets itself."""
         with anyio.CancelScope(shield=True):
@@ -314,6 +322,7 @@ def _config(asgi: ASGIApp, connections: Connections) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For is anybody's to write, and shares go by address
+        backlog=_ACCEPTED_AT_ONCE,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
