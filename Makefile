@@ -47,8 +47,8 @@ bench-evidence: $(BENCH)/.ready ## where extracted values stand: recall and fals
 eval: $(BENCH)/.ready   ## 30 questions, 20 documents asked of RunAPI; says what it costs, and asks with YES=1; without a key the simulator
 	$(BENCH)/bin/python -m benchmarks.eval $(if $(YES),--yes)
 
-soak: $(BENCH)/.ready $(READY) ## 2,000 calls, hostile traffic, pings, sieges, a fleet replaced, 1,000 kills, linear scanners: all must hold
-	$(BENCH)/bin/python -m benchmarks --hold soak hostile pings siege held rolling kills
+soak: $(BENCH)/.ready $(READY) ## 2,000 calls, hostile traffic, pings, sieges, links, a fleet replaced, 1,000 kills, linear scanners: all must hold
+	$(BENCH)/bin/python -m benchmarks --hold soak hostile pings siege others links held rolling kills
 	LAWS=by-chance $(BIN)/python -m pytest -q -n 2 tests/test_linear.py
 
 $(LLMOCK)/.ready: pyproject.toml

@@ -18,8 +18,10 @@ from benchmarks import (
     hostile,
     kills,
     large_body,
+    links,
     lists,
     memory,
+    others,
     parts,
     picture,
     pings,
@@ -38,7 +40,21 @@ from benchmarks.schemas import bench as schemas
 from benchmarks.table import Section, find_newest, save, write_section
 from benchmarks.upstream import playing
 
-LONG: Final = ("evidence", "schemas", "pings", "siege", "held", "rolling", "soak", "hostile", "kills")
+LONG: Final = (
+    *(
+        "evidence",
+        "schemas",
+        "pings",
+        "siege",
+        "others",
+        "links",
+        "held",
+        "rolling",
+        "soak",
+        "hostile",
+        "kills",
+    ),
+)
 
 
 def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Section]]:
@@ -63,6 +79,8 @@ def plan(base: str, *, quick: bool, like: str) -> Mapping[str, Callable[[], Sect
         "evidence": evidence.section,
         "schemas": schemas.section,
         "siege": lambda: siege.section(quick=quick, like=like),
+        "others": lambda: others.section(base),
+        "links": lambda: links.section(quick=quick),
         "held": lambda: held.section(base, quick=quick),
         "rolling": lambda: rolling.section(quick=quick),
         "soak": lambda: soak.section(quick=quick),

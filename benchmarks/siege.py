@@ -1,19 +1,25 @@
 """What one caller makes a server hold, and what others get meanwhile.
 
 A real server over HTTP with two principals for each figure, the attacker's connections from one address and
-the honest caller's from another. A figure is the memory at most: no connection is to be closed without a
-word, and the honest caller and the probe of health are to be answered all the while.
+the honest caller's from another, in a process of its own. A figure is the memory at most: no connection is
+to be closed without a word, and the honest caller and the probe of health are to be answered all the while.
 """
 
 import asyncio
 import base64
 import gzip
+import json
 import resource
+import subprocess
+import sys
 import time
+import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Final
 
 from benchmarks.hostile import ADA, INITIALIZE, MALLORY, SETTINGS
@@ -22,25 +28,31 @@ from benchmarks.served import Served, call, served
 from benchmarks.table import Row, Section
 
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 150.0
+
+
+@dataclass
+class Honest:
+    """What the honest caller saw: what was not answered, the slowest in seconds, the server's memory."""
+
+    wrong: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    memory: int = 0
 
 
 @dataclass
 class Told:
-    """What came of it."""
+    """What came of it for the attacker, and what the honest caller is told on the way."""
 
     answers: Counter[str] = field(default_factory=Counter)
     honest: list[str] = field(default_factory=list)
-    slowest: float = 0.0
-    memory: int = 0
 
 
 class Server:
     """The server under siege."""
 
-    def __init__(self, server: Served) -> None:
-        self.port = server.port
-        self.resident = server.resident
+    def __init__(self, port: int) -> None:
+        self.port = port
 
     async def connect(self, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
@@ -73,17 +85,27 @@ def message(token: str, tool: str, /, **arguments: object) -> tuple[bytes, dict[
     return body, headers | {"Authorization": f"Bearer {token}", "Connection": "close"}
 
 
-async def watch(server: Server, told: Told) -> None:
-    """Note the memory, and ask honestly and for health, until it is over."""
+def resident(pid: int) -> int:
+    """Return the bytes that a process has in memory."""
+    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+async def watch(port: int, pid: int) -> int:
+    """Ask honestly and for health, and note the server's memory, until the input ends; print it."""
+    server, seen = Server(port), Honest()
+    over = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     asked = message(ADA, "list_models")
-    while True:
-        told.memory = max(told.memory, server.resident())
+    while not over.done():
         began = time.monotonic()
         health = await server.ask(HONEST, b"", {"Connection": "close"}, "GET /healthz")
         answer = await server.ask(HONEST, *asked)
-        told.slowest = max(told.slowest, time.monotonic() - began)
-        told.honest += [said for said in (health, answer) if said != "200"]
-        await asyncio.sleep(0.2)
+        seen.slowest = max(seen.slowest, time.monotonic() - began)
+        seen.memory = max(seen.memory, resident(pid))
+        seen.wrong += [said for said in (health, answer) if said != "200"]
+        await asyncio.wait([over], timeout=0.1)
+    print(json.dumps(asdict(seen)))
+    return 0
 
 
 async def gather(told: Told, asked: Sequence[Awaitable[str]], at_once: int) -> None:
@@ -102,52 +124,75 @@ async def gather(told: Told, asked: Sequence[Awaitable[str]], at_once: int) -> N
 
 async def half_sent(server: Server, told: Told) -> None:
     """40 bodies of 63 MiB, of which the last MiB does not come."""
+    await half_send(server, told, [MALLORY] * 40)
 
-    async def one() -> str:
+
+async def half_sent_by_keys(server: Server, told: Told) -> None:
+    """The same, each by a key that somebody made up."""
+    await half_send(server, told, [f"made-up-key-{number:020}" for number in range(40)])
+
+
+async def half_send(server: Server, told: Told, tokens: Sequence[str]) -> None:
+    async def one(token: str) -> str:
         reader, writer = await server.connect(ATTACKER)
-        writer.write(server.head(63 << 20, {"Authorization": f"Bearer {MALLORY}"}))
+        writer.write(server.head(63 << 20, {"Authorization": f"Bearer {token}"}))
         with suppress(OSError):
             for _ in range(62):
                 writer.write(b" " * (1 << 20))
                 await writer.drain()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 return (await reader.readline())[9:12].decode() or "closed without a word"
         except (OSError, TimeoutError) as error:
             return type(error).__name__
         finally:
             writer.close()
 
-    await gather(told, [one() for _ in range(40)], 40)
+    await gather(told, [one(token) for token in tokens], 40)
 
 
 async def slow_bodies(server: Server, told: Told) -> None:
-    """4,000 bodies that are begun and do not go on."""
+    """4,000 bodies that are begun and do not go on, every second of somebody who may call."""
 
-    async def one() -> str:
+    async def one(headers: Mapping[str, str]) -> str:
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 reader, writer = await server.connect(ATTACKER)
-                writer.write(server.head(1_000, {}) + b" ")
+                writer.write(server.head(1_000, headers) + b" ")
                 said = (await reader.readline())[9:12].decode() or "closed without a word"
                 writer.close()
                 return said
         except (OSError, TimeoutError) as error:
             return type(error).__name__
 
-    await gather(told, [one() for _ in range(4_000)], 4_000)
+    let_in = {"Authorization": f"Bearer {MALLORY}"}
+    await gather(told, [one(let_in if number % 2 else {}) for number in range(4_000)], 4_000)
+
+
+SESSION: Final = {
+    "Connection": "close",
+    "MCP-Protocol-Version": "2025-11-25",
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+}
 
 
 async def sessions(server: Server, told: Told) -> None:
     """2,500 sessions of one caller."""
-    headers = {
-        "Authorization": f"Bearer {MALLORY}",
-        "Connection": "close",
-        "MCP-Protocol-Version": "2025-11-25",
-    }
-    headers |= {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    await gather(told, [server.ask(ATTACKER, INITIALIZE, headers) for _ in range(2_500)], 50)
-    said = await server.ask(HONEST, INITIALIZE, headers | {"Authorization": f"Bearer {ADA}"})
+    await open_sessions(server, told, [MALLORY] * 2_500)
+
+
+async def sessions_by_keys(server: Server, told: Told) -> None:
+    """2,500 sessions, each by a key that somebody made up."""
+    await open_sessions(server, told, [f"made-up-key-{number:020}" for number in range(2_500)])
+
+
+async def open_sessions(server: Server, told: Told, tokens: Sequence[str]) -> None:
+    asked = [
+        server.ask(ATTACKER, INITIALIZE, SESSION | {"Authorization": f"Bearer {token}"}) for token in tokens
+    ]
+    await gather(told, asked, 50)
+    said = await server.ask(HONEST, INITIALIZE, SESSION | {"Authorization": f"Bearer {ADA}"})
     told.honest += [said] if said != "200" else []
 
 
@@ -183,22 +228,89 @@ async def open_calls(server: Server, told: Told) -> None:
 
 
 async def twice_compressed(server: Server, told: Told) -> None:
-    """14 kB that unpack to 4 GB, 50 times."""
-    body = gzip.compress(gzip.compress(bytes(64 << 20)))
-    headers = {"Authorization": f"Bearer {MALLORY}", "Content-Encoding": "gzip, gzip"}
-    headers["Connection"] = "close"
-    await gather(told, [server.ask(ATTACKER, body, headers) for _ in range(50)], 50)
+    """Bodies of 14 kB that unpack to 4 GB, 50 times."""
+    headers = {"Authorization": f"Bearer {MALLORY}", "Content-Encoding": "gzip, gzip", "Connection": "close"}
+    await gather(told, [server.ask(ATTACKER, bomb(), headers) for _ in range(50)], 50)
 
 
-FIGURES: Final[Mapping[str, Callable[[Server, Told], Awaitable[None]]]] = {
-    "40 half-sent bodies of 63 MiB": half_sent,
-    "4,000 slow bodies": slow_bodies,
-    "2,500 sessions of one caller": sessions,
-    "5,000 calls at once": calls_at_once,
-    "300 answers of 2 MB": long_answers,
-    "200 calls with an image of 19 MB": images,
-    "120 open calls of 11.7 MB": open_calls,
-    "gzip of gzip": twice_compressed,
+async def twice_compressed_answers(server: Server, told: Told) -> None:
+    """Answers of RunAPI's of that kind, 20 times."""
+    asked = [
+        server.ask(ATTACKER, *message(MALLORY, "ask_gemini", prompt=f"{n}", fresh=True)) for n in range(20)
+    ]
+    await gather(told, asked, 20)
+
+
+def bomb() -> bytes:
+    """Return some 14 kB that are a gzip of a gzip of 4 GB of zeros."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(bytes(16 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return gzip.compress(b"\x1f\x8b\x08" + bytes(7) + block * 256)
+
+
+@contextmanager
+def bombing() -> Iterator[str]:
+    """Run an upstream that answers with such a bomb; gives its base URL."""
+    command = [sys.executable, "-m", "benchmarks.siege", "bomb"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().decode().strip()
+        finally:
+            process.kill()
+
+
+class Bomber(BaseHTTPRequestHandler):
+    """Answers whatever is posted with a bomb."""
+
+    packed = b""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Encoding", "gzip, gzip")
+        self.send_header("Content-Length", str(len(self.packed)))
+        self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(self.packed)
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+# ---------------------------------------------------------------- measuring
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A way to attack.
+
+    Attributes:
+        attack: Does it.
+        first: What it came to before there were limits.
+        auth: How callers are told apart.
+        upstream: What plays RunAPI.
+    """
+
+    attack: Callable[[Server, Told], Awaitable[None]]
+    first: str
+    auth: str = "token"
+    upstream: Callable[[], AbstractContextManager[str]] = playing
+
+
+FIGURES: Final[Mapping[str, Figure]] = {
+    "40 half-sent bodies of 63 MiB": Figure(half_sent, "1.5 GB"),
+    "40 of them by made-up keys": Figure(half_sent_by_keys, "1.5 GB", auth="key"),
+    "4,000 slow bodies": Figure(slow_bodies, "everybody reset, /healthz too"),
+    "2,500 sessions of one caller": Figure(sessions, "503 for everybody else, for 30 min"),
+    "2,500 sessions by made-up keys": Figure(sessions_by_keys, "the same", auth="key"),
+    "5,000 calls at once": Figure(calls_at_once, "1,000 closed without a word"),
+    "300 answers of 2 MB": Figure(long_answers, "551 MB"),
+    "200 calls with an image of 19 MB": Figure(images, "1.6 GB"),
+    "120 open calls of 11.7 MB": Figure(open_calls, "2.55 GB"),
+    "gzip of gzip, 14 kB of 4 GB, 50 bodies": Figure(twice_compressed, "4 GB"),
+    "gzip of gzip, 20 answers of RunAPI's": Figure(twice_compressed_answers, "4 GB", upstream=bombing),
 }
 
 
@@ -206,40 +318,56 @@ def section(*, quick: bool, like: str) -> Section:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
     made = Section("What one caller makes a server hold, and what others get meanwhile")
-    names = [name for name in FIGURES if like in name][:: 4 if quick else 1]
-    with playing() as upstream:
-        for name in names:
-            with served(upstream, "--auth", "token", **SETTINGS) as server:
-                made.rows.append(asyncio.run(besiege(Server(server), name)))
+    for name in [name for name in FIGURES if like in name][:: 4 if quick else 1]:
+        figure = FIGURES[name]
+        with figure.upstream() as upstream, served(upstream, "--auth", figure.auth, **SETTINGS) as server:
+            made.rows.append(asyncio.run(besiege(server, name, figure)))
     made.notes.append(
-        "Memory of the server, MiB. A body counts once to `RUNAPI_MCP_MEMORY_BYTES`, which is 256 MiB here, "
-        "and with its call three times, as much as is there. It holds if no connection was closed without a "
-        "word and every honest request was answered."
+        "Memory of the server, MiB; first is what it was before there were limits. A body counts once to "
+        "`RUNAPI_MCP_MEMORY_BYTES`, which is 256 MiB here, and with its call three times, as much as is "
+        "there. It holds if no connection was closed without a word and every honest request was answered."
     )
     return made
 
 
-async def besiege(server: Server, name: str) -> Row:
+async def besiege(served: Served, name: str, figure: Figure) -> Row:
     """Attack a server in one way, and return what came of it."""
-    told = Told()
+    server, told = Server(served.port), Told()
     await server.ask(HONEST, *message(ADA, "list_models"))
-    before = server.resident()
-    watching = asyncio.create_task(watch(server, told))
-    await FIGURES[name](server, told)
+    before = served.resident()
+    command = [sys.executable, "-m", "benchmarks.siege", str(served.port), str(served.process.pid)]
+    pipe = asyncio.subprocess.PIPE
+    watcher = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    await figure.attack(server, told)
     await asyncio.sleep(1)
-    watching.cancel()
+    seen = Honest(**json.loads((await watcher.communicate(b""))[0]))
+    wrong = told.honest + seen.wrong
     unanswered = {said: count for said, count in told.answers.items() if not said.isdigit()}
     answers = ", ".join(f"{said} × {count:,}" for said, count in told.answers.most_common())
     return Row(
         f"{name}: at most",
-        f"{told.memory >> 20}",
+        f"{seen.memory >> 20}",
         [
+            ("first", figure.first),
             ("before", f"{before >> 20}"),
-            ("after", f"{server.resident() >> 20}"),
+            ("after", f"{served.resident() >> 20}"),
             ("answered", answers),
-            ("honest requests, the slowest, s", f"{told.slowest:.1f}"),
-            ("not answered", f"{len(told.honest)}"),
+            ("honest requests, the slowest, s", f"{seen.slowest:.1f}"),
+            ("not answered", f"{len(wrong)}"),
         ],
         "all answered",
-        not unanswered and not told.honest,
+        not unanswered and not wrong,
     )
+
+
+def main() -> int:
+    if sys.argv[1] == "bomb":
+        Bomber.packed = bomb()
+        player = ThreadingHTTPServer(("127.0.0.1", 0), Bomber)
+        print(f"http://127.0.0.1:{player.server_address[1]}", flush=True)
+        player.serve_forever()
+    return asyncio.run(watch(int(sys.argv[1]), int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

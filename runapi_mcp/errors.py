@@ -147,7 +147,10 @@ class TooManyCalls(RunapiError):
     """As many of the caller's own calls run as this server allows each caller. Time fixes it."""
 
     code = "too_many_calls"
-    default_advice = "Wait for one to end, or stop one: get_result with its handle and cancel true."
+    default_advice = (
+        "Wait for one to end, or stop one: get_result with its handle and cancel true. Whoever runs this "
+        "server can allow more (RUNAPI_MCP_MAX_CALLS_PER_USER)."
+    )
 
 
 class BudgetSpent(RunapiError):

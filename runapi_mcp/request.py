@@ -164,15 +164,15 @@ class Run:
             self._learned.give(view.handle, self._clock() - self._began)
         return view, joined
 
-    async def find(self, handle: str) -> Followable:
-        """Return the caller's generation behind a handle.
+    async def find(self, handle: str, part: range | None = None) -> Followable:
+        """Return the caller's generation behind a handle; see :meth:`MemoryStore.find`.
 
         Raises:
             HandleError: There is none that the caller may see.
         """
         if self._learned is not None:
             self._learned.take(handle)
-        return await self._generations.find(handle, self.owner)
+        return await self._generations.find(handle, self.owner, part)
 
     async def asked(self, generation: Followable) -> Job:
         """Return the job of a generation with as much of its question as is kept anywhere."""
@@ -263,9 +263,9 @@ class Run:
         self._followed = generation
         async with generation.follow():
             while generation.status == "running" and (left := until - self._clock()) > 0:
-                pause = await self._tell(generation)
-                with anyio.move_on_after(min(pause, left)):
-                    await generation.changed()
+                if pause := await self._tell(generation):
+                    with anyio.move_on_after(min(pause, left)):
+                        await generation.changed()
             # Whatever its result is, it names the handle: it is owed until all of it was given.
             await self._generations.hand_over(generation)
         return generation.view()
@@ -282,7 +282,8 @@ class Run:
             return min(due, _GLANCE)
         self._told = news
         await self._say(progress_line(evidence))
-        if generation.evidence().phase != evidence.phase:
+        # What changed while the line was written wakes nobody any more: an ended call would wait a second.
+        if generation.status != "running" or generation.evidence().phase != evidence.phase:
             return 0.0
         # When the pace allows the next line: where many calls are followed, each look that is in vain tells.
         return self._cadence.due(self._clock() - self._began, news=True, pressing=True) or _GLANCE

@@ -139,7 +139,7 @@ def _needs_its_own_start(env: dict[str, str]) -> bool:
     names = {name for name in env if name.startswith(("PYTHON", "LC_", "LANG", "LD_"))} - _OF_HELPERS
     # The launcher's own interpreter adds this where the test, as the SDK's client does, gave no locale.
     same = dict(os.environ) | {"LC_CTYPE": "C.UTF-8"} if sys.stdout.encoding == "utf-8" else os.environ
-    return any(env[name] != same.get(name) for name in names)
+    return any(env[name] != same.get(name, "") for name in names)  # an empty one says nothing
 
 
 def _become(order: dict[str, Any]) -> None:

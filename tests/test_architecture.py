@@ -47,7 +47,7 @@ EXCEPTIONS = {
     "errors": set[str](),
     "sim": set[str](),
     "hosts": {"errors", "printable", "settings", "wire.types"},
-    "files": {"errors", "printable", "settings", "wire.types"},
+    "files": {"errors", "printable", "settings", "wire.json_text", "wire.types"},
     "citations": {"errors", "printable", "wire"},
     "extraction": {"errors", "generations", "printable", "wire"},
 }

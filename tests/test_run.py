@@ -2,15 +2,19 @@
 
 from typing import cast
 
-from generations.played import KEY, WHOLE, Clock, Gate, bench, job
+import pytest
+from generations.played import KEY, STOP, USED, WHOLE, Clock, Gate, bench, job
 from pydantic import SecretStr
+from waiting import ended
 
+from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.memory import Followable, MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.client import Upstream
+from runapi_mcp.wire.types import TextDelta
 
 
 class _SlowToLook(MemoryStore):
@@ -68,6 +72,33 @@ async def test_a_keyring_that_answers_late_takes_its_time_from_the_hold_window()
         )
         await run.generate(job())
     assert [asked.patience for asked in made.upstream.asked] == [35]
+
+
+async def test_a_call_that_ends_while_a_line_is_written_waits_for_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[str] = []
+
+    async def changed(self: Generation) -> None:
+        waited.append(self.status)
+        await wait(self)
+
+    wait = Generation.changed
+    monkeypatch.setattr(Generation, "changed", changed)
+    written = Gate()
+    async with bench([TextDelta("The whole answer."), written, STOP, USED]) as made:
+        generation = await made.start(job())
+        await written.reached.wait()
+
+        async def report(_seconds: float, line: str) -> None:
+            assert line.startswith("writing")
+            written.open.set()
+            await ended(generation)
+
+        caller = Caller(owner="ann", key=KEY, wants_progress=True)
+        run = Run(Settings(), cast("Upstream", made.upstream), made.generations, caller, report)
+        assert (await run.follow(generation)).status == "complete"
+    assert set(waited) <= {"running"}
 
 
 def _ann() -> Caller:

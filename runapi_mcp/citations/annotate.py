@@ -101,7 +101,7 @@ _OWN_MARK: Final = re.compile(
     r"|［\d{1,3}］|【\d{1,3}(?:[:†][^【】\n]{0,60})?】"
 )
 """Marks that models write by themselves: numbers, footnotes, 【3†source】."""
-_MOST_READ: Final = 500_000
+_MOST_READ: Final = 300_000
 """Characters of an answer that are read for where markers may stand; only a stuck model writes more."""
 _MOST_CLAIMS: Final = 100
 _MOST_UNCITED: Final = 30

@@ -28,6 +28,8 @@ _USAGE: Final = 2
 _INTERRUPTED: Final = 130
 _DECIDE_THE_BOOT: Final = frozenset({"RUNAPI_MCP_FAST_BOOT", "RUNAPI_MCP_ALWAYS_LOAD"})
 _DETACHED: Final = "RUNAPI_MCP_FINISH_DETACHED"
+_TURN_SECONDS: Final = 0.001
+"""After which a thread lets others run: a request takes several turns, each behind what others are at."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -269,6 +271,7 @@ def _serve_host(flags: Mapping[str, str]) -> int:
     logs.configure(settings, sys.stderr)
     logs.debug("imported", **{f"seconds_{stage}": seconds for stage, seconds in stages.items()})
     warnings.simplefilter("ignore")
+    sys.setswitchinterval(_TURN_SECONDS)
     anyio.run(serve_local, settings, prologue, own_key(settings, os.environ), os.environ, apart)
     return 0
 
@@ -300,6 +303,7 @@ def _serve_http(given: "argparse.Namespace", options: "HttpOptions", auth: "Auth
     from runapi_mcp.transports.http.serve import serve_http, serve_workers
 
     gc.freeze()  # looking through what was imported for garbage holds everybody up, 80 ms at a time
+    sys.setswitchinterval(_TURN_SECONDS)
     settings = _settings(given, RUNAPI_MCP_LOG="info", RUNAPI_MCP_PRICES="runapi")  # for whoever runs it
     logs.configure(settings, sys.stderr)
     warnings.simplefilter("ignore")

@@ -4,7 +4,6 @@
 folder or changed between commits.
 """
 
-import base64
 import hashlib
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from runapi_mcp.files.kinds import (
     KINDS,
     as_text,
     binary_kind,
+    encode_base64,
     find_base64,
     is_meant_as_text,
     is_taken,
@@ -32,6 +32,7 @@ from runapi_mcp.files.kinds import (
 from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB, Settings
+from runapi_mcp.wire.json_text import encode_pieces
 from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 _TYPED: Final = re.compile(r"(.+);type=([A-Za-z]+/[A-Za-z0-9.+-]{1,100})\s*", re.DOTALL)
 """curl's way to say what a file is, for an address that does not."""
 _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
-_DATA: Final = re.compile(r"\s*data:(?:[^,]*,|[\w.+-]+/[\w.+-]+)", re.IGNORECASE)
-_DIFF: Final = re.compile(r"\s*git:(\S*\.\.\S*)\s*")
+_DATA: Final = re.compile(r"\s*data:(?:[^,]{0,500},|[\w.+-]{1,100}/[\w.+-])", re.IGNORECASE)
+_DIFF: Final = re.compile(r"\s*git:((?:(?!\.\.)\S)*+\.\.\S*+)\s*")
 _MOST_URL_CHARS: Final = 8192
 _READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
 _READERS_AT_ONCE: Final = 8
@@ -115,7 +116,7 @@ def _attach(files: Sequence[str | ResourceLink], settings: Settings) -> Attached
         if notice:
             notices.append(notice)
         if room < 0:
-            problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together.")
+            problems.append(f"files: larger than {MOST_TOGETHER // MIB} MiB together; give fewer, or by URL.")
             break
     if problems:
         raise InputError("\n".join(problems), advice="")
@@ -136,8 +137,11 @@ def _with_origin(part: Part, link: ResourceLink, allowed: Reach) -> Part:
 
 
 def _file_ref(part: Text | Inline, uri: str, name: str, mime_type: str) -> FileRef:
-    content = (part.text if isinstance(part, Text) else part.base64).encode("utf-8", "surrogatepass")
-    return FileRef(uri, name, mime_type, len(content), hashlib.sha256(content).hexdigest())
+    digest, size = hashlib.sha256(), 0
+    for piece in encode_pieces(part.text if isinstance(part, Text) else part.base64):
+        digest.update(piece)
+        size += len(piece)
+    return FileRef(uri, name, mime_type, size, digest.hexdigest())
 
 
 async def reattach(
@@ -209,7 +213,8 @@ def _reattach(
 
 def _link(file: str) -> ResourceLink:
     """Return the link that a text is: a path or an address, with its type behind it where one was given."""
-    typed = None if file.lstrip()[:5].lower() == "data:" else _TYPED.fullmatch(file)
+    plain = len(file) > _MOST_URL_CHARS or file.lstrip()[:5].lower() == "data:"
+    typed = None if plain else _TYPED.fullmatch(file)
     return ResourceLink(uri=typed[1], mimeType=typed[2]) if typed else ResourceLink(uri=file)
 
 
@@ -346,10 +351,10 @@ def _from_bytes(content: bytes, name: str, limit: int, said: str = "") -> Part:
     if not content:
         raise InputError(f"{shown} is empty.")
     if kind := binary_kind(content):
-        return Inline(kind, base64.b64encode(content).decode())
+        return Inline(kind, encode_base64(content))
     text = as_text(content)
     if text is None and said.startswith(("image/", "audio/", "video/")) and is_taken(said):
-        return Inline(said, base64.b64encode(content).decode())
+        return Inline(said, encode_base64(content))
     if text is None:
         raise _not_utf8(shown) if is_meant_as_text(content) else _refuse_kind(shown)
     return Text(f"File {shown}:\n\n{text}\n")

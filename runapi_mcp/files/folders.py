@@ -88,7 +88,9 @@ def gather(folder: Path, pattern: str, shown: str, reach: Reach) -> Gathered:
     listed, by_git = _list(folder, reach)
     for name in listed:
         if time.monotonic() > until:
-            raise InputError(f"{shown} takes too long to look through.", advice="Name a smaller folder.")
+            raise InputError(
+                f"{shown} takes more than {_SECONDS:g} s to look through.", advice="Name a smaller folder."
+            )
         if not wanted or any(_matches(name.parts, spelling) for spelling in wanted):
             _judge(folder, name, plan, reach)
     if not plan.taken:
@@ -199,7 +201,11 @@ def _spellings(pattern: str) -> list[tuple[str, ...]]:
     while spellings:
         spelling = spellings.pop()
         if len(spelling) > _MOST_PATTERN or len(spellings) + len(whole) > _MOST_SPELLINGS:
-            raise InputError("this pattern is too long.", advice="Name a folder, or a simpler pattern.")
+            raise InputError(
+                f"this pattern has more than {_MOST_PATTERN:,} characters, or more than {_MOST_SPELLINGS:,} "
+                "ways to be read.",
+                advice="Name a folder, or a simpler pattern.",
+            )
         found = _ALTERNATIVES.search(spelling)
         if found is None:
             whole.append(tuple(part for part in spelling.split("/") if part not in ("", ".")))

@@ -71,8 +71,15 @@ _TYPE_FIELDS: Final = frozenset({"response-content-type", "content-type", "mimet
 _SUFFIX_FIELDS: Final = frozenset({"format", "fm", "ext", "filename", "file"})
 _MOST_FIELDS: Final = 50
 _CONTROL: Final = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
+_CONTROLS: Final = re.compile(f"[{re.escape(''.join(map(chr, sorted(_CONTROL))))}]")
 _LOOKED_AT: Final = 65_536
 _ENCODINGS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def encode_base64(content: bytes) -> str:
+    """Return a file's content in base64, made in pieces between which other threads run."""
+    step = 3 * _PIECE
+    return "".join(base64.b64encode(content[at : at + step]).decode() for at in range(0, len(content), step))
 
 
 def binary_kind(content: bytes) -> str | None:
@@ -92,10 +99,18 @@ def as_text(content: bytes) -> str | None:
     """
     encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode(encoding)
+        pieces = [*_decode(content, encoding)]
     except UnicodeDecodeError:
         return None
-    return None if any(ord(c) in _CONTROL for c in text) else text
+    return None if any(map(_CONTROLS.search, pieces)) else "".join(pieces)
+
+
+def _decode(content: bytes, encoding: str) -> Iterator[str]:
+    """Yield a text in pieces between which other threads run: some encodings take a second for 20 MB."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    for at in range(0, len(content), _PIECE):
+        yield decoder.decode(content[at : at + _PIECE])
+    yield decoder.decode(b"", final=True)
 
 
 def is_meant_as_text(content: bytes) -> bool:
@@ -238,8 +253,9 @@ def _from_base64(pieces: Iterable[bytes]) -> bytes:
 def _in_utf8(text: bytes, parameters: list[str]) -> bytes:
     named = next((p.partition("=")[2] for p in parameters if p.lower().startswith("charset=")), "utf-8")
     try:
-        encoding = codecs.lookup(named.strip("\"'") or "utf-8")
+        name = codecs.lookup(named.strip("\"'") or "utf-8").name
         # Python knows more than character sets, and some of it takes time that grows as the square: punycode.
-        return text.decode(encoding.name).encode() if _CHARSET.fullmatch(encoding.name) else text
+        known = name != "utf-8" and _CHARSET.fullmatch(name)
+        return b"".join(piece.encode() for piece in _decode(text, name)) if known else text
     except (LookupError, UnicodeError, ValueError):
         return text  # told as what it is: not UTF-8

@@ -74,6 +74,8 @@ _NEVER: Final = tuple(Path(folder) for folder in ("/proc", "/sys", "/dev"))
 """Folders whose files show the machine and this process, its key included; never read."""
 _WALKS: Final = os.open in os.supports_dir_fd
 """Whether a file can be opened in a folder that is open; not on Windows."""
+_MOST_PATH: Final = 32_768
+"""Characters of a path on Windows, its end included."""
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe must not wait for its other end."""
@@ -145,7 +147,7 @@ class Reach:
             opened = os.fstat(file.fileno())
             if not stat.S_ISREG(opened.st_mode):
                 raise InputError(f"{_show(path)} is not a regular file.")
-            if not _WALKS and not _is_still(self.judge(path), opened):
+            if not _WALKS and not self._leads_to(_own_path(file.fileno())):
                 raise InputError(f"{_show(path)} changed while it was being opened.")
             return file.read(most)
 
@@ -166,6 +168,12 @@ class Reach:
                 advice=f"Whoever set this server up can allow it by name: --allow-dir {_show(resolved)}",
             )
         return resolved
+
+    def _leads_to(self, own: Path) -> bool:
+        """Whether what is open at this path of its own may be read, and no link is on the way there."""
+        with suppress(InputError):
+            return self.judge(own) == own
+        return False
 
     def _resolve(self, path: Path) -> Path:
         try:
@@ -382,13 +390,23 @@ def _open_without_links(path: str, flags: int) -> int:
         os.close(folder)
 
 
-def _is_still(path: Path, opened: os.stat_result) -> bool:
-    """Whether `path` is the file that was opened: all that can be asked where no folder can be walked."""
-    try:
-        now = path.stat()
-    except OSError:
-        return False
-    return (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
+def _own_path(descriptor: int) -> Path:
+    """Return where an open file is, by itself: a name may lead elsewhere by now, and back.
+
+    Raises:
+        InputError: The system does not say.
+    """
+    if sys.platform == "win32":
+        import ctypes
+        import msvcrt
+
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(descriptor))
+        told = ctypes.create_unicode_buffer(_MOST_PATH)
+        if not 0 < ctypes.windll.kernel32.GetFinalPathNameByHandleW(handle, told, _MOST_PATH, 0) < _MOST_PATH:
+            raise InputError("This file cannot be read: its disk does not say where it is.")
+        # Without what Path.resolve leaves out as well.
+        return Path(told.value.replace("\\\\?\\UNC\\", "\\\\", 1).removeprefix("\\\\?\\"))
+    return Path(f"/proc/self/fd/{descriptor}").readlink()  # asked by tests only
 
 
 def _show(path: Path) -> str:

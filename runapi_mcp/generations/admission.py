@@ -1,16 +1,19 @@
 """What each caller may take: turns to run, and bytes of memory."""
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import anyio
 
 from runapi_mcp.errors import MemoryFull
 from runapi_mcp.settings import MIB
+
+_MOST_NAMED: Final = 5
+"""Handles that a refusal names; once those are fetched, it names others."""
 
 
 class Reservation:
@@ -46,6 +49,11 @@ class Reservation:
         """How many bytes more its owner may hold."""
         return self._budget.room(self.owner)
 
+    @property
+    def share(self) -> int:
+        """How many bytes one owner could hold if nobody else held any."""
+        return self._budget.most // 2
+
     def resize(self, size: int) -> None:
         """Make it another size, and no longer spare.
 
@@ -80,11 +88,13 @@ class MemoryBudget:
     Attributes:
         most: Bytes in all.
         reclaim: Called when there is too much, to have spare bytes released until there is not.
+        owed: Returns the handles of what a caller has still to fetch, which is named when it is refused.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.reclaim: Callable[[], None] = lambda: None
+        self.owed: Callable[[str], Sequence[str]] = lambda _owner: ()
         self._held: Counter[str] = Counter()
         self._firm = 0
         self._spare = 0
@@ -133,10 +143,13 @@ class MemoryBudget:
             return
         self.reclaim()  # what was firm may have become spare since
         if size > self.room(owner):
-            held = self._held[owner]
+            handles = self.owed(owner)
+            more = ", …" if len(handles) > _MOST_NAMED else ""
+            named = f" They are: {', '.join(handles[:_MOST_NAMED])}{more}." if handles else ""
             raise MemoryFull(
                 f"It would take {_mib(size)} MiB more of this server's memory; your calls and answers that "
-                f"are not fetched yet hold {_mib(held)} MiB, and {_mib(self.room(owner))} MiB are left."
+                f"are not fetched yet hold {_mib(self._held[owner])} MiB, and {_mib(self.room(owner))} MiB "
+                f"are left.{named}"
             )
 
     def count(self, reservation: Reservation, size: int, *, spare: bool = False) -> None:

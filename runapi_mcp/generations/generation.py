@@ -341,6 +341,12 @@ class Generation:
         )
 
     @property
+    def stands(self) -> tuple[object, ...]:
+        """What of its evidence does not change with every piece of text: equal where there is no news."""
+        tokens, described = self.fold.usage, self._narrated or self._round.describe(self._policy)
+        return self._phase, self._rounds, self.ahead, tokens, described, self._policy.stage(self._earlier)
+
+    @property
     def size(self) -> int:
         """About how many bytes keeping it takes; its question's too while that may be asked again."""
         return self._answer_size + self._question + _OVERHEAD

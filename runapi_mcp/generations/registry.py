@@ -49,7 +49,6 @@ __all__ = [
 
 _LARGE: Final = 65_536
 """Bytes of a question that are too many to be read on the event loop."""
-_MOST_NAMED: Final = 5
 _STOPPED: Final = "This server was stopped."
 
 
@@ -78,6 +77,7 @@ class Generations:
         self._settings = settings
         self._clock = clock
         self._store = store or MemoryStore(settings, clock)
+        self.memory.owed = self._store.owed
         self._shared = store is not None
         self.limits = Limits(self._store.counts, settings, upstream.prices.of)
         self._queue = Queue(settings.max_running)
@@ -138,9 +138,9 @@ class Generations:
         """Milliseconds for which a generation can be found again."""
         return int((self._settings.deadline + self._settings.keep_seconds) * 1000)
 
-    async def find(self, handle: str, owner: str) -> Followable:
+    async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
         """Return the generation behind a handle; see :meth:`MemoryStore.find`."""
-        return await self._store.find(handle, owner)
+        return await self._store.find(handle, owner, part)
 
     async def asked(self, generation: Followable) -> Job:
         """Return the job of a generation with as much of its question as is kept anywhere."""
@@ -242,12 +242,9 @@ class Generations:
                 price_of=self._upstream.prices.of if self._settings.prices else None,
                 allowance=allowance,
             )
-        except MemoryFull as full:
+        except MemoryFull:
             allowance.free()
-            handles = self._store.owed(job.owner)
-            more = ", …" if len(handles) > _MOST_NAMED else ""
-            held = f" They are: {', '.join(handles[:_MOST_NAMED])}{more}." if handles else ""
-            raise MemoryFull(full.what + held) from None
+            raise
 
     async def _keep(self, generation: Generation, *, fresh: bool) -> Followable:
         """Have a generation kept; one that will not start, for whatever reason, is ended."""

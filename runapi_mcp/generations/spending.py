@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal, NoReturn, Protocol, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias
 
 from runapi_mcp import logs
 from runapi_mcp.errors import BudgetSpent, InputError, LimitPassed, Refused, RunapiError, Unreachable
@@ -172,35 +172,19 @@ class Taken:
     amount: int
 
 
-class DayCounts(Protocol):
-    """Counts what principals have taken of a day, and never more than a limit."""
-
-    async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> "Taken | int":
-        """Take so much of today; or return how much is taken already, where it does not fit.
-
-        Raises:
-            BudgetSpent: It cannot be known now.
-        """
-
-    def settle(self, taken: Taken, used: int) -> None:
-        """Give back what was taken and not used; what was used beyond it counts, too."""
-
-    async def used(self, owner: str, kind: Kind) -> int:
-        """Return what is taken of today."""
-
-    async def share(self) -> None:
-        """Let the other servers know what was given back."""
-
-
-class LocalDayCounts:
-    """Counts of this process."""
+class DayCounts:
+    """Counts what principals have taken of a day, and never more than a limit: those of this process."""
 
     def __init__(self, today: Callable[[], date] = utc_today) -> None:
         self._today = today
         self._taken: dict[tuple[date, str, Kind], int] = {}
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
-        """Take so much of today; see :meth:`DayCounts.take`."""
+        """Take so much of today; or return how much is taken already, where it does not fit.
+
+        Raises:
+            BudgetSpent: It cannot be known now.
+        """
         day = self._today()
         taken = self._taken.get((day, owner, kind), 0)
         if taken + amount > limit:
@@ -216,13 +200,13 @@ class LocalDayCounts:
         return taken
 
     def settle(self, taken: Taken, used: int) -> None:
-        """Give back what was not used; see :meth:`DayCounts.settle`."""
+        """Give back what was taken and not used; what was used beyond it counts, too."""
         key = (taken.day, taken.owner, taken.kind)
         if key in self._taken:
             self._taken[key] = max(self._taken[key] + used - taken.amount, 0)
 
     async def used(self, owner: str, kind: Kind) -> int:
-        """Return what is taken of today; see :meth:`DayCounts.used`."""
+        """Return what is taken of today."""
         return self.of(self._today(), owner, kind)
 
     def of(self, day: date, owner: str, kind: Kind) -> int:
@@ -230,7 +214,7 @@ class LocalDayCounts:
         return self._taken.get((day, owner, kind), 0)
 
     async def share(self) -> None:
-        """Do nothing: nobody else counts."""
+        """Let the other servers know what was given back: there are none."""
 
     def _forget(self) -> None:
         """Let other days go, and if that is not enough, whoever has taken least today."""
@@ -469,7 +453,7 @@ def _refuse_unpriced(model: str) -> NoReturn:
     )
 
 
-UNLIMITED: Final = Allowance(Limits(LocalDayCounts(), Settings(), lambda _model: None), "", None)
+UNLIMITED: Final = Allowance(Limits(DayCounts(), Settings(), lambda _model: None), "", None)
 """Of a generation that nobody counts."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import Ability, is_version_of
+from runapi_mcp.wire.json_text import encode_pieces
 from runapi_mcp.wire.types import (
     Answer,
     Call,
@@ -142,9 +143,9 @@ def _digest(job: Job) -> str:
         for text in (turn.role, type(part).__name__, *_texts(part))
     )
     for text in (about, job.begin, job.call.system or "", *sent, *job.earlier):
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(encoded))
-        digest.update(encoded)
+        digest.update(b"%d:" % len(text))
+        for piece in encode_pieces(text):
+            digest.update(piece)
     return digest.hexdigest()
 
 
@@ -208,6 +209,7 @@ class View:
         hopeless: Why the last round was ended early, if it was.
         verdict: What its tool made of the texts when they were written; see :meth:`Policy.judge`.
         note: What must be said wherever the handle is: who knows it, if not everybody does.
+        beside: Characters of the answer's text before and after what is here, where only a part was read.
         made: What was made of this state already; see :meth:`once`.
     """
 
@@ -222,6 +224,7 @@ class View:
     hopeless: str = ""
     verdict: JsonObject | None = None
     note: str = ""
+    beside: tuple[int, int] = (0, 0)
     made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,8 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError, NoBackChannelError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.methods import CLIENT_REQUESTS, serialize_server_result
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from runapi_mcp import __version__, logs
@@ -49,11 +51,13 @@ from runapi_mcp.server.prompts import complete_argument, list_prompts, write_pro
 from runapi_mcp.server.resources import list_resources, list_templates, read
 from runapi_mcp.server.tasks import GenerationTasks, TaskSource, Wire, serve_tasks
 from runapi_mcp.settings import PAGE_CHARS, Settings
-from runapi_mcp.tools import TOOLS, Args, Tool, teach
+from runapi_mcp.tools import TOOLS, Args, Reply, Tool, teach
 from runapi_mcp.tools.coercion import NOT_GIVEN, read_object
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.upstream.translate import Today, utc_now
-from runapi_mcp.wire.types import JsonObject, JsonValue
+from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.json_text import is_larger
+from runapi_mcp.wire.types import Frame, JsonObject, JsonValue
 
 
 @dataclass(frozen=True)
@@ -189,14 +193,14 @@ class Handlers:
     async def _call(
         self,
         tool: Tool[Any],
-        arguments: Mapping[str, Any],
+        arguments: JsonObject,
         ctx: Context,
         answered: types.InputResponses | None,
         entry: CallRecord,
     ) -> types.CallToolResult | Wire:
         # First of all: of a server set up wrongly nothing else need be told.
         run = self._app.run(ctx, answered)
-        args, run.remark = _read(tool, arguments)
+        args, run.remark = await _read(tool, arguments)
         await run.begin(tool.opening)
         reply = await tool.perform(args, run)
         if run.remark not in reply.notes:
@@ -242,17 +246,57 @@ class Handlers:
         return types.CompleteResult(completion=complete_argument(params.ref, params.argument, live))
 
 
-def _read(tool: Tool[Any], arguments: Mapping[str, Any]) -> tuple[Args, str]:
-    """Return a tool's arguments, and a sentence about what was ignored.
+_NEEDED_LATER: Final = (
+    *("sqlite3", "runapi_mcp.citations.annotate", "runapi_mcp.extraction.rounds"),
+    *("runapi_mcp.files.folders", "runapi_mcp.files.git", "runapi_mcp.tools.search_schema"),
+    *("runapi_mcp.tools.research", "runapi_mcp.extraction.verdict", "runapi_mcp.extraction.model_json"),
+    *("runapi_mcp.extraction.folding", "runapi_mcp.wire.schema.read", "runapi_mcp.wire.schema.subschemas"),
+)
+"""What some calls import, and none at the start."""
+
+
+def warm_up() -> None:
+    """Import and build, in whatever thread, what a first call would wait for: 40 ms of CPU, 4 MiB.
+
+    What validates a model is built when it is first used (see `boot`): the arguments of each tool, what
+    RunAPI sends, and the protocol's own call and result, those of the older revisions and of the newest.
+    What is imported now is there when the files no longer are: uv cleans its cache under servers that run
+    (basicmachines-co/basic-memory#1579).
+    """
+    for name in _NEEDED_LATER:
+        with suppress(ImportError):  # whoever needs it will say so
+            import_module(name)
+    for tool in TOOLS.values():
+        tool.args.model_rebuild()
+    for dialect in dialects("").values():
+        dialect.decoder().decode(Frame("{}"))
+    result = render_reply(Reply("")).model_dump(mode="json", by_alias=True, exclude_none=True)
+    for revision in (LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION):
+        CLIENT_REQUESTS["tools/call", revision].model_rebuild()
+        serialize_server_result("tools/call", revision, result)
+
+
+_MOST_HERE: Final = 262_144
+"""Characters of arguments that are read on the event loop; it takes some milliseconds."""
+
+
+async def _read(tool: Tool[Any], arguments: JsonObject) -> tuple[Args, str]:
+    """Return a tool's arguments, and a sentence about what was ignored; large ones are read in a thread.
 
     Raises:
         InputError: They are not what it takes.
     """
-    try:
-        args: tuple[Args, str] = tool.args.read(arguments)
-    except ValidationError as error:
-        raise teach(error, tool.args) from None
-    return args
+
+    def read_or_teach() -> tuple[Args, str]:
+        try:
+            args: tuple[Args, str] = tool.args.read(arguments)
+        except ValidationError as error:
+            raise teach(error, tool.args) from None
+        return args
+
+    if is_larger(arguments, _MOST_HERE):
+        return await anyio.to_thread.run_sync(read_or_teach)
+    return read_or_teach()
 
 
 async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

@@ -138,6 +138,12 @@ Handler: TypeAlias = Callable[[Context, P], Awaitable[R]]
 logger = logging.getLogger(__name__)
 
 
+_RESTART: Final = (
+    "Its files were removed or replaced while it ran, by an upgrade or when uv's cache was cleaned; restart "
+    "this MCP server in the host."
+)
+
+
 @contextmanager
 def bounded(what: str) -> Iterator[None]:
     """Let out errors of ours, and what a handler refuses in the protocol's own words.
@@ -154,6 +160,9 @@ def bounded(what: str) -> Iterator[None]:
         yield
     except (RunapiError, MCPError):
         raise
+    except ImportError:
+        logger.exception("%s failed", what)
+        raise Bug(f"{what} failed: a part of runapi-mcp is no longer there.", advice=_RESTART) from None
     except Exception:
         logger.exception("%s failed", what)
         raise Bug(f"{what} failed because of a bug in runapi-mcp.") from None

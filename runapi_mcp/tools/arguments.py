@@ -27,6 +27,7 @@ from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.coercion import (
     PROMPT_CHARS,
     Meant,
+    is_data,
     list_of,
     read_choice,
     read_object_or_text,
@@ -186,7 +187,7 @@ def _read_model(value: object) -> object:
 
 def _read_files(value: object) -> object:
     """Read files; a text of several has one a line, but base64 may be broken into lines too."""
-    if isinstance(value, str) and value.lstrip().startswith("data:"):
+    if isinstance(value, str) and is_data(value):
         return [value]
     return _read_list(value)
 
@@ -194,7 +195,7 @@ def _read_files(value: object) -> object:
 def _read_file(value: object) -> object:
     """Read a file: a path, a URL, a resource link, or an object that holds one by another name."""
     if not isinstance(value, dict):
-        return read_word(value)
+        return value if isinstance(value, str) and is_data(value) else read_word(value)
     for name in ("resource", "image_url", "file", "path", "file_path", "url"):
         match value.get(name):
             case str(where):

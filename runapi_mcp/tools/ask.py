@@ -595,6 +595,12 @@ def _render(view: View, page: Page) -> Reply:
     return paged.reply(paged.shown, also=[*_doubt(view), _GO_ON], content=content)
 
 
+def _is_text_alone(view: View) -> bool:
+    """Whether the reply is the text and nothing before, after or in it."""
+    call = view.job.call
+    return not (call.search or call.include_thoughts or view.answer.function_calls)
+
+
 def _doubt(view: View) -> Iterator[str]:
     """Yield what must be said of calls that cannot be run as they are, a sentence each."""
     offered = {function.name for function in view.job.call.functions}
@@ -639,6 +645,7 @@ ASK = Tool(
     args=AskArgs,
     perform=_ask,
     render=_render,
+    apart=_is_text_alone,
     policy=_policy,
     use="a second opinion or a review by another model, questions over long text, or about images, PDF, "
     "audio and video; it sees only what you send.",

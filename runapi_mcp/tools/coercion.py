@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from secrets import token_hex
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from runapi_mcp.printable import one_line
-from runapi_mcp.wire.json_text import has_more_signs
+from runapi_mcp.wire.json_text import PIECE, cut_long_texts, has_more_signs, put_back
 
 PROMPT_CHARS: Final = 4_000_000
 """Characters of one text argument: about Gemini's input limit of a million tokens."""
@@ -86,6 +87,11 @@ def _refuse_long(value: object) -> None:
         begin = value[:_LONGEST_NAME].lstrip().lower()
         if not begin.startswith(("data:", "[", "{", '"', "```")):
             raise ValueError(f"must have at most {PROMPT_CHARS:,} characters")
+
+
+def is_data(text: str) -> bool:
+    """Whether a text is a data: URL, as far as its beginning shows: it may be as long as a file."""
+    return text[:_LONGEST_NAME].lstrip().lower().startswith("data:")
 
 
 class Args(Given):
@@ -288,7 +294,7 @@ def unless(*neutral: float) -> Reader:
     def read(value: object) -> object:
         # A gateway fills in zeros for what was left out (metatool-ai/metamcp#365).
         value = read_scalar(value)
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, OverflowError):
             return NOT_GIVEN if float(value) in neutral else value  # type: ignore[arg-type]
         return value
 
@@ -329,6 +335,8 @@ def list_of(item: Reader, separators: str = "") -> Reader:
         if len(parts) > _MOST_ITEMS:
             # Before each is looked at: a million commas would keep everybody waiting.
             raise ValueError(f"must have fewer than {_MOST_ITEMS:,} items")
+        for one in parts:
+            _refuse_long(one)
         items = [item(one) for one in parts]
         given = [one for one in items if one is not NOT_GIVEN and one != {}]
         return given or NOT_GIVEN
@@ -422,11 +430,11 @@ def _from_json(value: object, kind: type) -> object:
     inner: object = None
     if text.startswith("[" if kind is list else "{") and not has_more_signs(text, _MOST_VALUES):
         with suppress(ValueError, RecursionError):
-            inner = json.loads(text, parse_constant=_refuse)
+            inner = _load(text)
     return inner if isinstance(inner, kind) else value
 
 
-_MOST_VALUES: Final = 100_000
+_MOST_VALUES: Final = 50_000
 """About how many values JSON text may hold that is read here, as of the message that it came in."""
 
 
@@ -439,8 +447,20 @@ def _bare_json(text: str, quoted: int = 2) -> str:
     inner: object = None
     if quoted and text.startswith('"'):
         with suppress(ValueError, RecursionError):
-            inner = json.loads(text)
+            inner = _load(text)
     return _bare_json(inner, quoted - 1) if isinstance(inner, str) else text
+
+
+def _load(text: str) -> object:
+    """Return the value of JSON text; files in it, as data: URLs, may be long.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    if len(text) <= PIECE:
+        return json.loads(text, parse_constant=_refuse)
+    document, texts = cut_long_texts(text.encode("utf-8", "replace"), token_hex(8))
+    return put_back(json.loads(document, parse_constant=_refuse), texts)
 
 
 def _refuse(constant: str) -> object:

@@ -24,7 +24,7 @@ class Paged:
 
     Attributes:
         view: The generation.
-        text: All that there is to give of it, or is so far.
+        text: All that there is to give of it, or is so far; or as much of that as :attr:`View.beside` says.
         page: Which part of that is wanted.
         metered: Whether missing token counts are told.
 
@@ -38,19 +38,25 @@ class Paged:
     metered: bool = True
 
     def __post_init__(self) -> None:
-        offset, length = self.page.offset, len(self.text)
+        offset, length = self.page.offset, self.length
         if offset and offset >= length:
             raise InputError(f"offset: {offset:,} is past the end of the text so far, {length:,} characters.")
 
     @property
+    def length(self) -> int:
+        """Characters of all that there is to give, or is so far."""
+        return len(self.text) + sum(self.view.beside)
+
+    @property
     def shown(self) -> str:
         """The page."""
-        return self.text[self.page.offset : self._end]
+        before = self.view.beside[0]
+        return self.text[self.page.offset - before : self._end - before]
 
     @property
     def next_offset(self) -> int | None:
         """Where the next page starts; `None` if this is the last."""
-        return self._end if self._end < len(self.text) else None
+        return self._end if self._end < self.length else None
 
     @property
     def whole(self) -> bool:
@@ -107,13 +113,14 @@ class Paged:
     @cached_property
     def _end(self) -> int:
         """Where the page ends: at a paragraph, line, sentence or word, if the end of one is near."""
-        start, limit = self.page.offset, self.page.limit
-        if start + limit >= len(self.text):
-            return len(self.text)
+        start, limit, before = self.page.offset, self.page.limit, self.view.beside[0]
+        if start + limit >= self.length:
+            return self.length
+        near, end = start - before + limit * 3 // 4, start - before + limit
         for mark in ("\n\n", "\n", ". ", " "):
-            cut = self.text.rfind(mark, start + limit * 3 // 4, start + limit)
+            cut = self.text.rfind(mark, near, end)
             if cut > 0:
-                return cut + len(mark)
+                return before + cut + len(mark)
         return start + limit
 
     def _asides(self) -> Iterator[str]:
@@ -145,7 +152,7 @@ class Paged:
             yield f"Partial: {why} {_way_on(view)}"
         if more is not None:
             yield (
-                f"Characters {self.page.offset:,}-{more:,} of {len(self.text):,}. For more, call get_result "
+                f"Characters {self.page.offset:,}-{more:,} of {self.length:,}. For more, call get_result "
                 f'with handle "{view.handle}" and offset {more}.'
             )
         if view.note and (view.status != "complete" or more is not None):

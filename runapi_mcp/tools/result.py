@@ -48,7 +48,12 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
     """Return get_result for the tools that start generations, by name."""
 
     async def perform(args: ResultArgs, run: Run) -> Reply:
-        generation = await run.find(args.handle)
+        page = Page(run.page_chars, args.offset, evidence=args.evidence)
+        whole = args.cancel or args.resume or args.evidence
+        generation = await run.find(args.handle, None if whole else page.characters)
+        found = generation.view()
+        if any(found.beside) and not starters[found.job.tool].apart(found):
+            generation = await run.find(args.handle)
         if args.evidence and generation.job.tool != "extract_json":
             raise InputError(
                 f"evidence: the handle is of {generation.job.tool}; extract_json's results have it.",
@@ -63,7 +68,7 @@ def result_tool(starters: Mapping[str, Tool[Any]]) -> Tool[ResultArgs]:
             view, joined = await run.follow(generation, wait=args.wait_seconds), False
         render = starters[view.job.tool].render
         assert render is not None, "only tools that render start generations"
-        return await make_reply(render, view, Page(run.page_chars, args.offset, joined, args.evidence))
+        return await make_reply(render, view, replace(page, joined=joined))
 
     return Tool(
         name="get_result",

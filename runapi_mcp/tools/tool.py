@@ -42,6 +42,11 @@ class Page:
     evidence: bool = False
     """Whether it is to be of the evidence alone."""
 
+    @property
+    def characters(self) -> range:
+        """The characters that it may have."""
+        return range(self.offset, self.offset + self.limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -140,6 +145,7 @@ class Tool(Generic[A]):
         perform: Carries it out.
         render: Makes the reply of a generation that this tool started, now or later; `None` for a
             tool that starts none.
+        apart: Whether a page of its reply needs no more of the text than stands on it.
         policy: Gives the policy of a job of this tool, wherever the job comes from.
         output: JSON Schema of the structured half of its result, if it has one.
         idempotent: Whether calling it twice changes nothing and costs nothing.
@@ -156,6 +162,7 @@ class Tool(Generic[A]):
     args: type[A]
     perform: Callable[[A, Run], Awaitable[Reply]]
     render: Callable[[View, Page], Reply] | None = None
+    apart: Callable[[View], bool] = lambda _view: False
     policy: Callable[[Job], Policy] = _plain
     output: JsonObject | None = None
     idempotent: bool = False

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from runapi_mcp.signalling import Signal
-from runapi_mcp.wire.json_text import PIECE, cut_long_texts, is_crowded, put_back
+from runapi_mcp.wire.json_text import PIECE, TooLong, cut_long_texts, is_crowded, put_back
 
 MAX_LINE_BYTES: Final = 64 << 20
 
@@ -81,10 +81,10 @@ _SURROGATES: Final = re.compile(
 
 # The text of a message is nothing but these: a bracket that opens, one that closes, or all between two.
 _TOKEN: Final = re.compile(r'([\[{])|[\]}]|(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)++', re.DOTALL)
-_FRONT_CHARS: Final = 65_536  # looked at to find an id: one token may be as long as the message
+_FRONT: Final = 65_536  # looked at to find an id: one token may be as long as the message
 _LAST_ID: Final = re.compile(r'"id"\s*+:\s*+(-?\d{1,18}|"[^"\\]{1,1000}")\s*+\}\s*+\Z')
 
-MAX_VALUES: Final = 100_000
+MAX_VALUES: Final = 50_000
 """About how many values a message may hold: each is an object of Python's, and is made while others wait.
 
 What is large, a file or a document, is one value.
@@ -92,6 +92,7 @@ What is large, a file or a document, is one value.
 
 MAX_NAME_CHARS: Final = 1_000
 """Characters of an id and of a progress token."""
+_LONG_NUMBER: Final = 10**MAX_NAME_CHARS
 
 MAX_LEVELS: Final = 201
 """How deep a message may be nested, itself included: what pydantic reads."""
@@ -110,7 +111,9 @@ ProgressKey = tuple[str, str | int]
 def decode(line: bytes | None) -> JSONRPCMessage | Refused:
     """Read one line; ``None`` is a line that was too long to keep. See `read`."""
     if line is None:
-        return refusal(PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped.")
+        return refusal(
+            PARSE_ERROR, f"The line is longer than {MAX_LINE_BYTES >> 20} MiB and was skipped: send less."
+        )
     return read(line)[0]
 
 
@@ -126,12 +129,14 @@ def read(octets: bytes | bytearray) -> tuple[JSONRPCMessage | Refused, bytes, bo
     if len(octets) > PIECE:
         try:
             octets, texts = cut_long_texts(octets, secrets.token_hex(8))
+        except TooLong as error:
+            return refusal(INVALID_REQUEST, str(error), _find_id(octets)), b"", False
         except ValueError:
             return refusal(PARSE_ERROR, "The message is not valid JSON."), b"", False
     octets = bytes(octets)
     if is_crowded(octets, MAX_VALUES):
         reason = f"A message may have about {MAX_VALUES:,} values; give what has more of them as one text."
-        return refusal(INVALID_REQUEST, reason, _find_id(octets.decode("utf-8", "replace"))), octets, False
+        return refusal(INVALID_REQUEST, reason, _find_id(octets)), octets, False
     try:
         # Parsed once, and then validated: pydantic would make each kind of message of the text in turn.
         return _message(put_back(from_json(octets), texts)), octets, bool(texts)
@@ -189,24 +194,34 @@ def _refuse_long(message: JSONRPCMessage) -> Refused | None:
     """Refuse a name of a request that nobody needs so long: it comes back with each report of progress."""
     if not isinstance(message, JSONRPCRequest):
         return None
-    if isinstance(message.id, str) and len(message.id) > MAX_NAME_CHARS:
+    if _is_long(message.id):
         return refusal(INVALID_REQUEST, f"The id of a request may have {MAX_NAME_CHARS:,} characters.")
     meta = (message.params or {}).get("_meta")
     token = meta.get("progressToken") if isinstance(meta, dict) else None
-    if isinstance(token, str) and len(token) > MAX_NAME_CHARS:
+    if _is_long(token):
         reason = f"A progressToken may have {MAX_NAME_CHARS:,} characters."
         return refusal(INVALID_REQUEST, reason, message.id)
     return None
 
 
+def _is_long(name: object) -> bool:
+    """Whether a name has more characters than any needs; an integer is one of as many digits."""
+    if isinstance(name, int):
+        return abs(name) >= _LONG_NUMBER
+    return isinstance(name, str) and len(name) > MAX_NAME_CHARS
+
+
 def _read_again(text: str, texts: Mapping[str, str]) -> JSONRPCMessage | Refused:
     try:
         content = put_back(from_json(text), texts)
+    except TooLong as error:
+        return refusal(INVALID_REQUEST, str(error), _find_id(text.encode()))
     except ValueError as error:
         if "recursion limit" in str(error):
             return _too_deep(text)
         if "out of range" in str(error):
-            return refusal(PARSE_ERROR, "A number in the message has too many digits.", _find_id(text))
+            reason = "A number in the message has too many digits."
+            return refusal(PARSE_ERROR, reason, _find_id(text.encode()))
         return refusal(PARSE_ERROR, "The message is not valid JSON.")
     try:
         return _message(content)
@@ -216,11 +231,12 @@ def _read_again(text: str, texts: Mapping[str, str]) -> JSONRPCMessage | Refused
 
 def _too_deep(text: str) -> Refused:
     reason = f"The message is nested more than {MAX_LEVELS} levels deep."
-    return refusal(INVALID_REQUEST, reason, _find_id(text))
+    return refusal(INVALID_REQUEST, reason, _find_id(text.encode()))
 
 
-def _find_id(text: str) -> RequestId | None:
+def _find_id(octets: bytes | bytearray) -> RequestId | None:
     """Return the id of a message that is not read as a whole, if it stands near either end."""
+    text = bytes(octets[:_FRONT] + octets[-2 * MAX_NAME_CHARS :]).decode("utf-8", "replace")
     try:
         content = from_json(_surface(text), allow_partial=True)
     except ValueError:
@@ -236,7 +252,7 @@ def _find_id(text: str) -> RequestId | None:
 def _surface(text: str) -> str:
     """Return the front of `text` with everything left out that is more than one level deep."""
     kept, level = [], 0
-    for token in _TOKEN.finditer(text, 0, _FRONT_CHARS):
+    for token in _TOKEN.finditer(text, 0, _FRONT):
         closes = token[0] in ("]", "}")
         level -= closes
         if level <= 1:

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 import httpx
 from pydantic import SecretStr
 
@@ -24,17 +25,24 @@ from runapi_mcp.upstream.pacing import MemoryPacing, Pacing
 from runapi_mcp.upstream.prices import PriceBook
 from runapi_mcp.upstream.stream import Answering, Asking, Body, Limits, Opener, Readers
 from runapi_mcp.upstream.translate import Today, translate_errors, utc_now
-from runapi_mcp.wire.dialects import dialects
+from runapi_mcp.wire.dialects import Dialect, dialects
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.grounding import REDIRECT_HOST, is_redirect
 from runapi_mcp.wire.schema.narrow import find_narrower, spell
-from runapi_mcp.wire.types import Call, DialectName, Event, Spelling
+from runapi_mcp.wire.types import Call, DialectName, Event, Inline, Request, Spelling
 
 __all__ = ["Phase", "Trace", "Upstream"]
 
 _MOST_SPELLINGS: Final = 200
 _LIST_AND_CALL: Final = 2
 _NOWHERE: Final = "It was found neither at {}: check RUNAPI_BASE_URL (it is {}), or run `runapi-mcp doctor`."
+
+
+async def _encode(dialect: Dialect, call: Call) -> Request:
+    """Return the request for a call; with files in a thread, since one dialect copies them into addresses."""
+    if any(isinstance(part, Inline) for turn in call.turns for part in turn.parts):
+        return await anyio.to_thread.run_sync(dialect.encode, call)
+    return dialect.encode(call)
 
 
 class Upstream:
@@ -116,7 +124,7 @@ class Upstream:
             UpstreamError: No stream came. While iterating: it broke, stalled, or is no stream.
         """
         spoken, call = self._dialects[self._root][dialect], self._spell(call, dialect)
-        request = spoken.encode(call)
+        request = await _encode(spoken, call)
         with self._in_time(trace, self._settings.deadline if within is None else within):
             with translate_errors(self._host, answering=False, trace=trace):
                 try:
@@ -125,7 +133,7 @@ class Upstream:
                     # Native is at one path in all documents (docs/wire.md §1.1).
                     if dialect != "chat" or not await self._leave_route(missing, request.path, key, trace):
                         raise
-                    request = self._dialects[self._root][dialect].encode(call)
+                    request = await _encode(self._dialects[self._root][dialect], call)
                     with self._return_to_route(missing, request.path):
                         response = await self._opener.open(Asking(request, call.model, key, trace, patience))
             request = replace(request, body={})  # it was sent, and its files are large

@@ -12,6 +12,7 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from pydantic import SecretStr
@@ -20,6 +21,7 @@ from runapi_mcp import __version__
 from runapi_mcp.errors import ProtocolError, SettingsError
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import LOOPBACK, Settings
+from runapi_mcp.wire.grounding import REDIRECT_HOST
 from runapi_mcp.wire.types import Auth
 
 Phase: TypeAlias = Literal["connecting", "waiting", "open"]
@@ -74,7 +76,7 @@ REQUEST_ID: Final = "X-Client-Request-Id"
 """The header by which RunAPI's support finds a request (docs/wire.md §1.3)."""
 _PROXY: Final = (
     "A proxy that the environment names cannot be used; nothing was sent.",
-    "Correct HTTPS_PROXY, ALL_PROXY or NO_PROXY and restart the server; SOCKS takes the package socksio.",
+    "Correct HTTPS_PROXY or ALL_PROXY and restart the server; SOCKS takes the package socksio.",
 )
 _CERTIFICATES: Final = (
     "The certificates that the environment names could not be read; nothing was sent.",
@@ -108,17 +110,41 @@ def new_client(settings: Settings) -> httpx.AsyncClient:
     that says so: the server must start and list its tools all the same.
     """
     try:
-        return _client(settings, None)
-    except (ImportError, ValueError, httpx.InvalidURL):
-        # Not their text: it may hold the proxy's password.
-        return _client(settings, _Unusable(_PROXY))
+        # Where links lead is asked through a proxy too; without the proxy's own package that is left.
+        for urls in ((settings.base_url, f"https://{REDIRECT_HOST}"), (settings.base_url,)):
+            with suppress(ImportError, ValueError, httpx.InvalidURL):
+                return _client(settings, None, read_proxies(*urls))
     except OSError:
-        return _client(settings, _Unusable(_CERTIFICATES))
+        return _client(settings, _Unusable(_CERTIFICATES), {})
+    # Not what httpx said: it may hold the proxy's password.
+    return _client(settings, _Unusable(_PROXY), {})
 
 
-def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+def read_proxies(*urls: str) -> dict[str, Any]:
+    """Return by which proxy the environment has some URLs asked, as arguments of a client of httpx.
+
+    Its own reading fails for networks of IPv6 and hosts in brackets, which others write into NO_PROXY of
+    their own accord (orbstack/orbstack#2456, basicmachines-co/basic-memory#1541); Python's compares names.
+    """
+    parts = [urlsplit(url) for url in urls]
+    direct = [part for part in parts if _is_direct(part.hostname or "", part.netloc)]
+    known = {} if len(direct) == len(parts) else getproxies()
+    proxy = known.get(parts[0].scheme) or known.get("all")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    hosts = [f"[{part.hostname}]" if ":" in (part.hostname or "") else part.hostname for part in direct]
+    return {"trust_env": False, "proxy": proxy, "mounts": {f"all://{host}": None for host in hosts}}
+
+
+def _is_direct(host: str, place: str) -> bool:
+    """Whether a host is asked without a proxy; `place` has its port too."""
+    return host in LOOPBACK or bool(proxy_bypass(host) or proxy_bypass(place))
+
+
+def _client(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None, proxies: Mapping[str, Any]
+) -> httpx.AsyncClient:
     timeout = settings.connect_timeout
-    url = urlsplit(settings.base_url)
     return httpx.AsyncClient(
         # What a silence between reads means is judged in Body, which knows what has come.
         timeout=httpx.Timeout(
@@ -136,8 +162,8 @@ def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> h
         # A key does not follow a redirect (docs/wire.md §1.2).
         follow_redirects=False,
         verify=_trust_nobody() if transport or _is_plain(settings) else tls_context(),
-        trust_env=url.hostname not in LOOPBACK,
         transport=transport,
+        **{"trust_env": False, **proxies},
     )
 
 
@@ -230,10 +256,13 @@ class Connection:
 
     Attributes:
         is_new: Whether it was opened for this request, and not kept from another.
+        at_proxy: Whether a proxy was asked for a tunnel and has not answered: nothing else was sent.
     """
 
     def __init__(self) -> None:
         self.is_new = False
+        self.at_proxy = False
+        self._silence: float | None = None
         self._tls: object = None
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
@@ -244,8 +273,21 @@ class Connection:
                 keep_alive(info["return_value"].get_extra_info("socket"))
         elif event.endswith(".start_tls.complete"):
             self._tls = info["return_value"].get_extra_info("ssl_object")
-        elif event.endswith(".receive_response_headers.complete") and isinstance(self._tls, _Resuming):
-            self._tls.keep_session()
+        elif event.endswith(".send_request_headers.started"):
+            self._note_request(info["request"])
+        elif event.endswith(".receive_response_headers.complete"):
+            self.at_proxy = False
+            if isinstance(self._tls, _Resuming):
+                self._tls.keep_session()
+
+    def _note_request(self, request: Any) -> None:  # noqa: ANN401  # httpcore's
+        """Let a proxy take as long to open a tunnel as a connection may: httpcore waits as for an answer."""
+        self.at_proxy = request.method == b"CONNECT"
+        allowed = request.extensions["timeout"]
+        if self.at_proxy:
+            self._silence, allowed["read"] = allowed["read"], allowed["connect"]
+        elif self._silence is not None:
+            self._silence, allowed["read"] = None, self._silence
 
 
 def keep_alive(raw: socket.socket) -> None:

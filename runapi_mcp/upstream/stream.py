@@ -141,14 +141,22 @@ class Opener:
         without a byte. That is the one break after which it is sent again (RFC 9112 §9.3.1 has such
         retries in mind). A request that broke a new connection is not: whoever accepted it read it. Nor
         is one that broke a kept connection later: somebody had begun to work, and would be paid twice.
+        Some close politely: a 408 says that no request came in time (RFC 9110 §15.5.9; notroj/neon#128).
         """
         connection, sent = Connection(), self._clock()
+
+        def is_stale() -> bool:
+            return not connection.is_new and self._clock() - sent <= _STALE_SECONDS
+
         try:
-            return await self._post(asking, content, connection)
+            response = await self._post(asking, content, connection)
+            if response.status_code != 408 or not is_stale():
+                return response
+            await response.aclose()
         except SAFE_TO_REPEAT:
             pass
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if connection.is_new or self._clock() - sent > _STALE_SECONDS:
+            if not is_stale():
                 raise
         return await self._post(asking, content, Connection())
 
@@ -176,6 +184,11 @@ class Opener:
                 return await self._client.send(post, stream=True)
         except TimeoutError:
             raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.") from None
+        except httpx.TransportError as error:
+            if not connection.at_proxy or isinstance(error, httpx.ProxyError):
+                raise
+            late = isinstance(error, httpx.TimeoutException)
+            raise (httpx.ConnectTimeout if late else httpx.ProxyError)("No tunnel was opened.") from None
         finally:
             sending.let_go()
 

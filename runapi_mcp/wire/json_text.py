@@ -76,13 +76,21 @@ def has_more_signs(document: str | bytes, most: int) -> bool:
 PIECE: Final = 65_536
 """Characters of a text that are encoded or decoded in one go: no other thread runs meanwhile."""
 
+MAX_TEXT_CHARS: Final = 8_000_000
+"""Characters of a text without a data: URL; twice what a tool takes, which says so in better words."""
+
 
 # ---------------------------------------------------------------- long texts apart
 
 # As many whole texts, and what stands between them, as there are; the inside of a text up to its end.
 _TEXTS: Final = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 _INSIDE: Final = re.compile(rb'[^"\\]*+(?:\\(?:u[^"\\]{4}|[^u])[^"\\]*+)*+', re.DOTALL)
+_DATA: Final = re.compile(r".{0,200}?data:", re.IGNORECASE | re.DOTALL)
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+class TooLong(ValueError):
+    """A text is longer than anybody may need; the message is for whoever sent it."""
 
 
 def cut_long_texts(document: bytes | bytearray, mark: str) -> tuple[bytes, dict[str, str]]:
@@ -92,6 +100,7 @@ def cut_long_texts(document: bytes | bytearray, mark: str) -> tuple[bytes, dict[
     pieces: a parser holds Python's lock to its end, for a text of 60 MB longer than others should wait.
 
     Raises:
+        TooLong: A text has more than `MAX_TEXT_CHARS`, and does not begin with a data: URL.
         ValueError: What stands in a long text is not JSON.
     """
     kept, texts, at = bytearray(), dict[str, str](), 0
@@ -108,14 +117,20 @@ def cut_long_texts(document: bytes | bytearray, mark: str) -> tuple[bytes, dict[
 
 
 def put_back(value: Any, texts: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
-    """Return a JSON value with the texts in it for which there are names."""
+    """Return a JSON value with the texts in it for which there are names.
+
+    Raises:
+        TooLong: One of them is the name of a member.
+    """
     match value:
         case str():
             return texts.get(value, value)
         case list():
             return [put_back(item, texts) for item in value]
         case dict():
-            return {texts.get(name, name): put_back(item, texts) for name, item in value.items()}
+            if not texts.keys().isdisjoint(value):
+                raise TooLong(f"The name of a member may have {PIECE:,} characters.")
+            return {name: put_back(item, texts) for name, item in value.items()}
         case _:
             return value
 
@@ -123,10 +138,14 @@ def put_back(value: Any, texts: Mapping[str, str]) -> Any:  # noqa: ANN401  # JS
 def _read_text(document: bytes | bytearray, at: int) -> tuple[str, int]:
     """Return the text that begins at a place, and where what follows it does."""
     pieces: list[str] = []
+    left = MAX_TEXT_CHARS
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while (end := _end(_INSIDE, document, at)) > at:
         pieces.append(json.loads(f'"{decoder.decode(document[at:end])}"'))
         at = end
+        left -= len(pieces[-1])
+        if left < 0 and not _DATA.match(pieces[0]):
+            raise TooLong(f"A text may have {MAX_TEXT_CHARS:,} characters, but for files, as data: URLs.")
     if document[at : at + 1] != b'"':
         raise ValueError("A text does not end.")
     pieces.append(decoder.decode(b"", final=True))
@@ -150,6 +169,12 @@ def _end(pattern: re.Pattern[bytes], document: bytes | bytearray, at: int) -> in
 
 
 # ---------------------------------------------------------------- written
+
+
+def encode_pieces(text: str) -> Iterator[bytes]:
+    """Yield a text in UTF-8, lone surrogates as they are, in pieces between which other threads run."""
+    for at in range(0, len(text), PIECE):
+        yield text[at : at + PIECE].encode("utf-8", "surrogatepass")
 
 
 def is_larger(value: JsonValue, most: int) -> bool:

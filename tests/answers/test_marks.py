@@ -170,12 +170,12 @@ REPEATED = (
 @pytest.mark.parametrize("piece", REPEATED)
 def test_whatever_is_repeated_is_gone_through_once(piece: str) -> None:
     """Bounds far above what one pass takes, and far below what two nested ones would."""
-    text = piece * (100_000 // len(piece)) + "a"
-    supports = [Support(0, 40_000 + 7 * step, "", (step,)) for step in range(200)]
+    text = piece * (50_000 // len(piece)) + "a"
+    supports = [Support(0, 20_000 + 7 * step, "", (step,)) for step in range(200)]
     sources = tuple(Source(f"https://a.org/{step}") for step in range(200))
     began = time.thread_time()
     annotate(Answer(text=text, grounding=Grounding(sources, tuple(supports))), 50)
-    assert time.thread_time() - began < 5.0
+    assert time.thread_time() - began < 1.5
 
 
 @pytest.mark.parametrize(

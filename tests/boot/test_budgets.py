@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from streams import Pieces
 
 from runapi_mcp.boot.prologue import MANIFEST
+from runapi_mcp.server import app
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Answering, Body, Limits, Readers
@@ -85,16 +86,16 @@ def test_the_server_is_imported_without_the_sdks_client_which_is_there_for_whoev
     assert modules(SERVER + CLIENT) >= unneeded
 
 
+LATER: Final = {
+    "sqlite3",
+    *("runapi_mcp.citations.annotate", "runapi_mcp.extraction.rounds", "runapi_mcp.files.folders"),
+    *("runapi_mcp.files.git", "runapi_mcp.tools.research", "runapi_mcp.tools.search_schema"),
+}
+"""What a first question does not need, and another may."""
+
+
 def test_a_first_question_waits_for_no_module_that_it_does_not_need() -> None:
-    unneeded = {
-        "citations.annotate",
-        "extraction.rounds",
-        "files.folders",
-        "files.git",
-        "tools.research",
-        "tools.search_schema",
-    }
-    assert not modules(SERVER) & {f"runapi_mcp.{name}" for name in unneeded}
+    assert not modules(SERVER) & LATER
 
 
 MODELS: Final = """
@@ -112,6 +113,30 @@ assert "defer_build" not in BaseModel.model_config
 
 def test_what_validates_a_model_is_built_when_that_is_first_used() -> None:
     assert modules(SERVER + MODELS)
+
+
+WARM: Final = """
+from mcp_types.methods import CLIENT_REQUESTS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from runapi_mcp.server.app import warm_up
+from runapi_mcp.tools import TOOLS
+from runapi_mcp.wire import chat, gemini
+revisions = HANDSHAKE_PROTOCOL_VERSIONS + MODERN_PROTOCOL_VERSIONS
+requests = [CLIENT_REQUESTS["tools/call", revision] for revision in revisions]
+models = [chat.ChatChunk, gemini.NativeChunk, *(tool.args for tool in TOOLS.values()), *requests]
+assert not any(model.__pydantic_complete__ for model in models)
+warm_up()
+assert all(model.__pydantic_complete__ for model in models)
+"""
+
+
+def test_a_call_that_comes_later_waits_for_no_model_and_no_module() -> None:
+    assert modules(SERVER + WARM) >= LATER
+
+
+def test_a_python_without_sqlite_is_no_reason_to_complain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_NEEDED_LATER", ("no_such_module",))
+    app.warm_up()
 
 
 def test_the_tools_take_no_more_than_their_share_of_a_conversation() -> None:

@@ -89,8 +89,8 @@ COMMON = {
     ),
     "handle": Common(
         "handle: no generation '…' is here.",
-        "It ended too long ago (a day over stdio, an hour over HTTP), belongs to somebody else, or nothing of it "
-        "outlived its server (`RUNAPI_MCP_STORE=memory`, or HTTP without `--store`).",
+        "It ended too long ago (a day over stdio, an hour over HTTP), belongs to somebody else, or nothing "
+        "of it outlived its server (`RUNAPI_MCP_STORE=memory`, or HTTP without `--store`).",
         "Ask the question again.",
     ),
     "argument": Common(

@@ -16,7 +16,7 @@ from waiting import ended
 
 from runapi_mcp.errors import BudgetSpent, InputError, RunapiError
 from runapi_mcp.generations.registry import Generations
-from runapi_mcp.generations.spending import LocalDayCounts, Taken, estimate_tokens
+from runapi_mcp.generations.spending import DayCounts, Taken, estimate_tokens
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.models import AUTO
 from runapi_mcp.settings import Settings
@@ -197,7 +197,7 @@ async def test_one_call_can_be_given_a_limit(sim: Simulator, tmp_path: Path) -> 
 
 async def test_a_new_day_begins_at_nothing() -> None:
     day = date(2026, 5, 4)
-    counts = LocalDayCounts(lambda: day)
+    counts = DayCounts(lambda: day)
     taken = await counts.take("ann", "tokens", 70, 100)
     assert isinstance(taken, Taken)
     assert await counts.take("ann", "tokens", 31, 100) == 70
@@ -208,7 +208,7 @@ async def test_a_new_day_begins_at_nothing() -> None:
 
 
 async def test_principals_do_not_grow_without_a_bound() -> None:
-    counts = LocalDayCounts(lambda: date(2026, 5, 4))
+    counts = DayCounts(lambda: date(2026, 5, 4))
     for number in range(20_001):
         await counts.take(str(number), "tokens", 1 + (number == 7), 10)
     assert len(counts._taken) <= 20_000

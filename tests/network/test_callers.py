@@ -363,6 +363,9 @@ def _bad(idp: Provider) -> Iterator[tuple[str, str]]:
     yield "of an unknown key", idp.token(kid="r9")
     yield "that names no key of two", idp.token(kid=None)
     yield "that says another algorithm than its key", idp.token(key=EC, algorithm="ES256", kid="r1")
+    said = {"iss": idp.issuer, "aud": AUDIENCE, "sub": "ada", "exp": now + 60}
+    critical = {"kid": "r1", "crit": ["more"], "more": True}
+    yield "that must be understood in more", jwt.encode(said, RSA, algorithm="RS256", headers=critical)
     yield "unsigned", idp.token(key=None, algorithm="none")
     yield "signed with a shared secret", idp.token(key="x" * 64, algorithm="HS256")
     yield "not a token", "abc.def.ghi"

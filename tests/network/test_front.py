@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import INITIALIZE
+from starlette.types import Message, Receive, Scope, Send
 
 from network.raw_web import ACCEPT, web
 from network.web_host import served
 from runapi_mcp.errors import SettingsError
 from runapi_mcp.sim import Simulator
 from runapi_mcp.transports.http.auth import Auth, CallersKeys, JwtAuth
+from runapi_mcp.transports.http.connections import Connections
+from runapi_mcp.transports.http.front import Front, prefix_of
 from runapi_mcp.transports.http.options import (
     HostName,
     HttpOptions,
@@ -20,6 +23,7 @@ from runapi_mcp.transports.http.options import (
     read_origin,
     read_prefix,
 )
+from runapi_mcp.transports.http.shutdown import Shutdown
 from runapi_mcp.transports.http.tokens import TokenList
 
 ADA = "token-of-ada-0123456789"
@@ -84,7 +88,31 @@ async def test_a_proxy_that_nobody_trusts_has_no_say_in_the_path() -> None:
     options = HttpOptions(trusted_proxies=("10.1.2.3", "192.168.0.0/16"))
     trusted = ("127.0.0.1", "::1", "10.1.2.3", "192.168.7.8")
     assert all(options.trusts(address) for address in trusted)
-    assert not any(options.trusts(address) for address in ("10.1.2.4", "2001:db8::1", "", "localhost"))
+    strangers = ("10.1.2.4", "2001:db8::1", "", "localhost")
+    assert not any(options.trusts(address) for address in strangers)
+    told: list[str] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        told.append(prefix_of(scope))
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None:
+        raise AssertionError("nothing is to be said")
+
+    front = Front(app, options, Connections(10, 1.0, options.trusts), Shutdown(), "")
+    headers = [(b"host", b"localhost"), (b"x-forwarded-prefix", b"/evil")]
+    for address in (*trusted, *strangers):
+        asked: Scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/sse",
+            "headers": headers,
+            "client": (address, 1),
+        }
+        await front(asked, receive, send)
+    assert told == ["/evil"] * len(trusted) + [""] * len(strangers)
 
 
 # ------------------------------------------------------------ names

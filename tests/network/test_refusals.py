@@ -99,6 +99,8 @@ async def test_a_body_over_the_limit_is_413(url: str, path: str) -> None:
         declared = await http.http.post(path, content=b"x" * 100_001, headers=ACCEPT)
         streamed = await http.http.post(path, content=pieces(), headers=ACCEPT)
     assert declared.status_code == streamed.status_code == 413
+    assert "larger than 100,000 bytes" in declared.text
+    assert "Send less" in streamed.text
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
@@ -165,7 +167,9 @@ async def test_a_body_that_does_not_come_is_given_up(url: str) -> None:
     async with await _connected(url) as slow:
         head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         await slow.send(f'{head}Content-Length: 50\r\n\r\n{{"jsonrpc"'.encode())
-        assert (await _said(slow)).startswith(b"HTTP/1.1 408")
+        answer = await _said(slow)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"paused for 0.3 s" in answer
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /mcp HT", b"GET /healthz HTTP/1.1\r\nHost: local"])
@@ -282,3 +286,23 @@ async def test_a_body_with_two_lengths_is_refused_and_nothing_is_read_behind_it(
                     heard += await stream.receive()
     assert heard.startswith(b"HTTP/1.1 400")
     assert heard.count(b"HTTP/1.1") == 1
+
+
+READ = (
+    *("Host", "Origin", "X-Forwarded-Prefix", "Authorization", "Accept", "Content-Type", "Last-Event-Id"),
+    *("Mcp-Session-Id", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Access-Control-Request-Headers"),
+)
+STARTS = {"Origin": "http://", "X-Forwarded-Prefix": "/", "Authorization": "Bearer "}
+UNITS = (":", ".", "a:", "a.", "1:", "[", "/", "/.", "%", "@", "-", "a ", ",", ";", "=", '"', "é", "é.")
+
+
+@pytest.mark.parametrize("name", READ)
+async def test_whatever_a_head_says_it_is_read_at_once(url: str, name: str) -> None:
+    """A Host header of 2,000 colons held the event loop up for 17 s once, before anybody was let in."""
+    async with web(url) as http:
+        with anyio.fail_after(PATIENCE):
+            for unit in UNITS:
+                said = f"{STARTS.get(name, '')}{unit * (2_000 // len(unit))}!".encode("latin-1")
+                headers = [(b"content-type", b"application/json"), (name.encode(), said)]
+                answer = await http.http.post("/mcp", json=INITIALIZE, headers=headers)
+                assert answer.status_code < 500

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import random
+import shlex
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -18,7 +20,7 @@ from network.raw_web import ACCEPT, Web, events, web
 from network.web_host import served
 from runapi_mcp.generations.admission import MemoryBudget
 from runapi_mcp.sim import Simulator
-from runapi_mcp.transports.http.bodies import Bodies, principal_of
+from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of
 from runapi_mcp.transports.http.connections import Connection, Connections, place_of
 from runapi_mcp.transports.http.options import HttpOptions
 from runapi_mcp.transports.http.sessions import Session, Sessions
@@ -107,6 +109,25 @@ async def test_a_body_that_does_not_fit_into_its_senders_share_is_told_to_come_a
     assert b"MiB" in answer
 
 
+async def test_a_small_body_is_read_however_full_its_senders_share_is() -> None:
+    budget = MemoryBudget(MIB)
+    bodies = Bodies(HttpOptions(), budget)
+    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
+    budget.reserve("another", budget.room("another"))
+    budget.reserve(principal_of(scope), budget.room(principal_of(scope)))
+
+    async def read(size: int) -> int:
+        async def receive() -> Sent:
+            return {"type": "http.request", "body": b"x" * size}
+
+        with bodies.hold(scope) as body:
+            return len(await bodies.read(body, scope, receive))
+
+    assert await read(8_000) == 8_000
+    with pytest.raises(Unreadable):
+        await read(9_000)
+
+
 async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_ones_are_read(
     sim: Simulator,
 ) -> None:
@@ -124,6 +145,7 @@ async def test_of_too_many_slow_bodies_those_that_paused_longest_go_and_honest_o
                 tasks.start_soon(hear, stream)
             await became(lambda: len(turned_away) == 8)
             assert all(answer.startswith(b"HTTP/1.1 503") for answer in turned_away)
+            assert all(b"(4 bodies, and" in answer for answer in turned_away)
             assert (await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
             assert (await http.http.get("/healthz")).status_code == 200
             tasks.cancel_scope.cancel()
@@ -164,17 +186,24 @@ async def test_the_idle_session_of_whoever_has_most_goes_first(sim: Simulator) -
 ADDRESS = {"type": "http", "client": ("192.0.2.1", 5)}
 
 
-async def open_sessions(*ids: bytes) -> tuple[Sessions, list[Session], list[bytes]]:
-    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list."""
+async def open_sessions(
+    *ids: bytes, of: dict[int, str] | None = None
+) -> tuple[Sessions, list[Session], list[bytes]]:
+    """Sessions of one caller, as many as there may be; the ids of those that went are added to the list.
+
+    Those at some places are `of` other addresses, and not returned.
+    """
     gone: list[bytes] = []
 
     async def end(session: Session) -> None:
         gone.append(session.id)
 
     sessions = Sessions(len(ids), end, lambda: 0.0)
-    for session_id in ids:
-        sessions.add(session_id, ADDRESS)
-    found = [sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids]
+    for at, session_id in enumerate(ids):
+        sessions.add(session_id, {**ADDRESS, "client": ((of or {}).get(at, "192.0.2.1"), 5)})
+    found = [
+        sessions.find(session_id, principal_of(ADDRESS)) for session_id in ids[: len(ids) - len(of or {})]
+    ]
     return sessions, [session for session in found if session is not None], gone
 
 
@@ -185,6 +214,18 @@ async def test_of_idle_sessions_one_that_nobody_listens_to_goes_first() -> None:
             pass
         assert await sessions.make_room(principal_of(ADDRESS))
     assert gone == [b"silent"]
+
+
+async def test_nobodys_session_goes_who_has_fewer() -> None:
+    sessions, [busy, also_busy], gone = await open_sessions(
+        b"busy", b"also busy", b"another's", of={2: "192.0.2.2"}
+    )
+    for session in (busy, also_busy):
+        session.requests["1"] = 1
+    assert not await sessions.make_room(principal_of(ADDRESS))
+    assert gone == []
+    assert await sessions.make_room("a newcomer")
+    assert gone == [b"another's"]
 
 
 async def test_a_session_was_used_when_its_last_use_ended_not_when_it_began() -> None:
@@ -204,6 +245,7 @@ async def test_a_session_with_a_call_in_progress_does_not_go(sim: Simulator) -> 
             refused = await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["error_description"].startswith("1 sessions are in use")
             await response.aread()
         assert "simulated" in events(response)[-1]["result"]["content"][0]["text"]
         assert (await bob.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
@@ -231,6 +273,7 @@ async def test_one_caller_does_not_take_all_places_for_event_streams(sim: Simula
     async with two_callers(sim, max_sessions=4) as (ada, bob), AsyncExitStack() as stack:
         answers = [await stack.enter_async_context(ada.http.stream("GET", "/sse")) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 503, 503]
+        assert "4 clients are connected" in (await answers[-1].aread()).decode()
         mine = await stack.enter_async_context(bob.http.stream("GET", "/sse"))
         assert mine.status_code == 200
 
@@ -254,6 +297,7 @@ async def test_beyond_the_limit_a_connection_is_answered_503_and_health_has_its_
                 assert refused.status_code == 503
                 assert int(refused.headers["retry-after"]) > 0
                 assert refused.json()["error"] == "busy"
+                assert refused.json()["error_description"].startswith("2 connections are open")
             assert (await late.http.get("/healthz")).status_code == 200
             assert (await late.http.get("/metrics")).status_code == 200
 
@@ -416,6 +460,58 @@ async def test_responses_that_nobody_reads_count_to_their_callers_share_and_othe
     assert b"".join(read) == b"x" * MIB
     assert max(map(len, read)) <= 65_536, "no more at once than is taken in"
     assert budget.used == 0
+
+
+async def test_of_large_responses_one_is_sent_to_a_caller_however_full_its_share_is() -> None:
+    budget, sent = MemoryBudget(8 * MIB), []
+    bodies, held = Bodies(HttpOptions(), budget), anyio.Event()
+    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
+    budget.reserve(principal_of(scope), 4 * MIB)  # answers that it has still to fetch
+
+    async def send(message: Sent) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+        elif len(message["body"]) > 10_000:
+            await held.wait()
+
+    async def respond() -> None:
+        with bodies.sending(scope, send) as counted:
+            await response(MIB, counted)()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(respond)
+        await became(lambda: sent == [200])
+        await respond()
+        assert sent == [200, 503]
+        assert budget.used == 5 * MIB
+        held.set()
+    await respond()
+    assert sent == [200, 503, 200]
+    assert budget.used == 4 * MIB
+
+
+async def test_whatever_fills_a_callers_share_it_can_be_fetched_and_stopped(sim: Simulator) -> None:
+    chance = random.Random(1)
+    text = " ".join("xxx" + chance.randbytes(5_000).hex() for _ in range(30))
+    sim.play(f"default text={shlex.quote(text)} pace=0")
+    async with two_callers(sim, env={"RUNAPI_MCP_MEMORY_BYTES": str(MIB)}) as (ada, _):
+        begun = events(await ada.call(1, "ask_gemini", prompt="Write."))[-1]["result"]
+        handle = begun["_meta"]["ai.runapi/receipt"]["handle"]
+
+        async def refused() -> bool:
+            # What is too large for the room that is left is told what fills it.
+            answer = await ada.call(2, "list_models", _more="x" * 100_000)
+            return answer.status_code == 503 and handle in answer.text
+
+        await became(refused)
+        small = await ada.call(3, "ask_gemini", prompt="One more?")
+        assert handle in small.text
+        assert "RUNAPI_MCP_MEMORY_BYTES" in small.text
+        fetched = events(await ada.call(4, "get_result", handle=handle))[-1]["result"]
+        assert fetched["_meta"]["ai.runapi/receipt"]["status"] in {"complete", "partial"}
+        assert "xxx" in fetched["content"][0]["text"]
+        stopped = await ada.call(5, "get_result", handle=handle, cancel=True)
+        assert stopped.status_code == 200
 
 
 async def test_a_stream_whose_events_nobody_reads_ends_where_its_callers_share_is_full() -> None:

@@ -75,6 +75,22 @@ async def test_a_bug_in_any_method_is_an_internal_error_in_words_of_ours(
     assert "secret" not in told.model_dump_json()
 
 
+async def test_what_is_no_longer_there_is_said_to_be_with_what_helps(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv cleans its cache under servers that run (basicmachines-co/basic-memory#1579)."""
+
+    def gone(*_: object) -> NoReturn:
+        raise ModuleNotFoundError("a secret detail")
+
+    monkeypatch.setattr(app, "_read", gone)
+    async with in_process(sim.base_url) as host:
+        called = await host.call("search_web", query="x")
+    assert called.failed
+    assert called.text.startswith("search_web failed: a part of runapi-mcp is no longer there.")
+    assert called.text.endswith("restart this MCP server in the host.")
+
+
 async def test_a_bug_is_logged_with_its_traceback(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

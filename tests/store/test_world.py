@@ -6,18 +6,22 @@ import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 from fleet.redis_server import RedisServer
-from fleet.replicas import job, replica
+from fleet.replicas import Replica, grown, job, replica
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from waiting import became, ended
 
+from runapi_mcp.errors import HandleError
+from runapi_mcp.generations.store import writer
 from runapi_mcp.generations.store.engine import Append, Begin, Down, Entry, Held, Hold, Op, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
@@ -151,6 +155,48 @@ async def test_a_file_that_lost_its_power_in_mid_writing_is_begun_anew(folder: P
         assert await texts(engine, "after") == ["text"]
 
 
+ELSEWHERE = """
+import sys
+from pathlib import Path
+import anyio
+from store.test_world import opened, texts, written
+
+async def answer(line):
+    async with opened(Path(sys.argv[1])) as engine:
+        while name := await anyio.to_thread.run_sync(sys.stdin.readline):
+            await engine.run(*written(name.strip()))
+            print([len(text) for other in sys.argv[2:] for text in await texts(engine, other)], flush=True)
+
+anyio.run(answer, "")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+@pytest.mark.parametrize("gone", ["-shm", "-wal"])
+async def test_files_that_another_program_removed_part_no_two_servers(folder: Path, gone: str) -> None:
+    """After a backup, or by who clears up (nfrastack/db-backup#423, autentico#349, hermes-agent#46797)."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", ELSEWHERE, str(folder), "first", "second"]
+    async with opened(folder) as engine:
+        await engine.run(*written("first", "1"))
+        (folder / f"{FILE}{gone}").unlink()
+        async with await anyio.open_process(command, env=env, stderr=None) as other:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            await other.stdin.send(b"theirs\n")
+            said = BufferedByteReceiveStream(other.stdout)
+            await said.receive_until(b"\n", 99)
+            assert await engine.run(*written("second", "22")) == [True, True]
+            assert await texts(engine, "theirs") == ["text"]
+            await other.stdin.send(b"more\n")
+            # What was in a log that was removed is lost.
+            assert await said.receive_until(b"\n", 99) == (b"[2]" if gone == "-wal" else b"[1, 2]")
+            assert await texts(engine, "more") == ["text"]
+            await other.stdin.aclose()
+    with closing(sqlite3.connect(folder / FILE)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
 async def test_the_file_of_another_program_under_its_name_is_not_written_over(folder: Path) -> None:
     folder.mkdir(mode=0o700)
     with sqlite3.connect(folder / FILE) as other:
@@ -203,17 +249,32 @@ async def test_a_primary_that_became_a_replica_is_left_for_whoever_its_name_lead
     await engine.aclose()
 
 
-@pytest.mark.parametrize("why", ["full", "forbidden"])
+@pytest.mark.parametrize("why", ["full", "forbidden", "no disk", "password"])
 async def test_a_redis_that_only_reads_is_away_until_it_writes_and_is_logged_once(
     sim: Simulator, redis: RedisServer, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Full with noeviction (redis/redis#9926), or an ACL without EVAL (taskforcesh/bullmq#3351)."""
+    """Full with noeviction (redis/redis#9926), or an ACL without EVAL (taskforcesh/bullmq#3351).
+
+    Or a snapshot that failed (MISCONF: OptimalBits/bull#540, django/channels_redis#118), or a password that
+    was changed (NOAUTH: StackExchange.Redis#1273).
+    """
     caplog.set_level(logging.WARNING, "runapi_mcp")
     async with administered(redis) as admin, replica(sim.base_url, redis.url) as one:
+        dump = None
         if why == "full":
             await admin.config_set("maxmemory", "1")
-        else:
+        elif why == "forbidden":
             await admin.execute_command("ACL", "SETUSER", "default", "-eval")
+        elif why == "no disk":
+            await admin.config_set("save", "3600 1")
+            [folder] = (await admin.config_get("dir")).values()
+            (dump := Path(folder, "dump.rdb")).mkdir()
+            await admin.bgsave()
+            await became(lambda: refuses(admin))
+        else:
+            await admin.config_set("requirepass", "another")
+            await admin.execute_command("AUTH", "another")
+            await admin.execute_command("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
         for number in range(3):
             begun = await one.start(job(f"Asked {number}?"))
             await one.generations.hand_over(begun)
@@ -223,11 +284,61 @@ async def test_a_redis_that_only_reads_is_away_until_it_writes_and_is_logged_onc
         assert len([line for line in said if "Redis" in line]) == 1, said
         await admin.config_set("maxmemory", "0")
         await admin.execute_command("ACL", "SETUSER", "default", "+eval")
+        await admin.config_set("save", "")
+        if dump:
+            dump.rmdir()
+        await admin.config_set("requirepass", "")
 
         async def there() -> bool:
             return (await one.find(begun.handle)).view().note == ""
 
         await became(there)
+
+
+async def refuses(admin: Any) -> bool:
+    with suppress(RedisError):
+        await admin.delete("nothing")
+        return False
+    return True
+
+
+async def test_a_stream_that_was_trimmed_or_evicted_is_no_answer(sim: Simulator, redis: RedisServer) -> None:
+    """Its beginning is missing, or all of it (jaseci-labs/jac#7696, redis/redis#8842)."""
+    async with administered(redis) as admin, replica(sim.base_url, redis.url) as one:
+        begun = await one.start(job("How long? [[sim:slow seconds=2]]"))
+        await ended(begun)
+        async with replica(sim.base_url, redis.url) as other:
+            await became(lambda: whole(other, begun.handle))
+        for longest in (1, 0):
+            async for name in admin.scan_iter("runapi-mcp:1:t:*"):
+                assert await admin.xtrim(name, maxlen=longest, approximate=False)
+            async with replica(sim.base_url, redis.url) as other:
+                with pytest.raises(HandleError):
+                    await other.find(begun.handle)
+
+
+async def whole(one: Replica, handle: str) -> bool:
+    return (await one.find(handle)).status == "complete"
+
+
+async def test_a_server_that_slept_is_not_taken_for_dead_once_it_wakes(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sign lapsed with the machine, not with the process (modem-dev/hunk#492, leapmux/leapmux#403)."""
+    monkeypatch.setattr(writer, "SIGN", 60.0)  # it gives its sign once, and not again by itself
+    fleet = replica(sim.base_url, redis.url), replica(sim.base_url, redis.url)
+    async with administered(redis) as admin, fleet[0] as one, fleet[1] as other:
+        handle = await one.handed(job("Asleep? [[sim:slow seconds=3]]"))
+        await grown(await other.find(handle), 10)
+        async for name in admin.scan_iter("runapi-mcp:1:server:*"):
+            await admin.delete(name)
+        assert (await other.find(handle)).status == "partial"
+        async for name in admin.scan_iter("runapi-mcp:1:g:*"):
+            await admin.set(f"runapi-mcp:1:server:{await admin.hget(name, 'server')}", "1")
+        remote = await other.find(handle)
+        assert remote.status == "running"
+        await ended(remote)
+        assert remote.view().answer == (await one.find(handle)).view().answer
 
 
 async def test_a_connection_that_was_closed_while_idle_costs_no_handle(redis: RedisServer) -> None:

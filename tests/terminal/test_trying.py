@@ -3,10 +3,10 @@
 import json
 import re
 import socket
-import sys
 
 import anyio
 import pytest
+from forked import forked
 
 from runapi_mcp.cli.demo import _describe_price, _report_progress
 from runapi_mcp.sim import Simulator
@@ -57,7 +57,7 @@ def test_what_is_not_of_the_simulators_roster_is_a_wrong_call(
 
 async def test_the_simulators_models_are_set_as_it_is_started(env: dict[str, str]) -> None:
     flags = "--gone gemini-3-flash-preview --gone gemini-3.6-flash=404 --swapped gemini-3.5-flash=gemini-9"
-    command = [sys.executable, "-m", "runapi_mcp", "sim", "--port=0", "--only-at=/v1", *flags.split()]
+    command = [*forked(), "sim", "--port=0", "--only-at=/v1", *flags.split()]
     async with await anyio.open_process(command, env=env, stderr=None) as process:
         assert process.stdout is not None
         try:

@@ -40,7 +40,8 @@ PATHS = TEXTS | st.sampled_from(
      "/".join(LONG),
      "https://e.org:99999/x.pdf"]
 )  # fmt: skip
-LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXTS
+NUMBERS = st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from([10**400, -(10**4_000)])
+LEAVES = st.none() | st.booleans() | NUMBERS | TEXTS
 JSON = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
@@ -68,8 +69,8 @@ class DryRun(Run):
         dialects("/v1beta/openai")[job.dialect].encode(job.call)
         raise BusyError("It would have been sent.")
 
-    async def find(self, handle: str) -> NoReturn:
-        raise BusyError(f"{len(handle)} characters would have been looked up.")
+    async def find(self, handle: str, part: range | None = None) -> NoReturn:
+        raise BusyError(f"{len(handle)} characters would have been looked up, and {part} read.")
 
     async def models(self) -> NoReturn:
         raise BusyError("They would have been asked for.")
@@ -118,6 +119,8 @@ def _calls(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 @example(calls=[("ask_gemini", {"prompt": "x", "files": [f"file://{LONG}[/x"]})])
 @example(calls=[("ask_gemini", {"prompt": "x", "functions": [{"name": "f", "parameters": {"$defs": 7}}]})])
 @example(calls=[("extract_json", {"text": "x", "schema": {"$schema": []}})])
+@example(calls=[(tool, FINE[tool] | {"wait_seconds": 10**400}) for tool in FINE])
+@example(calls=[("ask_gemini", {"prompt": "x", name: -(10**4_000)}) for name in ("temperature", "max_cost")])
 @EXAMPLES
 def test_any_argument_is_sent_or_refused_and_never_a_bug(
     loop: BlockingPortal, calls: list[tuple[str, dict[str, Any]]]

@@ -11,7 +11,6 @@ import wave
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import anyio
 import pytest
 from waiting import became
 
+from benchmarks import links
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import Attached, ResourceLink, attach, paths
 from runapi_mcp.files.paths import Reach, resolve_folders
@@ -205,104 +205,15 @@ async def test_paths_that_lead_out_are_refused(
     assert "canary" not in str(caught.value)
 
 
-class Swapping:
-    """Swaps two states of the disk for as long as the block lasts, as fast as it can."""
-
-    def __init__(self, *steps: Callable[[], None]) -> None:
-        self._steps = steps
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._swap)
-        self.rounds = 0
-
-    def __enter__(self) -> "Swapping":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _swap(self) -> None:
-        while not self._over.is_set():
-            for step in self._steps:
-                step()
-            self.rounds += 1
-
-
-def _links_file(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
-    """A link that leads to a file inside, then to one outside."""
-    inside, link, new = here / "note.txt", here / "link.txt", here / "new"
-
-    def lead_to(target: Path) -> None:
-        new.symlink_to(target)
-        new.replace(link)
-
-    lead_to(inside)
-    return link, (partial(lead_to, secret), partial(lead_to, inside))
-
-
-def _swaps_file(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
-    """A file that becomes a link to one outside, and a file again."""
-    file, new = here / "name.txt", here / "new"
-
-    def become_file() -> None:
-        new.write_text("fine")
-        new.replace(file)
-
-    def become_link() -> None:
-        new.symlink_to(secret)
-        new.replace(file)
-
-    become_file()
-    return file, (become_link, become_file)
-
-
-def _swaps_folder(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
-    """A folder above the file that becomes a link to one outside, and a folder again."""
-    folder, aside, link = here / "sub", here / "aside", here / "new"
-    folder.mkdir()
-    (folder / secret.name).write_text("fine")
-
-    def become_link() -> None:
-        folder.rename(aside)
-        link.symlink_to(secret.parent)
-        link.rename(folder)
-
-    def become_folder() -> None:
-        folder.unlink()
-        aside.rename(folder)
-
-    return folder / secret.name, (become_link, become_folder)
-
-
-def _swaps_upper_folder(here: Path, secret: Path) -> tuple[Path, tuple[Callable[[], None], ...]]:
-    """The same, two folders above the file."""
-    (secret.parent / "deep").mkdir()
-    (secret.parent / "deep" / secret.name).write_text(secret.read_text())
-    folder, steps = here / "sub", _swaps_folder(here, secret)[1]
-    (folder / "deep").mkdir()
-    (folder / "deep" / secret.name).write_text("fine")
-    return folder / "deep" / secret.name, steps
-
-
-@pytest.mark.parametrize("races", [_links_file, _swaps_file, _swaps_folder, _swaps_upper_folder])
+@pytest.mark.parametrize("walks", [paths._WALKS, False])
+@pytest.mark.parametrize("way", links.WAYS)
 def test_no_link_that_is_swapped_in_time_leads_out(
-    tmp_path: Path, here: Path, races: Callable[[Path, Path], tuple[Path, tuple[Callable[[], None], ...]]]
+    way: str, walks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside = tmp_path / "work-secret"
-    outside.mkdir()
-    secret = outside / "secret.txt"
-    secret.write_text("canary-secret")
-    (here / "note.txt").write_text("fine")
-    path, steps = races(here, secret)
-    read: list[bytes] = []
-    with Swapping(*steps) as swapping:
-        while len(read) < 3_000 or swapping.rounds < 100 or b"fine" not in read:
-            try:
-                read.append(Reach((here,)).read(path, 100))
-            except InputError as refused:
-                read.append(str(refused).encode())
-    assert not [content for content in read if b"canary" in content]
+    monkeypatch.setattr(paths, "_WALKS", walks)
+    found = links.race(way, links.by_descriptor, 500)
+    assert not found[links.OUTSIDE]
+    assert found[links.INSIDE]
 
 
 def test_a_link_on_the_way_that_was_put_in_place_after_the_check_is_not_followed(
@@ -558,14 +469,19 @@ async def test_few_calls_read_their_files_at_once_however_many_ask(monkeypatch: 
     assert most[0] == 8
 
 
-def test_where_no_folder_can_be_walked_a_file_that_was_swapped_meanwhile_is_not_read(
+def test_where_no_folder_can_be_walked_what_was_opened_is_asked_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, other = tmp_path / "asked.txt", tmp_path / "other.txt"
-    asked.write_text("this")
-    other.write_text("that")
+    here, outside = tmp_path / "here", tmp_path / "outside"
+    here.mkdir()
+    outside.mkdir()
+    for folder, text in ((here, "this"), (outside, "canary")):
+        (folder / "a.txt").write_text(text)
     monkeypatch.setattr(paths, "_WALKS", False)
-    assert Reach((tmp_path.resolve(),)).read(asked, 10) == b"this"
-    monkeypatch.setattr(paths, "_open_without_links", lambda _path, flags: os.open(other, flags))
-    with pytest.raises(InputError, match="changed while it was being opened"):
-        Reach((tmp_path.resolve(),)).read(asked, 10)
+    reach = Reach((here.resolve(),))
+    assert reach.read(here / "a.txt", 10) == b"this"
+    # For as long as it is opened, the folder is a link that leads out.
+    monkeypatch.setattr(paths, "_open_without_links", lambda _, flags: os.open(outside / "a.txt", flags))
+    with pytest.raises(InputError, match="changed while it was being opened") as refused:
+        reach.read(here / "a.txt", 10)
+    assert str(outside) not in str(refused.value)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from waiting import became
 
-from runapi_mcp.generations.spending import Limits, LocalDayCounts
+from runapi_mcp.generations.spending import DayCounts, Limits
 from runapi_mcp.sim import Simulator
 from runapi_mcp.sim.scenarios.research import FURTHER, QUESTIONS
 from tools.calling import Desk, desk, facts
@@ -202,7 +202,7 @@ async def test_what_a_limit_left_undone_is_done_when_it_is_resumed(sim: Simulato
         told = facts(await at.call("search_web", **asking()))
         answered = [one["question"] for one in told["plan"] if one["status"] == "answered"]
         tomorrow = replace(at.settings, max_tokens_per_day=100_000)
-        at.generations.limits = Limits(LocalDayCounts(), tomorrow, at.upstream.prices.of)
+        at.generations.limits = Limits(DayCounts(), tomorrow, at.upstream.prices.of)
         asked = len(sim.calls)
         rest = await at.call("get_result", handle=told["handle"], resume=True)
     assert facts(rest)["status"] == "complete"

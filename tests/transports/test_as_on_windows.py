@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked import forked_script
 from piped import PipedHost
 
 from runapi_mcp.cli.outlet import has_reader_left
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there the other
 class WindowsHost(Host):
     def __init__(self) -> None:
         self.meta = None
-        PipedHost.__init__(self, [sys.executable, str(PLAYED), str(SERVER)])
+        PipedHost.__init__(self, forked_script(str(PLAYED), str(SERVER)))
 
 
 @pytest.fixture

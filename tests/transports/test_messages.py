@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCRequest, JSONRPCResponse
 
-from runapi_mcp.transports.messages import MAX_LEVELS, LineSplitter, Refused, decode, encode, read
+from runapi_mcp.transports.messages import MAX_LEVELS, MAX_VALUES, LineSplitter, Refused, decode, encode, read
+from runapi_mcp.wire.json_text import MAX_TEXT_CHARS, PIECE
 
 
 @given(line=st.one_of(st.binary(), st.text().map(str.encode)))
@@ -79,7 +80,7 @@ def nested(levels: int, **rest: object) -> bytes:
     return f'{{"jsonrpc":"2.0","method":"tools/call","params":{params},{json.dumps(rest)[1:]}'.encode()
 
 
-@pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 20_000, 90_000])
+@pytest.mark.parametrize("levels", [MAX_LEVELS + 1, 20_000, 45_000])
 def test_a_request_nested_too_deep_is_refused_under_its_own_id(levels: int) -> None:
     arrival = decode(nested(levels, id=40))
     assert isinstance(arrival, Refused)
@@ -189,17 +190,20 @@ def test_a_line_over_the_limit_is_refused() -> None:
 
 @pytest.mark.parametrize("where", ["id", "progressToken"])
 def test_a_name_that_would_come_back_at_great_length_is_refused(where: str) -> None:
-    def sent(name: str) -> bytes:
-        given = {"id": "1", "progressToken": "2"} | {where: name}
+    def sent(name: str | int) -> bytes:
+        given: dict[str, str | int] = {"id": "1", "progressToken": "2"}
+        given[where] = name
         meta = {"progressToken": given["progressToken"]}
         message = {"jsonrpc": "2.0", "id": given["id"], "method": "tools/call", "params": {"_meta": meta}}
         return json.dumps(message).encode()
 
-    assert not isinstance(decode(sent("x" * 1_000)), Refused)
-    arrival = decode(sent("x" * 1_001))
-    assert isinstance(arrival, Refused)
-    assert "1,000 characters" in arrival.reply.error.message
-    assert len(arrival.reply.model_dump_json()) < 300
+    for fair in ("x" * 1_000, 10**1_000 - 1):
+        assert not isinstance(decode(sent(fair)), Refused)
+    for long in ("x" * 1_001, 10**1_000, -(10**4_000)):
+        arrival = decode(sent(long))
+        assert isinstance(arrival, Refused)
+        assert "1,000 characters" in arrival.reply.error.message
+        assert len(arrival.reply.model_dump_json()) < 300
 
 
 @pytest.mark.parametrize("order", [("id", "params"), ("params", "id")])
@@ -214,7 +218,33 @@ def test_a_message_of_more_values_than_anybody_has_to_say_is_refused_under_its_o
     arrival = decode(json.dumps(message).encode())
     assert isinstance(arrival, Refused)
     assert (arrival.reply.id, arrival.reply.error.code) == (40, INVALID_REQUEST)
-    assert "100,000 values" in arrival.reply.error.message
+    assert f"{MAX_VALUES:,} values" in arrival.reply.error.message
+
+
+@pytest.mark.parametrize("order", [("id", "params"), ("params", "id")])
+@pytest.mark.parametrize(
+    ("arguments", "limit"),
+    [({"prompt": "x" * (MAX_TEXT_CHARS + 1)}, f"{MAX_TEXT_CHARS:,}"), ({"x" * 2 * PIECE: 1}, f"{PIECE:,}")],
+)
+def test_a_text_or_a_name_longer_than_anybody_needs_is_refused_under_the_requests_id(
+    arguments: dict[str, object], limit: str, order: tuple[str, str]
+) -> None:
+    members = {"id": 40, "params": {"id": 41, "arguments": arguments}}
+    message = {"jsonrpc": "2.0", "method": "tools/call"} | {name: members[name] for name in order}
+    arrival = decode(json.dumps(message).encode())
+    assert isinstance(arrival, Refused)
+    assert (arrival.reply.id, arrival.reply.error.code) == (40, INVALID_REQUEST)
+    assert f"may have {limit} characters" in arrival.reply.error.message
+
+
+@pytest.mark.parametrize("files", ["{}", '["{}"]', ' [{{"uri": "{}"}}]'])
+def test_a_text_with_a_file_in_it_may_be_longer(files: str) -> None:
+    given = files.format(f"data:image/png;base64,{'A' * MAX_TEXT_CHARS}")
+    params = {"name": "ask_gemini", "arguments": {"prompt": "?", "files": given}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    arrival = decode(json.dumps(message).encode())
+    assert isinstance(arrival, JSONRPCRequest)
+    assert arrival.params == params
 
 
 def test_an_answer_of_too_many_values_is_refused_without_its_id_which_is_one_of_ours() -> None:

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Collection, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
+from forked import forked_script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
@@ -28,6 +30,7 @@ from mcp_types import (
 from messages import INITIALIZE, INITIALIZED, Message, lines
 
 from runapi_mcp.transports.messages import MAX_OPEN_CALLS
+from runapi_mcp.transports.stdio import serve
 from runapi_mcp.transports.stdio.serve import serve_stdio
 from transports.echo_server import server
 from transports.stdio_host import SERVER, Host, call, request, text_of, wait_for
@@ -397,7 +400,8 @@ async def test_requests_beyond_the_limit_are_refused_until_others_end(tmp_path: 
 
 
 async def test_the_sdk_client_lists_calls_and_closes() -> None:
-    parameters = StdioServerParameters(command=sys.executable, args=[str(SERVER)])
+    command, *args = forked_script(str(SERVER))
+    parameters = StdioServerParameters(command=command, args=args)
     reports: list[float] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
@@ -409,3 +413,25 @@ async def test_the_sdk_client_lists_calls_and_closes() -> None:
             answer = await client.call_tool("flood", {"notes": "20"}, progress_callback=note)
     assert answer.content == [TextContent(text="20 reported")]
     assert reports == sorted(reports)
+
+
+# What it does while nobody asks
+
+
+def test_what_a_later_call_needs_is_built_once_the_host_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = threading.Event()
+    monkeypatch.setattr(serve, "warm_up", built.set)
+    with serve._warm_meanwhile():
+        assert built.wait(30)
+
+
+def test_a_server_that_leaves_at_once_builds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = threading.Event()
+    monkeypatch.setattr(serve, "warm_up", built.set)
+    monkeypatch.setattr(serve, "_WARM_AFTER", 3600)
+    before = set(threading.enumerate())
+    with serve._warm_meanwhile():
+        [timer] = set(threading.enumerate()) - before
+    timer.join(30)
+    assert not timer.is_alive()
+    assert not built.is_set()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sockets import CHUNKED, UNTIL_CLOSED, Closed, Peer, raw_server
 
-from runapi_mcp.errors import ProtocolError, StreamCut
+from runapi_mcp.errors import ProtocolError, StreamCut, Unavailable
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream import http
 from runapi_mcp.upstream.client import Upstream
@@ -58,6 +58,26 @@ async def test_a_kept_connection_that_ends_as_it_is_used_again_fails_no_call(res
     assert [outcome.error for outcome in outcomes] == [None] * 4
     assert [outcome.text for outcome in outcomes] == ["Well."] * 4
     assert [outcome.trace.requests for outcome in outcomes] == [1, 2, 2, 2]
+
+
+async def test_a_kept_connection_that_was_too_late_by_its_own_words_fails_no_call() -> None:
+    count = 0
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count in (2, 4):  # a second of its connection, and then a first
+            await peer.say(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            raise Closed
+        await tell(peer)
+        if count == 3:
+            raise Closed
+
+    async with raw_server(answer) as server, upstream_at(server.base_url) as upstream:
+        outcomes = [await ask(upstream) for _ in range(3)]
+    assert [outcome.text for outcome in outcomes] == ["Well.", "Well.", ""]
+    assert [outcome.trace.requests for outcome in outcomes] == [1, 2, 1]
+    assert isinstance(outcomes[2].error, Unavailable)
 
 
 async def test_it_is_sent_again_once_and_no_more() -> None:

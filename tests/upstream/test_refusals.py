@@ -3,7 +3,7 @@ import logging
 import socket
 import ssl
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -336,22 +336,98 @@ async def test_this_machine_is_never_asked_through_a_proxy(
         assert (await ask(upstream)).error is None
 
 
-async def test_a_proxy_that_lets_nothing_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def through_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have what is not on this machine be asked through a proxy."""
+
+    def name(url: str) -> None:
+        for other in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.delenv(other, raising=False)
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        monkeypatch.setenv("https_proxy", url)
+
+    return name
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", b"<html>Log in</html>", b""]
+)
+async def test_a_proxy_that_lets_nothing_through_is_named(
+    through_proxy: Callable[[str], None], said: bytes
+) -> None:
     async def answer(peer: Peer, _: bytes) -> None:
-        await peer.say(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+        await peer.say(said)
         raise Closed
 
-    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
     async with raw_server(answer) as server:
-        monkeypatch.setenv("HTTPS_PROXY", server.base_url)
-        monkeypatch.setenv("https_proxy", server.base_url)
+        through_proxy(server.base_url)
         async with upstream_at("https://runapi.example") as upstream:
             outcome = await ask(upstream)
     assert isinstance(outcome.error, Unreachable)
     assert "The proxy on the way to runapi.example" in str(outcome.error)
     assert len(server.requests) == 1
     assert CANARY.encode() not in b"".join(server.requests)
+
+
+@pytest.mark.parametrize("others", ["fd07:b51a:cc66:f0::/64", "::1,[::1]", "::1/128,*.local,10.0.0.0/8"])
+async def test_hosts_without_a_proxy_are_told_from_the_others_whatever_their_list_holds(
+    through_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    """OrbStack, OpenShift and VPNs write networks of IPv6 there (orbstack/orbstack#2456)."""
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        raise Closed
+
+    async with raw_server(answer) as server:
+        through_proxy(server.base_url)
+        for hosts, asked in ((others, 1), (f"{others},runapi.invalid", 1), (f"{others},invalid", 1)):
+            monkeypatch.setenv("NO_PROXY", hosts)
+            monkeypatch.setenv("no_proxy", hosts)
+            async with upstream_at("https://runapi.invalid") as upstream:
+                assert isinstance((await ask(upstream)).error, Unreachable)
+            assert len(server.requests) == asked
+
+
+async def test_a_socks_proxy_is_nothing_to_a_host_that_is_asked_without(
+    through_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through_proxy("socks5://127.0.0.1:9")  # which takes a package more
+    async with upstream_at("https://runapi.invalid") as upstream:
+        assert isinstance((await ask(upstream)).error, SettingsError)
+    monkeypatch.setenv("NO_PROXY", "runapi.invalid")
+    async with upstream_at("https://runapi.invalid") as upstream:
+        assert isinstance((await ask(upstream)).error, Unreachable)
+
+
+async def test_a_proxy_that_says_nothing_is_waited_for_as_a_connection_is(
+    through_proxy: Callable[[str], None],
+) -> None:
+    """httpcore lets it be silent for as long as a model may think (encode/httpcore#506)."""
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.left()
+
+    async with raw_server(answer) as server:
+        through_proxy(server.base_url)
+        limits = {"connect_timeout": 0.1, "idle_timeout": 3600.0, "deadline": 3600.0}
+        async with upstream_at("https://runapi.example", **limits) as upstream:
+            outcome = await ask(upstream)
+    assert isinstance(outcome.error, Unreachable)
+    assert "could not be reached in time" in str(outcome.error)
+    assert len(server.requests) == 2
+
+
+async def test_what_is_no_tls_behind_a_proxy_is_not_the_proxys(through_proxy: Callable[[str], None]) -> None:
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n")
+        raise Closed
+
+    async with raw_server(answer) as server:
+        through_proxy(server.base_url)
+        async with upstream_at("https://runapi.example") as upstream:
+            outcome = await ask(upstream)
+    assert isinstance(outcome.error, Unreachable)
+    assert "proxy on the way" not in str(outcome.error)
 
 
 # ---------------------------------------------------------------- bodies of refusals

@@ -13,9 +13,9 @@ from runapi_mcp.errors import BudgetSpent, TooManyCalls
 from runapi_mcp.generations.spending import (
     KEEP_DAYS,
     DayBook,
+    DayCounts,
     Key,
     Kind,
-    LocalDayCounts,
     Row,
     Taken,
     sort_rows,
@@ -119,7 +119,7 @@ class Places:
         return Take(key, self._server, len(self._running[owner]), next(self._turns), limit, ms)
 
 
-class SharedDayCounts:
+class SharedDayCounts(DayCounts):
     """What principals have taken of a day on all servers; see :class:`DayCounts`.
 
     Each server writes its own count, whole, never what is to be added to one of all: so it can write it
@@ -134,11 +134,10 @@ class SharedDayCounts:
         today: Callable[[], date] = utc_today,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
+        super().__init__(today)
         self._engine = engine
         self._server = server
-        self._today = today
         self._clock = clock
-        self._own = LocalDayCounts(today)
         self._turns = count(1)
         self._locks: dict[tuple[date, str, Kind], anyio.Lock] = {}
         self._known: dict[tuple[date, str, Kind], None] = {}
@@ -160,25 +159,25 @@ class SharedDayCounts:
                 others = await self._take_when_settled(key, limit, amount)
             except BaseException as error:
                 if isinstance(error, Down) and error.for_good:  # nobody else counts there either
-                    return await self._own.take(owner, kind, amount, limit)
-                self._note(key)  # it may have got through: what is right is written as soon as it can be
+                    return await super().take(owner, kind, amount, limit)
+                self._remember(key)  # it may have got through: what is right is written as soon as it can be
                 if isinstance(error, Down):
                     raise BudgetSpent(
                         "What is left of today cannot be counted: the store of this server does not answer.",
                         advice="Try again in a moment.",
                     ) from None
                 raise
-            return self._own.note(Taken(*key, amount)) if others is None else others + self._own.of(*key)
+            return self.note(Taken(*key, amount)) if others is None else others + self.of(*key)
 
     def settle(self, taken: Taken, used: int) -> None:
         """Give back what was not used; see :meth:`DayCounts.settle`. The others know it once it is shared."""
-        self._own.settle(taken, used)
-        self._note((taken.day, taken.owner, taken.kind))
+        super().settle(taken, used)
+        self._remember((taken.day, taken.owner, taken.kind))
 
     async def used(self, owner: str, kind: Kind) -> int:
         """Return what is taken of today; while the engine is away, on this server."""
         key = (self._today(), owner, kind)
-        own = self._own.of(*key)
+        own = self.of(*key)
         try:
             [counts] = await self._engine.run(Get(self._name(key)))
         except Down:
@@ -193,7 +192,7 @@ class SharedDayCounts:
                 try:
                     await self._write_count(key, -1)
                 except BaseException as error:
-                    self._note(key)
+                    self._remember(key)
                     if isinstance(error, Down):
                         return
                     raise
@@ -243,22 +242,22 @@ class SharedDayCounts:
         Raises:
             Down: the engine does not answer.
         """
-        mine, turn = self._own.of(*key) + more, next(self._turns)
+        mine, turn = self.of(*key) + more, next(self._turns)
         take = Take(self._name(key), self._server, mine, turn, limit, _TWO_DAYS_MS, there=key in self._known)
         [answer] = await self._engine.run(take)
         if answer is None:
             self._known[key] = None
-            self._forget(key[0])
+            self._forget_days(key[0])
             return None
         return int(answer)
 
-    def _forget(self, today: date) -> None:
+    def _forget_days(self, today: date) -> None:
         """Let other days go."""
         if next(iter(self._known))[0] < today - timedelta(days=1):
             self._known = {key: None for key in self._known if key[0] >= today - timedelta(days=1)}
             self._locks = {key: lock for key, lock in self._locks.items() if key in self._known}
 
-    def _note(self, key: tuple[date, str, Kind]) -> None:
+    def _remember(self, key: tuple[date, str, Kind]) -> None:
         if len(self._unshared) < _MOST_UNSHARED:
             self._unshared[key] = None
 

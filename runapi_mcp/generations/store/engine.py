@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from runapi_mcp.generations.store.records import digest
+
 logger = logging.getLogger(__name__)
 
 LENIENT: Final = "runapi-mcp-lenient"
@@ -104,11 +106,15 @@ START: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Read(Op):
-    """Read how a generation stands and its entries after `cursor`: a :class:`Record`, or `None`."""
+    """Read how a generation stands and its entries after `cursor`: a :class:`Record`, or `None`.
+
+    Of one that has ended after one round, the entries that have the characters of `part` are enough.
+    """
 
     name: str
     cursor: str = START
     facts: bool = False
+    part: range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ class Record:
         live: `None` while there is nothing but facts.
         entries: With the cursor after each of them.
         more: Whether there may be more of them.
+        beside: Characters of the text before and after the entries, where these are a part of all.
     """
 
     server: str
@@ -130,6 +137,7 @@ class Record:
     delivered: bool
     entries: Sequence[tuple[str, Entry]]
     more: bool
+    beside: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +258,7 @@ class Engine(ABC):
     Args:
         clock: Seconds that only go forward; asked on the event loop alone.
         keep_seconds: How long what has ended is kept.
+        scope: What must be equal, too, for two processes to find what the other wrote.
 
     Attributes:
         title: Its name, for the log.
@@ -265,8 +274,9 @@ class Engine(ABC):
     patience: ClassVar[float]
     pushes: ClassVar[bool]
 
-    def __init__(self, clock: Callable[[], float], keep_seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], keep_seconds: float, *scope: str) -> None:
         self.keep_seconds = keep_seconds
+        self._scope = scope
         self._clock = clock
         self._down_until = 0.0
         self._lost_at: float | None = None
@@ -314,9 +324,9 @@ class Engine(ABC):
         self._down_until = self._clock() + pause
         return Down(self.note)
 
-    @abstractmethod
     def name(self, *parts: str) -> str:
         """Return a name that only who knows all parts can make, and that tells none of them."""
+        return digest(*self._scope, *parts)
 
     @abstractmethod
     async def run(self, *ops: Op) -> list[Any]:

@@ -2,64 +2,21 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
-from typing import Protocol
+from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.spending import DayBook, DayCounts, LocalDayCounts
-from runapi_mcp.generations.values import Evidence, Job, Status, View
+from runapi_mcp.generations.spending import DayBook, DayCounts
+from runapi_mcp.generations.store.replica import Replica
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 
+Followable: TypeAlias = Generation | Replica
+"""A generation, of this process or another, that can be followed, left, stopped and read.
 
-class Followable(Protocol):
-    """A generation, of this process or another, that can be followed, left, stopped and read.
-
-    Reading is free: :meth:`view` and :meth:`evidence` give what is known here and wait for nothing.
-    """
-
-    @property
-    def handle(self) -> str:
-        """What its caller holds."""
-
-    @property
-    def job(self) -> Job:
-        """What was asked."""
-
-    @property
-    def status(self) -> Status:
-        """How it stands."""
-
-    @property
-    def created(self) -> datetime:
-        """When it began, by the wall clock."""
-
-    @property
-    def updated(self) -> datetime:
-        """When its status last changed, by the wall clock."""
-
-    @property
-    def delivered(self) -> bool:
-        """Whether its ended answer was given to a caller, to the end."""
-
-    def view(self) -> View:
-        """Return it as it stands."""
-
-    def evidence(self) -> Evidence:
-        """Return the signs of life."""
-
-    async def changed(self) -> None:
-        """Wait for the next change of phase, or the end."""
-
-    def follow(self) -> AbstractAsyncContextManager[None]:
-        """Follow it for as long as the block lasts."""
-
-    async def deliver(self) -> None:
-        """Note that its ended answer was given to a caller, to the end."""
-
-    async def stop(self) -> None:
-        """Cancel it and wait until it has ended; does nothing once it has."""
+Reading is free: `view` and `evidence` give what is known here and wait for nothing.
+"""
 
 
 def unknown(handle: str, keep_seconds: float, where: str) -> HandleError:
@@ -80,14 +37,11 @@ class MemoryStore:
         days: What was used, by the day.
     """
 
-    counts: DayCounts
-    days: DayBook
-
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
         self._kept: dict[str, Generation] = {}
-        self.counts = LocalDayCounts()
+        self.counts = DayCounts()
         self.days = DayBook()
 
     @asynccontextmanager
@@ -106,8 +60,8 @@ class MemoryStore:
         self.make_room()
         return generation
 
-    async def find(self, handle: str, owner: str) -> Followable:
-        """Return the generation behind a handle.
+    async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
+        """Return the generation behind a handle; of another process's, `part` of the text is enough.
 
         Raises:
             HandleError: There is none, it has expired, or it is somebody else's.

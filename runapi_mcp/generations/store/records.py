@@ -91,9 +91,9 @@ class Live:
     leaving: bool = False
 
     @classmethod
-    def of(cls, view: View, generation: Generation, evidence: Evidence) -> "Live":
+    def of(cls, view: View, generation: Generation) -> "Live":
         """Return how a generation stands; the tail of its text is left out, for the text says it."""
-        evidence = replace(evidence, tail="")
+        evidence = replace(generation.evidence(), tail="")
         return cls(evidence, view.receipt, view.answer.model, view.job.notices, generation.leaving)
 
 

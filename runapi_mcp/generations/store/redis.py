@@ -18,7 +18,6 @@ from redis.exceptions import ReadOnlyError, RedisError
 
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Engine, Op
-from runapi_mcp.generations.store.records import digest
 
 PREFIX: Final = "runapi-mcp:1:"
 
@@ -30,6 +29,7 @@ if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV
 for i = 7, #ARGV, 3 do
   redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
 end
+redis.call('HSET', KEYS[1], 'entries', redis.call('XLEN', KEYS[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
@@ -83,7 +83,7 @@ _PAUSE: Final = 1.0
 _CONNECTIONS: Final = 32
 _ENTRIES: Final = 16
 _TOLD_MS: Final = 60_000
-_FIELDS: Final = ("server", "epoch", "live", "final", "facts")
+_FIELDS: Final = ("server", "epoch", "live", "final", "entries", "facts")
 
 T = TypeVar("T")
 
@@ -116,10 +116,6 @@ class RedisEngine(Engine):
             encoding_errors=LENIENT,
         )
         self._redis = Redis(connection_pool=self._pool)
-
-    def name(self, *parts: str) -> str:
-        """Return a name that tells none of its parts."""
-        return digest(*parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
@@ -190,6 +186,7 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Read():
             pipe.hmget(f"{PREFIX}g:{op.name}", list(_FIELDS if op.facts else _FIELDS[:-1]))
             pipe.exists(f"{PREFIX}d:{op.name}")
+            pipe.xlen(f"{PREFIX}t:{op.name}")
             pipe.xrange(f"{PREFIX}t:{op.name}", min=op.cursor or "-", count=_ENTRIES)
             return _record
         case do.Deliver():
@@ -228,8 +225,9 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
 
 
 def _record(said: list[Any]) -> do.Record | None:
-    [server, epoch, live, final, *facts], delivered, found = said
-    if server is None:
+    [server, epoch, live, final, held, *facts], delivered, length, found = said
+    # A text without its beginning is none: Redis may evict all of a stream, and others may trim it.
+    if server is None or int(held or length) != length:
         return None
     entries = [(_after(number), _entry(fields)) for number, fields in found]
     kept, more = facts[0] if facts else "", len(entries) == _ENTRIES

@@ -28,7 +28,7 @@ CUT: Final = "The text goes on; only the server that wrote it has the rest."
 
 
 class Replica:
-    """What was read of a generation: how it stands, and its text, round by round; see :class:`Followable`.
+    """What was read of a generation: how it stands, and its text, round by round; as a `Followable`.
 
     Args:
         engine: Where it is read.
@@ -46,6 +46,7 @@ class Replica:
         alive: Whether its server lives.
         stale: Whether the last look at it failed.
         cursor: How far its text was read.
+        beside: Characters before and after what was read of its text; see :attr:`View.beside`.
 
     Raises:
         ValueError: The record is not what this version writes.
@@ -68,11 +69,17 @@ class Replica:
 
     @classmethod
     async def load(
-        cls, engine: Engine, handle: str, owner: str, known: "Replica | None" = None
+        cls,
+        engine: Engine,
+        handle: str,
+        owner: str,
+        known: "Replica | None" = None,
+        part: range | None = None,
     ) -> "Replica | None":
         """Return a principal's generation as it stands; `None` if there is none.
 
         One that is `known`, and has ended, is not read a second time: a long text is read page by page.
+        Of one that has ended, the characters of `part` are enough, if that is given; see :attr:`View.beside`.
 
         Raises:
             Down: The engine cannot be reached.
@@ -84,7 +91,7 @@ class Replica:
                 [record] = await engine.run(Read(name, known.cursor))
                 if record is not None and record.live is not None and known.take(record):
                     return known
-            [record] = await engine.run(Read(name, facts=True))
+            [record] = await engine.run(Read(name, facts=True, part=part))
             if record is None or record.live is None:
                 return None
             facts = read(Facts, record.facts)
@@ -98,6 +105,7 @@ class Replica:
 
     def _begin(self, record: Record) -> None:
         self.cursor = START
+        self.beside = record.beside
         self._epoch = record.epoch
         self._texts: dict[int, list[str]] = {}
         self._thoughts: dict[int, list[str]] = {}
@@ -175,11 +183,12 @@ class Replica:
             replace(answer, text=text, thoughts=_join(self._thoughts.get(last, []))),
             self._receipt(),
             error,
+            beside=self.beside,
             earlier=tuple(self.text(number) for number in range(1, last)),
             links=ending.links if ending else {},
             hopeless=ending.hopeless if ending else "",
             verdict=ending.verdict if ending else None,
-            note=self._note(len(text)),
+            note=self._note(len(text) + sum(self.beside)),
             made=self._made,
         )
 
@@ -196,7 +205,7 @@ class Replica:
         return STALE if self.stale and self.status == "running" else ""
 
     def evidence(self) -> Evidence:
-        """See :meth:`Followable.evidence`."""
+        """Return the signs of life."""
         since, said = anyio.current_time() - self._seen_at, self.live.evidence
         # Of the answer or, before it, of thoughts.
         pieces = self._texts.get(self.round, [""])
@@ -272,7 +281,7 @@ class Replica:
     # ------------------------------------------------------------ told
 
     async def deliver(self) -> None:
-        """See :meth:`Followable.deliver`."""
+        """Note that its ended answer was given to a caller, to the end."""
         try:
             # Its server keeps what is owed, and cannot see that this is not any more.
             ms = int(self._engine.keep_seconds * 1000)

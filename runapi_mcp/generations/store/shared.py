@@ -17,8 +17,10 @@ from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold
 from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
+from runapi_mcp.generations.store.place import Unusable
 from runapi_mcp.generations.store.records import Order, prepare, read
 from runapi_mcp.generations.store.replica import Replica
+from runapi_mcp.generations.store.sqlite import check_module
 from runapi_mcp.generations.store.writer import Writer, same_key
 from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
@@ -29,6 +31,8 @@ _LEAVE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 0.5
 _SENT_SECONDS: Final = 0.05
 """By then a request that was begun is on its way."""
+_IDLE_SECONDS: Final = 1.0
+"""By then a server that was started to be asked something would have been."""
 _READ_CHARS: Final = 8_388_608
 """Characters of others' generations that are kept for their next pages."""
 
@@ -101,20 +105,23 @@ class SharedStore(MemoryStore):
         same = None if fresh else await super().same(generation.job)
         return same or await super().keep(generation, fresh=fresh)
 
-    async def find(self, handle: str, owner: str) -> Followable:
+    async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
         """Return a generation of this process or another; see :meth:`MemoryStore.find`."""
         try:
             return await super().find(handle, owner)
         except HandleError as error:
             missing = error
         try:
-            found = await Replica.load(self._engine, handle, owner, self._read.pop((owner, handle), None))
+            known = self._read.pop((owner, handle), None)
+            found = await Replica.load(self._engine, handle, owner, known, part)
         except Down as down:
             if down.for_good:
                 raise missing from None
             raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
         if found is None:
             raise unknown(handle, self._engine.keep_seconds, "for whoever asked the question")
+        if any(found.beside):
+            return found
         self._read[owner, handle] = found
         while len(self._read) > 1 and sum(replica.size for replica in self._read.values()) > _READ_CHARS:
             del self._read[next(iter(self._read))]
@@ -194,10 +201,16 @@ class SharedStore(MemoryStore):
     # ------------------------------------------------------------ what others know and want
 
     async def _prepare(self) -> None:
-        """Get ready to read what others wrote, once the first call is on its way and waits for its answer."""
-        await self._begun.wait()
-        await anyio.sleep(_SENT_SECONDS)
+        """Get ready to read what others wrote, once the first call is on its way, or none comes.
+
+        A host that was started again may ask first of all for an answer that it was promised.
+        """
+        with anyio.move_on_after(_IDLE_SECONDS):
+            await self._begun.wait()
+            await anyio.sleep(_SENT_SECONDS)
         await anyio.to_thread.run_sync(prepare)
+        with suppress(Unusable):
+            await anyio.to_thread.run_sync(check_module)
 
     def _hear(self, generation: Generation) -> None:
         """A generation has ended, or its answer was delivered: let the others know."""

@@ -6,26 +6,27 @@ bytes, for it may hold half a surrogate pair, which UTF-8 cannot.
 
 import asyncio
 import logging
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import anyio
 
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Entry, Op
 from runapi_mcp.generations.store.place import ALIVE, Mark, Unusable, clear_marks, is_shown, make_folder
-from runapi_mcp.generations.store.records import digest
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
 
-FILE: Final = "generations-1.sqlite"
+FILE: Final = "generations-2.sqlite"
 """Its schema's version is in its name: two versions of this program can run beside each other."""
 DAY: Final = 86_400.0
 MOST_BYTES: Final = 200 * 1024 * 1024
@@ -59,7 +60,7 @@ CREATE TABLE IF NOT EXISTS facts (
   generation INTEGER PRIMARY KEY REFERENCES generations ON DELETE CASCADE, json BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS entries (
   generation INTEGER NOT NULL REFERENCES generations ON DELETE CASCADE, position INTEGER NOT NULL,
-  round INTEGER NOT NULL, text BLOB NOT NULL, thoughts BLOB NOT NULL);
+  round INTEGER NOT NULL, characters INTEGER NOT NULL, text BLOB NOT NULL, thoughts BLOB NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS entries_in_order ON entries (generation, position);
 CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, holder TEXT NOT NULL, expires INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS fields (
@@ -73,6 +74,11 @@ CREATE TABLE IF NOT EXISTS orders (
 _BEGIN: Final = """
 INSERT INTO generations (name, server, epoch, handle, owner, size, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+_APPEND: Final = """
+UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ?
+WHERE name = ? AND server = ? AND epoch = ? AND entries = ?
+"""
+_ENTRY: Final = "INSERT INTO entries SELECT id, ?, ?, ?, ?, ? FROM generations WHERE name = ?"
 _ADD: Final = """
 INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
 DO UPDATE SET value = value + excluded.value, expires = excluded.expires
@@ -81,8 +87,9 @@ _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
 _UNREADABLE: Final = TypeError | AttributeError | ValueError
 """What comes of rows that hold something else than is written here: no server is to end of it."""
+_IO: Final = 10
 _FULL: Final = 13
-_FOR_GOOD: Final = frozenset({3, 8, 10, 14, 15})
+_FOR_GOOD: Final = frozenset({3, 8, _IO, 14, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
 
 The last is what a home on NFS gives (charmbracelet/crush#3461), the third one on AFS (openai/codex#44388).
@@ -92,15 +99,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Step:
-    """What the thread is to do next, and what came of it."""
-
-    work: Callable[[], Any]
-    loop: asyncio.AbstractEventLoop
-    done: anyio.Event = field(default_factory=anyio.Event)
-    answer: Any = None
-    error: Exception | None = None
+_Outcome: TypeAlias = tuple[Any, Exception | None]
 
 
 class SqliteEngine(Engine):
@@ -133,24 +132,21 @@ class SqliteEngine(Engine):
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(clock, keep_seconds)
+        super().__init__(clock, keep_seconds, scope)
         self._folder = folder
-        self._scope = scope
         self._most_bytes = most_bytes
         self._now = now
-        self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
+        self._steps: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[_Outcome]] | None]
+        self._steps = queue.SimpleQueue()
+        self._looked_at: int | None = None
         self._thread: threading.Thread | None = None
         # The thread's alone:
         self._file: sqlite3.Connection | None = None
-        self._inode = 0
+        self._known = [0]
         self._clear_due = 0.0
         self._mark: Mark | None = None
 
     # ------------------------------------------------------------ Engine
-
-    def name(self, *parts: str) -> str:
-        """Return a name that tells none of its parts; of another base URL or key it is another."""
-        return digest(self._scope, *parts)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
@@ -159,16 +155,25 @@ class SqliteEngine(Engine):
         return await self._in_thread(lambda: self._transact(ops, reads=reads), wrote=not reads)
 
     async def orders(self, server: str) -> list[str]:
-        """Look for orders after a quarter of a second; see :meth:`Engine.orders`."""
+        """Look for orders after a quarter of a second; see :meth:`Engine.orders`.
+
+        Whoever leaves one touches the server's sign of life: to read the file in vain would cost as much as
+        all that a stream has written there.
+        """
         await anyio.sleep(_LOOK)
         self._check()
+        with suppress(OSError, Unusable):
+            touched_at = (self._place / (ALIVE + server)).stat().st_mtime_ns
+            if touched_at == self._looked_at:
+                return []
+            self._looked_at = touched_at
         return await self._in_thread(lambda: self._take_orders(server))
 
     async def aclose(self) -> None:
         """Close the file."""
         if self._thread is not None:
             with suppress(Down):
-                await self._in_thread(self._close)
+                await self._in_thread(self._leave)
             self._steps.put(None)
             self._thread = None
 
@@ -203,23 +208,28 @@ class SqliteEngine(Engine):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="store", daemon=True)
             self._thread.start()
-        step = _Step(work, asyncio.get_running_loop())
-        self._steps.put(step)
-        await step.done.wait()
-        if step.error is not None:
-            raise self._note_loss(step.error, wrote=wrote) from None
+        done: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        self._steps.put((work, done))
+        made, error = await done
+        if error is not None:
+            raise self._note_loss(error, wrote=wrote) from None
         self._note_answer(wrote=wrote)
-        answer: T = step.answer
+        answer: T = made
         return answer
 
     def _work(self) -> None:
+        made: list[tuple[asyncio.Future[_Outcome], _Outcome]] = []
         while (step := self._steps.get()) is not None:
+            work, done = step
             try:
-                step.answer = self._try(step.work)
+                made.append((done, (self._try(work), None)))
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
-                step.error = error
-            with suppress(RuntimeError):  # the loop is gone, and nobody waits
-                step.loop.call_soon_threadsafe(step.done.set)
+                made.append((done, (None, error)))
+            # One wake-up for all that was asked for together: what begins as one is read as one from then on.
+            if self._steps.empty():
+                with suppress(RuntimeError):  # the loop is gone, and nobody waits
+                    done.get_loop().call_soon_threadsafe(_settle, made)
+                made = []
 
     def _try(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it returns
         """Do it, once more where what was in the way could be cleared away."""
@@ -235,6 +245,9 @@ class SqliteEngine(Engine):
                 self._make_room(self._most_bytes // 2)
             elif code in _FOR_GOOD and self._file is not None:
                 self._close()  # it was moved, say; when it is opened again, that shows
+            elif code == _IO and self._inodes()[1] and not self._log_size():
+                # Its log was removed while another process has it open: the index is of what is gone.
+                (self._place / f"{FILE}-shm").unlink(missing_ok=True)
             else:
                 raise
         return work()
@@ -263,11 +276,15 @@ class SqliteEngine(Engine):
     def _open(self) -> "sqlite3.Connection":
         """Return the connection, opened at the first call.
 
+        It is opened anew where another program has removed one of its files (nfrastack/db-backup#423): what
+        is written there nobody else would find.
+
         Raises:
             Unusable: There is no place for it.
         """
-        if self._file is not None:
+        if self._file is not None and self._inodes() == self._known:
             return self._file
+        self._close()
         check_module()
         import sqlite3
 
@@ -288,7 +305,7 @@ class SqliteEngine(Engine):
             for pragma in ("synchronous = NORMAL", "secure_delete = ON", f"journal_size_limit = {1 << 22}"):
                 file.execute(f"PRAGMA {pragma}")
             file.execute(f"PRAGMA max_page_count = {self._most_bytes // _PAGE}")
-            self._inode = path.stat().st_ino
+            self._known = self._inodes()
         except BaseException:
             file.close()
             raise
@@ -296,19 +313,30 @@ class SqliteEngine(Engine):
         self._clear_due = 0.0
         return file
 
+    def _inodes(self) -> list[int]:
+        """Return what tells apart the file, its index and its log; 0 for what is not there."""
+        found = []
+        for end in ("", "-shm", "-wal"):
+            try:
+                found.append((self._place / f"{FILE}{end}").stat().st_ino)
+            except OSError:
+                found.append(0)
+        return found
+
     def _close(self) -> None:
-        if self._mark is not None:
-            self._mark.take_back()
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
 
+    def _leave(self) -> None:
+        if self._mark is not None:
+            self._mark.take_back()
+        self._close()
+
     def _set_aside(self) -> None:
         """Let a file go that cannot be read; the next one begins empty."""
-        path, inode = self._place / FILE, self._inode
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        path, inode = self._place / FILE, self._known[0]
+        self._close()
         with suppress(OSError):
             if inode and path.stat().st_ino != inode:
                 return  # another process has done it
@@ -317,15 +345,20 @@ class SqliteEngine(Engine):
             for rest in ("-wal", "-shm"):
                 path.with_name(FILE + rest).unlink(missing_ok=True)
 
-    def _transact(self, ops: Iterable[Op], *, reads: bool) -> list[Any]:
+    def _transact(self, ops: Sequence[Op], *, reads: bool) -> list[Any]:
         file = self._open()
         if not reads:
             self._clear_now_and_then()
-            file = self._open()
             self._bound_log(file)
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
         with _finish(file):
-            return [self._do(file, op) for op in ops]
+            answers = [self._do(file, op) for op in ops]
+        for op in ops:
+            if isinstance(op, do.Tell):
+                with suppress(OSError):  # its server is gone
+                    # By the clock itself: the system's own time stamps stand still for milliseconds.
+                    os.utime(self._place / (ALIVE + op.server), ns=(now := time.time_ns(), now))
+        return answers
 
     def _do(self, file: "sqlite3.Connection", op: Op) -> Any:  # noqa: ANN401  # one case an operation
         now = int(self._now() * 1000)
@@ -396,20 +429,21 @@ class SqliteEngine(Engine):
         Raises:
             OSError: It is too long, and cannot be cut now.
         """
+        if self._log_size() <= self._most_bytes // _LOG_PART:
+            return
+        [busy, *_] = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise OSError("another program reads it without an end, so its log cannot be cut")
+
+    def _log_size(self) -> int:
         with suppress(FileNotFoundError):
-            if (self._place / f"{FILE}-wal").stat().st_size <= self._most_bytes // _LOG_PART:
-                return
-            [busy, *_] = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise OSError("another program reads it without an end, so its log cannot be cut")
+            return (self._place / f"{FILE}-wal").stat().st_size
+        return 0
 
     def _clear_now_and_then(self) -> None:
-        """Once a minute let go of what is over, and see that the file is still where it was."""
+        """Once a minute let go of what is over."""
         if time.monotonic() < self._clear_due:
             return
-        if not (self._place / FILE).exists() or (self._place / FILE).stat().st_ino != self._inode:
-            self._close()
-            self._open()
         self._make_room(self._most_bytes * 9 // 10)
         self._clear_due = time.monotonic() + _CLEAR_SECONDS
 
@@ -479,6 +513,13 @@ def _share(file: "sqlite3.Connection") -> None:
         raise Unusable("its file system cannot share memory between processes")
 
 
+def _settle(made: "Sequence[tuple[asyncio.Future[_Outcome], _Outcome]]") -> None:
+    """Hand over what came of steps, where anybody still waits for it."""
+    for done, outcome in made:
+        if not done.done():
+            done.set_result(outcome)
+
+
 @contextmanager
 def _finish(file: "sqlite3.Connection") -> Iterator[None]:
     """Commit the transaction that has begun, or take it back."""
@@ -493,23 +534,16 @@ def _finish(file: "sqlite3.Connection") -> Iterator[None]:
 
 def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
     """Add to a generation, if what is held of it is what its server thinks."""
-    held = "SELECT id FROM generations WHERE name = ? AND server = ? AND epoch = ? AND entries = ?"
-    found = file.execute(held, (op.name, op.server, op.epoch, op.at)).fetchone()
-    if found is None:
-        return False
-    [id_] = found
     rows = [
-        (id_, op.at + place, entry.round, _encode(entry.text), _encode(entry.thoughts))
+        (op.at + place, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts), op.name)
         for place, entry in enumerate(op.entries)
     ]
-    file.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
     live, final = (_encode(json) if json else None for json in (op.live, op.final))
-    size = sum(len(text) + len(thoughts) for *_, text, thoughts in rows)
-    file.execute(
-        "UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ? "
-        "WHERE id = ?",
-        (live, final, op.at + len(rows), size, expires, id_),
-    )
+    size = sum(len(text) + len(thoughts) for *_, text, thoughts, _ in rows)
+    told = (live, final, op.at + len(rows), size, expires)
+    if not file.execute(_APPEND, (*told, op.name, op.server, op.epoch, op.at)).rowcount:
+        return False
+    file.executemany(_ENTRY, rows)
     return True
 
 
@@ -523,8 +557,11 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
     if op.facts:
         [kept] = file.execute("SELECT json FROM facts WHERE generation = ?", (id_,)).fetchone()
         facts = _decode(kept)
+    first, count, beside = int(op.cursor or 0), _ENTRIES, (0, 0)
+    if op.part is not None and final is not None:
+        first, count, beside = _find_part(file, id_, op.part) or (first, count, beside)
     since = "SELECT position, round, text, thoughts FROM entries WHERE generation = ? AND position >= ?"
-    rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, int(op.cursor or 0), _ENTRIES))
+    rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, first, count))
     entries = [
         (str(position + 1), Entry(number, _decode(text), _decode(thoughts)))
         for position, number, text, thoughts in rows
@@ -538,7 +575,21 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         bool(delivered),
         entries,
         len(entries) == _ENTRIES,
+        beside,
     )
+
+
+def _find_part(file: "sqlite3.Connection", id_: int, part: range) -> tuple[int, int, tuple[int, int]] | None:
+    """Return the first entry of a part, of how many, and the characters beside them; `None` for all."""
+    sql = "SELECT round, characters FROM entries WHERE generation = ? ORDER BY position"
+    rows: list[tuple[int, int]] = file.execute(sql, (id_,)).fetchall()
+    ends = [*accumulate(characters for _, characters in rows)]
+    if not rows or rows[-1][0] > 1 or part.start >= ends[-1]:
+        return None
+    first, last = bisect_right(ends, part.start), min(bisect_left(ends, part.stop), len(ends) - 1)
+    if last - first >= _ENTRIES - 1:
+        return None
+    return first, last - first + 1, (ends[first] - rows[first][1], ends[-1] - ends[last])
 
 
 def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:

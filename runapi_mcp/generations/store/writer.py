@@ -7,7 +7,6 @@ should be: after an outage, a restart without a disk, an eviction.
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -101,8 +100,8 @@ class Log:
 
     def batch(self) -> tuple[Sequence[Entry], str, str]:
         """Return what is told next: text, how it stands if that is new, and at the end what it came to."""
-        generation, evidence = self.generation, self.generation.evidence()
-        stands = (*self._look()[3:], replace(evidence, characters=0, silent=0.0, wait_left=0.0, tail=""))
+        generation = self.generation
+        stands = (generation.trace.requests, generation.leaving, *generation.stands)
         if stands == self._stood and not self.more and not generation.done.is_set():
             # All that most batches bring; to tell the rest each time costs more than all the text.
             answer = generation.fold.partial()
@@ -110,7 +109,7 @@ class Log:
         else:
             view = generation.known()
             texts = [*view.earlier, view.answer.text][self._round - 1 :]
-            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation, evidence))
+            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation))
             self.final = view.status != "running" and not self.more
             final = write(Ending.of(view, generation.updated)) if self.final else ""
         self._seen, self._stood = self._look(), stands

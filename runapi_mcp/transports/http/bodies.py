@@ -1,6 +1,6 @@
 """The bodies of requests, read within their size, their time and one budget, and those of large responses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import Final
 
@@ -15,9 +15,14 @@ from runapi_mcp.transports.http.connections import RETRY_SECONDS, place_of
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
 
-_DISCARD_SECONDS: Final = 30.0
-_DISCARD_SILENCE: Final = 1.0
+_DISCARD_SECONDS: Final = 120.0
+"""What a body may take that is read."""
+_DISCARD_SILENCE: Final = 3.0
+"""A client that sends many bodies at once on a busy machine pauses for longer than a second."""
 _STEP_BYTES: Final = 64 * 1024
+_SMALL: Final = 8 * 1024
+"""Bytes of a body that is read whatever room there is: who is to fetch or stop what fills its share has to
+be able to say so. As many as there are connections are bounded by that."""
 _LARGE: Final = 256 * 1024
 """Bytes of a response from which on it counts to its caller's share until it was read."""
 _CLOSE: Final = {"Connection": "close"}
@@ -69,6 +74,7 @@ class Bodies:
         self._options = options
         self._budget = budget
         self._coming: dict[Body, None] = {}
+        self._sending: set[Reservation] = set()
 
     @contextmanager
     def hold(self, scope: Scope) -> Iterator[Body]:
@@ -84,10 +90,15 @@ class Bodies:
     def sending(self, scope: Scope, send: Send) -> Iterator[Send]:
         """Give what sends a response; what is large of it counts until its client has taken it in.
 
-        Where a share is full of answers that nobody reads, the next large one is refused with 503.
+        Where a share is full, a caller has one such response at a time, for its share may be full of just
+        what it fetches; the next one is refused with 503.
         """
         with self._budget.reserve(principal_of(scope), 0) as reservation:
-            yield _Response(reservation, scope, send).send
+            self._sending.add(reservation)
+            try:
+                yield _Response(reservation, self._sending, scope, send).send
+            finally:
+                self._sending.discard(reservation)
 
     async def read(self, body: Body, scope: Scope, receive: Receive) -> bytearray:
         """Read a request's body whole.
@@ -103,7 +114,7 @@ class Bodies:
         limit = self._options.max_body
         if _read_length(scope) > limit:
             await self._refuse_size(scope, receive)
-        read = bytearray()
+        read, more = bytearray(), True
         try:
             with body.scope, anyio.fail_after(self._options.body_seconds):
                 while True:
@@ -113,33 +124,46 @@ class Bodies:
                     if message["type"] != "http.request":
                         raise Unreadable(None)
                     read += message.get("body", b"")
+                    more = message.get("more_body", False)
                     if len(read) > limit:
                         await self._refuse_size(scope, receive)
                     self._make_room(body, len(read))
-                    if not message.get("more_body", False):
+                    if not more:
                         self._coming.pop(body, None)
                         return read
         except TimeoutError:
-            text = "The request's body did not arrive in time."
+            limits = (
+                f"{self._options.body_silence:g} s, or took more than {self._options.body_seconds:g} s in all"
+            )
+            text = f"The request's body paused for {limits}. Send it again without a pause."
             raise Unreadable(refuse(408, "too_slow", text, _CLOSE)) from None
         except MemoryFull as full:
             body.reservation.release()
             read.clear()
-            await _discard(scope, receive)
+            if more:
+                await _discard(scope, receive)
             raise Unreadable(refuse(503, "busy", str(full), _AGAIN)) from None
         # Only for others to have room is a body's scope cancelled.
         read.clear()
         await _discard(scope, receive)
-        text = "Too many requests are being sent at once, and this one paused the longest. Send it again."
+        text = (
+            f"More is being sent at once than this server reads ({self._options.max_bodies} bodies, and what "
+            "is left of RUNAPI_MCP_MEMORY_BYTES), and this request paused the longest. Send it again."
+        )
         raise Unreadable(refuse(503, "busy", text, _AGAIN))
 
     async def _refuse_size(self, scope: Scope, receive: Receive) -> None:
         await _discard(scope, receive)
-        text = f"The request is larger than {self._options.max_body} bytes."
+        text = (
+            f"The request is larger than {self._options.max_body:,} bytes, the most that is read of anybody. "
+            "Send less at once: a file by its path or URL, what was said before by its handle."
+        )
         raise Unreadable(refuse(413, "too_large", text, _CLOSE))
 
     def _make_room(self, body: Body, size: int) -> None:
         """Count bytes to their sender's share, at the cost of those that the same one left unfinished."""
+        if size <= _SMALL:
+            return None
         size += -size % _STEP_BYTES
         if size <= body.reservation.size:
             return None
@@ -175,8 +199,9 @@ class Bodies:
 class _Response:
     """A response that is handed on in pieces, no faster than its client reads."""
 
-    def __init__(self, reservation: Reservation, scope: Scope, send: Send) -> None:
+    def __init__(self, reservation: Reservation, all_: Set[Reservation], scope: Scope, send: Send) -> None:
         self._reservation = reservation
+        self._all = all_
         self._scope = scope
         self._send = send
         self._begun = self._refused = False
@@ -188,7 +213,7 @@ class _Response:
         size = max(len(body), _read_length(message)) if not self._begun or body else 0
         try:
             if size > max(_LARGE, self._reservation.size):
-                self._reservation.resize(size)
+                self._hold(size)
         except MemoryFull as full:
             self._refused = True
             return await self._end(full)
@@ -205,6 +230,16 @@ class _Response:
         if more:
             self._reservation.resize(0)
         return None
+
+    def _hold(self, size: int) -> None:
+        own = self._reservation
+        try:
+            own.resize(size)
+        except MemoryFull:
+            others = any(each.size and each.owner == own.owner for each in self._all if each is not own)
+            if others or size > own.share:
+                raise
+            own.settle(size, spare=False)
 
     async def _end(self, full: MemoryFull) -> None:
         if self._begun:

@@ -26,17 +26,6 @@ _NOWHERE: Final = ("", 0)
 _LEAST_LINGERING: Final = 64
 _MOST_PROBES: Final = 16
 _PROBE: Final = re.compile(rb"(?:GET|HEAD) /+(?:healthz|readyz|metrics)/?[ ?]")
-_BUSY: Final = json.dumps(
-    {
-        "error": "busy",
-        "error_description": "This server has as many connections open as it takes, or as many of yours. "
-        f"Try again in {RETRY_SECONDS} s.",
-    }
-).encode()
-_TURNED_AWAY: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (RETRY_SECONDS, len(_BUSY), _BUSY)
-)
 
 
 class Connections:
@@ -59,6 +48,7 @@ class Connections:
         self._unused: dict[str, dict[Connection, None]] = {}
         self._lingering: dict[Connection, None] = {}
         self._probes = 0
+        self.refusal = _write_refusal(most)
         self.fresh = 0
         """How many have not sent a request yet."""
 
@@ -152,6 +142,20 @@ class Connections:
 
     def _most_unused(self) -> "dict[Connection, None]":
         return max(self._unused.values(), key=len, default={})
+
+
+def _write_refusal(most: int) -> bytes:
+    """Return the response to whoever there is no room for."""
+    about = (
+        f"{most:,} connections are open, as many as this server takes, or as many of yours as leave others "
+        f"room. Close one of yours, or try again in {RETRY_SECONDS} s."
+    )
+    body = json.dumps({"error": "busy", "error_description": about}).encode()
+    head = (
+        f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_SECONDS}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def place_of(address: str) -> str:
@@ -270,7 +274,7 @@ class Connection(asyncio.Protocol):
             # With a reason, for without one it would close the transport itself.
             self._inner.connection_lost(ConnectionAbortedError())
         self._state = "leaving"
-        transport.write(_TURNED_AWAY)
+        transport.write(self._all.refusal)
         if transport.can_write_eof():
             transport.write_eof()
         self._all.linger(self)

@@ -132,6 +132,7 @@ class McpEndpoint:
         self._bodies = bodies
         self._shutdown = shutdown
         self._first_byte = options.first_byte
+        self._most_sessions = options.max_sessions
         self._sessions = None if options.stateless else Sessions(options.max_sessions, self._end_session)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,7 +187,10 @@ class McpEndpoint:
         self, sessions: Sessions, post: Post, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if not await sessions.make_room(principal_of(scope)):
-            text = "As many sessions are in use as this server takes. Try again later."
+            text = (
+                f"{self._most_sessions:,} sessions are in use, as many as this server keeps. End one of "
+                f"yours, or try again in {RETRY_SECONDS} s."
+            )
             headers = {"Retry-After": str(RETRY_SECONDS)}
             return await refuse(503, "busy", text, headers)(scope, receive, send)
 

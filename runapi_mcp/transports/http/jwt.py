@@ -21,7 +21,7 @@ from starlette.routing import Route
 from runapi_mcp import __version__
 from runapi_mcp.errors import ProtocolError, Unreachable, UpstreamError
 from runapi_mcp.settings import LOOPBACK
-from runapi_mcp.upstream.http import read_start
+from runapi_mcp.upstream.http import read_proxies, read_start
 
 KEEP_SECONDS: Final = 600.0
 AGAIN_SECONDS: Final = 30.0
@@ -192,7 +192,9 @@ async def open_jwks(issuer: str, *, url: str | None = None) -> AsyncIterator[Jwk
     """Give an issuer's keys for as long as the block lasts; nothing is fetched before it is needed."""
     headers = {"User-Agent": f"runapi-mcp/{__version__}"}
     async with (
-        httpx.AsyncClient(timeout=_FETCH_SECONDS, headers=headers) as client,
+        httpx.AsyncClient(
+            timeout=_FETCH_SECONDS, headers=headers, **read_proxies(issuer, url or issuer)
+        ) as client,
         anyio.create_task_group() as tasks,
     ):
         yield Jwks(client, issuer, tasks, url=url)
@@ -233,7 +235,9 @@ class JwtVerifier:
         try:
             header = jwt.get_unverified_header(token)
             algorithm = header.get("alg")
-            if algorithm not in ALGORITHMS:
+            # What must be understood and is not known here (RFC 7515, section 4.1.11); PyJWT before 2.12 lets
+            # it pass (GHSA-752w-5fwx-jx9f).
+            if algorithm not in ALGORITHMS or "crit" in header:
                 return None
             found = await self._keys.key(header.get("kid"))
             if found is None:

@@ -24,7 +24,9 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NAME: Final = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)")
 _AUTHORITY: Final = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
-_BARE_IPV6: Final = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
+_BARE_IPV6: Final = re.compile(r"(?=[^:]*:[^:]*:)[0-9a-f:.]++")
+_HOST_CHARS: Final = 300
+"""Of a name (RFC 1035: 253) or an address, its port, and some spare; requests say of these what they like."""
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _PREFIX_CHARS: Final = 200
 
@@ -44,6 +46,8 @@ class HostName:
             ValueError: It is no host.
         """
         text = text.strip().lower()
+        if len(text) > _HOST_CHARS:
+            raise ValueError("a name or an address, with a port if need be")
         if _BARE_IPV6.fullmatch(text):
             text = f"[{text}]"
         parts = _AUTHORITY.fullmatch(text)
@@ -92,6 +96,8 @@ def read_origin(text: str) -> str:
     Raises:
         ValueError: It is none, with what would be one.
     """
+    if len(text) > 2 * _HOST_CHARS:
+        raise ValueError("a page's origin, such as https://app.example.com")
     scheme, separator, rest = text.strip().lower().partition("://")
     rest = rest.rstrip("/")
     if not separator or not _SCHEME.fullmatch(scheme):

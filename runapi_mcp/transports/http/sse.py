@@ -72,7 +72,10 @@ class _Stream:
         with self._place(principal_of(scope)) as has_place:
             if has_place:
                 return await self._serve(scope, receive, send)
-        text = "As many clients are connected as this server takes, or as many of yours. Try again later."
+        text = (
+            f"{self._most:,} clients are connected, as many as this server takes, or as many of yours as "
+            f"leave others room. Close one of yours, or try again in {RETRY_SECONDS} s."
+        )
         return await refuse(503, "busy", text, {"Retry-After": str(RETRY_SECONDS)})(scope, receive, send)
 
     @contextmanager

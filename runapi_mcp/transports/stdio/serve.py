@@ -5,11 +5,12 @@ the host no longer reads; it drops what is no JSON, and a request with half a su
 waits for an answer; and it hands each line it writes to a thread and back.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from signal import Signals
+from threading import Timer
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
@@ -23,7 +24,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 from runapi_mcp import logs
 from runapi_mcp.generations.store import store_folder
 from runapi_mcp.key import OwnKey
-from runapi_mcp.server.app import build_server, open_app
+from runapi_mcp.server.app import build_server, open_app, warm_up
 from runapi_mcp.settings import Settings
 from runapi_mcp.transports.messages import OpenCalls, Refused, encode, progress_key
 from runapi_mcp.transports.process_exit import ignore_signals, leave_at_the_latest, signals_received
@@ -34,6 +35,8 @@ from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox, leaving_
 LifespanT = TypeVar("LifespanT")
 
 _FLUSH_SECONDS: Final = 0.4
+_WARM_AFTER: Final = 0.2
+"""Seconds of serving after which what no call has needed yet is built for the next."""
 
 
 async def serve_stdio(
@@ -226,6 +229,18 @@ class Opening(Protocol):
         """Return the host's bytes from its first, and the ids of the requests answered among them."""
 
 
+@contextmanager
+def _warm_meanwhile() -> Iterator[None]:
+    """Once a call that came at once has had its way, have the first that comes later wait for nothing."""
+    # No daemon: it ends in a moment, and what it is in the middle of must not lose its interpreter.
+    timer = Timer(_WARM_AFTER, warm_up)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 async def serve_local(
     settings: Settings,
     opening: Opening | None = None,
@@ -253,14 +268,15 @@ async def serve_local(
         logs.debug("serving")
         wire = claim_stdio()
         chunks, answered = opening.take_over() if opening else (read_chunks(wire.stdin_fd), ())
-        await serve_chunks(
-            server,
-            chunks,
-            wire.stdout_fd,
-            stdin_fd=wire.stdin_fd,
-            answered=answered,
-            outlives=outlives,
-        )
+        with _warm_meanwhile():
+            await serve_chunks(
+                server,
+                chunks,
+                wire.stdout_fd,
+                stdin_fd=wire.stdin_fd,
+                answered=answered,
+                outlives=outlives,
+            )
         if apart is not None and isinstance(folder, Path):
             await finish(apart, app.generations, folder)
             leave_at_the_latest()
