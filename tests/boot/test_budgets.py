@@ -123,7 +123,7 @@ from runapi_mcp.tools import TOOLS
 from runapi_mcp.wire import chat, gemini
 revisions = HANDSHAKE_PROTOCOL_VERSIONS + MODERN_PROTOCOL_VERSIONS
 requests = [CLIENT_REQUESTS["tools/call", revision] for revision in revisions]
-models = [chat._Chunk, gemini._Chunk, *(tool.args for tool in TOOLS.values()), *requests]
+models = [chat.ChatChunk, gemini.NativeChunk, *(tool.args for tool in TOOLS.values()), *requests]
 assert not any(model.__pydantic_complete__ for model in models)
 warm_up()
 assert all(model.__pydantic_complete__ for model in models)
