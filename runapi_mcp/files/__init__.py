@@ -32,7 +32,7 @@ from runapi_mcp.files.kinds import (
 from runapi_mcp.files.paths import Reach, reach
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB, Settings
-from runapi_mcp.wire.json_text import encode_pieces
+from runapi_mcp.wire.json_text import MAX_TEXT_CHARS, encode_pieces
 from runapi_mcp.wire.types import FileRef, FunctionCall, Inline, Linked, Part, Returned, Text, Turn
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def _from_diff(name: str, allowed: Reach, settings: Settings) -> tuple[Part, str
     from runapi_mcp.files import git
 
     refs = name.strip().removeprefix("git:")
-    patch, secret = git.diff(refs, allowed.folders, settings.max_file_bytes)
+    patch, secret = git.diff(refs, allowed.folders, min(settings.max_file_bytes, MAX_TEXT_CHARS))
     if not patch.strip():
         raise InputError(f"{one_line(refs, 80)} changes nothing.", advice="Name two commits that differ.")
     left = (
@@ -357,6 +357,11 @@ def _from_bytes(content: bytes, name: str, limit: int, said: str = "") -> Part:
         return Inline(said, encode_base64(content))
     if text is None:
         raise _not_utf8(shown) if is_meant_as_text(content) else _refuse_kind(shown)
+    if len(text) > MAX_TEXT_CHARS:
+        raise InputError(
+            f"{shown} is a text of more than {MAX_TEXT_CHARS:,} characters, more than any model reads.",
+            advice="Attach the part that matters.",
+        )
     return Text(f"File {shown}:\n\n{text}\n")
 
 

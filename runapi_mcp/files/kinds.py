@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from runapi_mcp.errors import InputError
+from runapi_mcp.wire.json_text import MAX_TEXT_CHARS
 
 _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -95,14 +96,22 @@ def binary_kind(content: bytes) -> str | None:
 def as_text(content: bytes) -> str | None:
     """Return a file's content as text; `None` if it is none.
 
-    UTF-8, or UTF-16 with its mark; control characters, NUL among them, are not text.
+    UTF-8, or UTF-16 with its mark; control characters, NUL among them, are not text. It is not read to its
+    end once it has more than `MAX_TEXT_CHARS`.
     """
     encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8")
+    pieces, left = list[str](), MAX_TEXT_CHARS
     try:
-        pieces = [*_decode(content, encoding)]
+        for piece in _decode(content, encoding):
+            if _CONTROLS.search(piece):
+                return None
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                break
     except UnicodeDecodeError:
         return None
-    return None if any(map(_CONTROLS.search, pieces)) else "".join(pieces)
+    return "".join(pieces)
 
 
 def _decode(content: bytes, encoding: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ from runapi_mcp.files import Attached, ResourceLink, attach, paths
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
+from runapi_mcp.wire.json_text import MAX_TEXT_CHARS
 from runapi_mcp.wire.types import Inline, Linked, Text
 from tools.calling import Desk, desk
 
@@ -311,6 +312,14 @@ async def test_a_project_below_the_home_folder_can_be_read(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(project)
     assert (await attach(["a.txt"], Settings())).parts
+
+
+async def test_a_text_longer_than_any_model_reads_is_refused(here: Path) -> None:
+    (here / "long.txt").write_text("x" * (MAX_TEXT_CHARS + 1))
+    with pytest.raises(InputError, match=r"long\.txt is a text of more than 8,000,000 characters"):
+        await attach(["long.txt"], Settings())
+    (here / "long.txt").write_text("x" * MAX_TEXT_CHARS)
+    assert (await attach(["long.txt"], Settings())).parts
 
 
 async def test_each_problem_has_its_line(here: Path) -> None:
