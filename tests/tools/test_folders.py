@@ -130,7 +130,8 @@ async def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(here: 
 SECRETS = (
     ".env", ".ENV", ".env.production", "prod.env", ".envrc", "id_rsa", "id_ed25519", "server.pem", "tls.key",
     ".netrc", ".npmrc", ".pypirc", ".git-credentials", "credentials", "credentials.json", "a.kdbx",
-    "terraform.tfstate", "prod.tfvars", ".aws_credentials", "gcp-service-account.json", "ann_accessKeys.csv", ".ssh/config", ".aws/config", ".git/config", ".kube/config",
+    "terraform.tfstate", "prod.tfvars", ".aws_credentials", "gcp-service-account.json", "ann_accessKeys.csv",
+    ".ssh/config", ".aws/config", ".git/config", ".kube/config",
     ".docker/config.json", ".gnupg/x", "deep/in/.ssh/known_hosts", ".env.", ".env ", ".env::$DATA",
     ".env~", "#.env#", ".netrc.swp", ".npmrc.bak", ".git-credentials.lock", "id_rsa.old",
     "google-credentials.json", ".pgpass.orig~", "auth.json.20260101",
