@@ -35,7 +35,7 @@ from runapi_mcp.transports.stdio.threads import Inbound, Inbox, Outbox, leaving_
 LifespanT = TypeVar("LifespanT")
 
 _FLUSH_SECONDS: Final = 0.4
-_WARM_AFTER: Final = 0.2
+_WARM_AFTER: Final = 1.0
 """Seconds of serving after which what no call has needed yet is built for the next."""
 
 
