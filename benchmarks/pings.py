@@ -9,17 +9,15 @@ import base64
 import http.client
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from benchmarks.served import HEADERS, call, served
+from benchmarks.served import HEADERS, call, playing, served
 from benchmarks.table import Row, Section, at_most
 
 PROMISED_MS: Final = 50.0
@@ -267,18 +265,6 @@ def ask(port: int, headers: Mapping[str, str], body: bytes) -> str:
     return f"{answer.status} {said[:60]!r}"
 
 
-@contextmanager
-def playing() -> Iterator[str]:
-    """The upstream in a process of its own; gives its base URL."""
-    command = [sys.executable, "-m", "benchmarks.pings"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        try:
-            yield process.stdout.readline().decode().strip()
-        finally:
-            process.kill()
-
-
 def idle() -> str:
     time.sleep(3)
     return ""
@@ -287,7 +273,7 @@ def idle() -> str:
 def section(*, quick: bool, like: str) -> Section:
     made = Section("The longest ping, while something is done")
     names = [name for name in WORK if like in name][:: 4 if quick else 1]
-    with playing() as upstream, served(upstream) as server:
+    with playing("benchmarks.pings") as upstream, served(upstream) as server:
         ask(server.port, *search("dots"))
         pinger = Pinger(server.port)
         pinger.start()

@@ -93,3 +93,14 @@ def call(tool: str, token: str = "", /, **arguments: object) -> tuple[dict[str, 
     params = {"name": tool, "arguments": arguments, "_meta": meta}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     return HEADERS | {"Mcp-Method": "tools/call", "Mcp-Name": tool}, json.dumps(message).encode()
+
+
+@contextmanager
+def playing(*module: str) -> Iterator[str]:
+    """Run a module of ours that plays an upstream, with its words, in a process; gives its base URL."""
+    with subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().decode().strip()
+        finally:
+            process.kill()

@@ -277,7 +277,7 @@ def warm_up() -> None:
 
 
 _MOST_HERE: Final = 16_384
-"""Characters of arguments that are read on the event loop; it takes some milliseconds."""
+"""Characters of arguments that are read on the event loop; it takes a millisecond."""
 
 
 async def _read(tool: Tool[Any], arguments: JsonObject) -> tuple[Args, str]:
