@@ -46,7 +46,7 @@ async def test_what_one_server_took_leaves_less_on_all(redis: RedisServer) -> No
         assert await other.take("ann1", "tokens", 41, 100) == 60
         assert isinstance(await other.take("ann1", "tokens", 40, 100), Taken)
         one.settle(taken, 10)
-        await one.share()
+        await one.write()
         assert (await one.used("ann1", "tokens"), await other.used("ann1", "tokens")) == (50, 50)
         assert isinstance(await other.take("ann1", "tokens", 50, 100), Taken)
         assert await other.used("bob1", "tokens") == await other.used("ann1", "cost") == 0
@@ -107,6 +107,20 @@ async def test_what_redis_lost_is_written_anew_before_anything_more_is_taken(red
         assert found[-1] == 95, "all that both had taken"
 
 
+async def test_who_takes_nothing_more_writes_anew_what_redis_lost_too(redis: RedisServer) -> None:
+    async with counting(redis, "a6", "b6") as (one, other):
+        await one.take("ann6", "tokens", 90, 100)
+        redis.stop()
+        assert await one.used("ann6", "tokens") == 90, "it has noticed"
+        redis.start()
+
+        async def is_counted() -> bool:
+            await one.used("ann6", "tokens")  # as every server asks something now and then
+            return await other.used("ann6", "tokens") == 90
+
+        await became(is_counted)
+
+
 async def test_what_could_not_be_given_back_is_given_back_later(redis: RedisServer) -> None:
     async with counting(redis, "a5", "b5") as (one, other):
         taken = await one.take("ann5", "tokens", 40, 100)
@@ -114,7 +128,7 @@ async def test_what_could_not_be_given_back_is_given_back_later(redis: RedisServ
         redis.freeze()
         one.settle(taken, 1)
         with anyio.move_on_after(0.1):
-            await one.share()
+            await one.write()
         redis.thaw()
 
         async def given_back() -> bool:

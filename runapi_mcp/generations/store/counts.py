@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date
 from itertools import count
 from typing import Final
 
@@ -14,6 +14,7 @@ from runapi_mcp.generations.spending import (
     KEEP_DAYS,
     DayBook,
     DayCounts,
+    DayKey,
     Key,
     Kind,
     Row,
@@ -36,6 +37,8 @@ _MOST_ADDED: Final = 2_000
 _PACE: Final = 0.5
 """Seconds between two writings of what was used."""
 _MOST_UNSHARED: Final = 10_000
+_MOST_AT_ONCE: Final = 500
+_AWAY_SECONDS: Final = 0.25
 _SETTLING_SECONDS: Final = 2.0
 """After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
 
@@ -139,12 +142,11 @@ class SharedDayCounts(DayCounts):
         self._server = server
         self._clock = clock
         self._turns = count(1)
-        self._locks: dict[tuple[date, str, Kind], anyio.Lock] = {}
-        self._known: dict[tuple[date, str, Kind], None] = {}
-        self._unshared: dict[tuple[date, str, Kind], None] = {}
-        self._was_away = False
-        self._wait_until = 0.0
-        self._begun = anyio.Event()
+        self._lock = anyio.Lock()  # its own counts arrive in their order
+        self._unshared: dict[DayKey, None] = {}
+        self._changed = Signal()
+        self._settled_at = 0.0
+        engine.on_return = self._note_loss
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
@@ -152,25 +154,34 @@ class SharedDayCounts(DayCounts):
         Raises:
             BudgetSpent: the engine is away, and what the others have taken cannot be known.
         """
-        self._begun.set()
         key = (self._today(), owner, kind)
-        async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
-            try:
-                others = await self._take_when_settled(key, limit, amount)
-            except BaseException as error:
-                if isinstance(error, Down) and error.for_good:  # nobody else counts there either
-                    return await super().take(owner, kind, amount, limit)
-                self._remember(key)  # it may have got through: what is right is written as soon as it can be
-                if isinstance(error, Down):
-                    raise BudgetSpent(
-                        "What is left of today cannot be counted: the store of this server does not answer.",
-                        advice="Try again in a moment.",
-                    ) from None
-                raise
-            return self.note(Taken(*key, amount)) if others is None else others + self.of(*key)
+        try:
+            while True:
+                async with self._lock:
+                    if not self._engine.away and self._settled_at <= self._clock():
+                        [others] = await self._engine.run(self._write_op(key, limit, amount))
+                        if others is None:
+                            return self.note(Taken(*key, amount))
+                        if others != LOST:
+                            return int(others) + self.of(*key)
+                        self._note_loss()
+                # Until all have written what the engine may have lost; this one's shows whether it is back.
+                self._remember(key)
+                await self.write()
+                await anyio.sleep(max(self._settled_at - self._clock(), 0))
+        except BaseException as error:
+            if isinstance(error, Down) and error.for_good:  # nobody else counts there either
+                return await super().take(owner, kind, amount, limit)
+            self._remember(key)  # it may have got through: what is right is written as soon as it can be
+            if isinstance(error, Down):
+                raise BudgetSpent(
+                    "What is left of today cannot be counted: the store of this server does not answer.",
+                    advice="Try again in a moment.",
+                ) from None
+            raise
 
     def settle(self, taken: Taken, used: int) -> None:
-        """Give back what was not used; see :meth:`DayCounts.settle`. The others know it once it is shared."""
+        """Give back what was not used; see :meth:`DayCounts.settle`. The others know it soon."""
         super().settle(taken, used)
         self._remember((taken.day, taken.owner, taken.kind))
 
@@ -184,84 +195,48 @@ class SharedDayCounts(DayCounts):
             return own
         return own + sum(int(held.split()[0]) for server, held in counts.items() if server != self._server)
 
-    async def share(self) -> None:
-        """Write what was given back; what does not get through is written later."""
-        for key in tuple(self._unshared):
-            async with self._locks.setdefault(key, anyio.Lock()):
-                self._unshared.pop(key, None)
+    async def forever(self) -> None:
+        """Write what was given back, and everything anew when the engine is back."""
+        while True:
+            await self._changed.until(lambda: bool(self._unshared))
+            try:
+                await self.write()
+            except Down:
+                await anyio.sleep(_AWAY_SECONDS)
+
+    async def write(self) -> None:
+        """Write what the others do not know yet.
+
+        Raises:
+            Down: The engine cannot be reached; what may not have got through is written later.
+        """
+        async with self._lock:
+            while keys := list(self._unshared)[:_MOST_AT_ONCE]:
+                for key in keys:
+                    del self._unshared[key]
                 try:
-                    await self._write_count(key, -1)
-                except BaseException as error:
-                    self._remember(key)
-                    if isinstance(error, Down):
-                        return
+                    await self._engine.run(*(self._write_op(key, -1) for key in keys))
+                except BaseException:
+                    self._unshared |= dict.fromkeys(keys)
                     raise
 
-    async def forever(self) -> None:
-        """Write everything anew whenever the engine was away: it may have lost it."""
-        await self._begun.wait()  # where there is no limit, nothing is ever taken
-        while True:
-            await anyio.sleep(_SETTLING_SECONDS / 8)
-            self._notice_outages()
-            if self._unshared:
-                await self.share()
-
-    def _notice_outages(self) -> None:
-        """Have everything written anew if the engine was away; nothing is taken until all have."""
-        away = self._engine.away > 0
-        if self._was_away and not away:
-            self._note_loss()
-        self._was_away = away
-
     def _note_loss(self) -> None:
-        self._wait_until = self._clock() + _SETTLING_SECONDS
-        self._unshared |= dict.fromkeys(self._known)
+        """The engine may have lost what it had: have everything written anew before anything is taken."""
+        self._settled_at = self._clock() + _SETTLING_SECONDS
+        self._unshared |= dict.fromkeys(self._taken)
+        self._changed.send()
 
-    async def _take_when_settled(self, key: tuple[date, str, Kind], limit: int, amount: int) -> int | None:
-        """Take an amount once all servers have written what the engine may have lost; see `_write_count`.
-
-        Raises:
-            Down: the engine does not answer.
-        """
-        while True:
-            self._notice_outages()
-            if self._was_away:
-                await self._engine.run(Get(self._name(key)))  # whether it is back
-                self._notice_outages()
-            if self._wait_until > self._clock():
-                await self._write_count(key, -1)
-                await anyio.sleep(max(self._wait_until - self._clock(), 0))
-            answer = await self._write_count(key, limit, amount)
-            if answer != LOST:
-                return answer
-            self._note_loss()
-
-    async def _write_count(self, key: tuple[date, str, Kind], limit: int, more: int = 0) -> int | None:
-        """Write this server's count and `more`; return what the others have taken if it does not fit.
-
-        Raises:
-            Down: the engine does not answer.
-        """
-        mine, turn = self.of(*key) + more, next(self._turns)
-        take = Take(self._name(key), self._server, mine, turn, limit, _TWO_DAYS_MS, there=key in self._known)
-        [answer] = await self._engine.run(take)
-        if answer is None:
-            self._known[key] = None
-            self._forget_days(key[0])
-            return None
-        return int(answer)
-
-    def _forget_days(self, today: date) -> None:
-        """Let other days go."""
-        if next(iter(self._known))[0] < today - timedelta(days=1):
-            self._known = {key: None for key in self._known if key[0] >= today - timedelta(days=1)}
-            self._locks = {key: lock for key, lock in self._locks.items() if key in self._known}
-
-    def _remember(self, key: tuple[date, str, Kind]) -> None:
+    def _remember(self, key: DayKey) -> None:
+        """Have a count written soon; callers can be made up without an end."""
         if len(self._unshared) < _MOST_UNSHARED:
             self._unshared[key] = None
+            self._changed.send()
 
-    def _name(self, key: tuple[date, str, Kind]) -> str:
+    def _write_op(self, key: DayKey, limit: int, more: int = 0) -> Take:
+        mine, there = self.of(*key) + more, key in self._taken
+        return Take(self._name(key), self._server, mine, next(self._turns), limit, _TWO_DAYS_MS, there)
+
+    def _name(self, key: DayKey) -> str:
         day, owner, kind = key
         return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
 

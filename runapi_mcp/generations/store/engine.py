@@ -266,6 +266,7 @@ class Engine(ABC):
         note: What whoever gets a handle must be told where it could not be written.
         patience: Seconds for which a call is kept waiting before it goes on without.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
+        on_return: Called when it can be used again, and may have lost what it had.
     """
 
     title: ClassVar[str]
@@ -282,6 +283,7 @@ class Engine(ABC):
         self._lost_at: float | None = None
         self._lost_writing = False
         self._off = False
+        self.on_return: Callable[[], None] = lambda: None
 
     @property
     def whose(self) -> str:
@@ -313,9 +315,10 @@ class Engine(ABC):
         """
         if self._lost_writing and not wrote:
             return
-        if self._lost_at is not None:
+        lost_at, self._lost_at, self._lost_writing, self._down_until = self._lost_at, None, False, 0.0
+        if lost_at is not None:
             logger.warning("%s can be used again.", self.title)
-        self._lost_at, self._lost_writing, self._down_until = None, False, 0.0
+            self.on_return()
 
     def _note_failure(self, pause: float, why: str, *, wrote: bool) -> Down:
         """Note that a call failed, and let none pass for a while; without a reason it is not yet an outage.

@@ -77,9 +77,8 @@ class SharedStore(MemoryStore):
         finally:
             # What is still to be said is worth a second, even to a process that is told to go.
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
-                await self.counts.share()
-                await self.days.write()
-                await self._places.write()
+                for work in (self.counts, self.days, self._places):
+                    await work.write()
                 await self._writer.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
                 await self._engine.aclose()
