@@ -5,7 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from runapi_mcp.generations.store.records import digest
 
@@ -230,19 +230,17 @@ class Alive(Op):
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part(Op):
-    """Take a server's sign of life back: it leaves."""
-
-    server: str
+Order: TypeAlias = Literal["stop", "keep", "delivered"]
+"""To stop a generation, to keep it though nobody here follows it, or to know that its answer was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tell(Op):
-    """Leave an order to a server; see :meth:`Engine.orders`."""
+    """Leave an order about a generation to the server that runs it; see :meth:`Engine.orders`."""
 
     server: str
-    order: str
+    order: Order
+    name: str
 
 
 READS: Final = (Read, Held, Get, Alive)
@@ -346,7 +344,7 @@ class Engine(ABC):
 
     @abstractmethod
     async def orders(self, server: str) -> list[str]:
-        """Return what a server was told, after a wait of a second at most.
+        """Return what a server was told, each an order and a name, after a wait of a second at most.
 
         Raises:
             Down: It cannot be reached.

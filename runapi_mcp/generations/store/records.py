@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -123,19 +123,6 @@ class Ending:
         return cls(
             view.status, answer, characters, error, view.links, view.hopeless, ended, view.verdict
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be done with the generation of a name.
-
-    Attributes:
-        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
-        name: What :meth:`Engine.name` gave it.
-    """
-
-    do: Literal["stop", "keep", "delivered"]
-    name: str
 
 
 @cache

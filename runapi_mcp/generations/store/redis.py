@@ -217,10 +217,8 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Alive():
             pipe.exists(f"{PREFIX}server:{op.server}")
             return lambda said: bool(said[0])
-        case do.Part():
-            pipe.delete(f"{PREFIX}server:{op.server}", f"{PREFIX}tell:{op.server}")
         case do.Tell():
-            pipe.rpush(f"{PREFIX}tell:{op.server}", op.order)
+            pipe.rpush(f"{PREFIX}tell:{op.server}", f"{op.order} {op.name}")
             pipe.pexpire(f"{PREFIX}tell:{op.server}", _TOLD_MS)
     return lambda _said: None
 

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import anyio
 
 from runapi_mcp.errors import ServerLeft, StoreDown
-from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Read, Record, Tell
-from runapi_mcp.generations.store.records import Ending, Facts, Live, Order, read, write
+from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Order, Read, Record, Tell
+from runapi_mcp.generations.store.records import Ending, Facts, Live, read
 from runapi_mcp.generations.values import Evidence, Receipt, Status, View
 from runapi_mcp.signalling import Signal
 from runapi_mcp.wire.types import Answer
@@ -318,8 +318,8 @@ class Replica:
         if self.status == "running":
             await self._engine.run(self._order("keep"))
 
-    def _order(self, what: Literal["stop", "keep", "delivered"]) -> Tell:
-        return Tell(self._server, write(Order(what, self._name)))
+    def _order(self, order: Order) -> Tell:
+        return Tell(self._server, order, self._name)
 
 
 def _join(pieces: list[str]) -> str:

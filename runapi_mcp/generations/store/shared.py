@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, get_args
 
 import anyio
 import anyio.to_thread
@@ -15,10 +15,10 @@ import anyio.to_thread
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
-from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold
+from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold, Order
 from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
 from runapi_mcp.generations.store.place import Unusable
-from runapi_mcp.generations.store.records import Order, prepare, read
+from runapi_mcp.generations.store.records import prepare
 from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.sqlite import check_module
 from runapi_mcp.generations.store.writer import Writer, same_key
@@ -223,26 +223,21 @@ class SharedStore(MemoryStore):
         while True:
             if not self._engine.pushes and not self._writer.busy:
                 await self._begun.wait()
-            orders: list[str | None]
             try:
-                orders = [*await self._engine.orders(self._server)]
+                for order in await self._engine.orders(self._server):
+                    what, _, name = order.partition(" ")
+                    if what in get_args(Order):
+                        self._obey(what, name)
+                    else:  # others can write anything there, and as much of it as they like
+                        log("What is no order was found among those to this server, and ignored.")
+                        log = logger.debug
             except Down:
                 await anyio.sleep(_AWAY_SECONDS)
-                continue
-            except UnicodeError:
-                orders = [None]
-            for order in orders:
-                try:
-                    self._obey(read(Order, order or ""))
-                except ValueError:
-                    # What others wrote may hold anything; who writes such things may write many.
-                    log("What is no order was found among those to this server, and ignored.")
-                    log = logger.debug
 
-    def _obey(self, order: Order) -> None:
-        named = (g for g in self._kept.values() if self._engine.name(g.job.owner, g.handle) == order.name)
-        generation = self._writer.of(order.name) or next(named, None)
-        match order.do:
+    def _obey(self, order: str, name: str) -> None:
+        named = (g for g in self._kept.values() if self._engine.name(g.job.owner, g.handle) == name)
+        generation = self._writer.of(name) or next(named, None)
+        match order:
             case _ if generation is None:
                 pass  # it is not kept any more
             case "stop":

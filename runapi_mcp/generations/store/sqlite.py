@@ -397,11 +397,8 @@ class SqliteEngine(Engine):
                 self._show(op.server)
             case do.Alive():
                 return is_shown(self._place / (ALIVE + op.server))
-            case do.Part():
-                if self._mark is not None:
-                    self._mark.take_back()
             case do.Tell():
-                row = (op.server, _encode(op.order), now + 60_000)
+                row = (op.server, _encode(f"{op.order} {op.name}"), now + 60_000)
                 file.execute("INSERT INTO orders (server, text, expires) VALUES (?, ?, ?)", row)
         return None
 

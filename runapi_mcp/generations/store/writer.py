@@ -22,7 +22,6 @@ from runapi_mcp.generations.store.engine import (
     Forget,
     Hold,
     Op,
-    Part,
     Sign,
 )
 from runapi_mcp.generations.store.records import Ending, Facts, Live, write
@@ -251,7 +250,7 @@ class Writer:
                 await self._write()
 
     async def leave(self) -> None:
-        """Write the last of it, and take back the sign of life.
+        """Write the last of it, and let the sign of life lapse.
 
         Raises:
             Down: The engine cannot be reached.
@@ -259,7 +258,7 @@ class Writer:
         if self.busy or self._sign_due:
             self._want_all()
             await self._write()
-            await self._engine.run(Part(self._server))
+            await self._engine.run(Sign(self._server, 1))
 
     # ------------------------------------------------------------ one write
 
