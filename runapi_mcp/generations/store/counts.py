@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 import anyio
@@ -253,7 +253,7 @@ class SharedDayBook(DayBook):
         self._engine = engine
         self._server = server
         self._turns = count(1)
-        self._news: dict[str, Counter[str]] = {}
+        self._news: Counter[tuple[str, str]] = Counter()
         self._writing: Add | None = None
         self._added = Signal()
         self._lock = anyio.Lock()
@@ -261,9 +261,8 @@ class SharedDayBook(DayBook):
     def add(self, job: Job, receipt: Receipt) -> Row:
         """Note a generation that has ended; see :meth:`DayBook.add`. The others know it soon."""
         row = super().add(job, receipt)
-        of = f"{row.model} {row.principal}"
-        news = {f"{name} {of}": number for name, number in row.counts.items()}
-        self._news.setdefault(row.day, Counter()).update(news)
+        for name, number in row.counts.items():
+            self._news[row.day, f"{name} {row.model} {row.principal}"] += number
         self._added.send()
         return row
 
@@ -312,18 +311,15 @@ class SharedDayBook(DayBook):
                     await self._engine.run(self._writing)
                 except Down as down:
                     if down.for_good:
-                        self._news, self._writing = {}, None
+                        self._news, self._writing = Counter(), None
                     raise
                 self._writing = None
 
     def _next(self) -> Add:
-        day, counts = next(iter(self._news.items()))
-        now = dict(list(counts.items())[:_MOST_ADDED])
-        for name in now:
-            del counts[name]
-        if not counts:
-            del self._news[day]
-        return Add(self._key(day), now, self._server, next(self._turns), _MONTH_MS)
+        day, _ = next(iter(self._news))
+        now = [key for key in islice(self._news, _MOST_ADDED) if key[0] == day]
+        counts = {name: self._news.pop((day, name)) for _, name in now}
+        return Add(self._key(day), counts, self._server, next(self._turns), _MONTH_MS)
 
     def _key(self, day: str) -> str:
         """Return where it stands what was used on a day; on one machine, by this base URL and key alone."""

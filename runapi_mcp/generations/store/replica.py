@@ -78,8 +78,8 @@ class Replica:
     ) -> "Replica | None":
         """Return a principal's generation as it stands; `None` if there is none.
 
-        One that is `known`, and has ended, is not read a second time: a long text is read page by page.
-        Of one that has ended, the characters of `part` are enough, if that is given; see :attr:`View.beside`.
+        Of one that is `known` only what is new is read: a long text is asked for page by page. Of one that
+        has ended, the characters of `part` are enough, if that is given; see :attr:`View.beside`.
 
         Raises:
             Down: The engine cannot be reached.
@@ -87,10 +87,8 @@ class Replica:
         name = engine.name(owner, handle)
         record: Record | None
         try:
-            if known is not None and known.ending is not None:
-                [record] = await engine.run(Read(name, known.cursor))
-                if record is not None and record.live is not None and known.take(record):
-                    return known
+            if known is not None and await known.look():
+                return known
             [record] = await engine.run(Read(name, facts=True, part=part))
             if record is None or record.live is None:
                 return None
@@ -254,8 +252,8 @@ class Replica:
             except (Down, ValueError):
                 self.stale = True
 
-    async def look(self) -> None:
-        """Read what is new, and wake whoever waits for a change, if it is one.
+    async def look(self) -> bool:
+        """Read what is new, if it is there still, and wake whoever waits for a change, if it is one.
 
         Raises:
             Down: The engine cannot be reached.
@@ -277,6 +275,7 @@ class Replica:
                     self._silent = 0.0 if record.entries else self.live.evidence.silent
             if (self.live.evidence.phase, self.status) != before:
                 self._changed.send()
+            return whole
 
     # ------------------------------------------------------------ told
 

@@ -16,7 +16,7 @@ from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold, Order
-from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
+from runapi_mcp.generations.store.memory import Followable, MemoryStore, joinable, unknown
 from runapi_mcp.generations.store.place import Unusable
 from runapi_mcp.generations.store.records import prepare
 from runapi_mcp.generations.store.replica import Replica
@@ -189,9 +189,7 @@ class SharedStore(MemoryStore):
         if handle in self._kept:
             return await super().same(job)
         found = await Replica.load(self._engine, handle, job.owner)
-        if found is None or found.delivered or found.leaving:
-            return None
-        if found.status not in ("running", "complete"):
+        if found is None or not joinable(found):
             return None
         # Whoever began it may leave; we follow it too.
         await found.keep()
@@ -248,16 +246,16 @@ class SharedStore(MemoryStore):
                 generation.note_delivery()
 
 
-class SharedPacing:
+class SharedPacing(MemoryPacing):
     """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
         self._engine = engine
-        self._own = MemoryPacing(clock)
 
     async def left(self, name: str) -> float:
         """Return the seconds still to wait; see :meth:`Pacing.left`."""
-        own, held = await self._own.left(name), None
+        own, held = await super().left(name), None
         with suppress(Down), anyio.move_on_after(self._engine.patience):
             [held] = await self._engine.run(Held(self._key(name)))
         # No longer than any wait is: clocks jump.
@@ -267,7 +265,7 @@ class SharedPacing:
         """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
         if await self.left(name) >= seconds:
             return
-        await self._own.ask(name, seconds)
+        await super().ask(name, seconds)
         with suppress(Down), anyio.move_on_after(self._engine.patience):
             await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
 
