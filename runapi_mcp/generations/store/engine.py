@@ -87,7 +87,7 @@ class Append(Op):
     Attributes:
         at: Entries that are held before these.
         live: How it stands, as JSON; empty if that is as before.
-        final: What it came to, as JSON; empty while it runs.
+        final: Its status, once it has ended and all is told; empty before.
     """
 
     name: str
@@ -133,7 +133,6 @@ class Record:
     epoch: str
     facts: str
     live: str | None
-    final: str
     delivered: bool
     entries: Sequence[tuple[str, Entry]]
     more: bool = False

@@ -25,8 +25,8 @@ _APPEND: Final = """
 local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] then return 0 end
 if redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 0 end
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6]) end
-for i = 7, #ARGV, 3 do
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'live', ARGV[5]) end
+for i = 6, #ARGV, 3 do
   redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
 end
 redis.call('HSET', KEYS[1], 'entries', redis.call('XLEN', KEYS[2]))
@@ -34,7 +34,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
 """
-"""Facts, text; server, milliseconds to keep, epoch, entries so far, live, final, three values an entry."""
+"""Facts, text; server, milliseconds to keep, epoch, entries so far, live, three values an entry."""
 
 _HOLD: Final = """
 local held = redis.call('GET', KEYS[1])
@@ -83,7 +83,7 @@ _PAUSE: Final = 1.0
 _CONNECTIONS: Final = 32
 _ENTRIES: Final = 16
 _TOLD_MS: Final = 60_000
-_FIELDS: Final = ("server", "epoch", "live", "final", "entries", "facts")
+_FIELDS: Final = ("server", "epoch", "live", "entries", "facts")
 
 T = TypeVar("T")
 
@@ -181,7 +181,7 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
             return lambda _said: True
         case do.Append():
             entries = [part for entry in op.entries for part in (entry.round, entry.text, entry.thoughts)]
-            held = (op.server, op.ms, op.epoch, op.at, op.live, op.final)
+            held = (op.server, op.ms, op.epoch, op.at, op.live)
             pipe.eval(_APPEND, 2, f"{PREFIX}g:{op.name}", f"{PREFIX}t:{op.name}", *held, *entries)
             return lambda said: said[0] == 1
         case do.Read():
@@ -224,13 +224,13 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
 
 
 def _record(said: list[Any]) -> do.Record | None:
-    [server, epoch, live, final, held, *facts], delivered, length, found = said
+    [server, epoch, live, held, *facts], delivered, length, found = said
     # A text without its beginning is none: Redis may evict all of a stream, and others may trim it.
     if server is None or int(held or length) != length:
         return None
     entries = [(_after(number), _entry(fields)) for number, fields in found]
     kept, more = facts[0] if facts else "", len(entries) == _ENTRIES
-    return do.Record(server, epoch, kept, live, final or "", bool(delivered), entries, more)
+    return do.Record(server, epoch, kept, live, bool(delivered), entries, more)
 
 
 def _entry(fields: dict[str, str]) -> do.Entry:

@@ -567,7 +567,6 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         str(epoch),
         facts,
         None if live is None else _decode(live),
-        "" if final is None else _decode(final),
         bool(delivered),
         entries,
         beside=beside,

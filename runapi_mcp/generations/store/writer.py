@@ -24,7 +24,7 @@ from runapi_mcp.generations.store.engine import (
     Op,
     Sign,
 )
-from runapi_mcp.generations.store.records import Ending, Facts, Live, write
+from runapi_mcp.generations.store.records import Facts, Stand, write
 from runapi_mcp.signalling import Signal
 
 PACE: Final = 0.75
@@ -98,7 +98,7 @@ class Log:
         return facts or write(Facts.of(self.generation))
 
     def batch(self) -> tuple[Sequence[Entry], str, str]:
-        """Return what is told next: text, how it stands if that is new, and at the end what it came to."""
+        """Return what is told next: text, how it stands if that is new, and its status in the end."""
         generation = self.generation
         stands = (generation.trace.requests, generation.leaving, *generation.stands)
         if stands == self._stood and not self.more and not generation.done.is_set():
@@ -108,9 +108,10 @@ class Log:
         else:
             view = generation.known()
             texts = [*view.earlier, view.answer.text][self._round - 1 :]
-            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation))
+            entries = self._cut(texts, view.answer.thoughts)
             self.final = view.status != "running" and not self.more
-            final = write(Ending.of(view, generation.updated)) if self.final else ""
+            live = write(Stand.of(view, generation, over=self.final))
+            final = view.status if self.final else ""
         self._seen, self._stood = self._look(), stands
         self.entries += len(entries)
         return entries, live, final
