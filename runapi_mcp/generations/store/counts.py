@@ -48,14 +48,12 @@ class Places:
 
     Args:
         engine: Where they are.
-        server: This process's own name there.
         most: How many may run of each principal; 0 is: nobody counts them.
         lease: Seconds for which a number counts that nobody writes again.
     """
 
-    def __init__(self, engine: Engine, server: str, most: int, lease: float = LEASE) -> None:
+    def __init__(self, engine: Engine, most: int, lease: float = LEASE) -> None:
         self._engine = engine
-        self._server = server
         self._most = most
         self._lease = lease
         self._running: dict[str, set[str]] = {}
@@ -119,7 +117,7 @@ class Places:
 
     def _write_op(self, owner: str, limit: int) -> Take:
         key, ms = f"calls:{self._engine.name(owner)}", int(self._lease * 1000)
-        return Take(key, self._server, len(self._running[owner]), next(self._turns), limit, ms)
+        return Take(key, self._engine.server, len(self._running[owner]), next(self._turns), limit, ms)
 
 
 class SharedDayCounts(DayCounts):
@@ -133,13 +131,11 @@ class SharedDayCounts(DayCounts):
     def __init__(
         self,
         engine: Engine,
-        server: str,
         today: Callable[[], date] = utc_today,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         super().__init__(today)
         self._engine = engine
-        self._server = server
         self._clock = clock
         self._turns = count(1)
         self._lock = anyio.Lock()  # its own counts arrive in their order
@@ -193,7 +189,9 @@ class SharedDayCounts(DayCounts):
             [counts] = await self._engine.run(Get(self._name(key)))
         except Down:
             return own
-        return own + sum(int(held.split()[0]) for server, held in counts.items() if server != self._server)
+        return own + sum(
+            int(held.split()[0]) for server, held in counts.items() if server != self._engine.server
+        )
 
     async def forever(self) -> None:
         """Write what was given back, and everything anew when the engine is back."""
@@ -234,7 +232,7 @@ class SharedDayCounts(DayCounts):
 
     def _write_op(self, key: DayKey, limit: int, more: int = 0) -> Take:
         mine, there = self.of(*key) + more, key in self._taken
-        return Take(self._name(key), self._server, mine, next(self._turns), limit, _TWO_DAYS_MS, there)
+        return Take(self._name(key), self._engine.server, mine, next(self._turns), limit, _TWO_DAYS_MS, there)
 
     def _name(self, key: DayKey) -> str:
         day, owner, kind = key
@@ -248,10 +246,9 @@ class SharedDayBook(DayBook):
     through; it counts once.
     """
 
-    def __init__(self, engine: Engine, server: str, today: Callable[[], date] = utc_today) -> None:
+    def __init__(self, engine: Engine, today: Callable[[], date] = utc_today) -> None:
         super().__init__(today)
         self._engine = engine
-        self._server = server
         self._turns = count(1)
         self._news: Counter[tuple[str, str]] = Counter()
         self._writing: Add | None = None
@@ -319,7 +316,7 @@ class SharedDayBook(DayBook):
         day, _ = next(iter(self._news))
         now = [key for key in islice(self._news, _MOST_ADDED) if key[0] == day]
         counts = {name: self._news.pop((day, name)) for _, name in now}
-        return Add(self._key(day), counts, self._server, next(self._turns), _MONTH_MS)
+        return Add(self._key(day), counts, self._engine.server, next(self._turns), _MONTH_MS)
 
     def _key(self, day: str) -> str:
         """Return where it stands what was used on a day; on one machine, by this base URL and key alone."""

@@ -2,6 +2,7 @@
 
 import codecs
 import logging
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -263,6 +264,7 @@ class Engine(ABC):
         note: What whoever gets a handle must be told where it could not be written.
         patience: Seconds for which a call is kept waiting before it goes on without.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
+        server: This process's own name among those that share it.
         on_return: Called when it can be used again, and may have lost what it had.
     """
 
@@ -274,6 +276,7 @@ class Engine(ABC):
 
     def __init__(self, clock: Callable[[], float], keep_seconds: float, *scope: str) -> None:
         self.keep_seconds = keep_seconds
+        self.server = secrets.token_hex(8)
         self._scope = scope
         self._clock = clock
         self._down_until = 0.0
@@ -342,8 +345,8 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    async def orders(self, server: str) -> list[str]:
-        """Return what a server was told, each an order and a name, after a wait of a second at most.
+    async def orders(self) -> list[str]:
+        """Return what this server was told, each an order and a name, after a wait of a second at most.
 
         Raises:
             Down: It cannot be reached.

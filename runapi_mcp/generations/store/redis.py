@@ -137,13 +137,13 @@ class RedisEngine(Engine):
 
         return await self._in_time(piped, wrote=not all(isinstance(op, READS) for op in ops))
 
-    async def orders(self, server: str) -> list[str]:
+    async def orders(self) -> list[str]:
         """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
         self._check()
 
         async def taken() -> list[Any] | None:
             # Not blpop(): its types are those of redis-py's two clients at once.
-            key, wait = f"{PREFIX}tell:{server}", CALL_SECONDS / 2
+            key, wait = f"{PREFIX}tell:{self.server}", CALL_SECONDS / 2
             answer = await self._redis.execute_command("BLPOP", key, wait)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             return cast("list[Any] | None", answer)
 

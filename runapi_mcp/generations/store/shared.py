@@ -4,7 +4,6 @@ When the engine is away, everything goes on as with memory alone, and says so wh
 """
 
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, get_args
@@ -54,14 +53,13 @@ class SharedStore(MemoryStore):
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], float]) -> None:
         super().__init__(settings, clock)
         self._engine = engine
-        self._server = secrets.token_hex(8)
-        self._writer = Writer(engine, self._server, settings.deadline, lambda g: g.handle in self._kept)
-        self._places = Places(engine, self._server, settings.max_calls_per_user)
+        self._writer = Writer(engine, settings.deadline, lambda g: g.handle in self._kept)
+        self._places = Places(engine, settings.max_calls_per_user)
         self._begun = Signal()
         self._read: dict[tuple[str, str], Replica] = {}
         self.pacing = SharedPacing(engine, clock)
-        self.counts: SharedDayCounts = SharedDayCounts(engine, self._server, clock=clock)
-        self.days: SharedDayBook = SharedDayBook(engine, self._server)
+        self.counts: SharedDayCounts = SharedDayCounts(engine, clock=clock)
+        self.days: SharedDayBook = SharedDayBook(engine)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -161,7 +159,7 @@ class SharedStore(MemoryStore):
     async def away(self) -> float:
         """Return for how many seconds the engine has not answered; asks it now."""
         with suppress(Down):
-            await self._engine.run(Hold("up", self._server, 1, "*"))  # reading may be all it can do
+            await self._engine.run(Hold("up", self._engine.server, 1, "*"))  # reading may be all it can do
         return self._engine.away
 
     # ------------------------------------------------------------ the same question
@@ -222,7 +220,7 @@ class SharedStore(MemoryStore):
             if not self._engine.pushes and not self._writer.busy:
                 await self._begun.wait()
             try:
-                for order in await self._engine.orders(self._server):
+                for order in await self._engine.orders():
                     what, _, name = order.partition(" ")
                     if what in get_args(Order):
                         self._obey(what, name)
