@@ -6,6 +6,7 @@ RunAPI nor a principal; questions and answers are there until they expire.
 
 import math
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 import anyio
@@ -55,14 +56,14 @@ for i = 1, #counts, 2 do
   elseif counts[i] == ARGV[1] then held = tonumber(turn)
   else others = others + tonumber(count) end
 end
-if held and tonumber(ARGV[3]) <= held then return -1 end
-if limit >= 0 and ARGV[6] == '1' and not held then return -2 end
+if held and tonumber(ARGV[3]) <= held then return false end
+if limit >= 0 and ARGV[6] == '1' and not held then return -1 end
 if limit >= 0 and others + tonumber(ARGV[2]) > limit then return others end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%s %s %d', ARGV[2], ARGV[3], now + ARGV[5]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-return -1
+return false
 """
-"""Counts; field, count, turn, limit, milliseconds, whether it is there. -1: set, or late; -2: lost.
+"""Counts; field, count, turn, limit, milliseconds, whether it is there.
 
 By Redis's own clock, for those of its clients may differ.
 """
@@ -128,12 +129,8 @@ class RedisEngine(Engine):
                     before = len(pipe)
                     read = _queue(pipe, op)
                     parts.append((len(pipe) - before, read))
-                said = await pipe.execute()
-            answers = []
-            for count, read in parts:
-                answers.append(read(said[:count]))
-                said = said[count:]
-            return answers
+                said = iter(await pipe.execute())
+            return [read([*islice(said, count)]) for count, read in parts]
 
         return await self._in_time(piped, wrote=not all(isinstance(op, READS) for op in ops))
 
@@ -208,7 +205,7 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Take():
             given = (op.field, op.count, op.turn, op.limit, op.ms, int(op.there))
             pipe.eval(_TAKE, 1, PREFIX + op.key, *given)
-            return lambda said: {-1: None, -2: do.LOST}.get(int(said[0]), int(said[0]))
+            return lambda said: said[0] if said[0] is None else int(said[0])
         case do.Get():
             pipe.hgetall(PREFIX + op.key)
             return lambda said: said[0]
