@@ -190,9 +190,6 @@ class Generations:
             self._store.days.add(generation.job, receipt)
             if self._settings.prices and receipt.tokens is not None and receipt.cost is None:
                 self._upstream.prices.note_missing(receipt.model)
-            if self.limits.any:
-                assert self._tasks is not None, "only an open one runs any"
-                self._tasks.start_soon(self.limits.counts.share)
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))

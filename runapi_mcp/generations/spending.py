@@ -145,6 +145,8 @@ def sort_rows(rows: Iterable[Row], owner: str | None = None) -> list[Row]:
 
 Kind: TypeAlias = Literal["tokens", "cost"]
 """What is counted: tokens, or millionths of a currency's unit."""
+DayKey: TypeAlias = tuple[date, str, Kind]
+"""A day, whose, and what of it is counted."""
 
 _SHARE: Final = 20
 """Where a call sets no cap of its own, it gets this part of the day's limit, so that several run at once."""
@@ -177,7 +179,7 @@ class DayCounts:
 
     def __init__(self, today: Callable[[], date] = utc_today) -> None:
         self._today = today
-        self._taken: dict[tuple[date, str, Kind], int] = {}
+        self._taken: dict[DayKey, int] = {}
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; or return how much is taken already, where it does not fit.
@@ -212,9 +214,6 @@ class DayCounts:
     def of(self, day: date, owner: str, kind: Kind) -> int:
         """Return what is taken of a day."""
         return self._taken.get((day, owner, kind), 0)
-
-    async def share(self) -> None:
-        """Let the other servers know what was given back: there are none."""
 
     def _forget(self) -> None:
         """Let other days go, and if that is not enough, whoever has taken least today."""

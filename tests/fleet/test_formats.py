@@ -11,7 +11,7 @@ import pytest
 from fleet.replicas import job
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.engine import START, Entry, Record
-from runapi_mcp.generations.store.records import Ending, Facts, Live, read, write
+from runapi_mcp.generations.store.records import Facts, Stand, read, write
 from runapi_mcp.generations.store.redis import _entry as read_entry
 from runapi_mcp.generations.store.replica import CUT, STALE, Replica
 from runapi_mcp.generations.store.sqlite import SqliteEngine
@@ -50,7 +50,7 @@ def copied(generation: Generation, batches: list[Batch]) -> Replica:
 
 def record(batch: Batch, number: int = 0, epoch: str = "1") -> Record:
     entries = [(f"{number}-{at + 1}", entry) for at, entry in enumerate(batch.entries)]
-    return Record("server", epoch, "", batch.live, batch.final, delivered=False, entries=entries, more=False)
+    return Record("server", epoch, "", batch.live, delivered=False, entries=entries, more=False)
 
 
 async def test_a_long_text_is_written_and_read_to_its_last_character() -> None:
@@ -133,7 +133,7 @@ async def test_facts_name_no_owner() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "5", "null", "{}", '{"job": 1}', "[" * 100_000, '{"job": {}}'])
-@pytest.mark.parametrize("kind", [Facts, Live, Ending])
+@pytest.mark.parametrize("kind", [Facts, Stand])
 def test_what_another_version_wrote_is_a_value_error(kind: type, text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read(kind, text)

@@ -76,7 +76,7 @@ async def test_the_places_of_a_killed_server_lapse_and_those_of_a_living_one_do_
     redis: RedisServer,
 ) -> None:
     links = [RedisEngine(SecretStr(redis.url), anyio.current_time) for _ in range(3)]
-    killed, living, asking = (Places(link, f"s{n}", 2, lease=0.6) for n, link in enumerate(links))
+    killed, living, asking = (Places(link, 2, lease=0.6) for link in links)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(living.forever)
         await killed.take("lee", "on the one that is killed")

@@ -7,8 +7,8 @@ import pytest
 
 from runapi_mcp import errors
 from runapi_mcp.errors import RunapiError, StreamCut, UpstreamError
-from runapi_mcp.generations.store.records import Ending, Facts, Fault, read, write
-from runapi_mcp.generations.values import Job, Receipt
+from runapi_mcp.generations.store.records import Facts, Fault, Stand, read, write
+from runapi_mcp.generations.values import Evidence, Job, Receipt
 from runapi_mcp.wire.types import (
     Answer,
     Call,
@@ -64,8 +64,11 @@ def test_a_question_is_read_as_it_was_written(call: Call) -> None:
 
 @pytest.mark.parametrize("answer", [ANSWER, Answer()], ids=str)
 def test_an_answer_is_read_as_it_was_written(answer: Answer) -> None:
-    ending = Ending("complete", answer, 2, None, {"a": "b"}, "", NOW, {"a": [1.0, "\ud83d"]})
-    assert read(Ending, write(ending)) == ending
+    evidence = Evidence("writing", False, 1, 0, 0.0, 2, None, 0.5, "\ud83d")
+    receipt = Receipt("m", "chat", "complete", True, "stop", "STOP", answer.usage, 0.1, 0.2, 0.0, 1, 1, None)
+    stands = (evidence, receipt, answer, ("Mind this.",), False, NOW)
+    stand = Stand("complete", *stands, 2, None, {"a": "b"}, "", {"a": [1.0, "\ud83d"]})
+    assert read(Stand, write(stand)) == stand
 
 
 def test_fields_of_a_newer_version_are_ignored_and_missing_ones_have_their_default() -> None:

@@ -121,7 +121,7 @@ async def test_while_the_store_is_away_a_server_knows_its_own_and_writes_it_late
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(place) as engine, opened(place) as another:
-        book = SharedDayBook(engine, "server1", lambda: date(2026, 5, 5))
+        book = SharedDayBook(engine, lambda: date(2026, 5, 5))
         with monkeypatch.context() as away:
 
             async def run(*_ops: object) -> list[object]:
@@ -135,12 +135,12 @@ async def test_while_the_store_is_away_a_server_knows_its_own_and_writes_it_late
             book.add(job("Not counted", owner="token:ann"), receipt("gemini-2.5-pro", None))
             assert [row.counts["generations"] for row in await book.rows(1)] == [2, 1]
         await book.write()
-        others = SharedDayBook(another, "server2", lambda: date(2026, 5, 5))
+        others = SharedDayBook(another, lambda: date(2026, 5, 5))
         assert [row.counts["output_tokens"] for row in await others.rows(1)] == [4, 0]
 
 
 async def test_what_others_wrote_may_be_anything(engine: Engine) -> None:
-    book = SharedDayBook(engine, "server3", lambda: date(2026, 5, 6))
+    book = SharedDayBook(engine, lambda: date(2026, 5, 6))
     await engine.run(Add(of_day(engine), {"nonsense": 1, "generations m ann": 1}, "other", 1, MS))
     assert [(row.principal, row.model) for row in await book.rows(1)] == [("ann", "m")]
 
@@ -148,7 +148,7 @@ async def test_what_others_wrote_may_be_anything(engine: Engine) -> None:
 async def test_what_was_used_by_another_key_or_of_another_base_url_is_not_counted(tmp_path: Path) -> None:
     one, other = SqliteEngine(tmp_path, "one key"), SqliteEngine(tmp_path, "another")
     await one.run(Add(of_day(one), {"generations m local": 1}, "server", 1, MS))
-    books = [SharedDayBook(engine, "reader", lambda: date(2026, 5, 6)) for engine in (one, other)]
+    books = [SharedDayBook(engine, lambda: date(2026, 5, 6)) for engine in (one, other)]
     assert [len(await book.rows(1)) for book in books] == [1, 0]
     for engine in (one, other):
         await engine.aclose()

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date, timedelta
-from itertools import count
+from datetime import date
+from itertools import count, islice
 from typing import Final
 
 import anyio
@@ -14,6 +14,7 @@ from runapi_mcp.generations.spending import (
     KEEP_DAYS,
     DayBook,
     DayCounts,
+    DayKey,
     Key,
     Kind,
     Row,
@@ -36,6 +37,8 @@ _MOST_ADDED: Final = 2_000
 _PACE: Final = 0.5
 """Seconds between two writings of what was used."""
 _MOST_UNSHARED: Final = 10_000
+_MOST_AT_ONCE: Final = 500
+_AWAY_SECONDS: Final = 0.25
 _SETTLING_SECONDS: Final = 2.0
 """After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
 
@@ -45,14 +48,12 @@ class Places:
 
     Args:
         engine: Where they are.
-        server: This process's own name there.
         most: How many may run of each principal; 0 is: nobody counts them.
         lease: Seconds for which a number counts that nobody writes again.
     """
 
-    def __init__(self, engine: Engine, server: str, most: int, lease: float = LEASE) -> None:
+    def __init__(self, engine: Engine, most: int, lease: float = LEASE) -> None:
         self._engine = engine
-        self._server = server
         self._most = most
         self._lease = lease
         self._running: dict[str, set[str]] = {}
@@ -116,7 +117,7 @@ class Places:
 
     def _write_op(self, owner: str, limit: int) -> Take:
         key, ms = f"calls:{self._engine.name(owner)}", int(self._lease * 1000)
-        return Take(key, self._server, len(self._running[owner]), next(self._turns), limit, ms)
+        return Take(key, self._engine.server, len(self._running[owner]), next(self._turns), limit, ms)
 
 
 class SharedDayCounts(DayCounts):
@@ -130,21 +131,18 @@ class SharedDayCounts(DayCounts):
     def __init__(
         self,
         engine: Engine,
-        server: str,
         today: Callable[[], date] = utc_today,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         super().__init__(today)
         self._engine = engine
-        self._server = server
         self._clock = clock
         self._turns = count(1)
-        self._locks: dict[tuple[date, str, Kind], anyio.Lock] = {}
-        self._known: dict[tuple[date, str, Kind], None] = {}
-        self._unshared: dict[tuple[date, str, Kind], None] = {}
-        self._was_away = False
-        self._wait_until = 0.0
-        self._begun = anyio.Event()
+        self._lock = anyio.Lock()  # its own counts arrive in their order
+        self._unshared: dict[DayKey, None] = {}
+        self._changed = Signal()
+        self._settled_at = 0.0
+        engine.on_return = self._note_loss
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
@@ -152,25 +150,34 @@ class SharedDayCounts(DayCounts):
         Raises:
             BudgetSpent: the engine is away, and what the others have taken cannot be known.
         """
-        self._begun.set()
         key = (self._today(), owner, kind)
-        async with self._locks.setdefault(key, anyio.Lock()):  # its own counts arrive in their order
-            try:
-                others = await self._take_when_settled(key, limit, amount)
-            except BaseException as error:
-                if isinstance(error, Down) and error.for_good:  # nobody else counts there either
-                    return await super().take(owner, kind, amount, limit)
-                self._remember(key)  # it may have got through: what is right is written as soon as it can be
-                if isinstance(error, Down):
-                    raise BudgetSpent(
-                        "What is left of today cannot be counted: the store of this server does not answer.",
-                        advice="Try again in a moment.",
-                    ) from None
-                raise
-            return self.note(Taken(*key, amount)) if others is None else others + self.of(*key)
+        try:
+            while True:
+                async with self._lock:
+                    if not self._engine.away and self._settled_at <= self._clock():
+                        [others] = await self._engine.run(self._write_op(key, limit, amount))
+                        if others is None:
+                            return self.note(Taken(*key, amount))
+                        if others != LOST:
+                            return int(others) + self.of(*key)
+                        self._note_loss()
+                # Until all have written what the engine may have lost; this one's shows whether it is back.
+                self._remember(key)
+                await self.write()
+                await anyio.sleep(max(self._settled_at - self._clock(), 0))
+        except BaseException as error:
+            if isinstance(error, Down) and error.for_good:  # nobody else counts there either
+                return await super().take(owner, kind, amount, limit)
+            self._remember(key)  # it may have got through: what is right is written as soon as it can be
+            if isinstance(error, Down):
+                raise BudgetSpent(
+                    "What is left of today cannot be counted: the store of this server does not answer.",
+                    advice="Try again in a moment.",
+                ) from None
+            raise
 
     def settle(self, taken: Taken, used: int) -> None:
-        """Give back what was not used; see :meth:`DayCounts.settle`. The others know it once it is shared."""
+        """Give back what was not used; see :meth:`DayCounts.settle`. The others know it soon."""
         super().settle(taken, used)
         self._remember((taken.day, taken.owner, taken.kind))
 
@@ -182,86 +189,52 @@ class SharedDayCounts(DayCounts):
             [counts] = await self._engine.run(Get(self._name(key)))
         except Down:
             return own
-        return own + sum(int(held.split()[0]) for server, held in counts.items() if server != self._server)
-
-    async def share(self) -> None:
-        """Write what was given back; what does not get through is written later."""
-        for key in tuple(self._unshared):
-            async with self._locks.setdefault(key, anyio.Lock()):
-                self._unshared.pop(key, None)
-                try:
-                    await self._write_count(key, -1)
-                except BaseException as error:
-                    self._remember(key)
-                    if isinstance(error, Down):
-                        return
-                    raise
+        return own + sum(
+            int(held.split()[0]) for server, held in counts.items() if server != self._engine.server
+        )
 
     async def forever(self) -> None:
-        """Write everything anew whenever the engine was away: it may have lost it."""
-        await self._begun.wait()  # where there is no limit, nothing is ever taken
+        """Write what was given back, and everything anew when the engine is back."""
         while True:
-            await anyio.sleep(_SETTLING_SECONDS / 8)
-            self._notice_outages()
-            if self._unshared:
-                await self.share()
+            await self._changed.until(lambda: bool(self._unshared))
+            try:
+                await self.write()
+            except Down:
+                await anyio.sleep(_AWAY_SECONDS)
 
-    def _notice_outages(self) -> None:
-        """Have everything written anew if the engine was away; nothing is taken until all have."""
-        away = self._engine.away > 0
-        if self._was_away and not away:
-            self._note_loss()
-        self._was_away = away
+    async def write(self) -> None:
+        """Write what the others do not know yet.
+
+        Raises:
+            Down: The engine cannot be reached; what may not have got through is written later.
+        """
+        async with self._lock:
+            while keys := list(self._unshared)[:_MOST_AT_ONCE]:
+                for key in keys:
+                    del self._unshared[key]
+                try:
+                    await self._engine.run(*(self._write_op(key, -1) for key in keys))
+                except BaseException:
+                    self._unshared |= dict.fromkeys(keys)
+                    raise
 
     def _note_loss(self) -> None:
-        self._wait_until = self._clock() + _SETTLING_SECONDS
-        self._unshared |= dict.fromkeys(self._known)
+        """The engine may have lost what it had: have everything written anew before anything is taken."""
+        self._settled_at = self._clock() + _SETTLING_SECONDS
+        self._unshared |= dict.fromkeys(self._taken)
+        self._changed.send()
 
-    async def _take_when_settled(self, key: tuple[date, str, Kind], limit: int, amount: int) -> int | None:
-        """Take an amount once all servers have written what the engine may have lost; see `_write_count`.
-
-        Raises:
-            Down: the engine does not answer.
-        """
-        while True:
-            self._notice_outages()
-            if self._was_away:
-                await self._engine.run(Get(self._name(key)))  # whether it is back
-                self._notice_outages()
-            if self._wait_until > self._clock():
-                await self._write_count(key, -1)
-                await anyio.sleep(max(self._wait_until - self._clock(), 0))
-            answer = await self._write_count(key, limit, amount)
-            if answer != LOST:
-                return answer
-            self._note_loss()
-
-    async def _write_count(self, key: tuple[date, str, Kind], limit: int, more: int = 0) -> int | None:
-        """Write this server's count and `more`; return what the others have taken if it does not fit.
-
-        Raises:
-            Down: the engine does not answer.
-        """
-        mine, turn = self.of(*key) + more, next(self._turns)
-        take = Take(self._name(key), self._server, mine, turn, limit, _TWO_DAYS_MS, there=key in self._known)
-        [answer] = await self._engine.run(take)
-        if answer is None:
-            self._known[key] = None
-            self._forget_days(key[0])
-            return None
-        return int(answer)
-
-    def _forget_days(self, today: date) -> None:
-        """Let other days go."""
-        if next(iter(self._known))[0] < today - timedelta(days=1):
-            self._known = {key: None for key in self._known if key[0] >= today - timedelta(days=1)}
-            self._locks = {key: lock for key, lock in self._locks.items() if key in self._known}
-
-    def _remember(self, key: tuple[date, str, Kind]) -> None:
+    def _remember(self, key: DayKey) -> None:
+        """Have a count written soon; callers can be made up without an end."""
         if len(self._unshared) < _MOST_UNSHARED:
             self._unshared[key] = None
+            self._changed.send()
 
-    def _name(self, key: tuple[date, str, Kind]) -> str:
+    def _write_op(self, key: DayKey, limit: int, more: int = 0) -> Take:
+        mine, there = self.of(*key) + more, key in self._taken
+        return Take(self._name(key), self._engine.server, mine, next(self._turns), limit, _TWO_DAYS_MS, there)
+
+    def _name(self, key: DayKey) -> str:
         day, owner, kind = key
         return f"taken:{day.isoformat()}:{kind}:{self._engine.name(owner)}"
 
@@ -273,12 +246,11 @@ class SharedDayBook(DayBook):
     through; it counts once.
     """
 
-    def __init__(self, engine: Engine, server: str, today: Callable[[], date] = utc_today) -> None:
+    def __init__(self, engine: Engine, today: Callable[[], date] = utc_today) -> None:
         super().__init__(today)
         self._engine = engine
-        self._server = server
         self._turns = count(1)
-        self._news: dict[str, Counter[str]] = {}
+        self._news: Counter[tuple[str, str]] = Counter()
         self._writing: Add | None = None
         self._added = Signal()
         self._lock = anyio.Lock()
@@ -286,9 +258,8 @@ class SharedDayBook(DayBook):
     def add(self, job: Job, receipt: Receipt) -> Row:
         """Note a generation that has ended; see :meth:`DayBook.add`. The others know it soon."""
         row = super().add(job, receipt)
-        of = f"{row.model} {row.principal}"
-        news = {f"{name} {of}": number for name, number in row.counts.items()}
-        self._news.setdefault(row.day, Counter()).update(news)
+        for name, number in row.counts.items():
+            self._news[row.day, f"{name} {row.model} {row.principal}"] += number
         self._added.send()
         return row
 
@@ -337,18 +308,15 @@ class SharedDayBook(DayBook):
                     await self._engine.run(self._writing)
                 except Down as down:
                     if down.for_good:
-                        self._news, self._writing = {}, None
+                        self._news, self._writing = Counter(), None
                     raise
                 self._writing = None
 
     def _next(self) -> Add:
-        day, counts = next(iter(self._news.items()))
-        now = dict(list(counts.items())[:_MOST_ADDED])
-        for name in now:
-            del counts[name]
-        if not counts:
-            del self._news[day]
-        return Add(self._key(day), now, self._server, next(self._turns), _MONTH_MS)
+        day, _ = next(iter(self._news))
+        now = [key for key in islice(self._news, _MOST_ADDED) if key[0] == day]
+        counts = {name: self._news.pop((day, name)) for _, name in now}
+        return Add(self._key(day), counts, self._engine.server, next(self._turns), _MONTH_MS)
 
     def _key(self, day: str) -> str:
         """Return where it stands what was used on a day; on one machine, by this base URL and key alone."""

@@ -2,10 +2,11 @@
 
 import codecs
 import logging
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from runapi_mcp.generations.store.records import digest
 
@@ -87,7 +88,7 @@ class Append(Op):
     Attributes:
         at: Entries that are held before these.
         live: How it stands, as JSON; empty if that is as before.
-        final: What it came to, as JSON; empty while it runs.
+        final: Its status, once it has ended and all is told; empty before.
     """
 
     name: str
@@ -133,7 +134,6 @@ class Record:
     epoch: str
     facts: str
     live: str | None
-    final: str
     delivered: bool
     entries: Sequence[tuple[str, Entry]]
     more: bool = False
@@ -230,19 +230,17 @@ class Alive(Op):
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part(Op):
-    """Take a server's sign of life back: it leaves."""
-
-    server: str
+Order: TypeAlias = Literal["stop", "keep", "delivered"]
+"""To stop a generation, to keep it though nobody here follows it, or to know that its answer was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tell(Op):
-    """Leave an order to a server; see :meth:`Engine.orders`."""
+    """Leave an order about a generation to the server that runs it; see :meth:`Engine.orders`."""
 
     server: str
-    order: str
+    order: Order
+    name: str
 
 
 READS: Final = (Read, Held, Get, Alive)
@@ -266,6 +264,8 @@ class Engine(ABC):
         note: What whoever gets a handle must be told where it could not be written.
         patience: Seconds for which a call is kept waiting before it goes on without.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
+        server: This process's own name among those that share it.
+        on_return: Called when it can be used again, and may have lost what it had.
     """
 
     title: ClassVar[str]
@@ -276,12 +276,14 @@ class Engine(ABC):
 
     def __init__(self, clock: Callable[[], float], keep_seconds: float, *scope: str) -> None:
         self.keep_seconds = keep_seconds
+        self.server = secrets.token_hex(8)
         self._scope = scope
         self._clock = clock
         self._down_until = 0.0
         self._lost_at: float | None = None
         self._lost_writing = False
         self._off = False
+        self.on_return: Callable[[], None] = lambda: None
 
     @property
     def whose(self) -> str:
@@ -313,9 +315,10 @@ class Engine(ABC):
         """
         if self._lost_writing and not wrote:
             return
-        if self._lost_at is not None:
+        lost_at, self._lost_at, self._lost_writing, self._down_until = self._lost_at, None, False, 0.0
+        if lost_at is not None:
             logger.warning("%s can be used again.", self.title)
-        self._lost_at, self._lost_writing, self._down_until = None, False, 0.0
+            self.on_return()
 
     def _note_failure(self, pause: float, why: str, *, wrote: bool) -> Down:
         """Note that a call failed, and let none pass for a while; without a reason it is not yet an outage.
@@ -342,8 +345,8 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    async def orders(self, server: str) -> list[str]:
-        """Return what a server was told, after a wait of a second at most.
+    async def orders(self) -> list[str]:
+        """Return what this server was told, each an order and a name, after a wait of a second at most.
 
         Raises:
             Down: It cannot be reached.

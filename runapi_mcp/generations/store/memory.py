@@ -75,7 +75,11 @@ class MemoryStore:
     async def same(self, job: Job) -> Followable | None:
         """Return a generation of the same job whose complete answer was never delivered."""
         self.make_room()
-        return next((kept for kept in reversed(self._kept.values()) if _answers(kept, job)), None)
+        # What is cheap to compare first: a question may be many megabytes long.
+        own = (
+            kept for kept in reversed(self._kept.values()) if kept.job.owner == job.owner and joinable(kept)
+        )
+        return next((kept for kept in own if kept.job.same_as == job.same_as), None)
 
     async def share(self, generation: Followable) -> None:
         """Let others find a generation whose handle is about to be given out, as it stands now."""
@@ -129,13 +133,8 @@ class MemoryStore:
         generation.memory.release()
 
 
-def _answers(generation: Generation, job: Job) -> bool:
-    """Whether a generation has, or will have, an answer to the question that nobody was given."""
+def joinable(generation: Followable) -> bool:
+    """Whether a generation has, or will have, an answer that nobody was given."""
     return (
-        generation.status in ("running", "complete")
-        and not generation.leaving
-        and not generation.delivered
-        # What is cheap to compare first: a question may be many megabytes long.
-        and generation.job.owner == job.owner
-        and generation.job.same_as == job.same_as
+        generation.status in ("running", "complete") and not generation.leaving and not generation.delivered
     )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -81,62 +81,37 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """How a generation stands; its text apart."""
-
-    evidence: Evidence
-    receipt: Receipt
-    model: str | None
-    notices: tuple[str, ...]
-    leaving: bool = False
-
-    @classmethod
-    def of(cls, view: View, generation: Generation) -> "Live":
-        """Return how a generation stands."""
-        return cls(
-            generation.evidence(), view.receipt, view.answer.model, view.job.notices, generation.leaving
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What an ended generation came to; its text apart, of which only the length is said.
+class Stand:
+    """How a generation stands, or what it came to; its text apart, of which only the length is said.
 
     Attributes:
-        characters: Length of the answer's text, which may be more than is shared.
-        ended: When, by the wall clock.
+        answer: While it runs, its model alone.
+        updated: When its status last changed, by the wall clock.
+        characters: Length of the answer's text, which may be more than is shared; 0 while it runs.
     """
 
     status: Status
+    evidence: Evidence
+    receipt: Receipt
     answer: Answer
+    notices: tuple[str, ...]
+    leaving: bool
+    updated: datetime
     characters: int
     error: Fault | None
     links: Mapping[str, str]
     hopeless: str
-    ended: datetime
-    verdict: JsonObject | None = None
+    verdict: JsonObject | None
 
     @classmethod
-    def of(cls, view: View, ended: datetime) -> "Ending":
-        """Return what an ended generation came to."""
-        answer, characters = replace(view.answer, text="", thoughts=""), len(view.answer.text)
-        error = Fault.of(view.error) if view.error else None
-        return cls(
-            view.status, answer, characters, error, view.links, view.hopeless, ended, view.verdict
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be done with the generation of a name.
-
-    Attributes:
-        do: `stop` it, or `keep` it though nobody here follows it; or know that its answer was `delivered`.
-        name: What :meth:`Engine.name` gave it.
-    """
-
-    do: Literal["stop", "keep", "delivered"]
-    name: str
+    def of(cls, view: View, generation: Generation, *, over: bool) -> "Stand":
+        """Return how a generation stands: it is `over` once all of its text is told."""
+        status: Status = view.status if over else "running"
+        answer = replace(view.answer, text="", thoughts="") if over else Answer(model=view.answer.model)
+        characters, error = len(view.answer.text) if over else 0, view.error if over else None
+        signs = (generation.evidence(), view.receipt, answer, view.job.notices, generation.leaving)
+        came_to = (Fault.of(error) if error else None, view.links, view.hopeless, view.verdict)
+        return cls(status, *signs, generation.updated, characters, *came_to)
 
 
 @cache
@@ -147,7 +122,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # types are values
 
 def prepare() -> None:
     """Make what reads records: that takes as long as to read a long answer."""
-    for kind in (Facts, Live, Ending):
+    for kind in (Facts, Stand):
         _adapter(kind)
 
 

@@ -6,6 +6,7 @@ RunAPI nor a principal; questions and answers are there until they expire.
 
 import math
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 import anyio
@@ -25,8 +26,8 @@ _APPEND: Final = """
 local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] then return 0 end
 if redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 0 end
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'live', ARGV[5], 'final', ARGV[6]) end
-for i = 7, #ARGV, 3 do
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'live', ARGV[5]) end
+for i = 6, #ARGV, 3 do
   redis.call('XADD', KEYS[2], '*', 'round', ARGV[i], 'text', ARGV[i + 1], 'thoughts', ARGV[i + 2])
 end
 redis.call('HSET', KEYS[1], 'entries', redis.call('XLEN', KEYS[2]))
@@ -34,7 +35,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
 """
-"""Facts, text; server, milliseconds to keep, epoch, entries so far, live, final, three values an entry."""
+"""Facts, text; server, milliseconds to keep, epoch, entries so far, live, three values an entry."""
 
 _HOLD: Final = """
 local held = redis.call('GET', KEYS[1])
@@ -55,14 +56,14 @@ for i = 1, #counts, 2 do
   elseif counts[i] == ARGV[1] then held = tonumber(turn)
   else others = others + tonumber(count) end
 end
-if held and tonumber(ARGV[3]) <= held then return -1 end
-if limit >= 0 and ARGV[6] == '1' and not held then return -2 end
+if held and tonumber(ARGV[3]) <= held then return false end
+if limit >= 0 and ARGV[6] == '1' and not held then return -1 end
 if limit >= 0 and others + tonumber(ARGV[2]) > limit then return others end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%s %s %d', ARGV[2], ARGV[3], now + ARGV[5]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-return -1
+return false
 """
-"""Counts; field, count, turn, limit, milliseconds, whether it is there. -1: set, or late; -2: lost.
+"""Counts; field, count, turn, limit, milliseconds, whether it is there.
 
 By Redis's own clock, for those of its clients may differ.
 """
@@ -83,7 +84,7 @@ _PAUSE: Final = 1.0
 _CONNECTIONS: Final = 32
 _ENTRIES: Final = 16
 _TOLD_MS: Final = 60_000
-_FIELDS: Final = ("server", "epoch", "live", "final", "entries", "facts")
+_FIELDS: Final = ("server", "epoch", "live", "entries", "facts")
 
 T = TypeVar("T")
 
@@ -128,22 +129,18 @@ class RedisEngine(Engine):
                     before = len(pipe)
                     read = _queue(pipe, op)
                     parts.append((len(pipe) - before, read))
-                said = await pipe.execute()
-            answers = []
-            for count, read in parts:
-                answers.append(read(said[:count]))
-                said = said[count:]
-            return answers
+                said = iter(await pipe.execute())
+            return [read([*islice(said, count)]) for count, read in parts]
 
         return await self._in_time(piped, wrote=not all(isinstance(op, READS) for op in ops))
 
-    async def orders(self, server: str) -> list[str]:
+    async def orders(self) -> list[str]:
         """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
         self._check()
 
         async def taken() -> list[Any] | None:
             # Not blpop(): its types are those of redis-py's two clients at once.
-            key, wait = f"{PREFIX}tell:{server}", CALL_SECONDS / 2
+            key, wait = f"{PREFIX}tell:{self.server}", CALL_SECONDS / 2
             answer = await self._redis.execute_command("BLPOP", key, wait)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             return cast("list[Any] | None", answer)
 
@@ -181,7 +178,7 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
             return lambda _said: True
         case do.Append():
             entries = [part for entry in op.entries for part in (entry.round, entry.text, entry.thoughts)]
-            held = (op.server, op.ms, op.epoch, op.at, op.live, op.final)
+            held = (op.server, op.ms, op.epoch, op.at, op.live)
             pipe.eval(_APPEND, 2, f"{PREFIX}g:{op.name}", f"{PREFIX}t:{op.name}", *held, *entries)
             return lambda said: said[0] == 1
         case do.Read():
@@ -208,7 +205,7 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Take():
             given = (op.field, op.count, op.turn, op.limit, op.ms, int(op.there))
             pipe.eval(_TAKE, 1, PREFIX + op.key, *given)
-            return lambda said: {-1: None, -2: do.LOST}.get(int(said[0]), int(said[0]))
+            return lambda said: said[0] if said[0] is None else int(said[0])
         case do.Get():
             pipe.hgetall(PREFIX + op.key)
             return lambda said: said[0]
@@ -217,22 +214,20 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Alive():
             pipe.exists(f"{PREFIX}server:{op.server}")
             return lambda said: bool(said[0])
-        case do.Part():
-            pipe.delete(f"{PREFIX}server:{op.server}", f"{PREFIX}tell:{op.server}")
         case do.Tell():
-            pipe.rpush(f"{PREFIX}tell:{op.server}", op.order)
+            pipe.rpush(f"{PREFIX}tell:{op.server}", f"{op.order} {op.name}")
             pipe.pexpire(f"{PREFIX}tell:{op.server}", _TOLD_MS)
     return lambda _said: None
 
 
 def _record(said: list[Any]) -> do.Record | None:
-    [server, epoch, live, final, held, *facts], delivered, length, found = said
+    [server, epoch, live, held, *facts], delivered, length, found = said
     # A text without its beginning is none: Redis may evict all of a stream, and others may trim it.
     if server is None or int(held or length) != length:
         return None
     entries = [(_after(number), _entry(fields)) for number, fields in found]
     kept, more = facts[0] if facts else "", len(entries) == _ENTRIES
-    return do.Record(server, epoch, kept, live, final or "", bool(delivered), entries, more)
+    return do.Record(server, epoch, kept, live, bool(delivered), entries, more)
 
 
 def _entry(fields: dict[str, str]) -> do.Entry:

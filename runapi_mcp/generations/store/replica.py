@@ -5,16 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import anyio
 
 from runapi_mcp.errors import ServerLeft, StoreDown
-from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Read, Record, Tell
-from runapi_mcp.generations.store.records import Ending, Facts, Live, Order, read, write
+from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Order, Read, Record, Tell
+from runapi_mcp.generations.store.records import Facts, Stand, read
 from runapi_mcp.generations.values import Evidence, Receipt, Status, View
 from runapi_mcp.signalling import Signal
-from runapi_mcp.wire.types import Answer
 
 _TAIL: Final = 400
 _TAIL_PIECES: Final = 4
@@ -40,8 +39,7 @@ class Replica:
     Attributes:
         job: What was asked; the hooks of its tool are not among it.
         created: When it began, by the wall clock.
-        live: How it stood when it was read last.
-        ending: What it came to, once it has ended.
+        stand: How it stood when it was read last.
         delivered: Whether its ended answer was given to a caller, to the end.
         alive: Whether its server lives.
         stale: Whether the last look at it failed.
@@ -65,7 +63,7 @@ class Replica:
         self._made: dict[str, Any] = {}
         self._begin(record)
         self.take(record)
-        self._silent = self.live.evidence.silent
+        self._silent = self.stand.evidence.silent
 
     @classmethod
     async def load(
@@ -78,8 +76,8 @@ class Replica:
     ) -> "Replica | None":
         """Return a principal's generation as it stands; `None` if there is none.
 
-        One that is `known`, and has ended, is not read a second time: a long text is read page by page.
-        Of one that has ended, the characters of `part` are enough, if that is given; see :attr:`View.beside`.
+        Of one that is `known` only what is new is read: a long text is asked for page by page. Of one that
+        has ended, the characters of `part` are enough, if that is given; see :attr:`View.beside`.
 
         Raises:
             Down: The engine cannot be reached.
@@ -87,17 +85,15 @@ class Replica:
         name = engine.name(owner, handle)
         record: Record | None
         try:
-            if known is not None and known.ending is not None:
-                [record] = await engine.run(Read(name, known.cursor))
-                if record is not None and record.live is not None and known.take(record):
-                    return known
+            if known is not None and await known.look():
+                return known
             [record] = await engine.run(Read(name, facts=True, part=part))
             if record is None or record.live is None:
                 return None
             facts = read(Facts, record.facts)
             facts = replace(facts, job=replace(facts.job, owner=owner))
             replica = cls(engine, name, handle, facts, record)
-            if record.more or not record.final:
+            if record.more or replica.status == "running":
                 await replica.look()  # whether its server lives, and what came between the two
         except ValueError:
             return None  # another version of us wrote it, or somebody else did
@@ -118,10 +114,9 @@ class Replica:
         Raises:
             ValueError: It is not what this version writes.
         """
-        ending = read(Ending, record.final) if record.final else None
-        self.live, self.ending = read(Live, record.live or ""), ending
+        self.stand = read(Stand, record.live or "")
         self.delivered = record.delivered
-        if record.entries or ending is None:
+        if record.entries or self.stand.status == "running":
             self._made = {}
         if record.epoch != self._epoch:
             at_start = self.cursor == START
@@ -138,21 +133,19 @@ class Replica:
     @property
     def updated(self) -> datetime:
         """When its status last changed; when a server went is not known, so that it began will do."""
-        return self.ending.ended if self.ending else self.created
+        return self.stand.updated
 
     @property
     def status(self) -> Status:
         """How it stands, in a word; of a server that is gone, what it left."""
-        if self.ending is not None:
-            return self.ending.status
-        if self.alive:
-            return "running"
+        if self.stand.status != "running" or self.alive:
+            return self.stand.status
         return "partial" if self.text(self.round) else "failed"
 
     @property
     def leaving(self) -> bool:
         """Whether it was told to end, and will when its connection has closed."""
-        return self.live.leaving and self.status == "running"
+        return self.stand.leaving and self.status == "running"
 
     @property
     def round(self) -> int:
@@ -170,43 +163,40 @@ class Replica:
 
     def view(self) -> View:
         """Return it as it stands."""
-        live, ending, status, last = self.live, self.ending, self.status, self.round
+        stand, last = self.stand, self.round
         text = self.text(last)
-        answer = ending.answer if ending else Answer(model=live.model)
-        error = ending.error.error(text) if ending and ending.error else None
-        if ending is None and status != "running":
-            error = _explain_gone(text)
+        error = stand.error.error(text) if stand.error else None
         return View(
             self.handle,
-            replace(self.job, notices=live.notices),
-            status,
-            replace(answer, text=text, thoughts=_join(self._thoughts.get(last, []))),
+            replace(self.job, notices=stand.notices),
+            self.status,
+            replace(stand.answer, text=text, thoughts=_join(self._thoughts.get(last, []))),
             self._receipt(),
-            error,
+            error if self.status == stand.status else _explain_gone(text),
             beside=self.beside,
             earlier=tuple(self.text(number) for number in range(1, last)),
-            links=ending.links if ending else {},
-            hopeless=ending.hopeless if ending else "",
-            verdict=ending.verdict if ending else None,
+            links=stand.links,
+            hopeless=stand.hopeless,
+            verdict=stand.verdict,
             note=self._note(len(text) + sum(self.beside)),
             made=self._made,
         )
 
     def _receipt(self) -> Receipt:
-        receipt, status = self.live.receipt, self.status
-        if status == "running":
-            age = (datetime.now(UTC) - self.created).total_seconds()
-            return replace(receipt, seconds=round(max(age, receipt.seconds), 3))
-        return receipt if self.ending else replace(receipt, status=status)
+        receipt = replace(self.stand.receipt, status=self.status)
+        if self.status != "running":
+            return receipt
+        age = (datetime.now(UTC) - self.created).total_seconds()
+        return replace(receipt, seconds=round(max(age, receipt.seconds), 3))
 
     def _note(self, characters: int) -> str:
-        if self.ending and self.ending.characters > characters:
+        if self.stand.characters > characters:
             return CUT
         return STALE if self.stale and self.status == "running" else ""
 
     def evidence(self) -> Evidence:
         """Return the signs of life."""
-        since, said = anyio.current_time() - self._seen_at, self.live.evidence
+        since, said = anyio.current_time() - self._seen_at, self.stand.evidence
         # Of the answer or, before it, of thoughts.
         pieces = self._texts.get(self.round, [""])
         pieces = pieces if any(pieces) else self._thoughts.get(self.round, [""])
@@ -254,15 +244,15 @@ class Replica:
             except (Down, ValueError):
                 self.stale = True
 
-    async def look(self) -> None:
-        """Read what is new, and wake whoever waits for a change, if it is one.
+    async def look(self) -> bool:
+        """Read what is new, if it is there still, and wake whoever waits for a change, if it is one.
 
         Raises:
             Down: The engine cannot be reached.
             ValueError: It was written by a version of us that this one cannot read.
         """
         async with self._looking:
-            before, whole = (self.live.evidence.phase, self.status), False
+            before, whole = (self.stand.evidence.phase, self.status), False
             while not whole:
                 # In this order: of a server that was gone before, there is nothing more to come.
                 self.alive, record = await self._engine.run(
@@ -270,13 +260,14 @@ class Replica:
                 )
                 if record is None or record.live is None or record.server != self._server:
                     break
-                said = self.live.evidence
+                said = self.stand.evidence
                 whole = self.take(record)
-                if record.entries or self.live.evidence != said:
+                if record.entries or self.stand.evidence != said:
                     self._seen_at = anyio.current_time()
-                    self._silent = 0.0 if record.entries else self.live.evidence.silent
-            if (self.live.evidence.phase, self.status) != before:
+                    self._silent = 0.0 if record.entries else self.stand.evidence.silent
+            if (self.stand.evidence.phase, self.status) != before:
                 self._changed.send()
+            return whole
 
     # ------------------------------------------------------------ told
 
@@ -318,8 +309,8 @@ class Replica:
         if self.status == "running":
             await self._engine.run(self._order("keep"))
 
-    def _order(self, what: Literal["stop", "keep", "delivered"]) -> Tell:
-        return Tell(self._server, write(Order(what, self._name)))
+    def _order(self, order: Order) -> Tell:
+        return Tell(self._server, order, self._name)
 
 
 def _join(pieces: list[str]) -> str:

@@ -4,10 +4,9 @@ When the engine is away, everything goes on as with memory alone, and says so wh
 """
 
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, get_args
 
 import anyio
 import anyio.to_thread
@@ -15,10 +14,10 @@ import anyio.to_thread
 from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
-from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold
-from runapi_mcp.generations.store.memory import Followable, MemoryStore, unknown
+from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold, Order
+from runapi_mcp.generations.store.memory import Followable, MemoryStore, joinable, unknown
 from runapi_mcp.generations.store.place import Unusable
-from runapi_mcp.generations.store.records import Order, prepare, read
+from runapi_mcp.generations.store.records import prepare
 from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.store.sqlite import check_module
 from runapi_mcp.generations.store.writer import Writer, same_key
@@ -54,14 +53,13 @@ class SharedStore(MemoryStore):
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], float]) -> None:
         super().__init__(settings, clock)
         self._engine = engine
-        self._server = secrets.token_hex(8)
-        self._writer = Writer(engine, self._server, settings.deadline, lambda g: g.handle in self._kept)
-        self._places = Places(engine, self._server, settings.max_calls_per_user)
+        self._writer = Writer(engine, settings.deadline, lambda g: g.handle in self._kept)
+        self._places = Places(engine, settings.max_calls_per_user)
         self._begun = Signal()
         self._read: dict[tuple[str, str], Replica] = {}
         self.pacing = SharedPacing(engine, clock)
-        self.counts: SharedDayCounts = SharedDayCounts(engine, self._server, clock=clock)
-        self.days: SharedDayBook = SharedDayBook(engine, self._server)
+        self.counts: SharedDayCounts = SharedDayCounts(engine, clock=clock)
+        self.days: SharedDayBook = SharedDayBook(engine)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -77,9 +75,8 @@ class SharedStore(MemoryStore):
         finally:
             # What is still to be said is worth a second, even to a process that is told to go.
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True), suppress(Down):
-                await self.counts.share()
-                await self.days.write()
-                await self._places.write()
+                for work in (self.counts, self.days, self._places):
+                    await work.write()
                 await self._writer.leave()
             with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
                 await self._engine.aclose()
@@ -162,7 +159,7 @@ class SharedStore(MemoryStore):
     async def away(self) -> float:
         """Return for how many seconds the engine has not answered; asks it now."""
         with suppress(Down):
-            await self._engine.run(Hold("up", self._server, 1, "*"))  # reading may be all it can do
+            await self._engine.run(Hold("up", self._engine.server, 1, "*"))  # reading may be all it can do
         return self._engine.away
 
     # ------------------------------------------------------------ the same question
@@ -190,9 +187,7 @@ class SharedStore(MemoryStore):
         if handle in self._kept:
             return await super().same(job)
         found = await Replica.load(self._engine, handle, job.owner)
-        if found is None or found.delivered or found.leaving:
-            return None
-        if found.status not in ("running", "complete"):
+        if found is None or not joinable(found):
             return None
         # Whoever began it may leave; we follow it too.
         await found.keep()
@@ -224,26 +219,21 @@ class SharedStore(MemoryStore):
         while True:
             if not self._engine.pushes and not self._writer.busy:
                 await self._begun.wait()
-            orders: list[str | None]
             try:
-                orders = [*await self._engine.orders(self._server)]
+                for order in await self._engine.orders():
+                    what, _, name = order.partition(" ")
+                    if what in get_args(Order):
+                        self._obey(what, name)
+                    else:  # others can write anything there, and as much of it as they like
+                        log("What is no order was found among those to this server, and ignored.")
+                        log = logger.debug
             except Down:
                 await anyio.sleep(_AWAY_SECONDS)
-                continue
-            except UnicodeError:
-                orders = [None]
-            for order in orders:
-                try:
-                    self._obey(read(Order, order or ""))
-                except ValueError:
-                    # What others wrote may hold anything; who writes such things may write many.
-                    log("What is no order was found among those to this server, and ignored.")
-                    log = logger.debug
 
-    def _obey(self, order: Order) -> None:
-        named = (g for g in self._kept.values() if self._engine.name(g.job.owner, g.handle) == order.name)
-        generation = self._writer.of(order.name) or next(named, None)
-        match order.do:
+    def _obey(self, order: str, name: str) -> None:
+        named = (g for g in self._kept.values() if self._engine.name(g.job.owner, g.handle) == name)
+        generation = self._writer.of(name) or next(named, None)
+        match order:
             case _ if generation is None:
                 pass  # it is not kept any more
             case "stop":
@@ -254,16 +244,16 @@ class SharedStore(MemoryStore):
                 generation.note_delivery()
 
 
-class SharedPacing:
+class SharedPacing(MemoryPacing):
     """Who has been asked to wait, by whichever server; see :class:`Pacing`."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
         self._engine = engine
-        self._own = MemoryPacing(clock)
 
     async def left(self, name: str) -> float:
         """Return the seconds still to wait; see :meth:`Pacing.left`."""
-        own, held = await self._own.left(name), None
+        own, held = await super().left(name), None
         with suppress(Down), anyio.move_on_after(self._engine.patience):
             [held] = await self._engine.run(Held(self._key(name)))
         # No longer than any wait is: clocks jump.
@@ -273,7 +263,7 @@ class SharedPacing:
         """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
         if await self.left(name) >= seconds:
             return
-        await self._own.ask(name, seconds)
+        await super().ask(name, seconds)
         with suppress(Down), anyio.move_on_after(self._engine.patience):
             await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
 

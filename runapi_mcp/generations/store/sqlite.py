@@ -167,7 +167,7 @@ class SqliteEngine(Engine):
         reads = all(isinstance(op, READS) for op in ops)
         return await self._in_thread(lambda: self._transact(ops, reads=reads), wrote=not reads)
 
-    async def orders(self, server: str) -> list[str]:
+    async def orders(self) -> list[str]:
         """Look for orders after a quarter of a second; see :meth:`Engine.orders`.
 
         Whoever leaves one touches the server's sign of life: to read the file in vain would cost as much as
@@ -176,11 +176,11 @@ class SqliteEngine(Engine):
         await anyio.sleep(_LOOK)
         self._check()
         with suppress(OSError, Unusable):
-            touched_at = (self._place / (ALIVE + server)).stat().st_mtime_ns
+            touched_at = (self._place / (ALIVE + self.server)).stat().st_mtime_ns
             if touched_at == self._looked_at:
                 return []
             self._looked_at = touched_at
-        return await self._in_thread(lambda: self._take_orders(server))
+        return await self._in_thread(self._take_orders)
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -407,11 +407,8 @@ class SqliteEngine(Engine):
                 self._show(op.server)
             case do.Alive():
                 return is_shown(self._place / (ALIVE + op.server))
-            case do.Part():
-                if self._mark is not None:
-                    self._mark.take_back()
             case do.Tell():
-                row = (op.server, _encode(op.order), now + 60_000)
+                row = (op.server, _encode(f"{op.order} {op.name}"), now + 60_000)
                 file.execute("INSERT INTO orders (server, text, expires) VALUES (?, ?, ?)", row)
         return None
 
@@ -421,11 +418,13 @@ class SqliteEngine(Engine):
             self._mark = Mark(self._place / (ALIVE + server))
         self._mark.show()
 
-    def _take_orders(self, server: str) -> list[str]:
+    def _take_orders(self) -> list[str]:
         file = self._open()
-        found = file.execute("SELECT id, text FROM orders WHERE server = ? ORDER BY id", (server,)).fetchall()
+        found = file.execute(
+            "SELECT id, text FROM orders WHERE server = ? ORDER BY id", (self.server,)
+        ).fetchall()
         if found:
-            file.execute("DELETE FROM orders WHERE server = ? AND id <= ?", (server, found[-1][0]))
+            file.execute("DELETE FROM orders WHERE server = ? AND id <= ?", (self.server, found[-1][0]))
         return [_decode(text) for _, text in found]
 
     # ------------------------------------------------------------ within bounds
@@ -589,7 +588,6 @@ def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
         str(epoch),
         facts,
         None if live is None else _decode(live),
-        "" if final is None else _decode(final),
         bool(delivered),
         entries,
         beside=beside,

@@ -22,10 +22,9 @@ from runapi_mcp.generations.store.engine import (
     Forget,
     Hold,
     Op,
-    Part,
     Sign,
 )
-from runapi_mcp.generations.store.records import Ending, Facts, Live, write
+from runapi_mcp.generations.store.records import Facts, Stand, write
 from runapi_mcp.signalling import Signal
 
 PACE: Final = 0.75
@@ -99,7 +98,7 @@ class Log:
         return facts or write(Facts.of(self.generation))
 
     def batch(self) -> tuple[Sequence[Entry], str, str]:
-        """Return what is told next: text, how it stands if that is new, and at the end what it came to."""
+        """Return what is told next: text, how it stands if that is new, and its status in the end."""
         generation = self.generation
         stands = (generation.trace.requests, generation.leaving, *generation.stands)
         if stands == self._stood and not self.more and not generation.done.is_set():
@@ -109,9 +108,10 @@ class Log:
         else:
             view = generation.known()
             texts = [*view.earlier, view.answer.text][self._round - 1 :]
-            entries, live = self._cut(texts, view.answer.thoughts), write(Live.of(view, generation))
+            entries = self._cut(texts, view.answer.thoughts)
             self.final = view.status != "running" and not self.more
-            final = write(Ending.of(view, generation.updated)) if self.final else ""
+            live = write(Stand.of(view, generation, over=self.final))
+            final = view.status if self.final else ""
         self._seen, self._stood = self._look(), stands
         self.entries += len(entries)
         return entries, live, final
@@ -153,17 +153,13 @@ class Writer:
 
     Args:
         engine: Where they are written.
-        server: This process's own name among those that share the engine.
         deadline: Seconds that a generation may take.
         kept: Whether this process still keeps an ended generation: what it does not is not written
             late either, so an outage makes nobody keep more.
     """
 
-    def __init__(
-        self, engine: Engine, server: str, deadline: float, kept: Callable[[Generation], bool]
-    ) -> None:
+    def __init__(self, engine: Engine, deadline: float, kept: Callable[[Generation], bool]) -> None:
         self._engine = engine
-        self._server = server
         self._deadline = deadline
         self._kept = kept
         self._logs: dict[str, Log] = {}
@@ -251,7 +247,7 @@ class Writer:
                 await self._write()
 
     async def leave(self) -> None:
-        """Write the last of it, and take back the sign of life.
+        """Write the last of it, and let the sign of life lapse.
 
         Raises:
             Down: The engine cannot be reached.
@@ -259,7 +255,7 @@ class Writer:
         if self.busy or self._sign_due:
             self._want_all()
             await self._write()
-            await self._engine.run(Part(self._server))
+            await self._engine.run(Sign(self._engine.server, 1))
 
     # ------------------------------------------------------------ one write
 
@@ -319,13 +315,13 @@ class Writer:
             log.epoch += 1
             ms, generation = self._ms(self._deadline), log.generation
             owner, facts = self._engine.name(generation.job.owner), log.facts()
-            ops.append(Begin(log.name, self._server, log.epoch, facts, generation.handle, owner, ms))
+            ops.append(Begin(log.name, self._engine.server, log.epoch, facts, generation.handle, owner, ms))
             # Whoever is written late has its question late, too.
             ops.append(self._claim(generation, log.replaces))
         at = log.entries
         entries, live, final = log.batch()
         ms = self._ms(0 if final else self._deadline)
-        return [*ops, Append(log.name, self._server, log.epoch, at, entries, live, final, ms)]
+        return [*ops, Append(log.name, self._engine.server, log.epoch, at, entries, live, final, ms)]
 
     def _note(self, log: Log, answers: Sequence[Any]) -> None:
         """Note what the engine answered to what it was told of a generation."""
@@ -345,7 +341,7 @@ class Writer:
         ready = [name for name in self._delivered if name not in self._logs]
         if anyio.current_time() < self._sign_due and not ready:
             return []
-        return [Sign(self._server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
+        return [Sign(self._engine.server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
 
     def _claim(self, generation: Generation, replaces: str) -> Hold:
         key, ms = same_key(self._engine, generation.job.same_as), self._ms(self._deadline)
