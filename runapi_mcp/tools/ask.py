@@ -478,10 +478,8 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)
     chosen = choose_model(args.model, run.settings.model, ANSWERING, needs, args.reasoning_effort)
-    notices = attached.notices
     call = _call(args, chosen.model, attached.parts)
-    if args.temperature is not None and _ignores_temperature(chosen.model):
-        notices += (f"{chosen.model} ignores temperature.",)
+    notices = (*attached.notices, *_tell_ignored(call))
     job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
     return await _answer(job, functions, args, run)
 
@@ -492,7 +490,9 @@ async def _ask_on(
     """Ask the next turn of a conversation: what is not given anew stays as it was."""
     earlier = await look_back(handle, attached.parts, run)
     call = earlier.call
-    chosen = earlier.choose(args.model, run.settings.model, ANSWERING)
+    needs = [*earlier.needs, *_needs(attached, functions)]
+    effort = args.reasoning_effort or call.effort
+    chosen = earlier.choose(args.model, run.settings.model, ANSWERING, needs, effort)
     given: dict[str, Any] = {
         name: value
         for name, value in (
@@ -508,12 +508,11 @@ async def _ask_on(
         or ({"effort": "reasoning_effort"}.get(name, name) in args.model_fields_set and value is not None)
     }
     call = go_on(earlier, _next_turn(args, earlier), model=chosen.model, **given)
-    needs = [*earlier.needs, *_needs(attached, functions)]
-    notices = (*earlier.notices, *attached.notices)
-    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
-    if chosen.model == earlier.call.model:
-        job = replace(job, dialect=earlier.job.dialect)
-    return await _answer(job, functions, args, run)
+    notices = (*earlier.notices, *attached.notices, *_tell_ignored(call))
+    was = earlier.job.dialect
+    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices, prefer=was)
+    # Those of before are written for the dialect of before.
+    return await _answer(job, functions or (call.functions if job.dialect != was else ()), args, run)
 
 
 async def _answer(job: Job, functions: Sequence[Function], args: AskArgs, run: Run) -> Reply:
@@ -569,9 +568,11 @@ def _needs(attached: Attached, functions: tuple[Function, ...]) -> list[Ability]
     return [*needs, "functions"] if functions else needs
 
 
-def _ignores_temperature(model: str) -> bool:
-    row = find(model)
-    return row is not None and not row.temperature
+def _tell_ignored(call: Call) -> Iterator[str]:
+    """Yield what of a call its model is known to ignore, a sentence each."""
+    row = find(call.model)
+    if call.temperature is not None and row is not None and not row.temperature:
+        yield f"{call.model} ignores temperature."
 
 
 def _render(view: View, page: Page) -> Reply:

@@ -442,15 +442,14 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         effort, manner = _DEPTHS[merged.depth] if merged.depth else (None, "")
         system = " ".join(part for part in (_SYSTEM, manner, merged.filters.instructions()) if part)
         call = replace(call, system=system, effort=effort)
-    chosen = earlier.choose(args.model, run.settings.search_model, SEARCH_MODELS)
+    setting, needs = run.settings.search_model, earlier.needs
+    chosen = earlier.choose(args.model, setting, SEARCH_MODELS, needs, call.effort)
     now = run.now()
     merged.filters.see_that_pages_are_left(now.date())
     last = Turn("user", (Text(args.query),), _write_day(now, merged.filters))
     call = replace(go_on(earlier, last, model=chosen.model), system=call.system, effort=call.effort)
-    job = job_for(SEARCH.name, merged, call, run, chosen, needs=earlier.needs)
+    job = job_for(SEARCH.name, merged, call, run, chosen, needs=needs, prefer=earlier.job.dialect)
     job = replace(job, asked_on=now.date().isoformat())
-    if chosen.model == earlier.call.model:
-        job = replace(job, dialect=earlier.job.dialect)
     view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return await make_reply(_render, view, Page(run.page_chars, joined=joined))
 
