@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OWNER: Final = "local"
 """Who everybody is that uses a process of this user's own."""
 _MOST: Final = 20
+_PATIENCE: Final = 2.0
 _COLUMNS: Final = 60
 
 
@@ -50,8 +51,12 @@ def _history(given: argparse.Namespace, around: Surroundings) -> int:
 async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
     async with remembered(around) as engine:
         if given.clear:
-            count = await engine.clear()
+            count, overwritten = await engine.clear()
             around.say(f"Removed {count} generation{'' if count == 1 else 's'}.")
+            if not overwritten:
+                around.note(
+                    "Another program is reading the file: what was removed is overwritten when it stops."
+                )
         elif given.handle:
             _show(await known(engine, given.handle), around, as_json=given.json)
         else:
@@ -71,12 +76,14 @@ async def remembered(around: Surroundings) -> "AsyncIterator[SqliteEngine]":
     from runapi_mcp.generations.store.engine import Down
 
     engine = engine_of(around)
+    # A person would rather wait than be told to come again.
+    engine.patience = _PATIENCE
     try:
         yield engine
     except Down as down:
-        raise StoreDown(
-            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
-        ) from None
+        locked = "Another program has its file locked, in the folder that runapi-mcp doctor names: try again."
+        why = (down.note or "runapi-mcp doctor says why.") if down.for_good else locked
+        raise StoreDown("What was asked before cannot be read now.", advice=why) from None
     finally:
         await engine.aclose()
 

@@ -271,7 +271,7 @@ class Engine(ABC):
     title: ClassVar[str]
     place: ClassVar[str]
     note: ClassVar[str]
-    patience: ClassVar[float]
+    patience: float
     pushes: ClassVar[bool]
 
     def __init__(self, clock: Callable[[], float], keep_seconds: float, *scope: str) -> None:
