@@ -209,6 +209,40 @@ async def test_files_are_read_again_and_a_change_or_a_loss_is_said(
     assert said_to(sim)[-1].count('"File notes.txt') == 1
 
 
+async def test_a_file_that_moved_is_given_again_under_another_name_or_changed_under_its_own(
+    host: Host, sim: Simulator, tmp_path: Path
+) -> None:
+    """It stands where the first one stood, byte for byte as long as it is the same."""
+    notes, plan = tmp_path / "notes.txt", tmp_path / "plan.md"
+    notes.write_text("The harbour is blüe.", encoding="utf-8")
+    plan.write_text("Paint it.", encoding="utf-8")
+    asked = await host.call("ask_gemini", prompt="Which colour?", files=[str(notes), str(plan)])
+    moved = notes.rename(tmp_path / "harbour.txt")
+    (tmp_path / "old").mkdir()
+    plan = plan.rename(tmp_path / "old" / "plan.md")
+    plan.write_text("Paint it red.", encoding="utf-8")
+    turn: dict[str, Any] = {"prompt": "Sure?", "continue_from": asked.handle}
+    other = tmp_path / "other.txt"
+    other.write_text("The harbour is green", encoding="utf-8")
+    for wrong in ([], [str(moved)], [str(plan)], [str(other), str(plan)]):
+        refused = await host.call("ask_gemini", files=wrong, **turn)
+        assert refused.failed
+        assert "cannot be read again" in refused.text
+    again = await host.call("ask_gemini", files=[str(plan), str(moved), str(other)], **turn)
+    assert not again.failed, again.text
+    assert "Changed since it was sent, and sent as it is now: plan.md." in again.text
+    first, then = said_to(sim)
+    same, _ = first.split("Paint it.")
+    assert then.startswith(same + "Paint it red.")
+    assert "harbour.txt" not in then
+    body: Any = sim.calls[-1].body
+    new = json.dumps((body.get("messages") or body["contents"])[-1], ensure_ascii=False)
+    assert [text in new for text in ("blüe", "red", "green")] == [False, False, True]
+    last = await host.call("ask_gemini", prompt="Still?", continue_from=again.handle)
+    assert "Changed" not in last.text
+    assert said_to(sim)[-1].startswith(then)
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
