@@ -60,7 +60,7 @@ async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
         elif given.handle:
             _show(await known(engine, given.handle), around, as_json=given.json)
         else:
-            rows = [row_of(found) for found in await latest(engine, _MOST)]
+            rows = [row_of(found) async for found in latest(engine, _MOST)]
             _list(rows, around, as_json=given.json)
     return 0
 
@@ -106,16 +106,18 @@ def engine_of(around: Surroundings) -> "SqliteEngine":
     return engine
 
 
-async def latest(engine: "SqliteEngine", most: int) -> "list[Replica]":
-    """Return the latest generations of this user, the newest first.
+async def latest(engine: "SqliteEngine", most: int) -> "AsyncIterator[Replica]":
+    """Yield the latest generations of this user, the newest first: each may have megabytes.
 
     Raises:
         Down: They cannot be read.
     """
     from runapi_mcp.generations.store.replica import Replica
 
-    found = [await Replica.load(engine, handle, OWNER) for handle in await engine.recent(OWNER, most)]
-    return [replica for replica in found if replica is not None]
+    for handle in await engine.recent(OWNER, most):
+        found = await Replica.load(engine, handle, OWNER)
+        if found is not None:
+            yield found
 
 
 async def find_last(around: Surroundings) -> str:
@@ -125,7 +127,7 @@ async def find_last(around: Surroundings) -> str:
         InputError: There is none.
     """
     async with remembered(around) as engine:
-        for found in await latest(engine, _MOST):
+        async for found in latest(engine, _MOST):
             if found.status != "running" and found.view().answer.text and found.job.call.turns:
                 around.note(f"Going on from: {row_of(found).line()}")
                 return found.handle
@@ -250,7 +252,7 @@ async def _find_cut(handle: str | None, around: Surroundings) -> "Replica":
         if handle is not None:
             return await known(engine, handle)
         seen: list[tuple[Turn, ...]] = []
-        for found in await latest(engine, _MOST):
+        async for found in latest(engine, _MOST):
             question = _question_of(found)
             if question not in seen and found.status in ("partial", "cancelled") and found.view().answer.text:
                 return found

@@ -593,7 +593,7 @@ def _render(view: View, page: Page) -> Reply:
         return paged.reply(paged.shown, listed=listed)
     # A program runs functions: it gets them as they are, whole, beside the text.
     content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
-    return paged.reply(paged.shown, also=[*_doubt(view), _GO_ON], content=content)
+    return paged.reply(paged.shown, also=[*_doubt(view), _tell_onward(view)], content=content)
 
 
 def _is_text_alone(view: View) -> bool:
@@ -614,11 +614,17 @@ def _doubt(view: View) -> Iterator[str]:
 
 
 _MOST_DOUBTS: Final = 5
-_GO_ON: Final = (
-    "To go on, call ask_gemini again with the same messages and functions, then this turn as "
-    '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
-    "for each result."
-)
+
+
+def _tell_onward(view: View) -> str:
+    """Return how to give what came of the functions: by the handle, if what was asked is kept."""
+    result = '{"role": "function", "name", "id", "content"} for each result'
+    if view.job.call.turns and view.job.call.functions:
+        return f'To go on, call ask_gemini with continue_from "{view.handle}" and messages: {result}.'
+    return (
+        "To go on, call ask_gemini again with the same messages and functions, then this turn as "
+        f'{{"role": "assistant", "content", "function_calls"}} and {result}.'
+    )
 
 
 def _tell_thoughts(view: View) -> str:

@@ -274,8 +274,11 @@ async def test_a_search_does_not_ask_on_from_another_tool(host: Host) -> None:
 
 async def test_functions_are_carried_with_their_signatures(host: Host, sim: Simulator) -> None:
     weather = {"name": "weather", "description": "Of a place.", "parameters": {"type": "object"}}
-    asked = await host.call("ask_gemini", prompt="Rain? [[sim:tool-call]]", functions=[weather])
+    long = "Because. " * 300
+    asked = await host.call("ask_gemini", prompt=f"Rain? [[sim:tool-call]] {long}", functions=[weather])
     calls = json.loads(asked.text.split("functions to be run:\n")[1].splitlines()[0])
+    assert f'continue_from "{asked.handle}" and messages: {{"role": "function"' in asked.blocks[-1]
+    assert "To ask on" not in asked.text, "a question alone is refused"
     refused = await host.call("ask_gemini", prompt="Well?", continue_from=asked.handle)
     assert "waits for what came of its functions" in refused.text
     results = [
