@@ -81,9 +81,11 @@ async def remembered(around: Surroundings) -> "AsyncIterator[SqliteEngine]":
     try:
         yield engine
     except Down as down:
-        locked = "Another program has its file locked, in the folder that runapi-mcp doctor names: try again."
-        why = (down.note or "runapi-mcp doctor says why.") if down.for_good else locked
-        raise StoreDown("What was asked before cannot be read now.", advice=why) from None
+        why = f"The file says: {down.why}." if down.why else "Another program has the file locked."
+        move = f"{why} runapi-mcp doctor names its folder; try again."
+        if down.for_good:
+            move = down.note or "runapi-mcp doctor says why."
+        raise StoreDown("What was asked before cannot be read now.", advice=move) from None
     finally:
         await engine.aclose()
 

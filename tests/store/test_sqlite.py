@@ -139,6 +139,28 @@ async def test_where_nothing_can_be_written_it_is_said_once_and_left(tmp_path: P
         await engine.aclose()
 
 
+async def test_a_disk_that_was_full_when_the_index_was_to_be_made_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says that as an error of the disk, which elsewhere is one for good."""
+    now = 0.0
+    engine = SqliteEngine(folder, clock=lambda: now)
+
+    def full(_: object) -> object:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteEngine, "_open", full)
+        with pytest.raises(Down) as down:
+            await engine.run(begin("a"))
+    assert not down.value.for_good
+    now += 10
+    assert await engine.run(begin("a"), append("a", "text")) == [True, True]
+    await engine.aclose()
+
+
 async def test_a_python_without_sqlite_keeps_all_in_memory_and_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runapi_mcp.generations.store.sqlite import FILE
+from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run, Screen
 
@@ -85,7 +85,7 @@ def test_what_a_writer_has_locked_can_be_read_and_gone_on_from(
     assert_each_goes_on_from_the_last(messages(sim))
     locked = run("history", "--clear")
     assert (locked.returncode, locked.stdout) == (2, "")
-    assert "Another program has its file locked" in locked.stderr
+    assert "Another program has the file locked" in locked.stderr
     other.execute("ROLLBACK")
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM generations").fetchone()
@@ -94,6 +94,21 @@ def test_what_a_writer_has_locked_can_be_read_and_gone_on_from(
     assert "Another program is reading the file" in cleared.stderr
     other.close()
     assert "Another" not in run("history", "--clear").stderr
+
+
+def test_what_the_disk_says_is_passed_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> object:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    run("ask", "About ships?")
+    monkeypatch.setattr(SqliteEngine, "_open", full)
+    done = run("history")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The file says: database or disk is full." in done.stderr
+    assert "again." in done.stderr
+    assert "can be used again" not in done.stderr, "it was closed, and that is all"
 
 
 def test_a_search_goes_on_by_its_handle_and_an_answer_does_not(run: Run, sim: Simulator) -> None:

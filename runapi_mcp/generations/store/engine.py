@@ -34,12 +34,14 @@ class Down(Exception):
     Attributes:
         note: What whoever gets a handle must be told of it; nothing where it was said already.
         for_good: Whether it will not come back while this process lives.
+        why: What it said itself; nothing where others just use it.
     """
 
-    def __init__(self, note: str = "", *, for_good: bool = False) -> None:
+    def __init__(self, note: str = "", *, for_good: bool = False, why: str = "") -> None:
         super().__init__(note)
         self.note = note
         self.for_good = for_good
+        self.why = why
 
 
 # ---------------------------------------------------------------- what an engine is asked to do
@@ -327,7 +329,7 @@ class Engine(ABC):
             logger.warning("%s cannot be used now: %s.", self.title, why)
         self._lost_writing = self._lost_at is not None and (self._lost_writing or wrote)
         self._down_until = self._clock() + pause
-        return Down(self.note)
+        return Down(self.note, why=why)
 
     def name(self, *parts: str) -> str:
         """Return a name that only who knows all parts can make, and that tells none of them."""

@@ -104,6 +104,8 @@ _UNREADABLE: Final = TypeError | AttributeError | ValueError
 """What comes of rows that hold something else than is written here: no server is to end of it."""
 _IO: Final = 10
 _FULL: Final = 13
+_NO_ROOM_FOR_INDEX: Final = _IO | 19 << 8
+"""What a full disk comes to where the index of the log is still to be made; a disk does not stay full."""
 _FOR_GOOD: Final = frozenset({3, 8, _IO, 14, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
 
@@ -188,7 +190,7 @@ class SqliteEngine(Engine):
         """Close the file."""
         if self._thread is not None:
             with suppress(Down):
-                await self._in_thread(self._leave)
+                await self._in_thread(self._leave, tells=False)
             self._steps.put(None)
             self._thread = None
 
@@ -216,8 +218,10 @@ class SqliteEngine(Engine):
 
     # ------------------------------------------------------------ the thread
 
-    async def _in_thread(self, work: Callable[[], T], *, wrote: bool = False) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, wrote: bool = False, tells: bool = True) -> T:
         """Have something done in the thread; it is, even if nobody waits for it any more.
+
+        `tells` is whether that it was done tells that the file can be used.
 
         Raises:
             Down: It could not be done.
@@ -230,7 +234,8 @@ class SqliteEngine(Engine):
         made, error = await done
         if error is not None:
             raise self._note_loss(error, wrote=wrote) from None
-        self._note_answer(wrote=wrote)
+        if tells:
+            self._note_answer(wrote=wrote)
         answer: T = made
         return answer
 
@@ -640,6 +645,8 @@ def _read_lease(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, in
 def _code_of(error: Exception) -> int | None:
     """Return SQLite's own code of an error, without what it says more."""
     code = getattr(error, "sqlite_errorcode", None)
+    if code == _NO_ROOM_FOR_INDEX:
+        return _FULL
     return None if code is None else code & 0xFF
 
 
