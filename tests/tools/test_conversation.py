@@ -182,6 +182,17 @@ async def test_a_search_is_asked_on_with_its_filters(host: Host, sim: Simulator)
     assert said[2].startswith(said[1])
 
 
+async def test_a_search_is_asked_on_from_research(sim: Simulator) -> None:
+    """What bounds research alone does not go on with it."""
+    async with in_process(sim.base_url) as host:
+        report = await host.call("search_web", query="Who won?", depth="research", max_searches=2)
+        more = await host.call("search_web", query="And the latest?", continue_from=report.handle)
+        assert not more.failed, more.text
+        assert "As of" in more.text
+        last = await host.call("search_web", query="And third?", continue_from=more.handle)
+        assert not last.failed, last.text
+
+
 async def test_files_are_read_again_and_a_change_or_a_loss_is_said(
     host: Host, sim: Simulator, tmp_path: Path
 ) -> None:
