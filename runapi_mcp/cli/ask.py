@@ -37,10 +37,7 @@ def add_tools(commands: Subparsers) -> None:
         words="prompt",
     )
     ask.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; - is where stdin goes")
-    ask.add_argument(
-        "-c", "--continue", dest="goes_on", action="store_true", help="go on from your last conversation"
-    )
-    ask.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
+    _add_earlier(ask)
     _complete(ask, "ask_gemini", operand="prompt")
     search = add_command(
         commands,
@@ -84,6 +81,28 @@ def add_tools(commands: Subparsers) -> None:
     _add_json(models)
 
 
+def _add_earlier(parser: Parser) -> None:
+    parser.add_argument(
+        "-c", "--continue", dest="goes_on", action="store_true", help="go on from your last conversation"
+    )
+    parser.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
+
+
+def _find_earlier(given: argparse.Namespace, around: Surroundings) -> None:
+    """Have -c stand for the handle of the last answer."""
+    if given.goes_on and given.continue_from:
+        # Elsewhere one of the two is ignored without a word (simonw/llm#1140).
+        given.parser.error(
+            "-c goes on from your last answer, --from from the one it names: give one of them."
+        )
+    if given.goes_on:
+        import anyio
+
+        from runapi_mcp.cli.history import find_last
+
+        given.continue_from = anyio.run(find_last, around)
+
+
 def _complete(parser: Parser, tool: str, *, operand: str, required: Sequence[str] = ()) -> None:
     """Add a tool's flags to its command, and those of its own."""
     parser.set_defaults(person=_tool, tool=tool)
@@ -106,12 +125,8 @@ def _tool(given: argparse.Namespace, around: Surroundings) -> int:
     # A person waits for the first word: without the collector and httpx's own command line it comes sooner.
     with quick_imports():
         import_module("runapi_mcp.cli.view")
-    if getattr(given, "goes_on", False):
-        import anyio
-
-        from runapi_mcp.cli.history import find_last
-
-        given.continue_from = anyio.run(find_last, around)
+    if given.tool == "ask_gemini":
+        _find_earlier(given, around)
     return answer(question_of(given, around), around, as_json=given.json)
 
 
@@ -340,10 +355,11 @@ def add_chat(commands: Subparsers) -> None:
         "chat",
         "keep asking, each question going on from the last answer",
         takes="[OPTIONS]",
-        examples=["runapi-mcp chat", "runapi-mcp chat --from g_EXAMPLE"],
+        examples=["runapi-mcp chat -c", "runapi-mcp chat --from g_EXAMPLE"],
         description="Ends at an empty line, or the end of what is typed.",
+        partial=True,
     )
-    chat.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
+    _add_earlier(chat)
     chat.add_argument("-s", "--system", metavar="TEXT", help="system instruction")
     chat.add_argument("-m", "--model", dest="which_model", metavar="ID", help="runapi-mcp models shows them")
     chat.set_defaults(person=_chat)
@@ -356,6 +372,7 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
 
     if store_folder(around.settings(), around.env) is None:
         raise InputError("chat needs a store on this machine.", advice="Unset RUNAPI_MCP_STORE.")
+    _find_earlier(given, around)
     first = {"model": given.which_model, "system": given.system, "continue_from": given.continue_from}
     known = {name: value for name, value in first.items() if value}
     code = 0

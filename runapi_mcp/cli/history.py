@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OWNER: Final = "local"
 """Who everybody is that uses a process of this user's own."""
 _MOST: Final = 20
+_PATIENCE: Final = 2.0
 _COLUMNS: Final = 60
 
 
@@ -50,12 +51,16 @@ def _history(given: argparse.Namespace, around: Surroundings) -> int:
 async def _carry_out(given: argparse.Namespace, around: Surroundings) -> int:
     async with remembered(around) as engine:
         if given.clear:
-            count = await engine.clear()
+            count, overwritten = await engine.clear()
             around.say(f"Removed {count} generation{'' if count == 1 else 's'}.")
+            if not overwritten:
+                around.note(
+                    "Another program is reading the file: what was removed is overwritten when it stops."
+                )
         elif given.handle:
             _show(await known(engine, given.handle), around, as_json=given.json)
         else:
-            rows = [row_of(found) for found in await latest(engine, _MOST)]
+            rows = [row_of(found) async for found in latest(engine, _MOST)]
             _list(rows, around, as_json=given.json)
     return 0
 
@@ -71,12 +76,16 @@ async def remembered(around: Surroundings) -> "AsyncIterator[SqliteEngine]":
     from runapi_mcp.generations.store.engine import Down
 
     engine = engine_of(around)
+    # A person would rather wait than be told to come again.
+    engine.patience = _PATIENCE
     try:
         yield engine
     except Down as down:
-        raise StoreDown(
-            "What was asked before cannot be read now.", advice=down.note or "runapi-mcp doctor says why."
-        ) from None
+        why = f"The file says: {down.why}." if down.why else "Another program has the file locked."
+        move = f"{why} runapi-mcp doctor names its folder; try again."
+        if down.for_good:
+            move = down.note or "runapi-mcp doctor says why."
+        raise StoreDown("What was asked before cannot be read now.", advice=move) from None
     finally:
         await engine.aclose()
 
@@ -99,16 +108,18 @@ def engine_of(around: Surroundings) -> "SqliteEngine":
     return engine
 
 
-async def latest(engine: "SqliteEngine", most: int) -> "list[Replica]":
-    """Return the latest generations of this user, the newest first.
+async def latest(engine: "SqliteEngine", most: int) -> "AsyncIterator[Replica]":
+    """Yield the latest generations of this user, the newest first: each may have megabytes.
 
     Raises:
         Down: They cannot be read.
     """
     from runapi_mcp.generations.store.replica import Replica
 
-    found = [await Replica.load(engine, handle, OWNER) for handle in await engine.recent(OWNER, most)]
-    return [replica for replica in found if replica is not None]
+    for handle in await engine.recent(OWNER, most):
+        found = await Replica.load(engine, handle, OWNER)
+        if found is not None:
+            yield found
 
 
 async def find_last(around: Surroundings) -> str:
@@ -118,7 +129,7 @@ async def find_last(around: Surroundings) -> str:
         InputError: There is none.
     """
     async with remembered(around) as engine:
-        for found in await latest(engine, _MOST):
+        async for found in latest(engine, _MOST):
             if found.status != "running" and found.view().answer.text and found.job.call.turns:
                 around.note(f"Going on from: {row_of(found).line()}")
                 return found.handle
@@ -243,7 +254,7 @@ async def _find_cut(handle: str | None, around: Surroundings) -> "Replica":
         if handle is not None:
             return await known(engine, handle)
         seen: list[tuple[Turn, ...]] = []
-        for found in await latest(engine, _MOST):
+        async for found in latest(engine, _MOST):
             question = _question_of(found)
             if question not in seen and found.status in ("partial", "cancelled") and found.view().answer.text:
                 return found

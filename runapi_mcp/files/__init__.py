@@ -45,6 +45,9 @@ _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _DATA: Final = re.compile(r"\s*data:(?:[^,]{0,500},|[\w.+-]{1,100}/[\w.+-])", re.IGNORECASE)
 _DIFF: Final = re.compile(r"\s*git:((?:(?!\.\.)\S)*+\.\.\S*+)\s*")
 _MOST_URL_CHARS: Final = 8192
+_BEFORE_NAME: Final = "File "
+_AFTER_NAME: Final = ":\n\n"
+_MOST_HEAD: Final = 200
 _READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
 _READERS_AT_ONCE: Final = 8
 MOST_TOGETHER: Final = 64 * MIB
@@ -149,8 +152,9 @@ async def reattach(
 ) -> tuple[tuple[Turn, ...], tuple[Part, ...], tuple[str, ...]]:
     """Return earlier turns with the contents of their files, which are read again where they are.
 
-    `given` are files that came anew: one that is the same as a missing one takes its place. What is left of
-    them comes back too, and what must be said.
+    `given` are files that came anew: one that is the same as a missing one takes its place, whatever it is
+    called now, and so does one of its name that has changed. What is left of them comes back too, and what
+    must be said.
 
     Raises:
         InputError: A file cannot be had again; what is to be given anew.
@@ -173,28 +177,37 @@ def _reattach(
     turns: Sequence[Turn], given: Sequence[Part], settings: Settings
 ) -> tuple[tuple[Turn, ...], tuple[Part, ...], tuple[str, ...]]:
     allowed = reach(settings.allow_dirs, working_dir=settings.working_dir_files)
-    anew = {p.file.sha256: p for p in given if isinstance(p, Text | Inline) and p.file is not None}
-    used: set[str] = set()
+    anew = [p for p in given if isinstance(p, Text | Inline) and p.file is not None]
+    used: list[Part] = []
     missing: list[str] = []
     changed: list[str] = []
+
+    def lack(file: FileRef, why: str, part: Part) -> Part:
+        """Have the file of its name stand for one that cannot be had, or note that it is missing."""
+        if named := next((p for p in anew if p.file and file.name and p.file.name == file.name), None):
+            used.append(named)
+            changed.append(one_line(file.name, 120))
+            return named
+        missing.append(why)
+        return part
 
     def whole(part: Part) -> Part:
         if not isinstance(part, Text | Inline) or not lacks_content(part):
             return part
         file = part.file or FileRef("", "", "", 0, "")
         shown = one_line(file.name or file.uri or "a file that came as bytes", 120)
-        if same := anew.get(file.sha256):
-            used.add(file.sha256)
-            return same
+        for each in anew:
+            same = _under_name(each, file)
+            if same.file and same.file.sha256 == file.sha256:
+                used.append(each)
+                return same
         if not file.uri:
-            missing.append(f"{shown} came as bytes, more than are kept.")
-            return part
+            return lack(file, f"{shown} came as bytes, more than are kept.", part)
         link = ResourceLink(uri=file.uri, mimeType=file.mime_type or None, name=file.name or None)
         try:
             found, _ = _part(link, settings, allowed)
         except InputError as error:
-            missing.append(f"{shown} cannot be read again: {error.what}")
-            return part
+            return lack(file, f"{shown} cannot be read again: {error.what}", part)
         assert isinstance(found, Text | Inline), "it was read here before"
         now = _file_ref(found, file.uri, file.name, file.mime_type)
         if now.sha256 != file.sha256:
@@ -204,11 +217,34 @@ def _reattach(
     restored = tuple(replace(turn, parts=tuple(whole(part) for part in turn.parts)) for turn in turns)
     if missing:
         raise InputError(
-            "\n".join(missing), advice="Give it again in files, as it was, or ask anew with all context."
+            "\n".join(missing),
+            advice="Give it again in files, under its name if it has changed, or ask anew with all context.",
         )
-    rest = tuple(p for p in given if not (isinstance(p, Text | Inline) and p.file and p.file.sha256 in used))
+    rest = tuple(part for part in given if not any(part is each for each in used))
     notices = (f"Changed since it was sent, and sent as it is now: {', '.join(changed)}.",) if changed else ()
     return restored, rest, notices
+
+
+def _under_name(part: Text | Inline, file: FileRef) -> Text | Inline:
+    """Return a file as it is sent under the name of another, if it may be that one; a text says its name."""
+    if not isinstance(part, Text) or part.file is None or part.file.name == file.name:
+        return part
+    first = part.text[:_MOST_HEAD]
+    told, between, _ = first.partition(_AFTER_NAME)
+    head, was = _head(file.name), len(told) + len(between)
+    if not told.startswith(_BEFORE_NAME) or part.file.size - _size(first[:was]) + _size(head) != file.size:
+        return part
+    renamed = replace(part, text=head + part.text[was:])
+    return replace(renamed, file=_file_ref(renamed, part.file.uri, file.name, file.mime_type))
+
+
+def _head(name: str) -> str:
+    """Return what stands before the text of a file."""
+    return f"{_BEFORE_NAME}{one_line(name, 120)}{_AFTER_NAME}"
+
+
+def _size(text: str) -> int:
+    return sum(map(len, encode_pieces(text)))
 
 
 def _link(file: str) -> ResourceLink:
@@ -362,7 +398,7 @@ def _from_bytes(content: bytes, name: str, limit: int, said: str = "") -> Part:
             f"{shown} is a text of more than {MAX_TEXT_CHARS:,} characters, more than any model reads.",
             advice="Attach the part that matters.",
         )
-    return Text(f"File {shown}:\n\n{text}\n")
+    return Text(f"{_head(name)}{text}\n")
 
 
 def _too_large(name: str, limit: int) -> InputError:

@@ -187,10 +187,17 @@ class Choice:
         return bool(self._job.arguments.get("model"))
 
     @property
+    def _goes_on(self) -> bool:
+        """Whether the model is the one of an earlier turn, whoever chose it then."""
+        return bool(self._job.arguments.get("continue_from")) and not self._named
+
+    @property
     def _whose(self) -> str:
         job = self._job
         if self._named:
             return f"the {job.wish} that can do this" if job.wish else "as the call named it"
+        if self._goes_on:
+            return "which answered before"
         return f"this server's default for {job.tool}: the call named none"
 
     def _advice(self, refused: OfTheModel, following: str) -> Iterator[str]:
@@ -210,8 +217,9 @@ class Choice:
             yield f"Its successor is {row.successor}{'' if listed else ', which RunAPI does not list'}."
         setting = "RUNAPI_MCP_SEARCH_MODEL" if "search" in self._job.needs else "RUNAPI_MCP_MODEL"
         if others:
-            such = f"Name another model, such as {' or '.join(others[:_MOST_NAMED])}, or "
-            yield such + ("leave model out." if self._named else f"set {setting}={others[0]}.")
+            such = f"Name another model, such as {' or '.join(others[:_MOST_NAMED])}"
+            rest = "leave model out" if self._named else f"set {setting}={others[0]}"
+            yield f"{such}." if self._goes_on else f"{such}, or {rest}."
         else:
             yield "Name another model; this server knows none that can do all that was asked for."
             unknown = [model for model in listing.ids if find(model) is None] if listing else []

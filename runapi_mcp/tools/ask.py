@@ -478,10 +478,8 @@ async def _ask(args: AskArgs, run: Run) -> Reply:
         return await _ask_on(args, args.continue_from, attached, functions, run)
     needs = _needs(attached, functions)
     chosen = choose_model(args.model, run.settings.model, ANSWERING, needs, args.reasoning_effort)
-    notices = attached.notices
     call = _call(args, chosen.model, attached.parts)
-    if args.temperature is not None and _ignores_temperature(chosen.model):
-        notices += (f"{chosen.model} ignores temperature.",)
+    notices = (*attached.notices, *_tell_ignored(call))
     job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
     return await _answer(job, functions, args, run)
 
@@ -492,7 +490,9 @@ async def _ask_on(
     """Ask the next turn of a conversation: what is not given anew stays as it was."""
     earlier = await look_back(handle, attached.parts, run)
     call = earlier.call
-    chosen = earlier.choose(args.model, run.settings.model, ANSWERING)
+    needs = [*earlier.needs, *_needs(attached, functions)]
+    effort = args.reasoning_effort or call.effort
+    chosen = earlier.choose(args.model, run.settings.model, ANSWERING, needs, effort)
     given: dict[str, Any] = {
         name: value
         for name, value in (
@@ -508,12 +508,11 @@ async def _ask_on(
         or ({"effort": "reasoning_effort"}.get(name, name) in args.model_fields_set and value is not None)
     }
     call = go_on(earlier, _next_turn(args, earlier), model=chosen.model, **given)
-    needs = [*earlier.needs, *_needs(attached, functions)]
-    notices = (*earlier.notices, *attached.notices)
-    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices)
-    if chosen.model == earlier.call.model:
-        job = replace(job, dialect=earlier.job.dialect)
-    return await _answer(job, functions, args, run)
+    notices = (*earlier.notices, *attached.notices, *_tell_ignored(call))
+    was = earlier.job.dialect
+    job = job_for(ASK.name, args, call, run, chosen, needs=needs, notices=notices, prefer=was)
+    # Those of before are written for the dialect of before.
+    return await _answer(job, functions or (call.functions if job.dialect != was else ()), args, run)
 
 
 async def _answer(job: Job, functions: Sequence[Function], args: AskArgs, run: Run) -> Reply:
@@ -569,9 +568,11 @@ def _needs(attached: Attached, functions: tuple[Function, ...]) -> list[Ability]
     return [*needs, "functions"] if functions else needs
 
 
-def _ignores_temperature(model: str) -> bool:
-    row = find(model)
-    return row is not None and not row.temperature
+def _tell_ignored(call: Call) -> Iterator[str]:
+    """Yield what of a call its model is known to ignore, a sentence each."""
+    row = find(call.model)
+    if call.temperature is not None and row is not None and not row.temperature:
+        yield f"{call.model} ignores temperature."
 
 
 def _render(view: View, page: Page) -> Reply:
@@ -592,7 +593,7 @@ def _render(view: View, page: Page) -> Reply:
         return paged.reply(paged.shown, listed=listed)
     # A program runs functions: it gets them as they are, whole, beside the text.
     content: JsonObject = {"text": shown if paged.whole else paged.shown, "calls": list[JsonValue](calls)}
-    return paged.reply(paged.shown, also=[*_doubt(view), _GO_ON], content=content)
+    return paged.reply(paged.shown, also=[*_doubt(view), _tell_onward(view)], content=content)
 
 
 def _is_text_alone(view: View) -> bool:
@@ -613,11 +614,17 @@ def _doubt(view: View) -> Iterator[str]:
 
 
 _MOST_DOUBTS: Final = 5
-_GO_ON: Final = (
-    "To go on, call ask_gemini again with the same messages and functions, then this turn as "
-    '{"role": "assistant", "content", "function_calls"} and {"role": "function", "name", "id", "content"} '
-    "for each result."
-)
+
+
+def _tell_onward(view: View) -> str:
+    """Return how to give what came of the functions: by the handle, if what was asked is kept."""
+    result = '{"role": "function", "name", "id", "content"} for each result'
+    if view.job.call.turns and view.job.call.functions:
+        return f'To go on, call ask_gemini with continue_from "{view.handle}" and messages: {result}.'
+    return (
+        "To go on, call ask_gemini again with the same messages and functions, then this turn as "
+        f'{{"role": "assistant", "content", "function_calls"}} and {result}.'
+    )
 
 
 def _tell_thoughts(view: View) -> str:

@@ -164,6 +164,8 @@ class Paged:
         whole = view.status == "complete" and self.next_offset is None
         if not whole or view.job.tool == "extract_json" or not view.job.call.turns:
             return ""
+        if view.answer.function_calls and view.job.call.functions:
+            return ""  # it waits for results, and no question will do
         if view.job.tool == "ask_gemini" and _is_short(view.job.call):
             return ""  # it is as soon told again, and its answer stands alone
         also = "search_web or " if view.job.tool == "search_web" else ""

@@ -401,8 +401,7 @@ async def _search(args: SearchArgs, run: Run) -> Reply:
         effort=effort,
         search=True,
     )
-    latest = filters.by_date or _LATEST.search(args.query[:_LOOKED_AT])
-    notices = (f"As of {today}.",) if latest else ()
+    notices = _tell_day(args, now)
     if args.json_schema is not None:
         from runapi_mcp.tools import search_schema
 
@@ -431,9 +430,11 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
             f"continue_from: that is an answer of {earlier.job.tool}, and no search.",
             advice="Ask on with ask_gemini, or search anew.",
         )
-    was = SearchArgs.model_validate(earlier.job.arguments | {"continue_from": None, "schema": None})
-    if was.depth == "research":
-        was = was.model_copy(update={"depth": None})
+    ended = {"continue_from", "schema"}
+    if earlier.job.arguments.get("depth") == "research":
+        ended |= {"depth", "max_searches"}
+    kept = {name: value for name, value in earlier.job.arguments.items() if name not in ended}
+    was = SearchArgs.model_validate(kept)
     given = {name: getattr(args, name) for name in args.model_fields_set}
     merged = was.model_copy(update=given)
     merged.__pydantic_fields_set__.update(given)
@@ -442,17 +443,23 @@ async def _search_on(args: SearchArgs, handle: str, run: Run) -> Reply:
         effort, manner = _DEPTHS[merged.depth] if merged.depth else (None, "")
         system = " ".join(part for part in (_SYSTEM, manner, merged.filters.instructions()) if part)
         call = replace(call, system=system, effort=effort)
-    chosen = earlier.choose(args.model, run.settings.search_model, SEARCH_MODELS)
+    setting, needs = run.settings.search_model, earlier.needs
+    chosen = earlier.choose(args.model, setting, SEARCH_MODELS, needs, call.effort)
     now = run.now()
     merged.filters.see_that_pages_are_left(now.date())
     last = Turn("user", (Text(args.query),), _write_day(now, merged.filters))
     call = replace(go_on(earlier, last, model=chosen.model), system=call.system, effort=call.effort)
-    job = job_for(SEARCH.name, merged, call, run, chosen, needs=earlier.needs)
+    notices, was_on = _tell_day(merged, now), earlier.job.dialect
+    job = job_for(SEARCH.name, merged, call, run, chosen, needs=needs, notices=notices, prefer=was_on)
     job = replace(job, asked_on=now.date().isoformat())
-    if chosen.model == earlier.call.model:
-        job = replace(job, dialect=earlier.job.dialect)
     view, joined = await run.generate(job, policy=SEARCHING, wait=args.wait_seconds, fresh=args.fresh)
     return await make_reply(_render, view, Page(run.page_chars, joined=joined))
+
+
+def _tell_day(args: SearchArgs, now: datetime) -> tuple[str, ...]:
+    """Return on which day it was asked, where that matters."""
+    latest = args.filters.by_date or _LATEST.search(args.query[:_LOOKED_AT])
+    return (f"As of {now.date().isoformat()}.",) if latest else ()
 
 
 def _policy(job: Job) -> Policy:

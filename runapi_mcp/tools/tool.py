@@ -26,7 +26,7 @@ from runapi_mcp.models import (
 from runapi_mcp.request import Run
 from runapi_mcp.tools.coercion import Args
 from runapi_mcp.wire.grounding import is_redirect
-from runapi_mcp.wire.types import Answer, Call, FunctionCall, JsonObject, Part, Text, Turn
+from runapi_mcp.wire.types import Answer, Call, DialectName, FunctionCall, JsonObject, Part, Text, Turn
 
 A = TypeVar("A", bound=Args)
 T = TypeVar("T")
@@ -256,8 +256,9 @@ def job_for(
     *,
     needs: Iterable[Ability] = (),
     notices: tuple[str, ...] = (),
+    prefer: DialectName | None = None,
 ) -> Job:
-    """Return the job for a call, on a dialect that can carry it.
+    """Return the job for a call, on a dialect that can carry it; on `prefer`, if given, rather than another.
 
     Raises:
         InputError: The model lacks something the call needs, or does not take its effort.
@@ -265,7 +266,7 @@ def job_for(
     if call.effort:
         check_effort(call.model, call.effort)
     needs = tuple(needs)
-    dialect = choose_dialect(call.model, needs, run.settings.dialect)
+    dialect = choose_dialect(call.model, needs, prefer or run.settings.dialect)
     arguments: JsonObject = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_CONTROL)
     others = chosen.others
     if _WRITTEN.intersection(needs):
@@ -325,11 +326,26 @@ class Earlier:
         needs += ["search"] if self.call.search else []
         return [*needs, "functions"] if self.call.functions else needs
 
-    def choose(self, asked: str | None, setting: str, defaults: Sequence[str]) -> Chosen:
-        """Return the model to go on with: the one that answered, unless one is named now."""
+    def choose(
+        self,
+        asked: str | None,
+        setting: str,
+        defaults: Sequence[str],
+        needs: Iterable[Ability],
+        effort: Effort | None,
+    ) -> Chosen:
+        """Return the model to go on with: the one that answered, unless one is named now.
+
+        One that nobody named, and that lacks what is needed from now on, gives way to another.
+        """
+        needs, last = tuple(needs), self.call.model
         if asked:
-            return choose_model(asked, setting, defaults, self.needs)
-        return Chosen(self.call.model, self.job.wish, self.job.others)
+            return choose_model(asked, setting, defaults, needs, effort)
+        others = tuple(model for model in self.job.others if model != last and can(model, needs, effort))
+        if not others or can(last, needs, effort):
+            return Chosen(last, self.job.wish, others)
+        said = f"Answered by {others[0]}: {last}, which answered before, cannot do this."
+        return Chosen(others[0], self.job.wish, others[1:], (said,))
 
 
 async def look_back(handle: str, given: Sequence[Part], run: Run) -> Earlier:
@@ -346,7 +362,7 @@ async def look_back(handle: str, given: Sequence[Part], run: Run) -> Earlier:
             "continue_from: that answer is still being written.",
             advice=f'Wait for it with get_result and handle "{handle}".',
         )
-    answer, job = view.answer, await run.asked(generation)
+    answer, job, receipt = view.answer, await run.asked(generation), view.receipt
     offered = answer.function_calls if job.call.functions else ()
     if not answer.text and not offered:
         raise InputError("continue_from: there is no answer to go on from.", advice="Ask the question again.")
@@ -359,6 +375,9 @@ async def look_back(handle: str, given: Sequence[Part], run: Run) -> Earlier:
     # It is that of one stream's text, and not of several rounds'.
     signature = "" if job.begin or view.earlier else answer.signature
     said: tuple[Part, ...] = (Text(answer.text, signature=signature),) if answer.text else ()
+    # It was written down before the model that it names gave way to another.
+    model = receipt.model_asked or job.call.model
+    job = replace(job, call=replace(job.call, model=model), dialect=receipt.dialect)
     return Earlier(job, (*turns, Turn("model", (*said, *offered))), rest, notices)
 
 

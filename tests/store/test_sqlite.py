@@ -32,7 +32,7 @@ from runapi_mcp.generations.store.place import (
     is_shown,
     state_folder,
 )
-from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
+from runapi_mcp.generations.store.sqlite import DAY, FILE, SqliteEngine
 
 LONG = 1_000_000
 
@@ -89,6 +89,9 @@ async def test_a_writer_that_holds_the_lock_for_good_stops_no_reader_and_delays_
     stopped = sqlite3.connect(folder / FILE, isolation_level=None)
     stopped.execute("BEGIN IMMEDIATE")
     assert await texts(engine, "a") == ["text"]
+    newcomer = SqliteEngine(folder)
+    assert await texts(newcomer, "a") == ["text"]
+    await newcomer.aclose()
     with pytest.raises(Down, match="cannot be written now"):
         await engine.run(append("a", "more", at=1))
     stopped.execute("ROLLBACK")
@@ -136,6 +139,28 @@ async def test_where_nothing_can_be_written_it_is_said_once_and_left(tmp_path: P
         await engine.aclose()
 
 
+async def test_a_disk_that_was_full_when_the_index_was_to_be_made_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says that as an error of the disk, which elsewhere is one for good."""
+    now = 0.0
+    engine = SqliteEngine(folder, clock=lambda: now)
+
+    def full(_: object) -> object:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteEngine, "_open", full)
+        with pytest.raises(Down) as down:
+            await engine.run(begin("a"))
+    assert not down.value.for_good
+    now += 10
+    assert await engine.run(begin("a"), append("a", "text")) == [True, True]
+    await engine.aclose()
+
+
 async def test_a_python_without_sqlite_keeps_all_in_memory_and_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,9 +178,70 @@ async def test_a_python_without_sqlite_keeps_all_in_memory_and_says_so(
 
 async def test_nothing_of_what_was_cleared_is_left_in_any_file(engine: SqliteEngine, folder: Path) -> None:
     await engine.run(begin("a", facts='{"secret": "canary-question"}'), append("a", "canary-answer" * 1000))
-    assert await engine.clear() == 1
+    assert await engine.clear() == (1, True)
     held = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"canary" not in held
+
+
+async def test_what_another_program_still_reads_of_what_was_cleared_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteEngine, "patience", 0.05)
+    engine = SqliteEngine(folder)
+    await engine.run(begin("a"), append("a", "canary" * 1000))
+    reader = sqlite3.connect(folder / FILE, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM generations").fetchone()
+    assert await engine.clear() == (1, False)
+    reader.close()
+    assert await engine.clear() == (0, True)
+    await engine.aclose()
+
+
+async def test_what_ended_a_day_ago_is_not_there_also_before_anything_is_cleared(folder: Path) -> None:
+    """Who comes back after a weekend reads first, and writes later."""
+    now = time.time()
+    engine = SqliteEngine(folder, now=lambda: now)
+    owner = engine.name("owner")
+    ended = [Begin("ended", "server", 1, "{}", "g_ended", owner, LONG), append("ended", "x", final="{}")]
+    await engine.run(*ended, Begin("running", "server", 1, "{}", "g_running", owner, LONG))
+    assert await engine.recent("owner", 5) == ["g_running", "g_ended"]
+    now += 3 * LONG / 1000
+    assert await engine.recent("owner", 5) == ["g_running"]
+    assert await texts(engine, "ended") is None
+    assert await texts(engine, "running") == []
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("end", ["", "-wal"])
+async def test_what_other_versions_left_is_removed_a_day_after_it_was_written_and_at_a_word(
+    folder: Path, end: str
+) -> None:
+    now = time.time()
+    engine = SqliteEngine(folder, now=lambda: now)
+    await engine.run(begin("a"), append("a", "x", final="{}"))
+    old = [folder / f"generations-1.sqlite{end}", folder / f"{FILE}.damaged", folder / "notes-1.sqlite"]
+
+    async def left(seconds: float) -> list[bool]:
+        """Which are left once the newest of another version's files is so many seconds old."""
+        for path in (*old, folder / "generations-1.sqlite"):
+            path.touch()
+            os.utime(path, (now - 10 * DAY, now - 10 * DAY))
+        os.utime(old[0], (now - seconds, now - seconds))
+        os.utime(old[1], (now - seconds, now - seconds))
+        engine._clear_due = 0.0
+        await engine.run(Sign("server", 9000))
+        return [path.exists() for path in old]
+
+    assert await left(DAY - 60) == [True, True, True]
+    assert await left(DAY + 60) == [False, False, True]
+    assert await left(0) == [True, True, True]
+    await engine.clear()
+    assert [path.exists() for path in old] == [False, False, True]
+    assert await texts(engine, "a") is None
+    await engine.run(begin("a"), append("a", "y"))
+    assert await texts(engine, "a") == ["y"]
+    await engine.aclose()
 
 
 async def test_the_file_stays_within_its_bound_and_the_oldest_goes_first(folder: Path) -> None:

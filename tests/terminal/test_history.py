@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run, Screen
 
@@ -60,6 +62,59 @@ def test_any_answer_goes_on_by_its_handle(run: Run, sim: Simulator) -> None:
     assert_each_goes_on_from_the_last([said[0], said[2]])
 
 
+def test_the_last_and_one_by_its_handle_do_not_go_together(run: Run, sim: Simulator) -> None:
+    """Elsewhere one of the two is ignored without a word (simonw/llm#1140)."""
+    run("ask", "About ships?")
+    handle = listed(run)[0]["handle"]
+    for command in ("ask", "chat"):
+        done = run(command, "-c", "--from", handle, *(["And?"] if command == "ask" else []), stdin="And?\n")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "give one of them" in done.stderr
+    assert len(sim.calls) == 1
+
+
+def test_what_a_writer_has_locked_can_be_read_and_gone_on_from(
+    run: Run, sim: Simulator, tmp_path: Path
+) -> None:
+    """A browser of databases holds the lock for as long as somebody looks (openai/codex#46269)."""
+    run("ask", "About ships?")
+    other = sqlite3.connect(tmp_path / "state" / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert [row["question"] for row in listed(run)] == ["About ships?"]
+    assert run("ask", "-c", "And?").returncode == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+    locked = run("history", "--clear")
+    assert (locked.returncode, locked.stdout) == (2, "")
+    assert "Another program has the file locked" in locked.stderr
+    other.execute("ROLLBACK")
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM generations").fetchone()
+    cleared = run("history", "--clear")
+    assert cleared.stdout == "Removed 1 generation.\n"
+    assert "Another program is reading the file" in cleared.stderr
+    other.close()
+    assert "Another" not in run("history", "--clear").stderr
+
+
+def test_what_the_disk_says_is_passed_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: object) -> object:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    run("ask", "About ships?")
+    monkeypatch.setattr(SqliteEngine, "_open", full)
+    done = run("history")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The file says: database or disk is full." in done.stderr
+    assert "again." in done.stderr
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("runapi_mcp")] == [
+        "The store on this machine cannot be used now: database or disk is full."
+    ], "it was closed after that, which is no sign that it can be used"
+
+
 def test_a_search_goes_on_by_its_handle_and_an_answer_does_not(run: Run, sim: Simulator) -> None:
     run("search", "When was it opened?")
     run("ask", "Hello?")
@@ -95,6 +150,13 @@ def test_chat_asks_on_until_an_empty_line(run: Run, sim: Simulator) -> None:
     assert_each_goes_on_from_the_last(said)
     assert said[2][0]["content"] == "Be brief."
     assert done.stdout.count("This is a simulated answer") == 3
+
+
+def test_chat_goes_on_from_the_last_answer_with_c(run: Run, sim: Simulator) -> None:
+    run("ask", "First?")
+    assert run("chat", "-c", stdin="Second?\nThird?\n").returncode == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(messages(sim)) == 3
 
 
 def test_chat_begins_where_another_conversation_stopped(run: Run, sim: Simulator) -> None:

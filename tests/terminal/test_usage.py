@@ -114,7 +114,7 @@ def test_help_ends_with_examples_and_exit_codes(name: str) -> None:
     text = commands()[name].format_help()
     assert re.search(rf"\nexamples:\n(  .*runapi-mcp {name}.*\n){{1,2}}\nexit codes: ", text), text
     assert CODES.search(text)
-    assert ("3 partial" in text) == (name in ("ask", "search", "extract", "resume"))
+    assert ("3 partial" in text) == (name in ("ask", "chat", "search", "extract", "resume"))
 
 
 def test_an_example_is_a_call_that_is_understood() -> None:

@@ -76,6 +76,100 @@ async def test_an_answer_says_how_to_ask_on_in_the_last_line_of_its_last_block(h
     assert found.facts["continue_from"] == found.handle
 
 
+async def test_a_later_turn_brings_what_the_first_one_did_not_need(sim: Simulator, tmp_path: Path) -> None:
+    """On a dialect, or to a model, that could carry the first turn and not this one."""
+    pdf, weather = tmp_path / "plan.pdf", {"name": "weather", "description": "Of a place."}
+    pdf.write_bytes(b"%PDF-1.4")
+    async with in_process(sim.base_url, RUNAPI_MCP_ALLOW_DIR=str(tmp_path)) as host:
+        turn = await host.call("ask_gemini", prompt="First?")
+        later: list[dict[str, Any]] = [{"functions": [weather]}, {"files": [str(pdf)]}, {}]
+        for more in later:
+            turn = await host.call("ask_gemini", prompt="And?", continue_from=turn.handle, **more)
+            assert not turn.failed, turn.text
+            assert "Answered by" not in turn.text
+    chat, native = (
+        "/v1beta/openai/chat/completions",
+        "/v1beta/models/gemini-3-flash-preview:streamGenerateContent",
+    )
+    assert [call.path for call in sim.calls] == [chat, chat, native, native]
+
+
+async def test_a_model_that_nobody_named_gives_way_to_one_that_can_do_what_a_later_turn_needs(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    pdf = tmp_path / "plan.pdf"
+    pdf.write_bytes(b"%PDF-1.4")
+    async with in_process(sim.base_url, RUNAPI_MCP_ALLOW_DIR=str(tmp_path)) as host:
+        found = await host.call("search_web", query="Who won?")
+        await host.call("ask_gemini", prompt="Is it in there?", continue_from=found.handle, files=[str(pdf)])
+        assert sim.calls[-1].path == "/v1beta/models/gemini-3.7-flash:streamGenerateContent"
+        named = await host.call("search_web", query="Who won?", model="gemini-2.5-flash")
+        calls = len(sim.calls)
+        refused = await host.call("ask_gemini", prompt="So?", continue_from=named.handle, files=[str(pdf)])
+        assert "gemini-2.5-flash does not have" in refused.text
+        assert len(sim.calls) == calls, "one that was named is not left for another"
+
+
+async def test_the_model_that_answered_goes_on_and_not_the_one_that_gave_way_to_it(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    """The next server does not know that the first one was refused."""
+    state = str(tmp_path / "state")
+    async with in_process(sim.base_url, RUNAPI_MCP_STORE=state) as host:
+        sim.play("model-retired", "default")
+        first = await host.call("ask_gemini", prompt="First?")
+        assert "Answered by gemini-3.6-flash" in first.text
+        again = await host.call("ask_gemini", prompt="Again?", continue_from=first.handle)
+        assert "Answered by" not in again.text
+    async with in_process(sim.base_url, RUNAPI_MCP_STORE=state) as host:
+        last = await host.call("ask_gemini", prompt="Still?", continue_from=first.handle)
+        assert not last.failed, last.text
+        sim.play("model-retired")
+        gone = await host.call(
+            "ask_gemini", prompt="And?", continue_from=first.handle, model="gemini-2.5-pro"
+        )
+        assert "as the call named it" in gone.text
+        onward = await host.call("ask_gemini", prompt="And?", continue_from=last.handle)
+        assert not onward.failed, onward.text
+    bodies: list[Any] = [call.body for call in sim.calls]
+    assert [body["model"] for body in bodies] == [
+        "gemini-3-flash-preview",
+        *["gemini-3.6-flash"] * 3,
+        "gemini-2.5-pro",
+        "gemini-3.6-flash",
+    ]
+
+
+async def test_a_model_that_answered_before_and_is_gone_is_no_default(sim: Simulator) -> None:
+    async with in_process(sim.base_url) as host:
+        first = await host.call("ask_gemini", prompt="First?", model="gemini-2.5-pro")
+        sim.play("model-retired")
+        gone = await host.call("ask_gemini", prompt="And?", continue_from=first.handle)
+        assert "The model was gemini-2.5-pro, which answered before." in gone.text
+        assert "RUNAPI_MCP_MODEL" not in gone.text
+
+
+async def test_functions_are_written_anew_for_another_dialect(sim: Simulator) -> None:
+    place = {"type": "object", "properties": {"at": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}
+    weather = {"name": "weather", "description": "Of a place.", "parameters": place}
+    asked: list[Any] = []
+    for dialect, model in (("chat", None), ("native", "gemini-unheard-of")):
+        async with in_process(sim.base_url, RUNAPI_MCP_DIALECT=dialect) as host:
+            first = await host.call("ask_gemini", prompt="Rain?", functions=[weather])
+            await host.call("ask_gemini", prompt="And?", continue_from=first.handle, model=model)
+            asked.append(sim.calls[-1].body)
+    assert asked[0]["tools"] == asked[1]["tools"]
+
+
+async def test_what_a_later_turns_model_ignores_is_said(sim: Simulator) -> None:
+    async with in_process(sim.base_url) as host:
+        first = await host.call("ask_gemini", prompt="First?", temperature=0.2)
+        assert "ignores" not in first.text
+        model = "gemini-3.6-flash"
+        then = await host.call("ask_gemini", prompt="And?", continue_from=first.handle, model=model)
+        assert "gemini-3.6-flash ignores temperature." in then.text
+
+
 async def test_a_search_is_asked_on_with_its_filters(host: Host, sim: Simulator) -> None:
     found = await host.call("search_web", query="Who won?", exclude_domains=["example.org"])
     more = await host.call("search_web", query="And second?", continue_from=found.handle)
@@ -86,6 +180,17 @@ async def test_a_search_is_asked_on_with_its_filters(host: Host, sim: Simulator)
     said = said_to(sim)
     assert said[1].startswith(said[0])
     assert said[2].startswith(said[1])
+
+
+async def test_a_search_is_asked_on_from_research(sim: Simulator) -> None:
+    """What bounds research alone does not go on with it."""
+    async with in_process(sim.base_url) as host:
+        report = await host.call("search_web", query="Who won?", depth="research", max_searches=2)
+        more = await host.call("search_web", query="And the latest?", continue_from=report.handle)
+        assert not more.failed, more.text
+        assert "As of" in more.text
+        last = await host.call("search_web", query="And third?", continue_from=more.handle)
+        assert not last.failed, last.text
 
 
 async def test_files_are_read_again_and_a_change_or_a_loss_is_said(
@@ -113,6 +218,40 @@ async def test_files_are_read_again_and_a_change_or_a_loss_is_said(
     back = await host.call("ask_gemini", prompt="Still?", files=[str(other)], continue_from=changed.handle)
     assert not back.failed, back.text
     assert said_to(sim)[-1].count('"File notes.txt') == 1
+
+
+async def test_a_file_that_moved_is_given_again_under_another_name_or_changed_under_its_own(
+    host: Host, sim: Simulator, tmp_path: Path
+) -> None:
+    """It stands where the first one stood, byte for byte as long as it is the same."""
+    notes, plan = tmp_path / "notes.txt", tmp_path / "plan.md"
+    notes.write_text("The harbour is blüe.", encoding="utf-8")
+    plan.write_text("Paint it.", encoding="utf-8")
+    asked = await host.call("ask_gemini", prompt="Which colour?", files=[str(notes), str(plan)])
+    moved = notes.rename(tmp_path / "harbour.txt")
+    (tmp_path / "old").mkdir()
+    plan = plan.rename(tmp_path / "old" / "plan.md")
+    plan.write_text("Paint it red.", encoding="utf-8")
+    turn: dict[str, Any] = {"prompt": "Sure?", "continue_from": asked.handle}
+    other = tmp_path / "other.txt"
+    other.write_text("The harbour is green", encoding="utf-8")
+    for wrong in ([], [str(moved)], [str(plan)], [str(other), str(plan)]):
+        refused = await host.call("ask_gemini", files=wrong, **turn)
+        assert refused.failed
+        assert "cannot be read again" in refused.text
+    again = await host.call("ask_gemini", files=[str(plan), str(moved), str(other)], **turn)
+    assert not again.failed, again.text
+    assert "Changed since it was sent, and sent as it is now: plan.md." in again.text
+    first, then = said_to(sim)
+    same, _ = first.split("Paint it.")
+    assert then.startswith(same + "Paint it red.")
+    assert "harbour.txt" not in then
+    body: Any = sim.calls[-1].body
+    new = json.dumps((body.get("messages") or body["contents"])[-1], ensure_ascii=False)
+    assert [text in new for text in ("blüe", "red", "green")] == [False, False, True]
+    last = await host.call("ask_gemini", prompt="Still?", continue_from=again.handle)
+    assert "Changed" not in last.text
+    assert said_to(sim)[-1].startswith(then)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +285,11 @@ async def test_a_search_does_not_ask_on_from_another_tool(host: Host) -> None:
 
 async def test_functions_are_carried_with_their_signatures(host: Host, sim: Simulator) -> None:
     weather = {"name": "weather", "description": "Of a place.", "parameters": {"type": "object"}}
-    asked = await host.call("ask_gemini", prompt="Rain? [[sim:tool-call]]", functions=[weather])
+    long = "Because. " * 300
+    asked = await host.call("ask_gemini", prompt=f"Rain? [[sim:tool-call]] {long}", functions=[weather])
     calls = json.loads(asked.text.split("functions to be run:\n")[1].splitlines()[0])
+    assert f'continue_from "{asked.handle}" and messages: {{"role": "function"' in asked.blocks[-1]
+    assert "To ask on" not in asked.text, "a question alone is refused"
     refused = await host.call("ask_gemini", prompt="Well?", continue_from=asked.handle)
     assert "waits for what came of its functions" in refused.text
     results = [

@@ -35,12 +35,14 @@ class Down(Exception):
     Attributes:
         note: What whoever gets a handle must be told of it; nothing where it was said already.
         for_good: Whether it will not come back while this process lives.
+        why: What it said itself; nothing where others just use it.
     """
 
-    def __init__(self, note: str = "", *, for_good: bool = False) -> None:
+    def __init__(self, note: str = "", *, for_good: bool = False, why: str = "") -> None:
         super().__init__(note)
         self.note = note
         self.for_good = for_good
+        self.why = why
 
 
 # ---------------------------------------------------------------- what an engine is asked to do
@@ -271,7 +273,7 @@ class Engine(ABC):
     title: ClassVar[str]
     place: ClassVar[str]
     note: ClassVar[str]
-    patience: ClassVar[float]
+    patience: float
     pushes: ClassVar[bool]
 
     def __init__(self, clock: Callable[[], float], keep_seconds: float, *scope: str) -> None:
@@ -330,7 +332,7 @@ class Engine(ABC):
             logger.warning("%s cannot be used now: %s.", self.title, why)
         self._lost_writing = self._lost_at is not None and (self._lost_writing or wrote)
         self._down_until = self._clock() + pause
-        return Down(self.note)
+        return Down(self.note, why=why)
 
     def name(self, *parts: str) -> str:
         """Return a name that only who knows all parts can make, and that tells none of them."""

@@ -4,6 +4,7 @@ A process shows that it lives by a lock on a file of its own. The kernel takes i
 the process, and keeps it through a machine's sleep and a clock that jumps, which no time stamp does.
 """
 
+import math
 import os
 import stat
 import sys
@@ -202,6 +203,24 @@ def clear_marks(folder: Path) -> None:
             if not is_shown(path):
                 with suppress(OSError):
                     path.unlink()
+
+
+def clear_old(folder: Path, ours: str, before: float = math.inf) -> None:
+    """Remove files that nobody reads any more and that hold questions and answers all the same.
+
+    Those are what was set aside, and what another version of this program wrote, which may still run: of
+    what was written since `before` everything stays.
+    """
+    kind = f"{ours.partition('-')[0]}-*"
+    with suppress(OSError):
+        for path in folder.glob(kind):
+            base, _, end = path.name.partition(".sqlite")
+            if f"{base}.sqlite" == ours and end != ".damaged":
+                continue
+            # What is written stands in the log first, and makes that newer.
+            beside = [path] if end == ".damaged" else folder.glob(f"{base}.sqlite*")
+            if max((each.stat().st_mtime for each in beside), default=0.0) < before:
+                path.unlink(missing_ok=True)
 
 
 def _lock(file: int, *, shared: bool = False) -> bool:

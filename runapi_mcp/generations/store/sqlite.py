@@ -21,7 +21,15 @@ import anyio
 
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Entry, Op
-from runapi_mcp.generations.store.place import ALIVE, Mark, Unusable, clear_marks, is_shown, make_folder
+from runapi_mcp.generations.store.place import (
+    ALIVE,
+    Mark,
+    Unusable,
+    clear_marks,
+    clear_old,
+    is_shown,
+    make_folder,
+)
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -92,6 +100,14 @@ INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key)
 DO UPDATE SET holder = excluded.holder, expires = excluded.expires
 WHERE expires <= ? OR ? = '*' OR holder IN (excluded.holder, ?)
 """
+# Who comes back after days reads before anything is cleared away.
+_READ: Final = """
+SELECT id, server, epoch, live, final, delivered FROM generations
+WHERE name = ? AND (final IS NULL OR expires > ?)
+"""
+_RECENT: Final = """
+SELECT handle FROM generations WHERE owner = ? AND (final IS NULL OR expires > ?) ORDER BY id DESC LIMIT ?
+"""
 _ADD: Final = """
 INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
 DO UPDATE SET value = value + excluded.value, expires = excluded.expires
@@ -102,6 +118,8 @@ _UNREADABLE: Final = TypeError | AttributeError | ValueError
 """What comes of rows that hold something else than is written here: no server is to end of it."""
 _IO: Final = 10
 _FULL: Final = 13
+_NO_ROOM_FOR_INDEX: Final = _IO | 19 << 8
+"""What a full disk comes to where the index of the log is still to be made; a disk does not stay full."""
 _FOR_GOOD: Final = frozenset({3, 8, _IO, 14, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
 
@@ -186,7 +204,7 @@ class SqliteEngine(Engine):
         """Close the file."""
         if self._thread is not None:
             with suppress(Down):
-                await self._in_thread(self._leave)
+                await self._in_thread(self._leave, tells=False)
             self._steps.put(None)
             self._thread = None
 
@@ -197,12 +215,14 @@ class SqliteEngine(Engine):
             Down: It cannot be read.
         """
         self._check()
-        sql = "SELECT handle FROM generations WHERE owner = ? ORDER BY id DESC LIMIT ?"
-        given = (self.name(owner), most)
-        return await self._in_thread(lambda: [handle for (handle,) in self._open().execute(sql, given)])
+        given = (self.name(owner), int(self._now() * 1000), most)
+        return await self._in_thread(lambda: [handle for (handle,) in self._open().execute(_RECENT, given)])
 
-    async def clear(self) -> int:
-        """Remove everything, of whichever base URL and key, and return how many generations that were.
+    async def clear(self) -> tuple[int, bool]:
+        """Remove everything, of whichever base URL and key.
+
+        Return how many generations that were, and whether nothing of them is left on the disk: where
+        another program reads the file, what it reads is there until it stops.
 
         Raises:
             Down: It cannot be done now.
@@ -212,8 +232,10 @@ class SqliteEngine(Engine):
 
     # ------------------------------------------------------------ the thread
 
-    async def _in_thread(self, work: Callable[[], T], *, wrote: bool = False) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, wrote: bool = False, tells: bool = True) -> T:
         """Have something done in the thread; it is, even if nobody waits for it any more.
+
+        `tells` is whether that it was done tells that the file can be used.
 
         Raises:
             Down: It could not be done.
@@ -226,7 +248,8 @@ class SqliteEngine(Engine):
         made, error = await done
         if error is not None:
             raise self._note_loss(error, wrote=wrote) from None
-        self._note_answer(wrote=wrote)
+        if tells:
+            self._note_answer(wrote=wrote)
         answer: T = made
         return answer
 
@@ -311,8 +334,10 @@ class SqliteEngine(Engine):
         try:
             # An empty one need not reach the disk, which takes longer than a call should wait.
             file.execute("PRAGMA synchronous = OFF")
-            # Before the first table: it gives pages back that were let go.
-            file.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if not path.stat().st_size:
+                # Before the first table: it gives pages back that were let go. To say so again takes the
+                # lock, and whoever only reads would wait for a writer (openai/codex#46269).
+                file.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _share(file)
             file.executescript(_SCHEMA)
             for pragma in ("synchronous = NORMAL", "secure_delete = ON", f"journal_size_limit = {1 << 22}"):
@@ -386,7 +411,7 @@ class SqliteEngine(Engine):
             case do.Append():
                 return _append(file, op, now + op.ms)
             case do.Read():
-                return _read(file, op)
+                return _read(file, op, now)
             case do.Deliver():
                 file.execute("UPDATE generations SET delivered = 1 WHERE name = ?", (op.name,))
             case do.Forget():
@@ -459,6 +484,7 @@ class SqliteEngine(Engine):
         """Remove what has expired, and of what has ended as much that the rest fits."""
         file = self._open()
         clear_marks(self._place)
+        clear_old(self._place, FILE, self._now() - self.keep_seconds)
         file.execute("BEGIN IMMEDIATE")
         with _finish(file):
             removed = self._remove(file, most_bytes)
@@ -486,17 +512,16 @@ class SqliteEngine(Engine):
             file.execute("DELETE FROM generations WHERE id = ?", (id_,))
         return len(ids)
 
-    def _clear(self) -> int:
+    def _clear(self) -> tuple[int, bool]:
         file = self._open()
         count: int = file.execute("SELECT count(*) FROM generations").fetchone()[0]
         for table in ("generations", "leases", "fields", "orders"):
             file.execute(f"DELETE FROM {table}")  # noqa: S608  # a name of ours
         file.execute("PRAGMA incremental_vacuum").fetchall()
         # What was deleted stands in the log until that is cut.
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        for damaged in self._place.glob("*.damaged"):
-            damaged.unlink(missing_ok=True)
-        return count
+        [busy, *_] = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        clear_old(self._place, FILE)
+        return count, not busy
 
 
 def check_module() -> None:
@@ -564,9 +589,8 @@ def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
     return True
 
 
-def _read(file: "sqlite3.Connection", op: do.Read) -> do.Record | None:
-    asked = "SELECT id, server, epoch, live, final, delivered FROM generations WHERE name = ?"
-    found = file.execute(asked, (op.name,)).fetchone()
+def _read(file: "sqlite3.Connection", op: do.Read, now: int) -> do.Record | None:
+    found = file.execute(_READ, (op.name, now)).fetchone()
     if found is None:
         return None
     id_, server, epoch, live, final, delivered = found
@@ -638,6 +662,8 @@ def _read_lease(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, in
 def _code_of(error: Exception) -> int | None:
     """Return SQLite's own code of an error, without what it says more."""
     code = getattr(error, "sqlite_errorcode", None)
+    if code == _NO_ROOM_FOR_INDEX:
+        return _FULL
     return None if code is None else code & 0xFF
 
 
