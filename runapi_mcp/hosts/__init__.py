@@ -2,6 +2,7 @@
 
 from runapi_mcp.hosts.configs import (
     Listed,
+    Place,
     find_config,
     find_configs,
     find_entries,
@@ -33,6 +34,7 @@ __all__ = [
     "Launch",
     "Listed",
     "Machine",
+    "Place",
     "Reference",
     "Remote",
     "Wiring",

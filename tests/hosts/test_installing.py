@@ -417,3 +417,102 @@ def test_an_entry_that_is_null_is_replaced_and_not_doubled(desk: Desk, host: str
     desk.install(host)
     assert path.read_text().count('"runapi":') == 1
     assert json.loads(path.read_text())["mcpServers"]["other"] == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "old", "kept"),
+    [
+        (
+            "codex",
+            '[mcp_servers.runapi]\ncommand = "/old"\nenv_vars = ["HTTPS_PROXY", "RUNAPI_API_KEY"]\n',
+            ["RUNAPI_TOKEN", "HTTPS_PROXY"],
+        ),
+        (
+            "codex",
+            '[mcp_servers.runapi]\ncommand = "/old"\nenv_vars = [{ name = "HTTPS_PROXY", source = "local" }]\n',
+            ["RUNAPI_TOKEN", "HTTPS_PROXY"],
+        ),
+        (
+            "goose",
+            "extensions:\n  runapi:\n    cmd: /old\n    env_keys: [RUNAPI_TOKEN, HTTPS_PROXY]\n",
+            ["RUNAPI_TOKEN", "HTTPS_PROXY"],
+        ),
+    ],
+)
+def test_what_else_a_host_is_to_hand_on_stays(desk: Desk, host: str, old: str, kept: list[str]) -> None:
+    """Codex and Goose hand on nothing that is not named: without its proxy a server reaches nobody."""
+    path = desk.has(host, old)
+    desk.install(host)
+    assert list(find_entries(HOSTS[host], path)["runapi"].forward) == kept
+
+
+@pytest.mark.parametrize(
+    ("host", "old"),
+    [
+        ("opencode", '{"mcp": {"runapi": {"type": "local", "command": ["/old"], "enabled": false}}}'),
+        ("cline", '{"mcpServers": {"runapi": {"command": "/old", "disabled": true}}}'),
+        ("goose", "extensions:\n  runapi:\n    enabled: false\n    cmd: /old\n"),
+    ],
+)
+def test_an_entry_that_stays_switched_off_is_told_of(desk: Desk, host: str, old: str) -> None:
+    path = desk.has(host, old)
+    for _ in range(2):  # the second changes nothing, and it is off all the same
+        desk.said.clear()
+        desk.install(host)
+        assert "switched off" in desk.heard
+    assert find_entries(HOSTS[host], path)["runapi"].off
+
+
+def test_opencode_is_written_to_the_file_that_it_goes_by(desk: Desk) -> None:
+    """It reads opencode.json too, and then goes by opencode.jsonc where they differ."""
+    counts = desk.has("opencode", '{\n  // mine\n  "mcp": {},\n}\n')
+    other = counts.with_name("opencode.json")
+    other.write_text('{"mcp": {"runapi": {"type": "local", "command": ["/old"]}}}')
+    desk.install("opencode")
+    assert find_entries(HOSTS["opencode"], counts)["runapi"].launch == WISH.launch
+    assert f"{other} has an entry of this name too" in desk.heard
+    desk.said.clear()
+    desk.uninstall("opencode")
+    assert f"still in {other}" in desk.heard
+    desk.uninstall("opencode", replace(WISH, config=other))
+    assert not find_entries(HOSTS["opencode"], other)
+
+
+def test_a_lone_config_of_opencode_is_not_doubled(desk: Desk) -> None:
+    lone = desk.config("opencode").with_name("opencode.json")
+    lone.parent.mkdir(parents=True)
+    lone.write_text("{}")
+    desk.install("opencode")
+    assert "runapi" in find_entries(HOSTS["opencode"], lone)
+    assert not lone.with_name("opencode.jsonc").exists()
+
+
+def test_an_entry_of_a_project_alone_in_claude_codes_own_config_is_told_of(desk: Desk) -> None:
+    """`claude mcp add` makes it, and in that project it goes before what install writes."""
+    other, ours = '{"mcpServers": {"runapi": {"command": "/old"}}}', '{"mcpServers": {}}'
+    path = desk.has("claude-code", f'{{"projects": {{"/home/ada/one": {other}, "/home/ada/two": {ours}}}}}')
+    desk.install("claude-code")
+    assert "In /home/ada/one Claude Code goes by another entry" in desk.heard
+    assert "/home/ada/two" not in desk.heard
+    for _ in range(2):  # the second finds no entry for all projects
+        desk.said.clear()
+        desk.uninstall("claude-code")
+        assert "For /home/ada/one alone it is still there" in desk.heard
+    assert "/old" in path.read_text()
+
+
+def test_profiles_and_builds_of_vs_code_that_have_a_config_of_their_own_are_told_of(desk: Desk) -> None:
+    own = desk.config("vscode")
+    profile = own.parent / "profiles" / "5552b383" / "mcp.json"
+    insiders = own.parents[2] / "Code - Insiders" / "User" / "mcp.json"
+    for file in (profile, insiders):
+        file.parent.mkdir(parents=True)
+        file.write_text('{"servers": {}}')
+    desk.install("vscode")
+    assert f"--config {profile}" in desk.heard
+    assert f"--config {insiders}" in desk.heard
+    desk.install("vscode", replace(WISH, config=profile))
+    desk.said.clear()
+    desk.uninstall("vscode")
+    assert f"still in {profile}" in desk.heard
+    assert str(insiders) not in desk.heard
