@@ -429,7 +429,7 @@ def test_an_entry_that_is_null_is_replaced_and_not_doubled(desk: Desk, host: str
         ),
         (
             "codex",
-            '[mcp_servers.runapi]\ncommand = "/old"\nenv_vars = [{ name = "HTTPS_PROXY", source = "local" }]\n',
+            '[mcp_servers.runapi]\ncommand = "/old"\nenv_vars = [{ name = "HTTPS_PROXY" }]\n',
             ["RUNAPI_TOKEN", "HTTPS_PROXY"],
         ),
         (
