@@ -28,6 +28,7 @@ from runapi_mcp.hosts import (
     Wiring,
     find_configs,
     find_entries,
+    find_gate,
     find_remotes,
     has_mark,
     mentions_us,
@@ -293,6 +294,9 @@ async def check_hosts(
             mend = f"runapi-mcp install {host.id} writes it without; or save it as UTF-8 without BOM."
             what = f"{path} begins with a byte order mark, which {host.title} does not read."
             yield Finding("host", "fail", what, "yours", mend, host.id)
+        for name in (*entries, *remotes):
+            if gate := find_gate(host, path, name):
+                yield Finding("host", "fail", f"In {path}, {gate}", "yours", "Change that list.", host.id)
         for name, wiring in entries.items():
             none = False
             async for finding in _check_entry(Entry(place, name, wiring), machine, which, clock):

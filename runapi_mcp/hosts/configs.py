@@ -106,6 +106,24 @@ def find_private(host: Host, path: Path) -> list[str]:
     return [folder for folder, kept in named if lookup(kept, (*host.path, NAME)) is not None]
 
 
+def find_gate(host: Host, path: Path, name: str) -> str:
+    """Return what in a host's config keeps it from starting a server of a name; empty if nothing does.
+
+    Raises:
+        ConfigError: The config is broken.
+    """
+    if host.gates is None:
+        return ""
+    with of_file(path):
+        read = host.format.read(read_config(path).text)
+    only, never = (lookup(read, gate) for gate in host.gates)
+    if isinstance(only, list) and name not in only:
+        return f"{'.'.join(host.gates[0])} lists the only servers that {host.title} starts, without {name}."
+    if isinstance(never, list) and name in never:
+        return f"{'.'.join(host.gates[1])} lists {name} among the servers that {host.title} does not start."
+    return ""
+
+
 def _resolved(folder: Path) -> Path:
     try:
         return folder.resolve()

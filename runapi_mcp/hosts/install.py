@@ -14,6 +14,7 @@ from runapi_mcp.hosts.configs import (
     ConfigFile,
     find_config,
     find_entries,
+    find_gate,
     find_more,
     find_private,
     find_remotes,
@@ -355,6 +356,8 @@ def _tell_of_others(host: Host, machine: Machine, file: ConfigFile, entry: JsonO
     """Say what keeps a host from going by an entry: that it is off, or what is read in its place."""
     if is_off(entry):
         say(f"It is switched off there, as it was: switch it on in {host.title}.")
+    if gate := find_gate(host, file.path, NAME):
+        say(f"But {gate}")
     if file.path != read_config(find_config(host, machine)).path:
         return
     for folder in find_private(host, file.path)[:_MOST_NAMED]:

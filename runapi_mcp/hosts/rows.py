@@ -144,6 +144,7 @@ class Host:
         project: Where it keeps the config of one project, from the project's folder; empty if nowhere.
         projects: Where it may be besides, what counts most first; all are read.
         private: Under which key of its own config it keeps servers for one project alone, by the folder.
+        gates: Where in its config lists stand of the only servers it starts, and of those it does not.
         more: Configs of its own that it reads besides the one of `places`, or that another build reads.
         shape: How an entry is written.
         key: How a server comes by its key, without further flags.
@@ -170,6 +171,7 @@ class Host:
     project: str = ""
     projects: tuple[str, ...] = ()
     private: str = ""
+    gates: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     more: Callable[[Machine], tuple[PurePath, ...]] = lambda _: ()
     menu: bool = False
     patience: float = 30.0
@@ -441,7 +443,8 @@ _ROWS: Final = (
     Host(
         # Servers get its environment without what looks like a secret, unless `env` names it: so the key is
         # referred to (google-gemini/gemini-cli#17311, #18302). To it `url` is the older SSE, `httpUrl` is
-        # Streamable HTTP (its docs/tools/mcp-server.md).
+        # Streamable HTTP (its docs/tools/mcp-server.md). What mcp.allowed leaves out it does not start, and
+        # says so to who looks alone (google-gemini/gemini-cli#5324).
         "gemini-cli",
         "Gemini CLI",
         JSONC,
@@ -449,6 +452,7 @@ _ROWS: Final = (
         lambda machine: (machine.at_home(".gemini", "settings.json"),),
         _program(),
         project=".gemini/settings.json",
+        gates=(("mcp", "allowed"), ("mcp", "excluded")),
         key="reference",
         reference=_DOLLAR,
         then="Start gemini again; /mcp shows the server.",

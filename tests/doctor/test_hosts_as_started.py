@@ -287,3 +287,11 @@ async def test_a_profile_of_vs_code_that_names_this_server_is_looked_at(ward: Wa
     assert found.status == "fail"
     assert "5552b383" in found.what
     assert "--config" in found.mend
+
+
+async def test_a_list_of_gemini_clis_that_leaves_this_server_out_is_a_fault(ward: Ward) -> None:
+    ward.install("gemini-cli")
+    path = ward.config("gemini-cli")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mcp": {"allowed": ["other"]}}))
+    found = next(finding for finding in await ward.of("host", "gemini-cli") if finding.status == "fail")
+    assert "mcp.allowed" in found.what

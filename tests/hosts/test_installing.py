@@ -15,6 +15,7 @@ from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import ConfigError, InputError
 from runapi_mcp.hosts import HOSTS, Launch, find_entries, find_host, install, list_hosts
+from runapi_mcp.hosts.formats import toml
 from runapi_mcp.server.app import list_tools, write_instructions
 from runapi_mcp.tools import TOOLS
 
@@ -516,3 +517,55 @@ def test_profiles_and_builds_of_vs_code_that_have_a_config_of_their_own_are_told
     desk.uninstall("vscode")
     assert f"still in {profile}" in desk.heard
     assert str(insiders) not in desk.heard
+
+
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        ({"allowed": ["other"]}, "mcp.allowed"),
+        ({"excluded": ["runapi"]}, "mcp.excluded"),
+        ({"allowed": ["runapi"], "excluded": ["other"]}, ""),
+        ({"allowed": None}, ""),
+        (None, ""),
+    ],
+)
+def test_a_list_that_keeps_gemini_cli_from_starting_it_is_told_of(
+    desk: Desk, lists: object, said: str
+) -> None:
+    desk.has("gemini-cli", json.dumps({"mcp": lists}))
+    desk.install("gemini-cli")
+    assert (f"But {said}" in desk.heard) == bool(said)
+
+
+def test_null_is_no_servers_yet(desk: Desk) -> None:
+    path = desk.has("cursor", '{\n  "mcpServers": null,\n  "a": 1 // mine\n}\n')
+    desk.install("cursor")
+    assert find_entries(HOSTS["cursor"], path)["runapi"].launch == WISH.launch
+    assert '"a": 1 // mine' in path.read_text()
+
+
+def test_a_table_behind_a_byte_order_mark_is_found(desk: Desk) -> None:
+    path = desk.has("codex", '\ufeff[mcp_servers.runapi]\ncommand = "/old"\n\n[tui]\nx = 1\n')
+    desk.install("codex")
+    assert find_entries(HOSTS["codex"], path)["runapi"].launch == WISH.launch
+    desk.uninstall("codex")
+    assert path.read_text().startswith("\ufeff")
+    assert tomllib.loads(path.read_text().removeprefix("\ufeff")) == {"tui": {"x": 1}}
+
+
+def test_of_thousands_of_tables_only_ours_is_looked_at_closely(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codex keeps one for each folder it was run in; each look takes as long as all that stands before."""
+    folders = "".join(f'[projects."/home/ada/{n}"]\ntrust_level = "trusted"\n' for n in range(2_000))
+    desk.has("codex", f'{folders}[mcp_servers.runapi]\ncommand = "/old"\n{folders.replace("ada", "bob")}')
+    looked: list[int] = []
+    look = toml._is_header
+
+    def noted(text: str, at: int) -> bool:
+        looked.append(at)
+        return look(text, at)
+
+    monkeypatch.setattr(toml, "_is_header", noted)
+    desk.install("codex")
+    assert 0 < len(looked) < 50
