@@ -452,6 +452,9 @@ async def _check_key(entry: Entry, env: dict[str, str]) -> Finding:
         return ok("host-key", "the server would have a key", host=host.id)
     if settings.key_is_in_keyring:
         return await _check_keyring(entry, settings, env)
+    if entry.wiring.env_file and not settings.key_problem:
+        what = f"{entry.config} names a file of variables, which is not read here: the key may be in it."
+        return entry.report("skipped", what, check="host-key")
     what = settings.key_problem or "The server would start without a key: its tools are listed, calls fail."
     if host.key == "store":
         mend = f"runapi-mcp install {host.id} --store-key puts {KEY_NAMES[0]} into its config."

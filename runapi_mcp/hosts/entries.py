@@ -29,6 +29,8 @@ OWNED: Final = frozenset(
 """What an entry of ours decides; anything else in it is its owner's and is kept."""
 ENVS: Final = ("env", "envs", "environment")
 """Where entries set variables, by host."""
+ENV_FILE: Final = "envFile"
+"""Where an entry of VS Code or Cursor names a file of variables (microsoft/vscode#244059)."""
 FORWARDS: Final = ("env_vars", "env_keys")
 """Where entries name variables to hand on, by host."""
 NAMING: Final = (*FORWARDS, "bearer_token_env_var")
@@ -108,6 +110,7 @@ class Wiring:
         launch: The command.
         env: Variables set in the config: references, or values.
         forward: Names of variables that the host is to hand on from its own environment.
+        env_file: The file whose variables the host sets, too; what stands in the config goes before them.
         off: Whether the config switches the server off.
         flaws: What in the entry hosts do not take; it is left out of the rest.
     """
@@ -115,6 +118,7 @@ class Wiring:
     launch: Launch
     env: Mapping[str, str] = field(default_factory=dict)
     forward: tuple[str, ...] = ()
+    env_file: str = ""
     off: bool = False
     flaws: tuple[Flaw, ...] = ()
 
@@ -176,6 +180,27 @@ def _forwarded(variable: JsonValue) -> JsonValue:
     return variable.get("name") if isinstance(variable, dict) else variable
 
 
+def leave_key_to_file(entry: JsonObject, is_reference: Callable[[str], bool]) -> JsonObject:
+    """Return an entry whose file of variables gives the key: a reference in it would go before that."""
+    if not isinstance(entry.get(ENV_FILE), str):
+        return entry
+    left = {name: value for name, value in entry.items() if name not in ENVS}
+    for name in ENVS:
+        env = entry.get(name)
+        if isinstance(env, dict):
+            own = {
+                key: value
+                for key, value in env.items()
+                if not (key in KEY_NAMES and _refers(value, is_reference))
+            }
+            left |= {name: own} if own else {}
+    return left
+
+
+def _refers(value: JsonValue, is_reference: Callable[[str], bool]) -> bool:
+    return isinstance(value, str) and is_reference(value)
+
+
 def find_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozenset[str]:
     """Return the keys that stand in an entry itself, not as references to a variable."""
     variables = [entry.get(name) for name in ENVS] if isinstance(entry, dict) else []
@@ -208,12 +233,13 @@ def wiring_of(entry: JsonValue) -> Wiring | None:
         return None
     env = next((value for name in ENVS if isinstance(value := entry.get(name), dict)), {})
     forward = next((value for name in FORWARDS if isinstance(value := entry.get(name), list)), [])
-    off = is_off(entry)
+    named = entry.get(ENV_FILE)
     return Wiring(
         Launch(words[0], tuple(words[1:])),
         {name: _text(value) for name, value in env.items() if value is not None and names_a_variable(name)},
         tuple(name for value in forward if isinstance(name := _forwarded(value), str)),
-        off,
+        named if isinstance(named, str) else "",
+        is_off(entry),
         (*word_flaws(entry), *variable_flaws(env)),
     )
 

@@ -36,6 +36,7 @@ from runapi_mcp.hosts.entries import (
     Wiring,
     find_keys,
     is_off,
+    leave_key_to_file,
     update_entry,
 )
 from runapi_mcp.hosts.formats import lookup
@@ -297,6 +298,8 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     with of_file(file.path, _UNTOUCHED):
         old = lookup(host.format.read(file.text), path)
         new = update_entry(old, entry)
+        if wish.key_variable is None:
+            new = leave_key_to_file(new, host.fills_in)
         if not wish.always_load:
             new = {name: value for name, value in new.items() if name != ALWAYS_LOAD}
         merged = host.format.merge(file.text, path, new)

@@ -295,3 +295,13 @@ async def test_a_list_of_gemini_clis_that_leaves_this_server_out_is_a_fault(ward
     path.write_text(json.dumps(json.loads(path.read_text()) | {"mcp": {"allowed": ["other"]}}))
     found = next(finding for finding in await ward.of("host", "gemini-cli") if finding.status == "fail")
     assert "mcp.allowed" in found.what
+
+
+async def test_a_key_that_may_be_in_a_file_of_variables_is_not_missed(ward: Ward) -> None:
+    del ward.env["RUNAPI_TOKEN"]
+    ward.install("vscode")
+    path = ward.config("vscode")
+    config = json.loads(path.read_text())
+    config["servers"]["runapi"]["envFile"] = "${workspaceFolder}/.env"
+    path.write_text(json.dumps(config))
+    assert only(await ward.of("host-key", "vscode")).status == "skipped"

@@ -569,3 +569,15 @@ def test_of_thousands_of_tables_only_ours_is_looked_at_closely(
     monkeypatch.setattr(toml, "_is_header", noted)
     desk.install("codex")
     assert 0 < len(looked) < 50
+
+
+@pytest.mark.parametrize("env", ["", ', "env": {"RUNAPI_TOKEN": "${env:RUNAPI_TOKEN}", "A": "1"}'])
+def test_a_key_in_a_file_of_variables_is_not_put_behind_a_reference(desk: Desk, env: str) -> None:
+    """What `env` says goes before the file, and a variable that is not set is an empty text."""
+    path = desk.has("cursor", f'{{"mcpServers": {{"runapi": {{"command": "/old", "envFile": "/e"{env}}}}}}}')
+    desk.install("cursor")
+    wiring = find_entries(HOSTS["cursor"], path)["runapi"]
+    assert (wiring.launch, wiring.env_file) == (WISH.launch, "/e")
+    assert wiring.env == ({"A": "1"} if env else {})
+    desk.install("cursor", replace(WISH, key_variable="MY_KEY"))  # they asked for it
+    assert find_entries(HOSTS["cursor"], path)["runapi"].env["RUNAPI_TOKEN"] == "${env:MY_KEY}"
