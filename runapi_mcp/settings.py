@@ -63,14 +63,14 @@ class OneOf:
         self.choices = choices
 
     def __call__(self, text: str) -> Any:  # noqa: ANN401  # what each setting's Literal lists
-        """Return the word."""
-        if text not in self.choices:
+        """Return the word, however it is capitalized: what other programs call DEBUG is debug here."""
+        if text.lower() not in self.choices:
             raise ValueError(f"one of {', '.join(self.choices)}")
-        return text
+        return text.lower()
 
 
 def read_base_url(text: str) -> str:
-    """Return a base URL without its trailing slash.
+    """Return a base URL without its trailing slash, and without a path of the API at its end.
 
     Raises:
         ValueError: It is not https (or http to this machine), or carries more than host and path.
@@ -87,11 +87,14 @@ def read_base_url(text: str) -> str:
         raise ValueError("an https:// URL (http:// only to this machine)")
     if any(c in "@?#\\" or c.isspace() or not c.isprintable() for c in text):
         raise ValueError("a URL without user name, password, query, fragment or spaces")
-    return text.rstrip("/")
+    return _API_PATH.sub("", text).rstrip("/")
 
 
 CHAT_PATHS: Final = ("/v1beta/openai", "/v1")
 """Where RunAPI has its OpenAI-compatible API: by the seed, and by its later documents (docs/wire.md §1.1)."""
+# What other programs call a base URL has the API's path at its end, and is what people copy
+# (FerroxLabs/wayland#1178, rohitg00/agentmemory#628, xiaolai/vmark#1084).
+_API_PATH = re.compile(r"(?:/v1beta/openai|/v1beta|/v1)(?:/chat/completions|/models(?:/[^/]+)?)?/*\Z")
 
 
 def read_chat_path(text: str) -> str:
@@ -100,7 +103,7 @@ def read_chat_path(text: str) -> str:
         return "auto"
     if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+/?", text):
         raise ValueError("auto, or a path such as /v1beta/openai or /v1")
-    return text.rstrip("/")
+    return text.rstrip("/").removesuffix("/chat/completions") or CHAT_PATHS[0]
 
 
 def read_prices(text: str) -> str:
@@ -126,9 +129,15 @@ def read_model_id(text: str) -> str:
     Raises:
         ValueError: It has a slash, white space or another character that ids do not have.
     """
-    if not _MODEL_ID.fullmatch(text):
+    bare = bare_model_id(text)
+    if not _MODEL_ID.fullmatch(bare):
         raise ValueError("a model id such as gemini-3-flash-preview, without a slash or spaces")
-    return text
+    return bare
+
+
+def bare_model_id(text: str) -> str:
+    """Return a model's id without what Google (models/) and other relays (google/) write in front of it."""
+    return text.removeprefix("models/").removeprefix("google/")
 
 
 def read_store(text: str) -> "SecretStr":
@@ -185,9 +194,13 @@ _WHOLE_REFERENCE = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"your[-_ ].*|(?:my|the)[-_ ](?:[a-z0-9]+[-_ ])*(?:key|token)|(?:sk-)?(?:x{4,}|\*{4,}|\.{3,}|…)|\[.*\]"
-    r"|changeme|replace[-_ ]?me|placeholder",
+    r"|changeme|replace[-_ ]?me|placeholder|undefined|null|none|nil",
     re.IGNORECASE | re.DOTALL,
 )
+# op://vault/item/field and the like: what a program in front of the server was to look up.
+_SECRET_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*", re.IGNORECASE | re.DOTALL)
+_ASSIGNMENT = re.compile(r"(?:(?:export|set)\s+|\$env:)?(?:RUNAPI_TOKEN|RUNAPI_API_KEY)\s*[=:].*", re.DOTALL)
+_BEARER = re.compile(r"(?:authorization:\s*)?bearer\s.*", re.IGNORECASE | re.DOTALL)
 _REFERENCE = re.compile(
     r"\$\{[^}]*\}|\{env:[^}]*\}|\{\{[^}]*\}\}|(?:^|[/\\,])(?:%[A-Za-z_]\w*%|\$[A-Za-z_]\w*)|:\$[A-Z][A-Z0-9_]{2,}@"
 )
@@ -209,14 +222,21 @@ def holds_reference(text: str) -> bool:
 
 def key_problem(name: str, key: str) -> str:
     """Return why `key` cannot be used, without showing any of it; empty if it can."""
-    if is_reference(key):
+    if is_reference(key) or _SECRET_ADDRESS.fullmatch(key.strip(_QUOTES)):
         return f"{name} holds a reference that the host did not fill in, not a key."
     if _PLACEHOLDER.fullmatch(key.strip(_QUOTES)):
         return f"{name} holds a placeholder, not a key."
     if key[0] in _QUOTES or key[-1] in _QUOTES:
         return f"{name} holds a key in quotes; take the quotes out."
+    if _ASSIGNMENT.fullmatch(key):
+        return f"{name} holds a variable's name as well as a key; only the key belongs there."
+    if _BEARER.fullmatch(key):
+        return f"{name} holds a header, not a key alone; take out what stands before the key."
     if key.startswith("AIza"):
         return f"{name} holds a key of Google's, which RunAPI does not know; it was not sent there."
+    unseen = next((c for c in key if not c.isascii() and not c.isprintable()), None)
+    if unseen is not None:
+        return f"{name} holds a character that is not seen (U+{ord(unseen):04X}); a RunAPI key has none."
     if not key.isascii():
         return f"{name} holds a character that is not ASCII; a RunAPI key has none."
     if any(c.isspace() for c in key):
@@ -505,7 +525,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
     for option in options():
         if option.env in given:
             try:
-                values[option.name] = option.parse(given[option.env])
+                values[option.name] = option.parse(_without_quotes(given[option.env]))
             except SettingsError as error:
                 wrong.append(error)
     if "RUNAPI_BASE_URL" not in given and not given.keys() & set(KEY_NAMES):
@@ -519,8 +539,14 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, object], list[SettingsError
     return values, wrong
 
 
+def _without_quotes(text: str) -> str:
+    """Return a value without quotes around it: Docker's --env-file keeps what a shell takes."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].strip() if quoted else text
+
+
 def _find_given(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value.strip() for name, value in env.items() if value.strip()}
+    return {name: value.strip() for name, value in env.items() if _without_quotes(value.strip())}
 
 
 @dataclass(frozen=True, slots=True)

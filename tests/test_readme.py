@@ -106,6 +106,8 @@ async def test_a_command_of_the_terminal_gives_an_answer(command: str, tmp_path:
 def test_the_claude_code_command_starts_this_package() -> None:
     command = next(c for c in COMMANDS if c.startswith("claude mcp add"))
     assert shlex.split(command)[-1] == "runapi-mcp"
+    # Without it, in the folder alone in which it is typed.
+    assert "-s user" in command
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'name = "runapi-mcp"' in project
     assert 'runapi-mcp = "runapi_mcp.' in project

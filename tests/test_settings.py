@@ -62,6 +62,15 @@ def test_the_key_is_read_from_its_name_before_its_alias() -> None:
         (f'"{CANARY}"', "in quotes"),
         (f"“{CANARY}”", "in quotes"),
         (f"AIza{CANARY}", "a key of Google's"),
+        ("undefined", "a placeholder"),
+        ("None", "a placeholder"),
+        (f"op://vault/{CANARY}/key", "did not fill in"),
+        (f"RUNAPI_TOKEN={CANARY}", "a variable's name"),
+        (f"export RUNAPI_API_KEY={CANARY}", "a variable's name"),
+        (f"Bearer {CANARY}", "a header"),
+        (f"Authorization: Bearer {CANARY}", "a header"),
+        (f"\ufeff{CANARY}", r"U\+FEFF"),
+        (f"{CANARY[:4]}\u200b{CANARY[4:]}", r"U\+200B"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_told_at_the_first_call_without_being_shown(
@@ -212,6 +221,14 @@ def test_googles_base_url_is_checked_like_our_own(base: str) -> None:
         ("http://127.0.0.1:9", "http://127.0.0.1:9"),
         ("http://localhost:9", "http://localhost:9"),
         ("http://[::1]:9", "http://[::1]:9"),
+        ("https://runapi.ai/v1", "https://runapi.ai"),
+        ("https://runapi.ai/v1beta/openai/", "https://runapi.ai"),
+        ("https://runapi.ai/v1/chat/completions", "https://runapi.ai"),
+        ("https://runapi.ai/v1beta/models/gemini-2.5-flash:generateContent", "https://runapi.ai"),
+        ("https://relay.example/gemini/v1", "https://relay.example/gemini"),
+        ("https://relay.example/v1/account", "https://relay.example/v1/account"),
+        ("https://relay.example/dev1", "https://relay.example/dev1"),
+        ('"https://runapi.ai"', "https://runapi.ai"),
     ],
 )
 def test_a_base_url_is_https_or_this_machine(text: str, url: str) -> None:
@@ -232,6 +249,28 @@ def test_any_other_base_url_is_refused_with_what_would_be_right(text: str) -> No
         from_env({"RUNAPI_BASE_URL": text})
 
 
+@pytest.mark.parametrize(
+    ("env", "text", "name", "value"),
+    [
+        ("RUNAPI_MCP_LOG", "DEBUG", "log", "debug"),
+        ("RUNAPI_MCP_DIALECT", "Native", "dialect", "native"),
+        ("RUNAPI_MCP_MODEL", "models/gemini-2.5-flash", "model", "gemini-2.5-flash"),
+        ("RUNAPI_MCP_SEARCH_MODEL", "google/gemini-2.5-flash", "search_model", "gemini-2.5-flash"),
+        ("RUNAPI_CHAT_PATH", "/v1/chat/completions", "chat_path", "/v1"),
+        ("RUNAPI_MCP_HOLD", "'40'", "hold", 40.0),
+        ("RUNAPI_MCP_ALLOW_DIR", '"/srv/a b"', "allow_dirs", ("/srv/a b",)),
+        ("RUNAPI_MCP_MODEL", '""', "model", "auto"),
+    ],
+)
+def test_what_is_meant_beyond_doubt_is_taken(env: str, text: str, name: str, value: object) -> None:
+    """Quotes are what Docker's --env-file leaves around a value; the rest is as other programs write it."""
+    assert getattr(from_env({env: text}), name) == value
+
+
+def test_a_key_that_is_nothing_but_quotes_is_none() -> None:
+    assert key_of({"RUNAPI_TOKEN": '""', "RUNAPI_API_KEY": "alias-key"}) == "alias-key"
+
+
 def test_a_password_in_a_base_url_is_not_shown() -> None:
     with pytest.raises(SettingsError) as raised:
         from_env({"RUNAPI_BASE_URL": f"https://me:{CANARY}@runapi.ai"})
@@ -243,9 +282,9 @@ def test_a_password_in_a_base_url_is_not_shown() -> None:
     [
         ("RUNAPI_CHAT_PATH", "v1", "auto, or a path such as"),
         ("RUNAPI_CHAT_PATH", "/v1?x", "auto, or a path such as"),
-        ("RUNAPI_MCP_MODEL", "models/x", "a model id such as"),
+        ("RUNAPI_MCP_MODEL", "other/x", "a model id such as"),
         ("RUNAPI_MCP_SEARCH_MODEL", "x\ny", "a model id such as"),
-        ("RUNAPI_MCP_DIALECT", "Chat", "one of chat, native"),
+        ("RUNAPI_MCP_DIALECT", "openai", "one of chat, native"),
         ("RUNAPI_MCP_HOLD", "forever", "auto, or a number from 0 to 3600"),
         ("RUNAPI_MCP_HOLD", "-1", "auto, or a number from 0 to 3600"),
         ("RUNAPI_MCP_IDLE_TIMEOUT", "nan", "a number from 0.05 to 3600"),

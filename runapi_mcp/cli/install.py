@@ -353,7 +353,10 @@ def _wish(given: argparse.Namespace, around: Surroundings) -> "Wish":
     )
 
 
-_ROOT_MARKS: Final = (".git", ".hg", ".mcp.json", ".cursor", ".vscode", ".codex", ".gemini", "opencode.json")
+_ROOT_MARKS: Final = (
+    *(".git", ".hg", ".mcp.json", ".cursor", ".vscode", ".codex", ".gemini"),
+    *("opencode.json", "opencode.jsonc", ".opencode"),
+)
 
 
 def _project(around: Surroundings) -> Path:

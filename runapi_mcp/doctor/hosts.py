@@ -23,10 +23,12 @@ from runapi_mcp.hosts import (
     Host,
     Launch,
     Machine,
+    Place,
     Remote,
     Wiring,
     find_configs,
     find_entries,
+    find_gate,
     find_remotes,
     has_mark,
     mentions_us,
@@ -222,33 +224,47 @@ class Entry:
     """An entry that starts us, and where it was found.
 
     Attributes:
-        host: Whose config it is in.
+        place: Where it was found.
         name: What it is called there.
         wiring: What it starts.
-        project: The project whose config it is in; `None` if the config is the host's own.
     """
 
-    host: Host
+    place: Place
     name: str
     wiring: Wiring = field(default_factory=lambda: Wiring(Launch("")))
-    project: Path | None = None
+
+    @property
+    def host(self) -> Host:
+        """Whose config it is in."""
+        return self.place.host
+
+    @property
+    def project(self) -> Path | None:
+        """The project whose config it is in; `None` if the config is the host's own."""
+        return self.place.project
 
     @property
     def title(self) -> str:
         """What it is called here."""
-        return f"“{self.name}”" + (f" in {self.host.project}" if self.project else "")
+        return f"“{self.name}”{self.place.aside}"
 
     @property
     def config(self) -> str:
         """How its config is called at the start of a sentence."""
-        return self.host.project if self.project else "Its config"
+        if self.place.project:
+            return self.place.aside.removeprefix(" in ")
+        return f"Its config{self.place.aside}"
 
     @property
     def again(self) -> str:
         """What mends a command that is not there."""
         if self.project:
             return "Install it where PATH finds it: uv tool install --force . in a clone of it."
-        return f"runapi-mcp install {self.host.id} writes the path of the one that runs now."
+        if self.place.table != self.host.path:
+            again = f"runapi-mcp install {self.host.id} adds it for all projects."
+            return f"claude mcp remove -s local {self.name} takes it out; {again}"
+        which = f" --config {self.place.path}" if self.place.aside else ""
+        return f"runapi-mcp install {self.host.id}{which} writes the path of the one that runs now."
 
     def report(self, status: Status, what: str, mend: str = "", *, check: str = "host") -> Finding:
         """Return a finding about it that is its owner's to mend."""
@@ -260,27 +276,34 @@ async def check_hosts(
 ) -> AsyncIterator[Finding]:
     """Start and greet what every host's config says of us, its own and that of the project."""
     none = True
-    for host, path, in_project in find_configs(machine, project):
+    broken: set[Path] = set()
+    for place in find_configs(machine, project):
+        host, path = place.host, place.path
         try:
-            entries, remotes = find_entries(host, path), find_remotes(host, path)
+            entries = find_entries(host, path, place.table)
+            remotes = find_remotes(host, path, place.table)
         except ConfigError as error:
-            finding = _report_unreadable(host, path, error)
-            none = none and finding.status != "fail"
-            yield finding
+            # What nobody asked to be changed is worth a word only where this server is in it.
+            if path not in broken and (mentions_us(path) or not place.aside or place.project):
+                broken.add(path)
+                finding = _report_unreadable(host, path, error)
+                none = none and finding.status != "fail"
+                yield finding
             continue
         if (entries or remotes) and has_mark(host, path):
             mend = f"runapi-mcp install {host.id} writes it without; or save it as UTF-8 without BOM."
             what = f"{path} begins with a byte order mark, which {host.title} does not read."
             yield Finding("host", "fail", what, "yours", mend, host.id)
+        for name in (*entries, *remotes):
+            if gate := find_gate(host, path, name):
+                yield Finding("host", "fail", f"In {path}, {gate}", "yours", "Change that list.", host.id)
         for name, wiring in entries.items():
             none = False
-            entry = Entry(host, name, wiring, project if in_project else None)
-            async for finding in _check_entry(entry, machine, which, clock):
+            async for finding in _check_entry(Entry(place, name, wiring), machine, which, clock):
                 yield finding
         for name, remote in remotes.items():
             none = False
-            entry = Entry(host, name, project=project if in_project else None)
-            async for finding in _check_remote(entry, remote, machine, clock):
+            async for finding in _check_remote(Entry(place, name), remote, machine, clock):
                 yield finding
     if none:
         yield Finding(
@@ -294,9 +317,10 @@ async def check_hosts(
 
 def settings_with_key(machine: Machine) -> tuple[Host, Settings] | None:
     """Return the first host whose own config gives the server a key, and the settings it has there."""
-    for host, path, _ in find_configs(machine, None):
+    for place in find_configs(machine, None):
+        host = place.host
         with suppress(ConfigError):
-            for wiring in find_entries(host, path).values():
+            for wiring in find_entries(host, place.path).values():
                 settings = for_host(build_env(host, wiring, machine) | read_flags(wiring.launch.args))
                 if settings.key is not None and not settings.problem and not wiring.off:
                     return host, settings
@@ -428,6 +452,9 @@ async def _check_key(entry: Entry, env: dict[str, str]) -> Finding:
         return ok("host-key", "the server would have a key", host=host.id)
     if settings.key_is_in_keyring:
         return await _check_keyring(entry, settings, env)
+    if entry.wiring.env_file and not settings.key_problem:
+        what = f"{entry.config} names a file of variables, which is not read here: the key may be in it."
+        return entry.report("skipped", what, check="host-key")
     what = settings.key_problem or "The server would start without a key: its tools are listed, calls fail."
     if host.key == "store":
         mend = f"runapi-mcp install {host.id} --store-key puts {KEY_NAMES[0]} into its config."

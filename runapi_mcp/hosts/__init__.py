@@ -2,9 +2,11 @@
 
 from runapi_mcp.hosts.configs import (
     Listed,
+    Place,
     find_config,
     find_configs,
     find_entries,
+    find_gate,
     find_host,
     find_remotes,
     has_mark,
@@ -33,6 +35,7 @@ __all__ = [
     "Launch",
     "Listed",
     "Machine",
+    "Place",
     "Reference",
     "Remote",
     "Wiring",
@@ -40,6 +43,7 @@ __all__ = [
     "find_config",
     "find_configs",
     "find_entries",
+    "find_gate",
     "find_host",
     "find_remotes",
     "has_mark",

@@ -46,8 +46,27 @@ def find_config(host: Host, machine: Machine) -> Path:
     return next((place for place in places if is_there(place)), places[0])
 
 
-def find_configs(machine: Machine, project: Path | None) -> Iterator[tuple[Host, Path, bool]]:
-    """Yield the configs there are: whose, where, and whether it is that of the project.
+@dataclass(frozen=True)
+class Place:
+    """A table of servers that a host reads.
+
+    Attributes:
+        host: Whose it is.
+        path: The file it is in.
+        table: Where in the file it is.
+        project: The folder of the project that the file belongs to; `None` if it is the host's own.
+        aside: How it is told from the host's usual table, behind a name; empty if it is that.
+    """
+
+    host: Host
+    path: Path
+    table: tuple[str, ...]
+    project: Path | None = None
+    aside: str = ""
+
+
+def find_configs(machine: Machine, project: Path | None) -> Iterator[Place]:
+    """Yield what there is that hosts read, the usual table of each first.
 
     Args:
         machine: Whose own configs are meant.
@@ -56,12 +75,60 @@ def find_configs(machine: Machine, project: Path | None) -> Iterator[tuple[Host,
     for host in HOSTS.values():
         own = find_config(host, machine)
         if is_there(own):
-            yield host, own, False
+            yield Place(host, own, host.path)
+        if project and host.private and is_there(own):
+            # By its real path, with slashes on Windows too.
+            table = (host.private, _resolved(project).as_posix(), *host.path)
+            yield Place(host, own, table, aside=" for this project alone")
+        yield from (Place(host, path, host.path, aside=f" in {path}") for path in find_more(host, machine))
         if project and host.project:
-            path = project_path(host, project)
-            # In a home folder the two may be one.
-            if is_there(path) and not _are_one(path, own):
-                yield host, path, True
+            for name in (host.project, *host.projects):
+                # In a home folder the two may be one.
+                if is_there(project / name) and not _are_one(project / name, own):
+                    yield Place(host, project / name, host.path, project, f" in {name}")
+
+
+def find_more(host: Host, machine: Machine) -> list[Path]:
+    """Return what configs of its own there are besides a host's usual one."""
+    own = find_config(host, machine)
+    return [path for path in map(Path, host.more(machine)) if is_there(path) and not _are_one(path, own)]
+
+
+def find_private(host: Host, path: Path) -> list[str]:
+    """Return the folders for which a host's own config has an entry of our name for a project alone.
+
+    Raises:
+        ConfigError: The config is broken.
+    """
+    with of_file(path):
+        folders = lookup(host.format.read(read_config(path).text), (host.private,)) if host.private else None
+    named = folders.items() if isinstance(folders, dict) else ()
+    return [folder for folder, kept in named if lookup(kept, (*host.path, NAME)) is not None]
+
+
+def find_gate(host: Host, path: Path, name: str) -> str:
+    """Return what in a host's config keeps it from starting a server of a name; empty if nothing does.
+
+    Raises:
+        ConfigError: The config is broken.
+    """
+    if host.gates is None:
+        return ""
+    with of_file(path):
+        read = host.format.read(read_config(path).text)
+    only, never = (lookup(read, gate) for gate in host.gates)
+    if isinstance(only, list) and name not in only:
+        return f"{'.'.join(host.gates[0])} lists the only servers that {host.title} starts, without {name}."
+    if isinstance(never, list) and name in never:
+        return f"{'.'.join(host.gates[1])} lists {name} among the servers that {host.title} does not start."
+    return ""
+
+
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError):
+        return folder
 
 
 def _are_one(path: Path, other: Path) -> bool:
@@ -83,7 +150,8 @@ def project_path(host: Host, folder: Path) -> Path:
             f"{host.title} has no config of a single project that this command knows.",
             advice=f"Leave --project out. Hosts that have one: {others}.",
         )
-    return folder / host.project
+    names = (name for name in host.projects if is_there(folder / name))
+    return folder / next(names, host.project)
 
 
 @dataclass(frozen=True)
@@ -102,24 +170,24 @@ def list_hosts(machine: Machine) -> Iterator[Listed]:
         yield Listed(host, _state(host, path), path)
 
 
-def find_entries(host: Host, path: Path) -> Mapping[str, Wiring]:
-    """Return what a host's config starts this server with, by name.
+def find_entries(host: Host, path: Path, table: tuple[str, ...] = ()) -> Mapping[str, Wiring]:
+    """Return what a host's config starts this server with, by name; its usual table, if none is named.
 
     Raises:
         ConfigError: The config is broken.
     """
-    found = {name: wiring_of(entry) for name, entry in _servers(host, path).items()}
+    found = {name: wiring_of(entry) for name, entry in _servers(host, path, table).items()}
     return {name: wiring for name, wiring in found.items() if wiring and names_us(name, wiring)}
 
 
-def find_remotes(host: Host, path: Path) -> Mapping[str, Remote]:
-    """Return the servers of ours on the network that a host's config names, by name.
+def find_remotes(host: Host, path: Path, table: tuple[str, ...] = ()) -> Mapping[str, Remote]:
+    """Return the servers of ours on the network that a host's config names, by name; see `find_entries`.
 
     Raises:
         ConfigError: The config is broken.
     """
     usual = host.remote(Remote("")) if host.remote else {}
-    found = {name: remote_of(entry, usual) for name, entry in _servers(host, path).items()}
+    found = {name: remote_of(entry, usual) for name, entry in _servers(host, path, table).items()}
     return {name: remote for name, remote in found.items() if remote and _is_ours(name, remote)}
 
 
@@ -128,10 +196,12 @@ def _is_ours(name: str, remote: Remote) -> bool:
     return name == NAME or "runapi-mcp" in told
 
 
-def _servers(host: Host, path: Path) -> JsonObject:
+def _servers(host: Host, path: Path, table: tuple[str, ...]) -> JsonObject:
     file = read_config(path)
     with of_file(path):
-        servers = lookup(host.format.read(file.text), host.path) if file.content is not None else None
+        servers = (
+            lookup(host.format.read(file.text), table or host.path) if file.content is not None else None
+        )
     return servers if isinstance(servers, dict) else {}
 
 

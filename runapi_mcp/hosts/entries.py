@@ -29,6 +29,8 @@ OWNED: Final = frozenset(
 """What an entry of ours decides; anything else in it is its owner's and is kept."""
 ENVS: Final = ("env", "envs", "environment")
 """Where entries set variables, by host."""
+ENV_FILE: Final = "envFile"
+"""Where an entry of VS Code or Cursor names a file of variables (microsoft/vscode#244059)."""
 FORWARDS: Final = ("env_vars", "env_keys")
 """Where entries name variables to hand on, by host."""
 NAMING: Final = (*FORWARDS, "bearer_token_env_var")
@@ -108,6 +110,7 @@ class Wiring:
         launch: The command.
         env: Variables set in the config: references, or values.
         forward: Names of variables that the host is to hand on from its own environment.
+        env_file: The file whose variables the host sets, too; what stands in the config goes before them.
         off: Whether the config switches the server off.
         flaws: What in the entry hosts do not take; it is left out of the rest.
     """
@@ -115,6 +118,7 @@ class Wiring:
     launch: Launch
     env: Mapping[str, str] = field(default_factory=dict)
     forward: tuple[str, ...] = ()
+    env_file: str = ""
     off: bool = False
     flaws: tuple[Flaw, ...] = ()
 
@@ -153,14 +157,48 @@ def update_entry(old: JsonValue, new: JsonObject) -> JsonObject:
         # Codex starts neither with variables for a URL nor headers for a program (kurrent-io/kcap-cli#366).
         return merged
     ours_to_set = (*KEY_NAMES, KEYRING_VARIABLE, HEADER)
+    for name in FORWARDS:
+        # A proxy, a certificate: without it the server that is handed on nothing else reaches nobody.
+        named = old.get(name)
+        if isinstance(named, list):
+            ours = merged.get(name)
+            own = list(ours) if isinstance(ours, list) else []
+            others = [each for each in named if each not in own and _forwarded(each) not in ours_to_set]
+            merged = merged | ({name: [*own, *others]} if own or others else {})
     for name in (*ENVS, "headers"):
         inherited = old.get(name)
         if isinstance(inherited, dict):
-            others = {key: value for key, value in inherited.items() if key not in ours_to_set}
+            kept = {key: value for key, value in inherited.items() if key not in ours_to_set}
             ours = merged.get(name)
-            both = others | (ours if isinstance(ours, dict) else {})
+            both = kept | (ours if isinstance(ours, dict) else {})
             merged = merged | ({name: both} if both else {})
     return merged
+
+
+def _forwarded(variable: JsonValue) -> JsonValue:
+    """Return the name of a variable that is handed on; Codex takes a table with the name in it, too."""
+    return variable.get("name") if isinstance(variable, dict) else variable
+
+
+def leave_key_to_file(entry: JsonObject, is_reference: Callable[[str], bool]) -> JsonObject:
+    """Return an entry whose file of variables gives the key: a reference in it would go before that."""
+    if not isinstance(entry.get(ENV_FILE), str):
+        return entry
+    left = {name: value for name, value in entry.items() if name not in ENVS}
+    for name in ENVS:
+        env = entry.get(name)
+        if isinstance(env, dict):
+            own = {
+                key: value
+                for key, value in env.items()
+                if not (key in KEY_NAMES and _refers(value, is_reference))
+            }
+            left |= {name: own} if own else {}
+    return left
+
+
+def _refers(value: JsonValue, is_reference: Callable[[str], bool]) -> bool:
+    return isinstance(value, str) and is_reference(value)
 
 
 def find_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozenset[str]:
@@ -171,6 +209,11 @@ def find_keys(entry: JsonValue, is_reference: Callable[[str], bool]) -> frozense
     if isinstance(headers, dict) and isinstance(said := headers.get(HEADER), str):
         values.append(said.removeprefix(BEARER))
     return frozenset(v for v in values if isinstance(v, str) and v.strip() and not is_reference(v))
+
+
+def is_off(entry: JsonObject) -> bool:
+    """Whether an entry's owner switched it off."""
+    return entry.get("disabled") is True or entry.get("enabled") is False
 
 
 def is_remote(entry: JsonValue) -> bool:
@@ -190,12 +233,13 @@ def wiring_of(entry: JsonValue) -> Wiring | None:
         return None
     env = next((value for name in ENVS if isinstance(value := entry.get(name), dict)), {})
     forward = next((value for name in FORWARDS if isinstance(value := entry.get(name), list)), [])
-    off = entry.get("disabled") is True or entry.get("enabled") is False
+    named = entry.get(ENV_FILE)
     return Wiring(
         Launch(words[0], tuple(words[1:])),
         {name: _text(value) for name, value in env.items() if value is not None and names_a_variable(name)},
-        tuple(value for value in forward if isinstance(value, str)),
-        off,
+        tuple(name for value in forward if isinstance(name := _forwarded(value), str)),
+        named if isinstance(named, str) else "",
+        is_off(entry),
         (*word_flaws(entry), *variable_flaws(env)),
     )
 
@@ -296,7 +340,7 @@ def remote_of(entry: JsonValue, usual: JsonObject) -> Remote | None:
     typed_apart = "httpUrl" in usual or usual.get("type") == "streamableHttp"
     older = kind is None and typed_apart and "httpUrl" not in entry
     events = kind == "sse" or older or url.partition("?")[0].rstrip("/").endswith("/sse")
-    off = entry.get("disabled") is True or entry.get("enabled") is False
+    off = is_off(entry)
     return Remote(url, variable if isinstance(variable, str) else "", token, events, off)
 
 

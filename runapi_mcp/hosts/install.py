@@ -10,7 +10,19 @@ from typing import Final
 from pydantic import SecretStr
 
 from runapi_mcp.errors import ConfigError, InputError
-from runapi_mcp.hosts.configs import ConfigFile, find_config, has_mark, of_file, project_path, read_config
+from runapi_mcp.hosts.configs import (
+    ConfigFile,
+    find_config,
+    find_entries,
+    find_gate,
+    find_more,
+    find_private,
+    find_remotes,
+    has_mark,
+    of_file,
+    project_path,
+    read_config,
+)
 from runapi_mcp.hosts.entries import (
     ALWAYS_LOAD,
     BEARER,
@@ -23,6 +35,8 @@ from runapi_mcp.hosts.entries import (
     Remote,
     Wiring,
     find_keys,
+    is_off,
+    leave_key_to_file,
     update_entry,
 )
 from runapi_mcp.hosts.formats import lookup
@@ -251,6 +265,8 @@ def _placeholder(host: Host, wish: Wish, env: Mapping[str, str]) -> str:
 
 
 Say = Callable[[str], None]
+_MOST_NAMED: Final = 3
+"""Folders of projects that are told of."""
 
 _UNTOUCHED: Final = "Nothing was changed."
 
@@ -282,6 +298,8 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     with of_file(file.path, _UNTOUCHED):
         old = lookup(host.format.read(file.text), path)
         new = update_entry(old, entry)
+        if wish.key_variable is None:
+            new = leave_key_to_file(new, host.fills_in)
         if not wish.always_load:
             new = {name: value for name, value in new.items() if name != ALWAYS_LOAD}
         merged = host.format.merge(file.text, path, new)
@@ -291,6 +309,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
         say(f"{host.title} has this entry already: {file.path}")
         if wish.stored is not None and file.keep_to_owner():
             say("As it holds the key, nobody but its owner can read it any more.")
+        _tell_of_others(host, machine, file, new, say)
         return
     file.check_writable()
     _show(change(host, old, new, file.path), say)
@@ -300,6 +319,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     _keep(host, file, old, key_goes=key_goes)
     file.write(merged, shared=wish.project is not None, secret=wish.stored is not None)
     _tell_installed(host, wish, file, say, key_goes=key_goes)
+    _tell_of_others(host, machine, file, new, say)
 
 
 def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
@@ -314,6 +334,7 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
         entry = lookup(host.format.read(file.text), path)
         if entry is None:
             say(f"{host.title} does not have this server: {file.path}")
+            _tell_what_stays(host, machine, file, say)
             return
         before = _before(host, file, entry)
         after = host.format.unmerge(file.text, path) if before is None else before
@@ -331,6 +352,44 @@ def uninstall(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     if find_keys(entry, host.fills_in):
         say("The key that was stored in it went with it.")
     _leave_backups(file, after, say)
+    _tell_what_stays(host, machine, file, say)
+
+
+def _tell_of_others(host: Host, machine: Machine, file: ConfigFile, entry: JsonObject, say: Say) -> None:
+    """Say what keeps a host from going by an entry: that it is off, or what is read in its place."""
+    if is_off(entry):
+        say(f"It is switched off there, as it was: switch it on in {host.title}.")
+    if gate := find_gate(host, file.path, NAME):
+        say(f"But {gate}")
+    if file.path != read_config(find_config(host, machine)).path:
+        return
+    for folder in find_private(host, file.path)[:_MOST_NAMED]:
+        say(
+            f"In {folder} {host.title} goes by another entry of this name, of that project alone: there, "
+            f"claude mcp remove -s local {NAME} takes it out."
+        )
+    for path in find_more(host, machine):
+        if _names_us(host, path):
+            say(f"{path} has an entry of this name too, as it was.")
+        elif path.parent != file.path.parent:
+            say(f"Where {host.title} goes by {path} instead, add it there too: --config {path}")
+
+
+def _tell_what_stays(host: Host, machine: Machine, file: ConfigFile, say: Say) -> None:
+    own = find_config(host, machine)
+    if file.path == read_config(own).path:
+        for folder in find_private(host, file.path)[:_MOST_NAMED]:
+            say(f"For {folder} alone it is still there: claude mcp remove -s local {NAME}, there.")
+    for path in (own, *find_more(host, machine)):
+        if read_config(path).path != file.path and _names_us(host, path):
+            say(f"It is still in {path}: runapi-mcp uninstall {host.id} --config {path} takes it out.")
+
+
+def _names_us(host: Host, path: Path) -> bool:
+    try:
+        return NAME in find_entries(host, path) or NAME in find_remotes(host, path)
+    except ConfigError:
+        return False
 
 
 def _keep(host: Host, file: ConfigFile, old: JsonValue, *, key_goes: bool) -> None:

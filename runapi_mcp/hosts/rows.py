@@ -142,6 +142,10 @@ class Host:
         path: Where in the config servers are named.
         places: Where the config may be, the likeliest first.
         project: Where it keeps the config of one project, from the project's folder; empty if nowhere.
+        projects: Where it may be besides, what counts most first; all are read.
+        private: Under which key of its own config it keeps servers for one project alone, by the folder.
+        gates: Where in its config lists stand of the only servers it starts, and of those it does not.
+        more: Configs of its own that it reads besides the one of `places`, or that another build reads.
         shape: How an entry is written.
         key: How a server comes by its key, without further flags.
         reference: How the config refers to a variable, if it can.
@@ -165,6 +169,10 @@ class Host:
     reference: Reference | None = None
     inherits: bool = True
     project: str = ""
+    projects: tuple[str, ...] = ()
+    private: str = ""
+    gates: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    more: Callable[[Machine], tuple[PurePath, ...]] = lambda _: ()
     menu: bool = False
     patience: float = 30.0
     modern: bool = False
@@ -212,6 +220,22 @@ def _claude_desktop_places(machine: Machine) -> tuple[PurePath, ...]:
     packages = machine.path(local, "Packages")
     ours = [each for each in machine.names_in(str(packages)) if each.lower().startswith("claude_")]
     return (*(packages.joinpath(each, "LocalCache", "Roaming", *name) for each in ours), machine.app(*name))
+
+
+def _vscode_more(machine: Machine) -> tuple[PurePath, ...]:
+    # Each profile has a config of its own, and reads no other (DeusData/codebase-memory-mcp#431); so has the
+    # build for insiders (aovestdipaperino/tokensave#69).
+    users = [machine.app(name, "User") for name in ("Code", "Code - Insiders")]
+    profiles = [
+        user.joinpath("profiles", name) for user in users for name in machine.names_in(str(user / "profiles"))
+    ]
+    return tuple(folder / "mcp.json" for folder in (*users[1:], *profiles))
+
+
+def _opencode_places(machine: Machine) -> tuple[PurePath, ...]:
+    # It reads both and goes by the second where they differ; that is the one it makes itself (seen with
+    # 1.18.33; neon-solutions/add-mcp#95, smart-mcp-proxy/mcpproxy-go#922).
+    return tuple(machine.xdg("opencode", f"opencode.{end}") for end in ("jsonc", "json"))
 
 
 def _zed_places(machine: Machine) -> tuple[PurePath, ...]:
@@ -303,7 +327,9 @@ _ROWS: Final = (
     Host(
         # Without alwaysLoad the first request has no schema of ours, only names: the model looks a tool up
         # before it uses one, and often does not (seen with 2.1.332; colbymchenry/codegraph#1696). Neither
-        # comments nor a byte order mark are taken (anthropics/claude-code#9906).
+        # comments nor a byte order mark are taken (anthropics/claude-code#9906). What `claude mcp add` adds
+        # is for one project alone, unless told otherwise, and goes before all else there (seen with 2.1.197;
+        # career-ops-hq/career-ops#4392).
         "claude-code",
         "Claude Code",
         JSON,
@@ -311,6 +337,7 @@ _ROWS: Final = (
         lambda machine: (machine.under("CLAUDE_CONFIG_DIR", machine.at_home(), ".claude.json"),),
         lambda wiring: _program(type="stdio")(wiring) | {ALWAYS_LOAD: True},
         project=".mcp.json",
+        private="projects",
         key="inherit",
         reference=_BRACES,
         modern=True,
@@ -340,6 +367,7 @@ _ROWS: Final = (
         lambda machine: (machine.app("Code", "User", "mcp.json"),),
         _program(type="stdio"),
         project=".vscode/mcp.json",
+        more=_vscode_more,
         key="inherit",
         reference=_COLON,
         menu=True,
@@ -385,6 +413,7 @@ _ROWS: Final = (
         _SERVERS,
         _cline_places,
         _program(),
+        more=_cline_places,
         key="store",
         inherits=False,
         menu=True,
@@ -414,7 +443,8 @@ _ROWS: Final = (
     Host(
         # Servers get its environment without what looks like a secret, unless `env` names it: so the key is
         # referred to (google-gemini/gemini-cli#17311, #18302). To it `url` is the older SSE, `httpUrl` is
-        # Streamable HTTP (its docs/tools/mcp-server.md).
+        # Streamable HTTP (its docs/tools/mcp-server.md). What mcp.allowed leaves out it does not start, and
+        # says so to who looks alone (google-gemini/gemini-cli#5324).
         "gemini-cli",
         "Gemini CLI",
         JSONC,
@@ -422,6 +452,7 @@ _ROWS: Final = (
         lambda machine: (machine.at_home(".gemini", "settings.json"),),
         _program(),
         project=".gemini/settings.json",
+        gates=(("mcp", "allowed"), ("mcp", "excluded")),
         key="reference",
         reference=_DOLLAR,
         then="Start gemini again; /mcp shows the server.",
@@ -448,9 +479,11 @@ _ROWS: Final = (
         "opencode",
         JSONC,
         ("mcp",),
-        lambda machine: tuple(machine.xdg("opencode", f"opencode.{end}") for end in ("json", "jsonc")),
+        _opencode_places,
         _opencode_entry,
         project="opencode.json",
+        projects=(".opencode/opencode.jsonc", ".opencode/opencode.json", "opencode.jsonc"),
+        more=_opencode_places,
         key="inherit",
         reference=_CURLY,
         patience=5.0,

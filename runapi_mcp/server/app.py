@@ -5,6 +5,8 @@ lowlevel one it is.
 """
 
 import base64
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +35,7 @@ from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import shared_store
 from runapi_mcp.host_limits import Sessions
 from runapi_mcp.key import OwnKey
+from runapi_mcp.printable import one_line
 from runapi_mcp.request import Run
 from runapi_mcp.server.boundary import (
     WHOLE_REQUEST,
@@ -311,6 +314,57 @@ async def read_object_arguments(ctx: ServerRequestContext[Any, Any], call_next: 
     return await call_next(ctx)
 
 
+async def read_params(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Take what is meant beyond doubt outside of a tool's arguments, and name what is wrong (middleware).
+
+    Null for a progressToken is none; a prompt's arguments are texts, and models write numbers. The SDK
+    refuses both, as it does all that is wrong with a request, in words that name nothing.
+    """
+    try:
+        return await call_next(replace(ctx, params=_as_meant(ctx.method, ctx.params)))
+    except ValidationError as error:
+        raise MCPError(types.INVALID_PARAMS, f"{_INVALID}: {_name_wrong(error)}") from None
+    except MCPError as error:
+        if (error.error.message, error.error.data) != (_INVALID, ""):
+            raise
+        reason = f"{ctx.method} came before initialize: send that first, or a request of MCP 2026-07-28."
+        raise MCPError(types.INVALID_PARAMS, reason) from None
+
+
+_INVALID: Final = "Invalid request parameters"
+"""What the SDK says of each."""
+_MOST_NAMED: Final = 5
+_MODEL: Final = re.compile(r"dictionary or instance of \w+")
+_BRANCHES: Final = frozenset({"str", "int", "float", "bool"})
+
+
+def _as_meant(method: str, params: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    meta, arguments = (params or {}).get("_meta"), (params or {}).get("arguments")
+    if params and isinstance(meta, dict) and meta.get("progressToken", 0) is None:
+        params = {**params, "_meta": {name: meta[name] for name in meta if name != "progressToken"}}
+    if params and method == "prompts/get" and isinstance(arguments, dict):
+        given = {name: value for name, value in arguments.items() if value is not None}
+        params = {**params, "arguments": {name: _as_text(value) for name, value in given.items()}}
+    return params
+
+
+def _as_text(value: object) -> object:
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+
+def _name_wrong(error: ValidationError) -> str:
+    """Return which parameters are wrong and how; no value is in it."""
+    wrong: dict[str, str] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        # Of what may be one thing or another, pydantic names each.
+        parts = map(str, filter(lambda part: part not in _BRANCHES, problem["loc"]))
+        place = one_line(".".join(part for part in parts if not part[:1].isupper()), 80)
+        what = "required" if problem["type"] == "missing" else problem["msg"][:1].lower() + problem["msg"][1:]
+        what = _MODEL.sub("object", what)
+        wrong[place] = f"{wrong[place]}, or {what}" if place in wrong else what
+    return "; ".join(f"{place}: {what}" for place, what in [*wrong.items()][:_MOST_NAMED])
+
+
 async def restore_long_texts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Give a request that came over the network its long texts (middleware).
 
@@ -392,7 +446,7 @@ def build_server(
         on_get_prompt=guard(handlers.get_prompt),
         on_completion=guard(handlers.complete),
     )
-    server.middleware += [drop_icons, restore_long_texts, read_object_arguments]
+    server.middleware += [drop_icons, restore_long_texts, read_object_arguments, read_params]
     # Not on_call_tool: a call may become a task, which is not a CallToolResult.
     server.add_request_handler("tools/call", types.CallToolRequestParams, guard(handlers.call_tool))
     serve_tasks(server, tasks)

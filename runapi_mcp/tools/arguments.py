@@ -23,7 +23,7 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.files import ResourceLink
 from runapi_mcp.models import WISHES
 from runapi_mcp.printable import one_line
-from runapi_mcp.settings import read_model_id
+from runapi_mcp.settings import bare_model_id, read_model_id
 from runapi_mcp.tools.coercion import (
     PROMPT_CHARS,
     Meant,
@@ -177,10 +177,10 @@ S = TypeVar("S", bound=Sized)
 
 
 def _read_model(value: object) -> object:
-    """Read a model's id, which Google writes behind models/ and other relays behind google/."""
+    """Read a model's id or a wish for one."""
     bare = read_choice(value)
     if isinstance(bare, str):
-        bare = bare.removeprefix("models/").removeprefix("google/")
+        bare = bare_model_id(bare)
         return bare.lower() if bare.lower() in WISHES else bare
     return bare
 

@@ -1,5 +1,6 @@
 """The HTTP client, its headers, the reading of short bodies, and the trace of one stream."""
 
+import re
 import socket
 import ssl
 import threading
@@ -135,6 +136,10 @@ def read_proxies(*urls: str) -> dict[str, Any]:
     proxy = known.get(parts[0].scheme) or known.get("all")
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
+    if proxy:
+        # So GNOME and Clash write it (NousResearch/hermes-agent#95051, clash-verge-rev/clash-verge-rev#6887).
+        proxy = re.sub(r"\Asocks://", "socks5://", proxy, flags=re.IGNORECASE)
+        urlsplit(proxy).port  # noqa: B018  # judged only when it is asked for: 99999 fails as a bug otherwise
     hosts = [f"[{part.hostname}]" if ":" in (part.hostname or "") else part.hostname for part in direct]
     return {"trust_env": False, "proxy": proxy, "mounts": {f"all://{host}": None for host in hosts}}
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from doctor.ward import KEY, Ward, only
 from runapi_mcp.doctor import verdict
 from runapi_mcp.doctor.hosts import Entry, _check_command, _check_lacking, build_env
-from runapi_mcp.hosts import HOSTS, Host, Launch, Machine, Wiring, Wish, uninstall
+from runapi_mcp.hosts import HOSTS, Host, Launch, Machine, Place, Wiring, Wish, uninstall
 from runapi_mcp.sim import Simulator
 
 LAUNCH = Launch(sys.executable, ("-m", "runapi_mcp"))
@@ -62,7 +62,7 @@ async def test_a_server_that_is_slower_than_its_host_bears_is_waited_for_and_tol
 
 
 def test_a_variable_of_a_shell_is_missed_from_a_menu_but_on_windows_which_has_one_environment() -> None:
-    env, entry = {"RUNAPI_TOKEN": KEY}, Entry(HOSTS["cursor"], "runapi")
+    env, entry = {"RUNAPI_TOKEN": KEY}, Entry(Place(HOSTS["cursor"], Path(), ("mcpServers",)), "runapi")
     found = _check_lacking(entry, ["RUNAPI_TOKEN"], Machine("macos", env, "/Users/ada"))
     assert found is not None
     assert (found.status, found.what[:12]) == ("warn", "RUNAPI_TOKEN")
@@ -200,7 +200,8 @@ def test_a_command_of_windows_is_judged_as_windows_starts_it(
     command: str, args: list[str], found: str | None, said: str
 ) -> None:
     machine = Machine("windows", {"PATH": r"C:\Windows\System32;C:\npm"}, r"C:\Users\Ann Lee")
-    entry = Entry(HOSTS["claude-desktop"], "runapi", Wiring(Launch(command, tuple(args))))
+    place = Place(HOSTS["claude-desktop"], Path(), ("mcpServers",))
+    entry = Entry(place, "runapi", Wiring(Launch(command, tuple(args))))
     finding = _check_command(entry, machine.env["PATH"], machine, lambda *_: found)
     assert (finding is not None, said in (finding.what if finding else "")) == (bool(said), True)
 
@@ -262,3 +263,45 @@ def test_certificates_that_cannot_be_read_are_a_finding_with_what_mends_it(ward:
     assert (ill.returncode, ill.stderr) == (1, "")
     assert "✗ reach: The certificates that the environment names could not be read" in ill.stdout
     assert "→ Correct or unset SSL_CERT_FILE" in ill.stdout
+
+
+async def test_what_claude_code_keeps_for_the_project_alone_is_started_too(ward: Ward) -> None:
+    """`claude mcp add` puts it there unless it is told otherwise (career-ops-hq/career-ops#4392)."""
+    ward.project.mkdir()
+    here = {"command": sys.executable, "args": ["-m", "runapi_mcp"], "env": {"RUNAPI_TOKEN": KEY}}
+    elsewhere = {"command": "/gone/runapi-mcp", "args": []}
+    kept = {str(ward.project): here, "/elsewhere": elsewhere}
+    projects = {folder: {"mcpServers": {"runapi": entry}} for folder, entry in kept.items()}
+    ward.config("claude-code").write_text(json.dumps({"projects": projects}))
+    found = only(await ward.of("host", "claude-code"))
+    assert "“runapi” for this project alone lists 5 tools" in found.what
+
+
+async def test_a_profile_of_vs_code_that_names_this_server_is_looked_at(ward: Ward) -> None:
+    for name, command in (("5552b383", "/gone/runapi-mcp"), ("broken", "{")):
+        file = ward.config("vscode").parent / "profiles" / name / "mcp.json"
+        file.parent.mkdir(parents=True)
+        entry = {"servers": {"runapi": {"command": command}}}
+        file.write_text(command if command == "{" else json.dumps(entry))
+    found = only(await ward.of("host", "vscode"))
+    assert found.status == "fail"
+    assert "5552b383" in found.what
+    assert "--config" in found.mend
+
+
+async def test_a_list_of_gemini_clis_that_leaves_this_server_out_is_a_fault(ward: Ward) -> None:
+    ward.install("gemini-cli")
+    path = ward.config("gemini-cli")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mcp": {"allowed": ["other"]}}))
+    found = next(finding for finding in await ward.of("host", "gemini-cli") if finding.status == "fail")
+    assert "mcp.allowed" in found.what
+
+
+async def test_a_key_that_may_be_in_a_file_of_variables_is_not_missed(ward: Ward) -> None:
+    del ward.env["RUNAPI_TOKEN"]
+    ward.install("vscode")
+    path = ward.config("vscode")
+    config = json.loads(path.read_text())
+    config["servers"]["runapi"]["envFile"] = "${workspaceFolder}/.env"
+    path.write_text(json.dumps(config))
+    assert only(await ward.of("host-key", "vscode")).status == "skipped"

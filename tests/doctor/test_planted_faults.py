@@ -111,7 +111,7 @@ async def test_a_key_with_a_line_break_is_found(admit: Admit) -> None:
     assert "Copy the key again" in found.mend
 
 
-@pytest.mark.parametrize("path", ["/elsewhere", "/v1"])
+@pytest.mark.parametrize("path", ["/elsewhere", "/v1/elsewhere"])
 async def test_a_wrong_base_url_is_found(admit: Admit, sim: Simulator, path: str) -> None:
     found = only(await admit(f"{sim.base_url}{path}").of("reach"))
     assert (found.status, "404" in found.what) == ("fail", True)

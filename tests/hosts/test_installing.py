@@ -15,6 +15,7 @@ from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import ConfigError, InputError
 from runapi_mcp.hosts import HOSTS, Launch, find_entries, find_host, install, list_hosts
+from runapi_mcp.hosts.formats import toml
 from runapi_mcp.server.app import list_tools, write_instructions
 from runapi_mcp.tools import TOOLS
 
@@ -417,3 +418,166 @@ def test_an_entry_that_is_null_is_replaced_and_not_doubled(desk: Desk, host: str
     desk.install(host)
     assert path.read_text().count('"runapi":') == 1
     assert json.loads(path.read_text())["mcpServers"]["other"] == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "old", "kept"),
+    [
+        (
+            "codex",
+            '[mcp_servers.runapi]\ncommand = "/old"\nenv_vars = ["HTTPS_PROXY", "RUNAPI_API_KEY"]\n',
+            ["RUNAPI_TOKEN", "HTTPS_PROXY"],
+        ),
+        (
+            "codex",
+            '[mcp_servers.runapi]\ncommand = "/old"\nenv_vars = [{ name = "HTTPS_PROXY" }]\n',
+            ["RUNAPI_TOKEN", "HTTPS_PROXY"],
+        ),
+        (
+            "goose",
+            "extensions:\n  runapi:\n    cmd: /old\n    env_keys: [RUNAPI_TOKEN, HTTPS_PROXY]\n",
+            ["RUNAPI_TOKEN", "HTTPS_PROXY"],
+        ),
+    ],
+)
+def test_what_else_a_host_is_to_hand_on_stays(desk: Desk, host: str, old: str, kept: list[str]) -> None:
+    """Codex and Goose hand on nothing that is not named: without its proxy a server reaches nobody."""
+    path = desk.has(host, old)
+    desk.install(host)
+    assert list(find_entries(HOSTS[host], path)["runapi"].forward) == kept
+
+
+@pytest.mark.parametrize(
+    ("host", "old"),
+    [
+        ("opencode", '{"mcp": {"runapi": {"type": "local", "command": ["/old"], "enabled": false}}}'),
+        ("cline", '{"mcpServers": {"runapi": {"command": "/old", "disabled": true}}}'),
+        ("goose", "extensions:\n  runapi:\n    enabled: false\n    cmd: /old\n"),
+    ],
+)
+def test_an_entry_that_stays_switched_off_is_told_of(desk: Desk, host: str, old: str) -> None:
+    path = desk.has(host, old)
+    for _ in range(2):  # the second changes nothing, and it is off all the same
+        desk.said.clear()
+        desk.install(host)
+        assert "switched off" in desk.heard
+    assert find_entries(HOSTS[host], path)["runapi"].off
+
+
+def test_opencode_is_written_to_the_file_that_it_goes_by(desk: Desk) -> None:
+    """It reads opencode.json too, and then goes by opencode.jsonc where they differ."""
+    counts = desk.has("opencode", '{\n  // mine\n  "mcp": {},\n}\n')
+    other = counts.with_name("opencode.json")
+    other.write_text('{"mcp": {"runapi": {"type": "local", "command": ["/old"]}}}')
+    desk.install("opencode")
+    assert find_entries(HOSTS["opencode"], counts)["runapi"].launch == WISH.launch
+    assert f"{other} has an entry of this name too" in desk.heard
+    desk.said.clear()
+    desk.uninstall("opencode")
+    assert f"still in {other}" in desk.heard
+    desk.uninstall("opencode", replace(WISH, config=other))
+    assert not find_entries(HOSTS["opencode"], other)
+
+
+def test_a_lone_config_of_opencode_is_not_doubled(desk: Desk) -> None:
+    lone = desk.config("opencode").with_name("opencode.json")
+    lone.parent.mkdir(parents=True)
+    lone.write_text("{}")
+    desk.install("opencode")
+    assert "runapi" in find_entries(HOSTS["opencode"], lone)
+    assert not lone.with_name("opencode.jsonc").exists()
+
+
+def test_an_entry_of_a_project_alone_in_claude_codes_own_config_is_told_of(desk: Desk) -> None:
+    """`claude mcp add` makes it, and in that project it goes before what install writes."""
+    other, ours = '{"mcpServers": {"runapi": {"command": "/old"}}}', '{"mcpServers": {}}'
+    path = desk.has("claude-code", f'{{"projects": {{"/home/ada/one": {other}, "/home/ada/two": {ours}}}}}')
+    desk.install("claude-code")
+    assert "In /home/ada/one Claude Code goes by another entry" in desk.heard
+    assert "/home/ada/two" not in desk.heard
+    for _ in range(2):  # the second finds no entry for all projects
+        desk.said.clear()
+        desk.uninstall("claude-code")
+        assert "For /home/ada/one alone it is still there" in desk.heard
+    assert "/old" in path.read_text()
+
+
+def test_profiles_and_builds_of_vs_code_that_have_a_config_of_their_own_are_told_of(desk: Desk) -> None:
+    own = desk.config("vscode")
+    profile = own.parent / "profiles" / "5552b383" / "mcp.json"
+    insiders = own.parents[2] / "Code - Insiders" / "User" / "mcp.json"
+    for file in (profile, insiders):
+        file.parent.mkdir(parents=True)
+        file.write_text('{"servers": {}}')
+    desk.install("vscode")
+    assert f"--config {profile}" in desk.heard
+    assert f"--config {insiders}" in desk.heard
+    desk.install("vscode", replace(WISH, config=profile))
+    desk.said.clear()
+    desk.uninstall("vscode")
+    assert f"still in {profile}" in desk.heard
+    assert str(insiders) not in desk.heard
+
+
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        ({"allowed": ["other"]}, "mcp.allowed"),
+        ({"excluded": ["runapi"]}, "mcp.excluded"),
+        ({"allowed": ["runapi"], "excluded": ["other"]}, ""),
+        ({"allowed": None}, ""),
+        (None, ""),
+    ],
+)
+def test_a_list_that_keeps_gemini_cli_from_starting_it_is_told_of(
+    desk: Desk, lists: object, said: str
+) -> None:
+    desk.has("gemini-cli", json.dumps({"mcp": lists}))
+    desk.install("gemini-cli")
+    assert (f"But {said}" in desk.heard) == bool(said)
+
+
+def test_null_is_no_servers_yet(desk: Desk) -> None:
+    path = desk.has("cursor", '{\n  "mcpServers": null,\n  "a": 1 // mine\n}\n')
+    desk.install("cursor")
+    assert find_entries(HOSTS["cursor"], path)["runapi"].launch == WISH.launch
+    assert '"a": 1 // mine' in path.read_text()
+
+
+def test_a_table_behind_a_byte_order_mark_is_found(desk: Desk) -> None:
+    path = desk.has("codex", '\ufeff[mcp_servers.runapi]\ncommand = "/old"\n\n[tui]\nx = 1\n')
+    desk.install("codex")
+    assert find_entries(HOSTS["codex"], path)["runapi"].launch == WISH.launch
+    desk.uninstall("codex")
+    assert path.read_text().startswith("\ufeff")
+    assert tomllib.loads(path.read_text().removeprefix("\ufeff")) == {"tui": {"x": 1}}
+
+
+def test_of_thousands_of_tables_only_ours_is_looked_at_closely(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codex keeps one for each folder it was run in; each look takes as long as all that stands before."""
+    folders = "".join(f'[projects."/home/ada/{n}"]\ntrust_level = "trusted"\n' for n in range(2_000))
+    desk.has("codex", f'{folders}[mcp_servers.runapi]\ncommand = "/old"\n{folders.replace("ada", "bob")}')
+    looked: list[int] = []
+    look = toml._is_header
+
+    def noted(text: str, at: int) -> bool:
+        looked.append(at)
+        return look(text, at)
+
+    monkeypatch.setattr(toml, "_is_header", noted)
+    desk.install("codex")
+    assert 0 < len(looked) < 50
+
+
+@pytest.mark.parametrize("env", ["", ', "env": {"RUNAPI_TOKEN": "${env:RUNAPI_TOKEN}", "A": "1"}'])
+def test_a_key_in_a_file_of_variables_is_not_put_behind_a_reference(desk: Desk, env: str) -> None:
+    """What `env` says goes before the file, and a variable that is not set is an empty text."""
+    path = desk.has("cursor", f'{{"mcpServers": {{"runapi": {{"command": "/old", "envFile": "/e"{env}}}}}}}')
+    desk.install("cursor")
+    wiring = find_entries(HOSTS["cursor"], path)["runapi"]
+    assert (wiring.launch, wiring.env_file) == (WISH.launch, "/e")
+    assert wiring.env == ({"A": "1"} if env else {})
+    desk.install("cursor", replace(WISH, key_variable="MY_KEY"))  # they asked for it
+    assert find_entries(HOSTS["cursor"], path)["runapi"].env["RUNAPI_TOKEN"] == "${env:MY_KEY}"

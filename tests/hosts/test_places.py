@@ -77,9 +77,9 @@ PLACES = [
     ),
     (
         "opencode",
-        "/home/ada/.config/opencode/opencode.json",
-        "/Users/ada/.config/opencode/opencode.json",
-        r"C:\Users\ada\.config\opencode\opencode.json",
+        "/home/ada/.config/opencode/opencode.jsonc",
+        "/Users/ada/.config/opencode/opencode.jsonc",
+        r"C:\Users\ada\.config\opencode\opencode.jsonc",
     ),
 ]
 
@@ -102,7 +102,7 @@ def test_a_config_is_looked_for_where_its_host_keeps_it(
         ("codex", "CODEX_HOME", "/x/config.toml"),
         ("claude-code", "CLAUDE_CONFIG_DIR", "/x/.claude.json"),
         ("cline", "CLINE_DIR", "/x/data/settings/cline_mcp_settings.json"),
-        ("opencode", "XDG_CONFIG_HOME", "/x/opencode/opencode.json"),
+        ("opencode", "XDG_CONFIG_HOME", "/x/opencode/opencode.jsonc"),
         ("zed", "XDG_CONFIG_HOME", "/x/zed/settings.json"),
         ("goose", "XDG_CONFIG_HOME", "/x/goose/config.yaml"),
     ],

@@ -123,7 +123,7 @@ async def test_an_unknown_session_is_404(url: str, method: str) -> None:
         (b'"text"', ACCEPT, 400),
         (b"\xff\xfe", ACCEPT, 400),
         (b"[" * 50_000, ACCEPT, 400),
-        (json.dumps(INITIALIZE).encode(), {"Content-Type": "text/plain", "Accept": ACCEPT["Accept"]}, 400),
+        (json.dumps(INITIALIZE).encode(), {"Content-Type": "text/plain", "Accept": ACCEPT["Accept"]}, 415),
         (json.dumps(INITIALIZE).encode(), ACCEPT | {"Accept": "text/html"}, 406),
         (b"{", ACCEPT | {"MCP-Protocol-Version": "2026-07-28"}, 400),
         (b"[]", ACCEPT | {"MCP-Protocol-Version": "2026-07-28"}, 400),
@@ -136,6 +136,86 @@ async def test_what_is_no_message_is_refused(
     async with web(url) as http:
         answer = await http.http.post("/mcp", content=content, headers=headers)
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    "accept", [None, "", "text/event-stream", "TEXT/EVENT-STREAM;q=0.9", "*/*", "application/*, text/*;q=0.5"]
+)
+async def test_who_takes_events_or_anything_is_answered(url: str, accept: str | None) -> None:
+    """Claude.ai's own proxy names events alone (modelcontextprotocol/python-sdk#2349)."""
+    async with web(url) as http:
+        headers = {"Content-Type": "application/json"} | ({} if accept is None else {"Accept": accept})
+        request = http.http.build_request("POST", "/mcp", json=INITIALIZE, headers=headers)
+        if accept is None:
+            del request.headers["Accept"]  # httpx has one of its own
+        answer = await http.http.send(request)
+    assert answer.status_code == 200
+    assert "protocolVersion" in answer.text
+
+
+async def test_who_takes_no_events_is_told_what_to_send_in_either_era(url: str) -> None:
+    listed = {"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {}}
+    async with web(url) as http:
+        for version in ("2025-06-18", "2026-07-28"):
+            headers = ACCEPT | {"Accept": "application/json", "MCP-Protocol-Version": version}
+            answer = await http.http.post("/mcp", json=listed, headers=headers)
+            assert answer.status_code == 406
+            assert answer.json()["id"] == 7
+            assert "text/event-stream" in answer.json()["error"]["message"]
+
+
+async def test_a_notification_needs_no_leave_for_events(url: str) -> None:
+    """It has no answer (f/mcptools#69)."""
+    async with web(url) as http:
+        opened = await http.http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        headers = ACCEPT | {"Accept": "application/json", "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        assert (await http.http.post("/mcp", json=note, headers=headers)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "kind", ["Application/JSON", "application/json;charset=UTF-8", "APPLICATION/JSON ; x=y"]
+)
+async def test_a_media_type_has_no_case(url: str, kind: str) -> None:
+    async with web(url) as http:
+        answer = await http.http.post(
+            "/mcp", content=json.dumps(INITIALIZE), headers=ACCEPT | {"Content-Type": kind}
+        )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/messages/?session_id=00000000000000000000000000000000"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/json-rpc", "application/x-www-form-urlencoded", ""]
+)
+async def test_what_is_not_said_to_be_json_is_refused_with_what_to_say(
+    url: str, path: str, kind: str
+) -> None:
+    async with web(url) as http:
+        answer = await http.http.post(
+            path, content=json.dumps(INITIALIZE), headers=ACCEPT | {"Content-Type": kind}
+        )
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["error_description"]
+
+
+async def test_a_version_that_is_not_spoken_is_refused_with_those_that_are(url: str) -> None:
+    async with web(url) as http:
+        for version in ("1.0", "2031-01-01", "garbage"):
+            headers = ACCEPT | {"MCP-Protocol-Version": version}
+            answer = await http.http.post("/mcp", json=INITIALIZE, headers=headers)
+            assert answer.status_code == 400
+            error = answer.json()["error"]
+            assert (error["code"], error["data"]["requested"]) == (-32022, version)
+            assert {"2024-11-05", "2025-11-25", "2026-07-28"} <= set(error["data"]["supported"])
+
+
+@pytest.mark.parametrize("version", ["", "2025-06-18, 2025-06-18", "2025-06-18,2025-06-18"])
+async def test_a_version_that_was_left_empty_or_written_twice_is_no_other(url: str, version: str) -> None:
+    async with web(url) as http:
+        headers = ACCEPT | {"MCP-Protocol-Version": version}
+        answer = await http.http.post("/mcp", json=INITIALIZE, headers=headers)
+    assert answer.status_code == 200
 
 
 async def test_a_lone_surrogate_is_no_harm(url: str) -> None:
@@ -242,7 +322,8 @@ async def test_connections_that_are_reset_leave_nothing_behind(url: str) -> None
         stream = await _connected(url)
         raw = stream.extra(SocketAttribute.raw_socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await stream.send(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        await stream.send(head + b"Content-Length: 9\r\n\r\n{")
         await stream.aclose()
     async with web(url) as http:
         assert (await http.http.get("/readyz")).json()["calls"] == 0

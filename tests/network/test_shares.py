@@ -118,7 +118,8 @@ async def test_a_body_that_does_not_fit_into_its_senders_share_is_told_to_come_a
 async def test_a_small_body_is_read_however_full_its_senders_share_is() -> None:
     budget = MemoryBudget(MIB)
     bodies = Bodies(HttpOptions(), budget)
-    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": []}
+    headers = [(b"content-type", b"application/json")]
+    scope: Sent = {"type": "http", "client": ("127.0.0.1", 1), "headers": headers}
     budget.reserve("another", budget.room("another"))
     budget.reserve(principal_of(scope), budget.room(principal_of(scope)))
 
@@ -428,7 +429,10 @@ async def test_of_a_body_in_chunks_of_a_byte_no_more_is_read_at_once_than_is_qui
         take_in(connection, data)
 
     monkeypatch.setattr(Connection, "data_received", counted)
-    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = (
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
     async with served(sim) as url, await connect(url) as stream:
         await stream.send(head + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n")
         assert (await said(stream)).startswith(b"HTTP/1.1 400")

@@ -44,6 +44,21 @@ async def test_a_proxy_that_cannot_be_used_is_named_at_the_first_request(
     assert PASSWORD not in said
 
 
+@pytest.mark.parametrize("port", ["65536", "99999", "x", "-1"])
+async def test_a_proxy_at_a_port_that_none_can_have_is_no_bug_of_ours(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+    assert "ALL_PROXY" in await refused()
+
+
+def test_socks_without_its_version_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So desktops write it (NousResearch/hermes-agent#95051), and httpx knows only the numbered."""
+    for written in ("socks://127.0.0.1:7890/", "SOCKS://127.0.0.1:7890/"):
+        monkeypatch.setenv("ALL_PROXY", written)
+        assert client.read_proxies("https://runapi.invalid")["proxy"] == "socks5://127.0.0.1:7890/"
+
+
 @pytest.mark.parametrize("name", FILES)
 async def test_certificates_that_cannot_be_read_are_named_at_the_first_request(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -185,6 +185,9 @@ def _insert(text: str, path: Path, entry: JsonObject) -> str:
     value = entry
     for key in reversed(path[depth + 1 :]):
         value = {key: value}
+    there = node.member(path[depth])
+    if there is not None:  # null, which a host may write for no servers
+        return _replace(text, path[: depth + 1], value)
     return splice(text, _insertion(text, node, path[depth], value))
 
 
@@ -211,10 +214,10 @@ def _an_object(value: JsonValue) -> JsonObject:
 
 
 def _deepest(node: _Node, path: Path) -> tuple[_Node, int]:
-    """Return the deepest object that is there on the way to `path`, and how deep it is."""
+    """Return the deepest object that is there on the way to `path`, and how deep it is; null is none."""
     for depth, key in enumerate(path[:-1]):
         member = node.member(key)
-        if member is None:
+        if member is None or member.node.value is None:
             return node, depth
         if not isinstance(member.node.value, dict):
             raise ConfigError(f"“{key}” is not an object.", advice="Correct it by hand first.")

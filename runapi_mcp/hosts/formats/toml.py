@@ -8,14 +8,13 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, cast
 
 from runapi_mcp.errors import ConfigError
 from runapi_mcp.hosts.formats import CORRECT_IT, Format, Path, Splice, newline_of, splice
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
-_HEADER_LINE: Final = re.compile(r"^[ \t]*\[.*$", re.MULTILINE)
+_HEADER_LINE: Final = re.compile(r"^\ufeff?[ \t]*\[.*$", re.MULTILINE)
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -57,13 +56,17 @@ class _Block:
 
 def _blocks(text: str, path: Path) -> list[_Block]:
     """Return the lines of the table at `path` and of those inside it."""
-    headers = [found for found in _HEADER_LINE.finditer(text) if _is_header(text, found.start())]
-    starts = [found.start() for found in headers]
-    return [
-        _Block(start, _content_end(text, start, end))
-        for found, (start, end) in zip(headers, pairwise([*starts, len(text)]), strict=True)
-        if _path_of(found[0])[: len(path)] == path
-    ]
+    # Codex writes a table for each folder it was ever run in: only what may be ours is looked at closely, for
+    # that takes as long as all that stands before it.
+    lines = list(_HEADER_LINE.finditer(text))
+    blocks = []
+    for number, found in enumerate(lines):
+        start = found.end() - len(found[0].removeprefix("\ufeff"))
+        if _path_of(found[0])[: len(path)] == path and _is_header(text, start):
+            later = (line.start() for line in lines[number + 1 :])
+            end = next((at for at in later if _is_header(text, at)), len(text))
+            blocks.append(_Block(start, _content_end(text, start, end)))
+    return blocks
 
 
 def _is_header(text: str, at: int) -> bool:
@@ -77,7 +80,7 @@ def _is_header(text: str, at: int) -> bool:
 def _path_of(header: str) -> Path:
     """Return the keys of a header line."""
     try:
-        node: object = tomllib.loads(header.strip())
+        node: object = tomllib.loads(header.strip("\ufeff \t\r"))
     except tomllib.TOMLDecodeError:
         return ()
     keys: list[str] = []

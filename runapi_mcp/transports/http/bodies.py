@@ -1,5 +1,6 @@
 """The bodies of requests, read within their size, their time and one budget, and those of large responses."""
 
+import re
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import Final
@@ -37,6 +38,12 @@ def principal_of(scope: Scope) -> str:
         return user.access_token.client_id
     client = scope.get("client")
     return f"address:{place_of(client[0])}" if client else "address:"
+
+
+def says_json(scope: Scope) -> bool:
+    """Whether a request says that its body is JSON, in capitals or not, whatever else it says of it."""
+    kinds = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
+    return any(re.split("[;,]", kind)[0].strip().lower() == "application/json" for kind in kinds)
 
 
 class Unreadable(Exception):
@@ -104,8 +111,13 @@ class Bodies:
         """Read a request's body whole.
 
         Raises:
-            Unreadable: It is compressed (415), too large (413) or too slow (408), or there is no room (503).
+            Unreadable: It is no JSON or compressed (415), too large (413) or too slow (408), or there is no
+                room (503).
         """
+        if not says_json(scope):
+            # A page of a stranger may send any other without asking first (CORS).
+            text = "Send the message as JSON, with Content-Type: application/json."
+            raise Unreadable(refuse(415, "unsupported_type", text, _CLOSE))
         encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
         if any(value.strip().lower() not in {b"", b"identity"} for value in encodings):
             text = "Send the request without a Content-Encoding: what is compressed here is not unpacked."

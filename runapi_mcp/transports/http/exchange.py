@@ -17,14 +17,21 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
+from mcp_types import (
+    INVALID_REQUEST,
+    UNSUPPORTED_PROTOCOL_VERSION,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+)
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.printable import one_line
 from runapi_mcp.server.boundary import WHOLE_REQUEST
 from runapi_mcp.transports.http.auth import token_of
-from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of
+from runapi_mcp.transports.http.bodies import Bodies, Unreadable, principal_of, says_json
 from runapi_mcp.transports.http.connections import RETRY_SECONDS
 from runapi_mcp.transports.http.front import refuse
 from runapi_mcp.transports.http.options import HttpOptions
@@ -34,6 +41,8 @@ from runapi_mcp.transports.messages import Refused, encode, read, refusal
 from runapi_mcp.wire.json_text import PIECE
 
 CANCELLED: Final = "notifications/cancelled"
+_VERSIONS: Final = [*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS]
+_ENVELOPE: Final = "io.modelcontextprotocol/protocolVersion"
 _BEGINNINGS: Final = frozenset({"tools/call", "initialize", "subscriptions/listen"})
 _VERSION: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
 _SESSION: Final = MCP_SESSION_ID_HEADER.encode()
@@ -48,6 +57,7 @@ _READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
 _READERS_AT_ONCE: Final = 2
 """Large messages that are read at a time: each is there some three times meanwhile."""
 _STREAM: Final = b"text/event-stream"
+_BOTH: Final = b"application/json, " + _STREAM
 _STREAM_HEADERS: Final = [
     (b"content-type", _STREAM),
     (b"cache-control", b"no-cache, no-transform"),
@@ -64,12 +74,14 @@ class Post:
         method: What it is about; "" for an answer.
         id: Its id, if it is a request.
         cancels: The id that it names, if it cancels one.
+        enveloped: Whether it says in itself which version it is of, as since 2026-07-28.
     """
 
     body: bytes
     method: str = ""
     id: str | int | None = None
     cancels: object = None
+    enveloped: bool = False
 
     @property
     def begins(self) -> bool:
@@ -138,7 +150,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         # Nothing is kept to be sent again, so that a stream which is to be resumed begins anew.
-        scope = _without_header(scope, _RESUMED)
+        scope = _as_meant(_without_header(scope, _RESUMED))
         with self._bodies.sending(scope, send) as counted:
             await self._answer_method(scope, receive, counted)
 
@@ -157,7 +169,13 @@ class McpEndpoint:
             await self._answer_without_body(scope, receive, send)
 
     async def _answer(self, post: Post, scope: Scope, receive: Receive, send: Send) -> None:
-        if _era(scope) not in HANDSHAKE_PROTOCOL_VERSIONS:
+        if post.id is None:
+            # What is not answered needs no leave for the form of an answer (f/mcptools#69).
+            scope = _with_header(scope, b"accept", _BOTH)
+        refused = _refuse_headers(post, scope)
+        if refused is not None:
+            await refused(scope, receive, send)
+        elif _era(scope) not in HANDSHAKE_PROTOCOL_VERSIONS:
             await self._answer_2026(post, scope, receive, send)
         elif self._sessions is None:
             await self._app(scope, post.replayed(receive), send)
@@ -283,7 +301,9 @@ def _post(message: JSONRPCMessage | Refused, body: bytes, *, lacks: bool) -> Pos
             reason = f"What a client says of itself may have {_MOST_INTRODUCTION >> 10} KiB."
             return _refuse(refusal(INVALID_REQUEST, reason, message.id))
         case JSONRPCRequest():
-            return Post(body, message.method, message.id)
+            meta = (message.params or {}).get("_meta")
+            enveloped = isinstance(meta, dict) and _ENVELOPE in meta
+            return Post(body, message.method, message.id, enveloped=enveloped)
         case _ if lacks:
             reason = f"Only in a request may a text have more than {PIECE >> 10} KiB."
             return _refuse(refusal(INVALID_REQUEST, reason))
@@ -309,8 +329,53 @@ def _weighs_more(value: object, most: int) -> bool:
     return left < 0
 
 
-def _refuse(message: Refused) -> Response:
-    return Response(encode(message.reply), status_code=400, media_type="application/json")
+def _refuse(message: Refused, status: int = 400) -> Response:
+    return Response(encode(message.reply), status_code=status, media_type="application/json")
+
+
+def _refuse_headers(post: Post, scope: Scope) -> Response | None:
+    """Refuse a request whose headers ask for what this server does not give."""
+    accepts, era = _accepted(scope), _era(scope)
+    if not accepts & {_STREAM.decode(), "*/*"} and not accepts >= {"application/*", "text/*"}:
+        reason = f"Send Accept: {_BOTH.decode()}. A call takes time, and is answered as a stream of events."
+        return _refuse(refusal(INVALID_REQUEST, reason, post.id), 406)
+    if post.enveloped or era in _VERSIONS:
+        return None
+    reason = "This server does not speak the version of MCP that MCP-Protocol-Version names."
+    about = {"supported": _VERSIONS, "requested": one_line(era, 80)}
+    error = {"code": UNSUPPORTED_PROTOCOL_VERSION, "message": reason, "data": about}
+    return JSONResponse({"jsonrpc": "2.0", "id": post.id, "error": error}, 400)
+
+
+def _as_meant(scope: Scope) -> Scope:
+    """Return a request whose headers say in the SDK's words what they say in others.
+
+    Without Accept anything is taken (RFC 9110, 12.5.1), and a client that takes events reads what comes:
+    errors are JSON, and have the status of one (modelcontextprotocol/python-sdk#2349). A version that two
+    proxies wrote is one all the same.
+    """
+    accepts = _accepted(scope)
+    if not accepts or _STREAM.decode() in accepts:
+        scope = _with_header(scope, b"accept", _BOTH)
+    if says_json(scope):
+        scope = _with_header(scope, b"content-type", b"application/json")
+    versions = {part.strip() for part in (_header(scope, _VERSION) or b"").split(b",")}
+    if len(versions) == 1:
+        only = versions.pop()
+        scope = _with_header(scope, _VERSION, only) if only else _without_header(scope, _VERSION)
+    return scope
+
+
+def _accepted(scope: Scope) -> set[str]:
+    """Return the media types that a request's Accept names, in small letters."""
+    lines = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"accept"]
+    named = {part.partition(";")[0].strip() for line in lines for part in line.split(",")}
+    return named - {""}
+
+
+def _with_header(scope: Scope, name: bytes, value: bytes) -> Scope:
+    scope = _without_header(scope, name)
+    return {**scope, "headers": [*scope["headers"], (name, value)]}
 
 
 def _era(scope: Scope) -> str:
