@@ -38,15 +38,10 @@ def redact(text: str, key: SecretStr) -> str:
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
-    if "%" in text or "&" in text or _ESCAPE.search(text) is not None or _hides(text):
+    strange = text.encode(errors="surrogatepass").translate(None, _SEEN).decode(errors="surrogatepass")
+    if "%" in text or "&" in text or _ESCAPE.search(text) or _HIDDEN.search(strange):
         text = _pattern_of(secret).sub(_INSTEAD, text)
     return text
-
-
-def _hides(text: str) -> bool:
-    """Whether a text has characters that nobody sees."""
-    rest = text.encode(errors="surrogatepass").translate(None, _SEEN)
-    return bool(rest) and _HIDDEN.search(rest.decode(errors="surrogatepass")) is not None
 
 
 _BACKSLASH: Final = r"(?:\\|%(?:25){0,7}5[cC])"
@@ -121,7 +116,7 @@ class Redacting:
         else:
             shown += self.end()
         text = text.replace(self._secret, _INSTEAD)
-        if _hides(text):
+        if _HIDDEN.search(text):
             text = _plain_pattern_of(self._secret).sub(_INSTEAD, text)
         kept = len(text) - _count_begun(text, self._secret)
         self._held = kind(text[kept:]) if kept < len(text) else None
@@ -132,7 +127,8 @@ class Redacting:
 def _count_begun(text: str, secret: str) -> int:
     """Return how many characters at the end of `text` may begin the key, what is not seen included."""
     tail = text[-len(secret) * (1 + _MOST_UNSEEN) :]
-    places = [place for place, sign in enumerate(tail) if not _HIDDEN.match(sign)] if _hides(tail) else None
+    hides = _HIDDEN.search(tail) is not None
+    places = [place for place, sign in enumerate(tail) if not _HIDDEN.match(sign)] if hides else None
     seen = tail if places is None else "".join(tail[place] for place in places)
     at = seen.find(secret[0], max(len(seen) - len(secret) + 1, 0))
     while at != -1 and not secret.startswith(seen[at:]):

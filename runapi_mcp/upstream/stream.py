@@ -42,8 +42,9 @@ _PIECE_BYTES: Final = 262_144
 _MOST_HERE: Final = 262_144
 """Characters of a body that is written on the event loop; it takes a few milliseconds."""
 _BLANK_LINES: Final = ("\n\n", "\n\r\n", "\r\r")
-_JSON_LINES: Final = re.compile(r"\n[{\[]"), re.compile(r"\r[{\[]")
-"""A line that begins as JSON does is none of an event's. Two patterns, whose first sign is sought at once."""
+_JSON_LINE: Final = re.compile(r"\n[{\[]")
+_JSON_LINE_CR: Final = re.compile(r"\r[{\[]")
+"""A line that begins as JSON does is none of an event's. Of two patterns each has a sign to leap to."""
 _EVENT_STREAM: Final = {"content-type": "text/event-stream"}
 _SEAM: Final = 2
 """Characters of a text that a blank line may have begun with, when the text after it ends that."""
@@ -69,8 +70,8 @@ _AT_ONCE: Final = 0.01
 """Seconds within which a piece comes that need not be waited for, however often the system breaks in."""
 _LITTLE: Final = 16_384
 """Bytes between two waits that are no sign of a stream that comes as fast as it goes."""
-_READ_IN_A_ROW: Final = 8_192
-_FRAMES_IN_A_ROW: Final = 256
+_READ_IN_A_ROW: Final = 16_384
+_FRAMES_IN_A_ROW: Final = 128
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
 _JSON_BYTES: Final = 8 * MIB
 """Bytes of a body without events that are read: they are looked at in one go, for tens of milliseconds."""
@@ -398,8 +399,11 @@ class Body:
                     continue
                 whole = "".join((*rest, text[:end]))
                 rest = [text[end:]] if end < len(text) else []
-                if frames := self._parse(whole):
-                    yield frames
+                frames = self._parse(whole)
+                for first in range(0, len(frames), _FRAMES_IN_A_ROW):
+                    if first:
+                        await anyio.lowlevel.checkpoint()
+                    yield frames[first : first + _FRAMES_IN_A_ROW]
             piece = await self._read()
             if not piece and not closed:
                 # Parsers drop a last event without its blank line (docs/wire.md §7.1).
@@ -411,20 +415,21 @@ class Body:
         self._strayed = (
             self._strayed
             or text.startswith(("{", "["))
-            or any(line.search(text) is not None for line in _JSON_LINES)
+            or _JSON_LINE.search(text) is not None
+            or ("\r" in text and _JSON_LINE_CR.search(text) is not None)
         )
         self.tail = (self.tail + text)[-_TAIL_CHARS if self._strayed else -_SOME_CHARS :]
         # httpx-sse touches two members of a response, which it reads to its end.
         response = SimpleNamespace(headers=_EVENT_STREAM, iter_text=(text,).__iter__)
-        # A keep-alive can be an event too, one without data: no sign of the answer's life.
-        frames = [
-            Frame(data, event.event)
-            for event in EventSource(response).iter_sse()  # type: ignore[arg-type]  # a duck, on purpose
-            if (data := event.data) or event.event == "error"
-        ]
+        frames: list[Frame] = []
         most = self._limits.event_bytes
-        if len(text) > most and any(len(frame.text) > most for frame in frames):
-            raise _too_large("one event", most)
+        for event in EventSource(response).iter_sse():  # type: ignore[arg-type]  # a duck, on purpose
+            data = event.data
+            if len(data) > most:
+                raise _too_large("one event", most)
+            # A keep-alive can be an event too, one without data: no sign of the answer's life.
+            if data or event.event == "error":
+                frames.append(Frame(data, event.event))
         if frames:
             self._unheard = 0
             self.silence.left, self.silence.since = self.silence.allowed, self._now
