@@ -13,13 +13,15 @@ from runapi_mcp.wire.types import Event, Failure, Finish, TextDelta, ThoughtDelt
 
 _SHORTEST_KEY: Final = 8
 _INSTEAD: Final = "[key]"
-_ESCAPE: Final = re.compile(r"\\[ux/]|%|&")
+_ESCAPE: Final = re.compile(r"\\[ux/]")
 _UNSEEN: Final = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Characters that nobody sees: some are taken out later, and the key would stand there whole."""
 _HIDDEN: Final = re.compile(f"[{_UNSEEN}]")
+_SEEN: Final = b"\t\n\r" + bytes(range(ord(" "), 127))
+"""What nearly all of a stream is: to take it out takes a tenth of the time that the pattern takes for it."""
 _MOST_UNSEEN: Final = 32
 """How many of them in a row are looked past: what is held back of a stream is bounded by it."""
 _WRITTEN: Final = (TextDelta, ThoughtDelta)
@@ -36,15 +38,10 @@ def redact(text: str, key: SecretStr) -> str:
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
-    # Most texts have none of the three; to look for one alone takes a tenth of the pattern's time.
-    if (("\\" in text or "%" in text or "&" in text) and _ESCAPE.search(text)) or _hides(text):
+    strange = text.encode(errors="surrogatepass").translate(None, _SEEN).decode(errors="surrogatepass")
+    if "%" in text or "&" in text or _ESCAPE.search(text) or _HIDDEN.search(strange):
         text = _pattern_of(secret).sub(_INSTEAD, text)
     return text
-
-
-def _hides(text: str) -> bool:
-    """Whether a text has characters that nobody sees."""
-    return not (text.isascii() and text.isprintable()) and _HIDDEN.search(text) is not None
 
 
 _BACKSLASH: Final = r"(?:\\|%(?:25){0,7}5[cC])"
@@ -119,7 +116,7 @@ class Redacting:
         else:
             shown += self.end()
         text = text.replace(self._secret, _INSTEAD)
-        if _hides(text):
+        if _HIDDEN.search(text):
             text = _plain_pattern_of(self._secret).sub(_INSTEAD, text)
         kept = len(text) - _count_begun(text, self._secret)
         self._held = kind(text[kept:]) if kept < len(text) else None
@@ -130,7 +127,8 @@ class Redacting:
 def _count_begun(text: str, secret: str) -> int:
     """Return how many characters at the end of `text` may begin the key, what is not seen included."""
     tail = text[-len(secret) * (1 + _MOST_UNSEEN) :]
-    places = [place for place, sign in enumerate(tail) if not _HIDDEN.match(sign)] if _hides(tail) else None
+    hides = _HIDDEN.search(tail) is not None
+    places = [place for place, sign in enumerate(tail) if not _HIDDEN.match(sign)] if hides else None
     seen = tail if places is None else "".join(tail[place] for place in places)
     at = seen.find(secret[0], max(len(seen) - len(secret) + 1, 0))
     while at != -1 and not secret.startswith(seen[at:]):

@@ -6,6 +6,7 @@ stream at all. What a 429 or 503 asks for is waited out in `pacing`.
 """
 
 import codecs
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
+from httpx_sse import EventSource
 from pydantic import SecretStr
 
 from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
@@ -41,6 +42,9 @@ _PIECE_BYTES: Final = 262_144
 _MOST_HERE: Final = 262_144
 """Characters of a body that is written on the event loop; it takes a few milliseconds."""
 _BLANK_LINES: Final = ("\n\n", "\n\r\n", "\r\r")
+_JSON_LINE: Final = re.compile(r"\n[{\[]")
+_JSON_LINE_CR: Final = re.compile(r"\r[{\[]")
+"""A line that begins as JSON does is none of an event's. Of two patterns each has a sign to leap to."""
 _EVENT_STREAM: Final = {"content-type": "text/event-stream"}
 _SEAM: Final = 2
 """Characters of a text that a blank line may have begun with, when the text after it ends that."""
@@ -66,8 +70,8 @@ _AT_ONCE: Final = 0.01
 """Seconds within which a piece comes that need not be waited for, however often the system breaks in."""
 _LITTLE: Final = 16_384
 """Bytes between two waits that are no sign of a stream that comes as fast as it goes."""
-_READ_IN_A_ROW: Final = 8_192
-_FRAMES_IN_A_ROW: Final = 256
+_READ_IN_A_ROW: Final = 16_384
+_FRAMES_IN_A_ROW: Final = 128
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
 _JSON_BYTES: Final = 8 * MIB
 """Bytes of a body without events that are read: they are looked at in one go, for tens of milliseconds."""
@@ -365,7 +369,7 @@ class Body:
             self._first += piece
         return body_kind(self._content_type, self._first)
 
-    async def events(self) -> AsyncGenerator[Sequence[ServerSentEvent], None]:
+    async def events(self) -> AsyncGenerator[Sequence[Frame], None]:
         """Yield the events of an event stream, those that came together at once.
 
         Raises:
@@ -395,37 +399,41 @@ class Body:
                     continue
                 whole = "".join((*rest, text[:end]))
                 rest = [text[end:]] if end < len(text) else []
-                if events := self._parse(whole):
-                    yield events
+                frames = self._parse(whole)
+                for first in range(0, len(frames), _FRAMES_IN_A_ROW):
+                    if first:
+                        await anyio.lowlevel.checkpoint()
+                    yield frames[first : first + _FRAMES_IN_A_ROW]
             piece = await self._read()
             if not piece and not closed:
                 # Parsers drop a last event without its blank line (docs/wire.md §7.1).
                 self.ended_unclosed, closed, piece = bool("".join(rest).strip()), True, b"\n\n"
 
-    def _parse(self, text: str) -> Sequence[ServerSentEvent]:
+    def _parse(self, text: str) -> Sequence[Frame]:
         """Return the events in a text that ends with one of them."""
         text = redact(text, self._key)
-        # A line that begins as JSON does is none of an event's.
-        self._strayed = self._strayed or (
-            text.startswith(("{", "["))
-            or "\n{" in text
-            or "\n[" in text
-            or ("\r" in text and ("\r{" in text or "\r[" in text))
+        self._strayed = (
+            self._strayed
+            or text.startswith(("{", "["))
+            or _JSON_LINE.search(text) is not None
+            or ("\r" in text and _JSON_LINE_CR.search(text) is not None)
         )
         self.tail = (self.tail + text)[-_TAIL_CHARS if self._strayed else -_SOME_CHARS :]
         # httpx-sse touches two members of a response, which it reads to its end.
         response = SimpleNamespace(headers=_EVENT_STREAM, iter_text=(text,).__iter__)
-        events = [*EventSource(response).iter_sse()]  # type: ignore[arg-type]  # a duck, on purpose
+        frames: list[Frame] = []
         most = self._limits.event_bytes
-        if len(text) > most and any(len(event.data) > most for event in events):
-            raise _too_large("one event", most)
-        for event in events:
+        for event in EventSource(response).iter_sse():  # type: ignore[arg-type]  # a duck, on purpose
+            data = event.data
+            if len(data) > most:
+                raise _too_large("one event", most)
             # A keep-alive can be an event too, one without data: no sign of the answer's life.
-            if event.data or event.event == "error":
-                self._unheard = 0
-                self.silence.left, self.silence.since = self.silence.allowed, self._now
-                break
-        return events
+            if data or event.event == "error":
+                frames.append(Frame(data, event.event))
+        if frames:
+            self._unheard = 0
+            self.silence.left, self.silence.since = self.silence.allowed, self._now
+        return frames
 
     async def text(self, limit: int) -> str:
         """Return up to `limit` bytes of the body as text; the rest is not read.
@@ -545,12 +553,10 @@ class Answering:
                 found: list[Event] = []
                 wrong: ProtocolError | None = None
                 try:
-                    for sse in lot:
-                        # A keep-alive can be an event too, one without data.
-                        if sse.data or sse.event == "error":
-                            found += self._decoder.decode(Frame(sse.data, sse.event))
-                            if found and isinstance(found[-1], Done):
-                                break
+                    for frame in lot:
+                        found += self._decoder.decode(frame)
+                        if found and isinstance(found[-1], Done):
+                            break
                 except ProtocolError as error:
                     wrong = error
                 if events := self._redacting.feed(join_texts(found) if len(lot) > 1 else found):
@@ -579,7 +585,7 @@ class Answering:
             with anyio.move_on_after(_DRAIN_SECONDS), suppress(httpx.HTTPError, UpstreamError):
                 await self._body.drain()
 
-    async def _source(self) -> AsyncGenerator[Sequence[ServerSentEvent], None]:
+    async def _source(self) -> AsyncGenerator[Sequence[Frame], None]:
         """Return the events of whatever kind of body this is.
 
         Raises:
@@ -600,11 +606,11 @@ class Answering:
                     raise self._nothing()
                 raise ProtocolError(f"What came is not a stream: {quote_text(text)}.")
 
-    async def _documents(self) -> AsyncGenerator[Sequence[ServerSentEvent], None]:
+    async def _documents(self) -> AsyncGenerator[Sequence[Frame], None]:
         for count, frame in enumerate(json_frames(await self._body.text(_JSON_BYTES))):
             if count % _FRAMES_IN_A_ROW == _FRAMES_IN_A_ROW - 1:
                 await anyio.lowlevel.checkpoint()
-            yield (ServerSentEvent(data=frame.text),)
+            yield (frame,)
 
     def _judge(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return events before which nothing has come of an answer.

@@ -207,15 +207,7 @@ class _Detail(Lax):
 
 
 class _Delta(_Open):
-    content: str | list[_ContentPart | None] | None = None
-    reasoning_content: object = None
-    reasoning: object = None
-    reasoning_details: object = None
-    thinking: object = None
-    thinking_blocks: object = None
-    refusal: Maybe[str] = None
-    tool_calls: Maybe[list[OnErrorOmit[ToolCall]]] = None
-    extra_content: object = None
+    content: str | list[_ContentPart | None] | None = Field(None, union_mode="left_to_right")
     role: object = None
 
     def text(self) -> str:
@@ -226,8 +218,35 @@ class _Delta(_Open):
         parts = [part for part in self.content if part and part.type not in _THINKING]
         return "".join(part.text or "" for part in parts)
 
+    def more(self) -> "_More":
+        """Return what it has beside a text."""
+        return (lenient(_More, self.model_extra) if self.model_extra else None) or _NO_MORE
+
     def thought(self) -> str:
         """Return its part of the thinking: relays have it in one place, or the same in several."""
+        told = self.more().thoughts()
+        if isinstance(self.content, list):
+            parts = [part for part in self.content if part and part.type in _THINKING]
+            told.append("".join(part.text or _read_thought(part.thinking) for part in parts))
+        told = [text for text in told if text]
+        # An empty field, or a line break, may stand beside the one that is full.
+        return next((text for text in told if text.strip()), told[0]) if told else ""
+
+
+class _More(_Open):
+    """What few deltas have beside a text; see :class:`Beside`."""
+
+    reasoning_content: object = None
+    reasoning: object = None
+    thinking: object = None
+    reasoning_details: object = None
+    thinking_blocks: object = None
+    refusal: Maybe[str] = None
+    tool_calls: Maybe[list[OnErrorOmit[ToolCall]]] = None
+    extra_content: object = None
+
+    def thoughts(self) -> list[str]:
+        """Return the texts in the fields of thinking."""
         fields = (
             self.reasoning_content,
             self.reasoning,
@@ -235,15 +254,10 @@ class _Delta(_Open):
             self.reasoning_details,
             self.thinking_blocks,
         )
-        if not any(fields) and not isinstance(self.content, list):
-            return ""
-        told = [_read_thought(field) for field in fields if field is not None]
-        if isinstance(self.content, list):
-            parts = [part for part in self.content if part and part.type in _THINKING]
-            told.append("".join(part.text or _read_thought(part.thinking) for part in parts))
-        told = [text for text in told if text]
-        # An empty field, or a line break, may stand beside the one that is full.
-        return next((text for text in told if text.strip()), told[0]) if told else ""
+        return [_read_thought(field) for field in fields if field]
+
+
+_NO_MORE: Final = _More.model_construct()
 
 
 class _Choice(_Open):
@@ -273,7 +287,7 @@ def _finish(choice: _Choice, rare: _Rare) -> Finish | None:
     """Return why the model stopped, if it did."""
     # Google's layer has sent both at once, a null in OpenAI's place.
     finish = read_finish(choice.finish_reason or rare.finish_reason, choice.native_finish_reason)
-    said = rare.finish_message or (choice.delta.refusal if choice.delta else None)
+    said = rare.finish_message or (choice.delta.more().refusal if choice.delta else None)
     if finish is None or not (said or rare.ratings or rare.filters):
         return finish
     return replace(finish, message=explain_block(said, rare.ratings, rare.filters))
@@ -295,7 +309,6 @@ class ChatChunk(Lax):
 
 
 _THINKING: Final = frozenset({"thinking", "reasoning", "thought"})
-_TEXT_ALONE: Final = frozenset({"role", "content"})
 
 
 class ChatDecoder(ChunkDecoder[ChatChunk]):
@@ -309,7 +322,7 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
     def _read(self, chunk: ChatChunk, found: list[Event]) -> None:
-        if chunk.model and chunk.model != self._served:
+        if chunk.model != self._served and chunk.model:
             self._served = chunk.model
             found.append(Served(chunk.model))
         more = chunk.model_extra
@@ -350,7 +363,7 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
         if last is None or choice != last:
             return False
         text = choice.delta.text() if choice.delta else ""
-        called = choice.delta is not None and bool(choice.delta.tool_calls)
+        called = choice.delta is not None and bool(choice.delta.more().tool_calls)
         return (called and not text) or self._written.could_repeat(text)
 
     def _read_message(
@@ -358,44 +371,46 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
     ) -> None:
         """Read a choice with a message: the whole answer, of which pieces may have come, or a piece of it."""
         delta = choice.delta
-        if delta and (delta.text() or delta.thought() or delta.tool_calls):
+        if delta and (delta.text() or delta.thought() or delta.more().tool_calls):
             self._read_delta(delta, found, last=last, piece=True)
         elif kind == "chat.completion" or self._pieces or (last and self._written.begins(message.text())):
             found += self._written.add_message(message.text(), message.thought())
-            for place, call in enumerate(message.tool_calls or ()):
+            for place, call in enumerate(message.more().tool_calls or ()):
                 self._called = True
                 piece = call.read()
                 found.append(piece if piece.index is not None else replace(piece, index=place))
         else:
             # Some relays call every piece a message.
             self._read_delta(message, found, last=last)
-        found += self._sources(message)
+        found += self._sources(message.more())
 
     def _read_delta(self, delta: _Delta, found: list[Event], *, last: bool, piece: bool = False) -> None:
-        flagged = delta.extra_content is not None and google_extra(delta.extra_content).get("thought") is True
+        content, more = delta.content, delta.more() if delta.model_extra else _NO_MORE
+        extra = google_extra(more.extra_content) if more is not _NO_MORE else {}
+        flagged = extra.get("thought") is True
         # Of some thousand deltas nearly each has a text alone.
-        alone = isinstance(delta.content, str) and delta.model_fields_set <= _TEXT_ALONE
-        if not alone and (thought := delta.thought()):
+        if (more is not _NO_MORE or isinstance(content, list)) and (thought := delta.thought()):
             found += self._reasoning(thought)
-        if text := delta.content if isinstance(delta.content, str) else delta.text():
+        if text := content if isinstance(content, str) else delta.text():
             self._pieces = self._pieces or piece
             found += self._written.add_text(text, flagged=flagged, last=last)
-        for call in delta.tool_calls or ():
+        if more is _NO_MORE:
+            return
+        for call in more.tool_calls or ():
             self._called = True
             found.append(call.read())
-        if self._called and delta.extra_content is not None and not delta.tool_calls:
+        if self._called and not more.tool_calls:
             # Google's layer may send a call's signature after the call, alone (open-webui/computer#224).
-            signature = google_extra(delta.extra_content).get("thought_signature")
+            signature = extra.get("thought_signature")
             if isinstance(signature, str) and not (text or flagged):
                 found.append(FunctionCallDelta(None, "", "", "", signature))
-        if delta.model_extra or delta.extra_content is not None:
-            found += self._sources(delta)
+        found += self._sources(more)
 
-    def _sources(self, delta: _Delta) -> Iterator[Event]:
-        if extra := delta.model_extra:
+    def _sources(self, more: _More) -> Iterator[Event]:
+        if extra := more.model_extra:
             yield from self._citations.search(extra)
-        if delta.extra_content is not None:
-            yield from self._citations.search(delta.extra_content)
+        if more.extra_content is not None:
+            yield from self._citations.search(more.extra_content)
 
     def _reasoning(self, thought: str) -> Iterator[Event]:
         for told in self._citations.reasoning(thought):

@@ -318,7 +318,7 @@ class Written:
             last: Whether the chunk says that the model has finished, so that it may hold all again.
         """
         self._unfinished = self._unfinished or not last
-        if not flagged and self._text.pieces > 1 and len(content) >= self._text.length >= _TELLING:
+        if len(content) >= self._text.length >= _TELLING and self._text.pieces > 1 and not flagged:
             rest = self._text.rest_of(content)
             # Before the end only the whole of a long text is taken for what came already.
             if rest is not None and (last or (not rest and len(content) >= 2 * _TELLING)):

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -17,6 +17,7 @@ from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.http import Trace
 from runapi_mcp.upstream.stream import Limits, encode_body
+from runapi_mcp.wire.chat import ChatDecoder
 from runapi_mcp.wire.chunks import json_frames
 from runapi_mcp.wire.fold import Ending
 from runapi_mcp.wire.json_text import dump, dump_pieces
@@ -203,7 +204,7 @@ async def test_others_have_their_turns_between_the_documents_of_a_body(
             yield frame
 
     monkeypatch.setattr("runapi_mcp.upstream.stream.json_frames", counted)
-    assert await between_turns(saying(b"application/json", b'{"choices":[]}\n' * 20_000), seen) <= 256
+    assert await between_turns(saying(b"application/json", b'{"choices":[]}\n' * 20_000), seen) <= 128
 
 
 async def test_others_have_their_turns_between_the_events_that_one_read_brings(
@@ -218,7 +219,20 @@ async def test_others_have_their_turns_between_the_events_that_one_read_brings(
                 yield ServerSentEvent(data="")
 
     monkeypatch.setattr("runapi_mcp.upstream.stream.EventSource", Counting)
-    assert 0 < await between_turns(saying(b"text/event-stream", b"data:\n\n" * 200_000), seen) <= 8_200
+    assert 0 < await between_turns(saying(b"text/event-stream", b"data:\n\n" * 200_000), seen) <= 16_400
+
+
+async def test_others_have_their_turns_between_the_small_documents_that_one_read_brings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def counted(_decoder: ChatDecoder, _frame: Frame) -> Sequence[Event]:
+        seen.append(1)
+        return ()
+
+    monkeypatch.setattr(ChatDecoder, "decode", counted)
+    assert 0 < await between_turns(saying(b"text/event-stream", b"data:{}\n\n" * 50_000), seen) <= 128
 
 
 fields = st.sampled_from(

@@ -58,7 +58,7 @@ async def read(
     assert await body.kind() == "events"
     if finished:
         body.silence.end_within(2.0)
-    came = [peer.now async for lot in body.events() for event in lot if event.data]
+    came = [peer.now async for lot in body.events() for _ in lot]
     sent = [at for at, piece in peer.sends for _ in range(piece.count(b"\n\n"))]
     return [then - at for then, at in zip(came, sent, strict=True)]
 

@@ -108,6 +108,12 @@ def test_the_key_is_found_whatever_stands_unseen_between_its_characters(between:
     assert redact(f"bad {spell(between)}.", SecretStr(SECRET)).translate(SEEN) == "bad [key]."
 
 
+@pytest.mark.parametrize("unseen", [chr(number) for number in [*range(32), *range(127, 160)]])
+def test_the_key_is_found_whatever_control_character_stands_in_it(unseen: str) -> None:
+    broken = unseen in "\t\n\r"  # which is seen, and parts two words
+    assert ("[key]" in redact(f"bad {SECRET[:4]}{unseen}{SECRET[4:]}.", SecretStr(SECRET))) is not broken
+
+
 @given(st.lists(st.text(alphabet="skab-x", max_size=4) | gaps(3).map(spell), max_size=6), st.data())
 def test_no_way_of_cutting_lets_it_through_with_something_unseen_in_it(
     parts: list[str], data: st.DataObject
