@@ -141,6 +141,27 @@ async def test_the_same_question_on_two_servers_is_asked_once(pair: Pair, sim: S
     assert asked() == 1
 
 
+async def test_a_question_whose_answer_was_had_is_asked_once_by_two_who_ask_again(pair: Pair) -> None:
+    first = await pair[0].start(job("Thrice?"))
+    await ended(first)
+    await first.deliver()
+
+    async def delivered() -> bool:
+        return (await pair[1].find(first.handle)).delivered
+
+    await became(delivered)
+    begun: list[tuple[Followable, bool]] = []
+
+    async def ask(server: Replica) -> None:
+        begun.append(await server.begin(job("Thrice?")))
+
+    async with anyio.create_task_group() as tasks:
+        for server in pair:
+            tasks.start_soon(ask, server)
+    assert len({generation.handle for generation, _ in begun} | {first.handle}) == 2
+    assert sorted(joined for _, joined in begun) == [False, True]
+
+
 async def test_another_principal_or_a_fresh_one_is_not_joined(pair: Pair) -> None:
     one, other = pair
     first = await one.start(job(f"Who? {SLOW}"))

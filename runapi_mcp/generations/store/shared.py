@@ -168,14 +168,15 @@ class SharedStore(MemoryStore):
         """Write a generation, unless there is one to join, which is returned."""
         self._begun.send()
         with suppress(Down), anyio.move_on_after(self._engine.patience):
-            holder = await self._writer.begin(generation, "*" if fresh else "")
-            if holder == generation.handle:
-                return None
-            other = await self._join(holder, generation.job)
-            if other is not None:
-                await self._writer.forget(generation)
-                return other
-            await self._writer.claim(generation, holder)
+            replaces = "*" if fresh else ""
+            # What somebody else wrote there may be no text, which nobody can name to replace it.
+            ours = generation.handle
+            while (holder := await self._writer.begin(generation, replaces)) not in (ours, replaces):
+                other = await self._join(holder, generation.job)
+                if other is not None:
+                    await self._writer.forget(generation)
+                    return other
+                replaces = holder  # which is over
         return None
 
     async def _join(self, handle: str, job: Job) -> Followable | None:

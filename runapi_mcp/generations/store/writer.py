@@ -200,14 +200,6 @@ class Writer:
         if log is not None and (not log.written or generation.done.is_set()):
             await self._have_written(log)
 
-    async def claim(self, generation: Generation, replaces: str) -> None:
-        """Claim a question that another generation had, which is over.
-
-        Raises:
-            Down: The engine cannot be reached.
-        """
-        await self._engine.run(self._claim(generation, replaces))
-
     async def forget(self, generation: Generation) -> None:
         """Take back a generation that will not start.
 
@@ -317,7 +309,8 @@ class Writer:
             owner, facts = self._engine.name(generation.job.owner), log.facts()
             ops.append(Begin(log.name, self._engine.server, log.epoch, facts, generation.handle, owner, ms))
             # Whoever is written late has its question late, too.
-            ops.append(self._claim(generation, log.replaces))
+            key = same_key(self._engine, generation.job.same_as)
+            ops.append(Hold(key, generation.handle, ms, log.replaces))
         at = log.entries
         entries, live, final = log.batch()
         ms = self._ms(0 if final else self._deadline)
@@ -342,10 +335,6 @@ class Writer:
         if anyio.current_time() < self._sign_due and not ready:
             return []
         return [Sign(self._engine.server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
-
-    def _claim(self, generation: Generation, replaces: str) -> Hold:
-        key, ms = same_key(self._engine, generation.job.same_as), self._ms(self._deadline)
-        return Hold(key, generation.handle, ms, replaces)
 
     def _lose(self, down: Down) -> None:
         """The engine is away: whatever was being written has to be written anew, if it is still kept then."""
