@@ -2,10 +2,12 @@
 
 import json
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from runapi_mcp.generations.store.sqlite import FILE
 from runapi_mcp.sim import Simulator
 from terminal.typed import Run
 
@@ -52,6 +54,22 @@ def test_one_that_is_cut_again_goes_on_from_there(run: Run, sim: Simulator) -> N
     sim.play("default")
     third = run("resume", "--json")
     assert len(first.stdout) < len(second.stdout) < len(json.loads(third.stdout)["text"])
+
+
+def test_no_command_is_printed_that_would_find_nothing(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    run("ask", "Before?")
+    sim.play("cut-clean", "cut-clean", "default")
+    homeless = run("ask", "Why?", RUNAPI_MCP_STORE="", HOME="", XDG_STATE_HOME="")
+    assert (homeless.returncode, "runapi-mcp resume" in homeless.stderr) == (3, False)
+    assert "Nothing can be kept on this machine (this user has no home folder)" in homeless.stderr
+    other = sqlite3.connect(tmp_path / "state" / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for code in (3, 0):
+        locked = run("ask", f"Why? {code}")
+        assert (locked.returncode, "runapi-mcp resume" in locked.stderr) == (code, False)
+        assert "This answer could not be kept on this machine" in locked.stderr
+    other.close()
+    assert "Before?" in run("history").stdout
 
 
 def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
