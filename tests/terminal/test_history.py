@@ -123,7 +123,9 @@ def test_a_search_goes_on_by_its_handle_and_an_answer_does_not(run: Run, sim: Si
     assert_each_goes_on_from_the_last([messages(sim)[0], messages(sim)[2]])
     refused = run("search", "--from", answer["handle"], "And closed?")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "an answer of ask_gemini, and no search" in refused.stderr
+    assert (
+        "--from: that is an answer of ask_gemini, and no search. Ask on with runapi-mcp ask" in refused.stderr
+    )
 
 
 def test_with_no_answer_before_it_c_says_so(run: Run, sim: Simulator) -> None:
