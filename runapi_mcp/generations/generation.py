@@ -273,12 +273,13 @@ class Generation:
         mark = (self._rounds, self.fold.size, self.status)
         if mark != self._made_of:
             self._made, self._made_of = {}, mark
+        answer = self.fold.partial()
         return View(
             self.handle,
             self.job,
             self.status,
-            self.fold.partial(),
-            self.receipt,
+            answer,
+            self._receipt(answer),
             self.error,
             earlier=tuple(self._earlier),
             links=self._links,
@@ -291,7 +292,10 @@ class Generation:
     @property
     def receipt(self) -> Receipt:
         """What it cost so far, even where a bug ended it."""
-        answer, trace = self.fold.partial(), self.trace
+        return self._receipt(self.fold.partial())
+
+    def _receipt(self, answer: Answer) -> Receipt:
+        trace = self.trace
         finish, first = answer.finish, trace.first_byte_at
         until = self._clock() if self.ended_at is None else self.ended_at
         model, tokens = answer.model or self._model, add_usage(self._spent, answer.usage)

@@ -292,20 +292,20 @@ class Round:
             )
             if enough and length >= self._closings.next and not self.fold.finished:
                 self._closings.note(length)
-                if policy.is_whole(self.fold.partial().text):
+                if policy.is_whole(self.fold.text):
                     # Nothing more is due but a finish, and some models never come to it.
                     self.fold.feed(Finish("", "stop"))
                     self.closed = True
                     return
             if length >= self._looks.next:
                 self._looks.note(length)
-                self.hopeless = policy.hopeless(self.fold.partial().text)
+                self.hopeless = policy.hopeless(self.fold.text)
 
     def describe(self, policy: Policy) -> str:
         """Return what the text amounts to, in the words of its tool; it may be a little behind."""
         if self.writing and self.fold.characters >= self._described.next:
             self._described.note(self.fold.characters)
-            self._description = policy.describe(self.fold.partial().text)
+            self._description = policy.describe(self.fold.text)
         return self._description
 
     def answer(self) -> Answer:
@@ -326,7 +326,7 @@ class Round:
 
     async def judge(self, policy: Policy, earlier: Sequence[str], begin: str) -> None:
         """Have it judged with the texts before it, now that it is over, unless it was."""
-        text = self.fold.partial().text
+        text = self.fold.text
         texts = [*earlier, text] if text else earlier
         if self.verdict is None and texts:
             self.verdict = await policy.judge(texts, begin)
@@ -339,7 +339,7 @@ class Round:
             if self.fold.finished and not self.empty:
                 error = None  # the answer was whole before it came
             else:
-                error.partial = self.fold.partial().text
+                error.partial = self.fold.text
         if error is not None:
             return "failed" if self.empty and not policy.stands(earlier) else "partial", error
         answer = self.fold.partial()

@@ -277,4 +277,4 @@ def _log_end(generation: Generation, receipt: Receipt) -> None:
         **facts,
         **logs.tokens(tokens),
     )
-    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.partial().text)
+    logs.content("answer", generation=logs.shorten(generation.handle), answer=generation.fold.text)

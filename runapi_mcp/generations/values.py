@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeGuard, TypeVar
 
 from runapi_mcp.errors import RunapiError
 from runapi_mcp.models import Ability, is_version_of
@@ -106,11 +106,13 @@ class Job:
 
         Of what came as bytes `room` characters stay, and what does not fit is left out too.
         """
+        if not any(_is_content(part) for turn in self.call.turns for part in turn.parts):
+            return self  # most have none, and to copy a job takes as long as all else that is written of it
         turns = []
         for turn in self.call.turns:
             parts: list[Part] = []
             for part in turn.parts:
-                if isinstance(part, Inline) or (isinstance(part, Text) and part.file is not None):
+                if _is_content(part):
                     again = part.file is not None and bool(part.file.uri)
                     room -= 0 if again else sum(map(len, _texts(part)))
                     part = part.without_content() if again or room < 0 else part
@@ -161,6 +163,11 @@ def _digest(job: Job) -> str:
 def _spend(argument: JsonValue) -> JsonValue:
     """Return what stands for an argument that is not needed any more, and is still one of its kind."""
     return ["…"] if isinstance(argument, list) else "…"
+
+
+def _is_content(part: Part) -> TypeGuard[Text | Inline]:
+    """Whether a part is a file's content."""
+    return isinstance(part, Inline) or (isinstance(part, Text) and part.file is not None)
 
 
 def _texts(part: Part) -> tuple[str, ...]:

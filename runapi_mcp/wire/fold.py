@@ -270,6 +270,16 @@ class Fold:
         self._signature = ""
 
     @property
+    def text(self) -> str:
+        """The text of the answer so far."""
+        return self._text.join()
+
+    @property
+    def thoughts(self) -> str:
+        """The summary of the thinking so far."""
+        return self._thoughts.join()
+
+    @property
     def size(self) -> int:
         """Characters of all it holds: text and its signature, thoughts, function calls and grounding."""
         calls = self._calls.size if self._calls is not None else 0
@@ -348,8 +358,8 @@ class Fold:
             # Both dialects may say "stop" of a stream that ends in a call (docs/wire.md §5.2, §6.2).
             finish = replace(finish, reason="tool")
         return Answer(
-            text=self._text.join(),
-            thoughts=self._thoughts.join(),
+            text=self.text,
+            thoughts=self.thoughts,
             grounding=self._grounding,
             function_calls=calls,
             usage=self._usage,
@@ -379,14 +389,14 @@ class Fold:
     def error(self) -> UpstreamError | None:
         """Return what :meth:`answer` would raise, now that no more events come."""
         if self._failure and (self.empty or not self.finished):
-            return midway(self._failure, partial=self._text.join())
+            return midway(self._failure, partial=self.text)
         if self._blocked is not None and not self.characters:
             return Blocked(
                 f"RunAPI blocked the prompt ({_reason(self._blocked.reason, self._blocked.message)})."
             )
         # However cleanly HTTP ended (docs/wire.md §4).
         if not self.finished:
-            return _cut(self._text.join())
+            return _cut(self.text)
         if not self.empty or self._finish is None:
             return None
         return _nothing(self._finish)

@@ -92,9 +92,10 @@ class Live:
 
     @classmethod
     def of(cls, view: View, generation: Generation) -> "Live":
-        """Return how a generation stands; the tail of its text is left out, for the text says it."""
-        evidence = replace(generation.evidence(), tail="")
-        return cls(evidence, view.receipt, view.answer.model, view.job.notices, generation.leaving)
+        """Return how a generation stands."""
+        return cls(
+            generation.evidence(), view.receipt, view.answer.model, view.job.notices, generation.leaving
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from runapi_mcp.generations.store.place import (
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
 
-FILE: Final = "generations-2.sqlite"
+FILE: Final = "generations-3.sqlite"
 """Its schema's version is in its name: two versions of this program can run beside each other."""
 DAY: Final = 86_400.0
 MOST_BYTES: Final = 200 * 1024 * 1024
@@ -61,7 +61,7 @@ PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS generations (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, server TEXT NOT NULL, epoch INTEGER NOT NULL,
   handle TEXT NOT NULL, owner TEXT NOT NULL, live BLOB, final BLOB, delivered INTEGER NOT NULL DEFAULT 0,
-  entries INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL, expires INTEGER NOT NULL);
+  size INTEGER NOT NULL, expires INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS generations_of ON generations (owner);
 CREATE TABLE IF NOT EXISTS facts (
   generation INTEGER PRIMARY KEY REFERENCES generations ON DELETE CASCADE, json BLOB NOT NULL);
@@ -79,11 +79,26 @@ CREATE TABLE IF NOT EXISTS orders (
 # Facts stand apart, for SQLite writes a row anew whenever anything in it changes.
 
 _BEGIN: Final = """
-INSERT INTO generations (name, server, epoch, handle, owner, size, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO generations (name, server, epoch, handle, owner, size, expires)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
-_APPEND: Final = """
-UPDATE generations SET live = ifnull(?, live), final = ?, entries = ?, size = size + ?, expires = ?
-WHERE name = ? AND server = ? AND epoch = ? AND entries = ?
+_ENTRY: Final = """
+INSERT INTO entries SELECT id, ?, ?, ?, ?, ? FROM generations WHERE name = ? AND server = ? AND epoch = ?
+AND ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = ?
+"""
+_STANDS: Final = """
+UPDATE generations SET live = ifnull(?, live), final = ?, expires = ?
+WHERE name = ? AND server = ? AND epoch = ?
+AND ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = ?
+"""
+_SIZE: Final = """
+UPDATE generations SET size = size + (
+  SELECT ifnull(sum(length(text) + length(thoughts)), 0) FROM entries WHERE generation = id) WHERE name = ?
+"""
+_HOLD: Final = """
+INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key)
+DO UPDATE SET holder = excluded.holder, expires = excluded.expires
+WHERE expires <= ? OR ? = '*' OR holder IN (excluded.holder, ?)
 """
 # Who comes back after days reads before anything is cleared away.
 _READ: Final = """
@@ -93,7 +108,6 @@ WHERE name = ? AND (final IS NULL OR expires > ?)
 _RECENT: Final = """
 SELECT handle FROM generations WHERE owner = ? AND (final IS NULL OR expires > ?) ORDER BY id DESC LIMIT ?
 """
-_ENTRY: Final = "INSERT INTO entries SELECT id, ?, ?, ?, ?, ? FROM generations WHERE name = ?"
 _ADD: Final = """
 INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
 DO UPDATE SET value = value + excluded.value, expires = excluded.expires
@@ -339,10 +353,10 @@ class SqliteEngine(Engine):
 
     def _inodes(self) -> list[int]:
         """Return what tells apart the file, its index and its log; 0 for what is not there."""
-        found = []
+        found, path = [], f"{self._place}{os.sep}{FILE}"
         for end in ("", "-shm", "-wal"):
             try:
-                found.append((self._place / f"{FILE}{end}").stat().st_ino)
+                found.append(os.stat(path + end).st_ino)  # noqa: PTH116  # before each transaction
             except OSError:
                 found.append(0)
         return found
@@ -389,7 +403,6 @@ class SqliteEngine(Engine):
         row: tuple[str | bytes | int, ...]
         match op:
             case do.Begin():
-                file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
                 facts = _encode(op.facts)
                 row = (op.name, op.server, op.epoch, op.handle, op.owner, len(facts), now + op.ms)
                 made = file.execute(_BEGIN, row)
@@ -404,12 +417,9 @@ class SqliteEngine(Engine):
             case do.Forget():
                 file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
             case do.Hold():
-                held = _read_lease(file, op.key, now)
-                if held and op.replaces != "*" and held[0] not in (op.holder, op.replaces):
-                    return held[0]
-                row = (op.key, op.holder, now + op.ms)
-                file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", row)
-                return op.holder
+                row = (op.key, op.holder, now + op.ms, now, op.replaces, op.replaces)
+                held = None if file.execute(_HOLD, row).rowcount else _read_lease(file, op.key, now)
+                return held[0] if held else op.holder
             case do.Held():
                 return _read_lease(file, op.key, now)
             case do.Add():
@@ -557,17 +567,26 @@ def _finish(file: "sqlite3.Connection") -> Iterator[None]:
 
 
 def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
-    """Add to a generation, if what is held of it is what its server thinks."""
+    """Add to a generation, if what is held of it is what its server thinks.
+
+    Most batches are one piece of text, and one statement: with each the thread lets go of the interpreter,
+    and to get it back from a busy event loop costs both of them more than SQLite takes.
+    """
+    told = (op.name, op.server, op.epoch)
     rows = [
-        (op.at + place, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts), op.name)
-        for place, entry in enumerate(op.entries)
+        (at, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts), *told, at - 1)
+        for at, entry in enumerate(op.entries, op.at)
     ]
-    live, final = (_encode(json) if json else None for json in (op.live, op.final))
-    size = sum(len(text) + len(thoughts) for *_, text, thoughts, _ in rows)
-    told = (live, final, op.at + len(rows), size, expires)
-    if not file.execute(_APPEND, (*told, op.name, op.server, op.epoch, op.at)).rowcount:
+    if rows and file.executemany(_ENTRY, rows).rowcount != len(rows):
         return False
-    file.executemany(_ENTRY, rows)
+    if rows and not op.live and not op.final:
+        return True
+    live, final = (_encode(json) if json else None for json in (op.live, op.final))
+    stands = (live, final, expires, *told, op.at + len(rows) - 1)
+    if not file.execute(_STANDS, stands).rowcount:
+        return False
+    if final:
+        file.execute(_SIZE, (op.name,))
     return True
 
 

@@ -104,8 +104,8 @@ class Log:
         stands = (generation.trace.requests, generation.leaving, *generation.stands)
         if stands == self._stood and not self.more and not generation.done.is_set():
             # All that most batches bring; to tell the rest each time costs more than all the text.
-            answer = generation.fold.partial()
-            entries, live, final = self._cut([answer.text], answer.thoughts), "", ""
+            fold = generation.fold
+            entries, live, final = self._cut([fold.text], fold.thoughts), "", ""
         else:
             view = generation.known()
             texts = [*view.earlier, view.answer.text][self._round - 1 :]
