@@ -140,6 +140,8 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
         code = EXIT_CODES[outcome.ending]
     else:
         code = print_reply(outcome, screen, around)
+    if outcome.lost:
+        around.note(outcome.lost)
     if outcome.rest:
         around.note(f"The rest: runapi-mcp resume {outcome.rest}")
     return code
@@ -369,9 +371,19 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
     from runapi_mcp.cli.client import Question
     from runapi_mcp.cli.view import EXIT_CODES, print_reply
     from runapi_mcp.generations.store import store_folder
+    from runapi_mcp.generations.store.place import Unusable, check_folder
 
-    if store_folder(around.settings(), around.env) is None:
+    folder = store_folder(around.settings(), around.env)
+    if folder is None:
         raise InputError("chat needs a store on this machine.", advice="Unset RUNAPI_MCP_STORE.")
+    try:
+        if isinstance(folder, Unusable):
+            raise folder
+        check_folder(folder)
+    except Unusable as why:
+        raise InputError(
+            f"chat needs a store on this machine: {why}.", advice="Name another folder in RUNAPI_MCP_STORE."
+        ) from None
     _find_earlier(given, around)
     first = {"model": given.which_model, "system": given.system, "continue_from": given.continue_from}
     known = {name: value for name, value in first.items() if value}
@@ -379,7 +391,9 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
     while prompt := _read_line(around):
         outcome, screen = _ask_and_watch(Question("ask_gemini", known | {"prompt": prompt}), around)
         code = print_reply(outcome, screen, around)
-        if outcome.view is not None and outcome.view.answer.text:
+        if outcome.lost:
+            around.note(f"{outcome.lost} The next question does not know it.")
+        elif outcome.view is not None and outcome.view.answer.text:
             known = {"continue_from": outcome.view.handle}
         elif outcome.ending == "refused":
             return EXIT_CODES[outcome.ending]

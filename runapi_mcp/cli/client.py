@@ -32,6 +32,7 @@ Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000
 _LONGEST: Final = 3600.0
+_LOST: Final = "This answer could not be kept on this machine: ask -c, resume and history do not find it."
 _MOST_MODELS: Final = 8
 """How often a refused default may give way to the next: more than there are."""
 
@@ -61,6 +62,7 @@ class Outcome:
         ending: How it ended; `refused` means that nothing was sent.
         view: The generation as it ended, if one was begun.
         rest: The handle by which it can be gone on with, if it was cut or stopped and is kept.
+        lost: What must be said where it is not found when this process is gone.
     """
 
     question: Question
@@ -68,6 +70,7 @@ class Outcome:
     ending: Ending
     view: View | None = None
     rest: str = ""
+    lost: str = ""
 
     @property
     def tool(self) -> str:
@@ -134,9 +137,14 @@ async def perform(
     finally:
         await upstream.aclose()
     ending, view = "interrupted" if interrupts.count else _judge_ending(reply), watched.view
-    kept = shared is not None and shared.up and view is not None and view.answer.text
-    rest = view.handle if kept and view is not None and ending in ("partial", "interrupted") else ""
-    return Outcome(question, reply, ending, view, rest)
+    found, rest, lost = watched.generation, "", ""
+    if found is not None and shared is not None and found.view().answer.text:
+        cut = ending in ("partial", "interrupted")
+        if shared.outlives(found):
+            rest = found.handle if cut else ""
+        elif cut or not shared.off:
+            lost = shared.off or _LOST
+    return Outcome(question, reply, ending, view, rest, lost)
 
 
 def _is_next_model_left(view: View | None) -> bool:

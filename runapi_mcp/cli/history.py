@@ -239,7 +239,10 @@ def _resume(given: argparse.Namespace, around: Surroundings) -> int:
     # Who asks again may have their files read again, wherever they were.
     parts = [part for turn in found.job.call.turns for part in turn.parts]
     files = [p.file.uri for p in parts if isinstance(p, Text | Inline) and p.file is not None and p.file.uri]
-    question = Question("get_result", {"handle": found.handle, "resume": True}, files)
+    arguments: JsonObject = {"handle": found.handle}
+    if found.status not in ("running", "complete"):
+        arguments["resume"] = True  # else what there is, and comes, is all that can be had
+    question = Question("get_result", arguments, files)
     return answer(question, around, as_json=given.json)
 
 

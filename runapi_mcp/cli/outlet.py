@@ -3,12 +3,13 @@
 import errno
 import io
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, TextIO
 
-from runapi_mcp.errors import NotFound, RunapiError, UpstreamError
+from runapi_mcp.errors import InputError, NotFound, RunapiError, UpstreamError
 from runapi_mcp.printable import remove_unseen
 
 _CLOSED: Final = OSError(errno.EBADF, "it is closed")
@@ -178,12 +179,26 @@ _ADVICE: Final[Mapping[str, str]] = {
 """By the error's code, in place of what is said to models and to whoever set a host up."""
 
 
+_COMMANDS: Final = {
+    "ask_gemini": "runapi-mcp ask",
+    "search_web": "runapi-mcp search",
+    "extract_json": "runapi-mcp extract",
+    "list_models": "runapi-mcp models",
+    "get_result": "runapi-mcp resume",
+    "continue_from": "--from",
+}
+"""What a person types, by what a model calls."""
+_NAMES: Final = re.compile(rf"\b(?:{'|'.join(_COMMANDS)})\b")
+
+
 def explain(error: RunapiError) -> str:
     """Return an error as a person is told of it."""
     usual = error.advice == error.default_advice
-    advice = _ADVICE.get(error.code, error.advice) if usual else error.advice
-    if isinstance(error, NotFound):
-        advice = advice.replace("list_models", "runapi-mcp models")
+    what, advice = error.what, _ADVICE.get(error.code, error.advice) if usual else error.advice
+    if isinstance(error, NotFound | InputError):
+        # Nothing but words of ours says what to do.
+        advice = _NAMES.sub(lambda name: _COMMANDS[name[0]], advice)
+        what = what.replace("continue_from", "--from")
     request_id = error.request_id if isinstance(error, UpstreamError) else None
-    parts = [error.what, advice, f"(request id {request_id})" if request_id else ""]
+    parts = [what, advice, f"(request id {request_id})" if request_id else ""]
     return " ".join(part for part in parts if part)

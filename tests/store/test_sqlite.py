@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from server.hosting import in_process
 
 from runapi_mcp.generations.store.engine import (
     Alive,
@@ -33,6 +34,7 @@ from runapi_mcp.generations.store.place import (
     state_folder,
 )
 from runapi_mcp.generations.store.sqlite import DAY, FILE, SqliteEngine
+from runapi_mcp.sim import Simulator
 
 LONG = 1_000_000
 
@@ -137,6 +139,22 @@ async def test_where_nothing_can_be_written_it_is_said_once_and_left(tmp_path: P
         assert "Nothing can be kept on this machine" in first.value.note
         assert (first.value.for_good, second.value.for_good, second.value.note) == (True, True, "")
         await engine.aclose()
+
+
+async def test_that_nothing_can_be_kept_is_said_in_the_first_result_whose_handle_that_concerns(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    async with in_process(sim.base_url, RUNAPI_MCP_STORE=str(tmp_path / "file" / "state")) as host:
+        whole = await host.call("ask_gemini", prompt="Why?")
+        said = [whole.text]
+        for number in range(2):
+            running = await host.call(
+                "ask_gemini", prompt=f"Long {number} [[sim:slow seconds=20]]", wait_seconds=0
+            )
+            said.append(running.text)
+            await host.call("get_result", handle=running.handle, cancel=True)
+    assert ["Nothing can be kept on this machine" in text for text in said] == [False, True, False]
 
 
 async def test_a_disk_that_was_full_when_the_index_was_to_be_made_is_tried_again(

@@ -123,7 +123,9 @@ def test_a_search_goes_on_by_its_handle_and_an_answer_does_not(run: Run, sim: Si
     assert_each_goes_on_from_the_last([messages(sim)[0], messages(sim)[2]])
     refused = run("search", "--from", answer["handle"], "And closed?")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "an answer of ask_gemini, and no search" in refused.stderr
+    assert (
+        "--from: that is an answer of ask_gemini, and no search. Ask on with runapi-mcp ask" in refused.stderr
+    )
 
 
 def test_with_no_answer_before_it_c_says_so(run: Run, sim: Simulator) -> None:
@@ -157,6 +159,23 @@ def test_chat_goes_on_from_the_last_answer_with_c(run: Run, sim: Simulator) -> N
     assert run("chat", "-c", stdin="Second?\nThird?\n").returncode == 0
     assert_each_goes_on_from_the_last(messages(sim))
     assert len(messages(sim)) == 3
+
+
+def test_a_chat_whose_answers_cannot_be_kept_says_so(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    homeless = run("chat", stdin="First?\n", RUNAPI_MCP_STORE="", HOME="", XDG_STATE_HOME="")
+    assert (homeless.returncode, homeless.stdout, sim.calls) == (2, "", [])
+    assert "chat needs a store on this machine: this user has no home folder." in homeless.stderr
+    run("ask", "First?")
+    other = sqlite3.connect(tmp_path / "state" / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    done = run("chat", "-c", stdin="Second?\nThird?\n")
+    other.close()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("could not be kept on this machine") == 2
+    assert "The next question does not know it." in done.stderr
+    first, second, third = messages(sim)
+    assert_each_goes_on_from_the_last([first, second])
+    assert_each_goes_on_from_the_last([first, third])
 
 
 def test_chat_begins_where_another_conversation_stopped(run: Run, sim: Simulator) -> None:

@@ -2,12 +2,16 @@
 
 import json
 import re
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
+from forked import forked
 
+from runapi_mcp.generations.store.sqlite import FILE
 from runapi_mcp.sim import Simulator
-from terminal.typed import Run
+from terminal.typed import Run, environment
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +56,47 @@ def test_one_that_is_cut_again_goes_on_from_there(run: Run, sim: Simulator) -> N
     sim.play("default")
     third = run("resume", "--json")
     assert len(first.stdout) < len(second.stdout) < len(json.loads(third.stdout)["text"])
+
+
+def test_no_command_is_printed_that_would_find_nothing(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    run("ask", "Before?")
+    sim.play("cut-clean", "cut-clean", "default")
+    homeless = run("ask", "Why?", RUNAPI_MCP_STORE="", HOME="", XDG_STATE_HOME="")
+    assert (homeless.returncode, "runapi-mcp resume" in homeless.stderr) == (3, False)
+    assert "Nothing can be kept on this machine (this user has no home folder)" in homeless.stderr
+    other = sqlite3.connect(tmp_path / "state" / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for code in (3, 0):
+        locked = run("ask", f"Why? {code}")
+        assert (locked.returncode, "runapi-mcp resume" in locked.stderr) == (code, False)
+        assert "This answer could not be kept on this machine" in locked.stderr
+    other.close()
+    assert "Before?" in run("history").stdout
+
+
+def test_of_one_that_is_whole_there_is_all_of_it(run: Run, sim: Simulator) -> None:
+    asked = run("ask", "Hello?")
+    whole = run("resume", json.loads(run("history", "--json").stdout)[0]["handle"])
+    assert (whole.returncode, whole.stdout) == (0, asked.stdout), whole.stderr
+    assert len(sim.calls) == 1
+
+
+def test_one_that_another_process_is_writing_is_to_be_waited_for(
+    run: Run, sim: Simulator, tmp_path: Path
+) -> None:
+    sim.pace = 0.05
+    words, silent = ("ask", "--no-stdin", "Long [[sim:slow seconds=300]]"), subprocess.DEVNULL
+    with subprocess.Popen(
+        [*forked(), *words], env=environment(sim, tmp_path), stdout=silent, stderr=silent
+    ) as writing:
+        try:
+            while "[running]" not in (listed := run("history").stdout):
+                assert writing.poll() is None
+            refused = run("ask", "--from", listed.split()[1], "And?")
+        finally:
+            writing.kill()
+    assert (refused.returncode, len(sim.calls)) == (2, 1)
+    assert "--from: that answer is still being written. Wait for it with runapi-mcp resume" in refused.stderr
 
 
 def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:

@@ -265,6 +265,7 @@ class Engine(ABC):
         place: Where that is, for people; in a sentence about the processes that share it.
         note: What whoever gets a handle must be told where it could not be written.
         patience: Seconds for which a call is kept waiting before it goes on without.
+        off: That nothing is kept while this process lives, and why; empty where it is not so.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
         server: This process's own name among those that share it.
         on_return: Called when it can be used again, and may have lost what it had.
@@ -284,7 +285,7 @@ class Engine(ABC):
         self._down_until = 0.0
         self._lost_at: float | None = None
         self._lost_writing = False
-        self._off = False
+        self.off = ""
         self.on_return: Callable[[], None] = lambda: None
 
     @property
@@ -304,7 +305,7 @@ class Engine(ABC):
         Raises:
             Down: It did.
         """
-        if self._off:
+        if self.off:
             raise Down(for_good=True)
         if self._clock() < self._down_until:
             raise Down(self.note)

@@ -56,6 +56,7 @@ class SharedStore(MemoryStore):
         self._writer = Writer(engine, settings.deadline, lambda g: g.handle in self._kept)
         self._places = Places(engine, settings.max_calls_per_user)
         self._begun = Signal()
+        self._said_off = False
         self._read: dict[tuple[str, str], Replica] = {}
         self.pacing = SharedPacing(engine, clock)
         self.counts: SharedDayCounts = SharedDayCounts(engine, clock=clock)
@@ -142,6 +143,8 @@ class SharedStore(MemoryStore):
                 await self._writer.share(generation)
             if waited.cancelled_caught:
                 generation.note = self._engine.note
+            if self._engine.off and not self._said_off and generation.status != "complete":
+                generation.note, self._said_off = self._engine.off, True
 
     async def asked(self, generation: Followable) -> Job:
         """Return its job as it was written, which is more than memory keeps."""
@@ -150,6 +153,17 @@ class SharedStore(MemoryStore):
                 found = await Replica.load(self._engine, generation.handle, generation.job.owner)
                 return generation.job if found is None else found.job
         return generation.job
+
+    def outlives(self, generation: Followable) -> bool:
+        """Whether an ended generation is found when this process is gone; known once it was closed."""
+        if self._engine.off:
+            return False
+        return not isinstance(generation, Generation) or not self._writer.lacks(generation)
+
+    @property
+    def off(self) -> str:
+        """Why nothing is kept for as long as this process lives; see :attr:`Engine.off`."""
+        return self._engine.off
 
     @property
     def up(self) -> bool:

@@ -291,10 +291,10 @@ class SqliteEngine(Engine):
     def _note_loss(self, error: Exception, *, wrote: bool) -> Exception:
         """Note that it failed, and return what is to be raised."""
         if isinstance(error, Unusable) or _code_of(error) in _FOR_GOOD:
-            self._off = True
             why = str(error)
+            self.off = OFF.format(why=why)
             logger.warning("Nothing is kept on this machine: %s.", why)
-            return Down(OFF.format(why=why), for_good=True)
+            return Down(self.off, for_good=True)
         if _code_of(error) is None and not isinstance(error, OSError | _UNREADABLE):
             return error
         busy = _code_of(error) in _BUSY

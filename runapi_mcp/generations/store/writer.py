@@ -179,6 +179,10 @@ class Writer:
         log = self._logs.get(name)
         return log.generation if log else None
 
+    def lacks(self, generation: Generation) -> bool:
+        """Whether the engine was not told all of an ended generation."""
+        return self._name(generation) in self._logs or bool(generation.note)
+
     async def begin(self, generation: Generation, replaces: str) -> str:
         """Write a generation that is about to start, and return the handle that has its question now.
 
@@ -341,7 +345,7 @@ class Writer:
         self._sign_due = 0.0
         for log in list(self._logs.values()):
             log.begin_anew()
-            log.generation.note = down.note
+            log.generation.note = "" if down.for_good else down.note
             if log.generation.done.is_set() and not self._kept(log.generation):
                 del self._logs[log.name]
                 self._delivered.discard(log.name)
