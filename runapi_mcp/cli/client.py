@@ -120,7 +120,7 @@ async def perform(
     roomy = _make_room(settings, question.files)
     run = Run(roomy, upstream, generations, Caller(), _tell_nobody, own_key=own_key)
     interrupts = _Interrupts()
-    reply = Reply("Interrupted before anything came.", is_error=True)
+    reply = nothing = Reply("Interrupted before anything came.", is_error=True)
     try:
         async with generations.open(), interrupts.heed(watched), _keep_shown(watched, show):
             try:
@@ -137,6 +137,8 @@ async def perform(
     finally:
         await upstream.aclose()
     ending, view = "interrupted" if interrupts.count else _judge_ending(reply), watched.view
+    if reply is nothing and view is not None and view.answer.text:
+        reply = _what_came(view)
     found, rest, lost = watched.generation, "", ""
     if found is not None and shared is not None and found.view().answer.text:
         cut = ending in ("partial", "interrupted")
@@ -145,6 +147,13 @@ async def perform(
         elif cut or not shared.off:
             lost = shared.off or _LOST
     return Outcome(question, reply, ending, view, rest, lost)
+
+
+def _what_came(view: View) -> Reply:
+    """Return what had come when a second Ctrl-C ended the tool that would have said it."""
+    if view.job.tool == "extract_json":  # of which a part is no document
+        return Reply("Interrupted before all of it came.", is_error=True)
+    return Reply(view.answer.text, answer=view.answer.text)
 
 
 def _is_next_model_left(view: View | None) -> bool:

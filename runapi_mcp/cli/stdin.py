@@ -2,7 +2,9 @@
 
 import base64
 import codecs
+import locale
 import os
+import re
 import stat
 import threading
 import time
@@ -170,7 +172,7 @@ def decode(content: bytes) -> str:
 
 
 def text_of(content: bytes) -> str:
-    """Return what was piped in as text: UTF-8, or UTF-16 with its mark.
+    """Return what was piped in as text: UTF-8, UTF-16 with its mark, or in the encoding of this machine.
 
     Raises:
         InputError: It is neither.
@@ -178,10 +180,27 @@ def text_of(content: bytes) -> str:
     try:
         text = decode(content)
     except UnicodeDecodeError:
-        text = "\0"
+        text = _decode_as_here(content)
     if "\0" in text:
-        raise InputError("What came on stdin is not text.", advice="Attach it as a file: --file -")
+        raise InputError(
+            "What came on stdin is not text, or not in UTF-8.",
+            advice="Attach a picture or a PDF as a file: --file -. Convert a text: iconv -t UTF-8 -f NAME.",
+        )
     return text
+
+
+_UNWRITTEN: Final = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f]")
+"""Control characters that no text has, ESC of colours apart."""
+
+
+def _decode_as_here(content: bytes) -> str:
+    """Return bytes in the encoding that programs here write: on Windows still one of its code pages."""
+    try:
+        text = content.decode(locale.getencoding())
+    except (UnicodeDecodeError, LookupError):
+        return "\0"
+    # A code page has a letter for nearly every byte: a picture decodes too.
+    return "\0" if _UNWRITTEN.search(text) else text
 
 
 def data_url(content: bytes) -> str:

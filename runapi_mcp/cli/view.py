@@ -439,7 +439,10 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     yield from outcome.reply.notes
     if outcome.reply.error is not None:
         yield f"This is the built-in table, not RunAPI's live list: {explain(outcome.reply.error)}"
-    if outcome.view is not None and (why := why_partial(outcome.view, FOR_PEOPLE)):
+    if outcome.ending == "interrupted" and outcome.view is not None and outcome.view.status != "complete":
+        # Whatever ended the generation: a second Ctrl-C ends it as the end of this process would.
+        yield f"Partial: {FOR_PEOPLE.cancelled}"
+    elif outcome.view is not None and (why := why_partial(outcome.view, FOR_PEOPLE)):
         yield f"Partial: {why}"
 
 

@@ -318,7 +318,7 @@ def install(host: Host, machine: Machine, wish: Wish, say: Say) -> None:
     key_goes = bool(find_keys(old, host.fills_in) - find_keys(new, host.fills_in))
     _keep(host, file, old, key_goes=key_goes)
     file.write(merged, shared=wish.project is not None, secret=wish.stored is not None)
-    _tell_installed(host, wish, file, say, key_goes=key_goes)
+    _tell_installed(host, machine, wish, file, say, key_goes=key_goes)
     _tell_of_others(host, machine, file, new, say)
 
 
@@ -426,7 +426,9 @@ def _leave_backups(file: ConfigFile, after: str, say: Say) -> None:
         say(f"A key that the entry once stored is still in {file.key_backup}.")
 
 
-def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_goes: bool) -> None:
+def _tell_installed(
+    host: Host, machine: Machine, wish: Wish, file: ConfigFile, say: Say, *, key_goes: bool
+) -> None:
     say(f"Wrote {file.path}." + (f" As it was: {file.backup}" if file.backup.exists() else ""))
     if key_goes:
         say(f"The key that the entry stored is no longer in it; {file.key_backup} still holds it.")
@@ -435,6 +437,12 @@ def _tell_installed(host: Host, wish: Wish, file: ConfigFile, say: Say, *, key_g
         say("Whoever opens the project has to have runapi-mcp on PATH: uv tool install . in a clone of it.")
     if host.then:
         say(host.then)
+    if host.menu and not wish.project and machine.platform == "linux" and machine.env.get("WSL_DISTRO_NAME"):
+        # Most have it on Windows (ArcadeAI/arcade-mcp#682, raw-labs/mxcp#44).
+        say(
+            f"This file is for a {host.title} inside WSL. One on Windows reads its own: install there too, "
+            "or have that start wsl.exe with what stands here as its arguments."
+        )
     if not wish.url:
         say("runapi-mcp doctor starts the entry as the host does and says what the host would see.")
 

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from hosts.desk import WISH, Desk
 from hosts.samples import SAMPLES
 from runapi_mcp.errors import ConfigError, InputError
-from runapi_mcp.hosts import HOSTS, Launch, find_entries, find_host, install, list_hosts
+from runapi_mcp.hosts import HOSTS, Launch, Machine, find_entries, find_host, install, list_hosts
 from runapi_mcp.hosts.formats import toml
 from runapi_mcp.server.app import list_tools, write_instructions
 from runapi_mcp.tools import TOOLS
@@ -581,3 +581,15 @@ def test_a_key_in_a_file_of_variables_is_not_put_behind_a_reference(desk: Desk, 
     assert wiring.env == ({"A": "1"} if env else {})
     desk.install("cursor", replace(WISH, key_variable="MY_KEY"))  # they asked for it
     assert find_entries(HOSTS["cursor"], path)["runapi"].env["RUNAPI_TOKEN"] == "${env:MY_KEY}"
+
+
+@pytest.mark.parametrize(("host", "told"), [("claude-desktop", True), ("cursor", True), ("codex", False)])
+def test_in_wsl_it_is_told_that_a_host_on_windows_reads_another_file(
+    tmp_path: Path, host: str, *, told: bool
+) -> None:
+    inside = Desk(Machine("linux", {"WSL_DISTRO_NAME": "Ubuntu"}, str(tmp_path / "wsl")))
+    outside = Desk(Machine("linux", {}, str(tmp_path / "linux")))
+    for desk in (inside, outside):
+        desk.install(host)
+    assert ("wsl.exe" in inside.heard) == told
+    assert "wsl.exe" not in outside.heard

@@ -1,6 +1,7 @@
 """What is piped in: it belongs to the question, whatever else a stdin may be."""
 
 import json
+import locale
 import os
 import queue
 import re
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 from forked import FRESH, forked
 
-from runapi_mcp.cli.stdin import MOST_BYTES, Stdin, add_stdin
+from runapi_mcp.cli.stdin import MOST_BYTES, Stdin, add_stdin, text_of
 from runapi_mcp.cli.stdin import PATIENCE as PATIENCE_FOR_PARENTS
+from runapi_mcp.errors import InputError
 from runapi_mcp.sim import Simulator
 from terminal.typed import PATIENCE, Screen, typed
 
@@ -232,6 +234,27 @@ def test_text_to_extract_from_can_be_piped_in_alone_and_beside_files(
         assert set(json.loads(done.stdout)) == {"name"}
         assert "Grace Example" in json.dumps(sim.calls[-1].body)
     assert "Ada" in json.dumps(sim.calls[-1].body)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("cp1252", "café – 5 €\r\n\ttwo"), ("cp932", "テスト"), ("cp1251", "привет"), ("cp950", "測試")],
+)
+def test_text_in_the_code_page_of_this_machine_is_text(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, text: str
+) -> None:
+    """So cmd and older programs of Windows write it; a picture is none in any."""
+    monkeypatch.setattr(locale, "getencoding", lambda: encoding)
+    assert text_of(text.encode(encoding)) == text
+    assert text_of(text.encode()) == text  # as UTF-8 all the same
+    for picture in (PNG, b"\xff\xd8\xff\xe0\x10JFIF\x01\x02"):
+        with pytest.raises(InputError, match="--file -"):
+            text_of(picture)
+
+
+def test_text_that_nobody_here_writes_is_told_how_to_convert() -> None:
+    with pytest.raises(InputError, match="iconv"):
+        text_of("café".encode("latin-1"))
 
 
 def test_what_is_no_text_is_attached_when_it_is_asked_for(sim: Simulator, env: dict[str, str]) -> None:

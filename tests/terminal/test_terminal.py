@@ -13,10 +13,12 @@ import anyio
 import pytest
 from forked import forked
 
-from runapi_mcp.cli.client import _Interrupts, _Watched
+from runapi_mcp.cli.client import Question, Watch, _Interrupts, _Watched, perform
+from runapi_mcp.cli.view import _notes, sheet_of
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.models import SEARCHING
-from runapi_mcp.sim import Simulator
+from runapi_mcp.settings import from_env
+from runapi_mcp.sim import Simulator, simulate
 from terminal.typed import KEY, PATIENCE, Run, Screen, environment, typed
 
 SCHEMA = {
@@ -70,6 +72,34 @@ async def test_a_second_ctrl_c_ends_what_the_first_could_not() -> None:
             signal.raise_signal(signal.SIGINT)
             await anyio.sleep_forever()
     assert (interrupts.count, stubborn.stops) == (2, 1)
+
+
+@pytest.mark.parametrize("tool", ["ask_gemini", "search_web"])
+async def test_a_second_ctrl_c_keeps_what_had_come_too(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person presses twice; the second ends the tool before it could say what the first had kept."""
+
+    async def stop_too_late(_: object) -> None: ...
+
+    async def press_when_text_is_there(watch: Watch) -> None:
+        while not ((followed := watch()) and followed.view().answer.text):
+            await anyio.lowlevel.checkpoint()
+        monkeypatch.setattr(type(followed), "stop", stop_too_late)
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+
+    async with simulate() as sim:
+        sim.play("stall-middle seconds=60")
+        env = environment(sim, tmp_path)
+        question = Question(tool, {"prompt" if tool == "ask_gemini" else "query": "Why?"})
+        with anyio.fail_after(PATIENCE):
+            outcome = await perform(question, from_env(env), press_when_text_is_there, env=env)
+    assert outcome.ending == "interrupted"
+    assert not outcome.reply.is_error
+    assert sheet_of(outcome).text
+    assert list(_notes(outcome))[-1:] == ["Partial: it was interrupted."]
 
 
 def test_json_holds_text_and_receipt(run: Run) -> None:
