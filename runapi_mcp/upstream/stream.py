@@ -149,21 +149,20 @@ class Opener:
         Some close politely: a 408 says that no request came in time (RFC 9110 §15.5.9; notroj/neon#128).
         """
         connection, sent = Connection(), self._clock()
-
-        def is_stale() -> bool:
-            return not connection.is_new and self._clock() - sent <= _STALE_SECONDS
-
         try:
             response = await self._post(asking, content, connection)
-            if response.status_code != 408 or not is_stale():
+            if response.status_code != 408 or not self._is_stale(connection, sent):
                 return response
             await response.aclose()
         except SAFE_TO_REPEAT:
             pass
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if not is_stale():
+            if not self._is_stale(connection, sent):
                 raise
         return await self._post(asking, content, Connection())
+
+    def _is_stale(self, connection: Connection, sent: float) -> bool:
+        return not connection.is_new and self._clock() - sent <= _STALE_SECONDS
 
     async def _post(
         self, asking: Asking, content: bytes | bytearray, connection: Connection
@@ -171,24 +170,17 @@ class Opener:
         trace = asking.trace
         trace.requests += 1
         trace.request_id = new_request_id()
-        headers = auth_header(asking.request.auth, asking.key) | {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(content)),
-            "Accept": "text/event-stream",
-            "Cache-Control": "no-store",
-            REQUEST_ID: trace.request_id,
-            **trace_header(),
-        }
-        url = self._base_url + asking.request.path
         sending = _Sending(content)
         post = self._client.build_request(
-            "POST", url, headers=headers, content=sending, extensions={"trace": connection}
+            "POST",
+            self._base_url + asking.request.path,
+            headers=_headers(asking, len(content)),
+            content=sending,
+            extensions={"trace": connection},
         )
         try:
-            with anyio.fail_after(self._silence):
+            with anyio.move_on_after(self._silence):
                 return await self._client.send(post, stream=True)
-        except TimeoutError:
-            raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.") from None
         except httpx.TransportError as error:
             if not connection.at_proxy or isinstance(error, httpx.ProxyError):
                 raise
@@ -196,6 +188,18 @@ class Opener:
             raise (httpx.ConnectTimeout if late else httpx.ProxyError)("No tunnel was opened.") from None
         finally:
             sending.let_go()
+        raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.")
+
+
+def _headers(asking: Asking, size: int) -> dict[str, str]:
+    return auth_header(asking.request.auth, asking.key) | {
+        "Content-Type": "application/json",
+        "Content-Length": str(size),
+        "Accept": "text/event-stream",
+        "Cache-Control": "no-store",
+        REQUEST_ID: asking.trace.request_id or "",
+        **trace_header(),
+    }
 
 
 class _Sending:
@@ -205,21 +209,25 @@ class _Sending:
     comes: for large files that is much memory for a long time.
     """
 
+    __slots__ = ("_at", "_content")
+
     def __init__(self, content: bytes | bytearray) -> None:
-        self._left: memoryview | None = memoryview(content)
+        self._content = content
+        self._at = 0
 
     def __aiter__(self) -> "_Sending":
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._left:
+        piece = bytes(self._content[self._at : self._at + _PIECE_BYTES])
+        if not piece:
             raise StopAsyncIteration
-        piece, self._left = self._left[:_PIECE_BYTES], self._left[_PIECE_BYTES:]
-        return bytes(piece)
+        self._at += len(piece)
+        return piece
 
     def let_go(self) -> None:
         """Hold nothing any more."""
-        self._left = None
+        self._content = b""
 
 
 async def encode_body(request: Request) -> bytes | bytearray:
@@ -377,7 +385,7 @@ class Body:
         """
         # Whatever charset it names; to the mark httpx-sse would lose the first event (docs/wire.md §7.1).
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        piece = self._first.removeprefix(codecs.BOM_UTF8)
+        piece, self._first = self._first.removeprefix(codecs.BOM_UTF8), b""
         rest: list[str] = []
         closed = False
         while piece:

@@ -10,8 +10,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
-from hashlib import blake2b
 from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
+from zlib import crc32
 
 from pydantic import AliasChoices, ConfigDict, Field
 
@@ -37,11 +37,6 @@ from runapi_mcp.wire.types import (
 
 _TELLING: Final = 20
 """Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
-
-
-_PIECES_AT_ONCE: Final = 16
-_LARGE_PIECE: Final = 1_024
-"""Pieces of a text that enter its digest together, and the characters of one that makes it their last."""
 
 
 class PromptFeedback(Lax):
@@ -257,40 +252,28 @@ def _as_thought(content: str) -> Iterator[ThoughtDelta]:
 
 
 class _Given:
-    """What has been given out of a text, as far as it takes to know it again: its length and a digest."""
+    """What has been given out of a text, as far as it takes to know it again: its length and a checksum."""
+
+    __slots__ = ("_checksum", "length", "pieces")
 
     def __init__(self) -> None:
         self.length = 0
         self.pieces = 0
-        self._digest = blake2b(digest_size=16)
-        self._fresh: list[str] = []
+        self._checksum = 0
 
     def add(self, piece: str) -> int:
         """Add a piece; return its bytes."""
+        octets = piece.encode("utf-8", "surrogatepass")
         self.length += len(piece)
         self.pieces += 1
-        self._fresh.append(piece)
-        if len(self._fresh) == _PIECES_AT_ONCE or len(piece) > _LARGE_PIECE:
-            self._add_fresh()
-        return len(piece) if piece.isascii() else len(_encode(piece))
+        self._checksum = crc32(octets, self._checksum)
+        return len(octets)
 
     def rest_of(self, whole: str) -> str | None:
         """Return what `whole` has beyond what was given out; `None` if it does not begin with that."""
         begun = whole[: self.length]
-        if len(begun) < self.length:
-            return None
-        self._add_fresh()
-        same = blake2b(_encode(begun), digest_size=16).digest() == self._digest.digest()
+        same = len(begun) == self.length and crc32(begun.encode("utf-8", "surrogatepass")) == self._checksum
         return whole[self.length :] if same else None
-
-    def _add_fresh(self) -> None:
-        """Add to the digest what is not in it yet: pieces are small, and there are many."""
-        self._digest.update(_encode("".join(self._fresh)))
-        self._fresh.clear()
-
-
-def _encode(text: str) -> bytes:
-    return text.encode(errors="surrogatepass")
 
 
 class Written:
