@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire",),
     ("key_helper",),
     ("watched",),
-    ("signalling",),
+    ("signalling", "beside"),
     ("logs",),
     ("errors",),
 )
@@ -146,6 +146,23 @@ def test_a_foreign_package_is_known_in_its_layer_only(module: str) -> None:
 @pytest.mark.parametrize("module", [module for module in MODULES if layer(module) == "wire"])
 def test_the_wire_does_no_io_and_looks_at_no_clock(module: str) -> None:
     assert not IMPURE & {layer(name) for name in imported(module)}
+
+
+OTHER_THREADS = {
+    "beside",
+    "extraction.worker",  # waits for a process
+    "files.__init__",  # waits for disks
+    "generations.store.shared",
+    "server.app",  # looks at folders
+    "watched",
+    "sim.server",
+}
+"""Modules that run threads: what works on strangers' text does so in the two of `beside`."""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in OTHER_THREADS])
+def test_long_work_is_done_in_the_few_threads_that_there_are_for_it(module: str) -> None:
+    assert not {name for name in imported(module) if "to_thread" in name}
 
 
 READING_THE_ENVIRONMENT = ("cli.main", "extraction.worker")

@@ -46,8 +46,15 @@ _FILES: Final = (
     *("kubeconfig", "*.kubeconfig", "auth.json", ".claude.json", "master.key", "wallet.dat"),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.pem", "*.key", "*.ppk", "*.p8", "*.p12", "*.pfx"),
     *("*.jks", "*.keystore", "*.kdbx", "*.kdb", "*.agekey", "*.gpg", "*.tfstate", "*.tfstate.*", "*.tfvars"),
+    *(".databrickscfg", ".dockerconfigjson", ".sentryclirc", ".vault_pass*", "rclone.conf", "*.ovpn"),
+    "local.settings.json",
     *(".bash_history", ".zsh_history", ".python_history", ".psql_history", ".mysql_history"),
 )
+_IN_THEIR_FOLDERS: Final = (
+    *("gh/hosts.yml", "glab-cli/config.yml", ".config/hub", ".fly/config.yml", "doctl/config.yaml"),
+    *("hcloud/cli.toml", ".m2/settings*.xml", ".snowsql/config"),
+)
+"""Names that say nothing alone: where programs keep the token of a login (anthropics/claude-code#34819)."""
 _HARMLESS: Final = (
     *("*.example", "*.sample", "*.template", "*.dist", "example.env", "sample.env", "template.env"),
     *("credentials.py", "credentials.ts", "credentials.js", "credentials.go", "credentials.rs"),
@@ -64,7 +71,11 @@ def is_secret(path: PurePath) -> bool:
     if any(folder in _FOLDERS for folder in (*folders, name)):
         return True
     original = _COPY.sub("", name.removeprefix("#"))
-    return any(_any(one, _FILES) and not _any(one, _HARMLESS) for one in {name, original})
+    folder = "".join(folders[-1:])
+    return any(
+        (_any(one, _FILES) and not _any(one, _HARMLESS)) or _any(f"{folder}/{one}", _IN_THEIR_FOLDERS)
+        for one in {name, original}
+    )
 
 
 def _bare(name: str) -> str:

@@ -15,11 +15,11 @@ from dataclasses import asdict, replace
 from typing import Final
 
 import anyio
-from anyio import to_thread
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from runapi_mcp import logs
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.generation import Generation
@@ -258,7 +258,7 @@ async def _digest(job: Job) -> Job:
     """Return a job with what tells its question apart; a large one is read in a worker thread."""
     if job.size < _LARGE:
         return job.digested()
-    return await to_thread.run_sync(job.digested, abandon_on_cancel=True)
+    return await beside(job.digested)
 
 
 def _log_end(generation: Generation, receipt: Receipt) -> None:

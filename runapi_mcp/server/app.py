@@ -30,6 +30,7 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION, M
 from pydantic import ValidationError
 
 from runapi_mcp import __version__, logs
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import ConsentNeeded, HandleError, RunapiError, SettingsError
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import shared_store
@@ -298,7 +299,7 @@ async def _read(tool: Tool[Any], arguments: JsonObject) -> tuple[Args, str]:
         return args
 
     if is_larger(arguments, _MOST_HERE):
-        return await anyio.to_thread.run_sync(read_or_teach)
+        return await beside(read_or_teach)
     return read_or_teach()
 
 

@@ -9,10 +9,9 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from runapi_mcp.models import ALIASES, MODELS, find
-from runapi_mcp.printable import one_line
+from runapi_mcp.printable import one_line, remove_unseen
 from runapi_mcp.settings import read_model_id
 from runapi_mcp.tools.search import Depth, Recency
-from runapi_mcp.wire.json_text import without_surrogates
 
 Given: TypeAlias = Mapping[str, str]
 
@@ -203,9 +202,11 @@ def write_prompt(name: str, arguments: Given) -> types.GetPromptResult:
         MCPError: There is no such prompt, or an argument is missing, unknown or not what it takes.
     """
     prompt = find_prompt(name)
-    given = {key: without_surrogates(value).strip() for key, value in arguments.items() if value.strip()}
+    given = {key: value.strip() for key, value in arguments.items() if value.strip()}
     _check(prompt, given)
-    content = types.TextContent(text=prompt.message(given))
+    # What a person pastes may say more than they see.
+    shown = {key: remove_unseen(value) for key, value in given.items()}
+    content = types.TextContent(text=prompt.message(shown))
     return types.GetPromptResult(
         description=prompt.description, messages=[types.PromptMessage(role="user", content=content)]
     )

@@ -9,6 +9,7 @@ from typing import Final
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import HandleError, StoreDown
 from runapi_mcp.generations.spending import Row, utc_today
 from runapi_mcp.logs import principal
@@ -16,7 +17,6 @@ from runapi_mcp.models import ALIASES, MODELS, Model
 from runapi_mcp.printable import escape_unseen, remove_unseen
 from runapi_mcp.request import Run
 from runapi_mcp.tools.result import GENERATION
-from runapi_mcp.tools.tool import make_beside
 from runapi_mcp.wire.json_text import without_surrogates
 from runapi_mcp.wire.types import JsonObject, JsonValue
 
@@ -124,7 +124,7 @@ async def _text(uri: str, run: Run) -> types.TextResourceContents:
     shown = escape_unseen if view.job.tool == "extract_json" else remove_unseen
     answer = view.answer.text
     large = len(answer) > _MOST_HERE
-    text, size = await make_beside(_make, answer, shown) if large else _make(answer, shown)
+    text, size = await beside(_make, answer, shown) if large else _make(answer, shown)
     if view.status != "running":
         await generation.deliver()
     meta = {SIZE: size, STATUS: view.status}

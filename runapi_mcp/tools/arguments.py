@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence, Sized
 from typing import Annotated, Final, TypeAlias, TypeVar, get_args
 
-import anyio.to_thread
 import pydantic
 from pydantic import (
     AfterValidator,
@@ -19,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import ResourceLink
 from runapi_mcp.models import WISHES
@@ -325,5 +325,5 @@ async def open_schema(given: JsonObject | str) -> tuple[JsonObject, tuple[str, .
 
     schema = parse_schema(given)
     large = count_values(schema) > _MOST_VALUES_HERE
-    reading = await anyio.to_thread.run_sync(read_schema, schema) if large else read_schema(schema)
+    reading = await beside(read_schema, schema) if large else read_schema(schema)
     return reading.schema, reading.notes

@@ -10,10 +10,10 @@ from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-import anyio.to_thread
 import pydantic
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from runapi_mcp.beside import beside
 from runapi_mcp.citations.sources import source_lines
 from runapi_mcp.errors import InputError
 from runapi_mcp.files import Attached, attach
@@ -367,7 +367,7 @@ async def write_parameters(
         )
     if values <= _MOST_VALUES_HERE:
         return _write_all(functions, dialect)
-    return await anyio.to_thread.run_sync(_write_all, functions, dialect)
+    return await beside(_write_all, functions, dialect)
 
 
 def _write_all(

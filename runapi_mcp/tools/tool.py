@@ -2,11 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, Generic, TypeVar
 
-import anyio
-from anyio.lowlevel import RunVar
-
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import InputError, RunapiError
 from runapi_mcp.files import is_binary, reattach
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
@@ -29,8 +27,6 @@ from runapi_mcp.wire.grounding import is_redirect
 from runapi_mcp.wire.types import Answer, Call, DialectName, FunctionCall, JsonObject, Part, Text, Turn
 
 A = TypeVar("A", bound=Args)
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +173,6 @@ class Tool(Generic[A]):
 
 _MOST_HERE: Final = 4_000
 """Characters of an answer whose reply is made on the event loop: 40 ms at worst, of nothing but line ends."""
-_MAKERS: Final = RunVar[anyio.CapacityLimiter]("_MAKERS")
-_MAKERS_AT_ONCE: Final = 2
-"""Threads that make replies: each takes its turn of Python's lock before the loop has another."""
 
 
 async def make_reply(render: Callable[[View, Page], Reply], view: View, page: Page) -> Reply:
@@ -187,20 +180,7 @@ async def make_reply(render: Callable[[View, Page], Reply], view: View, page: Pa
     written = sum(map(len, (view.answer.text, view.answer.thoughts, *view.earlier)))
     if written <= _MOST_HERE:
         return render(view, page)
-    return await make_beside(render, view, page)
-
-
-async def make_beside(make: Callable[[Unpack[Ts]], T], *given: *Ts) -> T:
-    """Return what is made of a long text in a thread, two such at a time.
-
-    Each has Python's lock before the loop has it again: forty of them held up whoever else was there.
-    """
-    limiter = _MAKERS.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(_MAKERS_AT_ONCE)
-        _MAKERS.set(limiter)
-    # Not abandoned: whoever asks and leaves again and again would have any number of threads at work.
-    return await anyio.to_thread.run_sync(make, *given, limiter=limiter)
+    return await beside(render, view, page)
 
 
 _CONTROL = {"wait_seconds", "fresh", "max_cost"}

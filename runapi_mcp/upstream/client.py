@@ -12,11 +12,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.to_thread
 import httpx
 from pydantic import SecretStr
 
 from runapi_mcp import logs
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import DeadlinePassed, NotFound, RequestRefused, UpstreamError
 from runapi_mcp.settings import LOOPBACK, Settings
 from runapi_mcp.upstream.http import Phase, Trace, new_client
@@ -41,7 +41,7 @@ _NOWHERE: Final = "It was found neither at {}: check RUNAPI_BASE_URL (it is {}),
 async def _encode(dialect: Dialect, call: Call) -> Request:
     """Return the request for a call; with files in a thread, since one dialect copies them into addresses."""
     if any(isinstance(part, Inline) for turn in call.turns for part in turn.parts):
-        return await anyio.to_thread.run_sync(dialect.encode, call)
+        return await beside(dialect.encode, call)
     return dialect.encode(call)
 
 

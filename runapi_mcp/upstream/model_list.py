@@ -15,6 +15,7 @@ import anyio
 import httpx
 from pydantic import Field, SecretStr
 
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import ModelRetired, NotFound, ProtocolError, Refused, Stalled
 from runapi_mcp.models import ALIASES, AUTO, find, has_ended
 from runapi_mcp.printable import one_line, quote_text
@@ -169,6 +170,10 @@ def read_page(text: str) -> tuple[Listing, str | None]:
     return _listing(found), page.next_token or None
 
 
+def _read_page(text: str, key: SecretStr) -> tuple[Listing, str | None]:
+    return read_page(redact(text, key))
+
+
 def _live(model_id: str, title: str | None) -> LiveModel:
     # Google lists ids with it; calls take them bare (docs/wire.md §2.3).
     bare = model_id.removeprefix("models/")
@@ -233,7 +238,7 @@ class Lists:
                     text = await self._body_of(get, path, key)
             except TimeoutError:
                 raise Stalled(f"RunAPI did not send its list of models within {_SECONDS:g} s.") from None
-            return read_page(redact(text, key))
+            return await beside(_read_page, text, key)
 
     async def _body_of(self, get: httpx.Request, path: str, key: SecretStr) -> str:
         response = await self._client.send(get, stream=True)

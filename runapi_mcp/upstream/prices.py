@@ -7,6 +7,7 @@ import httpx
 from pydantic import SecretStr
 
 from runapi_mcp import logs
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import ProtocolError, SettingsError, UpstreamError
 from runapi_mcp.settings import Settings
 from runapi_mcp.upstream.http import Trace, auth_header, new_request_id, read_start
@@ -82,7 +83,7 @@ class PriceBook:
     async def fetch(self) -> bool:
         """Fetch RunAPI's list; what was known stays where that fails, and the log says why."""
         try:
-            self._listed = read_price_list(await self._text())
+            self._listed = await beside(read_price_list, await self._text())
         except UpstreamError as error:
             logs.info("prices not had", error=error.code, known=len(self._listed.by_model))
             return False

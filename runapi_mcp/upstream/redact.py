@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from runapi_mcp.wire.json_text import PIECE
 from runapi_mcp.wire.types import Event, Failure, Finish, TextDelta, ThoughtDelta
 
 _SHORTEST_KEY: Final = 8
@@ -24,6 +25,10 @@ _SEEN: Final = b"\t\n\r" + bytes(range(ord(" "), 127))
 """What nearly all of a stream is: to take it out takes a tenth of the time that the pattern takes for it."""
 _MOST_UNSEEN: Final = 32
 """How many of them in a row are looked past: what is held back of a stream is bounded by it."""
+_LONGEST_SPELLING: Final = 340
+"""Characters that one of the key's has at most, in all its escapes, with what is not seen before it."""
+_SEARCHED: Final = 16_384
+"""Characters that are searched for the key at a time: of the worst there are, it takes some milliseconds."""
 _WRITTEN: Final = (TextDelta, ThoughtDelta)
 
 
@@ -32,19 +37,46 @@ def redact(text: str, key: SecretStr) -> str:
 
     Of JSON, however often it was printed into a string, of a URL, of HTML, and of these in each other;
     also with up to 32 characters that nobody sees between two of its own. What is shorter than any key
-    is left alone: it would only spoil the text.
+    is left alone: it would only spoil the text. A long text may be read in a thread: no search holds
+    Python's lock for more than a piece of it.
     """
     secret = key.get_secret_value()
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
-    strange = text.encode(errors="surrogatepass").translate(None, _SEEN).decode(errors="surrogatepass")
-    if "%" in text or "&" in text or _ESCAPE.search(text) or _HIDDEN.search(strange):
-        text = _pattern_of(secret).sub(_INSTEAD, text)
+    if "%" in text or "&" in text or _is_in(_ESCAPE, text) or _hides(text):
+        text = _take_out(_pattern_of(secret), text, _LONGEST_SPELLING * len(secret))
     return text
 
 
-_BACKSLASH: Final = r"(?:\\|%(?:25){0,7}5[cC])"
+def _hides(text: str) -> bool:
+    """Whether a text has characters that nobody sees."""
+    strange = text.encode(errors="surrogatepass").translate(None, _SEEN).decode(errors="surrogatepass")
+    return _is_in(_HIDDEN, strange)
+
+
+def _is_in(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a pattern, of two characters at most, is somewhere in a text."""
+    return any(pattern.search(text, at, at + PIECE + 1) for at in range(0, len(text), PIECE))
+
+
+def _take_out(pattern: re.Pattern[str], text: str, longest: int) -> str:
+    """Return a text without what a pattern finds, which is `longest` at most; what `sub` would, in pieces."""
+    kept, at = list[str](), 0
+    while at < len(text):
+        end = at + _SEARCHED
+        found = pattern.search(text, at, end + longest)
+        if found is None or found.start() >= end:
+            kept.append(text[at:end])
+            at = end
+        else:
+            kept += text[at : found.start()], _INSTEAD
+            at = found.end()
+    return "".join(kept)
+
+
+_BACKSLASHES: Final = r"\\{0,15}+(?:%(?:25){0,7}5[cC]){0,15}+"
+"""At every one of a long row it begins anew: so it takes what it can, and gives nothing back."""
 _BETWEEN: Final = f"[{_UNSEEN}]{{0,{_MOST_UNSEEN}}}"
 
 
@@ -63,7 +95,7 @@ def _spellings(sign: str) -> str:
     number = ord(sign)
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{number:02x}")
     entities = "".join(f"|{name}" for name, stands_for in html5.items() if stands_for == sign)
-    escaped = rf"{_BACKSLASH}{{0,15}}(?:u00{digits}|x{digits}|{re.escape(sign)})"
+    escaped = rf"{_BACKSLASHES}(?:u00{digits}|x{digits}|{re.escape(sign)})"
     # Each begins with a sign of its own: so a place where none of them stands costs next to nothing.
     return (
         rf"(?:{re.escape(sign)}|\\{escaped}|%(?:25){{0,7}}(?:{digits}|5[cC]{escaped})"
@@ -117,7 +149,8 @@ class Redacting:
             shown += self.end()
         text = text.replace(self._secret, _INSTEAD)
         if _HIDDEN.search(text):
-            text = _plain_pattern_of(self._secret).sub(_INSTEAD, text)
+            longest = (1 + _MOST_UNSEEN) * len(self._secret)
+            text = _take_out(_plain_pattern_of(self._secret), text, longest)
         kept = len(text) - _count_begun(text, self._secret)
         self._held = kind(text[kept:]) if kept < len(text) else None
         if kept:

@@ -15,11 +15,11 @@ from typing import Final
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
+from runapi_mcp.beside import beside
 from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, UpstreamError
 from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import MIB, Settings
@@ -73,6 +73,8 @@ _LITTLE: Final = 16_384
 _READ_IN_A_ROW: Final = 16_384
 _FRAMES_IN_A_ROW: Final = 128
 """Bytes and documents that are read before others have a turn: some milliseconds' worth at worst."""
+_PARSED_HERE: Final = 65_536
+"""Characters of what came that are read on the event loop; it takes ten milliseconds of the worst."""
 _JSON_BYTES: Final = 8 * MIB
 """Bytes of a body without events that are read: they are looked at in one go, for tens of milliseconds."""
 _PAGE_BYTES: Final = 65_536
@@ -239,7 +241,7 @@ async def encode_body(request: Request) -> bytes | bytearray:
     try:
         if not is_larger(request.body, _MOST_HERE):
             return dump(request.body)
-        return await anyio.to_thread.run_sync(_write_in_pieces, request.body, abandon_on_cancel=True)
+        return await beside(_write_in_pieces, request.body)
     except (ValueError, RecursionError):
         raise InputError(
             "The request holds a number that JSON cannot carry, or is nested too deeply."
@@ -407,7 +409,8 @@ class Body:
                     continue
                 whole = "".join((*rest, text[:end]))
                 rest = [text[end:]] if end < len(text) else []
-                frames = self._parse(whole)
+                here = len(whole) <= _PARSED_HERE
+                frames = self._parse(whole) if here else await beside(self._parse, whole)
                 for first in range(0, len(frames), _FRAMES_IN_A_ROW):
                     if first:
                         await anyio.lowlevel.checkpoint()
@@ -454,7 +457,8 @@ class Body:
             pieces.append(piece)
             size += len(piece)
         text = b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
-        text = redact(text, self._key)
+        here = len(text) <= _PARSED_HERE
+        text = redact(text, self._key) if here else await beside(redact, text, self._key)
         self.tail = text[-_TAIL_CHARS:]
         return text
 
@@ -558,16 +562,10 @@ class Answering:
         """
         async with aclosing(await self._source()) as source:
             async for lot in source:
-                found: list[Event] = []
-                wrong: ProtocolError | None = None
-                try:
-                    for frame in lot:
-                        found += self._decoder.decode(frame)
-                        if found and isinstance(found[-1], Done):
-                            break
-                except ProtocolError as error:
-                    wrong = error
-                if events := self._redacting.feed(join_texts(found) if len(lot) > 1 else found):
+                # Of what came together only the first can be long: what is behind it came with its end.
+                here = len(lot[0].text) <= _PARSED_HERE
+                events, wrong = self._decode(lot) if here else await beside(self._decode, lot)
+                if events:
                     yield events if self._ending.begun else self._judge(events)
                     # Some hold the socket now, or send more (docs/wire.md §4).
                     if isinstance(events[-1], Done):
@@ -585,6 +583,19 @@ class Answering:
             yield self._judge(self._redacting.feed((failure,)))
         if not self._ending.begun:
             raise self._nothing()
+
+    def _decode(self, lot: Sequence[Frame]) -> tuple[Sequence[Event], ProtocolError | None]:
+        """Return what came together as the answer's events, up to what is wrong with it."""
+        found: list[Event] = []
+        wrong: ProtocolError | None = None
+        try:
+            for frame in lot:
+                found += self._decoder.decode(frame)
+                if found and isinstance(found[-1], Done):
+                    break
+        except ProtocolError as error:
+            wrong = error
+        return self._redacting.feed(join_texts(found) if len(lot) > 1 else found), wrong
 
     async def drain(self) -> None:
         """After ``[DONE]``: read what little is left, so that the connection can be used again."""
@@ -615,10 +626,16 @@ class Answering:
                 raise ProtocolError(f"What came is not a stream: {quote_text(text)}.")
 
     async def _documents(self) -> AsyncGenerator[Sequence[Frame], None]:
-        for count, frame in enumerate(json_frames(await self._body.text(_JSON_BYTES))):
-            if count % _FRAMES_IN_A_ROW == _FRAMES_IN_A_ROW - 1:
-                await anyio.lowlevel.checkpoint()
+        text = await self._body.text(_JSON_BYTES)
+        frames, count = json_frames(text), 0
+        # Before the first the values of all of them are counted.
+        frame = next(frames, None) if len(text) <= _PARSED_HERE else await beside(next, frames, None)
+        while frame is not None:
             yield (frame,)
+            count += 1
+            if count % _FRAMES_IN_A_ROW == 0:
+                await anyio.lowlevel.checkpoint()
+            frame = next(frames, None)
 
     def _judge(self, events: Sequence[Event]) -> Sequence[Event]:
         """Return events before which nothing has come of an answer.

@@ -6,6 +6,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from runapi_mcp.printable import remove_unseen
 from runapi_mcp.server.prompts import MOST_CHARS, PROMPTS, list_prompts, write_prompt
 from runapi_mcp.tools import TOOLS
 
@@ -76,6 +77,12 @@ def test_text_that_is_nothing_but_marks_is_quoted_at_once() -> None:
 
 def test_halves_of_surrogate_pairs_are_replaced() -> None:
     assert "half \ufffd" in message("second_opinion", {"question": "half \ud83d"})
+
+
+def test_what_a_person_pastes_says_no_more_than_they_see() -> None:
+    pasted = "Why?\x1b]0;owned\x07 \u202e\U000e0049\U000e0067\U000e006e a\ufe0f\ufe0f"
+    assert f"\n{remove_unseen(pasted)}\n" in message("second_opinion", {"question": pasted})
+    assert remove_unseen(pasted) != pasted
 
 
 @pytest.mark.parametrize(

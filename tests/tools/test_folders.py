@@ -135,11 +135,14 @@ SECRETS = (
     ".docker/config.json", ".gnupg/x", "deep/in/.ssh/known_hosts", ".env.", ".env ", ".env::$DATA",
     ".env~", "#.env#", ".netrc.swp", ".npmrc.bak", ".git-credentials.lock", "id_rsa.old",
     "google-credentials.json", ".pgpass.orig~", "auth.json.20260101",
+    ".config/gh/hosts.yml", ".config/hub", ".m2/settings.xml", ".m2/settings-security.xml", ".fly/config.yml",
+    ".config/gh/hosts.yml.bak", "rclone.conf", ".databrickscfg", "office.ovpn", "local.settings.json",
     "client_secret_1.json", "service-account-prod.json", "secrets.yaml",
 )  # fmt: skip
 OPEN = (
     ".env.example", ".env.sample", "id_rsa.pub", "environment.py", ".github/workflows/ci.yml", "keys.py",
     "credentials.py", "README.md", "notes.bak", "a~", "#", ".lock",
+    "ansible/hosts.yml", "my-service-account/package.json", "settings.xml", "config.yml", "hub",
     ".gitignore", "token.txt", "secrets.py", "env", "monkey.py",
 )  # fmt: skip
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import h11
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from sockets import UNTIL_CLOSED, Peer, raw_server
 from streams import read
 
@@ -16,6 +18,7 @@ from runapi_mcp.models import DialectName
 from runapi_mcp.settings import MIB
 from runapi_mcp.sim import Simulator
 from runapi_mcp.upstream.http import Trace
+from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.stream import Limits, encode_body
 from runapi_mcp.wire.chat import ChatDecoder
 from runapi_mcp.wire.chunks import json_frames
@@ -233,6 +236,80 @@ async def test_others_have_their_turns_between_the_small_documents_that_one_read
 
     monkeypatch.setattr(ChatDecoder, "decode", counted)
     assert 0 < await between_turns(saying(b"text/event-stream", b"data:{}\n\n" * 50_000), seen) <= 128
+
+
+CRUMBS = b"".join(b"1\r\n%c\r\n" % octet for octet in ONE * 500) + b"0\r\n\r\n"
+CHUNKED = b"HTTP/1.1 %s\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HTTP/1.1 100 \r\n\r\n" * 20_000 + CHUNKED % b"200 OK" + b"0\r\n\r\n",
+        CHUNKED % b"200 OK" + CRUMBS,
+        CHUNKED % b"400 Bad Request" + CRUMBS,
+        CHUNKED % b"200 OK" + b"0\r\n" + b"a: b\r\n" * 10_000 + b"\r\n",
+    ],
+    ids=["heads of status 100", "chunks of a byte", "chunks of a byte, of a refusal", "trailers"],
+)
+async def test_others_have_their_turns_between_what_an_answer_is_made_of(
+    octets: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    parse = h11.Connection.next_event
+
+    def counted(connection: h11.Connection) -> Any:
+        event = parse(connection)
+        if connection.our_role is h11.CLIENT and event is not h11.NEED_DATA:
+            seen.append(1)
+        return event
+
+    monkeypatch.setattr(h11.Connection, "next_event", counted)
+
+    async def answer(peer: Peer, _: bytes) -> None:
+        await peer.say(octets)
+
+    # A head of status 100 has 16 bytes at least, and a read brings 4 KiB.
+    assert 0 < await between_turns(answer, seen) <= 260
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"text/event-stream", b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"x" * 300_000)),
+        (b"text/event-stream", b"data:\n" * 60_000 + b"\n" + ONE),
+        (b"application/json", b"[" + b'{"choices":[]},\n' * 20_000 + b"{}]"),
+    ],
+    ids=["a long event", "an event of many lines", "a long body"],
+)
+async def test_no_long_text_is_read_on_the_event_loop(
+    kind: bytes, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[int] = []
+    elsewhere: list[int] = []
+    loop = threading.get_ident()
+
+    def note(text: str) -> None:
+        (here if threading.get_ident() == loop else elsewhere).append(len(text))
+
+    def taken_out(text: str, key: SecretStr) -> str:
+        note(text)
+        return redact(text, key)
+
+    class Noting(Redacting):
+        def feed(self, events: Sequence[Event]) -> Sequence[Event]:
+            note("".join(event.text for event in events if isinstance(event, TextDelta)))
+            return super().feed(events)
+
+    monkeypatch.setattr("runapi_mcp.upstream.stream.redact", taken_out)
+    monkeypatch.setattr("runapi_mcp.upstream.stream.Redacting", Noting)
+    async with (
+        raw_server(saying(kind, body)) as server,
+        upstream_at(server.base_url) as upstream,
+    ):
+        await ask(upstream)
+    assert max(elsewhere) >= 250_000
+    assert max(here, default=0) <= 65_536
 
 
 fields = st.sampled_from(

@@ -1,14 +1,17 @@
 """The key never comes back in an answer, however upstream cuts it up."""
 
+import re
+import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from runapi_mcp.upstream import redact as redacting
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.wire.types import Done, Event, TextDelta, ThoughtDelta
 
@@ -139,9 +142,55 @@ def test_text_without_the_key_is_left_as_it_is(text: str) -> None:
         "&#" * 500_000,
         "&amp;" * 300_000,
         "s\u202e" * 300_000,
+        "\\u0073" + "\\" * 1_000_000,
+        "%5c" * 300_000,
+        "%255C\\" * 150_000,
     ],
 )
 def test_looking_for_it_costs_little(hostile: str) -> None:
     began = time.process_time()
     redact(hostile, SecretStr("sk-canary-0123456789"))
     assert time.process_time() - began < 2.0
+
+
+ECHOED = st.sampled_from(
+    [SECRET, "\\u0073k-sk-abab", "sk-\u200bsk-abab", "s\\\\u006b-sk-aba%62", "sk-sk-abab%"]
+)
+
+
+@given(
+    st.lists(st.text(alphabet="skab-x\\%\u200b", max_size=6) | ECHOED, max_size=8),
+    st.integers(1, 9),
+)
+@example(["\\u0073k-sk-abab"], 1)
+def test_a_text_that_is_searched_in_pieces_reads_as_one_that_is_searched_whole(
+    parts: list[str], piece: int
+) -> None:
+    text = "".join(parts)
+    whole = redact(text, SecretStr(SECRET))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runapi_mcp.upstream.redact._SEARCHED", piece)
+        patch.setattr("runapi_mcp.upstream.redact.PIECE", piece)
+        assert redact(text, SecretStr(SECRET)) == whole
+
+
+def test_no_search_goes_through_more_than_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = 0
+
+    class Watched:
+        """A pattern that notes through how much it searches: it holds Python's lock meanwhile."""
+
+        def __init__(self, pattern: re.Pattern[str]) -> None:
+            self._pattern = pattern
+
+        def search(self, text: str, start: int = 0, end: int = sys.maxsize) -> re.Match[str] | None:
+            nonlocal longest
+            longest = max(longest, min(end, len(text)) - start)
+            return self._pattern.search(text, start, end)
+
+    pattern = redacting._pattern_of(SECRET)
+    monkeypatch.setattr(redacting, "_HIDDEN", Watched(redacting._HIDDEN))
+    monkeypatch.setattr(redacting, "_ESCAPE", Watched(redacting._ESCAPE))
+    monkeypatch.setattr(redacting, "_pattern_of", lambda _: Watched(pattern))
+    assert redact("x\u200b%\n" * 100_000, SecretStr(SECRET)) == "x\u200b%\n" * 100_000
+    assert 0 < longest <= 65_537

@@ -13,8 +13,6 @@ from typing import Final
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
-from anyio.lowlevel import RunVar
 from mcp.server.streamable_http import LAST_EVENT_ID_HEADER, MCP_SESSION_ID_HEADER
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import (
@@ -28,6 +26,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.beside import beside
 from runapi_mcp.printable import one_line
 from runapi_mcp.server.boundary import WHOLE_REQUEST
 from runapi_mcp.transports.http.auth import token_of
@@ -53,9 +52,6 @@ _VALUE_BYTES: Final = 64
 _PIECE_BYTES: Final = 4 << 20
 _MOST_HERE: Final = 262_144
 """Bytes of a message that is read on the event loop; it takes some milliseconds."""
-_READERS: Final = RunVar[anyio.CapacityLimiter]("_READERS")
-_READERS_AT_ONCE: Final = 2
-"""Large messages that are read at a time: each is there some three times meanwhile."""
 _STREAM: Final = b"text/event-stream"
 _BOTH: Final = b"application/json, " + _STREAM
 _STREAM_HEADERS: Final = [
@@ -286,11 +282,7 @@ async def _read(octets: bytearray) -> tuple[JSONRPCMessage | Refused, bytes, boo
     """Read a message, a large one beside the event loop; see :func:`read`."""
     if len(octets) <= _MOST_HERE:
         return read(octets)
-    limiter = _READERS.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(_READERS_AT_ONCE)
-        _READERS.set(limiter)
-    return await anyio.to_thread.run_sync(read, octets, limiter=limiter)
+    return await beside(read, octets)
 
 
 def _post(message: JSONRPCMessage | Refused, body: bytes, *, lacks: bool) -> Post | Response:

@@ -254,7 +254,7 @@ class JwtVerifier:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": list(_REQUIRED)},
             )
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, RecursionError):  # the latter before PyJWT 2.13
             return None
         subject = claims["sub"]
         if not isinstance(subject, str) or not subject.strip():
