@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +12,10 @@ from waiting import became, ended
 
 from fleet.redis_server import RedisServer
 from fleet.replicas import KEY, Replica, grown, job, replica
-from runapi_mcp.errors import HandleError, StoreDown
+from runapi_mcp.errors import StoreDown
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.redis import AWAY, PREFIX
+from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.sim import Simulator
 
 SLOW = "[[sim:slow seconds=30]]"
@@ -101,25 +101,27 @@ async def test_an_outage_leaves_running_calls_alone_and_says_what_it_means(
 @pytest.mark.parametrize("how", ["restart", "freeze"])
 async def test_after_an_outage_all_is_there_again(pair: Pair, redis: RedisServer, how: str) -> None:
     one, other = pair
-    handle = await one.handed(job(f"Back from a {how} [[sim:slow seconds=4]]"))
+    handle = await one.handed(job(f"Back from a {how} [[sim:slow seconds=8]]"))
     local = await one.find(handle)
     assert isinstance(local, Generation), "one that nobody fetched is joined, not asked again"
     await grown(local, 10)
+    known = await other.find(handle)
+    assert isinstance(known, RemoteGeneration)
     redis.stop() if how == "restart" else redis.freeze()
 
     async def noticed() -> bool:
         return local.view().note == AWAY
 
     async def back() -> bool:
-        with suppress(HandleError):
-            await other.find(handle)
-            return True
-        return False
+        return local.view().note == "" and other.generations.store_up
 
     await became(noticed)
+    async with known.follow():
+        await became(lambda: known.stale)
     redis.start() if how == "restart" else redis.thaw()
     await became(back)
     remote = await other.find(handle)
+    assert remote.view().note == ""
     await ended(remote)
     assert remote.view().answer == local.view().answer
     assert (local.view().note, remote.view().note) == ("", "")

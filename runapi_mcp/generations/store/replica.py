@@ -240,7 +240,6 @@ class Replica:
             self._looked_at = anyio.current_time()
             try:
                 await self.look()
-                self.stale = False
             except (Down, ValueError):
                 self.stale = True
 
@@ -265,6 +264,7 @@ class Replica:
                 if record.entries or self.stand.evidence != said:
                     self._seen_at = anyio.current_time()
                     self._silent = 0.0 if record.entries else self.stand.evidence.silent
+            self.stale = False
             if (self.stand.evidence.phase, self.status) != before:
                 self._changed.send()
             return whole
