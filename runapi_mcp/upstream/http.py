@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import anyio.lowlevel
-import httpcore
 import httpx
 from pydantic import SecretStr
 
@@ -100,12 +99,8 @@ _SESSIONS: Final[dict[str, ssl.SSLSession]] = {}
 _MOST_SESSIONS: Final = 8
 """Hosts are RunAPI and, for redirects, Google; each has one."""
 _PIECE: Final = 65_536
-_CRUMBS_IN_A_ROW: Final = 16
+CRUMBS_IN_A_ROW: Final = 16
 """Pieces of a body that are read before others have a turn; one read may bring many chunks of a byte."""
-_READ_BYTES: Final = 4_096
-"""Bytes of an answer that are looked through at a time. There is no turn for others between heads that come
-together, and 64 KiB hold 3,400 of status 100 (golang/go#65035)."""
-httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = _READ_BYTES
 _INFLATED_IN_A_ROW: Final = 2_048
 """Bytes of a compressed body that are read before others have a turn; each member copies what is left."""
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
@@ -322,6 +317,8 @@ def keep_alive(raw: socket.socket) -> None:
 def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     """Yield a body's bytes; those of a compressed one in pieces of 64 KiB at most.
 
+    For what is here nobody waits: whoever reads gives others their turns, as :func:`take_turns` does.
+
     We ask for no compression. Some proxies compress all the same, and httpx inflates whatever a piece
     holds at once, as often as the header says: ``gzip, gzip`` made 4 GB of 14 kB.
 
@@ -333,20 +330,20 @@ def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     named = response.headers.get("content-encoding", "").lower().split(",")
     codings = [coding for coding in map(str.strip, named) if coding in _WINDOWS or coding in _UNREADABLE]
     if not codings:
-        return _take_turns(raw)
+        return raw
     if len(codings) > 1 or codings[0] not in _WINDOWS:
         how = one_line(", ".join(codings), 60)
         raise ProtocolError(f"The answer is compressed ({how}), which was not asked for.")
-    return _inflate(_take_turns(raw), _WINDOWS[codings[0]])
+    return _inflate(take_turns(raw), _WINDOWS[codings[0]])
 
 
-async def _take_turns(raw: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield the same pieces, with turns for others between them: for what is here nobody waits."""
+async def take_turns(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the same pieces, with turns for others between them."""
     count = 0
-    async with aclosing(raw):
-        async for piece in raw:
+    async with aclosing(pieces):
+        async for piece in pieces:
             count += 1
-            if count % _CRUMBS_IN_A_ROW == 0:
+            if count % CRUMBS_IN_A_ROW == 0:
                 await anyio.lowlevel.checkpoint()
             yield piece
 
@@ -391,7 +388,7 @@ async def read_start(response: httpx.Response, limit: int) -> tuple[str, bool]:
     """
     body = bytearray()
     try:
-        async with aclosing(read_pieces(response)) as pieces:
+        async with aclosing(take_turns(read_pieces(response))) as pieces:
             async for piece in pieces:
                 body += piece
                 if len(body) > limit:

@@ -14,7 +14,7 @@ import httpx
 
 from runapi_mcp.errors import UpstreamError
 from runapi_mcp.settings import Settings
-from runapi_mcp.upstream.http import new_client, read_pieces, read_start
+from runapi_mcp.upstream.http import new_client, read_pieces, read_start, take_turns
 from runapi_mcp.upstream.translate import translate_errors
 
 _SECONDS: Final = 15.0
@@ -123,7 +123,7 @@ async def ask_server(
 async def _first(response: httpx.Response, *, events: bool) -> str:
     """Return a body, or of a stream its first event that is more than a notification; close the response."""
     body = b""
-    async with aclosing(read_pieces(response)) as pieces:
+    async with aclosing(take_turns(read_pieces(response))) as pieces:
         async for piece in pieces:
             body += piece
             whole = body.replace(b"\r", b"").rpartition(b"\n\n")[0]

@@ -44,19 +44,18 @@ def redact(text: str, key: SecretStr) -> str:
     if len(secret) < _SHORTEST_KEY:
         return text
     text = text.replace(secret, _INSTEAD)
-    if "%" in text or "&" in text or _is_in(_ESCAPE, text) or _hides(text):
+    strange = text.encode(errors="surrogatepass").translate(None, _SEEN).decode(errors="surrogatepass")
+    if (
+        ("%" in text or "&" in text)
+        or (_ESCAPE.search(text, 0, PIECE) or _HIDDEN.search(strange, 0, PIECE))
+        or (len(text) > PIECE and (_is_in(_ESCAPE, text) or _is_in(_HIDDEN, strange)))
+    ):
         text = _take_out(_pattern_of(secret), text, _LONGEST_SPELLING * len(secret))
     return text
 
 
-def _hides(text: str) -> bool:
-    """Whether a text has characters that nobody sees."""
-    strange = text.encode(errors="surrogatepass").translate(None, _SEEN).decode(errors="surrogatepass")
-    return _is_in(_HIDDEN, strange)
-
-
 def _is_in(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether a pattern, of two characters at most, is somewhere in a text."""
+    """Whether a pattern, of two characters at most, is somewhere in a long text."""
     return any(pattern.search(text, at, at + PIECE + 1) for at in range(0, len(text), PIECE))
 
 

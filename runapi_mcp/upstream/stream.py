@@ -24,7 +24,15 @@ from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, Ups
 from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
-from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header, new_request_id, read_pieces
+from runapi_mcp.upstream.http import (
+    CRUMBS_IN_A_ROW,
+    REQUEST_ID,
+    Connection,
+    Trace,
+    auth_header,
+    new_request_id,
+    read_pieces,
+)
 from runapi_mcp.upstream.pacing import Pacing, Waits, name_pace
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
@@ -365,6 +373,7 @@ class Body:
         self._received = 0
         self._unpaused = _LITTLE  # a first wait is for the model, and says nothing of its pace
         self._waited = False
+        self._in_a_row = 0
         self._unheard = 0
         self._now = clock()
         self.silence = Silence(limits.silence, self._now)
@@ -500,6 +509,10 @@ class Body:
         silence.left -= self._now - began
         # What has piled up in a pause comes at once but for its first piece, and is taken without another.
         self._waited = not paused and self._now - began > _AT_ONCE
+        self._in_a_row = 0 if self._waited or paused else self._in_a_row + 1
+        if self._in_a_row == CRUMBS_IN_A_ROW:
+            self._in_a_row = 0
+            await anyio.lowlevel.checkpoint()
         if self._waited:
             self._waited, self._unpaused = self._unpaused < _LITTLE, 0
         self._unpaused += len(piece)
