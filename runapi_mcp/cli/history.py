@@ -35,7 +35,9 @@ def add_history(commands: Subparsers) -> None:
         "--from, search --from and get_result go on from them.",
     )
     history.add_argument("handle", nargs="?", metavar="HANDLE", help="show this answer, whole")
-    history.add_argument("--clear", action="store_true", help="remove all of it from this machine")
+    history.add_argument(
+        "--clear", action="store_true", help="remove all of it from this machine, and what usage counts"
+    )
     history.add_argument("--json", action="store_true", help="print it as JSON")
     history.set_defaults(person=_history)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from server.hosting import Host, in_process
 
 from runapi_mcp.sim import Simulator
+from tools.calling import desk, facts
 
 
 @pytest.fixture(params=["chat", "native"])
@@ -342,3 +344,18 @@ async def test_a_question_goes_on_from_an_extraction_and_from_a_search(
     assert not {"response_format", "responseJsonSchema", "responseMimeType"} & {*bodies[1], *rest[1]}
     assert rest[1].get("tools") == rest[0].get("tools")
     assert ("oogle" in json.dumps(rest[1])) == (tool == "search_web")
+
+
+async def test_a_search_that_is_asked_on_another_day_sends_the_first_day_as_it_was(sim: Simulator) -> None:
+    """A day that is written anew costs the whole cache of a prefix (anthropics/claude-code#86299)."""
+    week: dict[str, Any] = {"recency": "week", "include_domains": ["example.org"]}
+    async with desk(sim) as at:
+        found = await at.call("search_web", query="What is new?", **week)
+        at.clock.now += timedelta(days=1)
+        later = await at.call("search_web", query="And since?", continue_from=facts(found)["continue_from"])
+        at.clock.now += timedelta(days=1)
+        await at.call("search_web", query="Today?", continue_from=facts(later)["continue_from"], **week)
+    first, second, third = said_to(sim)
+    assert second.startswith(first)
+    assert third.startswith(second)
+    assert [day in third for day in ("2026-11-28", "2026-11-29", "2026-11-30")] == [True] * 3
