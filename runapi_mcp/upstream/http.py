@@ -99,7 +99,7 @@ _SESSIONS: Final[dict[str, ssl.SSLSession]] = {}
 _MOST_SESSIONS: Final = 8
 """Hosts are RunAPI and, for redirects, Google; each has one."""
 _PIECE: Final = 65_536
-_CRUMBS_IN_A_ROW: Final = 16
+CRUMBS_IN_A_ROW: Final = 16
 """Pieces of a body that are read before others have a turn; one read may bring many chunks of a byte."""
 _READ_BYTES: Final = 4_096
 """Bytes of an answer that are looked through at a time. There is no turn for others between heads that come
@@ -315,7 +315,7 @@ def keep_alive(raw: socket.socket) -> None:
 
 
 def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield a body's bytes; those of a compressed one in pieces of 64 KiB at most.
+    """Yield a body's bytes, without turns for others between them; a compressed one's in 64 KiB at most.
 
     We ask for no compression. Some proxies compress all the same, and httpx inflates whatever a piece
     holds at once, as often as the header says: ``gzip, gzip`` made 4 GB of 14 kB.
@@ -328,7 +328,7 @@ def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     named = response.headers.get("content-encoding", "").lower().split(",")
     codings = [coding for coding in map(str.strip, named) if coding in _WINDOWS or coding in _UNREADABLE]
     if not codings:
-        return _take_turns(raw)
+        return raw
     if len(codings) > 1 or codings[0] not in _WINDOWS:
         how = one_line(", ".join(codings), 60)
         raise ProtocolError(f"The answer is compressed ({how}), which was not asked for.")
@@ -341,7 +341,7 @@ async def _take_turns(raw: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
     async with aclosing(raw):
         async for piece in raw:
             count += 1
-            if count % _CRUMBS_IN_A_ROW == 0:
+            if count % CRUMBS_IN_A_ROW == 0:
                 await anyio.lowlevel.checkpoint()
             yield piece
 
@@ -386,7 +386,7 @@ async def read_start(response: httpx.Response, limit: int) -> tuple[str, bool]:
     """
     body = bytearray()
     try:
-        async with aclosing(read_pieces(response)) as pieces:
+        async with aclosing(_take_turns(read_pieces(response))) as pieces:
             async for piece in pieces:
                 body += piece
                 if len(body) > limit:

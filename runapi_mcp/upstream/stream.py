@@ -23,7 +23,15 @@ from runapi_mcp.errors import InputError, ProtocolError, Stalled, StreamCut, Ups
 from runapi_mcp.printable import quote_text
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.telemetry import trace_header
-from runapi_mcp.upstream.http import REQUEST_ID, Connection, Trace, auth_header, new_request_id, read_pieces
+from runapi_mcp.upstream.http import (
+    CRUMBS_IN_A_ROW,
+    REQUEST_ID,
+    Connection,
+    Trace,
+    auth_header,
+    new_request_id,
+    read_pieces,
+)
 from runapi_mcp.upstream.pacing import Pacing, Waits, name_pace
 from runapi_mcp.upstream.redact import Redacting, redact
 from runapi_mcp.upstream.translate import SAFE_TO_REPEAT, Today, read_refusal
@@ -326,6 +334,7 @@ class Body:
     Attributes:
         silence: How long it may be silent now; whoever knows what has come may change it.
         tail: The last text of its events: some, or 64 KiB from the first line on that is of none.
+        long: Whether the events that were given last are read beside the event loop.
         ended_unclosed: Whether it is over and its last event, which is still to come, had no blank line
             after it.
     """
@@ -349,10 +358,12 @@ class Body:
         self._first = b""
         self._strayed = False
         self._ended = False
+        self.long = False
         self.ended_unclosed = False
         self._received = 0
         self._unpaused = _LITTLE  # a first wait is for the model, and says nothing of its pace
         self._waited = False
+        self._in_a_row = 0
         self._unheard = 0
         self._now = clock()
         self.silence = Silence(limits.silence, self._now)
@@ -397,8 +408,8 @@ class Body:
                     continue
                 whole = "".join((*rest, text[:end]))
                 rest = [text[end:]] if end < len(text) else []
-                here = len(whole) <= _PARSED_HERE
-                if events := self._parse(whole) if here else await beside(self._parse, whole):
+                self.long = len(whole) > _PARSED_HERE
+                if events := await beside(self._parse, whole) if self.long else self._parse(whole):
                     yield events
             piece = await self._read()
             if not piece and not closed:
@@ -441,8 +452,8 @@ class Body:
             pieces.append(piece)
             size += len(piece)
         text = b"".join(pieces)[:limit].decode("utf-8-sig", errors="replace")
-        here = len(text) <= _PARSED_HERE
-        text = redact(text, self._key) if here else await beside(redact, text, self._key)
+        self.long = len(text) > _PARSED_HERE
+        text = await beside(redact, text, self._key) if self.long else redact(text, self._key)
         self.tail = text[-_TAIL_CHARS:]
         return text
 
@@ -483,7 +494,12 @@ class Body:
         self._now = self._clock()
         silence.left -= self._now - began
         # What has piled up in a pause comes at once but for its first piece, and is taken without another.
-        self._waited = not paused and self._now - began > _AT_ONCE
+        came_at_once = self._now - began <= _AT_ONCE
+        self._waited = not paused and not came_at_once
+        self._in_a_row = self._in_a_row + 1 if came_at_once else 0
+        if self._in_a_row >= CRUMBS_IN_A_ROW:
+            await anyio.lowlevel.checkpoint()
+            self._in_a_row = 0
         if self._waited:
             self._waited, self._unpaused = self._unpaused < _LITTLE, 0
         self._unpaused += len(piece)
@@ -546,8 +562,8 @@ class Answering:
         """
         async with aclosing(await self._source()) as source:
             async for lot in source:
-                here = sum(len(sse.data) for sse in lot) <= _PARSED_HERE
-                events, wrong = self._decode(lot) if here else await beside(self._decode, lot)
+                long = self._body.long
+                events, wrong = await beside(self._decode, lot) if long else self._decode(lot)
                 if events:
                     yield events if self._ending.begun else self._judge(events)
                     # Some hold the socket now, or send more (docs/wire.md §4).
@@ -614,8 +630,9 @@ class Answering:
         text = await self._body.text(_JSON_BYTES)
         frames, count = json_frames(text), 0
         # Before the first the values of all of them are counted.
-        frame = next(frames, None) if len(text) <= _PARSED_HERE else await beside(next, frames, None)
+        frame = await beside(next, frames, None) if self._body.long else next(frames, None)
         while frame is not None:
+            self._body.long = len(frame.text) > _PARSED_HERE
             yield (ServerSentEvent(data=frame.text),)
             count += 1
             if count % _FRAMES_IN_A_ROW == 0:
