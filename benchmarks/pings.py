@@ -57,6 +57,8 @@ EVENTS: Final[Mapping[str, Callable[[], str]]] = {
     ),
     "commas-30mb": lambda: json.dumps({"choices": [{"delta": {"content": "a, [" * 7_500_000}}]}),
     "escapes-30mb": lambda: json.dumps({"choices": [{"delta": {"content": "é\n" * 3_750_000}}]}),
+    "backslashes-4mb": lambda: '{"choices": [{"delta": {"content": "\\\\u0073' + "\\\\" * 1_900_000 + '"}}]}',
+    "lines-4mb": lambda: "\ndata:" * 600_000,
     "names-2mb": lambda: json.dumps({"choices": [{"delta": dict.fromkeys(map(str, range(18_000)), 1)}]}),
 }
 """Single events, by the name that the question has in it."""
@@ -102,6 +104,15 @@ class Upstream(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         named = re.search(rb"\(say ([\w-]+)\)", body)
         native = "streamGenerateContent" in self.path
+        if b"(say heads)" in body:
+            self.wfile.write(b"HTTP/1.1 100 \r\n\r\n" * 100_000)
+        if b"(say crumbs)" in body:
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            crumbs = b"".join(
+                b"1\r\n%c\r\n" % octet for octet in b"".join(chunks("word", native=native)) * 1_000
+            )
+            self.wfile.write(head + crumbs + b"0\r\n\r\n")
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -171,6 +182,8 @@ WORK: Final[Mapping[str, Callable[[], tuple[dict[str, str], bytes]]]] = {
     **{f"extract, {name}": (lambda name=name: extract(name)) for name in TEXTS},  # type: ignore[misc]
     "ask, prose-4mb": lambda: call("ask_gemini", prompt="(say prose-4mb)", fresh=True, wait_seconds=100),
     **{f"ask, {name}": (lambda name=name: asked(f"(say {name})")) for name in EVENTS},  # type: ignore[misc]
+    "heads of status 100": lambda: asked("(say heads)"),
+    "chunks of a byte": lambda: asked("(say crumbs)"),
     "a chain of references": chained,
     "a schema of 5 MB": wide,
     "an image of 19 MB": lambda: images(1, 19_000_000),

@@ -267,7 +267,7 @@ async def test_others_have_their_turns_between_what_an_answer_is_made_of(
     async def answer(peer: Peer, _: bytes) -> None:
         await peer.say(octets)
 
-    # A head of status 100 has 16 bytes at least, and a read brings 4 KiB.
+    # One read brings ten thousand of them.
     assert 0 < await between_turns(answer, seen) <= 260
 
 
