@@ -575,10 +575,20 @@ class Answering:
         """
         async with aclosing(await self._source()) as source:
             async for lot in source:
+                found: list[Event] = []
+                wrong: ProtocolError | None = None
+                decode, take_out = self._decoder.decode, self._redacting.feed
                 # Of what came together only the first can be long: what is behind it came with its end.
                 here = len(lot[0].text) <= _PARSED_HERE
-                events, wrong = self._decode(lot) if here else await beside(self._decode, lot)
-                if events:
+                try:
+                    for frame in lot:
+                        found += decode(frame) if here else await beside(decode, frame)
+                        if found and isinstance(found[-1], Done):
+                            break
+                except ProtocolError as error:
+                    wrong = error
+                told = join_texts(found) if len(lot) > 1 else found
+                if events := take_out(told) if here else await beside(take_out, told):
                     yield events if self._ending.begun else self._judge(events)
                     # Some hold the socket now, or send more (docs/wire.md §4).
                     if isinstance(events[-1], Done):
@@ -596,19 +606,6 @@ class Answering:
             yield self._judge(self._redacting.feed((failure,)))
         if not self._ending.begun:
             raise self._nothing()
-
-    def _decode(self, lot: Sequence[Frame]) -> tuple[Sequence[Event], ProtocolError | None]:
-        """Return what came together as the answer's events, up to what is wrong with it."""
-        found: list[Event] = []
-        wrong: ProtocolError | None = None
-        try:
-            for frame in lot:
-                found += self._decoder.decode(frame)
-                if found and isinstance(found[-1], Done):
-                    break
-        except ProtocolError as error:
-            wrong = error
-        return self._redacting.feed(join_texts(found) if len(lot) > 1 else found), wrong
 
     async def drain(self) -> None:
         """After ``[DONE]``: read what little is left, so that the connection can be used again."""
