@@ -66,6 +66,11 @@ ON_WIRE: list[tuple[JsonObject, JsonObject, tuple[str, ...]]] = [
         (),
     ),
     (
+        {"properties": {"a": {}, "b": {}}, "dependencies": {"a": ["b"]}},
+        {"type": "object", "properties": {"a": {}, "b": {}}, "description": "(with a, b is required)"},
+        ("/dependentRequired",),
+    ),
+    (
         {"properties": {"a": True, "b": False}},
         {"type": "object", "properties": {"a": {}}},
         ("/properties",),
