@@ -94,7 +94,7 @@ def _is_claim(looked_at: str, sentence: str) -> bool:
 
 _CARD: Final = re.compile(r"\Ahttps?://googleusercontent\.com/card_content/\S*\s*")
 _LINK: Final = re.compile(r"(?:\[([^\[\]\n]{1,300})\]\()?(https?://[^\s<>\"'\])]+)")
-_CITE: Final = re.compile(r"[ \t]?\[cite_(?:start|end)\]|[ \t]?\[cite: ?[\d, ]{1,60}\]", re.IGNORECASE)
+_CITE: Final = re.compile(r"[ \t]?\[cite_(?:start|end)\]|[ \t]?\[cite:? ?[\d, ]{1,60}\]", re.IGNORECASE)
 """Marks of Gemini's own apps, which count sources that nobody else has (HanaokaYuzu/Gemini-API#148)."""
 _OWN_MARK: Final = re.compile(
     r"\[\^?\d{1,3}(?:, ?\d{1,3}){0,9}\](?![(:])|\[\^[\w-]{1,20}\](?!:)"

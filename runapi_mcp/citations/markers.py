@@ -269,7 +269,11 @@ def _is_inside_word(text: str, at: int) -> bool:
     before, after = text[at - 1], text[at]
     if is_joined(text, at):
         return True
-    if before.isalnum() and after.isalnum():
+    # A letter may have its accent apart, behind it.
+    letter = next(
+        (sign for sign in reversed(text[max(at - 4, 0) : at]) if not unicodedata.combining(sign)), before
+    )
+    if letter.isalnum() and after.isalnum():
         return not (UNSPACED.match(before) or UNSPACED.match(after))
     if before in "$€£¥#@&" and after.isalnum():
         return True

@@ -77,7 +77,7 @@ def _choose(good: list[Found], text: str) -> tuple[Found | None, bool]:
     """Return the value that counts, and whether no other may be meant."""
     # Models write the same value in two fences (ConardLi/easy-dataset#507).
     different = [*{identify(found.value): found for found in good}.values()]
-    for lesser in (lambda one: one.thought, lambda one: one.value in ({}, [])):
+    for lesser in (lambda one: one.thought, lambda one: one.bent, lambda one: one.value in ({}, [])):
         different = [one for one in different if not lesser(one)] or different
     if len(different) < 2:
         return (different[0] if different else None), True
@@ -111,6 +111,9 @@ def _unwrap(value: JsonValue, depth: int = 0) -> Iterator[tuple[JsonValue, str]]
         case dict() if isinstance(value.get("properties"), dict) and value.keys() <= _ECHOED:
             # langchain-ai/langchain#12417.
             inner.append((value["properties"], "into a copy of the schema"))
+        case {"name": str(), "arguments": dict(given), **rest} if not rest:
+            # As a call of a function of the schema's name.
+            inner.append((given, "as the arguments of a function"))
         case dict():
             lists = [
                 (name, member) for name in _LISTS if isinstance(member := value.get(name), list) and member

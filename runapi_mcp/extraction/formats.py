@@ -108,8 +108,11 @@ def read_pattern(pattern: str) -> Callable[[str], bool]:
     Raises:
         NoPattern: It is none.
     """
-    wanted = without_surrogates(pattern)
+    wanted = without_surrogates(_in_our_words(pattern))
     try:
+        if literal := _LITERAL.fullmatch(wanted):
+            # JavaScript's own notation with its slashes, which no text could match.
+            return _make_search(Regex(literal[1], f"{literal[2]}u"))
         # Python's re knows neither \p{…} nor a lookbehind of any width (router-for-me/CLIProxyAPI#5644,
         # pleaseai/shunt#488).
         return _make_search(Regex(wanted, "u"))
@@ -128,6 +131,26 @@ def read_pattern(pattern: str) -> Callable[[str], bool]:
         except RegressError:
             continue
     raise NoPattern(why)
+
+
+_LITERAL: Final = re.compile(r"/(\^.*\$)/([imsu]{0,4})", re.DOTALL)
+_POSIX: Final = {
+    "alpha": r"\p{Alphabetic}", "digit": "0-9", "alnum": r"\p{Alphabetic}0-9", "upper": r"\p{Lu}",
+    "lower": r"\p{Ll}", "space": r"\s", "punct": r"\p{P}\p{S}", "xdigit": "0-9A-Fa-f", "word": r"\w",
+}  # fmt: skip
+_CLASS: Final = re.compile(rf"\[:({'|'.join(_POSIX)}):\]")
+_IS: Final = re.compile(r"(\\[pP]\{)Is([A-Z][A-Za-z_]{1,40}\})")
+_PROPERTIES: Final = ("Alphabetic}", "Ideographic}", "Lowercase}", "Uppercase}", "White_Space}")
+
+
+def _in_our_words(pattern: str) -> str:
+    r"""Return a pattern with classes that other engines name as ECMA's names them: POSIX's, Java's scripts.
+
+    ECMA-262 takes [[:alpha:]] for six signs and a bracket, and knows no \p{IsLatin}.
+    """
+    if "[[:" in pattern or "[^[:" in pattern:
+        pattern = _CLASS.sub(lambda found: _POSIX[found[1]], pattern)
+    return _IS.sub(lambda is_: f"{is_[1]}{'' if is_[2] in _PROPERTIES else 'Script='}{is_[2]}", pattern)
 
 
 def _make_search(regex: Regex) -> Callable[[str], bool]:

@@ -15,7 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final, Literal, NoReturn
 
@@ -166,12 +166,16 @@ _DECODER: Final = json.JSONDecoder(
 
 # ---------------------------------------------------------------- in an answer
 
+# Comments are bounded: an open one would be read to the end of the text from each of its brackets.
 _TOKEN: Final = re.compile(
-    r"""[ \t\r\n]*+(?:
+    r"""(?:[ \t\r\n\u00a0]++ | //[^\n]{0,400}+\n | /\*(?s:.{0,400}?)\*/)*+(?:
         (?P<open>[{\[]) | (?P<close>[}\]]) | (?P<sign>[,:])
       | (?P<string>"[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+")
+      | (?P<bent>"[^"\\]*+(?:\\(?s:.)[^"\\]*+)*+" | '[^'\\\n]*+(?:\\.[^'\\\n]*+)*+'
+          | “[^“”\\]*+”)
       | (?P<number>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+)
-      | (?P<word>true|false|null) | (?P<odd>NaN|-?Infinity)
+      | (?P<word>true|false|null|True|False|None) | (?P<odd>NaN|-?Infinity)
+      | (?P<name>[A-Za-z_$][\w$]*+)(?=[ \t\r\n]*+:)
     )""",
     re.VERBOSE,
 )
@@ -188,7 +192,13 @@ _MOST_SCANNED: Final = 50_000
 _LONGEST_TAG: Final = 24
 # Strings come with line breaks as they are (misospace/pr-reviewer-action#449, discourse/discourse#41716).
 _LENIENT: Final = json.JSONDecoder(strict=False)
-_WORDS: Final[dict[str, JsonValue]] = {"true": True, "false": False, "null": None}
+_WORDS: Final[dict[str, JsonValue]] = {
+    "true": True, "false": False, "null": None, "True": True, "False": False, "None": None,
+}  # fmt: skip
+_PYTHONS: Final = frozenset({"True", "False", "None"})
+_ESCAPED: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_KEPT: Final = frozenset("\"\\/'")
+"""Escaped signs that stand for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +212,7 @@ class Found:
         flaw: Why it is no JSON, although its brackets close; empty if it is.
         last: Whether it ends the answer.
         thought: Whether it stands among the model's thoughts.
+        bent: Whether it is no JSON to the letter, but what JavaScript or Python would read as one value.
     """
 
     value: JsonValue
@@ -210,6 +221,7 @@ class Found:
     flaw: str = ""
     last: bool = False
     thought: bool = False
+    bent: bool = False
 
 
 @dataclass(slots=True)
@@ -243,7 +255,7 @@ def scan_answer(text: str) -> Scan:
                 attempt = _Attempt(text, mark.start())
                 at = attempt.resume
                 if attempt.closed and not depth:
-                    found.append(Found(attempt.value, mark.start(), at, attempt.flaw))
+                    found.append(Found(attempt.value, mark.start(), at, attempt.flaw, bent=attempt.bent))
                 elif not attempt.closed:
                     depth += attempt.depth
                     length = attempt.reached - mark.start()
@@ -257,9 +269,7 @@ def scan_answer(text: str) -> Scan:
             case _:
                 depth, thoughts = 0, at
     end = _end_of(text)
-    scan.values = [
-        Found(one.value, one.start, one.end, one.flaw, one.end >= end, one.start < thoughts) for one in found
-    ]
+    scan.values = [replace(one, last=one.end >= end, thought=one.start < thoughts) for one in found]
     return scan
 
 
@@ -342,6 +352,7 @@ class _Attempt:
         value: What is whole of it.
         closed: Whether it came to its end.
         flaw: What in it is no JSON, if the rest is.
+        bent: Whether it is JSON but for how its strings, names and words are written.
         reached: Where reading ended.
         resume: Where to look for the next value.
         depth: Of one that is not closed, how many objects and lists are open that hold something.
@@ -350,6 +361,7 @@ class _Attempt:
 
     def __init__(self, text: str, start: int) -> None:
         self.flaw = ""
+        self.bent = False
         self._open: list[_Frame] = []
         self._at = start
         self._text = text
@@ -372,7 +384,7 @@ class _Attempt:
             if not self._take(kind, token[kind]):
                 return False
             # What begins in a string that reading stumbled over is looked at again.
-            self._resume = token.start(kind) + 1 if kind == "string" else end
+            self._resume = token.start(kind) + 1 if kind in ("string", "bent") else end
             self._at = end
             if not self._open:
                 return True
@@ -402,14 +414,22 @@ class _Attempt:
                 return False
             top.wants = then  # type: ignore[assignment]  # one of its words
             return True
+        self.bent = self.bent or kind in ("bent", "name") or written in _PYTHONS
         if not listed and top.wants in ("first", "next"):
-            if kind == "string":
-                top.key, top.wants = _LENIENT.decode(written), "colon"
-            return kind == "string"
-        if top.wants not in (("first", "next") if listed else ("value",)):
+            if kind in ("string", "bent", "name"):
+                top.key, top.wants = self._read_key(kind, written), "colon"
+            return kind in ("string", "bent", "name")
+        if kind == "name" or top.wants not in (("first", "next") if listed else ("value",)):
             return False
         self._put(top, kind, written)
         return True
+
+    def _read_key(self, kind: str, written: str) -> str:
+        try:
+            return written if kind == "name" else str(_read_scalar(kind, written))
+        except NotJson as error:
+            self.flaw = str(error)
+            return written
 
     def _put(self, top: _Frame, kind: str, written: str) -> None:
         if kind == "open":
@@ -444,6 +464,8 @@ def _read_scalar(kind: str, written: str) -> JsonValue:
         case "string":
             value: JsonValue = _LENIENT.decode(written)
             return value
+        case "bent":
+            return _read_bent(written)
         case "word":
             return _WORDS[written]
         case "number" if written.lstrip("-").isdigit():
@@ -455,3 +477,26 @@ def _read_scalar(kind: str, written: str) -> JsonValue:
             return Exact(written)
         case _:
             raise NotJson(f"{written} is not JSON")
+
+
+def _read_bent(written: str) -> str:
+    """Return what a string means that JSON does not know: of other quotes, or with backslashes of its own.
+
+    A path or a formula has backslashes that nobody doubled (kaptinlin/jsonrepair#8). They are backslashes, as
+    long as none in the same string stands before a letter that makes another sign of it: who forgot to double
+    one forgot it there, too (AgentToolkit/altk-evolve#318).
+
+    Raises:
+        NotJson: It can be read in two ways.
+    """
+    escapes = {found[1] for found in _ESCAPED.finditer(written)}
+    unknown = {one for one in escapes if len(one) == 1 and one not in _KEPT and one not in "bfnrt"}
+    if unknown and not escapes <= unknown | _KEPT:
+        raise NotJson(f"a backslash before {min(unknown)} in a string must be doubled")
+
+    def read(found: re.Match[str]) -> str:
+        if found[1] in _KEPT:
+            return found[1]
+        return found[0] if unknown else str(_LENIENT.decode(f'"{found[0]}"'))
+
+    return _ESCAPED.sub(read, written[1:-1])

@@ -273,6 +273,9 @@ def readings(name: str, *, local: bool, windows: bool, wsl: bool) -> Iterator[st
     # Gemini CLI writes blanks so in a file that is named by @ (google-gemini/gemini-cli#241).
     if not windows and "\\" in plain:  # as shells and terminals escape blanks
         yield re.sub(r"\\(.)", r"\1", plain)
+        yield plain.replace("\\", "/")  # as a host on Windows writes a path within the project
+    if "%" in plain and not url:  # out of a link
+        yield unquote(plain)
     if windows and (mounted := _MOUNTED.fullmatch(plain)):
         yield f"{mounted[1].upper()}:/{mounted[2]}"
     if wsl and (drive := _DRIVE.fullmatch(plain)):

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Annotated, Final, TypeAlias, TypeVar, get_args
 
 import pydantic
@@ -196,6 +196,8 @@ def _read_file(value: object) -> object:
     """Read a file: a path, a URL, a resource link, or an object that holds one by another name."""
     if not isinstance(value, dict):
         return value if isinstance(value, str) and is_data(value) else read_word(value)
+    if inline := _read_inline(value):
+        return inline
     for name in ("resource", "image_url", "file", "path", "file_path", "url"):
         match value.get(name):
             case str(where):
@@ -206,6 +208,19 @@ def _read_file(value: object) -> object:
                 continue
     return value
 
+
+def _read_inline(value: Mapping[str, object]) -> str:
+    """Return a file that came as base64 in an object, MCP's, Gemini's or Anthropic's, as a data: URL."""
+    for held in (value, *(value.get(name) for name in ("inlineData", "inline_data", "source", "resource"))):
+        if isinstance(held, Mapping):
+            data = next((held[name] for name in ("data", "blob") if isinstance(held.get(name), str)), None)
+            kind = next((held[name] for name in _KINDS if isinstance(held.get(name), str)), None)
+            if data and kind and not is_data(str(data)):
+                return f"data:{kind};base64,{data}"
+    return ""
+
+
+_KINDS: Final = ("mimeType", "mime_type", "media_type")
 
 _read_list: Final = list_of(_read_file, "\n")
 

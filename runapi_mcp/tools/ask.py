@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise, takewhile
+from itertools import islice, pairwise, takewhile
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import pydantic
@@ -137,6 +137,8 @@ class Message(Given):
         for name, value in given.items():
             if name == "function_call" and value:
                 own["function_calls"] = [value]
+            elif name == "parts" and "content" not in given:
+                own["content"] = value  # as Gemini's own API has them
             elif name in cls.model_fields or value not in (None, "", [], {}):
                 own[_MESSAGE_NAMES.get(name, name)] = value
         if own.get("type") == "message":
@@ -212,7 +214,9 @@ def _pair(before: _Placed, after: _Placed) -> _Placed:
 
 def list_calls(calls: Iterable[FunctionCall]) -> list[JsonObject]:
     """Return the functions that an answer asks for, in the form in which `messages` takes them back."""
-    return [{key: value for key, value in _fields(call).items() if value} for call in calls]
+    return [
+        {key: value for key, value in _fields(call).items() if value or key == "arguments"} for call in calls
+    ]
 
 
 def _fields(call: FunctionCall) -> JsonObject:
@@ -578,7 +582,7 @@ def _tell_ignored(call: Call) -> Iterator[str]:
 def _render(view: View, page: Page) -> Reply:
     if nothing_to_give(view):
         return tell_failure(view)
-    calls = list_calls(view.answer.function_calls)
+    calls = list_calls(_named_as_offered(view))
     text, listed = view.answer.text, ""
     if view.job.call.search:
         from runapi_mcp.citations.annotate import annotate
@@ -602,10 +606,24 @@ def _is_text_alone(view: View) -> bool:
     return not (call.search or call.include_thoughts or view.answer.function_calls)
 
 
+def _named_as_offered(view: View) -> Iterator[FunctionCall]:
+    """Yield the calls; in whose names Gemini put the namespace that it sees functions in, without it.
+
+    Google's own reports call functions so, and some calls come so (massgen/MassGen#624).
+    """
+    offered = {function.name for function in view.job.call.functions}
+    for call in view.answer.function_calls:
+        bare = _NAMESPACE.sub("", call.name, count=1)
+        yield replace(call, name=bare) if call.name not in offered and bare in offered else call
+
+
+_NAMESPACE: Final = re.compile(r"\Adefault_api[.:]")
+
+
 def _doubt(view: View) -> Iterator[str]:
     """Yield what must be said of calls that cannot be run as they are, a sentence each."""
     offered = {function.name for function in view.job.call.functions}
-    for call in view.answer.function_calls[:_MOST_DOUBTS]:
+    for call in islice(_named_as_offered(view), _MOST_DOUBTS):
         name = one_line(call.name, 80)
         if call.name not in offered:
             yield f"{name} is none of the functions that were offered: tell the model so as its result."

@@ -4,6 +4,7 @@ What is meant beyond doubt is taken; a value that is not stays as it came, and i
 be right. The kinds come from public reports about MCP servers in real hosts; each rule names some.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -145,6 +146,7 @@ _HOST_NAMES: Final[Mapping[str, str]] = {
     "https://github.com/OpenHands/software-agent-sdk/pull/607",
     "userid": "Sage, beside a session's: https://github.com/ZHangZHengEric/Sage/pull/134",
     "i": "oh-my-pi's note of intent: https://github.com/can1357/oh-my-pi/pull/6242",
+    "summary": "OpenHands, beside the risk: https://github.com/OpenHands/software-agent-sdk/pull/1339",
 }
 """Names that hosts are known to add to a model's arguments, in small letters alone, and by what report."""
 _WRAPPERS: Final = frozenset({"arguments", "args", "kwargs", "input", "params", "parameters", "tool_input"})
@@ -461,9 +463,14 @@ def _from_json(value: object, kind: type) -> object:
     if text.startswith("[" if kind is list else "{") and not has_more_signs(text, _MOST_VALUES):
         with suppress(ValueError, RecursionError):
             inner = _load(text)
+        if inner is None and kind is list and len(text) <= _LONGEST_LITERAL:
+            # A list as Python prints it.
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                inner = ast.literal_eval(text)
     return inner if isinstance(inner, kind) else value
 
 
+_LONGEST_LITERAL: Final = 4_096
 _MOST_VALUES: Final = 50_000
 """About how many values JSON text may hold that is read here, as of the message that it came in."""
 

@@ -3,6 +3,8 @@
 Requests and chunks are those of docs/wire.md §5.
 """
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -10,10 +12,10 @@ from typing import Final, TypeAlias
 from pydantic import AliasChoices, ConfigDict, Field, OnErrorOmit
 
 from runapi_mcp.errors import InputError
-from runapi_mcp.wire.chunks import NOTHING, Beside, ChunkDecoder, read_beside
+from runapi_mcp.wire.chunks import NOTHING, Beside, ChunkDecoder, read_beside, tell_media, unwrap
 from runapi_mcp.wire.faults import read_failure
 from runapi_mcp.wire.fold import explain_block, read_finish
-from runapi_mcp.wire.function_calls import ToolCall, google_extra
+from runapi_mcp.wire.function_calls import SEALED, ToolCall, google_extra, read_sealed
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.lax import Lax, Maybe, Name, lenient
 from runapi_mcp.wire.types import (
@@ -73,10 +75,17 @@ def _call_ids(calls: Sequence[FunctionCall]) -> list[str]:
     return ids
 
 
-def _write_turn(turn: Turn, said: tuple[_Said, ...], calls: list[JsonValue]) -> Iterator[JsonValue]:
+def _as_list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else [value]
+
+
+def _write_turn(turn: Turn, said: tuple[_Said, ...], calls: list[JsonObject]) -> Iterator[JsonValue]:
     role = "assistant" if turn.role == "model" else "user"
     if calls:
-        yield {"role": role, "content": _message_content(said) if said else None, "tool_calls": calls}
+        message: JsonObject = {"role": role, "content": _message_content(said) if said else None}
+        # OpenRouter wants them back beside the calls, where it had put them.
+        sealed = [detail for call in calls if (held := call.pop(SEALED, None)) for detail in _as_list(held)]
+        yield message | {"tool_calls": [*calls]} | ({SEALED: sealed} if sealed else {})
     elif said:
         yield {"role": role, "content": _message_content(said)}
 
@@ -198,12 +207,21 @@ class _ContentPart(Lax):
     type: Maybe[str] = None
     text: str | None = None
     thinking: object = None
+    image_url: object = None
+
+    @property
+    def media_type(self) -> str:
+        """Return what kind of file it is; empty if it is none."""
+        if self.type not in _MEDIA:
+            return ""
+        return _media_type_of(self.image_url)
 
 
 class _Detail(Lax):
     text: Maybe[str] = None
     summary: Maybe[str] = None
     thinking: Maybe[str] = None
+    content: Maybe[str] = None
 
 
 class _Delta(_Open):
@@ -253,8 +271,25 @@ class _More(_Open):
             self.thinking,
             self.reasoning_details,
             self.thinking_blocks,
+            # Copilot's word, which few have.
+            (self.model_extra or {}).get("reasoning_text"),
         )
         return [_read_thought(field) for field in fields if field]
+
+    def calls(self) -> Sequence[ToolCall]:
+        """Return its pieces of calls."""
+        if self.tool_calls:
+            return self.tool_calls
+        # OpenAI's older form, of one call.
+        older = (self.model_extra or {}).get("function_call")
+        call = lenient(ToolCall, {"function": older}) if isinstance(older, dict) else None
+        return (call,) if call else ()
+
+    def images(self) -> list[str]:
+        """Return the kinds of the images beside the text."""
+        images = (self.model_extra or {}).get("images")
+        held = [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+        return [_media_type_of(image.get("image_url")) for image in held]
 
 
 _NO_MORE: Final = _More.model_construct()
@@ -278,6 +313,7 @@ class _Rare(_Open):
     filters: object = Field(None, alias="content_filter_results")
     usage: Maybe[ChatUsage] = None
     error: object = None
+    text: Maybe[str] = None
 
 
 _NOTHING_RARE: Final = _Rare.model_construct()
@@ -309,6 +345,16 @@ class ChatChunk(Lax):
 
 
 _THINKING: Final = frozenset({"thinking", "reasoning", "thought"})
+_MEDIA: Final = frozenset({"image_url", "image", "output_image"})
+_DATA: Final = re.compile(r"data:([a-z]{1,20}/[\w.+-]{1,60})[;,]")
+_LONGEST_TYPE: Final = 100
+
+
+def _media_type_of(image: object) -> str:
+    """Return the kind of an image that OpenRouter or a relay like it sends, as OpenAI takes one."""
+    url = image.get("url") if isinstance(image, dict) else image
+    found = _DATA.match(url[:_LONGEST_TYPE]) if isinstance(url, str) else None
+    return found[1] if found else "image"
 
 
 class ChatDecoder(ChunkDecoder[ChatChunk]):
@@ -318,10 +364,24 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
         super().__init__(ChatChunk)
         self._pieces = False
         self._last: _Choice | None = None
+        self._sealed: dict[str, list[JsonObject]] = {}
+        self._ids: set[str] = set()
+
+    def end(self) -> Sequence[Event]:
+        """Return what was held back, and with it the signatures that stand apart from their calls."""
+        found = [*super().end()]
+        for call_id, details in self._sealed.items() if self._called else ():
+            known = call_id if call_id in self._ids else ""
+            extra = json.dumps({SEALED: details}, ensure_ascii=False)
+            found.append(FunctionCallDelta(None, known, "", "", "", extra))
+        self._sealed = {}
+        return found
 
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
     def _read(self, chunk: ChatChunk, found: list[Event]) -> None:
+        if chunk.choices is None and (inner := unwrap(chunk)) and inner.choices is not None:
+            chunk = inner
         if chunk.model != self._served and chunk.model:
             self._served = chunk.model
             found.append(Served(chunk.model))
@@ -343,6 +403,9 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
                 self._read_message(choice, choice.message, found, last=finish is not None, kind=chunk.kind)
             elif choice.delta is not None:
                 self._read_delta(choice.delta, found, last=finish is not None, piece=True)
+            elif rare.text:
+                # A completion of the older kind: text in place of a delta.
+                found += self._written.add_text(rare.text, last=finish is not None)
             if extra:
                 found += self._citations.search(rare.model_extra)
         if more:
@@ -373,7 +436,13 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
         delta = choice.delta
         if delta and (delta.text() or delta.thought() or delta.more().tool_calls):
             self._read_delta(delta, found, last=last, piece=True)
-        elif kind == "chat.completion" or self._pieces or (last and self._written.begins(message.text())):
+        elif (
+            kind == "chat.completion"
+            or self._pieces
+            or (last and self._written.begins(message.text()))
+            # Each message of some has all that came before it.
+            or self._written.grows_into(message.text())
+        ):
             found += self._written.add_message(message.text(), message.thought())
             for place, call in enumerate(message.more().tool_calls or ()):
                 self._called = True
@@ -391,14 +460,26 @@ class ChatDecoder(ChunkDecoder[ChatChunk]):
         # Of some thousand deltas nearly each has a text alone.
         if (more is not _NO_MORE or isinstance(content, list)) and (thought := delta.thought()):
             found += self._reasoning(thought)
-        if text := content if isinstance(content, str) else delta.text():
+        text = content if isinstance(content, str) else delta.text()
+        if not text and more.refusal and not last:
+            # OpenAI's place for what a model says when it will not; with a finish it is its explanation.
+            text = more.refusal
+        if text:
             self._pieces = self._pieces or piece
             found += self._written.add_text(text, flagged=flagged, last=last)
+        if isinstance(content, list):
+            found += [tell_media(part.media_type) for part in content if part and part.media_type]
         if more is _NO_MORE:
             return
-        for call in more.tool_calls or ():
+        found += map(tell_media, more.images())
+        for call in more.calls():
             self._called = True
-            found.append(call.read())
+            told = call.read()
+            self._ids.add(told.id)
+            found.append(told)
+        if more.reasoning_details:
+            for call_id, details in read_sealed(more.reasoning_details).items():
+                self._sealed.setdefault(call_id, []).extend(details)
         if self._called and not more.tool_calls:
             # Google's layer may send a call's signature after the call, alone (open-webui/computer#224).
             signature = extra.get("thought_signature")
@@ -438,4 +519,4 @@ def _read_thought(field: object) -> str:
         return field
     items = field if isinstance(field, list) else [field]
     details = [detail for item in items if (detail := lenient(_Detail, item))]
-    return "".join(detail.text or detail.summary or detail.thinking or "" for detail in details)
+    return "".join(d.text or d.summary or d.thinking or d.content or "" for d in details)

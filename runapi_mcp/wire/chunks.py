@@ -39,6 +39,10 @@ _TELLING: Final = 20
 """Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
 
 
+_LEAST_GIVEN: Final = 3
+"""Characters with which a second piece of a text hardly begins by chance, as its first one did."""
+
+
 class PromptFeedback(Lax):
     """Google's word on the prompt itself, on both dialects."""
 
@@ -69,10 +73,32 @@ class Beside(Report):
 
 NOTHING: Final = Beside.model_construct()
 
+_ENVELOPES: Final = ("response", "data", "result")
+
+
+def unwrap(chunk: Model) -> Model | None:
+    """Return the chunk that a relay has put into an envelope of its own; `None` if there is none.
+
+    Google's Code Assist has it under ``response`` (anthonyhaussman/opencode-agy-auth#9), relays under
+    ``data``, beside a code and a message that say that all is well.
+    """
+    extra = chunk.model_extra or {}
+    inner = (lenient(type(chunk), extra[name]) for name in _ENVELOPES if isinstance(extra.get(name), dict))
+    return next(inner, None)
+
 
 def read_beside(extra: JsonObject | None) -> Beside:
     """Read what a chunk has that its dialect does not name."""
     return (lenient(Beside, extra) if extra else None) or NOTHING
+
+
+def tell_media(kind: object) -> TextDelta:
+    """Return what stands in the answer for a picture or a sound that the model made, and that is not text."""
+    named = kind if isinstance(kind, str) and _MEDIA_TYPE.fullmatch(kind) else "image"
+    return TextDelta(f"\n[The model made a file here ({named}), which is not passed on: text alone is.]\n")
+
+
+_MEDIA_TYPE: Final = re.compile(r"[a-z]{1,20}/[\w.+-]{1,60}")
 
 
 # ---------------------------------------------------------------- thinking and answer
@@ -89,7 +115,9 @@ _OPENINGS: Final = tuple(f"<{name}>" for name in _NAMES)
 _OPENING: Final = re.compile(rf"<({'|'.join(_NAMES)})(?:\s[^<>]{{0,1000}})?>", re.IGNORECASE)
 """A model that was shown its thinking in a tag with a relay's attributes writes such tags itself."""
 _HALF: Final = re.compile(rf"<(?:{'|'.join(_NAMES)})\s[^<>]{{0,1000}}\Z", re.IGNORECASE)
-_CLOSINGS: Final = {name: re.compile(f"</{name}>", re.IGNORECASE) for name in _NAMES}
+_CLOSINGS: Final = {name: re.compile(rf"</{name}\s{{0,8}}>", re.IGNORECASE) for name in _NAMES}
+_HALF_CLOSE: Final = re.compile(r"</?[a-z]{0,8}\s{0,8}\Z", re.IGNORECASE)
+_LONGEST_CLOSE: Final = 18
 _MOST_HELD: Final = 64
 _MOST_BLOCKS: Final = 8
 """Blocks of thinking that may stand one after the other before the answer; more of them are text."""
@@ -207,8 +235,9 @@ class ThoughtTags:
             yield from _as_thought(content[: closing.start()])
             yield from self._start(content[closing.end() :])
             return
-        close = f"</{self._name.lower()}>"
-        keep = _partial_close(content, len(close) - 1, close)
+        half = _HALF_CLOSE.search(content, max(len(content) - _LONGEST_CLOSE, 0))
+        begun = half[0].rstrip().lower() if half else ""
+        keep = len(half[0]) if half and f"</{self._name.lower()}".startswith(begun) else 0
         self._held = content[len(content) - keep :]
         yield from _as_thought(content[: len(content) - keep])
 
@@ -315,6 +344,11 @@ class Written:
         """Whether a text begins with all of the answer that was given out."""
         return self._text.rest_of(split_thoughts(whole)[1]) is not None
 
+    def grows_into(self, whole: str) -> bool:
+        """Whether a text is all of the answer that was given out, and more."""
+        answer = split_thoughts(whole)[1]
+        return _LEAST_GIVEN <= self._text.length < len(answer) and self._text.rest_of(answer) is not None
+
     def could_repeat(self, text: str) -> bool:
         """Whether a finished chunk that says the same as the one before it repeats it.
 
@@ -387,6 +421,9 @@ class ChunkDecoder(ABC, Generic[Model]):
             ProtocolError: It is not of the dialect.
         """
         text = frame.text.strip()  # blanks may stand around [DONE] (docs/wire.md §7.1)
+        if text.startswith("data:"):
+            # A gateway has put an event into an event (openclaw/openclaw#97474).
+            text = text.removeprefix("data:").lstrip()
         if text == "[DONE]":
             return (*self.end(), Done())
         # Whatever its data looks like (docs/wire.md §3.2).

@@ -30,6 +30,8 @@ _CODED = {
     "invalid_resource_id": 400, "request_conflict": 409, "source_task_not_ready": 409,
     "source_task_unusable": 422, "continuation_not_supported": 422, "rate_limited": 429,
     "continuation_unavailable": 503, "model_retired": 410, "model_not_found": 404,
+    # Of relays, for a prompt that a filter refused, and in a stream without a number.
+    "content_policy_violation": 400, "content_filter": 400, "prompt_blocked": 400,
 }  # fmt: skip
 """RunAPI's own codes as the HTTP statuses that they come with (docs/wire.md §3.1)."""
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg", "error_description")
@@ -143,7 +145,7 @@ def _from_object(error: JsonObject, *, levels: int) -> Failure:
 def _from_top_level(value: JsonObject, *, levels: int) -> Failure | None:
     """Read ``{"code": 400, "msg": …}`` and its kin; a code of 0 or 2xx is a success."""
     status = _status(value)
-    if status is None and "code" in value and not _code(value):
+    if status is None and "code" in value and not _code(value) and not _is_own_code(value):
         return None
     if status is not None and status < 300:
         return None
@@ -153,6 +155,16 @@ def _from_top_level(value: JsonObject, *, levels: int) -> Failure | None:
         inner = _first(told if isinstance(told, list) else [told], levels=levels + 1)
         return _add_cause(_own("", value), inner, inner.message) if inner else None
     return _from_object(value, levels=levels)
+
+
+_FINE: Final = re.compile(r"\W*(?:ok|okay|success|succeeded|successful|成功)\b", re.IGNORECASE)
+
+
+def _is_own_code(value: JsonObject) -> bool:
+    """Whether a code is a number of a relay's own for a failure: no success has one, and says otherwise."""
+    code, said = value.get("code"), _message(value)
+    counts = isinstance(code, int) and not isinstance(code, bool) and code not in (0, 1)
+    return counts and bool(said) and not _FINE.match(said or "")
 
 
 def _own(message: str, error: JsonObject) -> Failure:

@@ -35,19 +35,21 @@ from runapi_mcp.wire.usage import update
 
 _WORDS: Final[dict[FinishReason, str]] = {
     # OpenAI, Google; then Anthropic, Cohere, Mistral, vLLM and TGI, whose words relays pass on.
-    "stop": "STOP END_TURN STOP_SEQUENCE EOS EOS_TOKEN COMPLETE COMPLETED END FINISHED DONE",
-    "length": "LENGTH MAX_TOKENS MAX_TOKEN MAX_OUTPUT_TOKENS MODEL_LENGTH TOKEN_LIMIT "
+    # So are numbers, of Google's enum before it is given a name (googleapis/python-aiplatform#4472).
+    "stop": "STOP END_TURN STOP_SEQUENCE EOS EOS_TOKEN COMPLETE COMPLETED END FINISHED DONE 1",
+    "length": "2 LENGTH MAX_TOKENS MAX_TOKEN MAX_OUTPUT_TOKENS MODEL_LENGTH TOKEN_LIMIT "
     "MODEL_CONTEXT_WINDOW_EXCEEDED",
     "tool": "TOOL_CALLS TOOL_CALL TOOL_USE FUNCTION_CALL FUNCTION_CALLS",
-    "filtered": "CONTENT_FILTER CONTENT_FILTERED SAFETY RECITATION BLOCKLIST BLOCKED PROHIBITED_CONTENT SPII "
+    "filtered": "3 4 "
+    "CONTENT_FILTER CONTENT_FILTERED SAFETY RECITATION BLOCKLIST BLOCKED PROHIBITED_CONTENT SPII "
     "MODEL_ARMOR JAILBREAK REFUSAL GUARDRAIL_INTERVENED SENSITIVE "
     "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION",
     # OTHER is Google's word for "something else stopped it": whatever that is, it was no end.
-    "error": "ERROR OTHER LANGUAGE FUNCTION_CALL_FILTER MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL "
+    "error": "5 ERROR OTHER LANGUAGE FUNCTION_CALL_FILTER MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL "
     "TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE NO_IMAGE IMAGE_OTHER ESCALATION "
     "PUP_LIMITED_DISABLED CONTINUATION NETWORK_ERROR ABORT ABORTED CANCELLED TIMEOUT",
 }
-_NO_FINISH: Final = frozenset({"", "NULL", "NONE", "UNSPECIFIED"})
+_NO_FINISH: Final = frozenset({"", "0", "NULL", "NONE", "UNSPECIFIED"})
 """Said, also as text, while the model still writes."""
 _NOT_BLOCKED: Final = _NO_FINISH | {"BLOCKREASON", "BLOCKEDREASON"}
 _PARTING: Final = re.compile(r"[:;,/|.()\[\]=]+")
@@ -82,7 +84,8 @@ def read_finish(said: str | None, native: str | None = None, message: str = "") 
     if said is None or reason is None:
         return None
     closer = _read_reason(native or "")
-    if native and closer not in (None, "tool") and reason in (*_VAGUE, "error") and closer not in _VAGUE:
+    filtered = reason == closer == "filtered"
+    if native and closer not in (None, "tool", *_VAGUE) and (filtered or reason in (*_VAGUE, "error")):
         return Finish(native, closer or "unknown", message)
     return Finish(said, reason, message)
 

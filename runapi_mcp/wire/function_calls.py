@@ -6,6 +6,7 @@ Gemini pairs results with calls by place, not by id (docs/wire.md §5.1).
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from pydantic import ConfigDict
@@ -14,12 +15,13 @@ from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
 from runapi_mcp.wire.json_text import read_object
 from runapi_mcp.wire.lax import Lax, Maybe
-from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta, Returned
+from runapi_mcp.wire.types import FunctionCall, FunctionCallDelta, JsonObject, Returned
 
 _OUTSIDE: Final = re.compile(r'["{}\[\]]')
 _INSIDE: Final = re.compile(r'["\\]')
 _PROVIDERS: Final = ("google", "vertex", "vertex_ai", "gemini")
 _SIGNATURES: Final = ("thought_signature", "thoughtSignature", "signature")
+SEALED: Final = "reasoning_details"
 _MOST_CALLS: Final = 256
 """Twice as many functions as Google lets be declared; what a stream has beyond them is no use of them."""
 
@@ -77,12 +79,32 @@ def _write_extra(call: dict[str, object], function: dict[str, object], content: 
     return json.dumps(extra, ensure_ascii=False) if extra else ""
 
 
+def read_sealed(details: object) -> dict[str, list[JsonObject]]:
+    """Return what OpenRouter keeps of Gemini's signatures apart from the calls, by the id of the call.
+
+    It stands among the details of the thinking, encrypted, before the call or after it, and OpenRouter
+    wants it back in the message's own details (earendil-works/pi#260, RooCodeInc/Roo-Code#10640).
+    """
+    sealed: dict[str, list[JsonObject]] = {}
+    for detail in details if isinstance(details, list) else ():
+        match detail:
+            case {"type": "reasoning.encrypted", "data": str(data), **more} if data:
+                call_id = more.get("id")
+                sealed.setdefault(call_id if isinstance(call_id, str) else "", []).append(detail)
+            case _:
+                pass
+    return sealed
+
+
 def find_signature(call: FunctionCall) -> str:
     """Return the signature of a call, wherever a relay had put it; empty if there is none."""
     extra = read_object(call.extra) or {}
     content, fields = extra.get("extra_content"), extra.get("provider_specific_fields")
     function = extra.get("function")
     deeper = function.get("provider_specific_fields") if isinstance(function, dict) else None
+    sealed = next((one for found in read_sealed(extra.get(SEALED)).values() for one in found), {})
+    if isinstance(data := sealed.get("data"), str):
+        return data
     for place in (google_extra(content), extra, function, fields, deeper):
         found = [place.get(name) for name in _SIGNATURES] if isinstance(place, dict) else []
         if signature := next((told for told in found if isinstance(told, str)), ""):
@@ -122,6 +144,8 @@ class _Growing:
         self._depth = 0
         self._opaque = self._quoted = self._escaped = False
         self._plain: str | None = None
+        self._grown = ""
+        self._grows = True
 
     @property
     def size(self) -> int:
@@ -149,6 +173,7 @@ class _Growing:
 
     def write(self, piece: str) -> str:
         """Add arguments; return what of them belongs to another call, since these are whole."""
+        self._note_grown(piece)
         end = self._end_in(piece)
         rest = piece[end:].lstrip()
         if not rest.startswith("{"):
@@ -156,6 +181,19 @@ class _Growing:
         self._pieces.append(piece[:end])
         self._length += end
         return rest
+
+    def _note_grown(self, piece: str) -> None:
+        """Note a piece that says again all that came, and more (can1357/oh-my-pi#2082).
+
+        So may an object of one member within another of the same: what was meant shows when all has come.
+        """
+        if not self._grows or not self._length or not piece.strip():
+            return
+        if len(piece) <= len(self._grown or self.arguments):
+            self._grows = False
+        else:
+            self._grows = piece.startswith(self._grown or self.arguments)
+        self._grown = piece if self._grows else ""
 
     def is_repeated_by(self, arguments: str) -> bool:
         """Whether arguments are the same as these, which are whole, however they are spaced."""
@@ -171,7 +209,9 @@ class _Growing:
 
     def joined(self, call_id: str) -> FunctionCall:
         extra = json.dumps(self._extra, ensure_ascii=False) if self._extra else ""
-        return FunctionCall(call_id, self.name, self.arguments, self.signature, extra)
+        grown = self._grown and read_object(self.arguments) is None and read_object(self._grown) is not None
+        arguments = self._grown if grown else _unquote(self.arguments)
+        return FunctionCall(call_id, self.name, arguments, self.signature, extra)
 
     def _end_in(self, piece: str) -> int:
         """Return where the object of the arguments ends in a piece of them; its length if it does not."""
@@ -227,6 +267,8 @@ class GrowingCalls:
         call = self._find(delta)
         arguments = delta.arguments
         if call is None:
+            if not (delta.id or delta.name or arguments.strip()):
+                return  # an empty place in a relay's list
             call = self._begin(delta.index, delta.name)
         elif call.whole and arguments.strip():
             # Some relays send a call twice (docs/wire.md §5.2).
@@ -299,6 +341,15 @@ class GrowingCalls:
             before = call.size
             rest = call.write(rest)
             self.size += call.size - before
+
+
+def _unquote(arguments: str) -> str:
+    """Return arguments out of the JSON text that a relay has made of their JSON text."""
+    if arguments.lstrip().startswith('"'):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(arguments)
+            return inner if isinstance(inner, str) and read_object(inner) is not None else arguments
+    return arguments
 
 
 def _plain(arguments: str) -> str:

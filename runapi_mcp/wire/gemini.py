@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from runapi_mcp.wire.chunks import NOTHING, ChunkDecoder, read_beside
+from runapi_mcp.wire.chunks import NOTHING, ChunkDecoder, read_beside, tell_media, unwrap
 from runapi_mcp.wire.fold import explain_block, read_finish
 from runapi_mcp.wire.function_calls import find_signature
 from runapi_mcp.wire.grounding import Parts
 from runapi_mcp.wire.json_text import read_object
-from runapi_mcp.wire.lax import Lax, Maybe, Name, lenient
+from runapi_mcp.wire.lax import Lax, Maybe, Name, Word
 from runapi_mcp.wire.types import (
     Call,
     DialectName,
@@ -143,6 +143,10 @@ class _FunctionCall(Lax):
     args: object = None
 
 
+class _Inline(Lax):
+    mime_type: Maybe[str] = Field(None, validation_alias=AliasChoices("mimeType", "mime_type"))
+
+
 class _Part(Lax):
     text: str | None = None
     thought: Maybe[bool] = None
@@ -152,6 +156,7 @@ class _Part(Lax):
     function_call: Maybe[_FunctionCall] = Field(
         None, validation_alias=AliasChoices("functionCall", "function_call")
     )
+    inline: Maybe[_Inline] = Field(None, validation_alias=AliasChoices("inlineData", "inline_data"))
 
 
 class _Content(Lax):
@@ -163,7 +168,7 @@ class _Candidate(Lax):
 
     index: Maybe[int] = None
     content: _Content | None = None
-    finish_reason: Maybe[str] = Field(None, validation_alias=AliasChoices("finishReason", "finish_reason"))
+    finish_reason: Maybe[Word] = Field(None, validation_alias=AliasChoices("finishReason", "finish_reason"))
     finish_message: Maybe[str] = Field(None, validation_alias=AliasChoices("finishMessage", "finish_message"))
     ratings: object = Field(None, validation_alias=AliasChoices("safetyRatings", "safety_ratings"))
 
@@ -189,15 +194,6 @@ class NativeChunk(Lax):
     trace_id: object = Field(None, alias="traceId")
 
 
-def _unwrap(chunk: NativeChunk) -> NativeChunk | None:
-    """Return the chunk that is under ``response``, as Google's Code Assist has it and relays of it pass on.
-
-    See anthonyhaussman/opencode-agy-auth#9.
-    """
-    inner = lenient(NativeChunk, (chunk.model_extra or {}).get("response"))
-    return inner if inner and inner.candidates is not None else None
-
-
 class NativeDecoder(ChunkDecoder[NativeChunk]):
     """Decodes one native stream."""
 
@@ -210,7 +206,7 @@ class NativeDecoder(ChunkDecoder[NativeChunk]):
     # Lists rather than generators: a stream brings some thousand chunks, and a generator costs two calls.
 
     def _read(self, chunk: NativeChunk, found: list[Event]) -> None:
-        if chunk.candidates is None and (inner := _unwrap(chunk)):
+        if chunk.candidates is None and (inner := unwrap(chunk)) and inner.candidates is not None:
             chunk = inner
         if chunk.model and chunk.model != self._served:
             self._served = chunk.model
@@ -276,9 +272,12 @@ class NativeDecoder(ChunkDecoder[NativeChunk]):
                 found += self._written.add_thought(part.text)
             elif part.text:
                 found += self._written.add_text(part.text, last=last)
+            elif part.inline and not part.thought:
+                found.append(tell_media(part.inline.mime_type))
         return starts
 
 
 def _read_call(call: _FunctionCall, signature: str) -> FunctionCallDelta:
-    arguments = json.dumps(call.args or {}, ensure_ascii=False)
-    return FunctionCallDelta(None, call.id or "", call.name or "", arguments, signature)
+    # A relay of chat may leave them the text that they are there.
+    text = call.args if isinstance(call.args, str) else json.dumps(call.args or {}, ensure_ascii=False)
+    return FunctionCallDelta(None, call.id or "", call.name or "", text, signature)

@@ -46,6 +46,15 @@ class _Web(Lax):
 
 class _GroundingChunk(Lax):
     web: Maybe[_Web] = None
+    maps: Maybe[_Web] = None
+    retrieved: Maybe[_Web] = Field(
+        None, validation_alias=AliasChoices("retrievedContext", "retrieved_context")
+    )
+
+    @property
+    def page(self) -> _Web | None:
+        """The page that it names: of the web, of Maps or of a store of documents."""
+        return next((one for one in (self.web, self.maps, self.retrieved) if one and one.uri), None)
 
 
 class _Segment(Lax):
@@ -238,11 +247,11 @@ class Citations:
                 self._misread(_looks_sourced(item))
 
     def _lot(self, chunks: Sequence[_GroundingChunk | None]) -> list[int | None]:
-        """Return the index of the source that each chunk of a lot is; `None` where it is no web page."""
+        """Return the index of the source that each chunk of a lot is; `None` where it has no address."""
         lot: list[int | None] = []
         for chunk in chunks[:_MOST_SOURCES]:
-            web = chunk.web if chunk else None
-            lot.append(self._source(Source(web.uri, web.title or "")) if web and web.uri else None)
+            page = chunk.page if chunk else None
+            lot.append(self._source(Source(page.uri, page.title or "")) if page and page.uri else None)
         if lot:
             # A lot that begins as all before it says them again; another one goes on from there.
             again = lot[: len(self._chunks)] == self._chunks

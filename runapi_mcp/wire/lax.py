@@ -5,7 +5,15 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Final, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from runapi_mcp.errors import ProtocolError
@@ -31,6 +39,9 @@ class _Forgiving:
 Value = TypeVar("Value")
 Maybe: TypeAlias = Annotated[Value | None, _Forgiving()]
 """A field that the answer does not depend on: `None` if it is odd. The text itself is never one."""
+
+Word: TypeAlias = Annotated[str, BeforeValidator(lambda said: str(said) if type(said) is int else said)]
+"""A word of an enum, which may come as its number."""
 
 Name: TypeAlias = Annotated[str, Field(max_length=200)]
 """The name of a model: it is told with each result."""

@@ -75,6 +75,12 @@ _SCHEMA = re.compile(r"response_?(?:json_?)?schema|response_format", re.IGNORECA
 _MODEL_STATUSES = (400, 404, 410, 422, None)
 _MODEL_HEAD = 1_000
 """Characters of a message that are searched for such words."""
+_BLOCKED = re.compile(
+    r"PROHIBITED_CONTENT|\bblock_?reason\b"
+    r"|\b(?:prompt|request|content|input)\b.{0,40}?\b(?:blocked|filtered|flagged|violat)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BLOCKING = ("content_policy_violation", "content_filter", "prompt_blocked")
 _SIGNATURE = re.compile(r"thought[_ ]?signature", re.IGNORECASE)
 
 
@@ -179,6 +185,11 @@ def _about_the_model(failure: Failure, status: int | None, path: str) -> type[Re
     return ModelRefused if lacks else None
 
 
+def _is_blocked(failure: Failure) -> bool:
+    """Whether a refusal is a filter's word on the prompt."""
+    return failure.code in _BLOCKING or _BLOCKED.search(failure.message[:_MODEL_HEAD]) is not None
+
+
 def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str) -> str | None:
     if status is not None and status < 400:
         return "It was redirected, and a key is never sent after a redirect. Check RUNAPI_BASE_URL."
@@ -195,6 +206,8 @@ def _advice(kind: type[Refused], failure: Failure, status: int | None, path: str
             "function_calls of that answer whole, each with its signature. Calls of another model are told "
             "as text instead."
         )
+    if kind is RequestRefused and _is_blocked(failure):
+        return "A filter refused the prompt, and will again: say it in other words, or leave that part out."
     if kind is RequestRefused and (_SCHEMA.search(failure.message[:_MODEL_HEAD])):
         return (
             "It is about the schema in the words in which it was sent, which the caller did not write: make "

@@ -130,8 +130,12 @@ def test_a_link_definition_of_the_model_does_not_take_our_numbers() -> None:
         assert 'href="https://evil.example/buy">1' not in render(mark(text, 20))
 
 
+def test_no_marker_parts_a_word_at_a_letter_whose_accent_stands_apart() -> None:
+    assert "Cafe\u0301s" in mark("Cafe\u0301s rose on Monday.", 4)
+
+
 def test_marks_of_another_product_are_taken_out_but_not_of_code() -> None:
-    text = "[cite_start]Gold rose. [cite: 1, 2] Silver fell.[cite: 2] `x[cite: 1]`"
+    text = "[cite_start]Gold rose. [cite: 1, 2] Silver fell.[cite 2] `x[cite: 1]`"
     assert mark(text, 22) == "Gold rose.[1] Silver fell. `x[cite: 1]`"
 
 

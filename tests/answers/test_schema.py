@@ -1,5 +1,6 @@
 """A caller's schema on the wire."""
 
+import json
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from runapi_mcp.extraction.check import Judge
 from runapi_mcp.sim.examples import conforms, example
-from runapi_mcp.wire.schema.read import Faulty
+from runapi_mcp.wire.schema.read import Faulty, read_schema
 from runapi_mcp.wire.schema.subschemas import Dangling
 from runapi_mcp.wire.schema.write import TAKEN, rewrite_schema
 from runapi_mcp.wire.types import JsonObject
@@ -274,3 +275,33 @@ def test_any_schema_becomes_one_of_the_wires_keywords_only(schema: dict[str, Any
     answer: Any = example(whole)
     if Judge(whole).conforms(answer):
         assert conforms(answer, made.schema), "what the original takes, the wire's schema takes"
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"responseMimeType": "application/json", "responseJsonSchema": {"type": "string"}},
+        {"response_mime_type": "application/json", "response_json_schema": {"type": "string"}},
+        {"generation_config": {"response_schema": {"type": "STRING"}}},
+        {"name": "f", "parameters_json_schema": {"type": "string"}},
+    ],
+)
+def test_a_schema_is_taken_out_of_googles_words_in_either_casing(configuration: dict[str, Any]) -> None:
+    reading = read_schema(configuration)
+    assert reading.schema == {"type": "string"}
+    assert reading.notes[0].startswith("The schema was taken from ")
+
+
+def test_what_draft_7_calls_dependencies_holds_though_no_draft_is_named() -> None:
+    parts: JsonObject = {"a": ["b"], "c": {"required": ["d"]}}
+    read = read_schema({"type": "object", "dependencies": parts}).schema
+    assert read == {
+        "type": "object",
+        "dependentRequired": {"a": ["b"]},
+        "dependentSchemas": {"c": {"required": ["d"]}},
+    }
+    judge = Judge(read)
+    for right in ({"a": 1, "b": 2}, {"c": 1, "d": 2}):
+        assert judge.conforms(json.loads(json.dumps(right)))
+    for wrong in ({"a": 1}, {"c": 1}):
+        assert not judge.conforms(json.loads(json.dumps(wrong)))

@@ -85,6 +85,16 @@ async def test_a_call_that_cannot_be_run_is_said_to_be_one(called: FunctionCallD
     assert any(words in said for said in ASK.render(view, Page(40_000)).said)
 
 
+@pytest.mark.parametrize("name", ["default_api:look_up", "default_api.look_up"])
+async def test_a_call_in_geminis_own_namespace_is_one_of_the_function_that_was_offered(name: str) -> None:
+    async with bench([FunctionCallDelta(0, "1", name, "{}"), STOP, USED]) as made:
+        view = (await made.ended(offering())).view()
+    assert ASK.render is not None
+    reply = ASK.render(view, Page(40_000))
+    assert '[{"name": "look_up", "arguments": {}, "id": "1"}]' in reply.text
+    assert not any("none of the functions" in said for said in reply.said)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [

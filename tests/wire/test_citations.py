@@ -101,7 +101,7 @@ def test_an_odd_field_of_metadata_costs_itself_and_no_other_source(
     assert list(Citations().metadata(metadata | odd)) == [expected]
 
 
-@pytest.mark.parametrize("odd", [None, 5, {"web": None}, {"web": {"uri": 5}}, {"maps": {"uri": "x"}}])
+@pytest.mark.parametrize("odd", [None, 5, {"web": None}, {"web": {"uri": 5}}, {"image": {"uri": "x"}}])
 def test_an_odd_chunk_keeps_its_place_so_that_no_claim_rests_on_another_page(odd: object) -> None:
     support = CLAIM | {"groundingChunkIndices": [1]}
     metadata = {"groundingChunks": [odd, GOOD], "groundingSupports": [CLAIM, support]}

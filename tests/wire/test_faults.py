@@ -358,3 +358,39 @@ def test_a_503_is_one_whatever_its_code_says_of_the_model() -> None:
     said = {"error": {"message": "No available channel for model gemini-9", "code": "model_not_found"}}
     refused = refusal(read_failure_body(json.dumps(said)), 503, path="/v1/chat/completions")
     assert isinstance(refused, Unavailable)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "No.", "code": "content_policy_violation"}},
+        {"error": {"message": "The request was blocked: PROHIBITED_CONTENT", "code": 400}},
+        {"error": {"message": "The prompt was filtered.", "code": "content_filter"}},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_filters_refusal_is_not_asked_again_in_the_same_words(status: int, body: object) -> None:
+    failure = read_failure(body)
+    assert failure is not None
+    error = refusal(failure, status, path="/chat/completions")
+    assert isinstance(error, RequestRefused)
+    assert "in other words" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"code": 1001, "message": "Not enough credit", "success": False}, "Not enough credit"),
+        ({"code": -1, "msg": "busy"}, "busy"),
+        ({"code": 0, "msg": "busy"}, None),
+        ({"code": 20000, "msg": "success"}, None),
+        ({"code": 20000, "msg": "OK."}, None),
+        ({"code": 1001}, None),
+        ({"code": True, "msg": "busy"}, None),
+    ],
+)
+def test_a_relays_own_number_is_an_error_unless_its_words_say_that_all_is_well(
+    value: object, said: str | None
+) -> None:
+    failure = read_failure(value)
+    assert (failure and failure.message) == said

@@ -160,7 +160,7 @@ def test_the_text_of_a_chunk_survives_an_odd_neighbour(
     assert "".join(event.text for event in found if isinstance(event, TextDelta)) == "a"
 
 
-@pytest.mark.parametrize("odd", [5, 1.5, [], {}, True, float("inf")])
+@pytest.mark.parametrize("odd", [1.5, [], {}, True, float("inf")])
 def test_a_finish_that_is_no_word_is_none_and_the_text_counts(odd: object) -> None:
     said = {"choices": [{"delta": {"content": "a"}, "finish_reason": odd}]}
     assert events("chat", said) == [TextDelta("a")]

@@ -66,3 +66,26 @@ def test_what_comes_in_a_later_piece_is_added() -> None:
 
 def test_a_call_with_nothing_beside_has_nothing_to_carry() -> None:
     assert decode(sent({"custom": None})).extra == ""
+
+
+def test_what_openrouter_keeps_apart_from_a_call_goes_back_beside_the_calls_and_to_googles_own_place() -> (
+    None
+):
+    detail = {"type": "reasoning.encrypted", "data": SIGNATURE, "id": "a1", "format": "google-gemini-v1"}
+    decoder, folded = ChatDecoder(), Fold()
+    for delta in ({"reasoning_details": [detail]}, {"tool_calls": [sent({})]}):
+        folded.feed(*decoder.decode(Frame(json.dumps({"choices": [{"delta": delta}]}))))
+    folded.feed(*decoder.end())
+    (made,) = folded.partial().function_calls
+    (message,) = messages([Turn("model", (made,))])
+    assert isinstance(message, dict)
+    assert message["reasoning_details"] == [detail]
+    assert message["tool_calls"] == [{key: value for key, value in sent({}).items() if key != "index"}]
+    body: Any = Native().encode(Call("m", (Turn("model", (made,)),))).body
+    assert body["contents"][0]["parts"][0]["thoughtSignature"] == SIGNATURE
+
+
+def test_without_a_call_nothing_is_made_of_it() -> None:
+    decoder, detail = ChatDecoder(), {"type": "reasoning.encrypted", "data": SIGNATURE}
+    decoder.decode(Frame(json.dumps({"choices": [{"delta": {"reasoning_details": [detail]}}]})))
+    assert decoder.end() == []

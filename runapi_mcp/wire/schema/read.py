@@ -131,6 +131,7 @@ _WRAPPERS: Final = (
     # Google's configuration and declarations; Effect's document; OpenAPI's media types.
     *("response_format", "text", "format", "json_schema", "jsonSchema", "schema", "function", "parameters"),
     *("inputSchema", "input_schema", "parametersJsonSchema", "generationConfig", "responseJsonSchema"),
+    *("parameters_json_schema", "generation_config", "response_json_schema"),
     *("responseSchema", "response_schema", "outputSchema", "output_schema", "output_format"),
 )
 _MOST_WRAPPERS: Final = 4
@@ -305,6 +306,7 @@ class _Reader:
         self._type(schema, at)
         self._bounds(schema)
         self._tuple(schema)
+        self._dependencies(schema)
         self._references(schema, at)
         for key in LISTED & schema.keys():
             # zod 4 writes prefixItems: [] for the empty tuple.
@@ -388,6 +390,20 @@ class _Reader:
             schema["prefixItems"] = listed
             if rest is not None:
                 schema["items"] = rest
+
+    def _dependencies(self, schema: JsonObject) -> None:
+        """Write what members ask for beside them as the draft does: draft-07 has one word for two."""
+        held = schema.get("dependencies")
+        if self.draft == "7" or not isinstance(held, dict):
+            return
+        lists: JsonObject = {name: part for name, part in held.items() if isinstance(part, list)}
+        rules: JsonObject = {name: part for name, part in held.items() if isinstance(part, dict | bool)}
+        if len(lists) + len(rules) < len(held):
+            return
+        del schema["dependencies"]
+        for key, parts in (("dependentRequired", lists), ("dependentSchemas", rules)):
+            if parts:
+                schema[key] = parts | as_object(schema.get(key))
 
     @staticmethod
     def _move(schema: JsonObject, key: str, other: str) -> None:
