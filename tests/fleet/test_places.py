@@ -46,10 +46,10 @@ async def test_who_was_refused_leaves_nothing_in_redis(sim: Simulator, redis: Re
         Redis.from_url(redis.url, decode_responses=True) as client,
     ):
         await one.start(job(f"First {SLOW}", owner="once"))
-        before = {name async for name in client.scan_iter("runapi-mcp:1:g:*")}
+        before = {name async for name in client.scan_iter("runapi-mcp:2:g:*")}
         with pytest.raises(TooManyCalls):
             await other.start(job(f"Refused {SLOW}", owner="once"))
-        assert {name async for name in client.scan_iter("runapi-mcp:1:g:*")} == before
+        assert {name async for name in client.scan_iter("runapi-mcp:2:g:*")} == before
 
 
 async def test_the_same_question_is_joined_by_who_has_no_place_left(
@@ -109,7 +109,7 @@ async def test_after_an_outage_what_runs_is_counted_again(sim: Simulator, redis:
         async with Redis.from_url(redis.url, decode_responses=True) as client:
 
             async def counted() -> bool:
-                return [name async for name in client.scan_iter("runapi-mcp:1:calls:*")] != []
+                return [name async for name in client.scan_iter("runapi-mcp:2:calls:*")] != []
 
             await became(counted)
         with pytest.raises(TooManyCalls, match="of this fleet"):
@@ -122,5 +122,5 @@ async def test_without_a_limit_nothing_is_counted(sim: Simulator, redis: RedisSe
     async with replica(sim.base_url, redis.url) as one:
         await one.start(job(f"Uncounted {SLOW}"))
         async with Redis.from_url(redis.url, decode_responses=True) as client:
-            assert [name async for name in client.scan_iter("runapi-mcp:1:g:*")]
-            assert not [name async for name in client.scan_iter("runapi-mcp:1:calls:*")]
+            assert [name async for name in client.scan_iter("runapi-mcp:2:g:*")]
+            assert not [name async for name in client.scan_iter("runapi-mcp:2:calls:*")]

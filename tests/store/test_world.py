@@ -310,7 +310,7 @@ async def test_a_stream_that_was_trimmed_or_evicted_is_no_answer(sim: Simulator,
         async with replica(sim.base_url, redis.url) as other:
             await became(lambda: whole(other, begun.handle))
         for longest in (1, 0):
-            async for name in admin.scan_iter("runapi-mcp:1:t:*"):
+            async for name in admin.scan_iter("runapi-mcp:2:t:*"):
                 assert await admin.xtrim(name, maxlen=longest, approximate=False)
             async with replica(sim.base_url, redis.url) as other:
                 with pytest.raises(HandleError):
@@ -330,11 +330,11 @@ async def test_a_server_that_slept_is_not_taken_for_dead_once_it_wakes(
     async with administered(redis) as admin, fleet[0] as one, fleet[1] as other:
         handle = await one.handed(job("Asleep? [[sim:slow seconds=3]]"))
         await grown(await other.find(handle), 10)
-        async for name in admin.scan_iter("runapi-mcp:1:server:*"):
+        async for name in admin.scan_iter("runapi-mcp:2:server:*"):
             await admin.delete(name)
         assert (await other.find(handle)).status == "partial"
-        async for name in admin.scan_iter("runapi-mcp:1:g:*"):
-            await admin.set(f"runapi-mcp:1:server:{await admin.hget(name, 'server')}", "1")
+        async for name in admin.scan_iter("runapi-mcp:2:g:*"):
+            await admin.set(f"runapi-mcp:2:server:{await admin.hget(name, 'server')}", "1")
         remote = await other.find(handle)
         assert remote.status == "running"
         await ended(remote)

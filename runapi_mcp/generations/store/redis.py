@@ -20,7 +20,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Engine, Op
 
-PREFIX: Final = "runapi-mcp:1:"
+PREFIX: Final = "runapi-mcp:2:"
 
 _APPEND: Final = """
 local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
