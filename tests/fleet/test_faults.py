@@ -68,7 +68,7 @@ async def test_a_malformed_order_is_ignored_and_the_next_is_obeyed(
     async with replica(sim.base_url, redis.url) as one, replica(sim.base_url, redis.url) as other:
         handle = await one.handed(job(f"Stop me {SLOW}"))
         async with Redis.from_url(redis.url, decode_responses=True) as client:
-            for name in [name async for name in client.scan_iter("runapi-mcp:1:server:*")]:
+            for name in [name async for name in client.scan_iter("runapi-mcp:2:server:*")]:
                 await client.rpush(name.replace(":server:", ":tell:"), order, order)  # type: ignore[misc]  # redis-py types two clients at once
         remote = await other.find(handle)
         with anyio.fail_after(3):

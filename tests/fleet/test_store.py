@@ -147,7 +147,7 @@ async def test_a_lost_text_is_written_again(pair: Pair, redis: RedisServer) -> N
     remote = await other.find(handle)
     await grown(remote, 10)
     async with Redis.from_url(redis.url, decode_responses=True) as client:
-        async for name in client.scan_iter("runapi-mcp:1:t:*"):
+        async for name in client.scan_iter("runapi-mcp:2:t:*"):
             await client.delete(name)
     await ended(remote)
     written = (await one.find(handle)).view().answer
