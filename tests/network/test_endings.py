@@ -144,6 +144,7 @@ async def test_a_call_that_was_handed_over_outlives_its_connection(http: Web, si
     async with web(str(http.http.base_url)) as later:
         fetched = await later.call(2, "get_result", handle=handle)
     assert events(fetched)[-1]["result"]["_meta"]["ai.runapi/receipt"]["status"] == "complete"
+    await sim.calls[-1].wait_closed()
     assert sim.calls[-1].ended == "complete"
 
 

@@ -108,6 +108,7 @@ async def test_a_reset_reaches_the_client_as_a_read_error(sim: Simulator, client
     sim.play("cut-rst")
     with pytest.raises(httpx.ReadError):
         await client.post(PATHS["chat"], json=chat("hi"))
+    await sim.calls[0].wait_closed()
     assert sim.calls[0].ended == "cut"
 
 
