@@ -43,7 +43,7 @@ def section(base: str, *, quick: bool) -> Section:
     made = Section("Handles that outlive the server, and conversations: SQLite beside memory")
     made.rows.extend(_conversation())
     for count in (20, 200):
-        made.rows.append(_cpu(base, count, 1 if quick else 4))
+        made.rows.append(_cpu(base, count, 1 if quick else 8))
     made.rows.extend(_first_signs(base, 2 if quick else 8))
     made.rows.append(_leaves(base, 15 if quick else 60))
     made.rows.append(_pages(base))
