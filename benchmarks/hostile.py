@@ -148,7 +148,8 @@ async def half_send(url: str, seen: Seen) -> None:
 async def drip(url: str, seen: Seen) -> None:
     """Send a body byte by byte."""
     host, _, port = url.removeprefix("http://").partition(":")
-    head = f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000\r\n\r\n"
+    kind = "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    head = f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\n{kind}"
     with suppress(OSError, anyio.BrokenResourceError, anyio.EndOfStream), anyio.move_on_after(5):
         async with await anyio.connect_tcp(host, int(port)) as stream:
             await stream.send(head.encode())

@@ -56,7 +56,8 @@ class Server:
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
 
     def head(self, length: int, headers: Mapping[str, str], how: str = "POST /mcp") -> bytes:
-        told = {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(length), **headers}
+        kind = {"Content-Type": "application/json", "Content-Length": str(length)}
+        told = {"Host": f"127.0.0.1:{self.port}", **kind, **headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         return f"{how} HTTP/1.1\r\n{lines}\r\n".encode()
 

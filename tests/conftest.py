@@ -34,10 +34,11 @@ gc.disable()  # until all is collected
 
 
 LONGEST = (
-    *("store/test_killed", "terminal/test_outlet", "terminal/test_piped", "boot/test_prologue"),
-    *("transports/test_stdio", "faults/test_matrix", "keychain/test_server", "store/test_shared"),
+    *("store/test_killed", "test_linear", "terminal/test_outlet", "terminal/test_piped"),
+    *("boot/test_prologue", "transports/test_stdio", "faults/test_matrix", "keychain/test_server"),
     *("network/test_workers", "test_docs", "test_examples", "network/test_joining"),
     *("fleet/test_faults", "network/test_endings", "answers/test_worker", "tools/test_research"),
+    *("store/test_shared", "store/test_detached", "store/test_world"),
 )
 """Files that take longest: they are begun first, so that none of them ends alone, with one core idle."""
 

@@ -103,6 +103,21 @@ async def test_a_body_over_the_limit_is_413(url: str, path: str) -> None:
     assert "Send less" in streamed.text
 
 
+@pytest.mark.parametrize("kind", [{"Content-Type": "text/plain"}, {"Content-Encoding": "gzip"}])
+async def test_who_is_still_sending_what_is_not_read_sees_why(url: str, kind: dict[str, str]) -> None:
+    sent = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(80):
+            yield b"x" * 500_000
+            sent += 1
+
+    async with web(url) as http:
+        answer = await http.http.post("/mcp", content=pieces(), headers=ACCEPT | kind)
+    assert (answer.status_code, sent) == (415, 80)
+
+
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
 async def test_an_unknown_session_is_404(url: str, method: str) -> None:
     listed = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}

@@ -114,15 +114,9 @@ class Bodies:
             Unreadable: It is no JSON or compressed (415), too large (413) or too slow (408), or there is no
                 room (503).
         """
-        if not says_json(scope):
-            # A page of a stranger may send any other without asking first (CORS).
-            text = "Send the message as JSON, with Content-Type: application/json."
-            raise Unreadable(refuse(415, "unsupported_type", text, _CLOSE))
-        encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
-        if any(value.strip().lower() not in {b"", b"identity"} for value in encodings):
-            text = "Send the request without a Content-Encoding: what is compressed here is not unpacked."
-            headers = _CLOSE | {"Accept-Encoding": "identity"}
-            raise Unreadable(refuse(415, "unsupported_encoding", text, headers))
+        if unsupported := _refuse_kind(scope):
+            await _discard(scope, receive)
+            raise Unreadable(unsupported)
         limit = self._options.max_body
         if _read_length(scope) > limit:
             await self._refuse_size(scope, receive)
@@ -261,6 +255,19 @@ class _Response:
 
 async def _nothing() -> Message:
     return {"type": "http.disconnect"}
+
+
+def _refuse_kind(scope: Scope) -> Response | None:
+    """Return what a body is answered that is no plain JSON, by what its head says."""
+    if not says_json(scope):
+        # A page of a stranger may send any other without asking first (CORS).
+        text = "Send the message as JSON, with Content-Type: application/json."
+        return refuse(415, "unsupported_type", text, _CLOSE)
+    encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
+    if any(value.strip().lower() not in {b"", b"identity"} for value in encodings):
+        text = "Send the request without a Content-Encoding: what is compressed here is not unpacked."
+        return refuse(415, "unsupported_encoding", text, _CLOSE | {"Accept-Encoding": "identity"})
+    return None
 
 
 async def _discard(scope: Scope, receive: Receive) -> None:
