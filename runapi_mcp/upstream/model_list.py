@@ -170,10 +170,6 @@ def read_page(text: str) -> tuple[Listing, str | None]:
     return _listing(found), page.next_token or None
 
 
-def _read_page(text: str, key: SecretStr) -> tuple[Listing, str | None]:
-    return read_page(redact(text, key))
-
-
 def _live(model_id: str, title: str | None) -> LiveModel:
     # Google lists ids with it; calls take them bare (docs/wire.md §2.3).
     bare = model_id.removeprefix("models/")
@@ -238,7 +234,7 @@ class Lists:
                     text = await self._body_of(get, path, key)
             except TimeoutError:
                 raise Stalled(f"RunAPI did not send its list of models within {_SECONDS:g} s.") from None
-            return await beside(_read_page, text, key)
+            return await beside(lambda: read_page(redact(text, key)))
 
     async def _body_of(self, get: httpx.Request, path: str, key: SecretStr) -> str:
         response = await self._client.send(get, stream=True)

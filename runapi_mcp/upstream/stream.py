@@ -509,6 +509,7 @@ class Body:
         silence.left -= self._now - began
         # What has piled up in a pause comes at once but for its first piece, and is taken without another.
         self._waited = not paused and self._now - began > _AT_ONCE
+        # As `take_turns` does, which would be three calls more for each chunk.
         self._in_a_row = 0 if self._waited or paused else self._in_a_row + 1
         if self._in_a_row == CRUMBS_IN_A_ROW:
             self._in_a_row = 0

@@ -37,8 +37,6 @@ from runapi_mcp.wire.types import (
 
 _TELLING: Final = 20
 """Characters that no model writes twice in a row by chance, once as the pieces of a text and once as one."""
-
-
 _LEAST_GIVEN: Final = 3
 """Characters with which a second piece of a text hardly begins by chance, as its first one did."""
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import anyio
 import pytest
@@ -16,6 +17,7 @@ from fleet.replicas import KEY, Replica, job, replica
 from runapi_mcp.errors import BudgetSpent
 from runapi_mcp.generations.spending import Taken
 from runapi_mcp.generations.store.counts import SharedDayCounts
+from runapi_mcp.generations.store.engine import Op, Take
 from runapi_mcp.generations.store.memory import Followable
 from runapi_mcp.generations.store.redis import RedisEngine
 from runapi_mcp.sim import Simulator
@@ -71,6 +73,32 @@ async def test_64_at_once_on_three_servers_never_pass_the_limit(redis: RedisServ
                 tasks.start_soon(take, number)
         assert len(got) == 100 // 7
         assert await counts[0].used("ann2", "tokens") == 7 * len(got)
+
+
+async def test_no_caller_waits_for_what_the_store_is_asked_of_others(redis: RedisServer) -> None:
+    gate, got = anyio.Event(), list[object]()
+
+    class Slow(RedisEngine):
+        async def run(self, *ops: Op) -> list[Any]:
+            if any(isinstance(op, Take) and op.count == 99 for op in ops):
+                await gate.wait()
+            return await super().run(*ops)
+
+    engine = Slow(SecretStr(redis.url), anyio.current_time)
+    counts = SharedDayCounts(engine, lambda: DAY)
+
+    async def take(owner: str, amount: int) -> None:
+        got.append(await counts.take(owner, "tokens", amount, 100))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take, "slow", 99)
+        for number in range(20):
+            tasks.start_soon(take, f"other{number}", 1)
+        # One or two may be written together with it, by chance.
+        await became(lambda: len(got) >= 15)
+        gate.set()
+    assert len(got) == 21
+    await engine.aclose()
 
 
 async def test_what_a_server_that_died_had_reserved_stays_taken(redis: RedisServer) -> None:

@@ -238,7 +238,10 @@ async def test_what_other_versions_left_is_removed_a_day_after_it_was_written_an
     now = time.time()
     engine = SqliteEngine(folder, now=lambda: now)
     await engine.run(begin("a"), append("a", "x", final="{}"))
-    old = [folder / f"generations-1.sqlite{end}", folder / f"{FILE}.damaged", folder / "notes-1.sqlite"]
+    ours = [folder / f"generations-1.sqlite{end}", folder / f"{FILE}.damaged"]
+    others = ["notes-1.sqlite", "generations-of-roses.pdf", "generations-1.sqlite.txt", "generations-1.sql"]
+    old = [*ours, *(folder / name for name in others)]
+    theirs = [True] * len(others)
 
     async def left(seconds: float) -> list[bool]:
         """Which are left once the newest of another version's files is so many seconds old."""
@@ -251,11 +254,11 @@ async def test_what_other_versions_left_is_removed_a_day_after_it_was_written_an
         await engine.run(Sign("server", 9000))
         return [path.exists() for path in old]
 
-    assert await left(DAY - 60) == [True, True, True]
-    assert await left(DAY + 60) == [False, False, True]
-    assert await left(0) == [True, True, True]
+    assert await left(DAY - 60) == [True, True, *theirs]
+    assert await left(DAY + 60) == [False, False, *theirs]
+    assert await left(0) == [True, True, *theirs]
     await engine.clear()
-    assert [path.exists() for path in old] == [False, False, True]
+    assert [path.exists() for path in old] == [False, False, *theirs]
     assert await texts(engine, "a") is None
     await engine.run(begin("a"), append("a", "y"))
     assert await texts(engine, "a") == ["y"]

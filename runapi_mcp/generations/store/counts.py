@@ -38,6 +38,8 @@ _PACE: Final = 0.5
 """Seconds between two writings of what was used."""
 _MOST_UNSHARED: Final = 10_000
 _MOST_AT_ONCE: Final = 500
+_LOCKS: Final = 64
+"""So many counts of a day can be on their way at once: on a slow line none waits for those of all others."""
 _AWAY_SECONDS: Final = 0.25
 _SETTLING_SECONDS: Final = 2.0
 """After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
@@ -138,7 +140,7 @@ class SharedDayCounts(DayCounts):
         self._engine = engine
         self._clock = clock
         self._turns = count(1)
-        self._lock = anyio.Lock()  # its own counts arrive in their order
+        self._locks = [anyio.Lock() for _ in range(_LOCKS)]
         self._unshared: dict[DayKey, None] = {}
         self._changed = Signal()
         self._settled_at = 0.0
@@ -153,7 +155,7 @@ class SharedDayCounts(DayCounts):
         key = (self._today(), owner, kind)
         try:
             while True:
-                async with self._lock:
+                async with self._lock_of(key):
                     if not self._engine.away and self._settled_at <= self._clock():
                         [others] = await self._engine.run(self._write_op(key, limit, amount))
                         if others is None:
@@ -208,8 +210,9 @@ class SharedDayCounts(DayCounts):
         Raises:
             Down: The engine cannot be reached; what may not have got through is written later.
         """
-        async with self._lock:
-            while keys := list(self._unshared)[:_MOST_AT_ONCE]:
+        while self._unshared:
+            async with (lock := self._lock_of(next(iter(self._unshared)))):
+                keys = [key for key in self._unshared if self._lock_of(key) is lock][:_MOST_AT_ONCE]
                 for key in keys:
                     del self._unshared[key]
                 try:
@@ -217,6 +220,10 @@ class SharedDayCounts(DayCounts):
                 except BaseException:
                     self._unshared |= dict.fromkeys(keys)
                     raise
+
+    def _lock_of(self, key: DayKey) -> anyio.Lock:
+        """Return what one count is written under: so its writings arrive in their order."""
+        return self._locks[hash(key) % _LOCKS]
 
     def _note_loss(self) -> None:
         """The engine may have lost what it had: have everything written anew before anything is taken."""

@@ -6,6 +6,7 @@ the process, and keeps it through a machine's sleep and a clock that jumps, whic
 
 import math
 import os
+import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -211,10 +212,15 @@ def clear_old(folder: Path, ours: str, before: float = math.inf) -> None:
     Those are what was set aside, and what another version of this program wrote, which may still run: of
     what was written since `before` everything stays.
     """
-    kind = f"{ours.partition('-')[0]}-*"
+    stem = ours.partition("-")[0]
+    # Nothing else, whatever a folder that somebody named may hold.
+    kind = re.compile(rf"({stem}-\d{{1,3}})\.sqlite(-wal|-shm|\.damaged|)")
     with suppress(OSError):
-        for path in folder.glob(kind):
-            base, _, end = path.name.partition(".sqlite")
+        for path in folder.glob(f"{stem}-*"):
+            named = kind.fullmatch(path.name)
+            if named is None:
+                continue
+            base, end = named.groups()
             if f"{base}.sqlite" == ours and end != ".damaged":
                 continue
             # What is written stands in the log first, and makes that newer.
