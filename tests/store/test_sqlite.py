@@ -40,7 +40,7 @@ LONG = 1_000_000
 
 
 def begin(name: str, *, facts: str = "{}", epoch: int = 1) -> Begin:
-    return Begin(name, "server", epoch, facts, f"g_{name}", "owner", LONG)
+    return Begin(name, "server", epoch, facts, "{}", f"g_{name}", "owner", LONG)
 
 
 def append(name: str, text: str, *, at: int = 0, final: str = "", epoch: int = 1) -> Append:
@@ -68,7 +68,8 @@ async def texts(engine: SqliteEngine, name: str) -> list[str] | None:
 async def test_what_one_connection_wrote_another_reads_and_nobody_else_may(
     engine: SqliteEngine, folder: Path
 ) -> None:
-    assert await engine.run(begin("a"), append("a", "half \ud83d"), append("a", "more", at=1)) == [True] * 3
+    assert await engine.run(begin("a"), append("a", "half \ud83d")) == [True, True]
+    assert await engine.run(append("a", "more", at=1)) == [True]
     other = SqliteEngine(folder)
     assert await texts(other, "a") == ["half \ud83d", "more"]
     await other.aclose()
@@ -78,8 +79,21 @@ async def test_what_one_connection_wrote_another_reads_and_nobody_else_may(
 
 
 async def test_who_was_replaced_cannot_write_any_more(engine: SqliteEngine) -> None:
-    assert await engine.run(begin("a"), begin("a", epoch=2), append("a", "old")) == [True, True, False]
-    assert await engine.run(append("a", "new", epoch=2), append("a", "twice", epoch=2)) == [True, False]
+    await engine.run(begin("a"), append("a", "older"))
+    assert await engine.run(begin("a", epoch=2), append("a", "old")) == [True, False]
+    assert await engine.run(append("a", "new", epoch=2)) == [True]
+    assert await engine.run(append("a", "twice", epoch=2)) == [False]
+    assert await texts(engine, "a") == ["new"]
+
+
+async def test_of_many_that_are_written_together_it_is_told_which_were_not(engine: SqliteEngine) -> None:
+    names = [f"a{number}" for number in range(250)]
+    begun = [begin(name, epoch=1 + (name == "a7")) for name in names if name != "a9"]
+    assert all(await engine.run(*begun))
+    written = [append(name, name, at=int(name == "a8"), final="complete") for name in names]
+    assert await engine.run(*written) == [name not in ("a7", "a8", "a9") for name in names]
+    assert await texts(engine, "a6") == ["a6"]
+    assert await texts(engine, "a7") == await texts(engine, "a8") == []
 
 
 async def test_a_writer_that_holds_the_lock_for_good_stops_no_reader_and_delays_a_writer_little(
@@ -221,8 +235,11 @@ async def test_what_ended_a_day_ago_is_not_there_also_before_anything_is_cleared
     now = time.time()
     engine = SqliteEngine(folder, now=lambda: now)
     owner = engine.name("owner")
-    ended = [Begin("ended", "server", 1, "{}", "g_ended", owner, LONG), append("ended", "x", final="{}")]
-    await engine.run(*ended, Begin("running", "server", 1, "{}", "g_running", owner, LONG))
+    ended = [
+        Begin("ended", "server", 1, "{}", "{}", "g_ended", owner, LONG),
+        append("ended", "x", final="{}"),
+    ]
+    await engine.run(*ended, Begin("running", "server", 1, "{}", "{}", "g_running", owner, LONG))
     assert await engine.recent("owner", 5) == ["g_running", "g_ended"]
     now += 3 * LONG / 1000
     assert await engine.recent("owner", 5) == ["g_running"]

@@ -33,7 +33,7 @@ NOBODY = 65534
 
 def written(name: str, text: str = "text", *, epoch: int = 1) -> list[Op]:
     return [
-        Begin(name, "server", epoch, "{}", f"g_{name}", "owner", LONG),
+        Begin(name, "server", epoch, "{}", "{}", f"g_{name}", "owner", LONG),
         Append(name, "server", epoch, 0, (Entry(1, text, ""),), "{}", "{}", LONG),
     ]
 

@@ -65,12 +65,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Begin(Op):
-    """Write the facts of a generation, and forget what was written of it before.
+    """Write the facts of a generation and how it stands, and forget what was written of it before.
 
     Attributes:
         name: What :meth:`Engine.name` made of its owner and handle.
         server: Who runs it.
         epoch: How often it was begun.
+        live: How it stands, as JSON.
         handle: What its caller holds; kept only where nobody but its caller can read it.
     """
 
@@ -78,6 +79,7 @@ class Begin(Op):
     server: str
     epoch: int
     facts: str
+    live: str
     handle: str
     owner: str
     ms: int
@@ -126,7 +128,6 @@ class Record:
 
     Attributes:
         facts: Empty unless they were asked for.
-        live: `None` while there is nothing but facts.
         entries: With the cursor after each of them.
         more: Whether there may be more of them.
         beside: Characters of the text before and after the entries, where these are a part of all.
@@ -135,7 +136,7 @@ class Record:
     server: str
     epoch: str
     facts: str
-    live: str | None
+    live: str
     delivered: bool
     entries: Sequence[tuple[str, Entry]]
     more: bool = False
@@ -342,6 +343,8 @@ class Engine(ABC):
     @abstractmethod
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one step, and return what each of them gives.
+
+        Of each kind at most one is about the same generation: they may be done together.
 
         Raises:
             Down: It cannot be reached, or would not do it; then perhaps nothing was done.

@@ -173,7 +173,8 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
         case do.Begin():
             key = f"{PREFIX}g:{op.name}"
             pipe.delete(key, f"{PREFIX}t:{op.name}")
-            pipe.hset(key, mapping={"server": op.server, "epoch": op.epoch, "facts": op.facts})
+            stands = {"server": op.server, "epoch": op.epoch, "facts": op.facts, "live": op.live}
+            pipe.hset(key, mapping=stands)
             pipe.pexpire(key, op.ms)
             return lambda _said: True
         case do.Append():
@@ -223,7 +224,7 @@ def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an
 def _record(said: list[Any]) -> do.Record | None:
     [server, epoch, live, held, *facts], delivered, length, found = said
     # A text without its beginning is none: Redis may evict all of a stream, and others may trim it.
-    if server is None or int(held or length) != length:
+    if server is None or live is None or int(held or length) != length:
         return None
     entries = [(_after(number), _entry(fields)) for number, fields in found]
     kept, more = facts[0] if facts else "", len(entries) == _ENTRIES

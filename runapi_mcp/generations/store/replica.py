@@ -88,7 +88,7 @@ class Replica:
             if known is not None and await known.look():
                 return known
             [record] = await engine.run(Read(name, facts=True, part=part))
-            if record is None or record.live is None:
+            if record is None:
                 return None
             facts = read(Facts, record.facts)
             facts = replace(facts, job=replace(facts.job, owner=owner))
@@ -114,7 +114,7 @@ class Replica:
         Raises:
             ValueError: It is not what this version writes.
         """
-        self.stand = read(Stand, record.live or "")
+        self.stand = read(Stand, record.live)
         self.delivered = record.delivered
         if record.entries or self.stand.status == "running":
             self._made = {}
@@ -257,7 +257,7 @@ class Replica:
                 self.alive, record = await self._engine.run(
                     Alive(self._server), Read(self._name, self.cursor)
                 )
-                if record is None or record.live is None or record.server != self._server:
+                if record is None or record.server != self._server:
                     break
                 said = self.stand.evidence
                 whole = self.take(record)

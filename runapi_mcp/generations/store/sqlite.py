@@ -13,7 +13,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -50,6 +50,8 @@ But for what is counted for a month, of which as much as that is kept.
 _PAGE: Final = 4096
 _LOG_PART: Final = 4
 """Which part of its bound the file's log may be, which is beside it."""
+_ROWS: Final = 100
+"""Rows that one statement is about: SQLite before 3.32 takes no more than 999 values."""
 _BUSY_PAUSE: Final = 0.25
 _PAUSE: Final = 5.0
 
@@ -78,22 +80,28 @@ CREATE TABLE IF NOT EXISTS orders (
 """
 # Facts stand apart, for SQLite writes a row anew whenever anything in it changes.
 
+# Each of many rows at once, and of nothing newer than SQLite 3.24, which RHEL 8 has not much more than.
 _BEGIN: Final = """
-INSERT OR REPLACE INTO generations (name, server, epoch, handle, owner, size, expires)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO generations (name, server, epoch, handle, owner, live, size, expires) VALUES {rows}
 """
-_ENTRY: Final = """
-INSERT INTO entries SELECT id, ?, ?, ?, ?, ? FROM generations WHERE name = ? AND server = ? AND epoch = ?
-AND ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = ?
+_FACTS: Final = """
+INSERT INTO facts WITH told (name, json) AS (VALUES {rows})
+SELECT id, json FROM told JOIN generations USING (name)
 """
+_HELD: Final = """
+WITH told (name, server, epoch, at) AS (VALUES {rows})
+SELECT group_concat(name || ' ' || id) FROM told JOIN generations USING (name, server, epoch)
+WHERE ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = at - 1
+"""
+_ENTRIES: Final = "INSERT INTO entries VALUES {rows}"
 _STANDS: Final = """
-UPDATE generations SET live = ifnull(?, live), final = ?, expires = ?
-WHERE name = ? AND server = ? AND epoch = ?
-AND ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = ?
-"""
-_SIZE: Final = """
-UPDATE generations SET size = size + (
-  SELECT ifnull(sum(length(text) + length(thoughts)), 0) FROM entries WHERE generation = id) WHERE name = ?
+INSERT INTO generations (name, server, epoch, handle, owner, live, final, size, expires)
+WITH told (name, json, over, till) AS (VALUES {rows})
+SELECT name, server, epoch, handle, owner, ifnull(json, live), over, size, till
+FROM told JOIN generations USING (name) WHERE true
+ON CONFLICT (name) DO UPDATE SET live = excluded.live, final = excluded.final, expires = excluded.expires,
+size = size + CASE WHEN excluded.final IS NULL THEN 0 ELSE (
+  SELECT ifnull(sum(length(text) + length(thoughts)), 0) FROM entries WHERE generation = generations.id) END
 """
 _HOLD: Final = """
 INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key)
@@ -388,28 +396,32 @@ class SqliteEngine(Engine):
         if not reads:
             self._clear_now_and_then()
             self._bound_log(file)
+        if len(ops) == 1 and isinstance(ops[0], do.Held):
+            return [*self._do_all(file, ops)]  # asked before each call: one statement needs no transaction
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
+        answers: dict[type[Op], Iterator[Any]] = {}
         with _finish(file):
-            answers = [self._do(file, op) for op in ops]
+            for kind in dict.fromkeys(map(type, ops)):
+                answers[kind] = iter(self._do_all(file, [op for op in ops if type(op) is kind]))
         for op in ops:
             if isinstance(op, do.Tell):
                 with suppress(OSError):  # its server is gone
                     # By the clock itself: the system's own time stamps stand still for milliseconds.
                     os.utime(self._place / (ALIVE + op.server), ns=(now := time.time_ns(), now))
-        return answers
+        return [next(answers[type(op)]) for op in ops]
 
-    def _do(self, file: "sqlite3.Connection", op: Op) -> Any:  # noqa: ANN401  # one case an operation
+    def _do_all(self, file: "sqlite3.Connection", ops: Sequence[Op]) -> Sequence[Any]:
+        """Do operations of one kind."""
         now = int(self._now() * 1000)
+        begun = [op for op in ops if isinstance(op, do.Begin)]
+        appended = [op for op in ops if isinstance(op, do.Append)]
+        if begun:
+            return _begin(file, begun, now)
+        return _append(file, appended, now) if appended else [self._do(file, op, now) for op in ops]
+
+    def _do(self, file: "sqlite3.Connection", op: Op, now: int) -> Any:  # noqa: ANN401  # one case an operation
         row: tuple[str | bytes | int, ...]
         match op:
-            case do.Begin():
-                facts = _encode(op.facts)
-                row = (op.name, op.server, op.epoch, op.handle, op.owner, len(facts), now + op.ms)
-                made = file.execute(_BEGIN, row)
-                file.execute("INSERT INTO facts VALUES (?, ?)", (made.lastrowid, facts))
-                return True
-            case do.Append():
-                return _append(file, op, now + op.ms)
             case do.Read():
                 return _read(file, op, now)
             case do.Deliver():
@@ -565,28 +577,49 @@ def _finish(file: "sqlite3.Connection") -> Iterator[None]:
         raise
 
 
-def _append(file: "sqlite3.Connection", op: do.Append, expires: int) -> bool:
-    """Add to a generation, if what is held of it is what its server thinks.
-
-    Most batches are one piece of text, and one statement: with each the thread lets go of the interpreter,
-    and to get it back from a busy event loop costs both of them more than SQLite takes.
-    """
-    told = (op.name, op.server, op.epoch)
+def _begin(file: "sqlite3.Connection", ops: Sequence[do.Begin], now: int) -> Sequence[bool]:
+    facts = [(op.name, _encode(op.facts)) for op in ops]
     rows = [
-        (at, entry.round, len(entry.text), _encode(entry.text), _encode(entry.thoughts), *told, at - 1)
-        for at, entry in enumerate(op.entries, op.at)
+        (op.name, op.server, op.epoch, op.handle, op.owner, _encode(op.live), len(json), now + op.ms)
+        for op, (_, json) in zip(ops, facts, strict=True)
     ]
-    if rows and file.executemany(_ENTRY, rows).rowcount != len(rows):
-        return False
-    if rows and not op.live and not op.final:
-        return True
-    live, final = (_encode(json) if json else None for json in (op.live, op.final))
-    stands = (live, final, expires, *told, op.at + len(rows) - 1)
-    if not file.execute(_STANDS, stands).rowcount:
-        return False
-    if final:
-        file.execute(_SIZE, (op.name,))
-    return True
+    _about(file, _BEGIN, rows)
+    _about(file, _FACTS, facts)
+    return [True] * len(ops)
+
+
+def _append(file: "sqlite3.Connection", ops: Sequence[do.Append], now: int) -> Sequence[bool]:
+    """Add to the generations of which what is held is what their server thinks; return which those are."""
+    told = [(op.name, op.server, op.epoch, op.at) for op in ops]
+    ids = dict(pair.split(" ") for (said,) in _about(file, _HELD, told) if said for pair in said.split(","))
+    right = [op for op in ops if op.name in ids]
+    entries = [
+        (int(ids[op.name]), at, each.round, len(each.text), _encode(each.text), _encode(each.thoughts))
+        for op in right
+        for at, each in enumerate(op.entries, op.at)
+    ]
+    stands = [
+        (op.name, _encode(op.live) if op.live else None, _encode(op.final) if op.final else None, now + op.ms)
+        for op in right
+        if op.live or op.final or not op.entries
+    ]
+    _about(file, _ENTRIES, entries)
+    _about(file, _STANDS, stands)
+    return [op.name in ids for op in ops]
+
+
+def _about(file: "sqlite3.Connection", sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Run a statement about rows, as many at once as old SQLites take, and return what it gives.
+
+    With each statement the thread lets go of the interpreter, and to get it back from a busy event loop
+    costs both of them more than SQLite takes.
+    """
+    given: list[tuple[Any, ...]] = []
+    for at in range(0, len(rows), _ROWS):
+        some = rows[at : at + _ROWS]
+        marks = ", ".join([f"({', '.join('?' * len(some[0]))})"] * len(some))
+        given += file.execute(sql.format(rows=marks), [*chain.from_iterable(some)])
+    return given
 
 
 def _read(file: "sqlite3.Connection", op: do.Read, now: int) -> do.Record | None:
@@ -611,7 +644,7 @@ def _read(file: "sqlite3.Connection", op: do.Read, now: int) -> do.Record | None
         server,
         str(epoch),
         facts,
-        None if live is None else _decode(live),
+        _decode(live),
         bool(delivered),
         entries,
         beside=beside,

@@ -301,30 +301,34 @@ class Writer:
             self._delivered.difference_update(op.name for op in about if isinstance(op, Deliver))
         answers = iter(done[len(about) :])
         for log, ops in told:
-            self._note(log, [next(answers) for _ in ops])
+            self._note(log, ops, [next(answers) for _ in ops])
         return [log for log, _ in told if log.more and log.name in self._logs]
 
     def _tell(self, log: Log) -> Sequence[Op]:
         """Return what the engine is told of a generation: its beginning, unless it has that, and a batch."""
-        ops: list[Op] = []
-        if not log.entries and not log.written:
-            log.epoch += 1
-            ms, generation = self._ms(self._deadline), log.generation
-            owner, facts = self._engine.name(generation.job.owner), log.facts()
-            ops.append(Begin(log.name, self._engine.server, log.epoch, facts, generation.handle, owner, ms))
-            # Whoever is written late has its question late, too.
-            key = same_key(self._engine, generation.job.same_as)
-            ops.append(Hold(key, generation.handle, ms, log.replaces))
-        at = log.entries
+        held, at = log.written or log.entries, log.entries
         entries, live, final = log.batch()
-        ms = self._ms(0 if final else self._deadline)
-        return [*ops, Append(log.name, self._engine.server, log.epoch, at, entries, live, final, ms)]
+        server, ops = self._engine.server, list[Op]()
+        if not held:
+            log.epoch += 1
+            ms, job, handle = self._ms(self._deadline), log.generation.job, log.generation.handle
+            owner = self._engine.name(job.owner)
+            ops.append(Begin(log.name, server, log.epoch, log.facts(), live, handle, owner, ms))
+            # Whoever is written late has its question late, too.
+            ops.append(Hold(same_key(self._engine, job.same_as), handle, ms, log.replaces))
+            live = ""
+        if held or entries or final:
+            ms = self._ms(0 if final else self._deadline)
+            ops.append(Append(log.name, server, log.epoch, at, entries, live, final, ms))
+        return ops
 
-    def _note(self, log: Log, answers: Sequence[Any]) -> None:
+    def _note(self, log: Log, ops: Sequence[Op], answers: Sequence[Any]) -> None:
         """Note what the engine answered to what it was told of a generation."""
-        *begun, log.written = answers
-        if begun:
-            log.holder = begun[-1]
+        for op, said in zip(ops, answers, strict=True):
+            if isinstance(op, Hold):
+                log.holder = said
+            else:
+                log.written = said
         if not log.written:
             log.begin_anew()
         elif log.final:
