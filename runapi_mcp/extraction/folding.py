@@ -11,6 +11,7 @@ import unicodedata
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 _DASHES: Final = "‐‑‒–—―−﹘﹣－"
@@ -55,7 +56,18 @@ UNSPACED: Final = re.compile(
 """Scripts in which words stand side by side, or with what belongs to the sentence fixed to them."""
 
 
-class _PlainFold(dict[str, str]):
+class _Fold(dict[str, str]):
+    """What each character is folded to, found out when it is first met."""
+
+    @cached_property
+    def plainly(self) -> tuple[dict[int, str], re.Pattern[str] | None]:
+        """What the characters of ASCII are folded to, and what finds rows of those that stay, if any go."""
+        table = {code: self[chr(code)] for code in range(128)}
+        gone = "".join(chr(code) for code, folded in table.items() if not folded)
+        return table, re.compile(f"[^{re.escape(gone)}]+") if gone else None
+
+
+class _PlainFold(_Fold):
     def __missing__(self, character: str) -> str:
         if character in _DASHES:
             folded = "-"
@@ -76,7 +88,7 @@ class _PlainFold(dict[str, str]):
         return folded
 
 
-class _WrittenFold(dict[str, str]):
+class _WrittenFold(_Fold):
     def __missing__(self, character: str) -> str:
         if character in "\r\n\u2028\u2029\x0b\x0c\x85":
             folded = "\n"
@@ -93,7 +105,7 @@ class _WrittenFold(dict[str, str]):
         return folded
 
 
-class _BareFold(dict[str, str]):
+class _BareFold(_Fold):
     def __missing__(self, character: str) -> str:
         folded = _LETTERS.get(character, character)
         mark = unicodedata.category(character)[0] == "M" and not _is_free(character)
@@ -129,7 +141,7 @@ class Folded:
             return start, end
         return self.places[start], self.places[end - 1] + 1
 
-    def _map(self, fold: dict[str, str]) -> "Folded":
+    def _map(self, fold: _Fold) -> "Folded":
         if self.text.isascii():
             return self._map_plainly(fold)
         pieces: list[str] = []
@@ -145,14 +157,13 @@ class Folded:
                     places.extend([place] * len(folded))
         return Folded("".join(pieces), places)
 
-    def _map_plainly(self, fold: dict[str, str]) -> "Folded":
+    def _map_plainly(self, fold: _Fold) -> "Folded":
         """Return the same where each character is folded to one or to none, which is much faster."""
-        table = {code: fold[chr(code)] for code in range(128)}
-        gone = "".join(map(chr, (code for code, folded in table.items() if not folded)))
+        table, staying = fold.plainly
         places = array("I", range(len(self.text))) if self.places is None else self.places
-        if gone:
+        if staying:
             kept = array("I")
-            for found in re.finditer(f"[^{re.escape(gone)}]+", self.text):
+            for found in staying.finditer(self.text):
                 kept.extend(places[found.start() : found.end()])
             places = kept
         return Folded(self.text.translate(table), places)
