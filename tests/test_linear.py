@@ -29,6 +29,7 @@ from runapi_mcp.extraction.rounds import describe_progress, why_hopeless
 from runapi_mcp.files.kinds import read_data_url
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
+from runapi_mcp.sim.cues import Cue
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
 from runapi_mcp.transports.http.options import HostName, read_origin, read_prefix
@@ -168,6 +169,7 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a proxy's prefix": lambda text: read_prefix(f"/{text}!"),
     "a list": list_of(read_text, ","),
     "an object": read_object,
+    "a scenario's cue": lambda text: Cue.parse(f"default text={text}"),
 }
 
 PIECES: Final = (
@@ -241,13 +243,19 @@ def seconds(scan: Callable[[str], object], text: str) -> float:
     return time.thread_time() - began
 
 
-def double(scan: Callable[[str], object], make: Callable[[int], str], size: int) -> float:
-    """How many times as long twice a size takes, the least of several tries; 2 where memory is all of it."""
+def double(scan: Callable[[str], object], make: Callable[[int], str], size: int, one: float = 0.0) -> float:
+    """How many times as long twice a size takes, the least of several tries; 2 where memory is all of it.
+
+    What a text of that size was just seen to take may be given.
+    """
     once, twice = make(size), make(2 * size)
     ratio = 9.0
     for tries in range(8):
         # Mostly once tells; a second look is taken when a machine is busy.
-        one, two = (min(seconds(scan, text) for _ in range(1 + (tries > 0))) for text in (once, twice))
+        looks = 1 + (tries > 0)
+        if tries or not one:
+            one = min(seconds(scan, once) for _ in range(looks))
+        two = min(seconds(scan, twice) for _ in range(looks))
         if two < len(twice) * MEMORY:
             return 2.0
         ratio = min(ratio, two / max(one, 1e-9))
@@ -262,12 +270,13 @@ def test_twice_the_text_takes_twice_the_time(name: str) -> None:
     seconds(scan, "a")  # what is loaded or built once
     for make in texts():
         size, one = 500, seconds(scan, make(500))
-        while one < TELLING and size * 4 <= LONGEST:
-            size *= 4
+        while one < TELLING and size < LONGEST // 2:
+            # A little more than would tell if it is linear; never very much more at once, for it may not be.
+            size = min(int(size * min(max(1.3 * TELLING / max(one, 1e-9), 1.5), 16)), LONGEST // 2)
             one = seconds(scan, make(size))
         if one < TELLING:
             continue
-        grows = double(scan, make, size)
+        grows = double(scan, make, size, one)
         if grows > MOST:
             # From some length on a text may be read in another way, which is a step: what grows, grows on.
             goes_on = double(scan, make, 2 * size)
