@@ -205,8 +205,8 @@ async def look_for(
             await again.deliver()
 
 
-async def kill_often(kills: int, folder: Path, *, seed: int, lines: bool) -> Count:
-    """Kill so many victims and return what was lost.
+async def kill_often(kills: int, folder: Path, *, seed: int, lines: bool, finished: int = 0) -> Count:
+    """Kill so many victims, and more until so many answers were finished; return what was lost.
 
     With `lines` each dies after a number of lines that it said, which chance draws from `seed`: what came
     before what is then the same whatever the machine does meanwhile. Else it dies at a random time.
@@ -215,7 +215,7 @@ async def kill_often(kills: int, folder: Path, *, seed: int, lines: bool) -> Cou
     try:
         async with simulate() as sim, server(sim.base_url, str(folder)) as at:
             sim.pace = 0.005
-            for number in range(kills):
+            while (number := count.kills) < kills or count.finished < finished:
                 asked = range(dice.randint(1, MOST_CALLS))
                 prompts = [f"{seed}-{number}-{n} {dice.choice(_SCENARIOS)}" for n in asked]
                 after, seconds = dice.randint(1, 12 * len(prompts)), dice.uniform(0.05, 2.5)

@@ -7,7 +7,7 @@ import anyio
 
 from runapi_mcp.generations.store import Followable
 
-PATIENCE: Final = 10.0  # seconds; far above anything a passing test needs
+PATIENCE: Final = 30.0  # seconds; far above anything a passing test needs
 
 
 async def became(happened: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE) -> None:

@@ -100,7 +100,7 @@ class SeenCall:
             self.closed_at = time.monotonic()
             self._closed.happen()
 
-    async def wait_first_byte(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def wait_first_byte(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109
         """Return once the first byte of the body was written.
 
         Raises:
@@ -108,7 +108,7 @@ class SeenCall:
         """
         await self._first_byte.wait(timeout)
 
-    async def wait_closed(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def wait_closed(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109
         """Return once the response is over, by whichever side.
 
         Raises:

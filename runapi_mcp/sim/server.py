@@ -84,7 +84,7 @@ class Simulator:
         """Forget the queue and everything seen; every model is back."""
         self._stage.reset()
 
-    async def wait_for_call(self, n: int = 1, timeout: float = 5.0) -> SeenCall:  # noqa: ASYNC109
+    async def wait_for_call(self, n: int = 1, timeout: float = 30.0) -> SeenCall:  # noqa: ASYNC109
         """The n-th generation call since the start or `reset()`, once it was seen.
 
         Raises:

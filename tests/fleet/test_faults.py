@@ -8,7 +8,7 @@ from contextlib import suppress
 import anyio
 import pytest
 from redis.asyncio import Redis
-from waiting import became, ended
+from waiting import PATIENCE, became, ended
 
 from fleet.redis_server import RedisServer
 from fleet.replicas import grown, job, replica
@@ -71,7 +71,7 @@ async def test_a_malformed_order_is_ignored_and_the_next_is_obeyed(
             for name in [name async for name in client.scan_iter("runapi-mcp:2:server:*")]:
                 await client.rpush(name.replace(":server:", ":tell:"), order, order)  # type: ignore[misc]  # redis-py types two clients at once
         remote = await other.find(handle)
-        with anyio.fail_after(3):
+        with anyio.fail_after(PATIENCE):
             await remote.stop()
         assert remote.status == "cancelled"
     lines = [r for r in caplog.records if r.levelno == logging.WARNING and "order" in r.getMessage()]
@@ -84,12 +84,12 @@ async def test_a_slow_redis_still_shows_a_follower_what_is_new(sim: Simulator, r
         replica(sim.base_url, redis.url) as one,
         replica(sim.base_url, f"redis://127.0.0.1:{line.port}/0") as far,
     ):
-        handle = await one.handed(job("Slowly [[sim:slow seconds=8]]"))
+        handle = await one.handed(job("Slowly [[sim:slow seconds=40]]"))
         remote = await far.find(handle)
         before = len(remote.view().answer.text)
         line.answering = 0.3
         # It waits a tenth of a second at a time, as who reports progress does.
-        await grown(remote, before + 20, 4)
+        await grown(remote, before + 20, 20)
         assert remote.view().note == ""
 
 

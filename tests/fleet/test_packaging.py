@@ -230,7 +230,7 @@ async def test_nginx_passes_events_on_at_once_and_a_closed_call_upstream(
                     assert json.loads(line[5:])["method"] == "notifications/progress"
                     assert time.monotonic() - began < 10, "what nginx kept to the end would come after 20 s"
                     call = await sim.wait_for_call()
-            await call.wait_closed(2)
+            await call.wait_closed()
             assert call.ended == "client left"
 
 

@@ -1,6 +1,5 @@
 """Three real servers, a real Redis, and a proxy that sends every connection to the next server."""
 
-import time
 from collections.abc import AsyncIterator
 
 import anyio
@@ -34,7 +33,7 @@ async def test_a_cancellation_reaches_the_server_that_runs_it(three: Fleet, sim:
     assert len(set(three.served)) == 2
     assert stopped.status == "cancelled"
     assert stopped.answer.startswith(begun.answer)
-    await call.wait_closed(1)
+    await call.wait_closed()
     assert call.ended == "client left"
 
 
@@ -47,7 +46,7 @@ async def test_one_question_on_two_servers_is_asked_once(three: Fleet, sim: Simu
 
         async def ask(said: list[Said] = said, attempt: int = attempt) -> None:
             prompt = f"Same, {attempt}? [[sim:slow seconds=1]]"
-            said.append(await three.call("ask_gemini", prompt=prompt, wait_seconds=10))
+            said.append(await three.call("ask_gemini", prompt=prompt, wait_seconds=60))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
@@ -68,7 +67,7 @@ async def test_without_redis_calls_go_on_and_handles_say_they_are_local(
 
     async def ask() -> None:
         said.append(
-            await three.call("ask_gemini", prompt="Through it? [[sim:slow seconds=3]]", wait_seconds=20)
+            await three.call("ask_gemini", prompt="Through it? [[sim:slow seconds=3]]", wait_seconds=60)
         )
 
     async with anyio.create_task_group() as tasks:
@@ -97,25 +96,25 @@ async def test_without_redis_calls_go_on_and_handles_say_they_are_local(
 
 
 async def test_an_answer_outlives_the_server_that_was_writing_it(three: Fleet, sim: Simulator) -> None:
-    begun = await three.call("ask_gemini", prompt=f"Tell a long story. {SLOW}", wait_seconds=1.5)
-    assert begun.status == "running"
-    followed = await three.call("get_result", handle=begun.handle, wait_seconds=1.5)
-    assert followed.status == "running"
-    written = begun.answer
-    assert followed.answer.startswith(written)
-    assert len(followed.answer) > len(written)
+    story = "Tell a long story. [[sim:slow seconds=600 words=1200]]"
+    begun = await three.call("ask_gemini", prompt=story, wait_seconds=1)
+    call = await sim.wait_for_call()
+    sent = call.chunks_sent
+    await became(lambda: call.chunks_sent > sent)
+    followed = await three.call("get_result", handle=begun.handle, wait_seconds=5)
+    assert (begun.status, followed.status) == ("running", "running")
+    assert followed.answer.startswith(begun.answer)
+    assert len(followed.answer) > len(begun.answer)
     assert any("writing" in line for line in followed.progress)
 
     three.servers[three.served[0]].kill()
-    killed = time.monotonic()
-    left = await three.call("get_result", handle=begun.handle, wait_seconds=20)
-    assert time.monotonic() - killed < 15
+    left = await three.call("get_result", handle=begun.handle, wait_seconds=60)
     assert len(set(three.served)) == 3
     assert left.status == "partial"
     assert "its server went away" in left.text
     assert left.answer.startswith(followed.answer)
 
     sim.play("default")
-    resumed = await three.call("get_result", handle=begun.handle, resume=True, wait_seconds=10)
+    resumed = await three.call("get_result", handle=begun.handle, resume=True, wait_seconds=60)
     assert resumed.status == "complete"
     assert resumed.text.startswith(left.answer)

@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 from mcp import Client
 from mcp.client.sse import sse_client
 from messages import ENVELOPE
+from waiting import PATIENCE
 
 from network.raw_web import Web, events, modern_headers, web
 from network.web_host import Measured, WebServer, served, web_server
@@ -208,7 +209,7 @@ async def test_draining_lets_end_what_a_handle_promises_where_it_can_be_fetched_
 
 
 async def test_a_cancellation_is_taken_while_draining(sim: Simulator) -> None:
-    async with stoppable(sim, drain=10.0) as server, web(server.base_url) as http:
+    async with stoppable(sim, drain=60.0) as server, web(server.base_url) as http:
         await http.open_session()
         async with http.calling(7, "ask_gemini", prompt="Never mind.") as response:
             call = await _begun(sim)
@@ -218,7 +219,7 @@ async def test_a_cancellation_is_taken_while_draining(sim: Simulator) -> None:
             await http.notify("notifications/cancelled", requestId=7)
             await call.wait_closed()
             await response.aread()
-        with anyio.fail_after(3):
+        with anyio.fail_after(PATIENCE):
             await server.stopped.wait()
 
 
@@ -277,5 +278,5 @@ async def test_a_server_with_open_streams_and_nothing_to_do_leaves_at_once(sim: 
             assert session.status_code == older.status_code == 200
             server.stop.set()
             await session.aread()
-            with anyio.fail_after(3):
+            with anyio.fail_after(PATIENCE):
                 await server.stopped.wait()

@@ -250,7 +250,7 @@ async def _connected(url: str) -> SocketStream:
 
 async def _said(stream: SocketStream) -> bytes:
     said = b""
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         try:
             while True:
                 said += await stream.receive()

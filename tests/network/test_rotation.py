@@ -208,9 +208,9 @@ async def test_a_revoked_tokens_calls_and_sessions_end_and_nobody_elses(
             await became(lambda: len(sim.calls) == 2)
             hers_at_runapi = first if "Hers" in str(first.body) else sim.calls[1]
             revoke_tokens(file, "ann", None)
-            with anyio.fail_after(10):
+            with anyio.fail_after(20):  # less than her call would take
                 await her_call.aread()
-                await hers_at_runapi.wait_closed(5)
+                await hers_at_runapi.wait_closed()
             assert hers_at_runapi.ended == "client left"
             await his_call.aread()
         assert events(his_call)[-1]["result"]["_meta"]["ai.runapi/receipt"]["status"] == "complete"

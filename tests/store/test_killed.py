@@ -19,9 +19,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a th
 
 
 async def test_of_fifty_kills_no_finished_answer_is_lost_or_asked_for_again(tmp_path: Path) -> None:
-    count = await kill_often(50, tmp_path, seed=7, lines=True)
-    assert (count.kills, count.lost, count.asked_again) == (50, [], [])
-    assert count.finished > 10  # how many that are is for the machine to say
+    count = await kill_often(50, tmp_path, seed=7, lines=True, finished=50)
+    assert (count.lost, count.asked_again) == ([], [])
 
 
 @pytest.fixture

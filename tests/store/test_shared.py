@@ -94,7 +94,7 @@ async def test_stopping_from_another_server_closes_the_upstream(pair: Pair, sim:
     remote = await other.find(handle)
     began = time.monotonic()
     await remote.stop()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     await call.wait_closed()
     assert call.ended == "client left"
     assert remote.status == "cancelled"
