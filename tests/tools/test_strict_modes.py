@@ -2,6 +2,8 @@
 
 The conversions are the hosts' own. A value is neutral that a model finds in the list of tools: "any" of a
 choice, what a description calls best or the default, and what is empty.
+
+Hosts are imported where they are used: every process that runs tests reads all files.
 """
 
 import json
@@ -10,12 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
-from agents import FunctionTool
-from agents.mcp import MCPServerStdio, MCPUtil
-from agents.strict_schema import ensure_strict_json_schema
-from agents.tool_context import ToolContext
 from forked import forked
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from mcp.types import Tool as Listed
 
 from runapi_mcp.server.app import list_tools
@@ -64,6 +61,8 @@ def full(tool: str, schema: dict[str, Any], **own: Any) -> dict[str, Any]:
 
 def strict(tool: Listed) -> dict[str, Any]:
     """The schema that openai-agents gives a model, or gave one before it left open objects alone."""
+    from agents.strict_schema import ensure_strict_json_schema
+
     return ensure_strict_json_schema(json.loads(json.dumps(tool.input_schema)))
 
 
@@ -102,6 +101,10 @@ def test_a_free_form_object_is_not_emptied_by_strict_mode(tool: Listed) -> None:
 
 
 async def test_openai_agents_calls_every_tool_as_it_converts_them(sim: Simulator) -> None:
+    from agents import FunctionTool
+    from agents.mcp import MCPServerStdio, MCPUtil
+    from agents.tool_context import ToolContext
+
     program, *words = forked()
     params: Any = {
         "command": program,
@@ -130,6 +133,8 @@ async def test_openai_agents_calls_every_tool_as_it_converts_them(sim: Simulator
 
 
 async def test_every_tool_is_called_as_langchain_converts_it(at: Desk) -> None:
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+
     handle = (await at.call("ask_gemini", prompt="First.")).handle
     for tool in list_tools():
         as_function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
