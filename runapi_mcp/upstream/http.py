@@ -325,8 +325,8 @@ def read_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     Raises:
         ProtocolError: It is compressed more than once, or in another way than gzip or deflate.
     """
-    # httpx annotates it as an iterator; it is a generator, and wants to be closed as one.
-    raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    # What `aiter_raw` would give, without counting. It is a generator, and wants to be closed as one.
+    raw = cast("AsyncGenerator[bytes, None]", aiter(cast("httpx.AsyncByteStream", response.stream)))
     named = response.headers.get("content-encoding", "").lower().split(",")
     codings = [coding for coding in map(str.strip, named) if coding in _WINDOWS or coding in _UNREADABLE]
     if not codings:
