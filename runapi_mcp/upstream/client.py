@@ -125,7 +125,8 @@ class Upstream:
         """
         spoken, call = self._dialects[self._root][dialect], self._spell(call, dialect)
         request = await _encode(spoken, call)
-        with self._in_time(trace, self._settings.deadline if within is None else within):
+        seconds = self._settings.deadline if within is None else within
+        with anyio.move_on_after(max(seconds, 0.0)) as scope:
             with translate_errors(self._host, answering=False, trace=trace):
                 try:
                     response = await self._opener.open(Asking(request, call.model, key, trace, patience))
@@ -149,6 +150,9 @@ class Upstream:
             finally:
                 self._readers.add(-1)
                 await response.aclose()
+        if scope.cancelled_caught:
+            what = "The generation ran into" if trace.phase == "open" else "RunAPI had not begun to answer by"
+            raise DeadlinePassed(f"{what} this server's deadline.", request_id=trace.request_id)
 
     def respell(self, call: Call, dialect: DialectName, refused: RequestRefused) -> Call | None:
         """Return a call that was refused for how its schema is written in other words, to be asked once more.
@@ -296,16 +300,6 @@ class Upstream:
         if self._redirects_at is None:
             return {}
         return await resolve_links(self._client, links, ask_at=self._redirects_at)
-
-    @contextmanager
-    def _in_time(self, trace: Trace, seconds: float) -> Iterator[None]:
-        """End what takes longer, whatever it is waiting for."""
-        with anyio.move_on_after(max(seconds, 0.0)) as scope:
-            yield
-        if scope.cancelled_caught:
-            begun = trace.phase == "open"
-            what = "The generation ran into" if begun else "RunAPI had not begun to answer by"
-            raise DeadlinePassed(f"{what} this server's deadline.", request_id=trace.request_id)
 
 
 # ---------------------------------------------------------------- redirects

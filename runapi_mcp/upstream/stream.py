@@ -44,6 +44,11 @@ from runapi_mcp.wire.json_text import dump, dump_pieces, is_larger
 from runapi_mcp.wire.refusals import refusal
 from runapi_mcp.wire.types import Done, Event, Failure, Frame, JsonObject, Request
 
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Accept": "text/event-stream",
+    "Cache-Control": "no-store",
+}
 _STALE_SECONDS: Final = 2.0
 """Seconds within which a kept connection shows that it was closed: the time of a round trip and more."""
 _PIECE_BYTES: Final = 262_144
@@ -123,6 +128,8 @@ class Opener:
     ) -> None:
         self._client = client
         self._base_url = settings.base_url
+        self._headers = httpx.Headers(client.headers)
+        self._headers.update(_HEADERS)
         self._silence = settings.idle_timeout
         self._pacing = pacing
         self._clock = clock
@@ -181,13 +188,11 @@ class Opener:
         trace.requests += 1
         trace.request_id = new_request_id()
         sending = _Sending(content)
-        post = self._client.build_request(
-            "POST",
-            self._base_url + asking.request.path,
-            headers=_headers(asking, len(content)),
-            content=sending,
-            extensions={"trace": connection},
-        )
+        url = httpx.URL(self._base_url + asking.request.path)
+        headers = httpx.Headers(_headers(asking, url, len(content)))
+        # Not `build_request`, which writes all of them anew: they are held as long as the stream.
+        headers.update(self._headers)
+        post = httpx.Request("POST", url, headers=headers, stream=sending, extensions={"trace": connection})
         try:
             with anyio.move_on_after(self._silence):
                 return await self._client.send(post, stream=True)
@@ -201,25 +206,23 @@ class Opener:
         raise Stalled(f"RunAPI did not begin to answer for {self._silence:g} s.")
 
 
-def _headers(asking: Asking, size: int) -> dict[str, str]:
-    return auth_header(asking.request.auth, asking.key) | {
-        "Content-Type": "application/json",
+def _headers(asking: Asking, url: httpx.URL, size: int) -> dict[str, str]:
+    """Return the headers that differ from request to request."""
+    return {
+        "Host": url.netloc.decode("ascii"),
+        **auth_header(asking.request.auth, asking.key),
         "Content-Length": str(size),
-        "Accept": "text/event-stream",
-        "Cache-Control": "no-store",
         REQUEST_ID: asking.trace.request_id or "",
         **trace_header(),
     }
 
 
-class _Sending:
+class _Sending(httpx.AsyncByteStream):
     """A request's body on its way, in pieces, so that others have their turn between two.
 
     httpx keeps a body that it is given whole in a cycle of response and stream, until the collector
     comes: for large files that is much memory for a long time.
     """
-
-    __slots__ = ("_at", "_content")
 
     def __init__(self, content: bytes | bytearray) -> None:
         self._content = content
