@@ -158,6 +158,10 @@ class Handlers:
         """Return the tools; there are too few for pages."""
         return types.ListToolsResult(tools=self._listed)
 
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """Return what a tool takes, as it is listed; without it the SDK lists all for each call over HTTP."""
+        return next((tool.input_schema for tool in self._listed if tool.name == name), None)
+
     async def call_tool(
         self, ctx: Context, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult | Wire:
@@ -372,8 +376,7 @@ async def restore_long_texts(ctx: ServerRequestContext[Any, Any], call_next: Cal
     They do not go through the SDK's transports, which parse each message on the event loop, in one go.
     """
     scope = getattr(ctx.request, "scope", {})
-    # The SDK lists the tools in the name of a call first, to compare its headers.
-    if WHOLE_REQUEST in scope and scope[WHOLE_REQUEST].method == ctx.method:
+    if WHOLE_REQUEST in scope:
         return await call_next(replace(ctx, params=scope.pop(WHOLE_REQUEST).params))
     return await call_next(ctx)
 
@@ -439,6 +442,7 @@ def build_server(
         website_url="https://runapi.ai",
         icons=[make_icon()],
         cache_hints=_HINTS,
+        get_tool_input_schema=handlers.input_schema,
         on_list_tools=guard(handlers.list_tools),
         on_list_resources=guard(handlers.list_resources),
         on_list_resource_templates=guard(handlers.list_templates),

@@ -8,9 +8,11 @@ import jsonschema
 import pytest
 from messages import ENVELOPE, INITIALIZE, Message
 
+from runapi_mcp.server.app import build_server, open_app
+from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
-from server.hosting import RawHost, raw_host
+from server.hosting import RawHost, raw_host, server_env
 from server.snapshots import SNAPSHOTS, assert_same
 
 ORDER = [*TOOLS]
@@ -42,6 +44,17 @@ def _schemas(value: Any) -> Iterator[Message]:
     elif isinstance(value, list):
         for member in value:
             yield from _schemas(member)
+
+
+async def test_a_call_over_http_finds_its_tool_as_it_is_listed_without_listing_all(
+    shared_sim: Simulator, listed: dict[str, Message]
+) -> None:
+    async with open_app(from_env(server_env(shared_sim.base_url, {}))) as app:
+        find = build_server(app).get_tool_input_schema
+        assert find is not None, "the SDK would list all tools for each call"
+        found = {name: find(name) for name in ORDER}
+        assert find("no_such_tool") is None
+    assert found == {tool["name"]: tool["inputSchema"] for tool in listed["modern"]["tools"]}
 
 
 def test_the_tools_are_as_they_were_reviewed(listed: dict[str, Message]) -> None:
