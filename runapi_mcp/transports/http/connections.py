@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final, Literal, ParamSpec
 
 RETRY_SECONDS: Final = 5
@@ -158,6 +159,7 @@ def _write_refusal(most: int) -> bytes:
     return head.encode() + body
 
 
+@lru_cache(maxsize=4_096)
 def place_of(address: str) -> str:
     """Return whose share an address counts to: it, or the IPv6 network that a customer is given whole."""
     try:
