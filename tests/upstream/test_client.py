@@ -1,5 +1,7 @@
 """A client that the environment makes impossible says so at its first request, without a password in it."""
 
+import threading
+
 import pytest
 from pydantic import SecretStr
 
@@ -21,6 +23,9 @@ def no_context_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", *FILES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+    for thread in threading.enumerate():
+        if thread.name == "trusted certificates":
+            thread.join()  # another test's, which may still be building its own
     client._build_tls_context.cache_clear()
 
 
