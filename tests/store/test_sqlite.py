@@ -7,6 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,7 @@ from runapi_mcp.generations.store.engine import (
     Alive,
     Append,
     Begin,
+    Deliver,
     Down,
     Entry,
     Held,
@@ -292,6 +294,32 @@ async def test_the_file_stays_within_its_bound_and_the_oldest_goes_first(folder:
     assert await texts(engine, "n0") is None
     assert await texts(engine, "n11") == ["x" * 300_000]
     assert (folder / FILE).stat().st_size <= 2_000_000
+    await engine.aclose()
+
+
+async def test_a_text_that_is_none_is_read_as_far_as_it_is_one(engine: SqliteEngine, folder: Path) -> None:
+    """One bit on the disk is enough, and the whole server would end of what Python makes of it."""
+    await engine.run(begin("a"), Hold("lease", "holder", LONG))
+    with closing(sqlite3.connect(folder / FILE)) as other, other:
+        other.execute("UPDATE generations SET server = CAST(x'61ff' AS TEXT)")
+        other.execute("UPDATE leases SET holder = CAST(x'61ff' AS TEXT)")
+    record, held = await engine.run(Read("a"), Held("lease"))
+    assert record.server == held[0] == "a\ufffd"
+
+
+async def test_many_short_answers_make_room_like_few_long_ones(folder: Path) -> None:
+    """Of these most of the file is what they came to, and how they are found."""
+    engine = SqliteEngine(folder, most_bytes=1_000_000)
+    for number in range(10):
+        names = [f"n{number}-{at:064}" for at in range(50)]
+        assert all(await engine.run(*map(begin, names)))
+        ended = [Append(name, "server", 1, 0, (), "x" * 1_500, "complete", LONG) for name in names]
+        assert all(await engine.run(*ended))
+        await engine.run(*(Deliver(name, LONG) for name in names[::2]))
+    assert await texts(engine, f"n0-{0:064}") is None
+    assert await texts(engine, f"n9-{49:064}") == []
+    older = [f"n{number}-{at:064}" for number in range(5, 10) for at in range(50)]
+    assert sum(record is not None for record in await engine.run(*map(Read, older))) > 100
     await engine.aclose()
 
 

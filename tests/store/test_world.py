@@ -133,9 +133,12 @@ async def test_a_folder_that_became_read_only_ends_nothing(folder: Path) -> None
     assert "Nothing can be kept on this machine" in said.value.note
 
 
-@pytest.mark.parametrize("damage", ["tail", "middle", "log"])
+@pytest.mark.parametrize("damage", ["tail", "middle", "log", "format", "no text"])
 async def test_a_file_that_lost_its_power_in_mid_writing_is_begun_anew(folder: Path, damage: str) -> None:
-    """Pages of zeros, or half a log (piskvorky/sqlitedict#149, dirge-code/dirge#769)."""
+    """Pages of zeros, or half a log (piskvorky/sqlitedict#149, dirge-code/dirge#769).
+
+    Or what is no schema under a header that is whole (anomalyco/opencode#37821).
+    """
     async with opened(folder) as engine:
         for number in range(40):
             await engine.run(*written(f"n{number}", "x" * 5_000))
@@ -144,6 +147,10 @@ async def test_a_file_that_lost_its_power_in_mid_writing_is_begun_anew(folder: P
     half = len(whole) // 8192 * 4096
     if damage == "tail":
         (folder / FILE).write_bytes(whole[:half] + bytes(len(whole) - half))
+    elif damage == "format":
+        (folder / FILE).write_bytes(whole[:44] + b"\xff" * 4 + whole[48:])
+    elif damage == "no text":
+        (folder / FILE).write_bytes(whole.replace(b"CREATE TABLE facts", b"CREATE \xffABLE facts"))
     elif damage == "middle":
         (folder / FILE).write_bytes(whole[:8192] + bytes(half) + whole[8192 + half :])
     else:

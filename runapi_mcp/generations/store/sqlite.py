@@ -34,7 +34,7 @@ from runapi_mcp.generations.store.place import (
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
 
-FILE: Final = "generations-3.sqlite"
+FILE: Final = "generations-4.sqlite"
 """Its schema's version is in its name: two versions of this program can run beside each other."""
 DAY: Final = 86_400.0
 MOST_BYTES: Final = 200 * 1024 * 1024
@@ -62,8 +62,8 @@ _SCHEMA: Final = """
 PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS generations (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, server TEXT NOT NULL, epoch INTEGER NOT NULL,
-  handle TEXT NOT NULL, owner TEXT NOT NULL, live BLOB, final BLOB, delivered INTEGER NOT NULL DEFAULT 0,
-  size INTEGER NOT NULL, expires INTEGER NOT NULL);
+  handle TEXT NOT NULL, owner TEXT NOT NULL, live BLOB NOT NULL, final BLOB, delivered INTEGER NOT NULL DEFAULT 0,
+  expires INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (
   generation INTEGER PRIMARY KEY REFERENCES generations ON DELETE CASCADE, json BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS entries (
@@ -82,7 +82,7 @@ CREATE TABLE IF NOT EXISTS orders (
 
 # Each of many rows at once, and of nothing newer than SQLite 3.24, which RHEL 8 has not much more than.
 _BEGIN: Final = """
-INSERT OR REPLACE INTO generations (name, server, epoch, handle, owner, live, size, expires) VALUES {rows}
+INSERT OR REPLACE INTO generations (name, server, epoch, handle, owner, live, expires) VALUES {rows}
 """
 _FACTS: Final = """
 INSERT INTO facts WITH told (name, json) AS (VALUES {rows})
@@ -95,13 +95,11 @@ WHERE ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = at
 """
 _ENTRIES: Final = "INSERT INTO entries VALUES {rows}"
 _STANDS: Final = """
-INSERT INTO generations (name, server, epoch, handle, owner, live, final, size, expires)
+INSERT INTO generations (name, server, epoch, handle, owner, live, final, expires)
 WITH told (name, json, over, till) AS (VALUES {rows})
-SELECT name, server, epoch, handle, owner, ifnull(json, live), over, size, till
+SELECT name, server, epoch, handle, owner, ifnull(json, live), over, till
 FROM told JOIN generations USING (name) WHERE true
-ON CONFLICT (name) DO UPDATE SET live = excluded.live, final = excluded.final, expires = excluded.expires,
-size = size + CASE WHEN excluded.final IS NULL THEN 0 ELSE (
-  SELECT ifnull(sum(length(text) + length(thoughts)), 0) FROM entries WHERE generation = generations.id) END
+ON CONFLICT (name) DO UPDATE SET live = excluded.live, final = excluded.final, expires = excluded.expires
 """
 _HOLD: Final = """
 INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key)
@@ -122,6 +120,8 @@ DO UPDATE SET value = value + excluded.value, expires = excluded.expires
 """
 _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
+_DAMAGED: Final = ("malformed database schema", "unsupported file format")
+"""How the message begins where the code does not say it: the former before SQLite 3.31."""
 _UNREADABLE: Final = TypeError | AttributeError | ValueError
 """What comes of rows that hold something else than is written here: no server is to end of it."""
 _IO: Final = 10
@@ -339,6 +339,7 @@ class SqliteEngine(Engine):
         except PermissionError:
             raise Unusable(f"{path} belongs to another user") from None
         file = sqlite3.connect(path, timeout=self.patience, isolation_level=None)
+        file.text_factory = _decode
         try:
             # An empty one need not reach the disk, which takes longer than a call should wait.
             file.execute("PRAGMA synchronous = OFF")
@@ -510,17 +511,15 @@ class SqliteEngine(Engine):
             late = "expires > ? AND key NOT LIKE 'used:%'" if table == "fields" else "expires > ?"
             file.execute(f"DELETE FROM {table} WHERE expires <= ? OR {late}", gone)  # noqa: S608  # names of ours
         # What runs is let go only where nobody runs it: a clock may have jumped.
-        over = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
-        found = file.execute(over, gone)
+        expired = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
+        found = file.execute(expired, gone)
         ids = [id_ for id_, server, ended in found if ended or not is_shown(self._place / (ALIVE + server))]
-        size = file.execute("SELECT sum(size) FROM generations").fetchone()[0] or 0
-        spare = "SELECT id, size FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
-        for id_, held in file.execute(spare).fetchall() if size > most_bytes else ():
-            if size <= most_bytes:
-                break
-            ids.append(id_)
-            size -= held
-        for id_ in ids:
+        over = len(ids)
+        spare = "SELECT id FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
+        ids += (id_ for (id_,) in file.execute(spare).fetchall())
+        for at, id_ in enumerate(ids):
+            if at >= over and _count_bytes(file) <= most_bytes:
+                return at
             file.execute("DELETE FROM generations WHERE id = ?", (id_,))
         return len(ids)
 
@@ -558,6 +557,13 @@ def _share(file: "sqlite3.Connection") -> None:
         raise Unusable("its file system cannot share memory between processes")
 
 
+def _count_bytes(file: "sqlite3.Connection") -> int:
+    """Return the bytes of the pages that hold something, of whatever kind."""
+    pages: int = file.execute("PRAGMA page_count").fetchone()[0]
+    free: int = file.execute("PRAGMA freelist_count").fetchone()[0]
+    return (pages - free) * _PAGE
+
+
 def _settle(made: "Sequence[tuple[asyncio.Future[_Outcome], _Outcome]]") -> None:
     """Hand over what came of steps, where anybody still waits for it."""
     for done, outcome in made:
@@ -578,13 +584,9 @@ def _finish(file: "sqlite3.Connection") -> Iterator[None]:
 
 
 def _begin(file: "sqlite3.Connection", ops: Sequence[do.Begin], now: int) -> Sequence[bool]:
-    facts = [(op.name, _encode(op.facts)) for op in ops]
-    rows = [
-        (op.name, op.server, op.epoch, op.handle, op.owner, _encode(op.live), len(json), now + op.ms)
-        for op, (_, json) in zip(ops, facts, strict=True)
-    ]
+    rows = [(op.name, op.server, op.epoch, op.handle, op.owner, _encode(op.live), now + op.ms) for op in ops]
     _about(file, _BEGIN, rows)
-    _about(file, _FACTS, facts)
+    _about(file, _FACTS, [(op.name, _encode(op.facts)) for op in ops])
     return [True] * len(ops)
 
 
@@ -697,6 +699,9 @@ def _code_of(error: Exception) -> int | None:
     code = getattr(error, "sqlite_errorcode", None)
     if code == _NO_ROOM_FOR_INDEX:
         return _FULL
+    # A schema that is no text is quoted in the message, which Python then cannot decode.
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_DAMAGED):
+        return min(_CORRUPT)
     return None if code is None else code & 0xFF
 
 
