@@ -1,7 +1,7 @@
 """SQLite as the engine of one machine: its processes share a file, and what they write outlives them.
 
-All of it happens in a thread of its own: the event loop never waits for the disk. Text is kept as
-bytes, for it may hold half a surrogate pair, which UTF-8 cannot.
+All of it happens in a thread of its own: the event loop never waits for the disk. What stands in the file
+is the business of :mod:`.tables`.
 """
 
 import asyncio
@@ -10,17 +10,15 @@ import os
 import queue
 import threading
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import anyio
 
 from runapi_mcp.generations.store import engine as do
-from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Entry, Op
+from runapi_mcp.generations.store.engine import READS, Down, Engine, Op
 from runapi_mcp.generations.store.place import (
     ALIVE,
     Mark,
@@ -30,6 +28,7 @@ from runapi_mcp.generations.store.place import (
     is_shown,
     make_folder,
 )
+from runapi_mcp.generations.store.tables import SCHEMA, decode, perform
 
 if TYPE_CHECKING:
     import sqlite3  # imported in the thread, at the first call: a host waits for the start
@@ -50,73 +49,14 @@ But for what is counted for a month, of which as much as that is kept.
 _PAGE: Final = 4096
 _LOG_PART: Final = 4
 """Which part of its bound the file's log may be, which is beside it."""
-_ROWS: Final = 100
-"""Rows that one statement is about: SQLite before 3.32 takes no more than 999 values."""
 _BUSY_PAUSE: Final = 0.25
 _PAUSE: Final = 5.0
 
 AWAY: Final = "The store on this machine cannot be written now: for now only this server knows the handle."
 OFF: Final = "Nothing can be kept on this machine ({why}): handles end with this server."
 
-_SCHEMA: Final = """
-PRAGMA foreign_keys = ON;
-CREATE TABLE IF NOT EXISTS generations (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, server TEXT NOT NULL, epoch INTEGER NOT NULL,
-  handle TEXT NOT NULL, owner TEXT NOT NULL, live BLOB NOT NULL, final BLOB,
-  delivered INTEGER NOT NULL DEFAULT 0, expires INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS facts (
-  generation INTEGER PRIMARY KEY REFERENCES generations ON DELETE CASCADE, json BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS entries (
-  generation INTEGER NOT NULL REFERENCES generations ON DELETE CASCADE, position INTEGER NOT NULL,
-  round INTEGER NOT NULL, characters INTEGER NOT NULL, text BLOB NOT NULL, thoughts BLOB NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS entries_in_order ON entries (generation, position);
-CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, holder TEXT NOT NULL, expires INTEGER NOT NULL)
-WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fields (
-  key TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, expires INTEGER NOT NULL,
-  PRIMARY KEY (key, field)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS orders (
-  id INTEGER PRIMARY KEY, server TEXT NOT NULL, text BLOB NOT NULL, expires INTEGER NOT NULL);
-"""
-# Facts stand apart, for SQLite writes a row anew whenever anything in it changes.
-
-# Each of many rows at once, and of nothing newer than SQLite 3.24, which RHEL 8 has not much more than.
-_BEGIN: Final = """
-INSERT OR REPLACE INTO generations (name, server, epoch, handle, owner, live, expires) VALUES {rows}
-"""
-_FACTS: Final = """
-INSERT INTO facts WITH told (name, json) AS (VALUES {rows})
-SELECT id, json FROM told JOIN generations USING (name)
-"""
-_HELD: Final = """
-WITH told (name, server, epoch, at) AS (VALUES {rows})
-SELECT group_concat(name || ' ' || id) FROM told JOIN generations USING (name, server, epoch)
-WHERE ifnull((SELECT max(position) FROM entries WHERE generation = id), -1) = at - 1
-"""
-_ENTRIES: Final = "INSERT INTO entries VALUES {rows}"
-_STANDS: Final = """
-INSERT INTO generations (name, server, epoch, handle, owner, live, final, expires)
-WITH told (name, json, over, till) AS (VALUES {rows})
-SELECT name, server, epoch, handle, owner, ifnull(json, live), over, till
-FROM told JOIN generations USING (name) WHERE true
-ON CONFLICT (name) DO UPDATE SET live = excluded.live, final = excluded.final, expires = excluded.expires
-"""
-_HOLD: Final = """
-INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key)
-DO UPDATE SET holder = excluded.holder, expires = excluded.expires
-WHERE expires <= ? OR ? = '*' OR holder IN (excluded.holder, ?)
-"""
-# Who comes back after days reads before anything is cleared away.
-_READ: Final = """
-SELECT id, server, epoch, live, final, delivered FROM generations
-WHERE name = ? AND (final IS NULL OR expires > ?)
-"""
 _RECENT: Final = """
 SELECT handle FROM generations WHERE owner = ? AND (final IS NULL OR expires > ?) ORDER BY id DESC LIMIT ?
-"""
-_ADD: Final = """
-INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
-DO UPDATE SET value = value + excluded.value, expires = excluded.expires
 """
 _BUSY: Final = frozenset({5, 6})
 _CORRUPT: Final = frozenset({11, 26})
@@ -339,7 +279,7 @@ class SqliteEngine(Engine):
         except PermissionError:
             raise Unusable(f"{path} belongs to another user") from None
         file = sqlite3.connect(path, timeout=self.patience, isolation_level=None)
-        file.text_factory = _decode
+        file.text_factory = decode
         try:
             # An empty one need not reach the disk, which takes longer than a call should wait.
             file.execute("PRAGMA synchronous = OFF")
@@ -348,7 +288,7 @@ class SqliteEngine(Engine):
                 # lock, and whoever only reads would wait for a writer (openai/codex#46269).
                 file.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _share(file)
-            file.executescript(_SCHEMA)
+            file.executescript(SCHEMA)
             for pragma in ("synchronous = NORMAL", "secure_delete = ON", f"journal_size_limit = {1 << 22}"):
                 file.execute(f"PRAGMA {pragma}")
             file.execute(f"PRAGMA max_page_count = {self._most_bytes // _PAGE}")
@@ -397,58 +337,30 @@ class SqliteEngine(Engine):
         if not reads:
             self._clear_now_and_then()
             self._bound_log(file)
+        now = int(self._now() * 1000)
         if len(ops) == 1 and isinstance(ops[0], do.Held):
-            return [*self._do_all(file, ops)]  # asked before each call: one statement needs no transaction
+            return [*perform(file, ops, now)]  # asked before each call: one statement needs no transaction
         file.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
         answers: dict[type[Op], Iterator[Any]] = {}
         with _finish(file):
             for kind in dict.fromkeys(map(type, ops)):
-                answers[kind] = iter(self._do_all(file, [op for op in ops if type(op) is kind]))
+                answers[kind] = iter(self._do(file, [op for op in ops if type(op) is kind], now))
         for op in ops:
             if isinstance(op, do.Tell):
                 with suppress(OSError):  # its server is gone
                     # By the clock itself: the system's own time stamps stand still for milliseconds.
-                    os.utime(self._place / (ALIVE + op.server), ns=(now := time.time_ns(), now))
+                    os.utime(self._place / (ALIVE + op.server), ns=(at := time.time_ns(), at))
         return [next(answers[type(op)]) for op in ops]
 
-    def _do_all(self, file: "sqlite3.Connection", ops: Sequence[Op]) -> Sequence[Any]:
-        """Do operations of one kind."""
-        now = int(self._now() * 1000)
-        begun = [op for op in ops if isinstance(op, do.Begin)]
-        appended = [op for op in ops if isinstance(op, do.Append)]
-        if begun:
-            return _begin(file, begun, now)
-        return _append(file, appended, now) if appended else [self._do(file, op, now) for op in ops]
-
-    def _do(self, file: "sqlite3.Connection", op: Op, now: int) -> Any:  # noqa: ANN401  # one case an operation
-        row: tuple[str | bytes | int, ...]
-        match op:
-            case do.Read():
-                return _read(file, op, now)
-            case do.Deliver():
-                file.execute("UPDATE generations SET delivered = 1 WHERE name = ?", (op.name,))
-            case do.Forget():
-                file.execute("DELETE FROM generations WHERE name = ?", (op.name,))
-            case do.Hold():
-                row = (op.key, op.holder, now + op.ms, now, op.replaces, op.replaces)
-                held = None if file.execute(_HOLD, row).rowcount else _read_lease(file, op.key, now)
-                return held[0] if held else op.holder
-            case do.Held():
-                return _read_lease(file, op.key, now)
-            case do.Add():
-                _add(file, op, now)
-            case do.Take():
-                return _take(file, op, now)
-            case do.Get():
-                return dict(file.execute("SELECT field, value FROM fields WHERE key = ?", (op.key,)))
-            case do.Sign():
-                self._show(op.server)
-            case do.Alive():
-                return is_shown(self._place / (ALIVE + op.server))
-            case do.Tell():
-                row = (op.server, _encode(f"{op.order} {op.name}"), now + 60_000)
-                file.execute("INSERT INTO orders (server, text, expires) VALUES (?, ?, ?)", row)
-        return None
+    def _do(self, file: "sqlite3.Connection", ops: Sequence[Op], now: int) -> Sequence[Any]:
+        """Do operations of one kind: signs of life are files, all others stand in the tables."""
+        lives = [is_shown(self._place / (ALIVE + op.server)) for op in ops if isinstance(op, do.Alive)]
+        if lives:
+            return lives
+        if isinstance(ops[0], do.Sign):
+            self._show(ops[0].server)
+            return [None]
+        return perform(file, ops, now)
 
     def _show(self, server: str) -> None:
         """Show that this process lives, and see that its file is still the one that others find."""
@@ -463,7 +375,7 @@ class SqliteEngine(Engine):
         ).fetchall()
         if found:
             file.execute("DELETE FROM orders WHERE server = ? AND id <= ?", (self.server, found[-1][0]))
-        return [_decode(text) for _, text in found]
+        return [decode(text) for _, text in found]
 
     # ------------------------------------------------------------ within bounds
 
@@ -583,117 +495,6 @@ def _finish(file: "sqlite3.Connection") -> Iterator[None]:
         raise
 
 
-def _begin(file: "sqlite3.Connection", ops: Sequence[do.Begin], now: int) -> Sequence[bool]:
-    rows = [(op.name, op.server, op.epoch, op.handle, op.owner, _encode(op.live), now + op.ms) for op in ops]
-    _about(file, _BEGIN, rows)
-    _about(file, _FACTS, [(op.name, _encode(op.facts)) for op in ops])
-    return [True] * len(ops)
-
-
-def _append(file: "sqlite3.Connection", ops: Sequence[do.Append], now: int) -> Sequence[bool]:
-    """Add to the generations of which what is held is what their server thinks; return which those are."""
-    told = [(op.name, op.server, op.epoch, op.at) for op in ops]
-    ids = dict(pair.split(" ") for (said,) in _about(file, _HELD, told) if said for pair in said.split(","))
-    right = [op for op in ops if op.name in ids]
-    entries = [
-        (int(ids[op.name]), at, each.round, len(each.text), _encode(each.text), _encode(each.thoughts))
-        for op in right
-        for at, each in enumerate(op.entries, op.at)
-    ]
-    stands = [
-        (op.name, _encode(op.live) if op.live else None, _encode(op.final) if op.final else None, now + op.ms)
-        for op in right
-        if op.live or op.final or not op.entries
-    ]
-    _about(file, _ENTRIES, entries)
-    _about(file, _STANDS, stands)
-    return [op.name in ids for op in ops]
-
-
-def _about(file: "sqlite3.Connection", sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Run a statement about rows, as many at once as old SQLites take, and return what it gives.
-
-    With each statement the thread lets go of the interpreter, and to get it back from a busy event loop
-    costs both of them more than SQLite takes.
-    """
-    given: list[tuple[Any, ...]] = []
-    for at in range(0, len(rows), _ROWS):
-        some = rows[at : at + _ROWS]
-        marks = ", ".join([f"({', '.join('?' * len(some[0]))})"] * len(some))
-        given += file.execute(sql.format(rows=marks), [*chain.from_iterable(some)])
-    return given
-
-
-def _read(file: "sqlite3.Connection", op: do.Read, now: int) -> do.Record | None:
-    found = file.execute(_READ, (op.name, now)).fetchone()
-    if found is None:
-        return None
-    id_, server, epoch, live, final, delivered = found
-    facts = ""
-    if op.facts:
-        [kept] = file.execute("SELECT json FROM facts WHERE generation = ?", (id_,)).fetchone()
-        facts = _decode(kept)
-    first, count, beside = int(op.cursor or 0), -1, (0, 0)
-    if op.part is not None and final is not None:
-        first, count, beside = _find_part(file, id_, op.part) or (first, count, beside)
-    since = "SELECT position, round, text, thoughts FROM entries WHERE generation = ? AND position >= ?"
-    rows = file.execute(f"{since} ORDER BY position LIMIT ?", (id_, first, count))
-    entries = [
-        (str(position + 1), Entry(number, _decode(text), _decode(thoughts)))
-        for position, number, text, thoughts in rows
-    ]
-    return do.Record(
-        server,
-        str(epoch),
-        facts,
-        _decode(live),
-        bool(delivered),
-        entries,
-        beside=beside,
-    )
-
-
-def _find_part(file: "sqlite3.Connection", id_: int, part: range) -> tuple[int, int, tuple[int, int]] | None:
-    """Return the first entry of a part, of how many, and the characters beside them; `None` for all."""
-    sql = "SELECT round, characters FROM entries WHERE generation = ? ORDER BY position"
-    rows: list[tuple[int, int]] = file.execute(sql, (id_,)).fetchall()
-    ends = [*accumulate(characters for _, characters in rows)]
-    if not rows or rows[-1][0] > 1 or part.start >= ends[-1]:
-        return None
-    first, last = bisect_right(ends, part.start), min(bisect_left(ends, part.stop), len(ends) - 1)
-    return first, last - first + 1, (ends[first] - rows[first][1], ends[-1] - ends[last])
-
-
-def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
-    mark, turn = f"added:{op.server}", str(op.turn)
-    if (held := _read_lease(file, mark, now)) and held[0] == turn:
-        return
-    file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (mark, turn, now + do.ADDED_MS))
-    rows = [(op.key, name, count, now + op.ms) for name, count in op.counts.items()]
-    file.executemany(_ADD, rows)
-
-
-def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:
-    rows = file.execute("SELECT field, value FROM fields WHERE key = ? AND expires > ?", (op.key, now))
-    held = {field: [int(word) for word in value.split()] for field, value in rows}
-    own = held.pop(op.field, None)
-    if own is not None and op.turn <= own[1]:
-        return None
-    if op.limit >= 0 and op.there and own is None:
-        return do.LOST
-    others = sum(count for count, _ in held.values())
-    if 0 <= op.limit < others + op.count:
-        return others
-    row = (op.key, op.field, f"{op.count} {op.turn}", now + op.ms)
-    file.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?)", row)
-    return None
-
-
-def _read_lease(file: "sqlite3.Connection", key: str, now: int) -> tuple[str, int] | None:
-    row = file.execute("SELECT holder, expires FROM leases WHERE key = ?", (key,)).fetchone()
-    return (row[0], row[1] - now) if row and row[1] > now else None
-
-
 def _code_of(error: Exception) -> int | None:
     """Return SQLite's own code of an error, without what it says more."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -703,11 +504,3 @@ def _code_of(error: Exception) -> int | None:
     if isinstance(error, UnicodeDecodeError) or str(error).startswith(_DAMAGED):
         return min(_CORRUPT)
     return None if code is None else code & 0xFF
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decode(held: bytes) -> str:
-    return held.decode("utf-8", LENIENT)
