@@ -29,7 +29,6 @@ from runapi_mcp.extraction.rounds import describe_progress, why_hopeless
 from runapi_mcp.files.kinds import read_data_url
 from runapi_mcp.generations.policy import find_loop, shorten_loops
 from runapi_mcp.printable import escape_unseen, one_line, remove_unseen
-from runapi_mcp.sim.cues import Cue
 from runapi_mcp.tools import TOOLS
 from runapi_mcp.tools.coercion import list_of, read_object, read_scalar, read_text
 from runapi_mcp.transports.http.options import HostName, read_origin, read_prefix
@@ -169,7 +168,6 @@ SCANNERS: Final[dict[str, Callable[[str], object]]] = {
     "a proxy's prefix": lambda text: read_prefix(f"/{text}!"),
     "a list": list_of(read_text, ","),
     "an object": read_object,
-    "a scenario's cue": lambda text: Cue.parse(f"default text={text}"),
 }
 
 PIECES: Final = (

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from runapi_mcp.sim.app import build_app
+from runapi_mcp.sim.cues import Cue
 from runapi_mcp.sim.protocol import DroppableProtocol
 from runapi_mcp.sim.record import SeenCall
 from runapi_mcp.sim.roster import Roster
@@ -72,8 +73,8 @@ class Simulator:
         """How it stands with the models, and where they are served; it may be changed."""
         return self._stage.roster
 
-    def play(self, *names: str) -> None:
-        """Play these scenarios (`NAME` or `NAME key=value …`) for the next calls, then the default again.
+    def play(self, *names: str | Cue) -> None:
+        """Play these scenarios (`NAME key=value …`, or a cue) for the next calls, then the default again.
 
         Raises:
             ValueError: One of them is unknown.

@@ -43,7 +43,7 @@ class Stage:
             return bool(key.strip())
         return hmac.compare_digest(digest(key), self.key_digest)
 
-    def play(self, names: tuple[str, ...]) -> None:
+    def play(self, names: tuple[str | Cue, ...]) -> None:
         """Queue scenarios for the next calls.
 
         Raises:

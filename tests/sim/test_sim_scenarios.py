@@ -1,17 +1,13 @@
 """Every scenario can be played in each of its dialects, ends within its bound, and is recorded."""
 
 import contextlib
-import shlex
 import time
 
 import anyio
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from runapi_mcp.sim import SCENARIOS, Simulator
-from runapi_mcp.sim.cues import Cue
 from sim.asks import PATHS, ask, chat, chat_text, native, native_text, objects
 
 DROPPED = {
@@ -47,23 +43,6 @@ def test_every_promised_scenario_is_in_the_table() -> None:
 
 def test_every_scenario_has_a_one_line_summary() -> None:
     assert all(each.summary.endswith(".") and "\n" not in each.summary for each in SCENARIOS.values())
-
-
-PIECES = ["a", "=", "é", " ", "\n", "'", '"', "\\", "b='c d'", 'b="c \\" d"', '"\\a\\\\"', "\\ ", " b="]
-
-
-@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
-def test_a_cue_is_read_as_a_shell_reads_its_words(written: str) -> None:
-    try:
-        name, *pairs = shlex.split(f"a{written}")
-        meant: Cue | None = Cue(name, dict(pair.split("=", 1) for pair in pairs))
-    except ValueError:
-        meant = None  # a quote is left open, or a word is no pair
-    if meant is None:
-        with pytest.raises(ValueError):
-            Cue.parse(f"a{written}")
-    else:
-        assert Cue.parse(f"a{written}") == meant
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

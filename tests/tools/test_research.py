@@ -1,7 +1,6 @@
 """search_web's research: one generation, many searches, a report whose markers are checked."""
 
 import json
-import shlex
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from waiting import became
 
 from runapi_mcp.generations.spending import DayCounts, Limits
 from runapi_mcp.sim import Simulator
+from runapi_mcp.sim.cues import Cue
 from runapi_mcp.sim.scenarios.research import FURTHER, QUESTIONS
 from tools.calling import Desk, desk, facts
 
@@ -162,7 +162,8 @@ async def test_limits_of_research_go_with_that_depth_alone(at: Desk) -> None:
 async def test_what_its_searches_bring_is_counted_while_they_still_run(sim: Simulator) -> None:
     long = f"{'x' * 499} " * 510
     plan = json.dumps({"questions": ["A?", "B?", "C?", "D?"]})
-    sim.play(f"default text={shlex.quote(plan)}", *[f"stall-middle text={shlex.quote(long)} seconds=60"] * 4)
+    searches = [Cue("stall-middle", {"text": long, "seconds": "60"})] * 4
+    sim.play(Cue("default", {"text": plan}), *searches)
     async with desk(sim) as at:
         reply = await at.call("search_web", query="Q?", depth="research", wait_seconds=0)
         brought = 4 * len(long) // 2
@@ -176,7 +177,7 @@ async def test_searches_for_which_there_is_no_memory_fail_and_the_others_make_a_
 ) -> None:
     long = f"{'x' * 499} " * 750
     plan = json.dumps({"questions": ["A?", "B?"]})
-    sim.play(f"default text={shlex.quote(plan)}", f"default text={shlex.quote(long)}")
+    sim.play(Cue("default", {"text": plan}), Cue("default", {"text": long}))
     async with desk(sim, memory_bytes=1_200_000) as at:
         told = facts(await at.call("search_web", query="Q?", depth="research"))
     states = {str(one["status"]): one for one in told["plan"]}

@@ -426,14 +426,16 @@ class SqliteEngine(Engine):
         expired = "SELECT id, server, final IS NOT NULL FROM generations WHERE expires <= ? OR expires > ?"
         found = file.execute(expired, gone)
         ids = [id_ for id_, server, ended in found if ended or not is_shown(self._place / (ALIVE + server))]
-        over = len(ids)
+        drop = "DELETE FROM generations WHERE id = ?"
+        file.executemany(drop, [(id_,) for id_ in ids])
+        removed = len(ids)
         spare = "SELECT id FROM generations WHERE final IS NOT NULL ORDER BY delivered DESC, id"
-        ids += (id_ for (id_,) in file.execute(spare).fetchall())
-        for at, id_ in enumerate(ids):
-            if at >= over and _count_bytes(file) <= most_bytes:
-                return at
-            file.execute("DELETE FROM generations WHERE id = ?", (id_,))
-        return len(ids)
+        for row in file.execute(spare).fetchall() if _count_bytes(file) > most_bytes else ():
+            file.execute(drop, row)
+            removed += 1
+            if _count_bytes(file) <= most_bytes:
+                break
+        return removed
 
     def _clear(self) -> tuple[int, bool]:
         file = self._open()
