@@ -108,7 +108,7 @@ async def test_an_answer_outlives_the_server_that_was_writing_it(three: Fleet, s
     assert any("writing" in line for line in followed.progress)
 
     three.servers[three.served[0]].kill()
-    left = await three.call("get_result", handle=begun.handle, wait_seconds=60)
+    left = await three.call("get_result", handle=begun.handle, wait_seconds=30)  # gone after nine
     assert len(set(three.served)) == 3
     assert left.status == "partial"
     assert "its server went away" in left.text
