@@ -134,7 +134,7 @@ async def _generations(place: str, base: str) -> AsyncIterator[Generations]:
         base_url=base, key=SecretStr("simulated-key"), store=SecretStr(place), max_running=500
     )
     shared = shared_store(settings, time.monotonic)
-    upstream = Upstream(settings)
+    upstream = Upstream(settings, pacing=shared.pacing if shared else None)
     store = shared or MemoryStore(settings, time.monotonic)
     try:
         async with Generations(upstream, settings, store=store).open() as generations:

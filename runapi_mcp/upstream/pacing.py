@@ -23,7 +23,7 @@ def name_pace(key: SecretStr, model: str) -> str:
 
 
 class Pacing(Protocol):
-    """Who has been asked to wait, and how much longer. Names are those of :func:`paced_name`."""
+    """Who has been asked to wait, and how much longer. Names are those of :func:`name_pace`."""
 
     async def left(self, name: str) -> float:
         """Return the seconds that calls under `name` should still wait; 0 if none."""
@@ -57,7 +57,7 @@ class Waits:
 
     Args:
         pacing: Who else was asked to wait.
-        name: Under which name the call waits with others; see :func:`paced_name`.
+        name: Under which name the call waits with others; see :func:`name_pace`.
         trace: Where its waits are noted.
         patience: Seconds that may go into them, from now on.
         clock: Seconds that only go forward.

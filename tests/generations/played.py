@@ -86,7 +86,6 @@ class Played:
     """Plays one list of steps for each call, and the last again for those beyond."""
 
     base_url = "https://runapi.test"
-    prices = Unpriced()
 
     def __init__(self, *streams: Sequence[Step], clock: Clock | None = None) -> None:
         self.prices = Unpriced()
@@ -94,7 +93,6 @@ class Played:
         self.resolved: list[tuple[str, ...]] = []
         self.closing: Gate | None = None
         """Where the connection's end waits, however it comes about."""
-        self.prices = Unpriced()
         self._streams = streams or (WHOLE,)
         self._clock = clock or Clock()
         self._standing = Standing()

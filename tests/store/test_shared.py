@@ -5,23 +5,30 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from fleet.replicas import Replica, grown, job, replica
-from generations.played import WHOLE, Clock, Gate, bench
+from generations.played import KEY, WHOLE, Clock, Gate, bench
 from pydantic import SecretStr
 from waiting import became, ended
 
 from runapi_mcp.errors import HandleError, ServerLeft
 from runapi_mcp.generations.generation import Generation
+from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
+from runapi_mcp.generations.store.engine import Append, Begin, Op
 from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
+from runapi_mcp.generations.store.shared import SharedPacing, SharedStore
+from runapi_mcp.generations.store.sqlite import SqliteEngine
 from runapi_mcp.generations.store.writer import TOO_LARGE
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
+from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Answer, Finish
 
 SLOW = "[[sim:slow seconds=30]]"
@@ -283,6 +290,53 @@ async def test_a_wait_that_one_server_was_asked_for_holds_for_all(pair: Pair, si
     await ended(also)
     assert "nothing was sent" in str(also.view().error)
     assert len(sim.calls) == sent
+
+
+class Counted(SqliteEngine):
+    """Notes what it is asked to do, from when to when."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.done: list[tuple[float, tuple[Op, ...], float]] = []
+
+    async def run(self, *ops: Op) -> list[Any]:
+        began = anyio.current_time()
+        answers = await super().run(*ops)
+        self.done.append((began, ops, anyio.current_time()))
+        return answers
+
+
+async def test_who_begins_together_with_others_asks_for_a_wait_once(tmp_path: Path) -> None:
+    engine, clock = Counted(tmp_path), Clock()
+    pacing, there = SharedPacing(engine, clock), SharedPacing(engine, clock)
+    for _ in range(100):
+        assert not await pacing.left("one")
+    assert len(engine.done) == 1
+    await there.ask("one", 30.0)
+    assert not await pacing.left("two")  # what was read of one wait is nothing about another
+    assert 29.0 < await pacing.left("one") <= 30.0
+    clock.now += 31.0
+    engine.done.clear()
+    assert await pacing.left("one") <= 30.0
+    assert len(engine.done) == 1
+    await engine.aclose()
+
+
+async def test_between_two_writes_others_have_time_to_join_the_next(sim: Simulator, tmp_path: Path) -> None:
+    settings, engine = Settings(base_url=sim.base_url), Counted(tmp_path)
+    store, upstream = SharedStore(engine, settings, anyio.current_time), Upstream(settings)
+    async with Generations(upstream, settings, store=store).open() as generations:
+        for number in range(5):
+            begun, _ = await generations.begin(job(f"{number}?"), key=KEY, patience=5.0)
+            await ended(begun)
+        writes = [
+            (began, ended_at)
+            for began, ops, ended_at in engine.done
+            if any(isinstance(op, Begin | Append) for op in ops)
+        ]
+    assert len(writes) >= 5
+    assert all(later[0] - earlier[1] > 0.009 for earlier, later in pairwise(writes))
+    await upstream.aclose()
 
 
 async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair) -> None:

@@ -75,6 +75,9 @@ class MemoryStore:
     async def same(self, job: Job) -> Followable | None:
         """Return a generation of the same job whose complete answer was never delivered."""
         self.make_room()
+        return self._same(job)
+
+    def _same(self, job: Job) -> Generation | None:
         # What is cheap to compare first: a question may be many megabytes long.
         own = (
             kept for kept in reversed(self._kept.values()) if kept.job.owner == job.owner and joinable(kept)

@@ -32,6 +32,8 @@ _SENT_SECONDS: Final = 0.05
 """By then a request that was begun is on its way."""
 _IDLE_SECONDS: Final = 1.0
 """By then a server that was started to be asked something would have been."""
+_LOOK_SECONDS: Final = 0.05
+"""For so long what was read of a wait holds: who begins together with others is asked by one of them."""
 _READ_CHARS: Final = 8_388_608
 """Characters of others' generations that are kept for their next pages."""
 
@@ -100,7 +102,7 @@ class SharedStore(MemoryStore):
                 await self._writer.forget(generation)
             raise
         # Two requests of this process may have come here together, and the engine may not have told them.
-        same = None if fresh else await super().same(generation.job)
+        same = None if fresh else self._same(generation.job)
         return same or await super().keep(generation, fresh=fresh)
 
     async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
@@ -265,14 +267,17 @@ class SharedPacing(MemoryPacing):
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self._engine = engine
+        self._looked_for, self._looked_at = "", 0.0
 
     async def left(self, name: str) -> float:
-        """Return the seconds still to wait; see :meth:`Pacing.left`."""
-        own, held = await super().left(name), None
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
-            [held] = await self._engine.run(Held(self._key(name)))
-        # No longer than any wait is: clocks jump.
-        return max(own, min(held[1] / 1000, LONGEST)) if held else own
+        """Return the seconds still to wait; see :meth:`Pacing.left`. Calls that begin together look once."""
+        if name != self._looked_for or self._clock() >= self._looked_at + _LOOK_SECONDS:
+            with suppress(Down), anyio.move_on_after(self._engine.patience):
+                [held] = await self._engine.run(Held(self._key(name)))
+                self._looked_for, self._looked_at = name, self._clock()
+                if held:  # for no longer than any wait is: clocks jump
+                    await super().ask(name, min(held[1] / 1000, LONGEST))
+        return await super().left(name)
 
     async def ask(self, name: str, seconds: float) -> None:
         """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""

@@ -71,7 +71,7 @@ SELECT id, server, epoch, live, final, delivered FROM generations
 WHERE name = ? AND (final IS NULL OR expires > ?)
 """
 _ADD: Final = """
-INSERT INTO fields VALUES (?, ?, ?, ?) ON CONFLICT (key, field)
+INSERT INTO fields VALUES {rows} ON CONFLICT (key, field)
 DO UPDATE SET value = value + excluded.value, expires = excluded.expires
 """
 
@@ -201,8 +201,7 @@ def _add(file: "sqlite3.Connection", op: do.Add, now: int) -> None:
     if (held := _read_lease(file, mark, now)) and held[0] == turn:
         return
     file.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (mark, turn, now + do.ADDED_MS))
-    rows = [(op.key, name, count, now + op.ms) for name, count in op.counts.items()]
-    file.executemany(_ADD, rows)
+    _about(file, _ADD, [(op.key, name, count, now + op.ms) for name, count in op.counts.items()])
 
 
 def _take(file: "sqlite3.Connection", op: do.Take, now: int) -> int | None:

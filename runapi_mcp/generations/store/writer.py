@@ -29,6 +29,8 @@ from runapi_mcp.signalling import Signal
 
 PACE: Final = 0.75
 """Seconds between two batches: who is killed loses what came since, and it is to be less than a second."""
+_GAP: Final = 0.01
+"""Seconds between two writes at least: calls that begin or end together share one."""
 ALIVE: Final = 9.0
 """Seconds after which a server that gave no sign of life is taken to be gone."""
 SIGN: Final = 3.0
@@ -231,16 +233,18 @@ class Writer:
 
     async def forever(self) -> None:
         """Write at its pace what is due, and at once what is wanted; while there is nothing, wait."""
-        next_at = 0.0
+        next_at = wrote_at = 0.0
         while True:
             await self._asked.until(lambda: self.busy)
             with anyio.move_on_after(next_at - anyio.current_time()):
                 await self._asked.until(lambda: bool(self._wanted))
+            await anyio.sleep_until(wrote_at + _GAP)
             if anyio.current_time() >= next_at:
                 next_at = anyio.current_time() + PACE
                 self._want_all()
             with suppress(Down):
                 await self._write()
+            wrote_at = anyio.current_time()
 
     async def leave(self) -> None:
         """Write the last of it, and let the sign of life lapse.
