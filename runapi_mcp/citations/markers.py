@@ -21,6 +21,8 @@ UNSPACED: Final = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 )
 """Scripts written without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+_SAYING: Final = re.compile(r"[^\W_]")
+"""What `str.isalnum` holds for."""
 _LEAD: Final = re.compile(
     r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]*+(?:\[[ xX]?\]?[ \t]*+)?|#{1,6}[ \t]*+|[|:\-= \t]++)?\Z"
 )
@@ -88,10 +90,24 @@ def find_spans(text: str, supports: Iterable[Support]) -> list[Span]:
                 span = _find_once(support.text, text)
         else:
             span = _find_counted(support, text, encoded, unit)
-        # Google may name a stretch of markup alone, such as `**` (CherryHQ/cherry-studio#13646).
-        if span is not None and any(map(str.isalnum, text[slice(*span)])):
+        if span is not None:
             spans.append(Span(*span, support.sources))
-    return spans
+    return _leave_markup_out(text, spans)
+
+
+def _leave_markup_out(text: str, spans: list[Span]) -> list[Span]:
+    """Return the spans that hold a letter or a digit.
+
+    Google may name a stretch of markup alone, such as `**` (CherryHQ/cherry-studio#13646).
+    """
+    first: dict[int, int] = {}
+    at = -1
+    for start in sorted({span.start for span in spans}):
+        if at < start:
+            found = _SAYING.search(text, start)
+            at = found.start() if found else len(text)
+        first[start] = at
+    return [span for span in spans if first[span.start] < span.end]
 
 
 def find_places(text: str, spans: Iterable[Span], layout: Layout) -> dict[Place, set[int]]:
