@@ -6,6 +6,7 @@ from unicodedata import normalize
 import pytest
 
 from runapi_mcp.citations.annotate import annotate, find_sentences
+from runapi_mcp.citations.markers import find_spans
 from runapi_mcp.citations.sources import plain_title, safe_url, source_lines
 from runapi_mcp.tools.search import Filters
 from runapi_mcp.wire.types import Answer, Grounding, Source, Support
@@ -225,3 +226,10 @@ def test_a_stretch_of_markup_alone_is_no_claim() -> None:
     grounding = Grounding((Source("https://a.org/"),), (Support(7, 9, "**", (0,)),))
     found = annotate(Answer(text=text, grounding=grounding), 10)
     assert (found.text, found.claims) == (text, ())
+
+
+def test_stretches_that_say_something_are_told_from_markup_wherever_they_stand() -> None:
+    text = "**Six** a **-** b **-**"
+    stretches = [(15, 18), (0, 2), (2, 5), (5, 9), (18, 23), (10, 15), (5, 7)]
+    found = find_spans(text, [Support(start, end, text[start:end], (0,)) for start, end in stretches])
+    assert [text[span.start : span.end] for span in found] == [" b ", "Six", "** a"]
