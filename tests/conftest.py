@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from forked import share_server
 from hypothesis import settings
 
 from runapi_mcp.sim import Simulator, simulate
@@ -41,6 +42,12 @@ LONGEST = (
     *("store/test_shared", "store/test_detached", "store/test_world"),
 )
 """Files that take longest: they are begun first, so that none of them ends alone, with one core idle."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Where several processes test, one interpreter that has imported everything does for all of them.
+    if config.getoption("numprocesses", None):
+        share_server()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,7 +5,7 @@ of its own, but forked from an interpreter in which everything is imported alrea
 itself, and what is read of a process in /proc, starts afresh: `FRESH`.
 
 Three take part. The launcher is what a test starts: it hands its descriptors over, passes signals on, and
-ends as the command ends. The server, one for each process that runs tests, forks a guard for every launcher;
+ends as the command ends. The server, one for all processes that run tests, forks a guard for every launcher;
 the guard forks the command, and ends it when its launcher is gone.
 """
 
@@ -26,6 +26,8 @@ from typing import Any, Final
 FRESH: Final = [sys.executable, "-m", "runapi_mcp"]
 """Starts the program in an interpreter of its own."""
 FDS: Final = 3
+_SHARED: Final = "FORKED_SERVER"
+"""Says where the server listens that this process shares with others."""
 _OF_HELPERS: Final = {"PYTHONPATH", "PYTHON_KEYRING_BACKEND"}
 """What only processes look at that the program starts."""
 
@@ -42,25 +44,39 @@ def forked_script(*what: str) -> list[str]:
     return [sys.executable, "-S", "-E", str(Path(__file__).with_name("forked_launcher.py")), _server(), *what]
 
 
+def share_server() -> None:
+    """Start a server for all processes that this one starts, which begin to test when they have collected."""
+    if sys.platform == "linux":
+        _, os.environ[_SHARED] = _start()
+
+
 @cache
 def _server() -> str:
-    """Start the server of this process, and return where it listens."""
+    """Return where the server listens: the one that is shared, or else one of this process."""
+    if _SHARED in os.environ:
+        return os.environ[_SHARED]
+    server, path = _start()
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    return path
+
+
+def _start() -> tuple[subprocess.Popen[bytes], str]:
+    """Start a server that ends with this process; return it and where it is to listen."""
     folder = tempfile.TemporaryDirectory(prefix="forked-")
     path = f"{folder.name}/socket"
     server = subprocess.Popen([sys.executable, __file__, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert server.stdin is not None
-    assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
 
     def end() -> None:
-        for pipe in (server.stdin, server.stdout):
-            assert pipe is not None
-            pipe.close()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.close()
         server.wait()
+        server.stdout.close()
         folder.cleanup()
 
     atexit.register(end)
-    return path
+    return server, path
 
 
 # ---------------------------------------------------------------- in the server
@@ -70,10 +86,10 @@ def _serve(path: str) -> dict[str, Any]:
     """Fork for whoever asks; return what was asked for, in the process that is to do it."""
     if sys.platform != "linux":
         raise OSError("nothing is forked here")
-    _import_everything()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
+    _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards are nobody's to wait for
     print("ready", flush=True)
     while True:
@@ -144,24 +160,26 @@ def _needs_its_own_start(env: dict[str, str]) -> bool:
 
 def _become(order: dict[str, Any]) -> None:
     """Make this process the one that was asked for: descriptors, folder, environment, words."""
-    for fd, given in enumerate(order["fds"]):
+    for fd, given in zip(order["streams"], order["fds"], strict=True):
         os.dup2(given, fd)
         os.close(given)
     os.chdir(order["cwd"])
     os.umask(order["umask"])
     os.environ.clear()
     os.environ.update(order["env"])
-    for name in ("stdin", "stdout", "stderr"):
-        old = getattr(sys, f"__{name}__")
-        fd = old.fileno()
-        new = open(  # noqa: SIM115
-            fd,
-            "r" if fd == 0 else "w",
-            encoding=old.encoding,
-            errors=old.errors,
-            closefd=False,
-            buffering=1 if fd == 2 or os.isatty(fd) else -1,
-        )
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        old, new = getattr(sys, f"__{name}__"), None
+        if fd in order["streams"]:
+            new = open(  # noqa: SIM115
+                fd,
+                "r" if fd == 0 else "w",
+                encoding=old.encoding,
+                errors=old.errors,
+                closefd=False,
+                buffering=1 if fd == 2 or os.isatty(fd) else -1,
+            )
+        else:
+            os.close(fd)
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
 

@@ -32,17 +32,16 @@ def main() -> None:
         umask = os.umask(0o022)
         os.umask(umask)
         cwd = os.getcwd()  # noqa: PTH109  # pathlib takes as long to import as all of this
-        order = {"words": words, "env": dict(os.environ), "cwd": cwd, "umask": umask}
+        streams = [fd for fd in range(3) if not _take_if_closed(fd)]
+        order = {"words": words, "env": dict(os.environ), "cwd": cwd, "umask": umask, "streams": streams}
         text = json.dumps(order).encode()
-        for fd in range(3):
-            os.fstat(fd)
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(server)
     except OSError:
         _start_afresh(words)
     passed_on = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1]
     before = {number: signal.signal(number, pass_on) for number in passed_on}
-    socket.send_fds(connection, [b"%8d" % len(text)], [0, 1, 2])
+    socket.send_fds(connection, [b"%8d" % len(text)], streams)
     connection.sendall(text)
     answers = connection.makefile("rb")
     child = int(answers.readline() or 0)
@@ -61,6 +60,16 @@ def main() -> None:
         signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
         os.kill(os.getpid(), -status)
     os._exit(status)
+
+
+def _take_if_closed(fd: int) -> bool:
+    """Return whether a standard stream is closed; keep its number from what this process opens."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        assert os.open(os.devnull, os.O_RDWR) == fd  # the lowest that is free; closed again by an exec
+        return True
+    return False
 
 
 def _signal(process: int, number: int) -> None:
