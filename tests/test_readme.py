@@ -4,12 +4,11 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import anyio
 import pytest
-from forked import forked
+from forked import forked, forked_script
 
 from runapi_mcp.models import MODELS
 from runapi_mcp.settings import options
@@ -42,7 +41,7 @@ BY_OTHER_WAYS = {
 
 
 def test_the_generated_tables_are_current() -> None:
-    done = subprocess.run([sys.executable, "scripts/tables.py", "--check"], cwd=ROOT, check=False)
+    done = subprocess.run([*forked_script("scripts/tables.py"), "--check"], cwd=ROOT, check=False)
     assert done.returncode == 0, "run: python scripts/tables.py"
 
 
