@@ -15,6 +15,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from fleet.redis_server import RedisServer
 from fleet.replicas import Replica, grown, job, replica
+from forked import forked_script
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,37 +23,19 @@ from waiting import became, ended
 
 from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.store import writer
-from runapi_mcp.generations.store.engine import Append, Begin, Down, Entry, Held, Hold, Op, Read
+from runapi_mcp.generations.store.engine import Down, Held, Hold, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
+from store import elsewhere
+from store.elsewhere import LONG, opened, texts, written
 
-LONG = 1_000_000
 NOBODY = 65534
-
-
-def written(name: str, text: str = "text", *, epoch: int = 1) -> list[Op]:
-    return [
-        Begin(name, "server", epoch, "{}", "{}", f"g_{name}", "owner", LONG),
-        Append(name, "server", epoch, 0, (Entry(1, text, ""),), "{}", "{}", LONG),
-    ]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "state"
-
-
-@asynccontextmanager
-async def opened(folder: Path, most_bytes: int = 200 << 20) -> AsyncIterator[SqliteEngine]:
-    engine = SqliteEngine(folder, most_bytes=most_bytes)
-    yield engine
-    await engine.aclose()
-
-
-async def texts(engine: SqliteEngine, name: str) -> list[str]:
-    [record] = await engine.run(Read(name))
-    return [entry.text for _, entry in record.entries] if record else []
 
 
 # ------------------------------------------------------------ one machine
@@ -162,32 +145,15 @@ async def test_a_file_that_lost_its_power_in_mid_writing_is_begun_anew(folder: P
         assert await texts(engine, "after") == ["text"]
 
 
-ELSEWHERE = """
-import sys
-from pathlib import Path
-import anyio
-from store.test_world import opened, texts, written
-
-async def answer(line):
-    async with opened(Path(sys.argv[1])) as engine:
-        while name := await anyio.to_thread.run_sync(sys.stdin.readline):
-            await engine.run(*written(name.strip()))
-            print([len(text) for other in sys.argv[2:] for text in await texts(engine, other)], flush=True)
-
-anyio.run(answer, "")
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
 @pytest.mark.parametrize("gone", ["-shm", "-wal"])
 async def test_files_that_another_program_removed_part_no_two_servers(folder: Path, gone: str) -> None:
     """After a backup, or by who clears up (nfrastack/db-backup#423, autentico#349, hermes-agent#46797)."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-c", ELSEWHERE, str(folder), "first", "second"]
+    command = [*forked_script(elsewhere.__file__), str(folder), "first", "second"]
     async with opened(folder) as engine:
         await engine.run(*written("first", "1"))
         (folder / f"{FILE}{gone}").unlink()
-        async with await anyio.open_process(command, env=env, stderr=None) as other:
+        async with await anyio.open_process(command, stderr=None) as other:
             assert other.stdin is not None
             assert other.stdout is not None
             await other.stdin.send(b"theirs\n")
