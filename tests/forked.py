@@ -25,7 +25,7 @@ from typing import Any, Final
 
 FRESH: Final = [sys.executable, "-m", "runapi_mcp"]
 """Starts the program in an interpreter of its own."""
-FDS: Final = 3
+FDS: Final = 4
 _SHARED: Final = "FORKED_SERVER"
 """Says where the server listens that this process shares with others."""
 _OF_HELPERS: Final = {"PYTHONPATH", "PYTHON_KEYRING_BACKEND"}
@@ -160,10 +160,12 @@ def _needs_its_own_start(env: dict[str, str]) -> bool:
 
 def _become(order: dict[str, Any]) -> None:
     """Make this process the one that was asked for: descriptors, folder, environment, words."""
-    for fd, given in zip(order["streams"], order["fds"], strict=True):
+    folder, *streams = order["fds"]
+    os.chdir(folder)
+    os.close(folder)
+    for fd, given in zip(order["streams"], streams, strict=True):
         os.dup2(given, fd)
         os.close(given)
-    os.chdir(order["cwd"])
     os.umask(order["umask"])
     os.environ.clear()
     os.environ.update(order["env"])
@@ -200,7 +202,11 @@ def _run(words: list[str]) -> None:
     atexit.register(leave)  # the first of all is the last to be called, when threads have ended
     try:
         if words[0] == "-m":
-            sys.argv[1:], sys.path[0] = words[2:], str(Path.cwd())
+            sys.argv[1:] = words[2:]
+            try:
+                sys.path[0] = str(Path.cwd())
+            except FileNotFoundError:
+                del sys.path[0]
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv[:], sys.path[0] = words, str(Path(words[0]).parent)

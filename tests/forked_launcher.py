@@ -31,9 +31,9 @@ def main() -> None:
     try:
         umask = os.umask(0o022)
         os.umask(umask)
-        cwd = os.getcwd()  # noqa: PTH109  # pathlib takes as long to import as all of this
         streams = [fd for fd in range(3) if not _take_if_closed(fd)]
-        order = {"words": words, "env": dict(os.environ), "cwd": cwd, "umask": umask, "streams": streams}
+        folder = os.open(".", os.O_RDONLY)  # which may be gone, and have no name any more
+        order = {"words": words, "env": dict(os.environ), "umask": umask, "streams": streams}
         text = json.dumps(order).encode()
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(server)
@@ -41,7 +41,7 @@ def main() -> None:
         _start_afresh(words)
     passed_on = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1]
     before = {number: signal.signal(number, pass_on) for number in passed_on}
-    socket.send_fds(connection, [b"%8d" % len(text)], streams)
+    socket.send_fds(connection, [b"%8d" % len(text)], [folder, *streams])
     connection.sendall(text)
     answers = connection.makefile("rb")
     child = int(answers.readline() or 0)

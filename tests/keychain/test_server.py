@@ -118,7 +118,7 @@ async def _call(host: Host) -> None:
 async def test_over_the_network_the_keyring_is_the_servers(sim: Simulator, ring: Ring) -> None:
     ring.holds(sim.base_url, CANARY)
     async with (
-        web_server(sim.base_url, **env(ring)) as server,
+        web_server(sim.base_url, program=forked(), **env(ring)) as server,
         Client(streamable_http_client(f"{server.base_url}/mcp")) as client,
     ):
         assert not (await client.call_tool("list_models", {})).is_error

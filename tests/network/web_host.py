@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import anyio
 import mcp_types as types
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
+from forked import FRESH
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -52,10 +52,10 @@ class WebServer:
 
 @asynccontextmanager
 async def web_server(
-    upstream_url: str, *flags: str, before: Sequence[str] = (), **env: str
+    upstream_url: str, *flags: str, before: Sequence[str] = (), program: Sequence[str] = FRESH, **env: str
 ) -> AsyncIterator[WebServer]:
     """`runapi-mcp serve --http` as a process; at the end its log is searched for the key."""
-    command = [*before, sys.executable, "-m", "runapi_mcp", "serve", "--http", "--port", "0", *flags]
+    command = [*before, *program, "serve", "--http", "--port", "0", *flags]
     process = await anyio.open_process(command, env=os.environ | server_env(upstream_url, env), stdin=None)
     assert process.stderr is not None
     lines = BufferedByteReceiveStream(process.stderr)
