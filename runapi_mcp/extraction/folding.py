@@ -56,6 +56,9 @@ UNSPACED: Final = re.compile(
 """Scripts in which words stand side by side, or with what belongs to the sentence fixed to them."""
 
 
+_BLANKS: Final = re.compile(" {2,}")
+
+
 class _Fold(dict[str, str]):
     """What each character is folded to, found out when it is first met."""
 
@@ -65,6 +68,10 @@ class _Fold(dict[str, str]):
         table = {code: self[chr(code)] for code in range(128)}
         gone = "".join(chr(code) for code, folded in table.items() if not folded)
         return table, re.compile(f"[^{re.escape(gone)}]+") if gone else None
+
+    def apply(self, text: str) -> str:
+        """Return a text as it is folded, without the way back."""
+        return text.translate(self.plainly[0]) if text.isascii() else "".join(map(self.__getitem__, text))
 
 
 class _PlainFold(_Fold):
@@ -178,7 +185,7 @@ class Folded:
 
     def fold_plain(self) -> "Folded":
         """Return it without case, forms of Unicode, kinds of dashes, quotes and blanks, unseen characters."""
-        return _join(self._map(_PLAIN), r" {2,}", lambda row: " ")
+        return _join(self._map(_PLAIN), _BLANKS, lambda row: " ")
 
     def fold_written(self) -> "Folded":
         """Return it with one form of each character and no unseen ones: what numbers and dates are read from.
@@ -208,7 +215,7 @@ class Folded:
         return Folded(text, places)
 
 
-def _join(folded: Folded, pattern: str, join: Callable[[str], str]) -> Folded:
+def _join(folded: Folded, pattern: str | re.Pattern[str], join: Callable[[str], str]) -> Folded:
     """Return it with something shorter for each row that a pattern finds."""
     pieces: list[str] = []
     places = array("I")
@@ -303,12 +310,12 @@ def _denials(text: str, words: list[str]) -> int:
 
 def fold_plain(value: str) -> str:
     """Return a value as :meth:`Folded.fold_plain` has a text."""
-    return Folded(value).fold_plain().text.strip()
+    return _BLANKS.sub(" ", _PLAIN.apply(value)).strip()
 
 
 def fold_bare(value: str) -> str:
     """Return a value as :meth:`Folded.fold_bare` has a text."""
-    return Folded(value).fold_plain().fold_bare().text
+    return _BARE.apply(_PLAIN.apply(value))
 
 
 def fold_guessed(value: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runapi_mcp.extraction.evidence import find_evidence, locate_document
+from runapi_mcp.extraction.folding import Folded, fold_bare, fold_plain
 from runapi_mcp.extraction.matching import Source, Span
 from runapi_mcp.extraction.rounds import read_material, write_material
 from runapi_mcp.wire.types import Call, JsonObject, Text, Turn
@@ -308,6 +309,13 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+@given(st.text() | st.text("aB1 ,.é日\u0301-\n\u00a0\u200d٣/:€ﬁ½”"))
+def test_a_value_is_folded_as_the_text_is_in_which_it_is_looked_for(value: str) -> None:
+    folded = Folded(value).fold_plain()
+    assert fold_plain(value) == folded.text.strip()
+    assert fold_bare(value) == folded.fold_bare().text
 
 
 @given(JSON, st.text("aB1 ,.é日\u0301-\n٣/:€👩‍💻", max_size=60))
