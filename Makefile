@@ -20,8 +20,8 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(RUNTIME)        ## call every tool once, on a simulated RunAPI unless RUNAPI_TOKEN is set
 	$(BIN)/runapi-mcp demo
 
-test: $(READY)          ## the test suite; half of its time it waits, so four at once keep two cores busy
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(OUTER))
+test: $(READY)          ## the test suite; more than half of its time it waits, so five at once keep two cores busy
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(OUTER))
 
 test-outer: $(READY) $(LLMOCK)/.ready ## what needs whole processes and more time: network, fleet, docs, examples
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(OUTER)

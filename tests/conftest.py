@@ -35,13 +35,17 @@ gc.disable()  # until all is collected
 
 
 LONGEST = (
-    *("store/test_killed", "test_linear", "terminal/test_outlet", "terminal/test_piped"),
-    *("boot/test_prologue", "transports/test_stdio", "faults/test_matrix", "keychain/test_server"),
+    *("store/test_killed", "test_linear", "faults/test_matrix", "boot/test_prologue"),
+    *("terminal/test_piped", "tools/test_defaults", "transports/test_stdio", "answers/test_worker"),
+    *("store/test_shared", "server/test_hostile_schemas"),
     *("network/test_workers", "test_docs", "test_examples", "network/test_joining"),
-    *("fleet/test_faults", "network/test_endings", "answers/test_worker", "tools/test_research"),
-    *("store/test_shared", "store/test_detached", "store/test_world"),
+    *("fleet/test_faults", "network/test_endings"),
 )
-"""Files that take longest: they are begun first, so that none of them ends alone, with one core idle."""
+"""Files that take longest, by turns one that waits and one that computes.
+
+They are begun first, so that none of them ends alone, and not side by side with their like, so that no core
+is idle.
+"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
