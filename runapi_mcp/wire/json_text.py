@@ -17,7 +17,7 @@ def escape_key(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def without_surrogates(text: str) -> str:
@@ -25,7 +25,7 @@ def without_surrogates(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.translate(_SURROGATES)
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     return text
 
 
