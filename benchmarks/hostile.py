@@ -215,7 +215,8 @@ async def left(url: str, seen: Seen) -> None:
     seen.told["left"] += 1
 
 
-CROWDED: Final = call("ask_gemini", prompt=[[1, 2, 3]] * 250_000)[1]
+_LISTS: Final = b", ".join([b"[1, 2, 3]"] * 250_000)
+CROWDED: Final = call("ask_gemini", prompt="?")[1].replace(b'"?"', b"[%b]" % _LISTS)
 CRUMBS: Final = b"1\r\n \r\n" * 50_000
 """Made once."""
 

@@ -1,6 +1,7 @@
 """Reading and writing one message: any bytes come in, a message or a refusal goes out."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -213,12 +214,18 @@ def test_a_name_that_would_come_back_at_great_length_is_refused(where: str) -> N
 
 @pytest.mark.parametrize("order", [("id", "params"), ("params", "id")])
 @pytest.mark.parametrize(
-    "values", [[1] * 400_000, [{"a": "b,["}] * 120_000, {str(n): n for n in range(200_000)}]
+    "values",
+    [
+        lambda: [1] * 400_000,
+        lambda: [{"a": "b,["}] * 120_000,
+        lambda: {str(n): n for n in range(200_000)},
+    ],
+    ids=["numbers", "objects", "members"],
 )
 def test_a_message_of_more_values_than_anybody_has_to_say_is_refused_under_its_own_id(
-    values: object, order: tuple[str, str]
+    values: Callable[[], object], order: tuple[str, str]
 ) -> None:
-    members = {"id": 40, "params": {"arguments": {"prompt": values, "id": 41}}}
+    members = {"id": 40, "params": {"arguments": {"prompt": values(), "id": 41}}}
     message = {"jsonrpc": "2.0", "method": "tools/call"} | {name: members[name] for name in order}
     arrival = decode(json.dumps(message).encode())
     assert isinstance(arrival, Refused)
