@@ -170,6 +170,65 @@ async def test_files_that_another_program_removed_part_no_two_servers(folder: Pa
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+THERE = """
+import sys
+from pathlib import Path
+import anyio
+from store.test_world import opened, written
+
+async def answer():
+    async with opened(Path(sys.argv[1])) as engine:
+        for number in range(60):
+            await engine.run(*written(f"theirs{number}", "x" * 100_000))
+
+anyio.run(answer)
+"""
+
+
+async def write_there(folder: Path) -> None:
+    """Have another process write so much that its log begins anew, and leave."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    await anyio.run_process([sys.executable, "-c", THERE, str(folder)], env=env, stderr=None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+@pytest.mark.parametrize("then", ["writes", "leaves"])
+@pytest.mark.parametrize("gone", [("-shm",), ("-shm", "-wal")])
+async def test_what_others_wrote_while_a_log_was_no_longer_theirs_stays(
+    folder: Path, gone: tuple[str, ...], then: str
+) -> None:
+    """Whoever closes last cuts the file to what its own log says (NousResearch/hermes-agent#97329)."""
+    async with opened(folder) as engine:
+        await engine.run(*written("ours"))
+        for end in gone:
+            (folder / f"{FILE}{end}").unlink()
+        await write_there(folder)
+        if then == "writes":
+            assert await engine.run(*written("after")) == [True, True]
+    async with opened(folder) as engine:
+        assert await texts(engine, "theirs0") == await texts(engine, "theirs59") == ["x" * 100_000]
+        assert await texts(engine, "after") == ["text"] * (then == "writes")
+        assert await texts(engine, "ours") == ["text"] * ("-wal" not in gone)
+    with closing(sqlite3.connect(folder / FILE)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+async def test_a_look_by_an_index_of_what_is_gone_sets_nothing_aside(folder: Path) -> None:
+    """What it finds in the log is none of what it looks for, which looks like damage."""
+    keys = [f"same:{number:064d}" for number in range(2_000)]
+    async with opened(folder) as before, opened(folder) as engine:
+        await before.run(*(Hold(key, key, LONG) for key in keys))
+        assert await engine.run(Held(keys[0])), "it knows one page, and where the others are"
+        await before.aclose()
+        (folder / f"{FILE}-shm").unlink()
+        await write_there(folder)
+        for key in keys[::50]:
+            await engine.run(Held(key))
+        assert await texts(engine, "theirs59") == ["x" * 100_000]
+    assert not [*folder.glob("*.damaged")]
+
+
 async def test_the_file_of_another_program_under_its_name_is_not_written_over(folder: Path) -> None:
     folder.mkdir(mode=0o700)
     with sqlite3.connect(folder / FILE) as other:

@@ -8,6 +8,8 @@ import asyncio
 import logging
 import os
 import queue
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +75,11 @@ _FOR_GOOD: Final = frozenset({3, 8, _IO, 14, 15})
 
 The last is what a home on NFS gives (charmbracelet/crush#3461), the third one on AFS (openai/codex#44388).
 """
+
+_NO_CHECKPOINT: Final = 1006
+"""SQLite's number for a connection that leaves its log alone when it is closed."""
+_READER: Final = struct.pack("hhqqixxxx", 0, 0, (1 << 30) + 2, 510, 0)
+"""The lock on a file of whoever reads it (sqlite.org/lockingv3.html), as Linux wants to be told."""
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -221,7 +228,9 @@ class SqliteEngine(Engine):
             return work()
         except Exception as error:
             code = _code_of(error)
-            if code in _CORRUPT:
+            if code in _CORRUPT and self._file is not None and self._is_parted:
+                self._close()  # it was read by an index of what is gone
+            elif code in _CORRUPT:
                 self._set_aside()
             elif code in _BUSY and self._file is None:
                 time.sleep(self.patience / 5)  # another process is just making the file
@@ -266,7 +275,7 @@ class SqliteEngine(Engine):
         Raises:
             Unusable: There is no place for it.
         """
-        if self._file is not None and self._inodes() == self._known:
+        if self._file is not None and not self._is_parted:
             return self._file
         self._close()
         check_module()
@@ -310,10 +319,24 @@ class SqliteEngine(Engine):
                 found.append(0)
         return found
 
+    @property
+    def _is_parted(self) -> bool:
+        """Whether what is open is no longer what others find."""
+        return self._inodes() != self._known
+
     def _close(self) -> None:
+        """Close the connection; what others wrote beside it stays as it is.
+
+        Whoever closes last brings the log into the file, cuts the file to the length that it knows of, and
+        removes the log by its name. From a log or an index that others no longer use, that would destroy
+        what they wrote since (NousResearch/hermes-agent#97329).
+        """
         if self._file is not None:
             file, self._file = self._file, None
-            file.close()
+            if self._is_parted and self._inodes()[-1]:
+                _close_apart(file, self._place / FILE)
+            else:
+                file.close()
 
     def _leave(self) -> None:
         if self._mark is not None:
@@ -461,6 +484,22 @@ def check_module() -> None:
         import sqlite3  # noqa: F401
     except ImportError:
         raise Unusable("this Python has no sqlite3") from None
+
+
+def _close_apart(file: "sqlite3.Connection", path: Path) -> None:
+    """Close a connection and leave the file and its log alone, as SQLite does while others read them."""
+    if sys.platform != "linux":
+        if set_config := getattr(file, "setconfig", None):  # Python 3.12
+            set_config(_NO_CHECKPOINT, True)  # noqa: FBT003  # it takes no name
+        file.close()
+        return
+    import fcntl
+
+    with suppress(OSError), path.open("rb") as reader:
+        # A lock of the open file's, not of the process's: it is in the way of our own connection, too.
+        fcntl.fcntl(reader, fcntl.F_OFD_SETLK, _READER)
+        file.close()
+    file.close()  # where there is nothing to lock
 
 
 def _share(file: "sqlite3.Connection") -> None:
