@@ -309,16 +309,45 @@ class Counted(SqliteEngine):
 async def test_who_begins_together_with_others_asks_for_a_wait_once(tmp_path: Path) -> None:
     engine, clock = Counted(tmp_path), Clock()
     pacing, there = SharedPacing(engine, clock), SharedPacing(engine, clock)
-    for _ in range(100):
-        assert not await pacing.left("one")
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(pacing.left, "one")
+    assert not await pacing.left("one")
     assert len(engine.done) == 1
     await there.ask("one", 30.0)
+    looks = len(engine.done)
     assert not await pacing.left("two")  # what was read of one wait is nothing about another
+    assert len(engine.done) == looks + 1
+    clock.now += 0.05
     assert 29.0 < await pacing.left("one") <= 30.0
     clock.now += 31.0
     engine.done.clear()
     assert await pacing.left("one") <= 30.0
     assert len(engine.done) == 1
+    await engine.aclose()
+
+
+async def test_the_longer_of_two_waits_counts_that_servers_are_asked_for_at_once(tmp_path: Path) -> None:
+    one, other = SqliteEngine(tmp_path), SqliteEngine(tmp_path)
+    clock = Clock()
+    pacing, there = SharedPacing(one, clock), SharedPacing(other, clock)
+    assert not await pacing.left("one")
+    await there.ask("one", 40.0)
+    await pacing.ask("one", 2.0)  # within the moment for which it need not look again
+    third = SqliteEngine(tmp_path)
+    assert 39.0 < await SharedPacing(third, clock).left("one") <= 40.0
+    for engine in (one, other, third):
+        await engine.aclose()
+
+
+async def test_a_look_that_does_not_come_back_holds_up_all_who_wait_for_it_once(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path)
+    engine.run = lambda *_: anyio.sleep_forever()  # type: ignore[assignment,method-assign]
+    pacing, began = SharedPacing(engine, anyio.current_time), anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(40):
+            tasks.start_soon(pacing.left, "one")
+    assert anyio.current_time() - began < 10 * engine.patience
     await engine.aclose()
 
 

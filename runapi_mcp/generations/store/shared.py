@@ -4,6 +4,7 @@ When the engine is away, everything goes on as with memory alone, and says so wh
 """
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, get_args
@@ -34,6 +35,8 @@ _IDLE_SECONDS: Final = 1.0
 """By then a server that was started to be asked something would have been."""
 _LOOK_SECONDS: Final = 0.05
 """For so long what was read of a wait holds: who begins together with others is asked by one of them."""
+_MOST_LOOKS: Final = 1_000
+"""Of how many names it is remembered when they were looked for."""
 _READ_CHARS: Final = 8_388_608
 """Characters of others' generations that are kept for their next pages."""
 
@@ -267,25 +270,42 @@ class SharedPacing(MemoryPacing):
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self._engine = engine
-        self._looked_for, self._looked_at = "", 0.0
+        self._looked: dict[str, float] = {}
+        self._looking: dict[str, anyio.Event] = {}
 
     async def left(self, name: str) -> float:
         """Return the seconds still to wait; see :meth:`Pacing.left`. Calls that begin together look once."""
-        if name != self._looked_for or self._clock() >= self._looked_at + _LOOK_SECONDS:
-            with suppress(Down), anyio.move_on_after(self._engine.patience):
-                [held] = await self._engine.run(Held(self._key(name)))
-                self._looked_for, self._looked_at = name, self._clock()
-                if held:  # for no longer than any wait is: clocks jump
-                    await super().ask(name, min(held[1] / 1000, LONGEST))
+        while looking := self._looking.get(name):
+            await looking.wait()
+        if self._clock() >= self._looked.get(name, -math.inf) + _LOOK_SECONDS:
+            await self._look(name)
         return await super().left(name)
 
     async def ask(self, name: str, seconds: float) -> None:
         """Note a wait; see :meth:`Pacing.ask`. The longer of two waits counts."""
+        # What is about to be written over is looked at now: another server may have been told just now, too.
+        self._looked.pop(name, None)
         if await self.left(name) >= seconds:
             return
         await super().ask(name, seconds)
         with suppress(Down), anyio.move_on_after(self._engine.patience):
             await self._engine.run(Hold(self._key(name), "1", int(seconds * 1000), "*"))
+
+    async def _look(self, name: str) -> None:
+        """Look what any server was asked for; whoever wants to know the same meanwhile waits for that."""
+        looked = self._looking[name] = anyio.Event()
+        try:
+            with suppress(Down), anyio.move_on_after(self._engine.patience):
+                [held] = await self._engine.run(Held(self._key(name)))
+                if held:  # for no longer than any wait is: clocks jump
+                    await super().ask(name, min(held[1] / 1000, LONGEST))
+            # Where it could not be seen, too: who waited for it goes on without, and not one after the other.
+            if len(self._looked) >= _MOST_LOOKS:
+                self._looked.clear()
+            self._looked[name] = self._clock()
+        finally:
+            del self._looking[name]
+            looked.set()
 
     def _key(self, name: str) -> str:
         return f"pace:{self._engine.name(name)}"
