@@ -340,6 +340,21 @@ async def test_the_longer_of_two_waits_counts_that_servers_are_asked_for_at_once
         await engine.aclose()
 
 
+async def test_a_wait_of_a_clock_that_has_jumped_back_holds_nobody_up(tmp_path: Path) -> None:
+    """One of an hour from now, that no server was asked for (junhoyeo/tokscale#1207)."""
+    now, clock = time.time(), Clock()
+    engine = SqliteEngine(tmp_path, now=lambda: now)
+    await SharedPacing(engine, clock).ask("one", 60.0)
+    now -= 0.5
+    assert await SharedPacing(engine, clock).left("one") == 60.0, "a clock that is set right has not jumped"
+    now -= 3600
+    pacing = SharedPacing(engine, clock)
+    assert not await pacing.left("one")
+    await pacing.ask("one", 5.0)
+    assert 4.0 < await SharedPacing(engine, clock).left("one") <= 5.0
+    await engine.aclose()
+
+
 async def test_a_look_that_does_not_come_back_holds_up_all_who_wait_for_it_once(tmp_path: Path) -> None:
     engine = SqliteEngine(tmp_path)
     engine.run = lambda *_: anyio.sleep_forever()  # type: ignore[assignment,method-assign]

@@ -35,6 +35,8 @@ _IDLE_SECONDS: Final = 1.0
 """By then a server that was started to be asked something would have been."""
 _LOOK_SECONDS: Final = 0.05
 """For so long what was read of a wait holds: who begins together with others is asked by one of them."""
+_SLEWED_SECONDS: Final = 1.0
+"""By so much a clock that is set right may go back without having jumped."""
 _MOST_LOOKS: Final = 1_000
 """Of how many names it is remembered when they were looked for."""
 _READ_CHARS: Final = 8_388_608
@@ -297,7 +299,9 @@ class SharedPacing(MemoryPacing):
         try:
             with suppress(Down), anyio.move_on_after(self._engine.patience):
                 [held] = await self._engine.run(Held(self._key(name)))
-                if held:  # for no longer than any wait is: clocks jump
+                # Nobody notes a longer one: it is of another clock, and would hold up all until that time
+                # comes (junhoyeo/tokscale#1207). Who is told to wait writes it anew.
+                if held and held[1] / 1000 < LONGEST + _SLEWED_SECONDS:
                     await super().ask(name, min(held[1] / 1000, LONGEST))
             # Where it could not be seen, too: who waited for it goes on without, and not one after the other.
             if len(self._looked) >= _MOST_LOOKS:
