@@ -1,13 +1,14 @@
 # ruff: noqa: ASYNC240  # the disk is what is looked at
 """What the file of this machine bears: locks, damage, full and foreign folders, clocks that jump."""
 
+import errno
 import os
 import sqlite3
 import stat
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -171,6 +172,56 @@ async def test_that_nothing_can_be_kept_is_said_in_the_first_result_whose_handle
             said.append(running.text)
             await host.call("get_result", handle=running.handle, cancel=True)
     assert ["Nothing can be kept on this machine" in text for text in said] == [False, True, False]
+
+
+@pytest.mark.parametrize("free", range(7))
+async def test_a_process_that_may_open_no_more_files_keeps_what_comes_later(folder: Path, free: int) -> None:
+    """SQLite says of it that it cannot open the file, as of what it may not (openai/codex#26984)."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such limit")
+    import resource
+
+    engine = SqliteEngine(folder)
+    written = (Sign(engine.server, LONG), begin("a"), append("a", "text"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[0] + 50, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(free):
+            os.close(opened.pop())
+        with suppress(Down):
+            await engine.run(*written)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in opened:
+            os.close(one)
+    assert not engine.off
+    engine._down_until = 0.0
+    assert (await engine.run(*written))[1:] == [True, True]
+    assert await texts(engine, "a") == ["text"]
+    await engine.aclose()
+
+
+async def test_a_folder_that_no_inode_is_left_for_is_made_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room comes back, as it does on a full disk (anomalyco/opencode#17589)."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    engine = SqliteEngine(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", full)
+        with pytest.raises(Down):
+            await engine.run(begin("a"))
+    assert not engine.off
+    engine._down_until = 0.0
+    assert await engine.run(begin("a"), append("a", "text")) == [True, True]
+    await engine.aclose()
 
 
 async def test_a_disk_that_was_full_when_the_index_was_to_be_made_is_tried_again(

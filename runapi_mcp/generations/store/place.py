@@ -4,13 +4,14 @@ A process shows that it lives by a lock on a file of its own. The kernel takes i
 the process, and keeps it through a machine's sleep and a clock that jumps, which no time stamp does.
 """
 
+import errno
 import math
 import os
 import re
 import stat
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -37,6 +38,8 @@ Unraid's and mergerfs; juicedata/juicefs#2068, huggingface/hf-mount#103), and so
 signal (gsd-build/gsd-2#3396).
 """
 _REMOTE_DRIVE: Final = 4
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""Of what there is none left now, and will be again: room or inodes, a quota, files that may be open."""
 
 
 class Unusable(Exception):
@@ -65,6 +68,7 @@ def make_folder(folder: Path) -> None:
     """Make the folder, for its user alone.
 
     Raises:
+        OSError: It cannot be made now.
         Unusable: It is another user's, on another machine, or nothing can be written there.
     """
     check_folder(folder)
@@ -73,7 +77,22 @@ def make_folder(folder: Path) -> None:
         if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
+        if error.errno in _PASSING:
+            raise
         raise Unusable(f"{folder}: {_why(error)}") from None
+
+
+def find_shortage(folder: Path) -> OSError | None:
+    """Return the error of making as many files in a folder as SQLite needs, where it will pass."""
+    import tempfile
+
+    try:
+        with ExitStack() as files:
+            for _ in range(4):
+                files.enter_context(tempfile.TemporaryFile(dir=folder))
+        return None
+    except OSError as error:
+        return error if error.errno in _PASSING else None
 
 
 def check_folder(folder: Path) -> None:
@@ -152,6 +171,7 @@ class Mark:
         """Show it, unless it is shown.
 
         Raises:
+            OSError: No file can be made now.
             Unusable: Files cannot be locked here.
         """
         if self._file is not None:
@@ -171,6 +191,8 @@ class Mark:
             if early != self._path:
                 early.replace(self._path)
         except OSError as error:
+            if error.errno in _PASSING:
+                raise
             raise Unusable(_why(error)) from None
         self._file = file
 

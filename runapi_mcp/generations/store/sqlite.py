@@ -27,6 +27,7 @@ from runapi_mcp.generations.store.place import (
     Unusable,
     clear_marks,
     clear_old,
+    find_shortage,
     is_shown,
     make_folder,
 )
@@ -70,7 +71,8 @@ _IO: Final = 10
 _FULL: Final = 13
 _NO_ROOM_FOR_INDEX: Final = _IO | 19 << 8
 """What a full disk comes to where the index of the log is still to be made; a disk does not stay full."""
-_FOR_GOOD: Final = frozenset({3, 8, _IO, 14, 15})
+_CANNOT_OPEN: Final = 14
+_FOR_GOOD: Final = frozenset({3, 8, _IO, _CANNOT_OPEN, 15})
 """SQLite's result codes (sqlite.org/rescode.html): perm, read-only, I/O, can't open, locking protocol.
 
 The last is what a home on NFS gives (charmbracelet/crush#3461), the third one on AFS (openai/codex#44388).
@@ -215,7 +217,7 @@ class SqliteEngine(Engine):
             try:
                 made.append((done, (self._try(work), None)))
             except Exception as error:  # noqa: BLE001  # the thread must not end of it; it is raised where it is awaited
-                made.append((done, (None, error)))
+                made.append((done, (None, self._explain(error))))
             # One wake-up for all that was asked for together: what begins as one is read as one from then on.
             if self._steps.empty():
                 with suppress(RuntimeError):  # the loop is gone, and nobody waits
@@ -244,6 +246,11 @@ class SqliteEngine(Engine):
             else:
                 raise
         return work()
+
+    def _explain(self, error: Exception) -> Exception:
+        """Return what is behind an error of SQLite's: it does not tell want of room from want of rights."""
+        short = find_shortage(self._place) if _code_of(error) == _CANNOT_OPEN else None
+        return short or error
 
     def _note_loss(self, error: Exception, *, wrote: bool) -> Exception:
         """Note that it failed, and return what is to be raised."""

@@ -99,7 +99,7 @@ async def finish(apart: Apart, generations: "Generations", folder: Path) -> None
         return
     try:
         mark.show()
-    except Unusable:
+    except (OSError, Unusable):
         return  # nothing is kept there either
     path.write_text(" ".join(handles), encoding="utf-8")
     settled = Signal()
