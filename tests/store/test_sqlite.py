@@ -205,6 +205,20 @@ async def test_a_process_that_may_open_no_more_files_keeps_what_comes_later(fold
     await engine.aclose()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="who may make links there is another matter")
+@pytest.mark.parametrize("where", ["state", "state/below"])
+async def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, where: str) -> None:
+    """A drive that is not mounted, or dotfiles that moved: that the folder exists is no reason."""
+    (tmp_path / "state").symlink_to(tmp_path / "gone")
+    engine = SqliteEngine(tmp_path / where)
+    with pytest.raises(Down, match=r"state is a link that leads nowhere"):
+        await engine.run(begin("a"))
+    with pytest.raises(Unusable, match="leads nowhere"):
+        check_folder(tmp_path / where)
+    await engine.aclose()
+    assert not (tmp_path / "gone").exists()
+
+
 async def test_a_folder_that_no_inode_is_left_for_is_made_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,9 @@ def check_folder(folder: Path) -> None:
         Unusable: It is not.
     """
     try:
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        nearest = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+        if not nearest.exists():
+            raise Unusable(f"{nearest} is a link that leads nowhere")
         _check_owner(nearest)
         writable = nearest.is_dir() and os.access(nearest, os.W_OK)
         kind = _network(nearest)
