@@ -259,11 +259,20 @@ async def _find_cut(handle: str | None, around: Surroundings) -> "Replica":
         if handle is not None:
             return await known(engine, handle)
         seen: list[tuple[Turn, ...]] = []
+        running = ""
         async for found in latest(engine, _MOST):
             question = _question_of(found)
+            if found.status == "running":
+                running = running or found.handle
             if question not in seen and found.status in ("partial", "cancelled") and found.view().answer.text:
                 return found
             seen.append(question)
+    if running:
+        raise InputError(
+            f"There is no answer to go on with: one is still being written, and runapi-mcp resume {running} "
+            "waits for it.",
+            advice="",
+        )
     raise InputError(
         "There is no answer to go on with: the last one was whole, or nothing had come of it.", advice=""
     )

@@ -93,10 +93,13 @@ def test_one_that_another_process_is_writing_is_to_be_waited_for(
             while "[running]" not in (listed := run("history").stdout):
                 assert writing.poll() is None
             refused = run("ask", "--from", listed.split()[1], "And?")
+            latest = run("resume")
         finally:
             writing.kill()
     assert (refused.returncode, len(sim.calls)) == (2, 1)
     assert "--from: that answer is still being written. Wait for it with runapi-mcp resume" in refused.stderr
+    assert latest.returncode == 2
+    assert f"is still being written, and runapi-mcp resume {listed.split()[1]} waits for it." in latest.stderr
 
 
 def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
