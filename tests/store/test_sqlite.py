@@ -238,6 +238,30 @@ async def test_a_folder_that_no_inode_is_left_for_is_made_later(
     await engine.aclose()
 
 
+async def test_a_quota_that_is_used_up_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite calls that an error of the disk, and only a full one full (NOAA-EMC/GDASApp#2009)."""
+
+    def exceeded(*_: object, **__: object) -> int:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    def broken(_: object) -> object:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+        raise error
+
+    engine = SqliteEngine(folder)
+    assert await engine.run(begin("a")) == [True]
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteEngine, "_open", broken)
+        patched.setattr(os, "write", exceeded)
+        with pytest.raises(Down) as down:
+            await engine.run(append("a", "text"))
+    assert (down.value.for_good, engine.off) == (False, "")
+    engine._down_until = 0.0
+    assert await engine.run(append("a", "text")) == [True]
+    await engine.aclose()
+
+
 async def test_a_disk_that_was_full_when_the_index_was_to_be_made_is_tried_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

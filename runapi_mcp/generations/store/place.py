@@ -83,13 +83,13 @@ def make_folder(folder: Path) -> None:
 
 
 def find_shortage(folder: Path) -> OSError | None:
-    """Return the error of making as many files in a folder as SQLite needs, where it will pass."""
+    """Return the error of writing as many files in a folder as SQLite needs, where it will pass."""
     import tempfile
 
     try:
         with ExitStack() as files:
             for _ in range(4):
-                files.enter_context(tempfile.TemporaryFile(dir=folder))
+                os.write(files.enter_context(tempfile.TemporaryFile(dir=folder)).fileno(), bytes(4096))
         return None
     except OSError as error:
         return error if error.errno in _PASSING else None

@@ -248,8 +248,8 @@ class SqliteEngine(Engine):
         return work()
 
     def _explain(self, error: Exception) -> Exception:
-        """Return what is behind an error of SQLite's: it does not tell want of room from want of rights."""
-        short = find_shortage(self._place) if _code_of(error) == _CANNOT_OPEN else None
+        """Return what is behind an error of SQLite's, which of want of room knows a full disk alone."""
+        short = find_shortage(self._place) if _code_of(error) in {_IO, _CANNOT_OPEN} else None
         return short or error
 
     def _note_loss(self, error: Exception, *, wrote: bool) -> Exception:
