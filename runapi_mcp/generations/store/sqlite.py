@@ -495,18 +495,17 @@ def check_module() -> None:
 
 def _close_apart(file: "sqlite3.Connection", path: Path) -> None:
     """Close a connection and leave the file and its log alone, as SQLite does while others read them."""
-    if sys.platform != "linux":
-        if set_config := getattr(file, "setconfig", None):  # Python 3.12
-            set_config(_NO_CHECKPOINT, True)  # noqa: FBT003  # it takes no name
-        file.close()
-        return
-    import fcntl
+    set_config = getattr(file, "setconfig", None)  # since Python 3.12
+    if set_config is not None:
+        set_config(_NO_CHECKPOINT, True)  # noqa: FBT003  # it takes no name
+    elif sys.platform == "linux":
+        import fcntl
 
-    with suppress(OSError), path.open("rb") as reader:
-        # A lock of the open file's, not of the process's: it is in the way of our own connection, too.
-        fcntl.fcntl(reader, fcntl.F_OFD_SETLK, _READER)
-        file.close()
-    file.close()  # where there is nothing to lock
+        with suppress(OSError), path.open("rb") as reader:
+            # A lock of the open file's, not of the process's: it is in the way of our own connection, too.
+            fcntl.fcntl(reader, fcntl.F_OFD_SETLK, _READER)
+            file.close()
+    file.close()
 
 
 def _share(file: "sqlite3.Connection") -> None:
