@@ -9,8 +9,8 @@ ends as the command ends. The server, one for all processes that run tests, fork
 the guard forks the command, and ends it when its launcher is gone.
 """
 
+import ast
 import atexit
-import json
 import os
 import select
 import signal
@@ -125,7 +125,7 @@ def _guard(launcher: socket.socket) -> dict[str, Any]:
     text = b""
     while len(text) < length:
         text += launcher.recv(length - len(text))
-    order: dict[str, Any] = json.loads(text)
+    order: dict[str, Any] = ast.literal_eval(text.decode())
     if _needs_its_own_start(order["env"]):
         launcher.sendall(b"0\n")
         os._exit(0)

@@ -1,6 +1,5 @@
 """The process that a test starts and signals; see forked.py. It imports little, which is the point of it."""
 
-import json
 import os
 import signal
 import socket
@@ -34,7 +33,7 @@ def main() -> None:
         streams = [fd for fd in range(3) if not _take_if_closed(fd)]
         folder = os.open(".", os.O_RDONLY)  # which may be gone, and have no name any more
         order = {"words": words, "env": dict(os.environ), "umask": umask, "streams": streams}
-        text = json.dumps(order).encode()
+        text = ascii(order).encode()  # without json, which is slow to import
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(server)
     except OSError:
