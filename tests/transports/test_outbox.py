@@ -1,12 +1,15 @@
 """What waits for a host that does not read: answers are kept, progress has a bound of its own."""
 
 import os
+import threading
 
 import anyio
 import anyio.to_thread
 import pytest
 from piped import PATIENCE
+from waiting import became
 
+from runapi_mcp.transports.stdio import threads
 from runapi_mcp.transports.stdio.threads import Outbox
 
 LIMIT = 1_000
@@ -62,3 +65,26 @@ async def test_who_waits_for_room_has_it_when_the_session_ends() -> None:
             outbox.lift_bound()
     os.close(reads)
     await outbox.wait_unread()
+
+
+async def test_who_comes_to_watch_late_watches_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number may be another file's by then, which would never be closed while it is watched."""
+    may, watched = threading.Event(), list[int]()
+
+    def late(fd: int) -> bool:
+        may.wait(PATIENCE)
+        watched.append(os.fstat(fd).st_ino)
+        return False
+
+    monkeypatch.setattr(threads, "wait_until_gone", late)
+    reads, writes = os.pipe()
+    given = os.fstat(writes).st_ino
+    outbox = Outbox(writes, LIMIT)
+    await outbox.finish()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, writes)
+    may.set()
+    await became(lambda: bool(watched))
+    assert watched == [given]
+    for fd in (reads, writes, null):
+        os.close(fd)

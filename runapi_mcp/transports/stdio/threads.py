@@ -67,6 +67,9 @@ class Outbox:
         self._ending = False
         self._broken = False
         self._finished = anyio.Event()
+        # Of its own: a number that was closed and given to another file before the thread gets to wait would
+        # have it wait for that one, and keep it open.
+        self._watched = os.dup(fd)
         for name, target in (("stdio writer", self._write), ("stdio watch", self._watch)):
             threading.Thread(target=target, name=name, daemon=True).start()
 
@@ -172,7 +175,11 @@ class Outbox:
             self._room.set()
 
     def _watch(self) -> None:
-        if wait_until_gone(self._fd):
+        try:
+            gone = wait_until_gone(self._watched)
+        finally:
+            os.close(self._watched)
+        if gone:
             with self._changed:
                 self._broken = True
                 self._changed.notify()
