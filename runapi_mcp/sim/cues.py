@@ -32,7 +32,7 @@ class Cue:
         """Read `NAME key=value …`; a value with spaces is quoted.
 
         Raises:
-            ValueError: No name, or something that is not `key=value`.
+            ValueError: No name, something that is no `key=value`, or a quote that is not closed.
         """
         name, *pairs = shlex.split(text) or [""]
         if not name:

@@ -1,7 +1,7 @@
 """The store in a folder: as a test opens it, and in another process, which answers line by line.
 
-Run as ``python elsewhere.py FOLDER NAME…``, it writes a generation of each name that it reads, and says how
-long the texts of those are that it was given names of.
+Run as ``python elsewhere.py FOLDER NAME…``, it writes a generation for each line that it reads, which is a
+name and may have a length of its text, and says how long the texts of those are that it was given names of.
 """
 
 import sys
@@ -39,7 +39,8 @@ async def texts(engine: SqliteEngine, name: str) -> list[str]:
 async def answer(folder: Path, names: list[str]) -> None:
     async with opened(folder) as engine:
         while line := await anyio.to_thread.run_sync(sys.stdin.readline):
-            await engine.run(*written(line.strip()))
+            name, *length = line.split()
+            await engine.run(*written(name, *("x" * int(number) for number in length)))
             print([len(text) for name in names for text in await texts(engine, name)], flush=True)
 
 

@@ -170,25 +170,11 @@ async def test_files_that_another_program_removed_part_no_two_servers(folder: Pa
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-THERE = """
-import sys
-from pathlib import Path
-import anyio
-from store.test_world import opened, written
-
-async def answer():
-    async with opened(Path(sys.argv[1])) as engine:
-        for number in range(60):
-            await engine.run(*written(f"theirs{number}", "x" * 100_000))
-
-anyio.run(answer)
-"""
-
-
 async def write_there(folder: Path) -> None:
     """Have another process write so much that its log begins anew, and leave."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    await anyio.run_process([sys.executable, "-c", THERE, str(folder)], env=env, stderr=None)
+    lines = "".join(f"theirs{number} 100000\n" for number in range(60))
+    command = [*forked_script(elsewhere.__file__), str(folder)]
+    await anyio.run_process(command, input=lines.encode(), stderr=None)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
