@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from waiting import ended
 
 from runapi_mcp.generations.generation import Generation
-from runapi_mcp.generations.store.memory import Followable, MemoryStore
+from runapi_mcp.generations.store.memory import MemoryStore
 from runapi_mcp.generations.values import Job
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
@@ -25,9 +25,9 @@ class _SlowToLook(MemoryStore):
         self._passing = clock
         self._seconds = seconds
 
-    async def same(self, job: Job) -> Followable | None:
+    def same(self, job: Job) -> Generation | None:
         self._passing.now += self._seconds
-        return await super().same(job)
+        return super().same(job)
 
 
 async def _untold(_seconds: float, _line: str) -> None:

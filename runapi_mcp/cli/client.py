@@ -15,6 +15,7 @@ from runapi_mcp.files.folders import is_pattern, split_pattern
 from runapi_mcp.files.paths import Reach, resolve_folders
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
+from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.values import View
 from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
@@ -236,7 +237,8 @@ class _Interrupts:
             task_status.started()
             async for _ in signals:
                 self.count += 1
-                if self.count > 1 or watched.generation is None:
+                # What another process runs of the same question is not this terminal's to end.
+                if self.count > 1 or watched.generation is None or isinstance(watched.generation, Replica):
                     everything.cancel()
                 else:
                     await watched.generation.stop()

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from runapi_mcp import logs
 from runapi_mcp.beside import beside
-from runapi_mcp.errors import BusyError, MemoryFull, ServerLeft, TooManyCalls
+from runapi_mcp.errors import BusyError, MemoryFull, RunapiError, ServerLeft, TooManyCalls
 from runapi_mcp.generations.admission import MemoryBudget, Queue
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.policy import PLAIN, Plain, Policy
@@ -115,23 +115,19 @@ class Generations:
         """
         patient_until = self._clock() + patience
         job = await _digest(job)
-        same = None if fresh else await self._store.same(job)
-        if same is not None:
-            return same, True
-        with self._place(job.owner):
-            allowance = Allowance(self.limits, job.owner, job.max_cost)
-            allowed = replace(job, call=await allowance.next_round(job.call))
-            generation = self._admit(allowed, policy, allowance)
-            kept = await self._keep(generation, fresh=fresh)
-            if kept is generation:
-                assert self._tasks is not None, "Generations.open() is not entered"
-                self._live.add(generation)
-                self._tasks.start_soon(
-                    generation.run, self._upstream, self._queue, key, patient_until, self._settings.deadline
-                )
+        kept: Followable | None = None if fresh else self._store.same(job)
+        joined = True
+        if kept is None:
+            try:
+                kept, joined = await self._start(job, policy, key, patient_until, fresh=fresh)
+            except RunapiError:
+                # What another process has of the same takes nothing of what was refused here.
+                kept = None if fresh else await self._store.elsewhere(job)
+                if kept is None:
+                    raise
         if self._on_begin is not None:
             self._on_begin(kept)
-        return kept, kept is not generation
+        return kept, joined
 
     @property
     def keep_ms(self) -> int:
@@ -193,6 +189,23 @@ class Generations:
 
     def _make_room(self) -> None:
         self._store.make_room(min(self._settings.keep_bytes, max(self.memory.most - self.memory.firm, 0)))
+
+    async def _start(
+        self, job: Job, policy: Policy, key: SecretStr, patient_until: float, *, fresh: bool
+    ) -> tuple[Followable, bool]:
+        """Start a generation, unless another process has the same; see :meth:`begin`."""
+        with self._place(job.owner):
+            allowance = Allowance(self.limits, job.owner, job.max_cost)
+            allowed = replace(job, call=await allowance.next_round(job.call))
+            generation = self._admit(allowed, policy, allowance)
+            kept = await self._keep(generation, fresh=fresh)
+            if kept is generation:
+                assert self._tasks is not None, "Generations.open() is not entered"
+                self._live.add(generation)
+                self._tasks.start_soon(
+                    generation.run, self._upstream, self._queue, key, patient_until, self._settings.deadline
+                )
+        return kept, kept is not generation
 
     @contextmanager
     def _place(self, owner: str) -> Iterator[None]:

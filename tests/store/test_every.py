@@ -185,12 +185,12 @@ async def test_an_answered_question_is_kept_for_who_goes_on_from_it(place: str) 
 async def test_a_store_of_nothing_finds_nothing(place: str) -> None:
     store = store_at(place, Clock())
     async with store.opened():
-        assert await store.same(job()) is None
+        assert store.same(job()) is None
         with pytest.raises(HandleError):
             await store.find("g_invented", "ann")
         assert (store.owed("ann"), store.up, await store.away()) == ([], True, 0.0)
         generation = Generation(job(), Clock())
         assert await store.keep(generation, fresh=False) is generation
-        assert await store.same(job()) is generation
+        assert store.same(job()) is generation
         assert store.owed("ann") == [generation.handle]
         assert store.owed("bob") == []

@@ -13,10 +13,11 @@ import anyio
 import pytest
 from fleet.replicas import Replica, grown, job, replica
 from generations.played import KEY, WHOLE, Clock, Gate, bench
+from logged import logged
 from pydantic import SecretStr
 from waiting import became, ended
 
-from runapi_mcp.errors import HandleError, ServerLeft
+from runapi_mcp.errors import BusyError, HandleError, ServerLeft
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
@@ -24,7 +25,8 @@ from runapi_mcp.generations.store.engine import Append, Begin, Op
 from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.shared import SharedPacing, SharedStore
 from runapi_mcp.generations.store.sqlite import SqliteEngine
-from runapi_mcp.generations.store.writer import TOO_LARGE
+from runapi_mcp.generations.store.writer import TOO_LARGE, Writer
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
@@ -167,6 +169,39 @@ async def test_a_question_whose_answer_was_had_is_asked_once_by_two_who_ask_agai
             tasks.start_soon(ask, server)
     assert len({generation.handle for generation, _ in begun} | {first.handle}) == 2
     assert sorted(joined for _, joined in begun) == [False, True]
+
+
+async def test_who_is_full_joins_what_another_server_has_of_the_same(place: str, sim: Simulator) -> None:
+    full = {"max_running": 1, "max_waiting": 0}
+    async with replica(sim.base_url, place) as one, replica(sim.base_url, place, **full) as other:
+        await other.start(job(f"Mine {SLOW}", owner="bob"))
+        first = await one.start(job(f"Same {SLOW}"))
+        second, joined = await other.begin(job(f"Same {SLOW}"))
+        assert (second.handle, joined) == (first.handle, True)
+        for refused in (job(f"Other {SLOW}"), job(f"Same {SLOW}", owner="bob")):
+            with pytest.raises(BusyError):
+                await other.begin(refused)
+        with pytest.raises(BusyError):
+            await other.begin(job(f"Same {SLOW}"), fresh=True)
+
+
+async def test_who_joins_takes_nothing_of_the_day_and_is_not_counted_or_logged_as_one_more(
+    place: str, sim: Simulator
+) -> None:
+    limits = {"max_tokens_per_day": 100_000}
+    async with replica(sim.base_url, place) as one, replica(sim.base_url, place, **limits) as other:
+        told: list[Job] = []
+        other.generations.settled.append(lambda job, _receipt: told.append(job))
+        first = await one.start(job(f"Whose? {SLOW}"))
+        with logged(Settings(log="debug")) as log:
+            second, joined = await other.begin(job(f"Whose? {SLOW}"))
+        assert (second.handle, joined) == (first.handle, True)
+        assert not [line for line in log.getvalue().splitlines() if '"event": "generation"' in line]
+        assert not told
+        assert not other.generations.memory.used
+        assert await other.generations.limits.left("ann") == (
+            "Left until 00:00 UTC: 100,000 of 100,000 tokens."
+        )
 
 
 async def test_another_principal_or_a_fresh_one_is_not_joined(pair: Pair) -> None:
@@ -375,6 +410,25 @@ async def test_a_look_that_does_not_come_back_holds_up_all_who_wait_for_it_once(
             tasks.start_soon(pacing.left, "one")
     assert engine.asked == 1
     await engine.aclose()
+
+
+async def test_who_opens_the_file_may_take_twice_as_long_as_who_finds_it_open(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is started for one question, on a busy machine, is to join what another answers."""
+    left: list[float] = []
+    begin = Writer.begin
+
+    async def timed(self: Writer, generation: Generation, replaces: str) -> str:
+        left.append(anyio.current_effective_deadline() - anyio.current_time())
+        return await begin(self, generation, replaces)
+
+    monkeypatch.setattr(Writer, "begin", timed)
+    monkeypatch.setattr(SqliteEngine, "patience", 1_000.0)
+    async with replica(sim.base_url, str(tmp_path)) as one:
+        await one.start(job("First?"))
+        await one.start(job("Second?"))
+    assert left[0] > 1_000 >= left[1]
 
 
 async def test_between_two_writes_others_have_time_to_join_the_next(sim: Simulator, tmp_path: Path) -> None:

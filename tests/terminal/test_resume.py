@@ -2,16 +2,22 @@
 
 import json
 import re
+import signal
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from forked import forked
 
-from runapi_mcp.generations.store.sqlite import FILE
+from runapi_mcp.cli.client import Question, Watch, perform
+from runapi_mcp.cli.view import sheet_of
+from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
+from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
-from terminal.typed import Run, environment
+from terminal.typed import PATIENCE, Run, Screen, environment
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +129,28 @@ def test_files_are_found_from_the_folder_they_were_named_in(
     sim.play("default")
     assert run("resume").returncode == 0
     assert "thyme" in json.dumps(sim.calls[-1].body)
+
+
+async def test_what_another_terminal_asked_is_watched_in_this_one_and_ctrl_c_does_not_end_it_there(
+    terminal: Callable[..., Screen], sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def press_when_text_is_there(watch: Watch) -> None:
+        while not ((followed := watch()) and followed.view().answer.text):
+            await anyio.lowlevel.checkpoint()
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+
+    sim.play("stall-middle seconds=60")
+    first = terminal("ask", "Tell me a story")
+    first.until(r"▸ writing · ")
+    monkeypatch.setattr(SqliteEngine, "patience", PATIENCE)
+    env, question = environment(sim, tmp_path), Question("ask_gemini", {"prompt": "Tell me a story"})
+    with anyio.fail_after(PATIENCE):
+        outcome = await perform(question, from_env(env), press_when_text_is_there, env=env)
+    assert outcome.ending == "interrupted"
+    assert sheet_of(outcome).text
+    assert len(sim.calls) == 1
+    assert (first.process.poll(), sim.calls[0].ended) == (None, None)
+    first.process.send_signal(signal.SIGINT)
+    assert first.end() == 130
+    assert outcome.rest in first.seen

@@ -295,6 +295,11 @@ class Engine(ABC):
         return "for the same base URL and key" if any(self._scope) else "for whoever asked the question"
 
     @property
+    def opened(self) -> bool:
+        """Whether nothing is to be opened any more before it can be asked."""
+        return True
+
+    @property
     def away(self) -> float:
         """For how many seconds no call got through; 0 if the last one did, or where nothing is to be kept."""
         # Never 0 while it is away, however coarse the clock is.

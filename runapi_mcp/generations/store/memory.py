@@ -72,17 +72,17 @@ class MemoryStore:
             raise unknown(handle, self._settings.keep_seconds, "by the server that ran them")
         return generation
 
-    async def same(self, job: Job) -> Followable | None:
-        """Return a generation of the same job whose complete answer was never delivered."""
+    def same(self, job: Job) -> Generation | None:
+        """Return a generation of the same job of this process whose complete answer was never delivered."""
         self.make_room()
-        return self._same(job)
-
-    def _same(self, job: Job) -> Generation | None:
         # What is cheap to compare first: a question may be many megabytes long.
         own = (
             kept for kept in reversed(self._kept.values()) if kept.job.owner == job.owner and joinable(kept)
         )
         return next((kept for kept in own if kept.job.same_as == job.same_as), None)
+
+    async def elsewhere(self, job: Job) -> Followable | None:
+        """Return a generation of the same job of another process; see :meth:`same`."""
 
     async def share(self, generation: Followable) -> None:
         """Let others find a generation whose handle is about to be given out, as it stands now."""

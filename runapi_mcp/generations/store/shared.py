@@ -107,7 +107,7 @@ class SharedStore(MemoryStore):
                 await self._writer.forget(generation)
             raise
         # Two requests of this process may have come here together, and the engine may not have told them.
-        same = None if fresh else self._same(generation.job)
+        same = None if fresh else self.same(generation.job)
         return same or await super().keep(generation, fresh=fresh)
 
     async def find(self, handle: str, owner: str, part: range | None = None) -> Followable:
@@ -132,11 +132,8 @@ class SharedStore(MemoryStore):
             del self._read[next(iter(self._read))]
         return found
 
-    async def same(self, job: Job) -> Followable | None:
-        """Return an undelivered generation of the same job, of any process; see :meth:`MemoryStore.same`."""
-        local = await super().same(job)
-        if local is not None:
-            return local
+    async def elsewhere(self, job: Job) -> Followable | None:
+        """Return an undelivered generation of the same job; see :meth:`MemoryStore.elsewhere`."""
         with suppress(Down), anyio.move_on_after(self._engine.patience):
             [held] = await self._engine.run(Held(same_key(self._engine, job.same_as)))
             return await self._join(held[0], job) if held else None
@@ -188,7 +185,9 @@ class SharedStore(MemoryStore):
     async def _begin(self, generation: Generation, *, fresh: bool) -> Followable | None:
         """Write a generation, unless there is one to join, which is returned."""
         self._begun.send()
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
+        # A process that was started for this call alone has the file still to open, on a busy machine.
+        patience = self._engine.patience * (1 if self._engine.opened else 2)
+        with suppress(Down), anyio.move_on_after(patience):
             replaces = "*" if fresh else ""
             # What somebody else wrote there may be no text, which nobody can name to replace it.
             ours = generation.handle
@@ -207,7 +206,7 @@ class SharedStore(MemoryStore):
             Down: The engine cannot be reached.
         """
         if handle in self._kept:
-            return await super().same(job)
+            return self.same(job)
         found = await Replica.load(self._engine, handle, job.owner)
         if found is None or not joinable(found):
             return None

@@ -142,6 +142,11 @@ class SqliteEngine(Engine):
         reads = all(isinstance(op, READS) for op in ops)
         return await self._in_thread(lambda: self._transact(ops, reads=reads), wrote=not reads)
 
+    @property
+    def opened(self) -> bool:
+        """Whether the file is open; see :attr:`Engine.opened`."""
+        return self._file is not None
+
     async def orders(self) -> list[str]:
         """Look for orders after a quarter of a second; see :meth:`Engine.orders`.
 
@@ -364,10 +369,6 @@ class SqliteEngine(Engine):
 
     def _transact(self, ops: Sequence[Op], *, reads: bool) -> list[Any]:
         now = int(self._now() * 1000)
-        if len(ops) == 1 and isinstance(ops[0], do.Held):
-            # Asked before each call: one statement needs no transaction, and whether the file is still the
-            # one that others find shows with the next.
-            return [*perform(self._file or self._open(), ops, now)]
         file = self._open()
         if not reads:
             self._clear_now_and_then()
