@@ -14,6 +14,7 @@ from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.spending import KEEP_DAYS, Row
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.values import Job, View
 from runapi_mcp.host_limits import Learned, hold_seconds, page_chars, task_seconds
 from runapi_mcp.key import OwnKey
@@ -156,10 +157,15 @@ class Run:
             until = self._clock() + self._hold(None if gave_up else wait)
             key = await self._key(self._seconds_left(until))
             await self._need_consent(job)
-            generation, joined = await self._generations.begin(
-                job, key=key, patience=self._seconds_left(until), policy=policy, fresh=fresh
-            )
-            view = await self._follow(generation, until)
+            while True:
+                generation, joined = await self._generations.begin(
+                    job, key=key, patience=self._seconds_left(until), policy=policy, fresh=fresh
+                )
+                view = await self._follow(generation, until)
+                # Another server ended what it had begun, before it heard of who joined, or at somebody's
+                # word: not at this caller's, who still waits (joshuaswarren/remnic#2015).
+                if view.status != "cancelled" or not isinstance(generation, Replica):
+                    break
         if self._learned is not None and view.status == "running":
             self._learned.give(view.handle, self._clock() - self._began)
         return view, joined
