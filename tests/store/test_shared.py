@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,22 +11,23 @@ from typing import Any
 
 import anyio
 import pytest
-from fleet.replicas import Replica, grown, job, replica
-from generations.played import KEY, WHOLE, Clock, Gate, bench
+from fleet.replicas import KEY, Replica, grown, job, replica
+from generations.played import WHOLE, Clock, Gate, bench
 from logged import logged
 from pydantic import SecretStr
-from waiting import became, ended
+from waiting import PATIENCE, became, ended
 
-from runapi_mcp.errors import BusyError, HandleError, ServerLeft
+from runapi_mcp.errors import BusyError, HandleError, ServerLeft, TooManyCalls
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
-from runapi_mcp.generations.store.engine import Append, Begin, Op
+from runapi_mcp.generations.store.engine import Append, Begin, Down, Forget, Op, Read
 from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.shared import SharedPacing, SharedStore
 from runapi_mcp.generations.store.sqlite import SqliteEngine
 from runapi_mcp.generations.store.writer import TOO_LARGE, Writer
-from runapi_mcp.generations.values import Job
+from runapi_mcp.generations.values import Job, View
+from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
@@ -249,6 +250,33 @@ async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, 
     assert call.ended == "complete"
 
 
+async def test_who_joined_what_another_server_cancels_has_an_answer_all_the_same(
+    pair: Pair, sim: Simulator
+) -> None:
+    """Its host may give up in the moment in which it is joined, before anybody can have told it."""
+    one, other = pair
+    sim.play("slow seconds=30")
+    first = await one.start(job("Whose?"))
+    assert isinstance(first, Generation)
+    await sim.wait_for_call()
+    upstream = Upstream(other.settings)
+    run = Run(other.settings, upstream, other.generations, Caller(owner="ann", key=KEY), _tell_nobody)
+    views: list[View] = []
+
+    async def ask() -> None:
+        view, _ = await run.generate(job("Whose?"))
+        views.append(view)
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await became(lambda: first.handed_over)  # it is joined
+            first.cancel()
+    assert [(view.status, view.handle == first.handle) for view in views] == [("complete", False)]
+    assert len(sim.calls) == 2
+    await upstream.aclose()
+
+
 async def test_one_that_was_told_to_end_is_not_joined_from_another_server(place: str) -> None:
     clock, gate, closing = Clock(), Gate(), Gate()
     settings = Settings(store=SecretStr(place))
@@ -312,6 +340,10 @@ async def test_a_question_too_large_to_share_stays_here_and_says_so(pair: Pair) 
     assert (await one.find(handle)).view().note == TOO_LARGE
     with pytest.raises(HandleError):
         await other.find(handle)
+
+
+async def _tell_nobody(_seconds: float, _line: str) -> None:
+    """Tell nobody."""
 
 
 async def test_a_wait_that_one_server_was_asked_for_holds_for_all(pair: Pair, sim: Simulator) -> None:
@@ -431,13 +463,88 @@ async def test_who_opens_the_file_may_take_twice_as_long_as_who_finds_it_open(
     assert left[0] > 1_000 >= left[1]
 
 
-async def test_between_two_writes_others_have_time_to_join_the_next(sim: Simulator, tmp_path: Path) -> None:
-    settings, engine = Settings(base_url=sim.base_url), Counted(tmp_path)
+@asynccontextmanager
+async def served(sim: Simulator, engine: SqliteEngine, **limits: Any) -> AsyncIterator[Replica]:
+    """Give a server that shares by an engine of the test's own."""
+    settings = Settings(base_url=sim.base_url, **limits)
     store, upstream = SharedStore(engine, settings, anyio.current_time), Upstream(settings)
     async with Generations(upstream, settings, store=store).open() as generations:
+        yield Replica(generations, settings)
+    await upstream.aclose()
+
+
+async def test_what_is_refused_for_want_of_a_place_was_never_there_to_be_joined(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    one, other = Counted(tmp_path), Counted(tmp_path)
+    async with (
+        served(sim, one, max_calls_per_user=1) as here,
+        served(sim, other, max_calls_per_user=1) as there,
+    ):
+        await here.start(job(f"First {SLOW}"))
+        with pytest.raises(TooManyCalls):
+            await there.start(job(f"Second {SLOW}"))
+    assert any(isinstance(op, Begin) for _, ops, _ in one.done for op in ops)
+    assert not any(isinstance(op, Begin) for _, ops, _ in other.done for op in ops)
+
+
+class Unforgetting(SqliteEngine):
+    """Is locked by others whenever it is to forget something, but for the last time."""
+
+    refusals = 3
+
+    async def run(self, *ops: Op) -> list[Any]:
+        if self.refusals and any(isinstance(op, Forget) for op in ops):
+            self.refusals -= 1
+            raise Down(self.note)
+        return await super().run(*ops)
+
+
+async def test_who_joins_does_so_though_its_own_beginning_cannot_be_taken_back_yet(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    engine = Unforgetting(tmp_path)
+    async with served(sim, SqliteEngine(tmp_path)) as one, served(sim, engine) as other:
+        first = await one.start(job(f"Same {SLOW}"))
+        second, joined = await other.begin(job(f"Same {SLOW}"))
+        assert (second.handle, joined) == (first.handle, True)
+
+        async def forgotten() -> bool:
+            return await engine.recent("ann", 10) == [first.handle]
+
+        await became(forgotten)
+    assert not engine.refusals
+    assert len(sim.calls) == 1
+
+
+async def test_what_another_server_is_known_to_have_is_waited_for_longer_than_to_know_that(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    """Three processes that are started for the same question at once keep a machine of two cores busy."""
+
+    class Timed(SqliteEngine):
+        patience = 1_000.0
+        left = 0.0
+
+        async def run(self, *ops: Op) -> list[Any]:
+            if any(isinstance(op, Read) for op in ops):
+                self.left = self.left or anyio.current_effective_deadline() - anyio.current_time()
+            return await super().run(*ops)
+
+    engine = Timed(tmp_path)
+    async with served(sim, SqliteEngine(tmp_path)) as one, served(sim, engine) as other:
+        await other.start(job("Opened?"))
+        first = await one.start(job(f"Same {SLOW}"))
+        second, _ = await other.begin(job(f"Same {SLOW}"))
+        assert second.handle == first.handle
+    assert engine.left > 1_000
+
+
+async def test_between_two_writes_others_have_time_to_join_the_next(sim: Simulator, tmp_path: Path) -> None:
+    engine = Counted(tmp_path)
+    async with served(sim, engine) as one:
         for number in range(5):
-            begun, _ = await generations.begin(job(f"{number}?"), key=KEY, patience=5.0)
-            await ended(begun)
+            await ended(await one.start(job(f"{number}?")))
         writes = [
             (began, ended_at)
             for began, ops, ended_at in engine.done
@@ -445,7 +552,6 @@ async def test_between_two_writes_others_have_time_to_join_the_next(sim: Simulat
         ]
     assert len(writes) >= 5
     assert all(later[0] - earlier[1] > 0.009 for earlier, later in pairwise(writes))
-    await upstream.aclose()
 
 
 async def test_a_job_from_another_server_takes_the_course_of_its_tool(pair: Pair) -> None:

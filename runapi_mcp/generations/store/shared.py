@@ -12,7 +12,7 @@ from typing import Final, get_args
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
+from runapi_mcp.errors import HandleError, StoreDown
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold, Order
@@ -29,6 +29,8 @@ from runapi_mcp.upstream.pacing import LONGEST, MemoryPacing
 
 _LEAVE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 0.5
+_JOIN_SECONDS: Final = 1.0
+"""For so long it is worth a wait to read what another process has of the same question."""
 _SENT_SECONDS: Final = 0.05
 """By then a request that was begun is on its way."""
 _IDLE_SECONDS: Final = 1.0
@@ -96,16 +98,12 @@ class SharedStore(MemoryStore):
             TooManyCalls: As many of its owner's run on all servers as may.
         """
         generation.shared = self._hear
+        # First of all: what others may join is not taken back for want of a place.
+        with suppress(Down):
+            await self._places.take(generation.job.owner, generation.handle)
         other = await self._begin(generation, fresh=fresh)
         if other is not None:
             return other
-        try:
-            with suppress(Down):
-                await self._places.take(generation.job.owner, generation.handle)
-        except TooManyCalls:
-            with suppress(Down):
-                await self._writer.forget(generation)
-            raise
         # Two requests of this process may have come here together, and the engine may not have told them.
         same = None if fresh else self.same(generation.job)
         return same or await super().keep(generation, fresh=fresh)
@@ -134,7 +132,7 @@ class SharedStore(MemoryStore):
 
     async def elsewhere(self, job: Job) -> Followable | None:
         """Return an undelivered generation of the same job; see :meth:`MemoryStore.elsewhere`."""
-        with suppress(Down), anyio.move_on_after(self._engine.patience):
+        with suppress(Down), anyio.move_on_after(self._engine.patience + _JOIN_SECONDS):
             [held] = await self._engine.run(Held(same_key(self._engine, job.same_as)))
             return await self._join(held[0], job) if held else None
         return None
@@ -187,14 +185,16 @@ class SharedStore(MemoryStore):
         self._begun.send()
         # A process that was started for this call alone has the file still to open, on a busy machine.
         patience = self._engine.patience * (1 if self._engine.opened else 2)
-        with suppress(Down), anyio.move_on_after(patience):
+        with suppress(Down), anyio.move_on_after(patience) as waited:
             replaces = "*" if fresh else ""
             # What somebody else wrote there may be no text, which nobody can name to replace it.
             ours = generation.handle
             while (holder := await self._writer.begin(generation, replaces)) not in (ours, replaces):
+                # That somebody has it is known now: on a busy machine it takes longer to read than to begin.
+                waited.deadline += _JOIN_SECONDS
                 other = await self._join(holder, generation.job)
                 if other is not None:
-                    await self._writer.forget(generation)
+                    self._writer.forget(generation)
                     return other
                 replaces = holder  # which is over
         return None

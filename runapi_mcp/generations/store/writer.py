@@ -167,6 +167,7 @@ class Writer:
         self._logs: dict[str, Log] = {}
         self._wanted: dict[str, Log] = {}
         self._delivered: set[str] = set()
+        self._forgotten: set[str] = set()
         self._asked = Signal()
         self._written = anyio.Event()
         self._sign_due = 0.0
@@ -174,7 +175,7 @@ class Writer:
     @property
     def busy(self) -> bool:
         """Whether there is something that may have to be written."""
-        return bool(self._logs or self._delivered)
+        return bool(self._logs or self._delivered or self._forgotten)
 
     def of(self, name: str) -> Generation | None:
         """Return the generation of this name, if it is this process's and not settled."""
@@ -206,16 +207,13 @@ class Writer:
         if log is not None and (not log.written or generation.done.is_set()):
             await self._have_written(log)
 
-    async def forget(self, generation: Generation) -> None:
-        """Take back a generation that will not start.
-
-        Raises:
-            Down: The engine cannot be reached; what it has will expire.
-        """
+    def forget(self, generation: Generation) -> None:
+        """Take back a generation that will not start; whoever joins another need not wait for that."""
         name = self._name(generation)
         self._wanted.pop(name, None)
         if self._logs.pop(name, None) is not None:
-            await self._engine.run(Forget(name))
+            self._forgotten.add(name)
+            self._asked.send()
 
     def hear(self, generation: Generation) -> None:
         """A generation has ended, is to, or its answer was delivered: have that written soon.
@@ -303,6 +301,7 @@ class Writer:
         if about:
             self._sign_due = anyio.current_time() + SIGN
             self._delivered.difference_update(op.name for op in about if isinstance(op, Deliver))
+            self._forgotten.difference_update(op.name for op in about if isinstance(op, Forget))
         answers = iter(done[len(about) :])
         for log, ops in told:
             self._note(log, ops, [next(answers) for _ in ops])
@@ -341,12 +340,13 @@ class Writer:
             log.generation.note = ""
 
     def _signs(self) -> list[Op]:
-        """Return the sign of life, if it is time, and whose answers were delivered since."""
+        """Return the sign of life, if it is time, and what was delivered or taken back since."""
         # Not of one that is still to be written: it may not be there before that.
         ready = [name for name in self._delivered if name not in self._logs]
-        if anyio.current_time() < self._sign_due and not ready:
+        if anyio.current_time() < self._sign_due and not ready and not self._forgotten:
             return []
-        return [Sign(self._engine.server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
+        told = (*(Deliver(name, self._ms(0)) for name in ready), *map(Forget, self._forgotten))
+        return [Sign(self._engine.server, int(ALIVE * 1000)), *told]
 
     def _lose(self, down: Down) -> None:
         """The engine is away: whatever was being written has to be written anew, if it is still kept then."""
@@ -358,8 +358,8 @@ class Writer:
                 del self._logs[log.name]
                 self._delivered.discard(log.name)
         if down.for_good:
-            self._logs.clear()
-            self._delivered.clear()
+            for told in (self._logs, self._delivered, self._forgotten):
+                told.clear()
 
     def _name(self, generation: Generation) -> str:
         return self._engine.name(generation.job.owner, generation.handle)
