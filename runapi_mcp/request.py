@@ -9,7 +9,7 @@ from typing import TypeAlias
 import anyio
 from pydantic import SecretStr
 
-from runapi_mcp.errors import ConsentNeeded
+from runapi_mcp.errors import ConsentNeeded, ServerLeft
 from runapi_mcp.generations.policy import PLAIN, Policy
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.spending import KEEP_DAYS, Row
@@ -42,6 +42,15 @@ async def _no_roots() -> tuple[str, ...]:
 async def _granted(_question: str) -> bool:
     """Know of nobody to ask."""
     return True
+
+
+def _was_dropped(view: View) -> bool:
+    """Whether another server ended what it had begun, or has gone before it brought anything.
+
+    It may not have heard yet of who joined (joshuaswarren/remnic#2015), or was told by somebody else to stop:
+    whoever still waits here was not.
+    """
+    return view.status == "cancelled" or (view.status == "failed" and isinstance(view.error, ServerLeft))
 
 
 _GLANCE: float = 0.5
@@ -162,9 +171,7 @@ class Run:
                     job, key=key, patience=self._seconds_left(until), policy=policy, fresh=fresh
                 )
                 view = await self._follow(generation, until)
-                # Another server ended what it had begun, before it heard of who joined, or at somebody's
-                # word: not at this caller's, who still waits (joshuaswarren/remnic#2015).
-                if view.status != "cancelled" or not isinstance(generation, Replica):
+                if not isinstance(generation, Replica) or not _was_dropped(view):
                     break
         if self._learned is not None and view.status == "running":
             self._learned.give(view.handle, self._clock() - self._began)

@@ -46,6 +46,20 @@ async def pair(sim: Simulator, place: str) -> AsyncIterator[tuple[Replica, Repli
 Pair = tuple[Replica, Replica]
 
 
+@asynccontextmanager
+async def served(sim: Simulator, engine: SqliteEngine, **limits: Any) -> AsyncIterator[Replica]:
+    """Give a server that shares by an engine of the test's own."""
+    settings = Settings(base_url=sim.base_url, **limits)
+    store, upstream = SharedStore(engine, settings, anyio.current_time), Upstream(settings)
+    async with Generations(upstream, settings, store=store).open() as generations:
+        yield Replica(generations, settings)
+    await upstream.aclose()
+
+
+async def _tell_nobody(_seconds: float, _line: str) -> None:
+    """Tell nobody."""
+
+
 async def test_another_server_sees_the_same_answer(pair: Pair) -> None:
     one, other = pair
     local = await one.start(job("How tall?"))
@@ -250,31 +264,54 @@ async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, 
     assert call.ended == "complete"
 
 
+async def ask(server: Replica, views: list[View]) -> None:
+    """Ask the same question each time as a tool does, and add what came of it."""
+    upstream = Upstream(server.settings)
+    run = Run(server.settings, upstream, server.generations, Caller(owner="ann", key=KEY), _tell_nobody)
+    view, _ = await run.generate(job("Whose?"))
+    views.append(view)
+    await upstream.aclose()
+
+
 async def test_who_joined_what_another_server_cancels_has_an_answer_all_the_same(
     pair: Pair, sim: Simulator
 ) -> None:
     """Its host may give up in the moment in which it is joined, before anybody can have told it."""
     one, other = pair
+    views: list[View] = []
     sim.play("slow seconds=30")
     first = await one.start(job("Whose?"))
     assert isinstance(first, Generation)
     await sim.wait_for_call()
-    upstream = Upstream(other.settings)
-    run = Run(other.settings, upstream, other.generations, Caller(owner="ann", key=KEY), _tell_nobody)
-    views: list[View] = []
-
-    async def ask() -> None:
-        view, _ = await run.generate(job("Whose?"))
-        views.append(view)
-
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask)
+            tasks.start_soon(ask, other, views)
             await became(lambda: first.handed_over)  # it is joined
             first.cancel()
     assert [(view.status, view.handle == first.handle) for view in views] == [("complete", False)]
     assert len(sim.calls) == 2
-    await upstream.aclose()
+
+
+async def test_who_joined_what_a_server_dies_with_before_a_word_came_has_an_answer_all_the_same(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    engine, views = SqliteEngine(tmp_path), list[View]()
+    writer = Writer(engine, 60.0, lambda _generation: True)
+    first = Generation(job("Whose?").digested(), anyio.current_time)
+    async with served(sim, SqliteEngine(tmp_path)) as other, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as dying:
+            dying.start_soon(writer.forever)
+            await writer.begin(first, "")
+            tasks.start_soon(ask, other, views)
+
+            async def joined() -> bool:
+                return bool(await engine.orders())
+
+            await became(joined)
+            dying.cancel_scope.cancel()
+        await engine.aclose()  # as the kernel does for whoever is killed
+        await became(lambda: bool(views))
+    assert [(view.status, view.handle == first.handle) for view in views] == [("complete", False)]
 
 
 async def test_one_that_was_told_to_end_is_not_joined_from_another_server(place: str) -> None:
@@ -340,10 +377,6 @@ async def test_a_question_too_large_to_share_stays_here_and_says_so(pair: Pair) 
     assert (await one.find(handle)).view().note == TOO_LARGE
     with pytest.raises(HandleError):
         await other.find(handle)
-
-
-async def _tell_nobody(_seconds: float, _line: str) -> None:
-    """Tell nobody."""
 
 
 async def test_a_wait_that_one_server_was_asked_for_holds_for_all(pair: Pair, sim: Simulator) -> None:
@@ -461,16 +494,6 @@ async def test_who_opens_the_file_may_take_twice_as_long_as_who_finds_it_open(
         await one.start(job("First?"))
         await one.start(job("Second?"))
     assert left[0] > 1_000 >= left[1]
-
-
-@asynccontextmanager
-async def served(sim: Simulator, engine: SqliteEngine, **limits: Any) -> AsyncIterator[Replica]:
-    """Give a server that shares by an engine of the test's own."""
-    settings = Settings(base_url=sim.base_url, **limits)
-    store, upstream = SharedStore(engine, settings, anyio.current_time), Upstream(settings)
-    async with Generations(upstream, settings, store=store).open() as generations:
-        yield Replica(generations, settings)
-    await upstream.aclose()
 
 
 async def test_what_is_refused_for_want_of_a_place_was_never_there_to_be_joined(
