@@ -1,6 +1,8 @@
 """Generations that several processes share: the same on every engine."""
 
+import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -312,6 +314,22 @@ async def test_who_joined_what_a_server_dies_with_before_a_word_came_has_an_answ
         await engine.aclose()  # as the kernel does for whoever is killed
         await became(lambda: bool(views))
     assert [(view.status, view.handle == first.handle) for view in views] == [("complete", False)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open there cannot be removed")
+async def test_who_follows_another_server_is_not_told_that_it_went_away_when_their_folder_did(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    async with served(sim, SqliteEngine(state)) as one, served(sim, SqliteEngine(state)) as other:
+        first = await one.start(job("Gone? [[sim:slow seconds=3]]"))
+        second, joined = await other.begin(job("Gone? [[sim:slow seconds=3]]"))
+        assert (second.handle, joined) == (first.handle, True)
+        await grown(second, 5)
+        shutil.rmtree(state)
+        await ended(second)
+        assert second.status == "complete"
+        assert second.view().answer.text == first.view().answer.text
 
 
 async def test_one_that_was_told_to_end_is_not_joined_from_another_server(place: str) -> None:

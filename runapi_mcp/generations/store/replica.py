@@ -12,6 +12,7 @@ import anyio
 from runapi_mcp.errors import ServerLeft, StoreDown
 from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Order, Read, Record, Tell
 from runapi_mcp.generations.store.records import Facts, Stand, read
+from runapi_mcp.generations.store.writer import ALIVE
 from runapi_mcp.generations.values import Evidence, Receipt, Status, View
 from runapi_mcp.signalling import Signal
 
@@ -57,7 +58,7 @@ class Replica:
         self._engine = engine
         self._name = name
         self._server = record.server
-        self._seen_at = self._looked_at = anyio.current_time()
+        self._seen_at = self._looked_at = self._held_at = anyio.current_time()
         self._looking = anyio.Lock()
         self._changed = Signal()
         self._made: dict[str, Any] = {}
@@ -254,9 +255,12 @@ class Replica:
             before, whole = (self.stand.evidence.phase, self.status), False
             while not whole:
                 # In this order: of a server that was gone before, there is nothing more to come.
-                self.alive, record = await self._engine.run(
-                    Alive(self._server), Read(self._name, self.cursor)
-                )
+                alive, record = await self._engine.run(Alive(self._server), Read(self._name, self.cursor))
+                now = anyio.current_time()
+                if record is not None:
+                    self._held_at = now
+                # Where its file was taken away, a living server writes anew what stood there, and its sign.
+                self.alive = alive or now - self._held_at < ALIVE * (record is None)
                 if record is None or record.server != self._server:
                     break
                 said = self.stand.evidence

@@ -274,13 +274,13 @@ class Writer:
         """
         waiting, self._wanted = deque(self._wanted.values()), {}
         written, self._written = self._written, anyio.Event()
-        about = self._signs()
         try:
             # Within bounds: what is left then has its turn at the next pace.
             for _ in range(_MOST_WRITES):
-                if waiting or about:
-                    waiting.extend(await self._write_once(about, waiting))
-                    about = []
+                about = self._signs()
+                if not waiting and not about:
+                    break
+                waiting.extend(await self._write_once(about, waiting))
         finally:
             written.set()
 
@@ -334,6 +334,7 @@ class Writer:
                 log.written = said
         if not log.written:
             log.begin_anew()
+            self._sign_due = 0.0  # it is lost with what the engine had
         elif log.final:
             self._logs.pop(log.name, None)  # the engine has all of it
         if log.written:
