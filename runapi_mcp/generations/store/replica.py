@@ -260,7 +260,7 @@ class Replica:
                 if record is not None:
                     self._held_at = now
                 # Where its file was taken away, a living server writes anew what stood there, and its sign.
-                self.alive = alive or now - self._held_at < ALIVE * (record is None)
+                self.alive = alive or (record is None and now - self._held_at < ALIVE)
                 if record is None or record.server != self._server:
                     break
                 said = self.stand.evidence
