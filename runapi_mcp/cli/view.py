@@ -20,6 +20,7 @@ from runapi_mcp.cli.client import Ending, Outcome, Watch
 from runapi_mcp.cli.outlet import explain, printable
 from runapi_mcp.cli.parser import Surroundings
 from runapi_mcp.generations.store import Followable
+from runapi_mcp.generations.store.replica import Replica
 from runapi_mcp.generations.values import View
 from runapi_mcp.printable import remove_unseen
 from runapi_mcp.progress import progress_line
@@ -130,7 +131,10 @@ class Pipe:
         if self._beside is not None:
             await self._show_beside(watch)
         while True:
-            self._grow(_sheet_so_far(watch()))
+            followed = watch()
+            # What another process drops is asked anew, and a program cannot know of the first words.
+            if self._out.isatty() or not isinstance(followed, Replica):
+                self._grow(_sheet_so_far(followed))
             await anyio.sleep(_PACE)
 
     async def _show_beside(self, watch: Watch) -> None:

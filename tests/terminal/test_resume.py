@@ -1,5 +1,6 @@
 """An answer that was cut goes on with one command, which was printed."""
 
+import io
 import json
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 from forked import forked
 
 from runapi_mcp.cli.client import Question, Watch, perform
-from runapi_mcp.cli.view import sheet_of
+from runapi_mcp.cli.view import Pipe, sheet_of
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.settings import from_env
 from runapi_mcp.sim import Simulator
@@ -154,3 +155,31 @@ async def test_what_another_terminal_asked_is_watched_in_this_one_and_ctrl_c_doe
     first.process.send_signal(signal.SIGINT)
     assert first.end() == 130
     assert outcome.rest in first.seen
+
+
+async def test_a_pipe_gets_one_answer_to_a_question_that_was_stopped_in_the_terminal_it_was_joined_in(
+    terminal: Callable[..., Screen], sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    pipe = Pipe(out, None)
+
+    async def stop_the_other_when_text_is_there(watch: Watch) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipe.show, watch)
+            while not ((followed := watch()) and followed.view().answer.text):
+                await anyio.lowlevel.checkpoint()
+            first.process.send_signal(signal.SIGINT)
+            await anyio.sleep_forever()
+
+    sim.play("stall-middle seconds=60", "links-in-text")
+    first = terminal("ask", "Tell me a story")
+    first.until(r"▸ writing · ")
+    monkeypatch.setattr(SqliteEngine, "patience", PATIENCE)
+    env, question = environment(sim, tmp_path), Question("ask_gemini", {"prompt": "Tell me a story"})
+    with anyio.fail_after(PATIENCE):
+        outcome = await perform(question, from_env(env), stop_the_other_when_text_is_there, env=env)
+    assert first.end() == 130
+    sheet = sheet_of(outcome)
+    pipe.finish(sheet)
+    assert (outcome.ending, len(sim.calls)) == ("complete", 2)
+    assert out.getvalue() == f"{sheet.plain}\n"
