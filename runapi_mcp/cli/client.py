@@ -174,8 +174,11 @@ async def _reply(question: Question, run: Run) -> Reply:
 
 
 async def _allow_earlier_files(question: Question, run: Run) -> None:
-    """Allow the files of the conversation that is gone on from: whoever asks here named them, or could."""
-    handle = question.arguments.get("continue_from")
+    """Allow the files of what is gone on from: whoever asks here named them, or could.
+
+    But not what they lead to by now: nobody named what a link leads to that was put in the place of one.
+    """
+    handle = question.arguments.get("continue_from") or question.arguments.get("handle")
     if isinstance(handle, str):
         with suppress(RunapiError):  # why it cannot be gone on from is for the tool to say
             turns = (await run.asked(await run.find(handle))).call.turns
@@ -190,11 +193,12 @@ async def _tell_nobody(_seconds: float, _line: str) -> None:
 
 def _make_room(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
-    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_find_named(files)))
+    named = resolve_folders(_find_named(files))
+    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *named))
 
 
 def _find_named(files: Sequence[str]) -> Iterator[str]:
-    """Yield what a person named, and nothing beside it; of a pattern the folder that it starts from."""
+    """Yield what was named, and nothing beside it; of a pattern the folder that it starts from."""
     everywhere = Reach((Path("/"),))
     for file in files:
         if "://" in file or file.startswith(("data:", "git:")):
@@ -202,8 +206,7 @@ def _find_named(files: Sequence[str]) -> Iterator[str]:
         # Without a working directory, or somebody of that name, reading the file fails and says why.
         with suppress(OSError, RuntimeError, InputError):
             path = everywhere.find(file)
-            start = split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
-            yield from resolve_folders([start])
+            yield split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
 
 
 def _judge_ending(reply: Reply) -> Ending:

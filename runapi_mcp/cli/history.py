@@ -235,17 +235,12 @@ def _resume(given: argparse.Namespace, around: Surroundings) -> int:
 
     from runapi_mcp.cli.ask import answer
     from runapi_mcp.cli.client import Question
-    from runapi_mcp.wire.types import Inline, Text
 
     found = anyio.run(_find_cut, given.handle, around)
-    # Who asks again may have their files read again, wherever they were.
-    parts = [part for turn in found.job.call.turns for part in turn.parts]
-    files = [p.file.uri for p in parts if isinstance(p, Text | Inline) and p.file is not None and p.file.uri]
     arguments: JsonObject = {"handle": found.handle}
     if found.status not in ("running", "complete"):
         arguments["resume"] = True  # else what there is, and comes, is all that can be had
-    question = Question("get_result", arguments, files)
-    return answer(question, around, as_json=given.json)
+    return answer(Question("get_result", arguments), around, as_json=given.json)
 
 
 async def _find_cut(handle: str | None, around: Surroundings) -> "Replica":

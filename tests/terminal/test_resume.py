@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -129,6 +130,40 @@ def test_files_are_found_from_the_folder_they_were_named_in(
     sim.play("default")
     assert run("resume").returncode == 0
     assert "thyme" in json.dumps(sim.calls[-1].body)
+
+
+@pytest.mark.parametrize("words", [("resume",), ("ask", "-c", "And?")], ids=["resume", "ask"])
+@pytest.mark.parametrize("swapped", ["here", "here/note.txt"])
+def test_a_link_in_the_place_of_a_file_that_was_sent_leads_nowhere(
+    run: Run, sim: Simulator, tmp_path: Path, words: tuple[str, ...], swapped: str
+) -> None:
+    """Whoever asks on named the file, and not what it leads to by now: a branch may have brought the link."""
+    for folder, text in (("here", "a note of thyme"), (".ssh", "a private key")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "note.txt").write_text(text)
+    sim.play("cut-clean", "default")
+    assert run("ask", "-f", "here/note.txt", "What herb?").returncode == 3
+    (tmp_path / swapped).rename(tmp_path / "before")
+    (tmp_path / swapped).symlink_to(tmp_path / swapped.replace("here", ".ssh"))
+    done = run(*words)
+    assert (done.returncode, len(sim.calls)) == (2, 1)
+    assert "note.txt cannot be read again" in done.stderr
+    (tmp_path / swapped).unlink()
+    (tmp_path / "before").rename(tmp_path / swapped)
+    assert run(*words).returncode == 0
+    assert "thyme" in json.dumps(sim.calls[-1].body)
+
+
+def test_a_file_that_was_named_by_a_link_is_read_again(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "note-1.txt").write_text("a note of thyme")
+    (tmp_path / "note.txt").symlink_to("there/note-1.txt")
+    assert run("ask", "-f", "note.txt", "What herb?").returncode == 0
+    on = run("ask", "-c", "Sure?")
+    assert on.returncode == 0, on.stderr
+    bodies: list[Any] = [call.body for call in sim.calls]
+    first, then = (body["messages"] for body in bodies)
+    assert then[: len(first)] == first
 
 
 async def test_what_another_terminal_asked_is_watched_in_this_one_and_ctrl_c_does_not_end_it_there(
