@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_arguments, add_command
-from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, add_stdin, data_url, decode, text_of
+from runapi_mcp.cli.stdin import (
+    MOST_BYTES,
+    STDIN,
+    Stdin,
+    add_stdin,
+    data_url,
+    decode,
+    read_questions,
+    text_of,
+    text_of_question,
+)
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
 
@@ -358,7 +368,8 @@ def add_chat(commands: Subparsers) -> None:
         "keep asking, each question going on from the last answer",
         takes="[OPTIONS]",
         examples=["runapi-mcp chat -c", "runapi-mcp chat --from g_EXAMPLE"],
-        description="Ends at an empty line, or the end of what is typed.",
+        description="Ends at an empty line, or the end of what is typed. Lines pasted at once are one "
+        "question, which an empty line ends.",
         partial=True,
     )
     _add_earlier(chat)
@@ -368,7 +379,7 @@ def add_chat(commands: Subparsers) -> None:
 
 
 def _chat(given: argparse.Namespace, around: Surroundings) -> int:
-    from runapi_mcp.cli.client import Question
+    from runapi_mcp.cli.client import LOST, Question
     from runapi_mcp.cli.view import EXIT_CODES, print_reply
     from runapi_mcp.generations.store import store_folder
     from runapi_mcp.generations.store.place import Unusable, check_folder
@@ -388,20 +399,26 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
     first = {"model": given.which_model, "system": given.system, "continue_from": given.continue_from}
     known = {name: value for name, value in first.items() if value}
     code = 0
-    while prompt := _read_line(around):
+    for question in read_questions(around.stdin, around.err.write):
+        try:
+            prompt = text_of_question(question, typed=around.stdin.isatty())
+        except InputError as error:
+            around.note(f"runapi-mcp: {error}")
+            code = EXIT_CODES["refused"]
+            continue
         outcome, screen = _ask_and_watch(Question("ask_gemini", known | {"prompt": prompt}), around)
         code = print_reply(outcome, screen, around)
-        if outcome.lost:
-            around.note(f"{outcome.lost} The next question does not know it.")
-        elif outcome.view is not None and outcome.view.answer.text:
-            known = {"continue_from": outcome.view.handle}
-        elif outcome.ending == "refused":
-            return EXIT_CODES[outcome.ending]
+        view = outcome.view
+        if view is None or not view.answer.text:
+            if outcome.ending == "refused":
+                return EXIT_CODES[outcome.ending]
+        elif view.status == "running":  # by another process, which goes on
+            around.note(f"runapi-mcp resume {view.handle} waits for the rest. {_NOT_KNOWN}")
+        elif outcome.kept:
+            known = {"continue_from": view.handle}
+        else:
+            around.note(f"{outcome.lost or LOST} {_NOT_KNOWN}")
     return code
 
 
-def _read_line(around: Surroundings) -> str:
-    """Return the next question; empty if there is none."""
-    if around.stdin.isatty():
-        around.err.write("> ")
-    return around.stdin.readline().strip()
+_NOT_KNOWN: Final = "The next question does not know it."

@@ -33,7 +33,7 @@ Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000
 _LONGEST: Final = 3600.0
-_LOST: Final = "This answer could not be kept on this machine: ask -c, resume and history do not find it."
+LOST: Final = "This answer could not be kept on this machine: ask -c, resume and history do not find it."
 _MOST_MODELS: Final = 8
 """How often a refused default may give way to the next: more than there are."""
 
@@ -62,6 +62,7 @@ class Outcome:
         reply: What the tool made of it.
         ending: How it ended; `refused` means that nothing was sent.
         view: The generation as it ended, if one was begun.
+        kept: Whether it has text that is found when this process is gone.
         rest: The handle by which it can be gone on with, if it was cut or stopped and is kept.
         lost: What must be said where it is not found when this process is gone.
     """
@@ -70,6 +71,7 @@ class Outcome:
     reply: Reply
     ending: Ending
     view: View | None = None
+    kept: bool = False
     rest: str = ""
     lost: str = ""
 
@@ -140,14 +142,14 @@ async def perform(
     ending, view = "interrupted" if interrupts.count else _judge_ending(reply), watched.view
     if reply is nothing and view is not None and view.answer.text:
         reply = _what_came(view)
-    found, rest, lost = watched.generation, "", ""
+    found, kept, rest, lost = watched.generation, False, "", ""
     if found is not None and shared is not None and found.view().answer.text:
-        cut = ending in ("partial", "interrupted")
-        if shared.outlives(found):
+        cut, kept = ending in ("partial", "interrupted"), shared.outlives(found)
+        if kept:
             rest = found.handle if cut else ""
         elif cut or not shared.off:
-            lost = shared.off or _LOST
-    return Outcome(question, reply, ending, view, rest, lost)
+            lost = shared.off or LOST
+    return Outcome(question, reply, ending, view, kept, rest, lost)
 
 
 def _what_came(view: View) -> Reply:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import sqlite3
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,7 +13,7 @@ import pytest
 
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
-from terminal.typed import Run, Screen
+from terminal.typed import Run, Screen, typed
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +221,90 @@ def test_chat_in_a_terminal_asks_with_a_sign_and_ends_with_what_is_typed(
     assert screen.end() == 0
     assert_each_goes_on_from_the_last(messages(sim))
     assert len(messages(sim)) == 2
+
+
+def test_what_is_pasted_into_a_chat_is_one_question_and_nothing_of_it_is_left_to_the_shell(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    """Elsewhere each line is asked, and paid for (TheR1D/shell_gpt#505)."""
+    pasted = ["\n", "def f():\n", "    return 1\n", "\n", "rm -r notes\n", "What is it"]
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types("".join(pasted))
+    screen.until(r"An empty line ends it\.\s")
+    screen.types("?\n")
+    screen.until(r"ends it\.\s+\?\s")
+    screen.types("\n")
+    screen.until(r"tokens\s+> $")
+    screen.types("\n")
+    assert screen.end() == 0
+    [[asked]] = messages(sim)
+    assert asked["content"] == "def f():\n    return 1\n\nrm -r notes\nWhat is it?"
+
+
+def test_a_chat_whose_last_question_and_end_come_at_once_ends(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types("First?\n\x04")
+    assert screen.end() == 0
+    assert [said[-1]["content"] for said in messages(sim)] == ["First?"]
+
+
+def test_a_line_that_the_terminal_may_have_cut_is_not_asked(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    """It hands on 4,095 bytes, and loses the rest without a word (jqlang/jq#3457)."""
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types(f"{'x' * 5_000} Why?\n")
+    screen.until(r"may lose[\s\S]*ask -c < FILE\s+> $")
+    screen.types("\x04")
+    assert screen.end() == 2
+    assert not sim.calls
+
+
+def test_a_line_of_a_chat_that_is_no_text_is_not_asked_and_the_next_one_is(
+    env: dict[str, str], sim: Simulator
+) -> None:
+    """Elsewhere that ends all (HenryZ838978/deepseek-harness#6)."""
+    done = typed(["chat"], env, stdin=b"\xef\xbb\xbfFirst?\r\nWh\xff\0?\nSecond?\n")
+    assert "is not text" in done.stderr
+    said = messages(sim)
+    assert [each[-1]["content"] for each in said] == ["First?", "Second?"]
+    assert_each_goes_on_from_the_last(said)
+
+
+def test_a_chat_goes_on_where_a_store_cannot_be_opened_and_says_what_is_not_known(
+    run: Run, sim: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "state" / FILE).mkdir(parents=True)
+    done = run("chat", stdin="First?\nSecond?\n")
+    assert (done.returncode, done.stderr.count("The next question does not know it.")) == (0, 2)
+    assert [[each["content"] for each in said] for said in messages(sim)] == [["First?"], ["Second?"]]
+
+
+def test_a_chat_goes_on_after_ctrl_c_on_an_answer_that_another_process_writes(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    sim.play("stall-middle seconds=60", "default")
+    first, chat = terminal("ask", "Tell me a story"), terminal("chat")
+    first.until(r"▸ writing · ")
+    chat.until(r"> $")
+    chat.types("Tell me a story\n")
+    chat.until(r"▸ writing · ")
+    chat.process.send_signal(signal.SIGINT)
+    chat.until(r"runapi-mcp resume g_\S+ waits for the rest. The next question does not know it.\s+> $")
+    chat.types("Second?\n")
+    chat.until(r"does not know it[\s\S]*tokens\s+> $")
+    chat.types("\x04")
+    assert chat.end() == 0
+    assert [said[-1]["content"] for said in messages(sim)] == ["Tell me a story", "Second?"]
+    assert len(messages(sim)[1]) == 1
+    assert (first.process.poll(), sim.calls[0].ended) == (None, None)
+    first.process.send_signal(signal.SIGINT)
+    assert first.end() == 130
 
 
 @pytest.mark.parametrize("words", [("chat",), ("history",), ("ask", "-c", "And?"), ("resume",)], ids=str)
