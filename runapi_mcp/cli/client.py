@@ -21,6 +21,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, teach
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.transports.process_exit import signals_received
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Inline, JsonObject, Text
@@ -167,21 +168,21 @@ async def _reply(question: Question, run: Run) -> Reply:
     tool = TOOLS[question.tool]
     longest = min(run.settings.deadline, _LONGEST)
     waits = {"wait_seconds": longest} if "wait_seconds" in tool.args.model_fields else {}
-    await _allow_earlier_files(question, run)
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
         raise teach(error, tool.args) from None
+    await _allow_earlier_files(args, run)
     return await tool.perform(args, run)
 
 
-async def _allow_earlier_files(question: Question, run: Run) -> None:
+async def _allow_earlier_files(args: Args, run: Run) -> None:
     """Allow the files of what is gone on from: whoever asks here named them, or could.
 
     But not what they lead to by now: nobody named what a link leads to that was put in the place of one.
     """
-    handle = question.arguments.get("continue_from") or question.arguments.get("handle")
-    if isinstance(handle, str):
+    handle: str | None = getattr(args, "continue_from", None) or getattr(args, "handle", None)
+    if handle is not None:
         with suppress(RunapiError):  # why it cannot be gone on from is for the tool to say
             turns = (await run.asked(await run.find(handle))).call.turns
             parts = (part for turn in turns for part in turn.parts if isinstance(part, Text | Inline))

@@ -135,6 +135,30 @@ def test_with_no_answer_before_it_c_says_so(run: Run, sim: Simulator) -> None:
     assert "no earlier answer" in done.stderr
 
 
+def test_an_answer_is_found_behind_however_many_that_came_to_nothing(run: Run, sim: Simulator) -> None:
+    run("ask", "First?")
+    sim.play(*["bad-key-401"] * 21, "default")
+    for number in range(21):
+        assert run("ask", f"Failing {number}?").returncode == 1
+    assert run("ask", "-c", "Second?").returncode == 0
+    assert_each_goes_on_from_the_last([messages(sim)[0], messages(sim)[-1]])
+
+
+def test_a_handle_is_known_by_its_address_too_and_so_are_its_files(
+    run: Run, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "note.txt").write_text("a note of thyme")
+    run("ask", "-f", "here/note.txt", "What herb?")
+    address = f"generation://{listed(run)[0]['handle']}"
+    monkeypatch.chdir("/")
+    for words in (("ask", "--from", address, "Sure?"), ("history", address), ("resume", address)):
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(sim.calls) == 2
+
+
 def test_an_unknown_handle_is_refused_before_anything_is_sent(run: Run, sim: Simulator) -> None:
     for words in (("ask", "--from", "g_nobody", "And?"), ("history", "g_nobody"), ("resume", "g_nobody")):
         done = run(*words)

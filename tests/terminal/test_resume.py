@@ -118,6 +118,15 @@ def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
     assert "no answer to go on with" in done.stderr
 
 
+def test_a_cut_answer_is_found_behind_however_many_that_are_whole(run: Run, sim: Simulator) -> None:
+    sim.play("cut-clean", "default")
+    assert run("ask", "Why is the sky blue?").returncode == 3
+    for number in range(21):
+        assert run("ask", f"Whole {number}?").returncode == 0
+    assert run("resume").returncode == 0
+    assert "Why is the sky blue?" in json.dumps(sim.calls[-1].body)
+
+
 def test_files_are_found_from_the_folder_they_were_named_in(
     run: Run, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
