@@ -82,20 +82,6 @@ class Outcome:
         return self.view.job.tool if self.view is not None else self.question.tool
 
 
-@dataclass
-class _Watched:
-    """The generation that this terminal follows, once there is one."""
-
-    generation: Followable | None = None
-
-    def follow(self, generation: Followable) -> None:
-        self.generation = generation
-
-    @property
-    def view(self) -> View | None:
-        return self.generation.view() if self.generation else None
-
-
 async def perform(
     question: Question,
     settings: Settings,
@@ -112,25 +98,19 @@ async def perform(
         own_key: Finds the key, if a keyring has it.
         env: The environment, which says where this user's state is kept.
     """
-    watched = _Watched()
     shared = shared_store(settings, anyio.current_time, env)
     upstream = Upstream(settings, pacing=shared.pacing if shared else None)
-    generations = Generations(
-        upstream,
-        settings,
-        store=shared,
-        on_begin=watched.follow,
-    )
+    generations = Generations(upstream, settings, store=shared)
     roomy = _make_room(settings, question.files)
     run = Run(roomy, upstream, generations, Caller(), _tell_nobody, own_key=own_key)
-    interrupts = _Interrupts()
+    interrupts, watch = _Interrupts(), lambda: run.followed
     reply = nothing = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.heed(watched), _keep_shown(watched, show):
+        async with generations.open(), interrupts.heed(watch), _keep_shown(watch, show):
             try:
                 reply = await _reply(question, run)
                 for _ in range(_MOST_MODELS):
-                    if interrupts.count or not _is_next_model_left(watched.view):
+                    if interrupts.count or not _is_next_model_left(run.followed):
                         break
                     # What this process has learned of the models is lost with it: a person would ask in vain.
                     reply = await _reply(question, run)
@@ -140,10 +120,11 @@ async def perform(
                 reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
-    ending, view = "interrupted" if interrupts.count else _judge_ending(reply), watched.view
+    ending, found = "interrupted" if interrupts.count else _judge_ending(reply), run.followed
+    view = found.view() if found is not None else None
     if reply is nothing and view is not None and view.answer.text:
         reply = _what_came(view)
-    found, kept, rest, lost = watched.generation, False, "", ""
+    kept, rest, lost = False, "", ""
     if found is not None and shared is not None and found.view().answer.text:
         cut, kept = ending in ("partial", "interrupted"), shared.outlives(found)
         if kept:
@@ -160,8 +141,9 @@ def _what_came(view: View) -> Reply:
     return Reply(view.answer.text, answer=view.answer.text)
 
 
-def _is_next_model_left(view: View | None) -> bool:
-    return view is not None and isinstance(view.error, Refused) and bool(view.error.following)
+def _is_next_model_left(followed: Followable | None) -> bool:
+    error = followed.view().error if followed is not None else None
+    return isinstance(error, Refused) and bool(error.following)
 
 
 async def _reply(question: Question, run: Run) -> Reply:
@@ -186,7 +168,8 @@ async def _allow_earlier_files(args: Args, run: Run) -> None:
         with suppress(RunapiError):  # why it cannot be gone on from is for the tool to say
             turns = (await run.asked(await run.find(handle))).call.turns
             parts = (part for turn in turns for part in turn.parts if isinstance(part, Text | Inline))
-            named = [*_find_named([part.file.uri for part in parts if part.file and part.file.uri])]
+            files = [part.file.uri for part in parts if part.file and part.file.uri]
+            named = _find_named(files, links=False)
             run.settings = replace(run.settings, allow_dirs=(*run.settings.allow_dirs, *named))
 
 
@@ -196,12 +179,15 @@ async def _tell_nobody(_seconds: float, _line: str) -> None:
 
 def _make_room(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
-    named = resolve_folders(_find_named(files))
+    named = _find_named(files, links=True)
     return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *named))
 
 
-def _find_named(files: Sequence[str]) -> Iterator[str]:
-    """Yield what was named, and nothing beside it; of a pattern the folder that it starts from."""
+def _find_named(files: Sequence[str], *, links: bool) -> Iterator[str]:
+    """Yield what was named, and nothing beside it; of a pattern the folder that it starts from.
+
+    With `links`, that is what they lead to now.
+    """
     everywhere = Reach((Path("/"),))
     for file in files:
         if "://" in file or file.startswith(("data:", "git:")):
@@ -209,7 +195,8 @@ def _find_named(files: Sequence[str]) -> Iterator[str]:
         # Without a working directory, or somebody of that name, reading the file fails and says why.
         with suppress(OSError, RuntimeError, InputError):
             path = everywhere.find(file)
-            yield split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
+            start = split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
+            yield from resolve_folders([start]) if links else [start]
 
 
 def _judge_ending(reply: Reply) -> Ending:
@@ -225,16 +212,16 @@ class _Interrupts:
         self.count = 0
 
     @asynccontextmanager
-    async def heed(self, watched: _Watched) -> AsyncIterator[None]:
+    async def heed(self, watch: Watch) -> AsyncIterator[None]:
         """Heed them for as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(self._heed_each, watched, tasks.cancel_scope)
+            await tasks.start(self._heed_each, watch, tasks.cancel_scope)
             yield
             tasks.cancel_scope.cancel()
 
     async def _heed_each(
         self,
-        watched: _Watched,
+        watch: Watch,
         everything: anyio.CancelScope,
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
@@ -243,17 +230,18 @@ class _Interrupts:
             task_status.started()
             async for _ in signals:
                 self.count += 1
+                followed = watch()
                 # What another process runs of the same question is not this terminal's to end.
-                if self.count > 1 or watched.generation is None or isinstance(watched.generation, Replica):
+                if self.count > 1 or followed is None or isinstance(followed, Replica):
                     everything.cancel()
                 else:
-                    await watched.generation.stop()
+                    await followed.stop()
 
 
 @asynccontextmanager
-async def _keep_shown(watched: _Watched, show: Show) -> AsyncIterator[None]:
+async def _keep_shown(watch: Watch, show: Show) -> AsyncIterator[None]:
     """Show what is followed for as long as the block lasts."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(show, lambda: watched.generation)
+        tasks.start_soon(show, watch)
         yield
         tasks.cancel_scope.cancel()

@@ -109,6 +109,26 @@ def test_one_that_another_process_is_writing_is_to_be_waited_for(
     assert f"is still being written, and runapi-mcp resume {listed.split()[1]} waits for it." in latest.stderr
 
 
+def test_while_another_process_is_writing_one_it_is_shown_and_how_to_go_on_if_it_is_stopped(
+    terminal: Callable[..., Screen], run: Run, sim: Simulator
+) -> None:
+    sim.play("stall-middle seconds=60")
+    first = terminal("ask", "Tell me a story")
+    first.until(r"▸ writing · ")
+    [row] = json.loads(run("history", "--json").stdout)
+    waiting, other = terminal("resume", row["handle"]), terminal("resume", row["handle"])
+    for screen in (waiting, other):
+        screen.until(r"Tell me a\s+story[\s\S]*▸ writing · ")
+    other.process.send_signal(signal.SIGINT)
+    assert other.end() == 130
+    assert (first.process.poll(), sim.calls[0].ended) == (None, None)
+    first.process.send_signal(signal.SIGINT)
+    assert (first.end(), waiting.end()) == (130, 3)
+    for screen in (waiting, other):
+        assert "Partial: it was interrupted." in screen.seen
+        assert f"The rest: runapi-mcp resume {row['handle']}" in screen.seen
+
+
 def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
     assert run("ask", "Hello?").returncode == 0
     sim.play("bad-key-401")

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from forked import forked
 
-from runapi_mcp.cli.client import Question, Watch, _Interrupts, _Watched, perform
+from runapi_mcp.cli.client import Question, Watch, _Interrupts, perform
 from runapi_mcp.cli.view import _notes, sheet_of
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.models import SEARCHING
@@ -63,9 +63,8 @@ async def test_a_second_ctrl_c_ends_what_the_first_could_not() -> None:
             self.stops += 1
 
     stubborn, interrupts = Stubborn(), _Interrupts()
-    watched = _Watched(cast("Followable", stubborn))
     with anyio.fail_after(PATIENCE):
-        async with interrupts.heed(watched):
+        async with interrupts.heed(lambda: cast("Followable", stubborn)):
             signal.raise_signal(signal.SIGINT)
             while not stubborn.stops:
                 await anyio.lowlevel.checkpoint()
