@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError, Refused, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
-from runapi_mcp.files.paths import Reach, resolve_folders
+from runapi_mcp.files.paths import Reach, is_secret, resolve_folders
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
 from runapi_mcp.generations.store.replica import Replica
@@ -186,7 +186,8 @@ def _make_room(settings: Settings, files: Sequence[str]) -> Settings:
 def _find_named(files: Sequence[str], *, links: bool) -> Iterator[str]:
     """Yield what was named, and nothing beside it; of a pattern the folder that it starts from.
 
-    With `links`, that is what they lead to now.
+    With `links`, that is what they lead to now; but whoever names a link that does not look like it has not
+    named a secret (NousResearch/hermes-agent#55367).
     """
     everywhere = Reach((Path("/"),))
     for file in files:
@@ -196,7 +197,10 @@ def _find_named(files: Sequence[str], *, links: bool) -> Iterator[str]:
         with suppress(OSError, RuntimeError, InputError):
             path = everywhere.find(file)
             start = split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
-            yield from resolve_folders([start]) if links else [start]
+            (resolved,) = resolve_folders([start])
+            if links and (is_secret(Path(start).absolute()) or not is_secret(Path(resolved))):
+                start = resolved
+            yield start
 
 
 def _judge_ending(reply: Reply) -> Ending:

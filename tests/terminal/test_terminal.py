@@ -121,6 +121,15 @@ def test_a_file_anywhere_can_be_attached_because_a_person_named_it(
     assert '"low"' in asked
 
 
+def test_a_link_that_does_not_look_like_a_secret_names_none(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_rsa").write_text("a private key")
+    (tmp_path / "README.md").symlink_to(".ssh/id_rsa")
+    done = run("ask", "--file", "README.md", "What is this?")
+    assert (done.returncode, done.stdout, sim.calls) == (2, "", [])
+    assert run("ask", "--file", ".ssh/id_rsa", "What is this?").returncode == 0, "it was named"
+
+
 def test_a_search_lists_its_sources(run: Run) -> None:
     done = run("search", "When was the Example Observatory opened?")
     assert (done.returncode, "Sources:" in done.stdout) == (0, True)
