@@ -1,6 +1,7 @@
 """The tools in a terminal: for a person, for a pipe, for a program."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -215,6 +216,12 @@ def test_a_wrong_argument_is_refused_before_anything_is_sent(
     done = run(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+    assert not sim.calls
+
+
+def test_what_is_typed_and_no_text_is_told_what_it_should_be(env: dict[str, str], sim: Simulator) -> None:
+    """In another encoding, say (simonw/llm#768)."""
+    assert "prompt: must be text in UTF-8" in typed(["ask", os.fsdecode(b"caf\xe9?")], env, code=2).stderr
     assert not sim.calls
 
 
