@@ -250,20 +250,42 @@ def read_questions(stream: TextIO, write: Callable[[str], object]) -> Iterator[b
     Args:
         stream: Where they come from.
         write: Writes what a terminal is to show.
+
+    Raises:
+        InputError: A line is more than :data:`MOST_BYTES`.
     """
-    typed, lines = stream.isatty(), [b"\n"]
-    while lines[-1]:
+    typed, lines, line = stream.isatty(), _read_lines(stream), b"\n"
+    while line:
         if typed:
             write("> ")
-        lines = [stream.buffer.readline()]
-        if typed and _is_more_there(stream):
+        question = line = next(lines)
+        if typed and line and _is_more_there(stream):
             write("\nSeveral lines came at once: they are one question. An empty line ends it.\n")
-            while lines[-1] and (lines[-1].strip() or _is_more_there(stream)):
-                lines.append(stream.buffer.readline())
-        question = b"".join(lines)
+            while line and (line.strip() or _is_more_there(stream)):
+                line = next(lines)
+                question += line
         if not question.strip():
             return
         yield question
+
+
+def _read_lines(stream: TextIO) -> Iterator[bytes]:
+    """Yield lines as they come, and nothing at the end, or when the terminal has gone."""
+    if os.name == "nt" and stream.isatty():  # whose own encoding only the stream knows
+        yield from stream.buffer
+    else:
+        line = bytearray()
+        for chunk in read_chunks(stream.fileno()):
+            *ended, rest = chunk.split(b"\n")
+            for end in ended:
+                yield bytes(line + end + b"\n")
+                line.clear()
+            line += rest
+            if len(line) > MOST_BYTES:
+                raise InputError(f"A line of more than {MOST_BYTES // 1_000_000} MB came on stdin.")
+        if line:
+            yield bytes(line)
+    yield b""
 
 
 def text_of_question(question: bytes, *, typed: bool) -> str:

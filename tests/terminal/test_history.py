@@ -1,19 +1,22 @@
 """What was asked is gone on from, listed, shown and removed in the terminal."""
 
 import json
+import os
 import re
 import signal
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import forked
 
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
-from terminal.typed import Run, Screen, typed
+from terminal.typed import PATIENCE, Run, Screen, open_terminal, typed
 
 
 @pytest.fixture(autouse=True)
@@ -298,6 +301,42 @@ def test_a_line_of_a_chat_that_is_no_text_is_not_asked_and_the_next_one_is(
     said = messages(sim)
     assert [each[-1]["content"] for each in said] == ["First?", "Second?"]
     assert_each_goes_on_from_the_last(said)
+
+
+def test_a_chat_waits_for_a_pipe_that_was_left_not_to_be_waited_for(
+    env: dict[str, str], sim: Simulator
+) -> None:
+    """As a parent may leave it, whose runtime sets that on what it shares (nodejs/node#42826)."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with subprocess.Popen([*forked(), "chat"], env=env, stdin=ours, stdout=subprocess.PIPE) as chat:
+        os.close(ours)
+        assert chat.stdout is not None
+        for question in (b"First?\n", b"Second?"):
+            os.write(theirs, question)
+            if question.endswith(b"\n"):
+                assert chat.stdout.readline()
+        os.close(theirs)
+        assert chat.wait(PATIENCE) == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(messages(sim)) == 2
+
+
+def test_a_chat_ends_when_its_terminal_has_gone(env: dict[str, str]) -> None:
+    outer, inner = open_terminal()
+    silent = subprocess.PIPE
+    with subprocess.Popen([*forked(), "chat"], env=env, stdin=inner, stdout=silent, stderr=silent) as chat:
+        os.close(inner)
+        assert chat.stderr is not None
+        assert chat.stderr.read(2) == b"> "
+        os.close(outer)
+        assert (chat.wait(PATIENCE), chat.stderr.read()) == (0, b"")
+
+
+def test_a_line_without_an_end_is_not_read_for_ever(env: dict[str, str], sim: Simulator) -> None:
+    done = typed(["chat"], env, stdin=b"x" * 17_000_000, code=2)
+    assert "A line of more than 16 MB" in done.stderr
+    assert not sim.calls
 
 
 def test_a_chat_goes_on_where_a_store_cannot_be_opened_and_says_what_is_not_known(
