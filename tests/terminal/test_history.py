@@ -6,6 +6,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -307,6 +308,8 @@ def test_a_chat_waits_for_a_pipe_that_was_left_not_to_be_waited_for(
     env: dict[str, str], sim: Simulator
 ) -> None:
     """As a parent may leave it, whose runtime sets that on what it shares (nodejs/node#42826)."""
+    if sys.platform == "win32":
+        pytest.skip("a pipe is waited for there")
     ours, theirs = os.pipe()
     os.set_blocking(ours, False)
     with subprocess.Popen([*forked(), "chat"], env=env, stdin=ours, stdout=subprocess.PIPE) as chat:
