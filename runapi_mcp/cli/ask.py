@@ -62,7 +62,7 @@ def add_tools(commands: Subparsers) -> None:
         words="query",
     )
     search.add_argument("query", nargs="*", metavar="QUERY", help="the question; - is where stdin goes")
-    search.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this search")
+    _add_from(search, "go on from this search")
     _complete(search, "search_web", operand="query")
     extract = add_command(
         commands,
@@ -95,7 +95,18 @@ def _add_earlier(parser: Parser) -> None:
     parser.add_argument(
         "-c", "--continue", dest="goes_on", action="store_true", help="go on from your last conversation"
     )
-    parser.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
+    _add_from(parser, "go on from this answer")
+
+
+def _add_from(parser: Parser, about: str) -> None:
+    parser.add_argument("--from", dest="continue_from", type=_named, metavar="HANDLE", help=about)
+
+
+def _named(handle: str) -> str:
+    """Return a handle; a variable that was never set is none, and no question begins anew for it."""
+    if not handle.strip():
+        raise argparse.ArgumentTypeError("what is the handle? runapi-mcp history lists them.")
+    return handle
 
 
 def _find_earlier(given: argparse.Namespace, around: Surroundings) -> None:
@@ -406,6 +417,8 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
             around.note(f"runapi-mcp: {error}")
             code = EXIT_CODES["refused"]
             continue
+        if not prompt.strip():  # blanks that are none in ASCII
+            return code
         outcome, screen = _ask_and_watch(Question("ask_gemini", known | {"prompt": prompt}), around)
         code = print_reply(outcome, screen, around)
         view = outcome.view

@@ -163,6 +163,14 @@ def test_a_handle_is_known_by_its_address_too_and_so_are_its_files(
     assert len(sim.calls) == 2
 
 
+@pytest.mark.parametrize("command", ["ask", "search", "chat"])
+def test_a_handle_that_is_empty_begins_nothing_anew(run: Run, sim: Simulator, command: str) -> None:
+    """A variable that was never set, say; all that was said is lost elsewhere (lidge-jun/opencodex#4683)."""
+    done = run(command, "--from", "", *(() if command == "chat" else ("And?",)), stdin="And?\n")
+    assert (done.returncode, done.stdout, sim.calls) == (2, "", [])
+    assert "what is the handle?" in done.stderr
+
+
 def test_an_unknown_handle_is_refused_before_anything_is_sent(run: Run, sim: Simulator) -> None:
     for words in (("ask", "--from", "g_nobody", "And?"), ("history", "g_nobody"), ("resume", "g_nobody")):
         done = run(*words)
@@ -173,8 +181,9 @@ def test_an_unknown_handle_is_refused_before_anything_is_sent(run: Run, sim: Sim
 # ---------------------------------------------------------------- chat
 
 
-def test_chat_asks_on_until_an_empty_line(run: Run, sim: Simulator) -> None:
-    done = run("chat", "--system", "Be brief.", stdin="First?\nSecond?\nThird?\n\nNever?\n")
+@pytest.mark.parametrize("empty", ["", " \t", "\u00a0\u2003"])
+def test_chat_asks_on_until_an_empty_line(run: Run, sim: Simulator, empty: str) -> None:
+    done = run("chat", "--system", "Be brief.", stdin=f"First?\nSecond?\nThird?\n{empty}\nNever?\n")
     assert done.returncode == 0, done.stderr
     said = messages(sim)
     assert len(said) == 3
