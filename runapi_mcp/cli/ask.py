@@ -165,7 +165,15 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
         around.note(outcome.lost)
     if outcome.rest:
         around.note(f"The rest: runapi-mcp resume {outcome.rest}")
+    _die_if_told(outcome)
     return code
+
+
+def _die_if_told(outcome: "Outcome") -> None:
+    if outcome.dies_of is not None:
+        import signal
+
+        signal.raise_signal(outcome.dies_of)
 
 
 def _ask_and_watch(
@@ -421,6 +429,7 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
             return code
         outcome, screen = _ask_and_watch(Question("ask_gemini", known | {"prompt": prompt}), around)
         code = print_reply(outcome, screen, around)
+        _die_if_told(outcome)
         view = outcome.view
         if view is None or not view.answer.text:
             if outcome.ending == "refused":

@@ -66,6 +66,7 @@ class Outcome:
         kept: Whether it has text that is found when this process is gone.
         rest: The handle by which it can be gone on with, if it was cut or stopped and is kept.
         lost: What must be said where it is not found when this process is gone.
+        dies_of: What this process was sent, and dies of as it would have, once all this was said.
     """
 
     question: Question
@@ -75,6 +76,7 @@ class Outcome:
     kept: bool = False
     rest: str = ""
     lost: str = ""
+    dies_of: signal.Signals | None = None
 
     @property
     def tool(self) -> str:
@@ -131,7 +133,8 @@ async def perform(
             rest = found.handle if cut else ""
         elif cut or not shared.off:
             lost = shared.off or LOST
-    return Outcome(question, reply, ending, view, kept, rest, lost)
+    dies_of = interrupts.last if interrupts.last in _ENDS else None
+    return Outcome(question, reply, ending, view, kept, rest, lost, dies_of)
 
 
 def _what_came(view: View) -> Reply:
@@ -209,11 +212,16 @@ def _judge_ending(reply: Reply) -> Ending:
     return "complete" if reply.receipt is None or reply.receipt.complete else "partial"
 
 
+_ENDS: Final = tuple(number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP"))
+"""What ends a process without a Ctrl-C: somebody else does, or its terminal was closed."""
+
+
 class _Interrupts:
-    """Ctrl-C: the first ends the generation and keeps its text, the next one ends everything."""
+    """Ctrl-C and the like: the first ends the generation and keeps its text, the next one ends everything."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.last: signal.Signals | None = None
 
     @asynccontextmanager
     async def heed(self, watch: Watch) -> AsyncIterator[None]:
@@ -230,9 +238,11 @@ class _Interrupts:
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        with signals_received(signal.SIGINT) as signals:
+        # Under nohup a closed terminal is to be ignored.
+        ends = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+        with signals_received(signal.SIGINT, *ends) as signals:
             task_status.started()
-            async for _ in signals:
+            async for self.last in signals:
                 self.count += 1
                 followed = watch()
                 # What another process runs of the same question is not this terminal's to end.

@@ -138,6 +138,21 @@ def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
     assert "no answer to go on with" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_one_whose_terminal_was_closed_or_that_was_ended_by_another_keeps_what_was_shown(
+    terminal: Callable[..., Screen], run: Run, sim: Simulator, name: str
+) -> None:
+    sim.play("stall-middle seconds=60")
+    screen = terminal("ask", "Tell me a story")
+    screen.until(r"given\.[\s\S]*▸ writing · ")
+    screen.process.send_signal(signal.Signals[name])
+    assert screen.end() == -signal.Signals[name]
+    assert screen.seen.rfind("\x1b[?25h") > screen.seen.rfind("\x1b[?25l"), "the cursor is seen again"
+    [row] = json.loads(run("history", "--json").stdout)
+    assert f"The rest: runapi-mcp resume {row['handle']}" in screen.seen
+    assert "given." in run("history", row["handle"]).stdout
+
+
 def test_a_cut_answer_is_found_behind_however_many_that_are_whole(run: Run, sim: Simulator) -> None:
     sim.play("cut-clean", "default")
     assert run("ask", "Why is the sky blue?").returncode == 3
