@@ -79,7 +79,11 @@ class Caller:
 
 
 class Run:
-    """One request's way to generations: what a tool gets beside its arguments."""
+    """One request's way to generations: what a tool gets beside its arguments.
+
+    Attributes:
+        followed: The generation that it waits for or waited for last.
+    """
 
     def __init__(
         self,
@@ -112,7 +116,7 @@ class Run:
         self._began = clock()
         self._cadence = Cadence()
         self._told: tuple[str, int, int] | None = None
-        self._followed: Followable | None = None
+        self.followed: Followable | None = None
 
     @property
     def owner(self) -> str:
@@ -209,7 +213,7 @@ class Run:
 
     async def note_delivery(self, *, to_the_end: bool) -> None:
         """Note that the caller is given what was followed: to its end, or a page that has the handle."""
-        generation = self._followed
+        generation = self.followed
         if generation is None or generation.status == "running" or generation.delivered:
             return
         if to_the_end:
@@ -273,7 +277,7 @@ class Run:
         return max(until - self._clock(), 0.0)
 
     async def _follow(self, generation: Followable, until: float) -> View:
-        self._followed = generation
+        self.followed = generation
         async with generation.follow():
             while generation.status == "running" and (left := until - self._clock()) > 0:
                 if pause := await self._tell(generation):

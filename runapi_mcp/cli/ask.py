@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runapi_mcp.cli.parser import Parser, Subparsers, Surroundings, add_arguments, add_command
-from runapi_mcp.cli.stdin import MOST_BYTES, STDIN, Stdin, add_stdin, data_url, decode, text_of
+from runapi_mcp.cli.stdin import (
+    MOST_BYTES,
+    STDIN,
+    Stdin,
+    add_stdin,
+    data_url,
+    decode,
+    read_questions,
+    text_of,
+    text_of_question,
+)
 from runapi_mcp.errors import InputError
 from runapi_mcp.printable import one_line
 
@@ -52,7 +62,7 @@ def add_tools(commands: Subparsers) -> None:
         words="query",
     )
     search.add_argument("query", nargs="*", metavar="QUERY", help="the question; - is where stdin goes")
-    search.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this search")
+    _add_from(search, "go on from this search")
     _complete(search, "search_web", operand="query")
     extract = add_command(
         commands,
@@ -85,7 +95,18 @@ def _add_earlier(parser: Parser) -> None:
     parser.add_argument(
         "-c", "--continue", dest="goes_on", action="store_true", help="go on from your last conversation"
     )
-    parser.add_argument("--from", dest="continue_from", metavar="HANDLE", help="go on from this answer")
+    _add_from(parser, "go on from this answer")
+
+
+def _add_from(parser: Parser, about: str) -> None:
+    parser.add_argument("--from", dest="continue_from", type=_named, metavar="HANDLE", help=about)
+
+
+def _named(handle: str) -> str:
+    """Return a handle; a variable that was never set is none, and no question begins anew for it."""
+    if not handle.strip():
+        raise argparse.ArgumentTypeError("what is the handle? runapi-mcp history lists them.")
+    return handle
 
 
 def _find_earlier(given: argparse.Namespace, around: Surroundings) -> None:
@@ -144,7 +165,15 @@ def answer(question: "Question", around: Surroundings, *, as_json: bool) -> int:
         around.note(outcome.lost)
     if outcome.rest:
         around.note(f"The rest: runapi-mcp resume {outcome.rest}")
+    _die_if_told(outcome)
     return code
+
+
+def _die_if_told(outcome: "Outcome") -> None:
+    if outcome.dies_of is not None:
+        import signal
+
+        signal.raise_signal(outcome.dies_of)
 
 
 def _ask_and_watch(
@@ -358,7 +387,8 @@ def add_chat(commands: Subparsers) -> None:
         "keep asking, each question going on from the last answer",
         takes="[OPTIONS]",
         examples=["runapi-mcp chat -c", "runapi-mcp chat --from g_EXAMPLE"],
-        description="Ends at an empty line, or the end of what is typed.",
+        description="Ends at an empty line, or the end of what is typed. Lines pasted at once are one "
+        "question, which an empty line ends.",
         partial=True,
     )
     _add_earlier(chat)
@@ -368,7 +398,7 @@ def add_chat(commands: Subparsers) -> None:
 
 
 def _chat(given: argparse.Namespace, around: Surroundings) -> int:
-    from runapi_mcp.cli.client import Question
+    from runapi_mcp.cli.client import LOST, Question
     from runapi_mcp.cli.view import EXIT_CODES, print_reply
     from runapi_mcp.generations.store import store_folder
     from runapi_mcp.generations.store.place import Unusable, check_folder
@@ -388,20 +418,29 @@ def _chat(given: argparse.Namespace, around: Surroundings) -> int:
     first = {"model": given.which_model, "system": given.system, "continue_from": given.continue_from}
     known = {name: value for name, value in first.items() if value}
     code = 0
-    while prompt := _read_line(around):
+    for question in read_questions(around.stdin, around.err.write):
+        try:
+            prompt = text_of_question(question, typed=around.stdin.isatty())
+        except InputError as error:
+            around.note(f"runapi-mcp: {error}")
+            code = EXIT_CODES["refused"]
+            continue
+        if not prompt.strip():  # blanks that are none in ASCII
+            return code
         outcome, screen = _ask_and_watch(Question("ask_gemini", known | {"prompt": prompt}), around)
         code = print_reply(outcome, screen, around)
-        if outcome.lost:
-            around.note(f"{outcome.lost} The next question does not know it.")
-        elif outcome.view is not None and outcome.view.answer.text:
-            known = {"continue_from": outcome.view.handle}
-        elif outcome.ending == "refused":
-            return EXIT_CODES[outcome.ending]
+        _die_if_told(outcome)
+        view = outcome.view
+        if view is None or not view.answer.text:
+            if outcome.ending == "refused":
+                return EXIT_CODES[outcome.ending]
+        elif view.status == "running":  # by another process, which goes on
+            around.note(f"runapi-mcp resume {view.handle} waits for the rest. {_NOT_KNOWN}")
+        elif outcome.kept:
+            known = {"continue_from": view.handle}
+        else:
+            around.note(f"{outcome.lost or LOST} {_NOT_KNOWN}")
     return code
 
 
-def _read_line(around: Surroundings) -> str:
-    """Return the next question; empty if there is none."""
-    if around.stdin.isatty():
-        around.err.write("> ")
-    return around.stdin.readline().strip()
+_NOT_KNOWN: Final = "The next question does not know it."

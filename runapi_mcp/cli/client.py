@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from runapi_mcp.errors import InputError, Refused, RunapiError, SettingsError
 from runapi_mcp.files.folders import is_pattern, split_pattern
-from runapi_mcp.files.paths import Reach, resolve_folders
+from runapi_mcp.files.paths import Reach, is_secret, resolve_folders
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
 from runapi_mcp.generations.store.replica import Replica
@@ -21,6 +21,7 @@ from runapi_mcp.key import OwnKey
 from runapi_mcp.request import Caller, Run
 from runapi_mcp.settings import Settings
 from runapi_mcp.tools import TOOLS, Reply, teach
+from runapi_mcp.tools.coercion import Args
 from runapi_mcp.transports.process_exit import signals_received
 from runapi_mcp.upstream.client import Upstream
 from runapi_mcp.wire.types import Inline, JsonObject, Text
@@ -33,7 +34,7 @@ Show: TypeAlias = Callable[[Watch], Coroutine[Any, Any, None]]
 
 _PAGE: Final = 2_000_000
 _LONGEST: Final = 3600.0
-_LOST: Final = "This answer could not be kept on this machine: ask -c, resume and history do not find it."
+LOST: Final = "This answer could not be kept on this machine: ask -c, resume and history do not find it."
 _MOST_MODELS: Final = 8
 """How often a refused default may give way to the next: more than there are."""
 
@@ -62,35 +63,25 @@ class Outcome:
         reply: What the tool made of it.
         ending: How it ended; `refused` means that nothing was sent.
         view: The generation as it ended, if one was begun.
+        kept: Whether it has text that is found when this process is gone.
         rest: The handle by which it can be gone on with, if it was cut or stopped and is kept.
         lost: What must be said where it is not found when this process is gone.
+        dies_of: What this process was sent, and dies of as it would have, once all this was said.
     """
 
     question: Question
     reply: Reply
     ending: Ending
     view: View | None = None
+    kept: bool = False
     rest: str = ""
     lost: str = ""
+    dies_of: signal.Signals | None = None
 
     @property
     def tool(self) -> str:
         """The tool whose answer it is, also where that went on from an earlier one."""
         return self.view.job.tool if self.view is not None else self.question.tool
-
-
-@dataclass
-class _Watched:
-    """The generation that this terminal follows, once there is one."""
-
-    generation: Followable | None = None
-
-    def follow(self, generation: Followable) -> None:
-        self.generation = generation
-
-    @property
-    def view(self) -> View | None:
-        return self.generation.view() if self.generation else None
 
 
 async def perform(
@@ -109,25 +100,19 @@ async def perform(
         own_key: Finds the key, if a keyring has it.
         env: The environment, which says where this user's state is kept.
     """
-    watched = _Watched()
     shared = shared_store(settings, anyio.current_time, env)
     upstream = Upstream(settings, pacing=shared.pacing if shared else None)
-    generations = Generations(
-        upstream,
-        settings,
-        store=shared,
-        on_begin=watched.follow,
-    )
+    generations = Generations(upstream, settings, store=shared)
     roomy = _make_room(settings, question.files)
     run = Run(roomy, upstream, generations, Caller(), _tell_nobody, own_key=own_key)
-    interrupts = _Interrupts()
+    interrupts, watch = _Interrupts(), lambda: run.followed
     reply = nothing = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.heed(watched), _keep_shown(watched, show):
+        async with generations.open(), interrupts.heed(watch), _keep_shown(watch, show):
             try:
                 reply = await _reply(question, run)
                 for _ in range(_MOST_MODELS):
-                    if interrupts.count or not _is_next_model_left(watched.view):
+                    if interrupts.count or not _is_next_model_left(run.followed):
                         break
                     # What this process has learned of the models is lost with it: a person would ask in vain.
                     reply = await _reply(question, run)
@@ -137,17 +122,19 @@ async def perform(
                 reply = Reply(str(error), is_error=True, code=error.code, error=error)
     finally:
         await upstream.aclose()
-    ending, view = "interrupted" if interrupts.count else _judge_ending(reply), watched.view
+    ending, found = "interrupted" if interrupts.count else _judge_ending(reply), run.followed
+    view = found.view() if found is not None else None
     if reply is nothing and view is not None and view.answer.text:
         reply = _what_came(view)
-    found, rest, lost = watched.generation, "", ""
+    kept, rest, lost = False, "", ""
     if found is not None and shared is not None and found.view().answer.text:
-        cut = ending in ("partial", "interrupted")
-        if shared.outlives(found):
+        cut, kept = ending in ("partial", "interrupted"), shared.outlives(found)
+        if kept:
             rest = found.handle if cut else ""
         elif cut or not shared.off:
-            lost = shared.off or _LOST
-    return Outcome(question, reply, ending, view, rest, lost)
+            lost = shared.off or LOST
+    dies_of = interrupts.last if interrupts.last in _ENDS else None
+    return Outcome(question, reply, ending, view, kept, rest, lost, dies_of)
 
 
 def _what_came(view: View) -> Reply:
@@ -157,30 +144,35 @@ def _what_came(view: View) -> Reply:
     return Reply(view.answer.text, answer=view.answer.text)
 
 
-def _is_next_model_left(view: View | None) -> bool:
-    return view is not None and isinstance(view.error, Refused) and bool(view.error.following)
+def _is_next_model_left(followed: Followable | None) -> bool:
+    error = followed.view().error if followed is not None else None
+    return isinstance(error, Refused) and bool(error.following)
 
 
 async def _reply(question: Question, run: Run) -> Reply:
     tool = TOOLS[question.tool]
     longest = min(run.settings.deadline, _LONGEST)
     waits = {"wait_seconds": longest} if "wait_seconds" in tool.args.model_fields else {}
-    await _allow_earlier_files(question, run)
     try:
         args = tool.args.model_validate(question.arguments | waits)
     except ValidationError as error:
         raise teach(error, tool.args) from None
+    await _allow_earlier_files(args, run)
     return await tool.perform(args, run)
 
 
-async def _allow_earlier_files(question: Question, run: Run) -> None:
-    """Allow the files of the conversation that is gone on from: whoever asks here named them, or could."""
-    handle = question.arguments.get("continue_from")
-    if isinstance(handle, str):
+async def _allow_earlier_files(args: Args, run: Run) -> None:
+    """Allow the files of what is gone on from: whoever asks here named them, or could.
+
+    But not what they lead to by now: nobody named what a link leads to that was put in the place of one.
+    """
+    handle: str | None = getattr(args, "continue_from", None) or getattr(args, "handle", None)
+    if handle is not None:
         with suppress(RunapiError):  # why it cannot be gone on from is for the tool to say
             turns = (await run.asked(await run.find(handle))).call.turns
             parts = (part for turn in turns for part in turn.parts if isinstance(part, Text | Inline))
-            named = [*_find_named([part.file.uri for part in parts if part.file and part.file.uri])]
+            files = [part.file.uri for part in parts if part.file and part.file.uri]
+            named = _find_named(files, links=False)
             run.settings = replace(run.settings, allow_dirs=(*run.settings.allow_dirs, *named))
 
 
@@ -190,11 +182,16 @@ async def _tell_nobody(_seconds: float, _line: str) -> None:
 
 def _make_room(settings: Settings, files: Sequence[str]) -> Settings:
     """Return settings for a person: one page however long, and the folders of the files they named."""
-    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *_find_named(files)))
+    named = _find_named(files, links=True)
+    return replace(settings, max_result_chars=_PAGE, allow_dirs=(*settings.allow_dirs, *named))
 
 
-def _find_named(files: Sequence[str]) -> Iterator[str]:
-    """Yield what a person named, and nothing beside it; of a pattern the folder that it starts from."""
+def _find_named(files: Sequence[str], *, links: bool) -> Iterator[str]:
+    """Yield what was named, and nothing beside it; of a pattern the folder that it starts from.
+
+    With `links`, that is what they lead to now; but whoever names a link that does not look like it has not
+    named a secret (NousResearch/hermes-agent#55367).
+    """
     everywhere = Reach((Path("/"),))
     for file in files:
         if "://" in file or file.startswith(("data:", "git:")):
@@ -203,7 +200,10 @@ def _find_named(files: Sequence[str]) -> Iterator[str]:
         with suppress(OSError, RuntimeError, InputError):
             path = everywhere.find(file)
             start = split_pattern(str(path))[0] if not path.exists() and is_pattern(file) else str(path)
-            yield from resolve_folders([start])
+            (resolved,) = resolve_folders([start])
+            if links and (is_secret(Path(start).absolute()) or not is_secret(Path(resolved))):
+                start = resolved
+            yield start
 
 
 def _judge_ending(reply: Reply) -> Ending:
@@ -212,42 +212,50 @@ def _judge_ending(reply: Reply) -> Ending:
     return "complete" if reply.receipt is None or reply.receipt.complete else "partial"
 
 
+_ENDS: Final = tuple(number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP"))
+"""What ends a process without a Ctrl-C: somebody else does, or its terminal was closed."""
+
+
 class _Interrupts:
-    """Ctrl-C: the first ends the generation and keeps its text, the next one ends everything."""
+    """Ctrl-C and the like: the first ends the generation and keeps its text, the next one ends everything."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.last: signal.Signals | None = None
 
     @asynccontextmanager
-    async def heed(self, watched: _Watched) -> AsyncIterator[None]:
+    async def heed(self, watch: Watch) -> AsyncIterator[None]:
         """Heed them for as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(self._heed_each, watched, tasks.cancel_scope)
+            await tasks.start(self._heed_each, watch, tasks.cancel_scope)
             yield
             tasks.cancel_scope.cancel()
 
     async def _heed_each(
         self,
-        watched: _Watched,
+        watch: Watch,
         everything: anyio.CancelScope,
         *,
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        with signals_received(signal.SIGINT) as signals:
+        # Under nohup a closed terminal is to be ignored.
+        ends = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+        with signals_received(signal.SIGINT, *ends) as signals:
             task_status.started()
-            async for _ in signals:
+            async for self.last in signals:
                 self.count += 1
+                followed = watch()
                 # What another process runs of the same question is not this terminal's to end.
-                if self.count > 1 or watched.generation is None or isinstance(watched.generation, Replica):
+                if self.count > 1 or followed is None or isinstance(followed, Replica):
                     everything.cancel()
                 else:
-                    await watched.generation.stop()
+                    await followed.stop()
 
 
 @asynccontextmanager
-async def _keep_shown(watched: _Watched, show: Show) -> AsyncIterator[None]:
+async def _keep_shown(watch: Watch, show: Show) -> AsyncIterator[None]:
     """Show what is followed for as long as the block lasts."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(show, lambda: watched.generation)
+        tasks.start_soon(show, watch)
         yield
         tasks.cancel_scope.cancel()

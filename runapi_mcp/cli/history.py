@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -31,8 +31,8 @@ def add_history(commands: Subparsers) -> None:
         "list what was asked on this machine, show an answer, or remove all",
         takes="[OPTIONS] [HANDLE]",
         examples=["runapi-mcp history", "runapi-mcp history --clear"],
-        description="Lists the questions of a day, here and of your hosts, with the handles by which ask "
-        "--from, search --from and get_result go on from them.",
+        description=f"Lists the last {_MOST} questions of a day, here and of your hosts, with the handles by "
+        "which ask --from, search --from and get_result go on from them.",
     )
     history.add_argument("handle", nargs="?", metavar="HANDLE", help="show this answer, whole")
     history.add_argument(
@@ -110,8 +110,10 @@ def engine_of(around: Surroundings) -> "SqliteEngine":
     return engine
 
 
-async def latest(engine: "SqliteEngine", most: int) -> "AsyncIterator[Replica]":
-    """Yield the latest generations of this user, the newest first: each may have megabytes.
+async def latest(engine: "SqliteEngine", most: int = -1) -> "AsyncIterator[Replica]":
+    """Yield the latest generations of this user, the newest first: at most so many, or all.
+
+    Each may have megabytes. Of its text no more is read than shows that there is some.
 
     Raises:
         Down: They cannot be read.
@@ -119,7 +121,7 @@ async def latest(engine: "SqliteEngine", most: int) -> "AsyncIterator[Replica]":
     from runapi_mcp.generations.store.replica import Replica
 
     for handle in await engine.recent(OWNER, most):
-        found = await Replica.load(engine, handle, OWNER)
+        found = await Replica.load(engine, handle, OWNER, part=range(1))
         if found is not None:
             yield found
 
@@ -131,7 +133,7 @@ async def find_last(around: Surroundings) -> str:
         InputError: There is none.
     """
     async with remembered(around) as engine:
-        async for found in latest(engine, _MOST):
+        async for found in latest(engine):
             if found.status != "running" and found.view().answer.text and found.job.call.turns:
                 around.note(f"Going on from: {row_of(found).line()}")
                 return found.handle
@@ -147,7 +149,10 @@ async def known(engine: "SqliteEngine", handle: str) -> "Replica":
     """
     from runapi_mcp.generations.store.memory import unknown
     from runapi_mcp.generations.store.replica import Replica
+    from runapi_mcp.tools.arguments import read_handle
 
+    with suppress(ValueError):  # what is none is not found, either
+        handle = read_handle(handle)
     found = await Replica.load(engine, handle, OWNER)
     if found is None:
         raise unknown(handle, engine.keep_seconds, engine.whose)
@@ -235,17 +240,12 @@ def _resume(given: argparse.Namespace, around: Surroundings) -> int:
 
     from runapi_mcp.cli.ask import answer
     from runapi_mcp.cli.client import Question
-    from runapi_mcp.wire.types import Inline, Text
 
     found = anyio.run(_find_cut, given.handle, around)
-    # Who asks again may have their files read again, wherever they were.
-    parts = [part for turn in found.job.call.turns for part in turn.parts]
-    files = [p.file.uri for p in parts if isinstance(p, Text | Inline) and p.file is not None and p.file.uri]
     arguments: JsonObject = {"handle": found.handle}
     if found.status not in ("running", "complete"):
         arguments["resume"] = True  # else what there is, and comes, is all that can be had
-    question = Question("get_result", arguments, files)
-    return answer(question, around, as_json=given.json)
+    return answer(Question("get_result", arguments), around, as_json=given.json)
 
 
 async def _find_cut(handle: str | None, around: Surroundings) -> "Replica":
@@ -258,15 +258,15 @@ async def _find_cut(handle: str | None, around: Surroundings) -> "Replica":
     async with remembered(around) as engine:
         if handle is not None:
             return await known(engine, handle)
-        seen: list[tuple[Turn, ...]] = []
+        seen: set[int] = set()  # of questions that may be large, and many
         running = ""
-        async for found in latest(engine, _MOST):
-            question = _question_of(found)
+        async for found in latest(engine):
+            question = hash(_question_of(found))
             if found.status == "running":
                 running = running or found.handle
             if question not in seen and found.status in ("partial", "cancelled") and found.view().answer.text:
                 return found
-            seen.append(question)
+            seen.add(question)
     if running:
         raise InputError(
             f"There is no answer to go on with: one is still being written, and runapi-mcp resume {running} "

@@ -5,10 +5,12 @@ import codecs
 import locale
 import os
 import re
+import select
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -227,6 +229,84 @@ def add_stdin(words: Sequence[str], stdin: Stdin) -> str:
 def join(*parts: str) -> str:
     """Return texts with a blank line between; those without anything in them are left out."""
     return "\n\n".join(part.strip("\r\n") for part in parts if part.strip())
+
+
+# ---------------------------------------------------------------- one question after the other
+
+
+_MOST_TYPED: Final = 4_095
+"""Bytes of a line that a terminal of Linux hands on; what is behind them it loses without a word."""
+_TOGETHER: Final = 0.05
+"""Seconds within which the lines of a paste follow each other."""
+
+
+def read_questions(stream: TextIO, write: Callable[[str], object]) -> Iterator[bytes]:
+    """Yield the questions of a conversation until there is an empty one, or no more.
+
+    What is piped in has one on each line. Several lines that come at once were pasted into a terminal: they
+    are one question, and an empty line that is typed behind them ends it. Else each would be asked and paid
+    for (TheR1D/shell_gpt#505), and what stands behind an empty one would be left to the shell, which runs it.
+
+    Args:
+        stream: Where they come from.
+        write: Writes what a terminal is to show.
+
+    Raises:
+        InputError: A line is more than :data:`MOST_BYTES`.
+    """
+    typed, lines, line = stream.isatty(), _read_lines(stream), b"\n"
+    while line:
+        if typed:
+            write("> ")
+        question = line = next(lines)
+        if typed and line and _is_more_there(stream):
+            write("\nSeveral lines came at once: they are one question. An empty line ends it.\n")
+            while line and (line.strip() or _is_more_there(stream)):
+                line = next(lines)
+                question += line
+        if not question.strip():
+            return
+        yield question
+
+
+def _read_lines(stream: TextIO) -> Iterator[bytes]:
+    """Yield lines as they come, and nothing at the end, or when the terminal has gone."""
+    if os.name == "nt" and stream.isatty():  # whose own encoding only the stream knows
+        yield from stream.buffer
+    else:
+        line = bytearray()
+        for chunk in read_chunks(stream.fileno()):
+            *ended, rest = chunk.split(b"\n")
+            for end in ended:
+                yield bytes(line + end + b"\n")
+                line.clear()
+            line += rest
+            if len(line) > MOST_BYTES:
+                raise InputError(f"A line of more than {MOST_BYTES // 1_000_000} MB came on stdin.")
+        if line:
+            yield bytes(line)
+    yield b""
+
+
+def text_of_question(question: bytes, *, typed: bool) -> str:
+    """Return a question as text, without the line ends around it.
+
+    Raises:
+        InputError: It is none, or the terminal may have lost the end of a line (jqlang/jq#3457).
+    """
+    if typed and any(len(line) >= _MOST_TYPED for line in question.splitlines()):
+        raise InputError(
+            f"A terminal may lose what is behind the first {_MOST_TYPED:,} bytes of a line.",
+            advice="Pipe the question in: runapi-mcp ask -c < FILE",
+        )
+    return text_of(question).strip("\r\n")
+
+
+def _is_more_there(stream: TextIO) -> bool:
+    """Whether another line of a terminal follows right behind; Windows does not tell."""
+    with suppress(OSError):
+        return bool(select.select([stream], [], [], _TOGETHER)[0])
+    return False
 
 
 def _start_reading(descriptor: int) -> "SimpleQueue[bytes]":

@@ -29,7 +29,7 @@ from runapi_mcp.files.kinds import (
     plain_kind,
     read_data_url,
 )
-from runapi_mcp.files.paths import Reach, reach
+from runapi_mcp.files.paths import Reach, reach, resolve_folders
 from runapi_mcp.printable import one_line
 from runapi_mcp.settings import MIB, Settings
 from runapi_mcp.wire.json_text import MAX_TEXT_CHARS, encode_pieces
@@ -132,8 +132,12 @@ def _with_origin(part: Part, link: ResourceLink, allowed: Reach) -> Part:
         return part
     uri, name, scheme = "", link.name or "", _scheme(link.uri)
     if allowed.local and scheme in ("", "file"):
-        path = allowed.find(link.uri).absolute()  # it may be read again from another folder
-        uri, name = str(path), link.name or (path.name if path.is_file() else link.uri.strip())
+        path = allowed.find(link.uri).absolute()
+        # Where it was read, links resolved: from there it is read again, whatever folder that is done from.
+        uri, name = (
+            resolve_folders([str(path)])[0],
+            link.name or (path.name if path.is_file() else link.uri.strip()),
+        )
     elif allowed.local and scheme == "git":
         uri = link.uri
     return replace(part, file=_file_ref(part, uri, name, link.mimeType or ""))
@@ -195,7 +199,7 @@ def _reattach(
         if not isinstance(part, Text | Inline) or not lacks_content(part):
             return part
         file = part.file or FileRef("", "", "", 0, "")
-        shown = one_line(file.name or file.uri or "a file that came as bytes", 120)
+        shown = one_line(file.name or file.uri or "a file", 120)
         for each in anew:
             same = _under_name(each, file)
             if same.file and same.file.sha256 == file.sha256:

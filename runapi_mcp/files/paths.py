@@ -201,8 +201,9 @@ class Reach:
             raise InputError(f"{_show(path)} is not a file to read.")
         if not self.holds(resolved):
             shown = ", ".join(map(str, self.folders)) or _no_folder(self)
+            where = "leads" if self.holds(path) else "is"
             raise InputError(
-                f"{_show(path)} is outside the folders this server may read ({shown}).",
+                f"{_show(path)} {where} outside the folders this server may read ({shown}).",
                 advice="Whoever set it up can allow more with --allow-dir or RUNAPI_MCP_ALLOW_DIR"
                 + ("." if self.folders else ": runapi-mcp --allow-dir ~/projects install HOST writes it."),
             )

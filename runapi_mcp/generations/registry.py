@@ -66,13 +66,11 @@ class Generations:
         settings: Settings,
         *,
         store: MemoryStore | None = None,
-        on_begin: Callable[[Followable], None] | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.memory = MemoryBudget(settings.memory_bytes)
         self.memory.reclaim = self._make_room
         self.settled: list[Callable[[Job, Receipt], None]] = []
-        self._on_begin = on_begin
         self._upstream = upstream
         self._settings = settings
         self._clock = clock
@@ -125,8 +123,6 @@ class Generations:
                 kept = None if fresh else await self._store.elsewhere(job)
                 if kept is None:
                     raise
-        if self._on_begin is not None:
-            self._on_begin(kept)
         return kept, joined
 
     @property

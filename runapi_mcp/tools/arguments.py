@@ -38,7 +38,8 @@ from runapi_mcp.wire.types import Effort, JsonObject
 
 _MOST_LINES: Final = 20
 _WANTED: Final = {
-    **dict.fromkeys(("string_type", "string_unicode"), "a string"),
+    "string_type": "a string",
+    "string_unicode": "text in UTF-8",
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),

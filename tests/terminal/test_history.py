@@ -1,18 +1,23 @@
 """What was asked is gone on from, listed, shown and removed in the terminal."""
 
 import json
+import os
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import forked
 
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
-from terminal.typed import Run, Screen
+from terminal.typed import PATIENCE, Run, Screen, open_terminal, typed
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +139,38 @@ def test_with_no_answer_before_it_c_says_so(run: Run, sim: Simulator) -> None:
     assert "no earlier answer" in done.stderr
 
 
+def test_an_answer_is_found_behind_however_many_that_came_to_nothing(run: Run, sim: Simulator) -> None:
+    run("ask", "First?")
+    sim.play(*["bad-key-401"] * 21, "default")
+    for number in range(21):
+        assert run("ask", f"Failing {number}?").returncode == 1
+    assert run("ask", "-c", "Second?").returncode == 0
+    assert_each_goes_on_from_the_last([messages(sim)[0], messages(sim)[-1]])
+
+
+def test_a_handle_is_known_by_its_address_too_and_so_are_its_files(
+    run: Run, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "note.txt").write_text("a note of thyme")
+    run("ask", "-f", "here/note.txt", "What herb?")
+    address = f"generation://{listed(run)[0]['handle']}"
+    monkeypatch.chdir("/")
+    for words in (("ask", "--from", address, "Sure?"), ("history", address), ("resume", address)):
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(sim.calls) == 2
+
+
+@pytest.mark.parametrize("command", ["ask", "search", "chat"])
+def test_a_handle_that_is_empty_begins_nothing_anew(run: Run, sim: Simulator, command: str) -> None:
+    """A variable that was never set, say; all that was said is lost elsewhere (lidge-jun/opencodex#4683)."""
+    done = run(command, "--from", "", *(() if command == "chat" else ("And?",)), stdin="And?\n")
+    assert (done.returncode, done.stdout, sim.calls) == (2, "", [])
+    assert "what is the handle?" in done.stderr
+
+
 def test_an_unknown_handle_is_refused_before_anything_is_sent(run: Run, sim: Simulator) -> None:
     for words in (("ask", "--from", "g_nobody", "And?"), ("history", "g_nobody"), ("resume", "g_nobody")):
         done = run(*words)
@@ -144,8 +181,9 @@ def test_an_unknown_handle_is_refused_before_anything_is_sent(run: Run, sim: Sim
 # ---------------------------------------------------------------- chat
 
 
-def test_chat_asks_on_until_an_empty_line(run: Run, sim: Simulator) -> None:
-    done = run("chat", "--system", "Be brief.", stdin="First?\nSecond?\nThird?\n\nNever?\n")
+@pytest.mark.parametrize("empty", ["", " \t", "\u00a0\u2003"])
+def test_chat_asks_on_until_an_empty_line(run: Run, sim: Simulator, empty: str) -> None:
+    done = run("chat", "--system", "Be brief.", stdin=f"First?\nSecond?\nThird?\n{empty}\nNever?\n")
     assert done.returncode == 0, done.stderr
     said = messages(sim)
     assert len(said) == 3
@@ -220,6 +258,128 @@ def test_chat_in_a_terminal_asks_with_a_sign_and_ends_with_what_is_typed(
     assert screen.end() == 0
     assert_each_goes_on_from_the_last(messages(sim))
     assert len(messages(sim)) == 2
+
+
+def test_what_is_pasted_into_a_chat_is_one_question_and_nothing_of_it_is_left_to_the_shell(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    """Elsewhere each line is asked, and paid for (TheR1D/shell_gpt#505)."""
+    pasted = ["\n", "def f():\n", "    return 1\n", "\n", "rm -r notes\n", "What is it"]
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types("".join(pasted))
+    screen.until(r"An empty line ends it\.\s")
+    screen.types("?\n")
+    screen.until(r"ends it\.\s+\?\s")
+    screen.types("\n")
+    screen.until(r"tokens\s+> $")
+    screen.types("\n")
+    assert screen.end() == 0
+    [[asked]] = messages(sim)
+    assert asked["content"] == "def f():\n    return 1\n\nrm -r notes\nWhat is it?"
+
+
+def test_a_chat_whose_last_question_and_end_come_at_once_ends(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types("First?\n\x04")
+    assert screen.end() == 0
+    assert [said[-1]["content"] for said in messages(sim)] == ["First?"]
+
+
+def test_a_line_that_the_terminal_may_have_cut_is_not_asked(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    """It hands on 4,095 bytes, and loses the rest without a word (jqlang/jq#3457)."""
+    screen = terminal("chat")
+    screen.until(r"> $")
+    screen.types(f"{'x' * 5_000} Why?\n")
+    screen.until(r"may lose[\s\S]*ask -c < FILE\s+> $")
+    screen.types("\x04")
+    assert screen.end() == 2
+    assert not sim.calls
+
+
+def test_a_line_of_a_chat_that_is_no_text_is_not_asked_and_the_next_one_is(
+    env: dict[str, str], sim: Simulator
+) -> None:
+    """Elsewhere that ends all (HenryZ838978/deepseek-harness#6)."""
+    done = typed(["chat"], env, stdin=b"\xef\xbb\xbfFirst?\r\nWh\xff\0?\nSecond?\n")
+    assert "is not text" in done.stderr
+    said = messages(sim)
+    assert [each[-1]["content"] for each in said] == ["First?", "Second?"]
+    assert_each_goes_on_from_the_last(said)
+
+
+def test_a_chat_waits_for_a_pipe_that_was_left_not_to_be_waited_for(
+    env: dict[str, str], sim: Simulator
+) -> None:
+    """As a parent may leave it, whose runtime sets that on what it shares (nodejs/node#42826)."""
+    if sys.platform == "win32":
+        pytest.skip("a pipe is waited for there")
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with subprocess.Popen([*forked(), "chat"], env=env, stdin=ours, stdout=subprocess.PIPE) as chat:
+        os.close(ours)
+        assert chat.stdout is not None
+        for question in (b"First?\n", b"Second?"):
+            os.write(theirs, question)
+            if question.endswith(b"\n"):
+                assert chat.stdout.readline()
+        os.close(theirs)
+        assert chat.wait(PATIENCE) == 0
+    assert_each_goes_on_from_the_last(messages(sim))
+    assert len(messages(sim)) == 2
+
+
+def test_a_chat_ends_when_its_terminal_has_gone(env: dict[str, str]) -> None:
+    outer, inner = open_terminal()
+    silent = subprocess.PIPE
+    with subprocess.Popen([*forked(), "chat"], env=env, stdin=inner, stdout=silent, stderr=silent) as chat:
+        os.close(inner)
+        assert chat.stderr is not None
+        assert chat.stderr.read(2) == b"> "
+        os.close(outer)
+        assert (chat.wait(PATIENCE), chat.stderr.read()) == (0, b"")
+
+
+def test_a_line_without_an_end_is_not_read_for_ever(env: dict[str, str], sim: Simulator) -> None:
+    done = typed(["chat"], env, stdin=b"x" * 17_000_000, code=2)
+    assert "A line of more than 16 MB" in done.stderr
+    assert not sim.calls
+
+
+def test_a_chat_goes_on_where_a_store_cannot_be_opened_and_says_what_is_not_known(
+    run: Run, sim: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "state" / FILE).mkdir(parents=True)
+    done = run("chat", stdin="First?\nSecond?\n")
+    assert (done.returncode, done.stderr.count("The next question does not know it.")) == (0, 2)
+    assert [[each["content"] for each in said] for said in messages(sim)] == [["First?"], ["Second?"]]
+
+
+def test_a_chat_goes_on_after_ctrl_c_on_an_answer_that_another_process_writes(
+    terminal: Callable[..., Screen], sim: Simulator
+) -> None:
+    sim.play("stall-middle seconds=60", "default")
+    first, chat = terminal("ask", "Tell me a story"), terminal("chat")
+    first.until(r"▸ writing · ")
+    chat.until(r"> $")
+    chat.types("Tell me a story\n")
+    chat.until(r"▸ writing · ")
+    chat.process.send_signal(signal.SIGINT)
+    chat.until(r"runapi-mcp resume g_\S+ waits for the rest. The next question does not know it.\s+> $")
+    chat.types("Second?\n")
+    chat.until(r"does not know it[\s\S]*tokens\s+> $")
+    chat.types("\x04")
+    assert chat.end() == 0
+    assert [said[-1]["content"] for said in messages(sim)] == ["Tell me a story", "Second?"]
+    assert len(messages(sim)[1]) == 1
+    assert (first.process.poll(), sim.calls[0].ended) == (None, None)
+    first.process.send_signal(signal.SIGINT)
+    assert first.end() == 130
 
 
 @pytest.mark.parametrize("words", [("chat",), ("history",), ("ask", "-c", "And?"), ("resume",)], ids=str)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -109,6 +110,26 @@ def test_one_that_another_process_is_writing_is_to_be_waited_for(
     assert f"is still being written, and runapi-mcp resume {listed.split()[1]} waits for it." in latest.stderr
 
 
+def test_while_another_process_is_writing_one_it_is_shown_and_how_to_go_on_if_it_is_stopped(
+    terminal: Callable[..., Screen], run: Run, sim: Simulator
+) -> None:
+    sim.play("stall-middle seconds=60")
+    first = terminal("ask", "Tell me a story")
+    first.until(r"▸ writing · ")
+    [row] = json.loads(run("history", "--json").stdout)
+    waiting, other = terminal("resume", row["handle"]), terminal("resume", row["handle"])
+    for screen in (waiting, other):
+        screen.until(r"Tell me a\s+story[\s\S]*▸ writing · ")
+    other.process.send_signal(signal.SIGINT)
+    assert other.end() == 130
+    assert (first.process.poll(), sim.calls[0].ended) == (None, None)
+    first.process.send_signal(signal.SIGINT)
+    assert (first.end(), waiting.end()) == (130, 3)
+    for screen in (waiting, other):
+        assert "Partial: it was interrupted." in screen.seen
+        assert f"The rest: runapi-mcp resume {row['handle']}" in screen.seen
+
+
 def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
     assert run("ask", "Hello?").returncode == 0
     sim.play("bad-key-401")
@@ -116,6 +137,30 @@ def test_without_one_it_says_so(run: Run, sim: Simulator) -> None:
     done = run("resume")
     assert (done.returncode, done.stdout) == (2, "")
     assert "no answer to go on with" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_one_whose_terminal_was_closed_or_that_was_ended_by_another_keeps_what_was_shown(
+    terminal: Callable[..., Screen], run: Run, sim: Simulator, name: str
+) -> None:
+    sim.play("stall-middle seconds=60")
+    screen = terminal("ask", "Tell me a story")
+    screen.until(r"given\.[\s\S]*▸ writing · ")
+    screen.process.send_signal(signal.Signals[name])
+    assert screen.end() == -signal.Signals[name]
+    assert screen.seen.rfind("\x1b[?25h") > screen.seen.rfind("\x1b[?25l"), "the cursor is seen again"
+    [row] = json.loads(run("history", "--json").stdout)
+    assert f"The rest: runapi-mcp resume {row['handle']}" in screen.seen
+    assert "given." in run("history", row["handle"]).stdout
+
+
+def test_a_cut_answer_is_found_behind_however_many_that_are_whole(run: Run, sim: Simulator) -> None:
+    sim.play("cut-clean", "default")
+    assert run("ask", "Why is the sky blue?").returncode == 3
+    for number in range(21):
+        assert run("ask", f"Whole {number}?").returncode == 0
+    assert run("resume").returncode == 0
+    assert "Why is the sky blue?" in json.dumps(sim.calls[-1].body)
 
 
 def test_files_are_found_from_the_folder_they_were_named_in(
@@ -130,6 +175,40 @@ def test_files_are_found_from_the_folder_they_were_named_in(
     sim.play("default")
     assert run("resume").returncode == 0
     assert "thyme" in json.dumps(sim.calls[-1].body)
+
+
+@pytest.mark.parametrize("words", [("resume",), ("ask", "-c", "And?")], ids=["resume", "ask"])
+@pytest.mark.parametrize("swapped", ["here", "here/note.txt"])
+def test_a_link_in_the_place_of_a_file_that_was_sent_leads_nowhere(
+    run: Run, sim: Simulator, tmp_path: Path, words: tuple[str, ...], swapped: str
+) -> None:
+    """Whoever asks on named the file, and not what it leads to by now: a branch may have brought the link."""
+    for folder, text in (("here", "a note of thyme"), (".ssh", "a private key")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "note.txt").write_text(text)
+    sim.play("cut-clean", "default")
+    assert run("ask", "-f", "here/note.txt", "What herb?").returncode == 3
+    (tmp_path / swapped).rename(tmp_path / "before")
+    (tmp_path / swapped).symlink_to(tmp_path / swapped.replace("here", ".ssh"))
+    done = run(*words)
+    assert (done.returncode, len(sim.calls)) == (2, 1)
+    assert "note.txt cannot be read again" in done.stderr
+    (tmp_path / swapped).unlink()
+    (tmp_path / "before").rename(tmp_path / swapped)
+    assert run(*words).returncode == 0
+    assert "thyme" in json.dumps(sim.calls[-1].body)
+
+
+def test_a_file_that_was_named_by_a_link_is_read_again(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "note-1.txt").write_text("a note of thyme")
+    (tmp_path / "note.txt").symlink_to("there/note-1.txt")
+    assert run("ask", "-f", "note.txt", "What herb?").returncode == 0
+    on = run("ask", "-c", "Sure?")
+    assert on.returncode == 0, on.stderr
+    bodies: list[Any] = [call.body for call in sim.calls]
+    first, then = (body["messages"] for body in bodies)
+    assert then[: len(first)] == first
 
 
 async def test_what_another_terminal_asked_is_watched_in_this_one_and_ctrl_c_does_not_end_it_there(

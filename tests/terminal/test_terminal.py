@@ -1,6 +1,7 @@
 """The tools in a terminal: for a person, for a pipe, for a program."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import anyio
 import pytest
 from forked import forked
 
-from runapi_mcp.cli.client import Question, Watch, _Interrupts, _Watched, perform
+from runapi_mcp.cli.client import Question, Watch, _Interrupts, perform
 from runapi_mcp.cli.view import _notes, sheet_of
 from runapi_mcp.generations.store import Followable
 from runapi_mcp.models import SEARCHING
@@ -63,9 +64,8 @@ async def test_a_second_ctrl_c_ends_what_the_first_could_not() -> None:
             self.stops += 1
 
     stubborn, interrupts = Stubborn(), _Interrupts()
-    watched = _Watched(cast("Followable", stubborn))
     with anyio.fail_after(PATIENCE):
-        async with interrupts.heed(watched):
+        async with interrupts.heed(lambda: cast("Followable", stubborn)):
             signal.raise_signal(signal.SIGINT)
             while not stubborn.stops:
                 await anyio.lowlevel.checkpoint()
@@ -120,6 +120,15 @@ def test_a_file_anywhere_can_be_attached_because_a_person_named_it(
     asked = json.dumps(sim.calls[0].body)
     assert "thyme" in asked
     assert '"low"' in asked
+
+
+def test_a_link_that_does_not_look_like_a_secret_names_none(run: Run, sim: Simulator, tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_rsa").write_text("a private key")
+    (tmp_path / "README.md").symlink_to(".ssh/id_rsa")
+    done = run("ask", "--file", "README.md", "What is this?")
+    assert (done.returncode, done.stdout, sim.calls) == (2, "", [])
+    assert run("ask", "--file", ".ssh/id_rsa", "What is this?").returncode == 0, "it was named"
 
 
 def test_a_search_lists_its_sources(run: Run) -> None:
@@ -207,6 +216,12 @@ def test_a_wrong_argument_is_refused_before_anything_is_sent(
     done = run(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+    assert not sim.calls
+
+
+def test_what_is_typed_and_no_text_is_told_what_it_should_be(env: dict[str, str], sim: Simulator) -> None:
+    """In another encoding, say (simonw/llm#768)."""
+    assert "prompt: must be text in UTF-8" in typed(["ask", os.fsdecode(b"caf\xe9?")], env, code=2).stderr
     assert not sim.calls
 
 
