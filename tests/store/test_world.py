@@ -15,6 +15,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from fleet.redis_server import RedisServer
 from fleet.replicas import Replica, grown, job, replica
+from fleet.slow_line import slow_line
 from forked import forked_script
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -23,7 +24,7 @@ from waiting import became, ended
 
 from runapi_mcp.errors import HandleError
 from runapi_mcp.generations.store import writer
-from runapi_mcp.generations.store.engine import Down, Held, Hold, Read
+from runapi_mcp.generations.store.engine import Add, Append, Begin, Down, Entry, Get, Held, Hold, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
@@ -357,6 +358,41 @@ async def test_a_server_that_slept_is_not_taken_for_dead_once_it_wakes(
         assert remote.status == "running"
         await ended(remote)
         assert remote.view().answer == (await one.find(handle)).view().answer
+
+
+async def test_what_arrives_after_it_was_given_up_changes_nothing_that_was_written_since(
+    redis: RedisServer,
+) -> None:
+    """The network held it back, and closing its connection took nothing back (redisson/redisson#1129)."""
+    engine = RedisEngine(SecretStr(redis.url), anyio.current_time)
+
+    def begun(epoch: int) -> Begin:
+        return Begin("late", "me", epoch, "{}", "live", "g_late", "ann", LONG)
+
+    async def used(turn: int) -> None:
+        await engine.run(Add("used", {"tokens": 1}, "me", turn, LONG))
+
+    whole = Append("late", "me", 2, 0, [Entry(1, "All of it.", "")], "over", "complete", LONG)
+    assert await engine.run(begun(2), whole) == [True, True]
+    before = await engine.run(Read("late", facts=True))
+    assert await engine.run(begun(1)) == [False]
+    assert await engine.run(Read("late", facts=True)) == before
+    for turn in (1, 2, 1, 2):
+        await used(turn)
+    assert await engine.run(Get("used")) == [{"tokens": "2"}]
+    await engine.aclose()
+
+
+async def test_who_waits_for_a_connection_takes_that_for_no_outage(redis: RedisServer) -> None:
+    """As a pool that is used up says of itself (redis/redis-py#4121, on a line of 0.2 s)."""
+    async with slow_line(redis.port) as line:
+        engine = RedisEngine(SecretStr(f"redis://127.0.0.1:{line.port}/0"), anyio.current_time)
+        line.answering = 0.2
+        async with anyio.create_task_group() as tasks:
+            for number in range(200):
+                tasks.start_soon(engine.run, Held(f"{number}"))
+        assert not engine.away
+        await engine.aclose()
 
 
 async def test_a_connection_that_was_closed_while_idle_costs_no_handle(redis: RedisServer) -> None:
