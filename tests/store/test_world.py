@@ -22,10 +22,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from waiting import became, ended
 
-from runapi_mcp.errors import HandleError
-from runapi_mcp.generations.store import writer
+from runapi_mcp.errors import HandleError, StoreDown
+from runapi_mcp.generations.store import counts, writer
+from runapi_mcp.generations.store import replica as of_others
 from runapi_mcp.generations.store.engine import Add, Append, Begin, Down, Entry, Get, Held, Hold, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
+from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
 from store import elsewhere
@@ -358,6 +360,61 @@ async def test_a_server_that_slept_is_not_taken_for_dead_once_it_wakes(
         assert remote.status == "running"
         await ended(remote)
         assert remote.view().answer == (await one.find(handle)).view().answer
+
+
+@pytest.mark.parametrize("how", ["flush", "restart"])
+async def test_who_follows_a_server_that_lives_stays_while_it_writes_anew_what_was_lost(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What is lost is no end (vercel/resumable-stream#47), and a sign that is gone no death (rq/rq#469)."""
+    monkeypatch.setattr(writer, "SIGN", 60.0)  # it gives no sign but for what was lost
+    fleet = replica(sim.base_url, redis.url), replica(sim.base_url, redis.url)
+    async with administered(redis) as admin, fleet[0] as one, fleet[1] as other:
+        handle = await one.handed(job(f"Lost by a {how}? [[sim:slow seconds=4]]"))
+        remote = await other.find(handle)
+        assert isinstance(remote, RemoteGeneration)
+        await grown(remote, 10)
+        async with remote.follow():
+            if how == "flush":
+                await admin.flushall()
+            else:
+                redis.stop()
+                await became(lambda: remote.stale)
+                redis.start()
+            await ended(remote)
+        assert remote.view().answer == (await one.find(handle)).view().answer
+        assert (await other.find(handle)).status == "complete"
+
+
+async def test_who_follows_what_was_lost_with_its_server_is_told_so(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_others, "ALIVE", 0.5)
+    async with administered(redis) as admin, replica(sim.base_url, redis.url) as other:
+        async with replica(sim.base_url, redis.url) as one:
+            remote = await other.find(await one.handed(job("Both? [[sim:slow seconds=30]]")))
+            await grown(remote, 10)
+            await admin.client_pause(300_000, all=False)  # it can tell nobody any more
+        await admin.client_unpause()
+        await admin.flushall()
+        await ended(remote)
+        assert remote.status == "partial"
+
+
+async def test_no_handle_is_unknown_while_what_was_lost_is_written_anew(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "_SETTLING_SECONDS", 3600.0)
+    async with replica(sim.base_url, redis.url) as one:
+        redis.stop()
+        await became(lambda: not one.generations.store_up)
+        redis.start()
+        await became(lambda: one.generations.store_up)
+        with pytest.raises(StoreDown, match="may not have told the others again yet"):
+            await one.find("g_of_another_server")
+    async with replica(sim.base_url, redis.url) as other:
+        with pytest.raises(HandleError):
+            await other.find("g_of_another_server")
 
 
 async def test_what_arrives_after_it_was_given_up_changes_nothing_that_was_written_since(

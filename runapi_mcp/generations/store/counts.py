@@ -146,6 +146,11 @@ class SharedDayCounts(DayCounts):
         self._settled_at = 0.0
         engine.on_return = self._note_loss
 
+    @property
+    def settling(self) -> bool:
+        """Whether the engine may lack what the others have still to write anew."""
+        return self._clock() < self._settled_at
+
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
 
@@ -156,7 +161,7 @@ class SharedDayCounts(DayCounts):
         try:
             while True:
                 async with self._lock_of(key):
-                    if not self._engine.away and self._settled_at <= self._clock():
+                    if not self._engine.away and not self.settling:
                         [others] = await self._engine.run(self._write_op(key, limit, amount))
                         if others is None:
                             return self.note(Taken(*key, amount))

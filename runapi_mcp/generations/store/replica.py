@@ -1,5 +1,6 @@
 """A generation that another process runs or ran, as far as the engine tells."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ import anyio
 from runapi_mcp.errors import ServerLeft, StoreDown
 from runapi_mcp.generations.store.engine import START, Alive, Deliver, Down, Engine, Order, Read, Record, Tell
 from runapi_mcp.generations.store.records import Facts, Stand, read
+from runapi_mcp.generations.store.writer import ALIVE
 from runapi_mcp.generations.values import Evidence, Receipt, Status, View
 from runapi_mcp.signalling import Signal
 
@@ -58,6 +60,7 @@ class Replica:
         self._name = name
         self._server = record.server
         self._seen_at = self._looked_at = anyio.current_time()
+        self._missed_at = math.inf
         self._looking = anyio.Lock()
         self._changed = Signal()
         self._made: dict[str, Any] = {}
@@ -254,11 +257,13 @@ class Replica:
             before, whole = (self.stand.evidence.phase, self.status), False
             while not whole:
                 # In this order: of a server that was gone before, there is nothing more to come.
-                self.alive, record = await self._engine.run(
-                    Alive(self._server), Read(self._name, self.cursor)
-                )
+                alive, record = await self._engine.run(Alive(self._server), Read(self._name, self.cursor))
                 if record is None or record.server != self._server:
+                    # A store that lost it lost the sign of life, too. Who lives will write both anew.
+                    self._missed_at = min(self._missed_at, anyio.current_time())
+                    self.alive = self.alive and anyio.current_time() < self._missed_at + ALIVE
                     break
+                self.alive, self._missed_at = alive, math.inf
                 said = self.stand.evidence
                 whole = self.take(record)
                 if record.entries or self.stand.evidence != said:

@@ -276,13 +276,11 @@ class Writer:
         """
         waiting, self._wanted = deque(self._wanted.values()), {}
         written, self._written = self._written, anyio.Event()
-        about = self._signs()
         try:
             # Within bounds: what is left then has its turn at the next pace.
             for _ in range(_MOST_WRITES):
-                if waiting or about:
+                if (about := self._signs()) or waiting:
                     waiting.extend(await self._write_once(about, waiting))
-                    about = []
         finally:
             written.set()
 
@@ -335,6 +333,7 @@ class Writer:
                 log.written = said
         if not log.written:
             log.begin_anew()
+            self._sign_due = 0.0  # what was lost may not have been lost alone
         elif log.final:
             self._logs.pop(log.name, None)  # the engine has all of it
         if log.written:
