@@ -21,7 +21,7 @@ from runapi_mcp.errors import BusyError, HandleError, ServerLeft
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.registry import Generations
 from runapi_mcp.generations.store import Followable, shared_store
-from runapi_mcp.generations.store.engine import Append, Begin, Op
+from runapi_mcp.generations.store.engine import Append, Begin, Down, Forget, Op
 from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.shared import SharedPacing, SharedStore
 from runapi_mcp.generations.store.sqlite import SqliteEngine
@@ -202,6 +202,29 @@ async def test_who_joins_takes_nothing_of_the_day_and_is_not_counted_or_logged_a
         assert await other.generations.limits.left("ann") == (
             "Left until 00:00 UTC: 100,000 of 100,000 tokens."
         )
+
+
+class Unforgetting(SqliteEngine):
+    """A file that can be written until something is to be forgotten."""
+
+    async def run(self, *ops: Op) -> list[Any]:
+        if any(isinstance(op, Forget) for op in ops):
+            raise Down(self.note)
+        return await super().run(*ops)
+
+
+async def test_who_cannot_take_back_a_question_any_more_joins_all_the_same(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    settings = Settings(base_url=sim.base_url)
+    upstream = Upstream(settings)
+    stores = [SharedStore(Unforgetting(tmp_path), settings, anyio.current_time) for _ in range(2)]
+    one, other = (Generations(upstream, settings, store=store) for store in stores)
+    async with one.open(), other.open():
+        first, _ = await one.begin(job(f"Same {SLOW}"), key=KEY, patience=5.0)
+        second, joined = await other.begin(job(f"Same {SLOW}"), key=KEY, patience=5.0)
+        assert (second.handle, joined) == (first.handle, True)
+    await upstream.aclose()
 
 
 async def test_another_principal_or_a_fresh_one_is_not_joined(pair: Pair) -> None:

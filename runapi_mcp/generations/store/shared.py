@@ -12,7 +12,7 @@ from typing import Final, get_args
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.errors import HandleError, StoreDown, TooManyCalls
+from runapi_mcp.errors import HandleError, StoreDown
 from runapi_mcp.generations.generation import Generation
 from runapi_mcp.generations.store.counts import Places, SharedDayBook, SharedDayCounts
 from runapi_mcp.generations.store.engine import Down, Engine, Held, Hold, Order
@@ -96,16 +96,12 @@ class SharedStore(MemoryStore):
             TooManyCalls: As many of its owner's run on all servers as may.
         """
         generation.shared = self._hear
+        # Before others see it: who joined one that is refused would wait for nothing.
+        with suppress(Down):
+            await self._places.take(generation.job.owner, generation.handle)
         other = await self._begin(generation, fresh=fresh)
         if other is not None:
             return other
-        try:
-            with suppress(Down):
-                await self._places.take(generation.job.owner, generation.handle)
-        except TooManyCalls:
-            with suppress(Down):
-                await self._writer.forget(generation)
-            raise
         # Two requests of this process may have come here together, and the engine may not have told them.
         same = None if fresh else self.same(generation.job)
         return same or await super().keep(generation, fresh=fresh)
@@ -189,6 +185,7 @@ class SharedStore(MemoryStore):
         self._begun.send()
         # A process that was started for this call alone has the file still to open, on a busy machine.
         patience = self._engine.patience * (1 if self._engine.opened else 2)
+        other: Followable | None = None
         with suppress(Down), anyio.move_on_after(patience):
             replaces = "*" if fresh else ""
             # What somebody else wrote there may be no text, which nobody can name to replace it.
@@ -197,9 +194,9 @@ class SharedStore(MemoryStore):
                 other = await self._join(holder, generation.job)
                 if other is not None:
                     await self._writer.forget(generation)
-                    return other
+                    break
                 replaces = holder  # which is over
-        return None
+        return other
 
     async def _join(self, handle: str, job: Job) -> Followable | None:
         """Return the generation behind a claim, if its answer is, or may be, still to be had.
