@@ -22,13 +22,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from waiting import became, ended
 
-from runapi_mcp.errors import HandleError, StoreDown
-from runapi_mcp.generations.store import counts, writer
+from runapi_mcp.errors import HandleError, SettingsError, StoreDown
+from runapi_mcp.generations.store import counts, shared_store, writer
 from runapi_mcp.generations.store import replica as of_others
 from runapi_mcp.generations.store.engine import Add, Append, Begin, Down, Entry, Get, Held, Hold, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
 from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
+from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from store import elsewhere
 from store.elsewhere import LONG, opened, texts, written
@@ -438,6 +439,14 @@ async def test_what_arrives_after_it_was_given_up_changes_nothing_that_was_writt
         await used(turn)
     assert await engine.run(Get("used")) == [{"tokens": "2"}]
     await engine.aclose()
+
+
+@pytest.mark.parametrize("option", ["family=0", "timeout=20", "socket_timeout=soon", "ssl_cert_reqs=none"])
+def test_what_redis_py_does_not_take_in_a_url_is_told_at_the_start(option: str) -> None:
+    """Each client has options of its own there, such as those of ioredis (Cyrax321/SNAGLINE#409)."""
+    settings = Settings(store=SecretStr(f"redis://cache:6379/0?{option}"))
+    with pytest.raises(SettingsError, match=r"RUNAPI_MCP_STORE has something behind its \?"):
+        shared_store(settings, anyio.current_time)
 
 
 async def test_who_waits_for_a_connection_takes_that_for_no_outage(redis: RedisServer) -> None:

@@ -109,6 +109,9 @@ class RedisEngine(Engine):
         url: `redis://`, `rediss://` or `unix://`, with user and password if need be.
         clock: Seconds that only go forward.
         keep_seconds: How long what has ended is kept.
+
+    Raises:
+        ValueError: The URL has an option that redis-py does not know, or no value of one.
     """
 
     title = "Redis"
@@ -128,6 +131,10 @@ class RedisEngine(Engine):
             decode_responses=True,
             encoding_errors=LENIENT,
         )
+        try:
+            self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        except TypeError:  # else it is said when the first one is made
+            raise ValueError("not an option of a connection") from None
         self._free = anyio.Semaphore(self._pool.max_connections, fast_acquire=True)
         self._redis = Redis(connection_pool=self._pool)
 
