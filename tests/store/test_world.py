@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -439,6 +440,32 @@ async def test_what_arrives_after_it_was_given_up_changes_nothing_that_was_writt
         await used(turn)
     assert await engine.run(Get("used")) == [{"tokens": "2"}]
     await engine.aclose()
+
+
+async def test_a_user_who_may_do_what_the_page_says_may_do_all_that_is_needed(
+    sim: Simulator, redis: RedisServer
+) -> None:
+    """Not even to say who connects (redis/redis-vl-python#673), nor to use what a role is made of."""
+    page = Path(__file__).parents[2] / "docs" / "fleet.md"
+    rule = re.search(r"A user of its own needs no more than `(.*)`", page.read_text(encoding="utf-8"))
+    assert rule
+    url = redis.url.replace("//", "//mcp:secret@").replace("/0", "/1")
+    limits = {"max_calls_per_user": 2, "max_tokens_per_day": 1_000_000}
+    async with administered(redis) as admin:
+        await admin.execute_command("ACL", "SETUSER", "mcp", "reset", "on", ">secret", *rule[1].split())
+        async with replica(sim.base_url, url, **limits) as one, replica(sim.base_url, url, **limits) as other:
+            for prompt in (
+                "Whole?",
+                "Stopped? [[sim:slow seconds=30]]",
+                "Waits? [[sim:rate-limit-once seconds=1]]",
+            ):
+                remote = await other.find(await one.handed(job(prompt)))
+                await remote.stop() if "Stopped" in prompt else await ended(remote)
+                await remote.deliver()
+            assert await other.generations.used(1)
+            assert one.generations.store_up
+            assert other.generations.store_up
+        await admin.execute_command("ACL", "DELUSER", "mcp")
 
 
 @pytest.mark.parametrize("option", ["family=0", "timeout=20", "socket_timeout=soon", "ssl_cert_reqs=none"])
