@@ -24,8 +24,9 @@ from redis.exceptions import RedisError
 from waiting import became, ended
 
 from runapi_mcp.errors import HandleError, SettingsError, StoreDown
-from runapi_mcp.generations.store import counts, shared_store, writer
+from runapi_mcp.generations.store import engine as engines
 from runapi_mcp.generations.store import replica as of_others
+from runapi_mcp.generations.store import shared_store, writer
 from runapi_mcp.generations.store.engine import Add, Append, Begin, Down, Entry, Get, Held, Hold, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
 from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
@@ -388,6 +389,36 @@ async def test_who_follows_a_server_that_lives_stays_while_it_writes_anew_what_w
         assert (await other.find(handle)).status == "complete"
 
 
+async def test_what_is_begun_after_a_flush_is_of_a_server_that_lives(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SIGN", 60.0)
+    fleet = replica(sim.base_url, redis.url), replica(sim.base_url, redis.url)
+    async with administered(redis) as admin, fleet[0] as one, fleet[1] as other:
+        await ended(await one.start(job("Before?")))
+        await admin.flushall()
+        handle = await one.handed(job("After? [[sim:slow seconds=30]]"))
+        assert (await other.find(handle)).status == "running"
+
+
+async def test_a_sign_that_lapsed_in_an_outage_is_no_death(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover takes longer than a sign holds, and nobody can give one meanwhile (rq/rq#1279)."""
+    monkeypatch.setattr(writer, "ALIVE", 0.001)  # as if no sign outlived any outage
+    monkeypatch.setattr(engines, "SETTLING", 3600.0)
+    async with replica(sim.base_url, redis.url) as one, replica(sim.base_url, redis.url) as other:
+        remote = await other.find(await one.handed(job("Through? [[sim:slow seconds=4]]")))
+        redis.freeze()
+        await became(lambda: not other.generations.store_up)
+        redis.thaw()
+        await became(lambda: other.generations.store_up)
+        remote = await other.find(remote.handle)
+        assert remote.status == "running"
+        await ended(remote)
+        assert remote.view().status == "complete"
+
+
 async def test_who_follows_what_was_lost_with_its_server_is_told_so(
     sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,7 +437,7 @@ async def test_who_follows_what_was_lost_with_its_server_is_told_so(
 async def test_no_handle_is_unknown_while_what_was_lost_is_written_anew(
     sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "_SETTLING_SECONDS", 3600.0)
+    monkeypatch.setattr(engines, "SETTLING", 3600.0)
     async with replica(sim.base_url, redis.url) as one:
         redis.stop()
         await became(lambda: not one.generations.store_up)

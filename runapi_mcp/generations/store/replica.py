@@ -268,7 +268,8 @@ class Replica:
                     self._missed_at = min(self._missed_at, anyio.current_time())
                     self.alive = self.alive and anyio.current_time() < self._missed_at + ALIVE
                     break
-                self.alive, self._missed_at = alive, math.inf
+                # A sign may have lapsed while nobody could give one.
+                self.alive, self._missed_at = alive or self._engine.settling, math.inf
                 said = self.stand.evidence
                 whole = self.take(record)
                 if record.entries or self.stand.evidence != said:

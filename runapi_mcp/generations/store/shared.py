@@ -119,7 +119,7 @@ class SharedStore(MemoryStore):
             if down.for_good:
                 raise missing from None
             raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
-        if found is None and self.counts.settling:
+        if found is None and self._engine.settling:
             raise StoreDown("handle: the server that has it may not have told the others again yet.")
         if found is None:
             raise unknown(handle, self._engine.keep_seconds, self._engine.whose)

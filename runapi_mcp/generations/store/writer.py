@@ -276,11 +276,13 @@ class Writer:
         """
         waiting, self._wanted = deque(self._wanted.values()), {}
         written, self._written = self._written, anyio.Event()
+        about = self._signs()
         try:
             # Within bounds: what is left then has its turn at the next pace.
             for _ in range(_MOST_WRITES):
-                if (about := self._signs()) or waiting:
+                if waiting or about:
                     waiting.extend(await self._write_once(about, waiting))
+                    about = []
         finally:
             written.set()
 
@@ -293,6 +295,9 @@ class Writer:
             before, ops = log.size, self._tell(log)
             told.append((log, ops))
             size += _STEP + log.size - before + sum(len(op.facts) for op in ops if isinstance(op, Begin))
+        if not about and any(isinstance(op, Begin) for _, ops in told for op in ops):
+            # What is begun, for the first time or anew, is of nobody who lives if the last sign was lost.
+            about = [self._sign()]
         try:
             done = await self._engine.run(*about, *(op for _, ops in told for op in ops))
         except Down as down:
@@ -333,7 +338,6 @@ class Writer:
                 log.written = said
         if not log.written:
             log.begin_anew()
-            self._sign_due = 0.0  # what was lost may not have been lost alone
         elif log.final:
             self._logs.pop(log.name, None)  # the engine has all of it
         if log.written:
@@ -345,7 +349,10 @@ class Writer:
         ready = [name for name in self._delivered if name not in self._logs]
         if anyio.current_time() < self._sign_due and not ready:
             return []
-        return [Sign(self._engine.server, int(ALIVE * 1000)), *(Deliver(name, self._ms(0)) for name in ready)]
+        return [self._sign(), *(Deliver(name, self._ms(0)) for name in ready)]
+
+    def _sign(self) -> Op:
+        return Sign(self._engine.server, int(ALIVE * 1000))
 
     def _lose(self, down: Down) -> None:
         """The engine is away: whatever was being written has to be written anew, if it is still kept then."""
