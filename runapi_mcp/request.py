@@ -156,14 +156,10 @@ class Run:
             until = self._clock() + self._hold(None if gave_up else wait)
             key = await self._key(self._seconds_left(until))
             await self._need_consent(job)
-            while True:
-                generation, joined = await self._generations.begin(
-                    job, key=key, patience=self._seconds_left(until), policy=policy, fresh=fresh
-                )
-                view = await self._follow(generation, until)
-                # Its only caller may have gone before the server that ran it could be told of this one.
-                if generation.handed_over or not (joined and view.status == "cancelled"):
-                    break
+            generation, joined = await self._generations.begin(
+                job, key=key, patience=self._seconds_left(until), policy=policy, fresh=fresh
+            )
+            view = await self._follow(generation, until)
         if self._learned is not None and view.status == "running":
             self._learned.give(view.handle, self._clock() - self._began)
         return view, joined

@@ -26,8 +26,7 @@ from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.shared import SharedPacing, SharedStore
 from runapi_mcp.generations.store.sqlite import SqliteEngine
 from runapi_mcp.generations.store.writer import TOO_LARGE, Writer
-from runapi_mcp.generations.values import Job, View
-from runapi_mcp.request import Caller, Run
+from runapi_mcp.generations.values import Job
 from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from runapi_mcp.tools import TOOLS
@@ -271,43 +270,6 @@ async def test_who_joins_keeps_it_running_when_the_first_one_leaves(pair: Pair, 
     assert remote.status == "complete"
     await call.wait_closed()
     assert call.ended == "complete"
-
-
-class Deaf(SqliteEngine):
-    """A file through which nobody is told anything in time."""
-
-    async def orders(self) -> list[str]:
-        await anyio.sleep_forever()
-        return []
-
-
-async def test_who_joins_just_as_its_only_caller_leaves_elsewhere_is_answered(
-    sim: Simulator, tmp_path: Path
-) -> None:
-    settings = Settings(base_url=sim.base_url)
-    upstream = Upstream(settings)
-    stores = [SharedStore(Deaf(tmp_path), settings, anyio.current_time) for _ in range(2)]
-    one, other = (Generations(upstream, settings, store=store) for store in stores)
-    joined, views = anyio.Event(), list[View]()
-
-    async def report(_seconds: float, _line: str) -> None:
-        joined.set()
-
-    async def ask() -> None:
-        run = Run(settings, upstream, other, Caller(owner="ann", key=KEY, wants_progress=True), report)
-        view, _ = await run.generate(job("Left? [[sim:slow seconds=1]]"))
-        views.append(view)
-
-    async with one.open(), other.open(), anyio.create_task_group() as tasks:
-        first, _ = await one.begin(job("Left? [[sim:slow seconds=1]]"), key=KEY, patience=5.0)
-        async with first.follow():
-            tasks.start_soon(ask)
-            await joined.wait()
-        await ended(first)
-        assert first.status == "cancelled"
-    assert [view.status for view in views] == ["complete"]
-    assert views[0].handle != first.handle
-    await upstream.aclose()
 
 
 async def test_one_that_was_told_to_end_is_not_joined_from_another_server(place: str) -> None:

@@ -88,7 +88,6 @@ class Stand:
         answer: While it runs, its model alone.
         updated: When its status last changed, by the wall clock.
         characters: Length of the answer's text, which may be more than is shared; 0 while it runs.
-        handed_over: Whether it was to go on without its followers; written with what else is new.
     """
 
     status: Status
@@ -103,7 +102,6 @@ class Stand:
     links: Mapping[str, str]
     hopeless: str
     verdict: JsonObject | None
-    handed_over: bool = True
 
     @classmethod
     def of(cls, view: View, generation: Generation, *, over: bool) -> "Stand":
@@ -113,7 +111,7 @@ class Stand:
         characters, error = len(view.answer.text) if over else 0, view.error if over else None
         signs = (generation.evidence(), view.receipt, answer, view.job.notices, generation.leaving)
         came_to = (Fault.of(error) if error else None, view.links, view.hopeless, view.verdict)
-        return cls(status, *signs, generation.updated, characters, *came_to, generation.handed_over)
+        return cls(status, *signs, generation.updated, characters, *came_to)
 
 
 @cache

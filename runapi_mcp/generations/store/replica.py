@@ -146,11 +146,6 @@ class Replica:
         return "partial" if self.text(self.round) else "failed"
 
     @property
-    def handed_over(self) -> bool:
-        """Whether it was to go on without its followers, as far as was told."""
-        return self.stand.handed_over
-
-    @property
     def leaving(self) -> bool:
         """Whether it was told to end, and will when its connection has closed."""
         return self.stand.leaving and self.status == "running"
