@@ -156,13 +156,17 @@ def read_store(text: str) -> "SecretStr":
         where = url.path if url.scheme == "unix" else url.hostname
         url.port  # noqa: B018  # judged only when it is asked for
     except ValueError:
-        raise ValueError(f"{_STORES}, with a port from 0 to 65535") from None
+        raise ValueError(f"{_STORES}, with a port from 0 to 65535{_WRITTEN}") from None
     if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
         raise ValueError(_STORES)
+    # A password that ended too early: a part of it would be taken for a host, and shown (celery/celery#7864).
+    if url.fragment or (url.scheme != "unix" and "@" in url.path):
+        raise ValueError(f"{_STORES}{_WRITTEN}")
     return secret(text)
 
 
 _STORES: Final = "memory, a folder, or a redis://, rediss:// or unix:// URL"
+_WRITTEN: Final = "; in its password # is written %23, / is %2F, ? is %3F, @ is %40"
 
 
 def secret(text: str) -> "SecretStr":

@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -15,17 +16,22 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from fleet.redis_server import RedisServer
 from fleet.replicas import Replica, grown, job, replica
+from fleet.slow_line import slow_line
 from forked import forked_script
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from waiting import became, ended
 
-from runapi_mcp.errors import HandleError
-from runapi_mcp.generations.store import writer
-from runapi_mcp.generations.store.engine import Down, Held, Hold, Read
+from runapi_mcp.errors import HandleError, SettingsError, StoreDown
+from runapi_mcp.generations.store import engine as engines
+from runapi_mcp.generations.store import replica as of_others
+from runapi_mcp.generations.store import shared_store, writer
+from runapi_mcp.generations.store.engine import Add, Append, Begin, Down, Entry, Get, Held, Hold, Read
 from runapi_mcp.generations.store.redis import AWAY, RedisEngine
+from runapi_mcp.generations.store.replica import Replica as RemoteGeneration
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
+from runapi_mcp.settings import Settings
 from runapi_mcp.sim import Simulator
 from store import elsewhere
 from store.elsewhere import LONG, opened, texts, written
@@ -357,6 +363,160 @@ async def test_a_server_that_slept_is_not_taken_for_dead_once_it_wakes(
         assert remote.status == "running"
         await ended(remote)
         assert remote.view().answer == (await one.find(handle)).view().answer
+
+
+@pytest.mark.parametrize("how", ["flush", "restart"])
+async def test_who_follows_a_server_that_lives_stays_while_it_writes_anew_what_was_lost(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What is lost is no end (vercel/resumable-stream#47), and a sign that is gone no death (rq/rq#469)."""
+    monkeypatch.setattr(writer, "SIGN", 60.0)  # it gives no sign but for what was lost
+    fleet = replica(sim.base_url, redis.url), replica(sim.base_url, redis.url)
+    async with administered(redis) as admin, fleet[0] as one, fleet[1] as other:
+        handle = await one.handed(job(f"Lost by a {how}? [[sim:slow seconds=4]]"))
+        remote = await other.find(handle)
+        assert isinstance(remote, RemoteGeneration)
+        await grown(remote, 10)
+        async with remote.follow():
+            if how == "flush":
+                await admin.flushall()
+            else:
+                redis.stop()
+                await became(lambda: remote.stale)
+                redis.start()
+            await ended(remote)
+        assert remote.view().answer == (await one.find(handle)).view().answer
+        assert (await other.find(handle)).status == "complete"
+
+
+async def test_what_is_begun_after_a_flush_is_of_a_server_that_lives(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SIGN", 60.0)
+    fleet = replica(sim.base_url, redis.url), replica(sim.base_url, redis.url)
+    async with administered(redis) as admin, fleet[0] as one, fleet[1] as other:
+        await ended(await one.start(job("Before?")))
+        await admin.flushall()
+        handle = await one.handed(job("After? [[sim:slow seconds=30]]"))
+        assert (await other.find(handle)).status == "running"
+
+
+async def test_a_sign_that_lapsed_in_an_outage_is_no_death(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover takes longer than a sign holds, and nobody can give one meanwhile (rq/rq#1279)."""
+    monkeypatch.setattr(writer, "ALIVE", 0.001)  # as if no sign outlived any outage
+    monkeypatch.setattr(engines, "SETTLING", 3600.0)
+    async with replica(sim.base_url, redis.url) as one, replica(sim.base_url, redis.url) as other:
+        remote = await other.find(await one.handed(job("Through? [[sim:slow seconds=4]]")))
+        redis.freeze()
+        await became(lambda: not other.generations.store_up)
+        redis.thaw()
+        await became(lambda: other.generations.store_up)
+        remote = await other.find(remote.handle)
+        assert remote.status == "running"
+        await ended(remote)
+        assert remote.view().status == "complete"
+
+
+async def test_who_follows_what_was_lost_with_its_server_is_told_so(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_others, "ALIVE", 0.5)
+    async with administered(redis) as admin, replica(sim.base_url, redis.url) as other:
+        async with replica(sim.base_url, redis.url) as one:
+            remote = await other.find(await one.handed(job("Both? [[sim:slow seconds=30]]")))
+            await grown(remote, 10)
+            await admin.client_pause(300_000, all=False)  # it can tell nobody any more
+        await admin.client_unpause()
+        await admin.flushall()
+        await ended(remote)
+        assert remote.status == "partial"
+
+
+async def test_no_handle_is_unknown_while_what_was_lost_is_written_anew(
+    sim: Simulator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SETTLING", 3600.0)
+    async with replica(sim.base_url, redis.url) as one:
+        redis.stop()
+        await became(lambda: not one.generations.store_up)
+        redis.start()
+        await became(lambda: one.generations.store_up)
+        with pytest.raises(StoreDown, match="may not have told the others again yet"):
+            await one.find("g_of_another_server")
+    async with replica(sim.base_url, redis.url) as other:
+        with pytest.raises(HandleError):
+            await other.find("g_of_another_server")
+
+
+async def test_what_arrives_after_it_was_given_up_changes_nothing_that_was_written_since(
+    redis: RedisServer,
+) -> None:
+    """The network held it back, and closing its connection took nothing back (redisson/redisson#1129)."""
+    engine = RedisEngine(SecretStr(redis.url), anyio.current_time)
+
+    def begun(epoch: int) -> Begin:
+        return Begin("late", "me", epoch, "{}", "live", "g_late", "ann", LONG)
+
+    async def used(turn: int) -> None:
+        await engine.run(Add("used", {"tokens": 1}, "me", turn, LONG))
+
+    whole = Append("late", "me", 2, 0, [Entry(1, "All of it.", "")], "over", "complete", LONG)
+    assert await engine.run(begun(2), whole) == [True, True]
+    before = await engine.run(Read("late", facts=True))
+    assert await engine.run(begun(1)) == [False]
+    assert await engine.run(Read("late", facts=True)) == before
+    for turn in (1, 2, 1, 2):
+        await used(turn)
+    assert await engine.run(Get("used")) == [{"tokens": "2"}]
+    await engine.aclose()
+
+
+async def test_a_user_who_may_do_what_the_page_says_may_do_all_that_is_needed(
+    sim: Simulator, redis: RedisServer
+) -> None:
+    """Not even to say who connects (redis/redis-vl-python#673), nor to use what a role is made of."""
+    page = Path(__file__).parents[2] / "docs" / "fleet.md"
+    rule = re.search(r"A user of its own needs no more than `(.*)`", page.read_text(encoding="utf-8"))
+    assert rule
+    url = redis.url.replace("//", "//mcp:secret@").replace("/0", "/1")
+    limits = {"max_calls_per_user": 2, "max_tokens_per_day": 1_000_000}
+    async with administered(redis) as admin:
+        await admin.execute_command("ACL", "SETUSER", "mcp", "reset", "on", ">secret", *rule[1].split())
+        async with replica(sim.base_url, url, **limits) as one, replica(sim.base_url, url, **limits) as other:
+            for prompt in (
+                "Whole?",
+                "Stopped? [[sim:slow seconds=30]]",
+                "Waits? [[sim:rate-limit-once seconds=1]]",
+            ):
+                remote = await other.find(await one.handed(job(prompt)))
+                await remote.stop() if "Stopped" in prompt else await ended(remote)
+                await remote.deliver()
+            assert await other.generations.used(1)
+            assert one.generations.store_up
+            assert other.generations.store_up
+        await admin.execute_command("ACL", "DELUSER", "mcp")
+
+
+@pytest.mark.parametrize("option", ["family=0", "timeout=20", "socket_timeout=soon", "ssl_cert_reqs=none"])
+def test_what_redis_py_does_not_take_in_a_url_is_told_at_the_start(option: str) -> None:
+    """Each client has options of its own there, such as those of ioredis (Cyrax321/SNAGLINE#409)."""
+    settings = Settings(store=SecretStr(f"redis://cache:6379/0?{option}"))
+    with pytest.raises(SettingsError, match=r"RUNAPI_MCP_STORE has something behind its \?"):
+        shared_store(settings, anyio.current_time)
+
+
+async def test_who_waits_for_a_connection_takes_that_for_no_outage(redis: RedisServer) -> None:
+    """As a pool that is used up says of itself (redis/redis-py#4121, on a line of 0.2 s)."""
+    async with slow_line(redis.port) as line:
+        engine = RedisEngine(SecretStr(f"redis://127.0.0.1:{line.port}/0"), anyio.current_time)
+        line.answering = 0.2
+        async with anyio.create_task_group() as tasks:
+            for number in range(200):
+                tasks.start_soon(engine.run, Held(f"{number}"))
+        assert not engine.away
+        await engine.aclose()
 
 
 async def test_a_connection_that_was_closed_while_idle_costs_no_handle(redis: RedisServer) -> None:

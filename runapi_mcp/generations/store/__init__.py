@@ -30,7 +30,7 @@ def shared_store(
     where many use one server, only what the settings name is used.
 
     Raises:
-        SettingsError: It is Redis, and what that needs is not installed.
+        SettingsError: It is Redis, and what that needs is not installed, or not in its URL.
     """
     named = settings.store.get_secret_value() if settings.store else ""
     if not named.startswith(_REDIS):
@@ -44,7 +44,14 @@ def shared_store(
             advice="Install runapi-mcp[redis].",
         ) from None
     assert settings.store is not None, "it is named"
-    return SharedStore(RedisEngine(settings.store, clock, settings.keep_seconds), settings, clock)
+    try:
+        engine = RedisEngine(settings.store, clock, settings.keep_seconds)
+    except ValueError:
+        raise SettingsError(
+            "RUNAPI_MCP_STORE has something behind its ? that redis-py does not take in a URL.",
+            advice="Leave it out; rediss:// takes ssl_cert_reqs and ssl_ca_certs.",
+        ) from None
+    return SharedStore(engine, settings, clock)
 
 
 def open_local(

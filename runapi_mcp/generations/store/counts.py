@@ -22,7 +22,7 @@ from runapi_mcp.generations.spending import (
     sort_rows,
     utc_today,
 )
-from runapi_mcp.generations.store.engine import LOST, Add, Down, Engine, Get, Take
+from runapi_mcp.generations.store.engine import LOST, SETTLING, Add, Down, Engine, Get, Take
 from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.signalling import Signal
 
@@ -41,8 +41,6 @@ _MOST_AT_ONCE: Final = 500
 _LOCKS: Final = 64
 """So many counts of a day can be on their way at once: on a slow line none waits for those of all others."""
 _AWAY_SECONDS: Final = 0.25
-_SETTLING_SECONDS: Final = 2.0
-"""After an outage nothing is taken for so long: what the others wrote may be lost until they do again."""
 
 
 class Places:
@@ -227,7 +225,7 @@ class SharedDayCounts(DayCounts):
 
     def _note_loss(self) -> None:
         """The engine may have lost what it had: have everything written anew before anything is taken."""
-        self._settled_at = self._clock() + _SETTLING_SECONDS
+        self._settled_at = self._clock() + SETTLING
         self._unshared |= dict.fromkeys(self._taken)
         self._changed.send()
 

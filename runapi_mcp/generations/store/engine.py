@@ -246,6 +246,9 @@ class Tell(Op):
     name: str
 
 
+SETTLING: Final = 2.0
+"""Seconds after an outage in which what others wrote may be lost until they do again."""
+
 READS: Final = (Read, Held, Get, Alive)
 """What changes nothing."""
 
@@ -286,6 +289,7 @@ class Engine(ABC):
         self._down_until = 0.0
         self._lost_at: float | None = None
         self._lost_writing = False
+        self._settled_at = 0.0
         self.off = ""
         self.on_return: Callable[[], None] = lambda: None
 
@@ -304,6 +308,11 @@ class Engine(ABC):
         """For how many seconds no call got through; 0 if the last one did, or where nothing is to be kept."""
         # Never 0 while it is away, however coarse the clock is.
         return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
+
+    @property
+    def settling(self) -> bool:
+        """Whether it was away a moment ago, so that the others may still be about to write anew."""
+        return self._clock() < self._settled_at
 
     def _check(self) -> None:
         """Do nothing, unless it failed a moment ago.
@@ -327,6 +336,7 @@ class Engine(ABC):
         lost_at, self._lost_at, self._lost_writing, self._down_until = self._lost_at, None, False, 0.0
         if lost_at is not None:
             logger.warning("%s can be used again.", self.title)
+            self._settled_at = self._clock() + SETTLING
             self.on_return()
 
     def _note_failure(self, pause: float, why: str, *, wrote: bool) -> Down:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 import anyio
 from pydantic import SecretStr
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,6 +21,19 @@ from runapi_mcp.generations.store import engine as do
 from runapi_mcp.generations.store.engine import LENIENT, READS, Engine, Op
 
 PREFIX: Final = "runapi-mcp:2:"
+
+_BEGIN: Final = """
+if (tonumber(redis.pcall('HGET', KEYS[1], 'epoch')) or 0) > tonumber(ARGV[2]) then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', ARGV[2], 'facts', ARGV[3], 'live', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+"""Facts, text; server, epoch, facts, live, milliseconds to keep.
+
+What was given up may still arrive, long after what was written instead (redisson/redisson#1129): the network
+held it back, and closing a connection does not take back what is on its way.
+"""
 
 _APPEND: Final = """
 local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
@@ -69,7 +82,7 @@ By Redis's own clock, for those of its clients may differ.
 """
 
 _ADD: Final = """
-if redis.call('GET', KEYS[2]) == ARGV[1] then return 0 end
+if (tonumber(redis.call('GET', KEYS[2])) or 0) >= tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 for i = 4, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -96,6 +109,9 @@ class RedisEngine(Engine):
         url: `redis://`, `rediss://` or `unix://`, with user and password if need be.
         clock: Seconds that only go forward.
         keep_seconds: How long what has ended is kept.
+
+    Raises:
+        ValueError: The URL has an option that redis-py does not know, or no value of one.
     """
 
     title = "Redis"
@@ -106,21 +122,24 @@ class RedisEngine(Engine):
 
     def __init__(self, url: SecretStr, clock: Callable[[], float], keep_seconds: float = 3600.0) -> None:
         super().__init__(clock, keep_seconds)
-        self._pool = BlockingConnectionPool.from_url(
+        self._pool = ConnectionPool.from_url(
             url.get_secret_value(),
             max_connections=_CONNECTIONS,
-            timeout=0.5,
             socket_connect_timeout=0.5,
             socket_timeout=CALL_SECONDS,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
             encoding_errors=LENIENT,
         )
+        try:
+            self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        except TypeError:  # else it is said when the first one is made
+            raise ValueError("not an option of a connection") from None
+        self._free = anyio.Semaphore(self._pool.max_connections, fast_acquire=True)
         self._redis = Redis(connection_pool=self._pool)
 
     async def run(self, *ops: Op) -> list[Any]:
         """Do all of it in one transaction; see :meth:`Engine.run`."""
-        self._check()
 
         async def piped() -> list[Any]:
             async with self._redis.pipeline() as pipe:
@@ -136,7 +155,6 @@ class RedisEngine(Engine):
 
     async def orders(self) -> list[str]:
         """Wait up to half a second for an order, and take it; see :meth:`Engine.orders`."""
-        self._check()
 
         async def taken() -> list[Any] | None:
             # Not blpop(): its types are those of redis-py's two clients at once.
@@ -153,30 +171,30 @@ class RedisEngine(Engine):
         await self._pool.disconnect()
 
     async def _in_time(self, call: Callable[[], Awaitable[T]], *, wrote: bool) -> T:
-        try:
-            with anyio.fail_after(CALL_SECONDS):
-                answer = await call()
-        except (RedisError, OSError, TimeoutError, RecursionError, ValueError) as error:
-            # The last two are redis-py's word on what no Redis writes: a port may be another's by now.
-            if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # the latter from a script
-                # A primary that became a replica keeps its connections: only a new one leads to the other.
-                await self._pool.disconnect(inuse_connections=False)
-            # The class alone: a message may hold the address, and with it a password.
-            raise self._note_failure(_PAUSE, type(error).__name__, wrote=wrote) from None
-        self._note_answer(wrote=wrote)
-        return answer
+        # Who waits for a connection is held up by other calls of this process: that is no outage.
+        async with self._free:
+            self._check()
+            try:
+                with anyio.fail_after(CALL_SECONDS):
+                    answer = await call()
+            except (RedisError, OSError, TimeoutError, RecursionError, ValueError) as error:
+                # The last two are redis-py's word on what no Redis writes: a port may be another's by now.
+                if isinstance(error, ReadOnlyError) or "READONLY" in str(error):  # the latter from a script
+                    # A primary that became a replica keeps its connections: a new one leads to the other.
+                    await self._pool.disconnect(inuse_connections=False)
+                # The class alone: a message may hold the address, and with it a password.
+                raise self._note_failure(_PAUSE, type(error).__name__, wrote=wrote) from None
+            self._note_answer(wrote=wrote)
+            return answer
 
 
 def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an operation
     """Put the commands of an operation into a pipeline; return how their answers are read."""
     match op:
         case do.Begin():
-            key = f"{PREFIX}g:{op.name}"
-            pipe.delete(key, f"{PREFIX}t:{op.name}")
-            stands = {"server": op.server, "epoch": op.epoch, "facts": op.facts, "live": op.live}
-            pipe.hset(key, mapping=stands)
-            pipe.pexpire(key, op.ms)
-            return lambda _said: True
+            stands = (op.server, op.epoch, op.facts, op.live, op.ms)
+            pipe.eval(_BEGIN, 2, f"{PREFIX}g:{op.name}", f"{PREFIX}t:{op.name}", *stands)
+            return lambda said: said[0] == 1
         case do.Append():
             entries = [part for entry in op.entries for part in (entry.round, entry.text, entry.thoughts)]
             held = (op.server, op.ms, op.epoch, op.at, op.live)

@@ -1,5 +1,6 @@
 """A generation that another process runs or ran, as far as the engine tells."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -58,7 +59,8 @@ class Replica:
         self._engine = engine
         self._name = name
         self._server = record.server
-        self._seen_at = self._looked_at = self._held_at = anyio.current_time()
+        self._seen_at = self._looked_at = anyio.current_time()
+        self._missed_at = math.inf
         self._looking = anyio.Lock()
         self._changed = Signal()
         self._made: dict[str, Any] = {}
@@ -256,13 +258,13 @@ class Replica:
             while not whole:
                 # In this order: of a server that was gone before, there is nothing more to come.
                 alive, record = await self._engine.run(Alive(self._server), Read(self._name, self.cursor))
-                now = anyio.current_time()
-                if record is not None:
-                    self._held_at = now
-                # Where its file was taken away, a living server writes anew what stood there, and its sign.
-                self.alive = alive or (record is None and now - self._held_at < ALIVE)
                 if record is None or record.server != self._server:
+                    # A store that lost it lost the sign of life, too. Who lives will write both anew.
+                    self._missed_at = min(self._missed_at, anyio.current_time())
+                    self.alive = self.alive and anyio.current_time() < self._missed_at + ALIVE
                     break
+                # A sign may have lapsed while nobody could give one.
+                self.alive, self._missed_at = alive or self._engine.settling, math.inf
                 said = self.stand.evidence
                 whole = self.take(record)
                 if record.entries or self.stand.evidence != said:

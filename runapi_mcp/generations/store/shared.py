@@ -98,7 +98,7 @@ class SharedStore(MemoryStore):
             TooManyCalls: As many of its owner's run on all servers as may.
         """
         generation.shared = self._hear
-        # First of all: what others may join is not taken back for want of a place.
+        # Before others see it: who joined one that is refused would wait for nothing.
         with suppress(Down):
             await self._places.take(generation.job.owner, generation.handle)
         other = await self._begin(generation, fresh=fresh)
@@ -121,6 +121,8 @@ class SharedStore(MemoryStore):
             if down.for_good:
                 raise missing from None
             raise StoreDown("handle: it is not of this server, and the others cannot be asked now.") from None
+        if found is None and self._engine.settling:
+            raise StoreDown("handle: the server that has it may not have told the others again yet.")
         if found is None:
             raise unknown(handle, self._engine.keep_seconds, self._engine.whose)
         if any(found.beside):

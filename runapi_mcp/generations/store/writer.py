@@ -41,7 +41,7 @@ MOST_CHARS: Final = 16_777_216
 """Characters of one generation's text that are shared; the rest only its own process has."""
 _ENTRY_CHARS: Final = 262_144
 _BATCH_CHARS: Final = 1_048_576
-_MOST_DELIVERED: Final = 10_000
+_MOST_UNTOLD: Final = 10_000
 _MOST_WRITES: Final = 40
 _MOST_AT_ONCE: Final = 1_048_576
 """Characters after which one write takes in no more generations: it has a second to get through."""
@@ -211,7 +211,8 @@ class Writer:
         """Take back a generation that will not start; whoever joins another need not wait for that."""
         name = self._name(generation)
         self._wanted.pop(name, None)
-        if self._logs.pop(name, None) is not None:
+        # Beyond that many, what is not taken back expires.
+        if self._logs.pop(name, None) is not None and len(self._forgotten) < _MOST_UNTOLD:
             self._forgotten.add(name)
             self._asked.send()
 
@@ -223,7 +224,7 @@ class Writer:
         """
         name = self._name(generation)
         # Beyond that many, the same question may be given the same answer again.
-        if generation.delivered and len(self._delivered) < _MOST_DELIVERED:
+        if generation.delivered and len(self._delivered) < _MOST_UNTOLD:
             self._delivered.add(name)
         elif not generation.delivered and name in self._logs:
             self._wanted[name] = self._logs[name]
@@ -293,6 +294,9 @@ class Writer:
             before, ops = log.size, self._tell(log)
             told.append((log, ops))
             size += _STEP + log.size - before + sum(len(op.facts) for op in ops if isinstance(op, Begin))
+        if not about and any(isinstance(op, Begin) for _, ops in told for op in ops):
+            # What is begun, for the first time or anew, is of nobody who lives if the last sign was lost.
+            about = [self._sign()]
         try:
             done = await self._engine.run(*about, *(op for _, ops in told for op in ops))
         except Down as down:
@@ -347,7 +351,10 @@ class Writer:
         if anyio.current_time() < self._sign_due and not ready and not self._forgotten:
             return []
         told = (*(Deliver(name, self._ms(0)) for name in ready), *map(Forget, self._forgotten))
-        return [Sign(self._engine.server, int(ALIVE * 1000)), *told]
+        return [self._sign(), *told]
+
+    def _sign(self) -> Op:
+        return Sign(self._engine.server, int(ALIVE * 1000))
 
     def _lose(self, down: Down) -> None:
         """The engine is away: whatever was being written has to be written anew, if it is still kept then."""
