@@ -160,7 +160,8 @@ def read_store(text: str) -> "SecretStr":
     if url.scheme not in ("redis", "rediss", "unix") or not where or any(c.isspace() for c in text):
         raise ValueError(_STORES)
     # A password that ended too early: a part of it would be taken for a host, and shown (celery/celery#7864).
-    if url.fragment or (url.scheme != "unix" and "@" in url.path):
+    behind = url.path if "@" in url.netloc else url.path + url.query
+    if url.fragment or (url.scheme != "unix" and "@" in behind):
         raise ValueError(f"{_STORES}{_WRITTEN}")
     return secret(text)
 

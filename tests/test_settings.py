@@ -156,6 +156,7 @@ def test_a_dollar_or_a_percent_sign_alone_is_no_reference(name: str, value: str)
     [
         *("redis://cache:99999", "redis://cache:port/0", "redis://[::1/0", "redis://"),
         *("redis://:p@ss#w@cache:6379/0", "redis://:pass#@cache:6379/0", "redis://ann:12/34@cache:6379/0"),
+        *("redis://ann:12?34@cache:6379/0", "redis://s3cret?x@cache:6379/0"),
     ],
 )
 def test_a_store_that_cannot_be_reached_by_its_url_is_told_at_the_start(url: str) -> None:

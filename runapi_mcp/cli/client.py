@@ -108,7 +108,7 @@ async def perform(
     interrupts, watch = _Interrupts(), lambda: run.followed
     reply = nothing = Reply("Interrupted before anything came.", is_error=True)
     try:
-        async with generations.open(), interrupts.heed(watch), _keep_shown(watch, show):
+        async with interrupts.heed(watch), generations.open(), _keep_shown(watch, show):
             try:
                 reply = await _reply(question, run)
                 for _ in range(_MOST_MODELS):
@@ -249,7 +249,7 @@ class _Interrupts:
                 if self.count > 1 or followed is None or isinstance(followed, Replica):
                     everything.cancel()
                 else:
-                    await followed.stop()
+                    followed.cancel()  # not stop(): the next one must be heard while it ends
 
 
 @asynccontextmanager

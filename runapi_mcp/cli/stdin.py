@@ -252,7 +252,7 @@ def read_questions(stream: TextIO, write: Callable[[str], object]) -> Iterator[b
         write: Writes what a terminal is to show.
 
     Raises:
-        InputError: A line is more than :data:`MOST_BYTES`.
+        InputError: A line, or what was pasted, is more than :data:`MOST_BYTES`.
     """
     typed, lines, line = stream.isatty(), _read_lines(stream), b"\n"
     while line:
@@ -261,9 +261,13 @@ def read_questions(stream: TextIO, write: Callable[[str], object]) -> Iterator[b
         question = line = next(lines)
         if typed and line and _is_more_there(stream):
             write("\nSeveral lines came at once: they are one question. An empty line ends it.\n")
+            pieces, size = [line], len(line)
             while line and (line.strip() or _is_more_there(stream)):
                 line = next(lines)
-                question += line
+                pieces.append(line)
+                if (size := size + len(line)) > MOST_BYTES:
+                    raise InputError(f"More than {MOST_BYTES // 1_000_000} MB were pasted.")
+            question = b"".join(pieces)
         if not question.strip():
             return
         yield question
@@ -294,7 +298,7 @@ def text_of_question(question: bytes, *, typed: bool) -> str:
     Raises:
         InputError: It is none, or the terminal may have lost the end of a line (jqlang/jq#3457).
     """
-    if typed and any(len(line) >= _MOST_TYPED for line in question.splitlines()):
+    if typed and os.name != "nt" and any(len(line) >= _MOST_TYPED for line in question.splitlines()):
         raise InputError(
             f"A terminal may lose what is behind the first {_MOST_TYPED:,} bytes of a line.",
             advice="Pipe the question in: runapi-mcp ask -c < FILE",

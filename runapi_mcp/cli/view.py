@@ -112,6 +112,8 @@ def screen_for(out: TextIO, err: TextIO, env: Mapping[str, str], *, quiet: bool 
 class Pipe:
     """Writes the text as it comes; a line of evidence stands on the terminal beside it until some came.
 
+    What another process is answering is written when it is whole, but for a terminal.
+
     Args:
         out: Where the text goes.
         beside: The terminal beside it, if there is one.
@@ -131,10 +133,8 @@ class Pipe:
         if self._beside is not None:
             await self._show_beside(watch)
         while True:
-            followed = watch()
-            # What another process drops is asked anew, and a program cannot know of the first words.
-            if self._out.isatty() or not isinstance(followed, Replica):
-                self._grow(_sheet_so_far(followed))
+            if growing := self._find_growing(watch()):
+                self._write(growing.plain)
             await anyio.sleep(_PACE)
 
     async def _show_beside(self, watch: Watch) -> None:
@@ -143,13 +143,14 @@ class Pipe:
         from rich.live import Live
 
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            while not ((growing := _sheet_so_far(watch())) and growing.plain):
+            while not ((growing := self._find_growing(watch())) and growing.plain):
                 live.update(evidence_line(watch()), refresh=True)
                 await anyio.sleep(_PACE)
 
-    def _grow(self, growing: Sheet | None) -> None:
-        if growing is not None:
-            self._write(growing.plain)
+    def _find_growing(self, followed: Followable | None) -> Sheet | None:
+        # What another process drops is asked anew, and a program cannot know of the first words.
+        shown = self._out.isatty() or not isinstance(followed, Replica)
+        return _sheet_so_far(followed) if shown else None
 
     def _write(self, text: str) -> None:
         if text.startswith(self._said):

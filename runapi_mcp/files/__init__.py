@@ -134,10 +134,10 @@ def _with_origin(part: Part, link: ResourceLink, allowed: Reach) -> Part:
     if allowed.local and scheme in ("", "file"):
         path = allowed.find(link.uri).absolute()
         # Where it was read, links resolved: from there it is read again, whatever folder that is done from.
-        uri, name = (
-            resolve_folders([str(path)])[0],
-            link.name or (path.name if path.is_file() else link.uri.strip()),
-        )
+        (uri,) = resolve_folders([str(path)])
+        if uri.startswith("\\\\"):
+            uri = str(path)  # a drive of Windows that stands for a share, which is not taken by its own name
+        name = link.name or (path.name if path.is_file() else link.uri.strip())
     elif allowed.local and scheme == "git":
         uri = link.uri
     return replace(part, file=_file_ref(part, uri, name, link.mimeType or ""))

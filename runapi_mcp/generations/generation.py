@@ -654,7 +654,7 @@ class Generation:
         self._end("failed", Bug(f"{self.job.tool} failed because of a bug in runapi-mcp."))
 
     def abandon(self) -> None:
-        """End it before it ran: nobody keeps it or is told of it."""
+        """End it before it ran: nobody keeps, counts or logs it."""
         self._on_end = _tell_nobody
         self.allowance.free()
         self._end("cancelled")

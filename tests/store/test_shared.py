@@ -321,14 +321,22 @@ async def test_who_follows_another_server_is_not_told_that_it_went_away_when_the
     sim: Simulator, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
-    async with served(sim, SqliteEngine(state)) as one, served(sim, SqliteEngine(state)) as other:
-        first = await one.start(job("Gone? [[sim:slow seconds=3]]"))
-        second, joined = await other.begin(job("Gone? [[sim:slow seconds=3]]"))
+    engine = SqliteEngine(state)
+    async with served(sim, engine) as one, served(sim, SqliteEngine(state)) as other:
+        first = await one.start(job(f"Gone? {SLOW}"))
+        second, joined = await other.begin(job(f"Gone? {SLOW}"))
         assert (second.handle, joined) == (first.handle, True)
         await grown(second, 5)
         shutil.rmtree(state)
-        await ended(second)
-        assert second.status == "complete"
+
+        async def written_anew() -> bool:
+            return first.handle in await engine.recent("ann", 10)
+
+        async with second.follow():
+            await became(written_anew)
+            await first.stop()
+            await ended(second)
+        assert second.status == "cancelled"
         assert second.view().answer.text == first.view().answer.text
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from forked import forked
 
+from runapi_mcp.cli import stdin
+from runapi_mcp.errors import InputError
 from runapi_mcp.generations.store.sqlite import FILE, SqliteEngine
 from runapi_mcp.sim import Simulator
 from terminal.typed import PATIENCE, Run, Screen, open_terminal, typed
@@ -277,6 +279,18 @@ def test_what_is_pasted_into_a_chat_is_one_question_and_nothing_of_it_is_left_to
     assert screen.end() == 0
     [[asked]] = messages(sim)
     assert asked["content"] == "def f():\n    return 1\n\nrm -r notes\nWhat is it?"
+
+
+def test_what_is_pasted_without_an_end_is_refused_before_it_fills_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stdin, "MOST_BYTES", 1_000)
+    ours, theirs = open_terminal()
+    with os.fdopen(theirs) as stream:
+        os.write(ours, b"twenty bytes a line\n" * 100)
+        with pytest.raises(InputError, match="were pasted"):
+            next(stdin.read_questions(stream, lambda _shown: None))
+    os.close(ours)
 
 
 def test_a_chat_whose_last_question_and_end_come_at_once_ends(

@@ -60,7 +60,7 @@ async def test_a_second_ctrl_c_ends_what_the_first_could_not() -> None:
     class Stubborn:
         stops = 0
 
-        async def stop(self) -> None:
+        def cancel(self) -> None:
             self.stops += 1
 
     stubborn, interrupts = Stubborn(), _Interrupts()
@@ -80,12 +80,12 @@ async def test_a_second_ctrl_c_keeps_what_had_come_too(
 ) -> None:
     """A person presses twice; the second ends the tool before it could say what the first had kept."""
 
-    async def stop_too_late(_: object) -> None: ...
+    def cancel_too_late(_: object) -> None: ...
 
     async def press_when_text_is_there(watch: Watch) -> None:
         while not ((followed := watch()) and followed.view().answer.text):
             await anyio.lowlevel.checkpoint()
-        monkeypatch.setattr(type(followed), "stop", stop_too_late)
+        monkeypatch.setattr(type(followed), "cancel", cancel_too_late)
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
         await anyio.sleep_forever()

@@ -22,7 +22,7 @@ from runapi_mcp.generations.spending import (
     sort_rows,
     utc_today,
 )
-from runapi_mcp.generations.store.engine import LOST, SETTLING, Add, Down, Engine, Get, Take
+from runapi_mcp.generations.store.engine import LOST, Add, Down, Engine, Get, Take
 from runapi_mcp.generations.values import Job, Receipt
 from runapi_mcp.signalling import Signal
 
@@ -128,21 +128,14 @@ class SharedDayCounts(DayCounts):
     it had reserved: nobody knows what became of that.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        today: Callable[[], date] = utc_today,
-        clock: Callable[[], float] = anyio.current_time,
-    ) -> None:
+    def __init__(self, engine: Engine, today: Callable[[], date] = utc_today) -> None:
         super().__init__(today)
         self._engine = engine
-        self._clock = clock
         self._turns = count(1)
         self._locks = [anyio.Lock() for _ in range(_LOCKS)]
         self._unshared: dict[DayKey, None] = {}
         self._changed = Signal()
-        self._settled_at = 0.0
-        engine.on_return = self._note_loss
+        engine.on_loss = self._write_anew
 
     async def take(self, owner: str, kind: Kind, amount: int, limit: int) -> Taken | int:
         """Take so much of today; see :meth:`DayCounts.take`.
@@ -154,17 +147,17 @@ class SharedDayCounts(DayCounts):
         try:
             while True:
                 async with self._lock_of(key):
-                    if not self._engine.away and self._settled_at <= self._clock():
+                    if not (self._engine.away or self._engine.settling):
                         [others] = await self._engine.run(self._write_op(key, limit, amount))
                         if others is None:
                             return self.note(Taken(*key, amount))
                         if others != LOST:
                             return int(others) + self.of(*key)
-                        self._note_loss()
+                        self._engine.note_loss()
                 # Until all have written what the engine may have lost; this one's shows whether it is back.
                 self._remember(key)
                 await self.write()
-                await anyio.sleep(max(self._settled_at - self._clock(), 0))
+                await anyio.sleep(self._engine.settling)
         except BaseException as error:
             if isinstance(error, Down) and error.for_good:  # nobody else counts there either
                 return await super().take(owner, kind, amount, limit)
@@ -223,9 +216,8 @@ class SharedDayCounts(DayCounts):
         """Return what one count is written under: so its writings arrive in their order."""
         return self._locks[hash(key) % _LOCKS]
 
-    def _note_loss(self) -> None:
-        """The engine may have lost what it had: have everything written anew before anything is taken."""
-        self._settled_at = self._clock() + SETTLING
+    def _write_anew(self) -> None:
+        """Have everything written soon: the engine may have lost it."""
         self._unshared |= dict.fromkeys(self._taken)
         self._changed.send()
 

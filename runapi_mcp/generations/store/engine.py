@@ -272,7 +272,7 @@ class Engine(ABC):
         off: That nothing is kept while this process lives, and why; empty where it is not so.
         pushes: Whether orders come by themselves; else they are looked for while something runs here.
         server: This process's own name among those that share it.
-        on_return: Called when it can be used again, and may have lost what it had.
+        on_loss: Called when it may have lost what it had: it can be used again, or lacks what was there.
     """
 
     title: ClassVar[str]
@@ -291,7 +291,7 @@ class Engine(ABC):
         self._lost_writing = False
         self._settled_at = 0.0
         self.off = ""
-        self.on_return: Callable[[], None] = lambda: None
+        self.on_loss: Callable[[], None] = lambda: None
 
     @property
     def whose(self) -> str:
@@ -310,9 +310,14 @@ class Engine(ABC):
         return 0.0 if self._lost_at is None else max(self._clock() - self._lost_at, 0.001)
 
     @property
-    def settling(self) -> bool:
-        """Whether it was away a moment ago, so that the others may still be about to write anew."""
-        return self._clock() < self._settled_at
+    def settling(self) -> float:
+        """For how many seconds more the others may be about to write anew what it lost."""
+        return max(self._settled_at - self._clock(), 0.0)
+
+    def note_loss(self) -> None:
+        """Note that it may have lost what it had, until all have written anew what they have."""
+        self._settled_at = self._clock() + SETTLING
+        self.on_loss()
 
     def _check(self) -> None:
         """Do nothing, unless it failed a moment ago.
@@ -336,8 +341,7 @@ class Engine(ABC):
         lost_at, self._lost_at, self._lost_writing, self._down_until = self._lost_at, None, False, 0.0
         if lost_at is not None:
             logger.warning("%s can be used again.", self.title)
-            self._settled_at = self._clock() + SETTLING
-            self.on_return()
+            self.note_loss()
 
     def _note_failure(self, pause: float, why: str, *, wrote: bool) -> Down:
         """Note that a call failed, and let none pass for a while; without a reason it is not yet an outage.

@@ -1,7 +1,8 @@
 """Redis (or Valkey) as the engine of a fleet: one primary, not a cluster.
 
-No call takes longer than a second, and an outage costs almost nothing. Names hold neither a key of
-RunAPI nor a principal; questions and answers are there until they expire.
+No call takes longer than a second, and one more where it waits for a connection of its process; an outage
+costs almost nothing. Names hold neither a key of RunAPI nor a principal; questions and answers are there
+until they expire.
 """
 
 import math
@@ -18,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
 from runapi_mcp.generations.store import engine as do
-from runapi_mcp.generations.store.engine import LENIENT, READS, Engine, Op
+from runapi_mcp.generations.store.engine import LENIENT, READS, Down, Engine, Op
 
 PREFIX: Final = "runapi-mcp:2:"
 
@@ -133,9 +134,12 @@ class RedisEngine(Engine):
         )
         try:
             self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        except TypeError:  # else it is said when the first one is made
+        except (TypeError, AttributeError, RedisError):
             raise ValueError("not an option of a connection") from None
-        self._free = anyio.Semaphore(self._pool.max_connections, fast_acquire=True)
+        if (half := self._pool.max_connections // 2) < 1:
+            raise ValueError("too few connections")
+        # A sign of life does not wait behind the looks of all who follow.
+        self._free = {wrote: anyio.Semaphore(half, fast_acquire=True) for wrote in (False, True)}
         self._redis = Redis(connection_pool=self._pool)
 
     async def run(self, *ops: Op) -> list[Any]:
@@ -171,8 +175,13 @@ class RedisEngine(Engine):
         await self._pool.disconnect()
 
     async def _in_time(self, call: Callable[[], Awaitable[T]], *, wrote: bool) -> T:
-        # Who waits for a connection is held up by other calls of this process: that is no outage.
-        async with self._free:
+        free = self._free[wrote]
+        try:
+            with anyio.fail_after(CALL_SECONDS):
+                await free.acquire()
+        except TimeoutError:  # it was held up by other calls of this process: that is no outage
+            raise Down(self.note) from None
+        try:
             self._check()
             try:
                 with anyio.fail_after(CALL_SECONDS):
@@ -186,6 +195,8 @@ class RedisEngine(Engine):
                 raise self._note_failure(_PAUSE, type(error).__name__, wrote=wrote) from None
             self._note_answer(wrote=wrote)
             return answer
+        finally:
+            free.release()
 
 
 def _queue(pipe: Pipeline, op: Op) -> Callable[[list[Any]], Any]:  # one case an operation

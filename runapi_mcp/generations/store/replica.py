@@ -264,7 +264,7 @@ class Replica:
                     self.alive = self.alive and anyio.current_time() < self._missed_at + ALIVE
                     break
                 # A sign may have lapsed while nobody could give one.
-                self.alive, self._missed_at = alive or self._engine.settling, math.inf
+                self.alive, self._missed_at = alive or self._engine.settling > 0, math.inf
                 said = self.stand.evidence
                 whole = self.take(record)
                 if record.entries or self.stand.evidence != said:

@@ -68,7 +68,7 @@ class SharedStore(MemoryStore):
         self._said_off = False
         self._read: dict[tuple[str, str], Replica] = {}
         self.pacing = SharedPacing(engine, clock)
-        self.counts: SharedDayCounts = SharedDayCounts(engine, clock=clock)
+        self.counts: SharedDayCounts = SharedDayCounts(engine)
         self.days: SharedDayBook = SharedDayBook(engine)
 
     @asynccontextmanager
@@ -187,13 +187,14 @@ class SharedStore(MemoryStore):
         self._begun.send()
         # A process that was started for this call alone has the file still to open, on a busy machine.
         patience = self._engine.patience * (1 if self._engine.opened else 2)
+        began = anyio.current_time()
         with suppress(Down), anyio.move_on_after(patience) as waited:
             replaces = "*" if fresh else ""
             # What somebody else wrote there may be no text, which nobody can name to replace it.
             ours = generation.handle
             while (holder := await self._writer.begin(generation, replaces)) not in (ours, replaces):
                 # That somebody has it is known now: on a busy machine it takes longer to read than to begin.
-                waited.deadline += _JOIN_SECONDS
+                waited.deadline = began + patience + _JOIN_SECONDS
                 other = await self._join(holder, generation.job)
                 if other is not None:
                     self._writer.forget(generation)
