@@ -26,7 +26,7 @@ from runapi_mcp.tools import TOOLS
 SERVER = Path(sys.executable).with_name("runapi-mcp")
 CALLS: dict[str, dict[str, Any]] = {
     name: tool.example for name, tool in TOOLS.items() if name != "get_result"
-} | {"ask_gemini": {"prompt": "Tell a long story.", "wait_seconds": 0}}
+}
 ERAS = ("legacy", "modern")
 EXAMPLE = Path(__file__).parent.parent / "examples" / "inspector.sh"
 RECEIPT = "ai.runapi/receipt"

@@ -92,7 +92,8 @@ class Generations:
                 yield self
             finally:
                 for generation in tuple(self._live):
-                    if generation.fold.characters:  # what there is stays readable, and can be resumed
+                    # What there is stays readable, and can be resumed; who has a handle did not cancel it.
+                    if generation.fold.characters or generation.handed_over:
                         generation.interrupt(ServerLeft(_STOPPED))
                 self._tasks.cancel_scope.cancel()
 

@@ -503,6 +503,17 @@ async def test_a_look_that_does_not_come_back_holds_up_all_who_wait_for_it_once(
     await engine.aclose()
 
 
+async def test_who_has_the_handle_of_what_had_no_text_yet_is_told_that_its_server_left(
+    sim: Simulator, place: str
+) -> None:
+    """And not that it was cancelled, which nobody did: a host that starts a process for each call."""
+    async with replica(sim.base_url, place) as one:
+        handle = await one.handed(job("Anything? [[sim:stall-headers seconds=30]]"))
+    async with replica(sim.base_url, place) as other:
+        view = (await other.find(handle)).view()
+    assert (view.status, type(view.error)) == ("failed", ServerLeft)
+
+
 async def test_who_opens_the_file_may_take_twice_as_long_as_who_finds_it_open(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
