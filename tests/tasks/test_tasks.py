@@ -68,7 +68,7 @@ async def test_cancelling_a_task_closes_the_upstream_and_settles_to_cancelled(
 async def test_a_failed_generation_is_a_completed_task_with_an_error_result(
     client: TaskHost, sim: Simulator
 ) -> None:
-    sim.play("stall-headers seconds=1")
+    sim.play(*["stall-headers seconds=1"] * 2)  # on a kept connection it is asked once more
     created = await client.call("ask_gemini", prompt="Nothing comes.", wait_seconds=0.1)
     task = await client.ended(created["taskId"])
     assert task["status"] == "completed"
