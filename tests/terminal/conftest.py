@@ -32,8 +32,8 @@ def env(sim: Simulator, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def terminal(sim: Simulator, tmp_path: Path) -> Callable[..., Screen]:
-    def start(*words: str, **env: str) -> Screen:
-        return Screen(list(words), environment(sim, tmp_path, **env))
+    def start(*words: str, patient: bool = False, **env: str) -> Screen:
+        return Screen(list(words), environment(sim, tmp_path, **env), patient=patient)
 
     return start
 

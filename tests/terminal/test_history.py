@@ -378,7 +378,7 @@ def test_a_chat_goes_on_after_ctrl_c_on_an_answer_that_another_process_writes(
     terminal: Callable[..., Screen], sim: Simulator
 ) -> None:
     sim.play("stall-middle seconds=60", "default")
-    first, chat = terminal("ask", "Tell me a story"), terminal("chat")
+    first, chat = (terminal(*words, patient=True) for words in (("ask", "Tell me a story"), ("chat",)))
     first.until(r"▸ writing · ")
     chat.until(r"> $")
     chat.types("Tell me a story\n")

@@ -114,7 +114,7 @@ def test_while_another_process_is_writing_one_it_is_shown_and_how_to_go_on_if_it
     terminal: Callable[..., Screen], run: Run, sim: Simulator
 ) -> None:
     sim.play("stall-middle seconds=60")
-    first = terminal("ask", "Tell me a story")
+    first = terminal("ask", "Tell me a story", patient=True)
     first.until(r"▸ writing · ")
     [row] = json.loads(run("history", "--json").stdout)
     waiting, other = terminal("resume", row["handle"]), terminal("resume", row["handle"])
@@ -144,7 +144,7 @@ def test_one_whose_terminal_was_closed_or_that_was_ended_by_another_keeps_what_w
     terminal: Callable[..., Screen], run: Run, sim: Simulator, name: str
 ) -> None:
     sim.play("stall-middle seconds=60")
-    screen = terminal("ask", "Tell me a story")
+    screen = terminal("ask", "Tell me a story", patient=True)
     screen.until(r"given\.[\s\S]*▸ writing · ")
     screen.process.send_signal(signal.Signals[name])
     assert screen.end() == -signal.Signals[name]
@@ -221,7 +221,7 @@ async def test_what_another_terminal_asked_is_watched_in_this_one_and_ctrl_c_doe
         await anyio.sleep_forever()
 
     sim.play("stall-middle seconds=60")
-    first = terminal("ask", "Tell me a story")
+    first = terminal("ask", "Tell me a story", patient=True)
     first.until(r"▸ writing · ")
     monkeypatch.setattr(SqliteEngine, "patience", PATIENCE)
     env, question = environment(sim, tmp_path), Question("ask_gemini", {"prompt": "Tell me a story"})
@@ -251,7 +251,7 @@ async def test_a_pipe_gets_one_answer_to_a_question_that_was_stopped_in_the_term
             await anyio.sleep_forever()
 
     sim.play("stall-middle seconds=60", "links-in-text")
-    first = terminal("ask", "Tell me a story")
+    first = terminal("ask", "Tell me a story", patient=True)
     first.until(r"▸ writing · ")
     monkeypatch.setattr(SqliteEngine, "patience", PATIENCE)
     env, question = environment(sim, tmp_path), Question("ask_gemini", {"prompt": "Tell me a story"})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from forked import forked
+from forked import forked, forked_script
 
 from runapi_mcp.cli.main import _parser
 from runapi_mcp.cli.parser import Parser
@@ -96,9 +96,10 @@ def open_terminal() -> tuple[int, int]:
 class Screen:
     """A terminal with a command in it."""
 
-    def __init__(self, words: list[str], env: dict[str, str]) -> None:
+    def __init__(self, words: list[str], env: dict[str, str], *, patient: bool = False) -> None:
         self._terminal, inner = open_terminal()
-        self.process = subprocess.Popen([*forked(), *words], env=env, stdin=inner, stdout=inner, stderr=inner)
+        start = forked_script(str(Path(__file__).with_name("patient.py"))) if patient else forked()
+        self.process = subprocess.Popen([*start, *words], env=env, stdin=inner, stdout=inner, stderr=inner)
         os.close(inner)
         self.seen = ""
 
