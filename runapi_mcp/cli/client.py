@@ -127,12 +127,10 @@ async def perform(
     if reply is nothing and view is not None and view.answer.text:
         reply = _what_came(view)
     kept, rest, lost = False, "", ""
-    if found is not None and shared is not None and found.view().answer.text:
+    if found is not None and shared is not None and view is not None and view.answer.text:
         cut, kept = ending in ("partial", "interrupted"), shared.outlives(found)
-        if kept:
-            rest = found.handle if cut else ""
-        elif cut or not shared.off:
-            lost = shared.off or LOST
+        rest = found.handle if kept and cut else ""
+        lost = (shared.off or LOST) if not kept and (cut or not shared.off) else ""
     dies_of = interrupts.last if interrupts.last in _ENDS else None
     return Outcome(question, reply, ending, view, kept, rest, lost, dies_of)
 

@@ -338,7 +338,6 @@ class Writer:
                 log.written = said
         if not log.written:
             log.begin_anew()
-            self._sign_due = 0.0  # it is lost with what the engine had
         elif log.final:
             self._logs.pop(log.name, None)  # the engine has all of it
         if log.written:
